@@ -1,0 +1,39 @@
+"""The SSA network as `torch.nn` modules: pure functions of weights and inputs, one public method per stage."""
+
+from ssa_stream.model.alignment import align_chain
+from ssa_stream.model.clip import TextFeatures
+from ssa_stream.model.config import (
+    ClipConfig,
+    FrameDecoderConfig,
+    PixelDecoderConfig,
+    SsaConfig,
+    VideoDecoderConfig,
+)
+from ssa_stream.model.offline import ClipMasks, segment_clip
+from ssa_stream.model.preprocess import network_size, resize_frame, to_input
+from ssa_stream.model.selection import MaskSizes, select_queries
+from ssa_stream.model.ssa import SSA, ClipOutput, FeatureMaps, FrameQueries
+from ssa_stream.model.video_decoder import CarriedPool, WindowOutput
+
+__all__ = [
+    "SSA",
+    "CarriedPool",
+    "ClipConfig",
+    "ClipMasks",
+    "ClipOutput",
+    "FeatureMaps",
+    "FrameDecoderConfig",
+    "FrameQueries",
+    "MaskSizes",
+    "PixelDecoderConfig",
+    "SsaConfig",
+    "TextFeatures",
+    "VideoDecoderConfig",
+    "WindowOutput",
+    "align_chain",
+    "network_size",
+    "resize_frame",
+    "segment_clip",
+    "select_queries",
+    "to_input",
+]

@@ -1,0 +1,99 @@
+"""The frozen CLIP: a timm ConvNeXt trunk and CLIP's text tower, built by open_clip."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import open_clip
+import torch
+from open_clip.model import CLIP
+from torch import Tensor, nn
+
+from ssa_stream.errors import ConfigError
+from ssa_stream.model.config import ClipConfig
+
+__all__ = ["TextFeatures", "build_clip", "clip_definition", "encode_text", "tokenize", "trunk_channels"]
+
+
+class TextFeatures(NamedTuple):
+    """What CLIP's text tower says of `B` sentences.
+
+    Attributes:
+        tokens: Token ids, `(B, 77)` int64.
+        words: Projected states of the first `L` token positions, `(B, L, E)`; not normalised.
+        mask: Which of them hold a token, `(B, L)` bool.
+        sentence: Projected state of the end token, `(B, E)`; not normalised.
+    """
+
+    tokens: Tensor
+    words: Tensor
+    mask: Tensor
+    sentence: Tensor
+
+    def take(self, index: Tensor) -> "TextFeatures":
+        """Rows by index, `(K,)` int64; rows may repeat (one sentence for many frames)."""
+        return TextFeatures(*(field.index_select(0, index) for field in self))
+
+
+def clip_definition(config: ClipConfig) -> dict[str, Any]:
+    """The open_clip model configuration that `config` stands for.
+
+    Raises:
+        ConfigError: open_clip knows no such model, or it is not a ConvNeXt with CLIP's own text tower.
+    """
+    definition = config.definition if config.definition is not None else open_clip.get_model_config(config.name)
+    if definition is None:
+        raise ConfigError(
+            f"open_clip has no model {config.name!r}; name one of open_clip.list_models() or give clip.definition"
+        )
+    trunk_name = str(definition.get("vision_cfg", {}).get("timm_model_name", ""))
+    text = definition.get("text_cfg", {})
+    if "convnext" not in trunk_name or text.get("hf_model_name") or definition.get("custom_text"):
+        raise ConfigError(
+            f"CLIP {config.name!r} has vision tower {trunk_name or 'ViT/ResNet'!r}; SSA needs a timm ConvNeXt "
+            f"and CLIP's own text tower, such as convnext_base_w or convnext_large_d_320"
+        )
+    return definition
+
+
+def build_clip(config: ClipConfig) -> CLIP:
+    """Build the CLIP with fresh random weights; nothing is downloaded."""
+    definition = clip_definition(config)
+    vision = {**definition["vision_cfg"], "timm_model_pretrained": False}
+    clip = CLIP(definition["embed_dim"], vision, definition["text_cfg"])
+    return clip.eval().requires_grad_(False)
+
+
+def trunk_channels(clip: CLIP) -> tuple[int, ...]:
+    """Channels of the four trunk stages."""
+    return tuple(int(info["num_chs"]) for info in clip.visual.trunk.feature_info)
+
+
+def trunk_stages(clip: CLIP) -> tuple[nn.Module, nn.ModuleList]:
+    """Stem (stride 4) and the four stages (strides 4, 8, 16, 32) of the trunk."""
+    return clip.visual.trunk.stem, clip.visual.trunk.stages
+
+
+def tokenize(prompts: Sequence[str], context_length: int) -> Tensor:
+    """CLIP's byte-pair tokens, `(B, context_length)` int64, zero-padded; long sentences are cut."""
+    return open_clip.tokenize(list(prompts), context_length=context_length)
+
+
+def encode_text(clip: CLIP, tokens: Tensor, num_words: int) -> TextFeatures:
+    """Run the text tower.
+
+    Args:
+        clip: The model.
+        tokens: `(B, 77)` int64.
+        num_words: Number of leading token positions kept as word features.
+    Source: CLIP (Radford et al. 2021). The mask is "id is not 0", so a genuine id 0 counts as padding.
+    """
+    dtype = clip.text_projection.dtype
+    x = clip.token_embedding(tokens).to(dtype) + clip.positional_embedding.to(dtype)
+    x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask)) @ clip.text_projection  # (B, 77, E)
+    rows = torch.arange(len(tokens), device=tokens.device)
+    return TextFeatures(
+        tokens=tokens,
+        words=x[:, :num_words],
+        mask=tokens[:, :num_words] != 0,
+        sentence=x[rows, tokens.argmax(dim=-1)],
+    )

@@ -1,0 +1,91 @@
+"""Offline inference: a clip and a sentence in, masks out. What streaming is compared with."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssa_stream.model.preprocess import network_size, resize_frame, to_input
+from ssa_stream.model.selection import (
+    MaskConfidence,
+    MaskSizes,
+    SelectionMode,
+    binarize,
+    mask_confidence,
+    mask_logits,
+    resize_logits,
+    select_queries,
+)
+from ssa_stream.model.ssa import SSA, ClipOutput
+
+__all__ = ["ClipMasks", "masks_of_clip", "segment_clip"]
+
+_FRAMES_PER_CHUNK = 5
+
+
+class ClipMasks(NamedTuple):
+    """Masks of one sentence in one clip.
+
+    Attributes:
+        slots: Selected queries, ascending, `(K,)` int64.
+        scores: Clip-wide score of each, `(K,)` float32.
+        masks: One mask per selected query and frame, `(K, T, height, width)` bool, CPU.
+    """
+
+    slots: Tensor
+    scores: Tensor
+    masks: Tensor
+
+    def merged(self) -> Tensor:
+        """Union over the selected queries, `(T, height, width)` bool; empty if none was selected."""
+        return self.masks.any(dim=0)
+
+
+def masks_of_clip(clip: ClipOutput, sizes: MaskSizes, mode: SelectionMode, threshold: float) -> ClipMasks:
+    """Select queries of an offline forward and make their masks, a few frames at a time."""
+    slots = select_queries(clip.window.probability[0], mode, threshold)
+    embeddings = clip.window.mask_embedding[0, slots]
+    masks, confidences = [], []
+    for features in clip.mask_features.split(_FRAMES_PER_CHUNK):
+        logits = mask_logits(embeddings.expand(len(features), -1, -1), features)
+        logits = resize_logits(logits.transpose(0, 1), sizes)  # (K, T, h, w)
+        confidences.append(mask_confidence(logits))
+        masks.append(binarize(logits, sizes.output).cpu())
+    confidence = MaskConfidence(*(torch.stack(sums).sum(dim=0) for sums in zip(*confidences, strict=True)))
+    scores = confidence.score(clip.window.probability[0, slots]).cpu()
+    return ClipMasks(slots.cpu(), scores, torch.cat(masks, dim=1))
+
+
+@torch.inference_mode()
+def segment_clip(
+    model: SSA,
+    frames: Sequence[NDArray[np.uint8]],
+    prompt: str,
+    *,
+    mode: SelectionMode = "multi",
+    threshold: float = 0.5,
+    short_edge_px: int | None = None,
+    long_edge_px: int | None = None,
+) -> ClipMasks:
+    """Segment what a sentence refers to in a clip, seeing all of it at once.
+
+    Args:
+        model: The network, in evaluation mode.
+        frames: RGB frames of one size, `(H, W, 3)` uint8 each.
+        prompt: The sentence.
+        mode: `multi` may select any number of objects, `single` the best one.
+        threshold: Least probability of a selected query.
+        short_edge_px: Shortest edge at the network; None takes the model's own.
+        long_edge_px: Limit of the longest edge at the network; None takes the model's own.
+    Raises:
+        ShapeError: Frames are not RGB images of one size.
+    """
+    config = model.config
+    output = frames[0].shape[0], frames[0].shape[1]
+    size = network_size(output, short_edge_px or config.short_edge_px, long_edge_px or config.long_edge_px)
+    images = to_input([resize_frame(frame, size) for frame in frames], model.device, model.dtype)
+    sizes = MaskSizes((int(images.shape[2]), int(images.shape[3])), size, output)
+    return masks_of_clip(model(images, model.encode_text([prompt])), sizes, mode, threshold)

@@ -1,0 +1,116 @@
+"""Pixel decoder: deformable encoder over three levels with text fusion, then one FPN step to stride 4."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssa_stream.model.config import SsaConfig
+from ssa_stream.model.deformable import DeformableAttention, reference_points
+from ssa_stream.model.fusion import TextFusion
+from ssa_stream.model.layers import FeedForward
+from ssa_stream.model.positions import sine_2d
+
+__all__ = ["PixelDecoder", "PixelFeatures"]
+
+_NUM_LEVELS = 3
+_NORM_GROUPS = 32
+
+
+class PixelFeatures(NamedTuple):
+    """What the pixel decoder makes of a frame under a sentence; all float32.
+
+    Attributes:
+        memories: Maps at strides 32, 16, 8, each `(B, C, h, w)`.
+        fpn: Map at stride 4, `(B, C, H/4, W/4)`.
+        mask_features: Projection of `fpn` for the frame decoder, same shape.
+        text: Sentence after fusion with this frame, `(B, C)`.
+    """
+
+    memories: tuple[Tensor, Tensor, Tensor]
+    fpn: Tensor
+    mask_features: Tensor
+    text: Tensor
+
+
+class EncoderLayer(nn.Module):
+    """Text fusion, then deformable self-attention and feed-forward, post-norm."""
+
+    def __init__(self, config: SsaConfig) -> None:
+        super().__init__()
+        dim, sizes = config.hidden_dim, config.pixel_decoder
+        self.fusion = TextFusion(dim, sizes.fusion_dim, sizes.fusion_heads, config.dropout)
+        self.deformable = DeformableAttention(dim, sizes.num_heads, _NUM_LEVELS, sizes.num_points)
+        self.deformable_norm = nn.LayerNorm(dim)
+        self.feed_forward = FeedForward(dim, sizes.ffn_dim)
+
+    def forward(
+        self, visual: Tensor, text: Tensor, position: Tensor, reference: Tensor, sizes: Sequence[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        """Update visual tokens `(B, S, C)` and sentence `(B, C)`."""
+        visual, text = self.fusion(visual, text)
+        visual = self.deformable_norm(visual + self.deformable(visual + position, visual, reference, sizes))
+        return self.feed_forward(visual), text
+
+
+class PixelDecoder(nn.Module):
+    """First half of instance query generation. Runs in float32 whatever the rest of the network uses.
+
+    Args:
+        config: Sizes of the network.
+        channels: Channels of the four trunk stages.
+    Source: paper, instance query generation; Mask2Former (Cheng et al. 2022) for the pixel decoder.
+    """
+
+    def __init__(self, config: SsaConfig, channels: Sequence[int]) -> None:
+        super().__init__()
+        dim = config.hidden_dim
+        self.input_proj = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, dim, 1), nn.GroupNorm(_NORM_GROUPS, dim)) for width in reversed(channels[1:])
+        )
+        self.level_embed = nn.Parameter(torch.empty(_NUM_LEVELS, dim))
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.pixel_decoder.num_layers))
+        self.lateral = nn.Conv2d(channels[0], dim, 1, bias=False)
+        self.lateral_norm = nn.GroupNorm(_NORM_GROUPS, dim)
+        self.output = nn.Conv2d(dim, dim, 3, padding=1, bias=False)
+        self.output_norm = nn.GroupNorm(_NORM_GROUPS, dim)
+        self.mask_features = nn.Conv2d(dim, dim, 1)
+        nn.init.normal_(self.level_embed)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_uniform_(module.weight, a=1)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, maps: Sequence[Tensor], text: Tensor) -> PixelFeatures:
+        """Fuse the adapted trunk maps with the sentence.
+
+        Args:
+            maps: Four maps at strides 4, 8, 16, 32, `(B, Cv, h, w)`.
+            text: Resized sentence, `(B, C)`.
+        """
+        with torch.autocast(text.device.type, enabled=False):
+            return self._forward_float32([m.float() for m in maps], text.float())
+
+    def _forward_float32(self, maps: list[Tensor], text: Tensor) -> PixelFeatures:
+        stride4, *coarse = maps
+        levels = [proj(m) for proj, m in zip(self.input_proj, reversed(coarse), strict=True)]  # strides 32, 16, 8
+        sizes = [(int(x.shape[-2]), int(x.shape[-1])) for x in levels]
+        visual = torch.cat([x.flatten(2).transpose(1, 2) for x in levels], dim=1)  # (B, S, C)
+        position = torch.cat(
+            [
+                sine_2d(h, w, visual.shape[-1], True, visual.device, visual.dtype) + embed
+                for (h, w), embed in zip(sizes, self.level_embed, strict=True)
+            ]
+        )
+        reference = reference_points(sizes, visual.device)
+        for layer in self.layers:
+            visual, text = layer(visual, text, position, reference, sizes)
+
+        tokens = visual.transpose(1, 2).split([h * w for h, w in sizes], dim=-1)
+        coarse32, coarse16, coarse8 = (t.unflatten(-1, size) for t, size in zip(tokens, sizes, strict=True))
+        upsampled = F.interpolate(coarse8, size=stride4.shape[-2:], mode="bilinear", align_corners=False)
+        fpn = F.relu(self.output_norm(self.output(self.lateral_norm(self.lateral(stride4)) + upsampled)))
+        return PixelFeatures((coarse32, coarse16, coarse8), fpn, self.mask_features(fpn), text)

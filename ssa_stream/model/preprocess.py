@@ -1,0 +1,83 @@
+"""From RGB frames to the network's input: resize, normalise, pad."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ssa_stream.errors import ShapeError
+
+__all__ = ["PIXEL_MEAN", "PIXEL_STD", "SIZE_DIVISOR", "check_frame", "network_size", "resize_frame", "to_input"]
+
+PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)  # CLIP's, times 255
+PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
+SIZE_DIVISOR = 32
+
+
+def check_frame(frame: object) -> NDArray[np.uint8]:
+    """Return `frame` if it is an RGB image.
+
+    Raises:
+        ShapeError: Not a numpy array `(H, W, 3)` uint8 with at least one pixel.
+    """
+    expected = "expected an RGB image, numpy uint8 (height, width, 3)"
+    if not isinstance(frame, np.ndarray):
+        raise ShapeError(f"frame is {type(frame).__name__}; {expected}")
+    if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape or frame.dtype != np.uint8:
+        raise ShapeError(f"frame has shape {frame.shape} and dtype {frame.dtype}; {expected}")
+    return frame
+
+
+def network_size(size: tuple[int, int], short_edge_px: int, long_edge_px: int) -> tuple[int, int]:
+    """Size at which a frame enters the network: shortest edge as asked, longest edge limited, aspect kept.
+
+    Args:
+        size: Source `(height, width)`.
+        short_edge_px: Wanted shortest edge.
+        long_edge_px: Limit of the longest edge.
+    Returns:
+        `(height, width)` before padding.
+    """
+    height, width = size
+    scale = min(short_edge_px / min(height, width), long_edge_px / max(height, width))
+    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+
+def resize_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize `(H, W, 3)` uint8 to `(height, width)` with antialiased bilinear filtering (PIL)."""
+    if frame.shape[:2] == size:
+        return frame
+    height, width = size
+    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def to_input(
+    frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Normalise frames and pad them on the right and bottom to a multiple of 32.
+
+    Args:
+        frames: `T` RGB frames of one size, `(H, W, 3)` uint8 each.
+        device: Where the result lives; bytes are moved, floats are made there.
+        dtype: Type of the result; normalised in float32.
+    Returns:
+        `(T, 3, Hp, Wp)`; padding is 0, the mean colour.
+    Raises:
+        ShapeError: A frame is not an RGB image, or the sizes differ.
+    """
+    images = [check_frame(frame) for frame in frames]
+    sizes = {image.shape for image in images}
+    if len(sizes) != 1:
+        raise ShapeError(f"frames have shapes {sorted(sizes)}; expected at least one frame, all of one size")
+    pixels = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float()  # (T, 3, H, W)
+    mean = torch.tensor(PIXEL_MEAN, device=device).view(3, 1, 1)
+    std = torch.tensor(PIXEL_STD, device=device).view(3, 1, 1)
+    height, width = pixels.shape[-2:]
+    padding = (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR)
+    return F.pad((pixels - mean) / std, padding).to(dtype)
