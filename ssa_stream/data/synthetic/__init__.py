@@ -1,0 +1,1 @@
+"""Synthetic referring video: seeded scenes of moving shapes, exact masks and sentences with exact targets."""
