@@ -1,0 +1,54 @@
+# `make help` lists what there is. Everything runs in .venv, which `make setup` makes and repairs.
+
+# The first Python that is new enough; override with PYTHON=/path/to/python3.11 (used only to make .venv).
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
+# Room that a fresh install needs; 0 switches the check off.
+MIN_FREE_GIB ?= 8
+VENV := .venv
+PYTEST_ARGS ?=
+
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: setup typings fmt lint type test test-e2e check build demo help clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "Variables: PYTHON=..., MIN_FREE_GIB=$(MIN_FREE_GIB), PYTEST_ARGS=...   To start afresh: rm -rf $(VENV)"
+
+setup:  ## Make or repair .venv with everything in it (about 6 GiB)
+	@$(VENV)/bin/python -I tools/bootstrap.py --check 2>/dev/null || { \
+		command -v $(PYTHON) >/dev/null || { echo "setup: error: no $(PYTHON) found: install Python 3.11 or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }; \
+		$(PYTHON) tools/bootstrap.py --min-free-gib $(MIN_FREE_GIB); }
+
+typings: setup  ## Links that show the type checkers one package
+	@$(VENV)/bin/python tools/link_typings.py
+
+fmt: setup  ## Format, and mend what the linter can mend
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+lint: setup  ## Linter and format, nothing changed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+type: typings  ## mypy, strict
+	$(VENV)/bin/mypy
+
+test: setup  ## All tests: unit, contract and end to end
+	$(VENV)/bin/pytest $(PYTEST_ARGS)
+
+test-e2e: setup  ## Only the end-to-end tests
+	$(VENV)/bin/pytest -m e2e $(PYTEST_ARGS)
+
+check: lint type test  ## What continuous integration runs
+
+build: setup  ## The wheel, into dist/
+	$(VENV)/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+demo: setup  ## Masks following a sentence through a made-up video, into demo/
+	$(VENV)/bin/ssa-stream demo --out demo
+
+clean:  ## Delete everything made, except .venv
+	rm -rf typings demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

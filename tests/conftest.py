@@ -1,0 +1,75 @@
+"""Every test leaves nothing running: no thread, no asyncio task, no child process."""
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+_T = TypeVar("_T")
+GRACE_S = 2.0
+POLL_S = 0.01
+# Helpers that Python starts once for a whole process and keeps.
+LASTING_CHILDREN = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver")
+
+
+def _threads() -> set[threading.Thread]:
+    """Live threads that would keep the process from ending."""
+    return {thread for thread in threading.enumerate() if not thread.daemon}
+
+
+def _children() -> dict[int, str]:
+    """Running child processes by id, each with its command line; empty where there is no /proc."""
+    found = {}
+    for listing in Path("/proc/self/task").glob("*/children"):
+        try:
+            pids = listing.read_text().split()
+        except OSError:
+            continue  # the thread has ended meanwhile
+        for pid in pids:
+            try:
+                command = Path("/proc", pid, "cmdline").read_bytes()
+            except OSError:
+                continue  # so has the process
+            # A child that has ended but was not waited for has an empty command line; it is not running.
+            if command and not any(name in command for name in LASTING_CHILDREN):
+                found[int(pid)] = command.replace(b"\0", b" ").decode(errors="replace").strip()
+    return found
+
+
+def _remaining(look: Callable[[], set[_T]]) -> set[_T]:
+    """What is still there after what is just ending was given time to end."""
+    deadline_s = time.monotonic() + GRACE_S
+    while (left := look()) and time.monotonic() < deadline_s:
+        time.sleep(POLL_S)
+    return left
+
+
+@pytest.fixture
+async def _no_task_left() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    tasks = asyncio.all_tasks() - before - {asyncio.current_task()}
+    left = (await asyncio.wait(tasks, timeout=GRACE_S))[1] if tasks else set()
+    if left:
+        pytest.fail("the test left asyncio tasks running: " + ", ".join(sorted(repr(task) for task in left)))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test if something that it started outlives it."""
+    threads, children = _threads(), set(_children())
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("_no_task_left")
+    yield
+    left_threads = _remaining(lambda: _threads() - threads)
+    left_children = _remaining(lambda: set(_children()) - children)
+    complaints = [f"thread {thread.name!r}" for thread in left_threads]
+    commands = _children()
+    complaints += [f"process {pid} ({commands.get(pid, 'just ended')})" for pid in left_children]
+    if complaints:
+        pytest.fail("the test left running: " + ", ".join(sorted(complaints)))
