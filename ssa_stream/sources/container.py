@@ -1,0 +1,191 @@
+"""Open a container through PyAV with a bound on every wait, and decode its video in steps that can be stopped."""
+
+import threading
+from collections.abc import Iterator, Mapping
+
+import av
+from av import VideoFrame
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from ssa_stream.errors import SourceError
+
+__all__ = ["ContainerReader", "describe", "open_container"]
+
+# How long to wait before asking a non-blocking device again.
+_POLL_S = 0.002
+
+
+def describe(error: av.FFmpegError) -> str:
+    """Say what FFmpeg reported, without the address that its own text contains."""
+    match error:
+        case av.error.HTTPUnauthorizedError():
+            return "it refused the user name or password (401)"
+        case av.error.HTTPForbiddenError():
+            return "this user may not read it (403)"
+        case av.error.HTTPNotFoundError():
+            return "there is no such stream on that server (404): check the path"
+        case av.error.HTTPServerError():
+            return "the server failed to start the stream (5xx)"
+        case av.error.ConnectionRefusedError():
+            return "nothing listens there: check host and port"
+        case av.error.TimeoutError() | av.error.ExitError():
+            return "it did not answer in time"
+        case _:
+            return f"{error.strerror or 'unknown error'} ({type(error).__name__})"
+
+
+def open_container(
+    target: str,
+    *,
+    name: str,
+    timeouts_s: tuple[float, float],
+    options: Mapping[str, str],
+    format_name: str | None = None,
+    unreadable: str = "what it sends is not video that FFmpeg can read, or came too late",
+) -> InputContainer:
+    """Open `target` for reading.
+
+    Args:
+        target: Path or address as FFmpeg takes it, credentials included.
+        name: What to call it in messages.
+        timeouts_s: Longest wait for opening and for one read, in seconds.
+        options: FFmpeg options of format and protocol.
+        format_name: Force a demuxer, None to let FFmpeg find out.
+        unreadable: What to say when the data makes no sense.
+    Raises:
+        SourceError: If it cannot be opened. The text never holds credentials, nor does a chained error.
+    """
+    try:
+        return av.open(target, mode="r", format=format_name, options=dict(options), timeout=timeouts_s)
+    except av.error.InvalidDataError:
+        problem = unreadable
+    except av.FFmpegError as error:
+        problem = describe(error)
+    except (OSError, ValueError, RuntimeError) as error:
+        problem = type(error).__name__
+    # Raised out here: the original error carries the address with its password, even as a mere context.
+    raise SourceError(f"cannot open {name}: {problem}")
+
+
+class ContainerReader:
+    """The decoded frames of one container.
+
+    Only one thread at a time is inside FFmpeg: `close` from another thread never pulls the container away under a
+    read, it marks the reader closed and whoever leaves last releases it. A read ends within about twice its timeout.
+
+    Attributes:
+        stream: The video stream that is read.
+        corrupt_packets: Packets that could not be read or decoded and were skipped.
+    """
+
+    def __init__(self, container: InputContainer, name: str) -> None:
+        """Take over an open container.
+
+        Raises:
+            SourceError: If it holds no video; the container is closed then.
+        """
+        self.corrupt_packets = 0
+        self._container = container
+        self._closed = threading.Event()
+        self._inside = threading.Lock()
+        videos = [video for video in container.streams.video if Disposition.attached_pic not in video.disposition]
+        if not videos:
+            found = ", ".join(sorted({stream.type for stream in container.streams}))
+            container.close()
+            raise SourceError(f"{name} holds no video stream, only: {found or 'nothing'}")
+        self.stream: VideoStream = videos[0]
+
+    @property
+    def container(self) -> InputContainer:
+        """The open container, for its metadata."""
+        return self._container
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed.is_set()
+
+    @property
+    def fps(self) -> float | None:
+        """Nominal frames per second, None when the stream does not say."""
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        return float(rate) if rate else None
+
+    @property
+    def coded_size(self) -> tuple[int, int] | None:
+        """Stored picture size `(height, width)`, None when not known yet."""
+        height, width = self.stream.height, self.stream.width
+        return (height, width) if height and width else None
+
+    def decode(self, *, read_errors_allowed: int = 0) -> Iterator[list[VideoFrame]]:
+        """Yield the frames of one packet after the other, often none, until the end or `close`.
+
+        Args:
+            read_errors_allowed: How many damaged reads in a row are skipped before giving up.
+        Raises:
+            av.FFmpegError: If reading fails for good.
+        """
+        packets = self._container.demux(self.stream)
+        errors_in_a_row = 0
+        try:
+            while not self.closed:
+                try:
+                    frames = self._step(packets)
+                except av.error.BlockingIOError:
+                    self._closed.wait(_POLL_S)
+                    packets = self._container.demux(self.stream)
+                    yield []
+                    continue
+                except av.error.InvalidDataError:
+                    errors_in_a_row += 1
+                    self.corrupt_packets += 1
+                    if errors_in_a_row > read_errors_allowed:
+                        raise
+                    packets = self._container.demux(self.stream)
+                    continue
+                if frames is None:
+                    return
+                errors_in_a_row = 0
+                yield frames
+        finally:
+            packets.close()  # type: ignore[attr-defined]  # a generator, typed as an iterator
+            self._release()
+
+    def _step(self, packets: "Iterator[av.Packet[VideoStream]]") -> list[VideoFrame] | None:
+        with self._inside:
+            if self.closed:
+                return None
+            packet = next(packets, None)
+            if packet is None:
+                return None
+            try:
+                return packet.decode()
+            except av.error.EOFError:
+                return []
+            except av.FFmpegError:
+                self.corrupt_packets += 1
+                return []
+
+    def drain(self) -> list[VideoFrame]:
+        """Return what the decoder still holds after a read that failed."""
+        with self._inside:
+            try:
+                return [] if self.closed else self.stream.decode(None)
+            except av.FFmpegError:
+                return []
+
+    def close(self) -> None:
+        """Stop reading; release the container now, or as soon as the read that is under way has ended."""
+        self._closed.set()
+        if self._inside.acquire(blocking=False):
+            try:
+                self._container.close()
+            finally:
+                self._inside.release()
+
+    def _release(self) -> None:
+        if self.closed:
+            with self._inside:
+                self._container.close()

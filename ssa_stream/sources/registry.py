@@ -1,0 +1,125 @@
+"""From what a user types to an open source."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ssa_stream.errors import ConfigError, SourceError
+from ssa_stream.sources.camera import CameraSource
+from ssa_stream.sources.file import FileSource
+from ssa_stream.sources.network import NetworkSource
+from ssa_stream.sources.plugins import SourceOptions, open_plugin, plugin_schemes
+from ssa_stream.sources.realtime import Realtime
+from ssa_stream.sources.redaction import redact
+from ssa_stream.sources.source import Source
+from ssa_stream.sources.synthetic import SyntheticSource, SyntheticSpec
+
+__all__ = ["known_schemes", "open_source"]
+
+# Two letters at least, so that C:\\video.mp4 stays a path.
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
+_DEVICE = re.compile(r"\d+|/dev/video\d+")
+
+
+def known_schemes() -> tuple[str, ...]:
+    """Return every scheme that `open_source` accepts, built-in ones and those of plug-ins, sorted."""
+    return tuple(sorted({*_OPENERS, *plugin_schemes()}))
+
+
+def open_source(
+    spec: str | int | Path,
+    *,
+    live: bool | None = None,
+    open_timeout_s: float = 5.0,
+    read_timeout_s: float = 3.0,
+    options: Mapping[str, str] | None = None,
+) -> Source:
+    """Open a source of frames.
+
+    Args:
+        spec: A file (`street.mp4`, `frames/%03d.png`), a camera (`0`, `/dev/video0`, `camera:0`), a live address
+            (`rtsp://`, `udp://`, `http://`, ...), `synthetic` (see `ssa_stream.sources.synthetic`) or
+            `scheme:...` of a plug-in.
+        live: True plays a file at its own pace as if it were a camera. False reads an HTTP address as a recording
+            that ends, every frame, and draws a synthetic stream as fast as it is asked for. None: cameras and
+            addresses are live, files are not, `synthetic` is when it has no end.
+        open_timeout_s: Longest wait for a connection.
+        read_timeout_s: Longest wait for data.
+        options: Options of the reader underneath, for built-in sources those of FFmpeg.
+    Raises:
+        SourceError: If it cannot be opened, or no reader knows its scheme.
+        ConfigError: If `live` is False for a source that cannot be anything but live.
+    """
+    settings = SourceOptions(live, (open_timeout_s, read_timeout_s), dict(options or {}))
+    if isinstance(spec, Path):
+        return _open_file(str(spec), settings)
+    if isinstance(spec, int) or _DEVICE.fullmatch(spec):
+        return _open_camera(str(spec), settings)
+    scheme = _scheme(spec)
+    if scheme is None:
+        return _open_file(spec, settings)
+    if scheme in _OPENERS:
+        return _OPENERS[scheme](spec, settings)
+    plugin = open_plugin(scheme, spec, settings)
+    if plugin is not None:
+        return plugin
+    raise SourceError(
+        f"no reader for {redact(spec)}: the scheme {scheme!r} is unknown. Known are: {', '.join(known_schemes())}; "
+        "anything without a scheme is a file name, a number is a camera"
+    )
+
+
+def _scheme(spec: str) -> str | None:
+    if spec.lower() == "synthetic" or spec.lower().startswith("synthetic@"):
+        return "synthetic"
+    match = _SCHEME.match(spec)
+    if match is None or Path(spec).exists():
+        return None
+    return match["scheme"].lower()
+
+
+def _open_file(spec: str, options: SourceOptions) -> Source:
+    path = spec.removeprefix("file://") if spec.startswith("file://") else spec.removeprefix("file:")
+    source = FileSource(path, timeouts_s=options.timeouts_s, options=options.backend)
+    return Realtime(source) if options.live else source
+
+
+def _open_camera(spec: str, options: SourceOptions) -> Source:
+    _refuse_not_live(spec, options)
+    device = spec.removeprefix("camera:").removeprefix("v4l2:")
+    return CameraSource(
+        int(device) if device.isdecimal() else device, timeouts_s=options.timeouts_s, options=options.backend
+    )
+
+
+def _open_network(spec: str, options: SourceOptions) -> Source:
+    _refuse_not_live(spec, options)
+    return NetworkSource(spec, timeouts_s=options.timeouts_s, options=options.backend)
+
+
+def _open_http(spec: str, options: SourceOptions) -> Source:
+    if options.live is False:
+        return FileSource(spec, timeouts_s=options.timeouts_s, options=options.backend)
+    return _open_network(spec, options)
+
+
+def _open_synthetic(spec: str, options: SourceOptions) -> Source:
+    parsed = SyntheticSpec.parse(spec)
+    live = options.live if options.live is not None else parsed.frame_count is None
+    return SyntheticSource(parsed, live=live)
+
+
+def _refuse_not_live(spec: str, options: SourceOptions) -> None:
+    if options.live is False:
+        raise ConfigError(f"{redact(spec)} is live by nature: leave `live` out, or record it to a file first")
+
+
+_OPENERS: dict[str, Callable[[str, SourceOptions], Source]] = {
+    "file": _open_file,
+    "camera": _open_camera,
+    "v4l2": _open_camera,
+    "synthetic": _open_synthetic,
+    "http": _open_http,
+    "https": _open_http,
+    **dict.fromkeys(("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp"), _open_network),
+}
