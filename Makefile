@@ -1,10 +1,10 @@
 # `make help` lists what there is. Everything runs in .venv, which `make setup` makes and repairs.
 
-# The first Python that is new enough; override with PYTHON=/path/to/python3.11 (used only to make .venv).
-PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
-	$$p -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
+# What makes .venv: PYTHON=/path/to/python3.11, or the first of these that is new enough.
+PYTHON ?=
+PYTHONS := python3.11 python3.12 python3.13 python3
 # Room that a fresh install needs; 0 switches the check off.
-MIN_FREE_GIB ?= 8
+MIN_FREE_GIB ?= 9
 VENV := .venv
 PYTEST_ARGS ?=
 
@@ -17,9 +17,17 @@ help:  ## This list
 	@echo "Variables: PYTHON=..., MIN_FREE_GIB=$(MIN_FREE_GIB), PYTEST_ARGS=...   To start afresh: rm -rf $(VENV)"
 
 setup:  ## Make or repair .venv with everything in it (about 6 GiB)
-	@$(VENV)/bin/python -I tools/bootstrap.py --check 2>/dev/null || { \
-		command -v $(PYTHON) >/dev/null || { echo "setup: error: no $(PYTHON) found: install Python 3.11 or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }; \
-		$(PYTHON) tools/bootstrap.py --min-free-gib $(MIN_FREE_GIB); }
+	@$(VENV)/bin/python -I tools/bootstrap.py --check 2>/dev/null && exit; \
+	python='$(PYTHON)'; \
+	for candidate in $(PYTHONS); do \
+		[ -z "$$python" ] && $$candidate -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+			&& python=$$candidate; \
+	done; \
+	python="$${python:-python3}"; \
+	command -v "$$python" >/dev/null || { \
+		echo "setup: error: there is no $$python here; install Python 3.11, or name one: make setup PYTHON=/path/to/python3.11" >&2; \
+		exit 2; }; \
+	"$$python" tools/bootstrap.py --min-free-gib $(MIN_FREE_GIB)
 
 typings: setup  ## Links that show the type checkers one package
 	@$(VENV)/bin/python tools/link_typings.py

@@ -27,17 +27,18 @@ EXTRAS = "engine,webrtc,view"
 SMOKE_IMPORTS = "numpy, scipy, av, cv2, torch, open_clip, zmq, ssa_stream"
 STEPS = 4
 GIB = 1024**3
+CACHE_GIB = 3.0  # what pip would keep of the downloads for another time
 HEARTBEAT_S = 20.0
-QUOTED_LINES = 6
+QUOTED_LINES = 4
 
+DISK_SIGNS = re.compile(r"No space left on device|Disk quota exceeded|\[Errno 28\]")
 NETWORK_SIGNS = re.compile(
-    r"NewConnectionError|ConnectTimeout|ReadTimeout|ConnectionError|ConnectionReset|ProxyError|SSLError|name resolution"
-    r"|Network is unreachable|Could not fetch URL|HTTP error|No matching distribution found|Could not find a version"
-    r"|incomplete-download|IncompleteRead",
+    r"Connection ?Error|Connection broken|ConnectTimeout|ReadTimeout|Read timed out|Connection reset|ProxyError"
+    r"|SSLError|name resolution|Network is unreachable|Could not fetch URL|HTTP error|IncompleteRead"
+    r"|incomplete-download",
     re.IGNORECASE,
 )
-DISK_SIGNS = re.compile(r"No space left on device|Disk quota exceeded|\[Errno 28\]")
-CONFLICT_SIGNS = re.compile(r"ResolutionImpossible|conflicting dependencies")
+VERSION_SIGNS = re.compile(r"ResolutionImpossible|No matching distribution found|Could not find a version")
 
 
 class SetupError(Exception):
@@ -112,13 +113,15 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def check_room(venv: Path, min_free_gib: float, keeps_packages: bool) -> None:
+def check_room(venv: Path, min_free_gib: float, keeps_packages: bool) -> bool:
     """Check that the disk has room for what will be installed.
 
     Args:
         venv: Where the environment will lie.
         min_free_gib: Free space that a fresh install needs, in GiB; 0 switches the check off.
         keeps_packages: Whether what the environment holds already need not be installed again.
+    Returns:
+        Whether there is room for pip's cache too.
     Raises:
         SetupError: If there is too little room.
     """
@@ -138,6 +141,7 @@ def check_room(venv: Path, min_free_gib: float, keeps_packages: bool) -> None:
             "Free some space, or, if you know that less will do:\n"
             "    make setup MIN_FREE_GIB=0"
         )
+    return free >= needed + CACHE_GIB
 
 
 def holds_sound_packages(venv: Path) -> bool:
@@ -201,36 +205,39 @@ def explain_pip_failure(what: str, log: str) -> str:
     Returns:
         The message, closing with pip's own last lines of weight.
     """
-    lines = [re.sub(r"^\S+T\S+,\d+ ", "", line).rstrip() for line in log.splitlines()]
-    telling = [line for line in lines if re.match(r"\s*(ERROR|WARNING: Retrying)|.*Errno", line)]
-    quoted = "\n".join(
-        "    " + line.strip()[:300] for line in (telling or [line for line in lines if line])[-QUOTED_LINES:]
-    )
+    lines = [re.sub(r"^\S+T\S+,\d+ ", "", line).strip()[:300] for line in log.splitlines()]
+    tried = "\n".join("    " + line for line in dict.fromkeys(lines) if line.startswith("Looking in "))
+    telling = [line for line in lines if re.match(r"ERROR|WARNING: Retrying|Could not fetch|.*Errno", line)]
+    quoted = "\n".join("    " + line for line in (telling or list(filter(None, lines)))[-QUOTED_LINES:])
     if DISK_SIGNS.search(log):
-        reason = "The disk ran full. Free some space and run the same command again: it goes on where it stopped."
-    elif CONFLICT_SIGNS.search(log):
-        reason = (
-            "The wanted versions contradict each other: pyproject.toml asks for something that constraints.txt pins "
-            "otherwise.\nMend one of the two files."
-        )
+        reason = "The disk ran full. Free some space, then run the same command again: it goes on where it stopped."
     elif NETWORK_SIGNS.search(log):
         reason = (
-            "The package registry could not be reached, or does not serve a pinned version.\n"
-            "Check the network, the proxy (HTTPS_PROXY), pip's settings (pip config list; variables PIP_*), and that\n"
-            "this Python and machine are served. Then run the same command again: it goes on where it stopped."
+            "The package registry could not be reached, or broke off. What was tried:\n"
+            f"{tried}\n"
+            "Check the network, the proxy (HTTPS_PROXY) and pip's settings (pip config list; variables PIP_*), then\n"
+            "run the same command again: it goes on where it stopped."
+        )
+    elif VERSION_SIGNS.search(log):
+        reason = (
+            "No place that pip looks in has the versions that constraints.txt pins for this Python and machine, or\n"
+            "they contradict pyproject.toml. Where it looked:\n"
+            f"{tried}\n"
+            "Check pip's settings (pip config list; variables PIP_*), or pin other versions."
         )
     else:
-        reason = "pip's own words follow; its whole log is named below."
+        reason = "The reason is in its own words."
     return f"pip could not install {what}.\n{reason}\npip said last:\n{quoted}"
 
 
-def pip_install(venv: Path, what: str, arguments: list[str]) -> None:
+def pip_install(venv: Path, what: str, arguments: list[str], *, use_cache: bool) -> None:
     """Run pip in the environment.
 
     Args:
         venv: The environment.
         what: What is installed, for the error.
         arguments: What follows `pip install`.
+        use_cache: Whether pip may keep its downloads for another time.
     Raises:
         SetupError: If pip fails.
     """
@@ -245,6 +252,8 @@ def pip_install(venv: Path, what: str, arguments: list[str]) -> None:
         if name not in ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_USER")
     }
     env.update(TMPDIR=str(scratch), PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_REQUIRE_VIRTUALENV="0")
+    if not use_cache:
+        env["PIP_NO_CACHE_DIR"] = "1"
     command = [str(venv_python(venv)), "-m", "pip", "install", "--log", str(log), "--no-input", *arguments]
     say("    pip install " + " ".join(arguments))
     try:
@@ -270,7 +279,7 @@ def set_up(venv: Path, min_free_gib: float) -> None:
     check_interpreter()
     had_one = venv.exists()
     in_place = had_one and holds_sound_packages(venv)
-    check_room(venv, min_free_gib, keeps_packages=in_place)
+    use_cache = check_room(venv, min_free_gib, keeps_packages=in_place)
     if had_one and stamp_path(venv).exists():
         say(f"{venv.name} was made for other requirements or another place: bringing it up to date.")
         stamp_path(venv).unlink()
@@ -289,10 +298,12 @@ def set_up(venv: Path, min_free_gib: float) -> None:
             raise SetupError(f"`{sys.executable} -m venv {venv}` failed; its own words stand above.")
 
     progress.step("pip itself")
-    pip_install(venv, "pip", ["--upgrade", "-c", "constraints.txt", "pip", "setuptools"])
+    pip_install(venv, "pip", ["--upgrade", "-c", "constraints.txt", "pip", "setuptools"], use_cache=use_cache)
     progress.step("Packages: about 3 GiB to fetch and 6 GiB on the disk when fresh, some minutes")
     pinned = ["-c", "constraints.txt", "--build-constraint", "constraints.txt"]
-    pip_install(venv, "the packages of pyproject.toml", [*pinned, "--group", "dev", "-e", f".[{EXTRAS}]"])
+    pip_install(
+        venv, "the packages of pyproject.toml", [*pinned, "--group", "dev", "-e", f".[{EXTRAS}]"], use_cache=use_cache
+    )
     progress.step("A look whether everything loads")
     if run([str(venv_python(venv)), "-I", "-c", f"import {SMOKE_IMPORTS}"]) != 0:
         raise SetupError(
@@ -308,7 +319,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Make the virtual environment of this checkout.")
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv", help="where it lies (default: .venv)")
     parser.add_argument(
-        "--min-free-gib", type=float, default=8.0, help="room that a fresh install needs; 0: do not check"
+        "--min-free-gib", type=float, default=9.0, help="room that a fresh install needs; 0: do not check"
     )
     parser.add_argument("--check", action="store_true", help="do nothing; exit status 0 if it is complete, else 1")
     return parser.parse_args(arguments)

@@ -18,12 +18,12 @@ def test_require_missing_skips_with_reason(monkeypatch: pytest.MonkeyPatch, valu
         monkeypatch.delenv(REQUIRE_VARIABLE, raising=False)
     else:
         monkeypatch.setenv(REQUIRE_VARIABLE, value)
-    with pytest.raises(pytest.skip.Exception, match="needs a kettle.*to get it: buy one"):
+    with pytest.raises(pytest.skip.Exception, match=r"needs a kettle.*to get it: buy one"):
         require("a kettle", False, "buy one")
 
 
 def test_require_missing_where_required_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that promised the component is told that it is not there."""
     monkeypatch.setenv(REQUIRE_VARIABLE, "1")
-    with pytest.raises(pytest.fail.Exception, match="needs a kettle.*to get it: buy one"):
+    with pytest.raises(pytest.fail.Exception, match=r"needs a kettle.*to get it: buy one"):
         require("a kettle", False, "buy one")
