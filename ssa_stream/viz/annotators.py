@@ -58,13 +58,18 @@ def annotate(bgr: NDArray[np.uint8], marks: Sequence[Mark], *, opacity: float, t
     )
     labels = sv.LabelAnnotator(
         color=colours,
-        text_color=sv.Color.BLACK,
+        text_color=_palette(sv, [_readable_on(mark.colour) for mark in marks]),
         text_scale=text_scale,
         text_padding=max(2, round(8 * text_scale)),
         smart_position=True,
     )
     drawn: NDArray[np.uint8] = labels.annotate(scene, detections, labels=[mark.text for mark in marks])
     return drawn
+
+
+def _readable_on(background: Rgb) -> Rgb:
+    red, green, blue = background
+    return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else (255, 255, 255)
 
 
 def _palette(sv: ModuleType, colours: Sequence[Rgb]) -> Any:

@@ -44,10 +44,8 @@ def contact_sheet(
     if captions and len(captions) != len(images):
         raise ConfigError(f"{len(captions)} captions for {len(images)} pictures: give one each, or none")
     columns = columns or math.ceil(math.sqrt(len(images)))
-    cells = [
-        _cell(image, caption, cell_width_px)
-        for image, caption in zip(images, captions or [None] * len(images), strict=True)
-    ]
+    texts: Sequence[str | None] = captions or [None] * len(images)
+    cells = [_cell(image, text, cell_width_px) for image, text in zip(images, texts, strict=True)]
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
     heights = [max(cell.shape[0] for cell in row) for row in rows]
     sheet = np.full(

@@ -1,0 +1,151 @@
+"""Results as JSON lines: one object per frame and prompt, readable with any language.
+
+Every line is one object with these fields (schema 1; readers ignore fields they do not know, new ones may come, none
+changes its meaning within a schema number):
+
+    schema          1
+    seq, epoch      identity of the frame in its source: number within the epoch, number of the epoch
+    index           number of the frame in the session, from 0
+    t               stream time of the frame in seconds
+    size            [height, width] of the frame in pixels
+    prompt_id       stable name of the prompt
+    prompt          the sentence
+    prompt_version  grows whenever the session's prompts change
+    status          "final", or "provisional" when a better result for the same frame and prompt follows
+    target_present  whether `tracks` holds anything
+    probability     largest probability over all candidates, 0..1
+    frames_missed   frames lost just before this one
+    after_reset     whether the stream's memory was cleared just before this one
+    tracks          list, by descending score, of
+        id              identity of the object in the stream
+        score           probability times mean mask confidence, 0..1
+        probability     0..1
+        box_xyxy        [left, top, right, bottom] in pixels, right and bottom exclusive
+        area_px         number of mask pixels
+        rle             the mask as COCO's compressed run lengths: {"size": [height, width], "counts": text}
+    times           null, or {captured_at_ns, received_at_ns, emitted_at_ns, model_ms, latency_ms}, null where not
+                    known; nanoseconds are of one host's monotonic clock
+
+All lines of a frame are written at once, so a process that is killed leaves whole lines.
+"""
+
+import contextlib
+import json
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ssa_stream.errors import SinkError
+from ssa_stream.sinks.failures import advice
+from ssa_stream.sinks.run_lengths import coco_masks, encode_mask
+from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame
+
+if TYPE_CHECKING:
+    from ssa_stream.streaming.results import MaskResult, TrackMask
+
+__all__ = ["SCHEMA", "JsonLinesSink"]
+
+SCHEMA = 1
+
+
+class JsonLinesSink(Sink):
+    """Write results as JSON lines to a file or to standard output."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open the file, replacing what was there.
+
+        Args:
+            path: File name, or `-` for standard output.
+        Raises:
+            SinkError: If it cannot be written.
+            MissingExtraError: If pycocotools is not installed.
+        """
+        coco_masks()
+        self._name = "standard output" if str(path) == "-" else str(path)
+        self._file: BinaryIO | None = None
+        self._whole_bytes: int | None = None
+        try:
+            if str(path) == "-":
+                self._output: BinaryIO = sys.stdout.buffer
+            else:
+                self._output = self._file = open(path, "wb", buffering=0)
+                if stat.S_ISREG(os.fstat(self._output.fileno()).st_mode):
+                    self._whole_bytes = 0
+        except OSError as error:
+            raise SinkError(f"cannot write {self._name}: {advice(error)}") from error
+
+    def write(self, frame: SinkFrame, results: Sequence["MaskResult"], times: FrameTimes | None = None) -> None:
+        """Write one line per result."""
+        lines = [
+            json.dumps(_record(frame, result, times), separators=(",", ":"), allow_nan=False) for result in results
+        ]
+        data = "".join(f"{line}\n" for line in lines).encode()
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._output.write(rest) :]
+            self._output.flush()
+        except (OSError, ValueError) as error:  # ValueError: closed, or a score that is no number
+            self._cut_to_whole_lines()
+            raise SinkError(f"cannot write {self._name}: {advice(error)}") from error
+        if self._whole_bytes is not None:
+            self._whole_bytes += len(data)
+
+    def close(self) -> None:
+        """Close the file; standard output stays open."""
+        if self._file is not None:
+            self._file.close()
+
+    def _cut_to_whole_lines(self) -> None:
+        if self._whole_bytes is not None and self._file is not None and not self._file.closed:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file.fileno(), self._whole_bytes)
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def _record(frame: SinkFrame, result: "MaskResult", times: FrameTimes | None) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "seq": frame.seq,
+        "epoch": frame.epoch,
+        "index": result.frame_index,
+        "t": float(result.t),
+        "size": list(result.size),
+        "prompt_id": result.prompt_id,
+        "prompt": result.prompt,
+        "prompt_version": result.prompt_version,
+        "status": result.status,
+        "target_present": result.target_present,
+        "probability": float(result.probability),
+        "frames_missed": result.frames_missed,
+        "after_reset": result.after_reset,
+        "tracks": [_track(track) for track in result.tracks],
+        "times": None if times is None else _times(times),
+    }
+
+
+def _track(track: "TrackMask") -> dict[str, Any]:
+    return {
+        "id": int(track.track_id),
+        "score": float(track.score),
+        "probability": float(track.probability),
+        "box_xyxy": [int(edge) for edge in track.box_xyxy],
+        "area_px": int(track.area_px),
+        "rle": encode_mask(track.mask),
+    }
+
+
+def _times(times: FrameTimes) -> dict[str, Any]:
+    return {
+        "captured_at_ns": times.captured_at_ns,
+        "received_at_ns": times.received_at_ns,
+        "emitted_at_ns": times.emitted_at_ns,
+        "model_ms": times.model_ms,
+        "latency_ms": times.latency_ms,
+    }
