@@ -1,0 +1,100 @@
+"""The console script `ssa-stream`: puts the commands together and maps errors to exit codes.
+
+A command is a plain typed function in its own module and one line in `_add_commands`. Such a module imports
+nothing heavy at its top, so that `--help` is quick and works on a machine without torch; it imports what it needs in
+the function. A package of an extra that is missing then is reported as such, by `main`.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ssa_stream import __version__
+from ssa_stream.cli import checkpoint
+from ssa_stream.cli.console import print_error
+from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
+
+__all__ = ["FAILURE", "USAGE", "app", "exit_code", "main"]
+
+FAILURE = 1
+"""Exit code when the work itself failed."""
+USAGE = 2
+"""Exit code when the command line, a configuration or the installation is wrong."""
+
+# Import name of a package, the extra that installs it.
+_EXTRAS = {
+    **dict.fromkeys(
+        ("PIL", "av", "cv2", "open_clip", "pycocotools", "safetensors", "scipy", "supervision", "timm", "torch"),
+        "engine",
+    ),
+    **dict.fromkeys(("aiohttp", "aiortc"), "webrtc"),
+    "pygame": "view",
+    **dict.fromkeys(("lightning", "tensorboard"), "train"),
+    **dict.fromkeys(("mcap", "rerun", "rosbags"), "record"),
+}
+
+app = typer.Typer(
+    name="ssa-stream",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _add_commands() -> None:
+    """Register every command: one line each, in the order in which `--help` lists them."""
+    app.add_typer(checkpoint.app, name="checkpoint")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ssa-stream {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Name things in plain language, and see them segmented in live video.
+
+    Exit codes: 0 done, 1 the work failed, 2 wrong usage, configuration or installation.
+    """
+
+
+_add_commands()
+
+
+def exit_code(error: SsaStreamError) -> int:
+    """The exit code that an error stands for."""
+    return USAGE if isinstance(error, ConfigError | MissingExtraError) else FAILURE
+
+
+def _missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """The error to show for a package that is not installed; None if no extra brings it."""
+    package = (error.name or "").partition(".")[0]
+    extra = _EXTRAS.get(package)
+    if extra is None:
+        return None
+    return MissingExtraError(
+        f'this command needs {package}, which is not installed; install it with: pip install "ssa_stream[{extra}]"'
+    )
+
+
+def main() -> None:
+    """Run the command line; what the console script calls."""
+    try:
+        app()
+    except SsaStreamError as error:
+        print_error(str(error))
+        sys.exit(exit_code(error))
+    except ModuleNotFoundError as error:
+        missing = _missing_extra(error)
+        if missing is None:
+            raise
+        print_error(str(missing))
+        sys.exit(USAGE)
