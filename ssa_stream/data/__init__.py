@@ -1,17 +1,46 @@
-"""Video with sentences and masks: a synthetic generator and the MeViS format on disk."""
+"""Video with sentences and masks: a synthetic generator, and the MeViS format on disk."""
 
+from ssa_stream.data.mevis import MevisExpression, MevisReader, MevisVideo
+from ssa_stream.data.mevis_writer import write_mevis
+from ssa_stream.data.synthetic.appearance import HELD_OUT_PAIRS
+from ssa_stream.data.synthetic.captions import CaptionedImage, object_crop, sample_object_crop, sample_scene_image
+from ssa_stream.data.synthetic.clips import TYPE_WEIGHTS, ClipSample, sample_clip
 from ssa_stream.data.synthetic.demo import DEMO_SENTENCES, demo_scene
+from ssa_stream.data.synthetic.describe import describe
+from ssa_stream.data.synthetic.expressions import EXPRESSION_TYPES, Expression, ExpressionType, expressions
 from ssa_stream.data.synthetic.render import RenderedFrame, render
 from ssa_stream.data.synthetic.sampling import SceneConfig, sample_scene
 from ssa_stream.data.synthetic.scene import Scene, SceneObject
+from ssa_stream.data.synthetic.seeds import SPLITS, Split
+from ssa_stream.data.synthetic.wording import HELD_OUT_PHRASES
 
 __all__ = [
     "DEMO_SENTENCES",
+    "EXPRESSION_TYPES",
+    "HELD_OUT_PAIRS",
+    "HELD_OUT_PHRASES",
+    "SPLITS",
+    "TYPE_WEIGHTS",
+    "CaptionedImage",
+    "ClipSample",
+    "Expression",
+    "ExpressionType",
+    "MevisExpression",
+    "MevisReader",
+    "MevisVideo",
     "RenderedFrame",
     "Scene",
     "SceneConfig",
     "SceneObject",
+    "Split",
     "demo_scene",
+    "describe",
+    "expressions",
+    "object_crop",
     "render",
+    "sample_clip",
+    "sample_object_crop",
     "sample_scene",
+    "sample_scene_image",
+    "write_mevis",
 ]
