@@ -33,10 +33,11 @@ def _children() -> dict[int, str]:
         for pid in pids:
             try:
                 command = Path("/proc", pid, "cmdline").read_bytes()
+                state = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0]
             except OSError:
                 continue  # so has the process
-            # A child that has ended but was not waited for has an empty command line; it is not running.
-            if command and not any(name in command for name in LASTING_CHILDREN):
+            # Z: has ended and was not waited for. A process that is just starting has no command line yet.
+            if state != "Z" and not any(name in command for name in LASTING_CHILDREN):
                 found[int(pid)] = command.replace(b"\0", b" ").decode(errors="replace").strip()
     return found
 

@@ -1,0 +1,68 @@
+"""What each part of the package offers: `__all__` is there, holds, and changes only on purpose."""
+
+import ast
+import importlib
+
+import pytest
+
+from tests.support.checkout import ROOT
+from tests.support.import_rules import module_name, source_files
+
+# What users may rely on. Adding a name is a line here; renaming or removing one breaks somebody.
+# A part or module is pinned from the day its names are meant to stay.
+PINNED = {
+    "ssa_stream.errors": {
+        "CheckpointError",
+        "ConfigError",
+        "MessageError",
+        "MissingExtraError",
+        "SessionStateError",
+        "ShapeError",
+        "SinkError",
+        "SourceError",
+        "SsaStreamError",
+        "TransportError",
+    },
+    "ssa_stream.streaming.results": {"MaskResult", "TrackMask"},
+}
+
+# Parts with nothing in them yet. A part leaves this list with its first public name.
+EMPTY: set[str] = {
+    "ssa_stream.checkpoints",
+    "ssa_stream.client",
+    "ssa_stream.nodes",
+    "ssa_stream.protocols",
+}
+
+SOURCES = {module_name(path.relative_to(ROOT)): path for path in source_files(ROOT)}
+PARTS = sorted(name for name, path in SOURCES.items() if path.name == "__init__.py" and name.count(".") == 1)
+
+
+def test_empty_parts_are_those_with_a_placeholder() -> None:
+    """The list of empty parts is not stale."""
+    placeholders = {name for name in PARTS if "TODO" in (ast.get_docstring(ast.parse(SOURCES[name].read_text())) or "")}
+    assert placeholders == EMPTY
+
+
+@pytest.mark.parametrize("name", sorted(set(PARTS) - EMPTY | set(PINNED)))
+def test_public_part_all_names_exist(name: str) -> None:
+    """`__all__` is there, sorted out, and every name in it can be had."""
+    module = importlib.import_module(name)
+    names = getattr(module, "__all__", None)
+    assert names is not None, f"{name} has no __all__"
+    assert len(set(names)) == len(names)
+    assert [public for public in names if not hasattr(module, public)] == []
+    assert [public for public in names if public.startswith("_")] == []
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_pinned_names_are_what_is_public(name: str) -> None:
+    """A name that users rely on does not vanish by accident, and none appears by accident."""
+    assert set(importlib.import_module(name).__all__) == PINNED[name]
+
+
+def test_top_package_offers_its_version_only() -> None:
+    """Importing the package costs nothing."""
+    tree = ast.parse(SOURCES["ssa_stream"].read_text(encoding="utf-8"))
+    assert [type(node) for node in tree.body] == [ast.Expr, ast.Assign]
+    assert isinstance(importlib.import_module("ssa_stream").__version__, str)
