@@ -93,9 +93,10 @@ class StageAdapter(nn.Module):
         from_sentence = self.norm(q + self.dropout(from_sentence))
 
         pooled = self.output_proj(torch.stack([from_sentence.mean(dim=1), from_words.mean(dim=1)], dim=1))  # (B, 2, Cv)
-        gates = self.gate(torch.cat([pooled.flatten(1), adapted.mean(dim=(2, 3))], dim=1))
+        gates: Tensor = self.gate(torch.cat([pooled.flatten(1), adapted.mean(dim=(2, 3))], dim=1))
         g_sentence, g_words, g_visual = gates[:, :, None, None].unbind(1)
 
         mixed = g_sentence * from_sentence + g_words * from_words  # (B, S, A)
         mixed = F.linear(mixed, self.output_proj.weight) + (g_sentence + g_words) * self.output_proj.bias
-        return mixed.transpose(1, 2).unflatten(2, (h, w)) + g_visual[..., None] * adapted
+        as_map: Tensor = mixed.transpose(1, 2).unflatten(2, (h, w))
+        return as_map + g_visual[..., None] * adapted

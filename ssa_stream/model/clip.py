@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ssa_stream.errors import ConfigError
 from ssa_stream.model.config import ClipConfig
 
-__all__ = ["TextFeatures", "build_clip", "clip_definition", "encode_text", "tokenize", "trunk_channels"]
+__all__ = ["TextFeatures", "build_clip", "causal_mask", "clip_definition", "encode_text", "tokenize", "trunk_channels"]
 
 
 class TextFeatures(NamedTuple):
@@ -56,11 +56,26 @@ def clip_definition(config: ClipConfig) -> dict[str, Any]:
 
 
 def build_clip(config: ClipConfig) -> CLIP:
-    """Build the CLIP with fresh random weights; nothing is downloaded."""
+    """Build the CLIP with fresh random weights; nothing is downloaded.
+
+    Raises:
+        ConfigError: The definition is not one that open_clip can build.
+    """
     definition = clip_definition(config)
-    vision = {**definition["vision_cfg"], "timm_model_pretrained": False}
-    clip = CLIP(definition["embed_dim"], vision, definition["text_cfg"])
+    try:
+        vision = {**definition["vision_cfg"], "timm_model_pretrained": False}
+        quick_gelu = bool(definition.get("quick_gelu", False))
+        clip = CLIP(definition["embed_dim"], vision, definition["text_cfg"], quick_gelu)
+    except (KeyError, TypeError, ValueError, RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"open_clip cannot build CLIP {config.name!r} from its definition ({type(error).__name__}: {error})"
+        ) from error
     return clip.eval().requires_grad_(False)
+
+
+def causal_mask(context_length: int) -> Tensor:
+    """The text tower's additive attention mask, `(context_length, context_length)` float32; no checkpoint holds it."""
+    return torch.full((context_length, context_length), float("-inf")).triu_(1)
 
 
 def trunk_channels(clip: CLIP) -> tuple[int, ...]:
@@ -75,7 +90,8 @@ def trunk_stages(clip: CLIP) -> tuple[nn.Module, nn.ModuleList]:
 
 def tokenize(prompts: Sequence[str], context_length: int) -> Tensor:
     """CLIP's byte-pair tokens, `(B, context_length)` int64, zero-padded; long sentences are cut."""
-    return open_clip.tokenize(list(prompts), context_length=context_length)
+    tokens: Tensor = open_clip.tokenize(list(prompts), context_length=context_length)
+    return tokens
 
 
 def encode_text(clip: CLIP, tokens: Tensor, num_words: int) -> TextFeatures:

@@ -13,7 +13,7 @@ class _Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Frozen, keyword-only, unknown keys refused."""
 
 
-class ClipConfig(_Config):
+class ClipConfig(_Config, frozen=True):
     """The frozen CLIP: either the name of an open_clip model or an own definition of the same form.
 
     Attributes:
@@ -28,7 +28,7 @@ class ClipConfig(_Config):
     num_words: int = 40
 
 
-class PixelDecoderConfig(_Config):
+class PixelDecoderConfig(_Config, frozen=True):
     """Deformable encoder with bidirectional text fusion (instance query generation, first half).
 
     Attributes:
@@ -48,7 +48,7 @@ class PixelDecoderConfig(_Config):
     fusion_heads: int = 4
 
 
-class FrameDecoderConfig(_Config):
+class FrameDecoderConfig(_Config, frozen=True):
     """Masked-attention decoder that makes the frame queries (instance query generation, second half)."""
 
     num_layers: int = 9
@@ -56,7 +56,7 @@ class FrameDecoderConfig(_Config):
     ffn_dim: int = 2048
 
 
-class VideoDecoderConfig(_Config):
+class VideoDecoderConfig(_Config, frozen=True):
     """Video decoder (sequential alignment)."""
 
     num_layers: int = 6
@@ -65,7 +65,7 @@ class VideoDecoderConfig(_Config):
     has_input_projection: bool = True
 
 
-class SsaConfig(_Config):
+class SsaConfig(_Config, frozen=True):
     """The whole network.
 
     Attributes:

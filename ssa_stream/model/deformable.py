@@ -71,17 +71,19 @@ class DeformableAttention(nn.Module):
         """
         B, S, C = query.shape
         H, L, P = self.num_heads, self.num_levels, self.num_points
+        # Everything small (head, level, point, xy) is moved in front of the long token axis, where loops run fast.
         extent = torch.tensor([[w, h] for h, w in sizes], device=query.device, dtype=query.dtype)
-        offsets = self.sampling_offsets(query).view(B, S, H, L, P, 2) / extent[:, None]
-        grid = (reference[:, None, None, None] + offsets) * 2 - 1  # (B, S, H, L, P, 2), -1..1
-        weights = self.attention_weights(query).view(B, S, H, L * P).softmax(dim=-1)
-        values = self.value_proj(value).view(B, S, H, C // H).permute(0, 2, 3, 1).reshape(B * H, C // H, S)
+        scale = (2 / extent)[:, None].expand(H, L, P, 2).reshape(-1)
+        centre = (2 * reference - 1).repeat(1, H * L * P)  # (S, H*L*P*2), -1..1
+        grid = torch.addcmul(centre, self.sampling_offsets(query), scale)
+        grid = grid.view(B, S, H, L, P, 2).permute(3, 0, 2, 4, 1, 5).reshape(L, B * H, P, S, 2)
+        weights = self.attention_weights(query).view(B, S, H, L * P).permute(0, 2, 3, 1).softmax(dim=2)
+        levels = weights.reshape(B * H, 1, L, P, S).unbind(2)
+        values = self.value_proj(value).transpose(1, 2).reshape(B * H, C // H, S)
 
-        sampled = []
+        mixed = values.new_zeros(())
         for level, part in enumerate(values.split([h * w for h, w in sizes], dim=-1)):
-            at = grid[:, :, :, level].transpose(1, 2).reshape(B * H, S, P, 2)
-            sampled.append(F.grid_sample(part.unflatten(-1, sizes[level]), at, align_corners=False))
-        points = torch.cat(sampled, dim=-1)  # (B*H, C/H, S, L*P)
-        mixed = (points * weights.transpose(1, 2).reshape(B * H, 1, S, L * P)).sum(dim=-1)
+            points = F.grid_sample(part.unflatten(-1, sizes[level]), grid[level], align_corners=False)
+            mixed = mixed + (points * levels[level]).sum(dim=2)  # (B*H, C/H, P, S) -> (B*H, C/H, S)
         out: Tensor = self.output_proj(mixed.view(B, C, S).transpose(1, 2))
         return out

@@ -66,9 +66,7 @@ class FrameDecoderLayer(nn.Module):
         self.text_attention = CrossAttention(dim, num_heads)
         self.feed_forward = FeedForward(dim, ffn_dim)
 
-    def forward(
-        self, x: Tensor, key: Tensor, value: Tensor, text: Tensor, position: Tensor, blocked: Tensor
-    ) -> Tensor:
+    def forward(self, x: Tensor, key: Tensor, value: Tensor, text: Tensor, position: Tensor, blocked: Tensor) -> Tensor:
         """Update the queries `(B, N, C)` from a memory `(B, S, C)` and the sentence `(B, C)`."""
         blocked = blocked & ~blocked.all(dim=-1, keepdim=True)
         x = self.image_attention(x, key, value, position, blocked[:, None])

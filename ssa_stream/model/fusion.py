@@ -54,7 +54,7 @@ class TextFusion(nn.Module):
             Updated `visual` and `text`.
         """
         visual, text = self.norm_visual(visual), self.norm_text(text)
-        to_text = self.dropout(self._scores(visual, text).softmax(dim=1))  # (B, S, heads), over the tokens
+        to_text = self.dropout(self._scores(visual, text).softmax(dim=-1))  # (B, heads, S)
         ones = visual.new_ones(1, 1, self.num_heads)
         to_visual = self.dropout(ones.expand(*visual.shape[:2], -1)) if self.training else ones
         return (
@@ -63,26 +63,27 @@ class TextFusion(nn.Module):
         )
 
     def _scores(self, visual: Tensor, text: Tensor) -> Tensor:
-        """Scaled inner products of projected visual tokens and projected sentence, `(B, S, heads)`."""
+        """Scaled inner products of projected visual tokens and projected sentence, `(B, heads, S)`."""
         key = self.key_proj(text).unflatten(-1, (self.num_heads, -1)) * self.scale  # (B, heads, d)
         weight = self.query_proj.weight.unflatten(0, (self.num_heads, -1))  # (heads, d, C)
         bias = self.query_proj.bias.unflatten(0, (self.num_heads, -1))  # (heads, d)
-        scores = torch.einsum("bsc,bhc->bsh", visual, torch.einsum("bhd,hdc->bhc", key, weight))
-        scores = scores + (key * bias).sum(dim=-1)[:, None]
+        scores: Tensor = torch.einsum("bhd,hdc->bhc", key, weight) @ visual.transpose(1, 2)
+        scores = scores + (key * bias).sum(dim=-1, keepdim=True)
         scores = (scores - scores.amax(dim=(1, 2), keepdim=True)).clamp(-_CLAMP, _CLAMP)
-        return (scores - scores.amax(dim=1, keepdim=True)).clamp(-_CLAMP, _CLAMP)
+        return (scores - scores.amax(dim=-1, keepdim=True)).clamp(-_CLAMP, _CLAMP)
 
     def _text_to_visual(self, attention: Tensor, text: Tensor) -> Tensor:
         """Sentence values per visual token, `(B, S, C)`, or `(B, 1, C)` when all weights are 1."""
         value = self.text_value_proj(text).unflatten(-1, (self.num_heads, -1))  # (B, heads, d)
         weight = self.visual_out_proj.weight.unflatten(1, (self.num_heads, -1))  # (C, heads, d)
         per_head = torch.einsum("bhd,chd->bhc", value, weight)
-        return attention @ per_head + self.visual_out_proj.bias
+        update: Tensor = attention @ per_head + self.visual_out_proj.bias
+        return update
 
     def _visual_to_text(self, attention: Tensor, visual: Tensor) -> Tensor:
         """Attended visual values, `(B, C)`."""
-        gathered = torch.einsum("bsh,bsc->bhc", attention, visual)
+        gathered = attention @ visual  # (B, heads, C)
         weight = self.visual_value_proj.weight.unflatten(0, (self.num_heads, -1))  # (heads, d, C)
         bias = self.visual_value_proj.bias.unflatten(0, (self.num_heads, -1))
-        value = torch.einsum("bhc,hdc->bhd", gathered, weight) + attention.sum(dim=1)[..., None] * bias
+        value = torch.einsum("bhc,hdc->bhd", gathered, weight) + attention.sum(dim=-1, keepdim=True) * bias
         return F.linear(value.flatten(1), self.text_out_proj.weight, self.text_out_proj.bias)

@@ -71,7 +71,8 @@ class Attention(nn.Module):
         return kept @ contribution + self.out_proj.bias
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, N, C/heads)
+        split: Tensor = x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, N, C/heads)
+        return split
 
     def _out(self, x: Tensor) -> Tensor:
         return F.linear(x, self.out_proj.weight, self.out_proj.bias)

@@ -82,11 +82,11 @@ class MaskConfidence(NamedTuple):
     """Sum of the confidences of a mask's pixels and their number, `(K,)` float32 each; sums over frames add up."""
 
     total: Tensor
-    count: Tensor
+    pixels: Tensor
 
     def score(self, probability: Tensor) -> Tensor:
         """Probability times mean confidence inside the mask, `(K,)`; 0 for an empty mask."""
-        return probability * self.total / (self.count + 1e-6)
+        return probability * self.total / (self.pixels + 1e-6)
 
 
 def mask_confidence(logits: Tensor) -> MaskConfidence:

@@ -1,7 +1,7 @@
 """The SSA network: its stages, each a public method, and the offline forward that composes them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -179,11 +179,12 @@ class SSA(nn.Module):
                 f"frame_index that says which frame each sentence looks at"
             )
         _, stages = clip_module.trunk_stages(self.clip)
-        visual = self.adapters[0].visual_path(stem)
+        adapters = [cast(StageAdapter, adapter) for adapter in self.adapters]
+        visual = adapters[0].visual_path(stem)
         if frame_index is not None:
             visual = visual.take(frame_index)
-        maps = [self.adapters[0](visual, text)]
-        for stage, adapter in zip(list(stages)[1:], list(self.adapters)[1:], strict=True):
+        maps = [adapters[0](visual, text)]
+        for stage, adapter in zip(list(stages)[1:], adapters[1:], strict=True):
             maps.append(adapter(adapter.visual_path(stage(maps[-1])), text))
         stride4, stride8, stride16, stride32 = maps
         return stride4, stride8, stride16, stride32

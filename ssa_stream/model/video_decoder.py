@@ -10,21 +10,19 @@ from ssa_stream.model.config import SsaConfig
 from ssa_stream.model.layers import MLP, Attention, CrossAttention, FeedForward, SelfAttention
 from ssa_stream.model.positions import sine_1d
 
-__all__ = ["CarriedPool", "TemporalEnhancer", "VideoDecoder", "VideoPrediction", "WindowOutput"]
+__all__ = ["CarriedPool", "TemporalEnhancer", "VideoDecoder", "VideoPrediction", "WindowOutput", "pool"]
 
 
 class CarriedPool(NamedTuple):
-    """Frames that have left the window, as the running sums of an online softmax over time.
+    """Frames that have left the window, as one weighted value of an online softmax over time.
 
     Attributes:
-        peak: Largest pooling logit folded in so far, `(B, N)`; minus infinity when nothing was.
-        weight: `sum exp(logit - peak)`, `(B, N)`.
-        total: `sum exp(logit - peak) * value`, `(B, N, C)`.
+        log_weight: Log of the sum of `exp(logit)` of all frames folded in, `(B, N)` float32; minus infinity for none.
+        mean: Their softmax-weighted mean, `(B, N, C)` float32.
     """
 
-    peak: Tensor
-    weight: Tensor
-    total: Tensor
+    log_weight: Tensor
+    mean: Tensor
 
 
 class VideoPrediction(NamedTuple):
@@ -167,12 +165,7 @@ def pool(values: Tensor, logits: Tensor, carried: CarriedPool | None) -> Tensor:
         `(B, N, C)`, same dtype as `values`; summed in float32.
     """
     dtype, logits, values = values.dtype, logits.float(), values.float()
-    peak = logits.amax(dim=1)
     if carried is not None:
-        peak = torch.maximum(peak, carried.peak)
-    weights = (logits - peak[:, None]).exp()  # (B, T, N)
-    weight, total = weights.sum(dim=1), (weights[..., None] * values).sum(dim=1)
-    if carried is not None:
-        scale = (carried.peak - peak).exp()
-        weight, total = weight + carried.weight * scale, total + carried.total * scale[..., None]
-    return (total / weight[..., None]).to(dtype)
+        logits = torch.cat([carried.log_weight[:, None], logits], dim=1)
+        values = torch.cat([carried.mean[:, None], values], dim=1)
+    return (logits.softmax(dim=1)[..., None] * values).sum(dim=1).to(dtype)

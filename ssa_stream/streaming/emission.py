@@ -1,0 +1,114 @@
+"""From a prompt's video queries and a frame's mask features to tracked masks at source resolution."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from ssa_stream.model import SSA, MaskSizes, select_queries
+from ssa_stream.model.selection import binarize, mask_confidence, resize_logits
+from ssa_stream.streaming.config import SessionConfig
+from ssa_stream.streaming.results import TrackMask
+from ssa_stream.streaming.tracks import UNCONFIRMED_ID, Sighting, TrackState, drop_duplicates, update_tracks
+
+__all__ = ["FrameEvidence", "emit_masks"]
+
+
+class FrameEvidence(NamedTuple):
+    """All that decides a prompt's masks in a frame.
+
+    Attributes:
+        probability: Of each video query, `(N,)`.
+        mask_embedding: Of each video query, `(N, C)`.
+        aligned: The frame's aligned queries, `(N, C)`; the identity of slots.
+        mask_features: The frame's, `(C, H/4, W/4)`.
+    """
+
+    probability: Tensor
+    mask_embedding: Tensor
+    aligned: Tensor
+    mask_features: Tensor
+
+
+class _Masks(NamedTuple):
+    """Selected slots of a frame after duplicates are gone: slots `(K,)`, scores `(K,)`, masks `(K, H, W)` bool."""
+
+    slots: list[int]
+    scores: list[float]
+    masks: Tensor
+
+
+def emit_masks(
+    model: SSA,
+    evidence: FrameEvidence,
+    sizes: MaskSizes,
+    tracks: TrackState,
+    config: SessionConfig,
+    *,
+    provisional: bool = False,
+) -> tuple[TrackState, tuple[TrackMask, ...]]:
+    """Select, make masks, follow objects.
+
+    Args:
+        model: The network.
+        evidence: Of one prompt and frame.
+        sizes: Padded, network and source size.
+        tracks: The prompt's tracks before the frame.
+        config: Selection and tracking.
+        provisional: The frame will be emitted again: tracks stay as they are, unknown objects get `UNCONFIRMED_ID`.
+    Returns:
+        Tracks after the frame, and its masks by descending score.
+    """
+    found = _masks(model, evidence, sizes, config)
+    arrays = found.masks.cpu().numpy()
+    boxes = [_box(mask) for mask in arrays]
+    visible = [k for k, box in enumerate(boxes) if box[2] > box[0]]
+    height, width = sizes.output
+    queries = evidence.aligned.float().cpu()
+    sightings = [
+        Sighting(
+            found.slots[k],
+            queries[found.slots[k]].clone(),
+            (boxes[k][0] / width, boxes[k][1] / height, boxes[k][2] / width, boxes[k][3] / height),
+        )
+        for k in visible
+    ]
+    after, ids, is_new = update_tracks(tracks, sightings, config.tracks)
+    if provisional:
+        after, ids = tracks, [UNCONFIRMED_ID if new else track_id for track_id, new in zip(ids, is_new, strict=True)]
+    probability = evidence.probability.tolist()
+    emitted = [
+        TrackMask(
+            track_id=track_id,
+            score=found.scores[k],
+            probability=probability[found.slots[k]],
+            box_xyxy=boxes[k],
+            area_px=int(np.count_nonzero(arrays[k])),
+            mask=arrays[k],
+        )
+        for k, track_id in zip(visible, ids, strict=True)
+    ]
+    return after, tuple(sorted(emitted, key=lambda track: -track.score))
+
+
+def _masks(model: SSA, evidence: FrameEvidence, sizes: MaskSizes, config: SessionConfig) -> _Masks:
+    """Masks of the selected slots; duplicates are dropped at stride 4, before the costly resizing."""
+    selected = select_queries(evidence.probability, config.mode, config.threshold)
+    logits = model.predict_masks(evidence.mask_embedding[selected][None], evidence.mask_features[None])[0]
+    probability = evidence.probability[selected]
+    by_probability: Sequence[int] = probability.argsort(descending=True).tolist()
+    kept = drop_duplicates(logits > 0, by_probability, config.tracks.duplicate_iou)
+    at_network = resize_logits(logits[kept][:, None], sizes)  # (K, 1, h, w)
+    scores = mask_confidence(at_network).score(probability[kept])
+    masks = binarize(at_network, sizes.output)[:, 0]
+    return _Masks(selected[kept].tolist(), scores.tolist(), masks)
+
+
+def _box(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[int, int, int, int]:
+    """Tight box of a mask, right and bottom exclusive; zeros if empty."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    if not len(columns):
+        return 0, 0, 0, 0
+    rows = np.flatnonzero(mask.any(axis=1))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -1,0 +1,211 @@
+"""The streaming session: frames in, tracked masks out, prompts changed at any time."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssa_stream.errors import ConfigError, SessionStateError
+from ssa_stream.model import SSA
+from ssa_stream.model.preprocess import check_frame
+from ssa_stream.streaming.config import SessionConfig
+from ssa_stream.streaming.prompts import Prompt, PromptAck, clean_text
+from ssa_stream.streaming.results import MaskResult
+from ssa_stream.streaming.state import PromptState, SessionState, fingerprint
+from ssa_stream.streaming.step import cleared, flush_frames, step_frame
+from ssa_stream.streaming.tracks import TrackState
+
+__all__ = ["ReferSession"]
+
+
+class ReferSession:
+    """Text-prompted segmentation of one stream.
+
+        session = ReferSession(model, prompts=["the person carrying the box"])
+        for t, frame in frames:
+            for result in session.push(frame, t):
+                show(frame, result.merged())
+
+    Every call either succeeds wholly or raises and leaves the session as it was. Prompts may be changed from another
+    thread while frames are pushed. Sessions share nothing but the model.
+
+    Args:
+        model: The network, in evaluation mode.
+        config: Window, memory, selection, tracking.
+        prompts: First prompts, see `set_prompts`.
+    """
+
+    def __init__(
+        self,
+        model: SSA,
+        config: SessionConfig | None = None,
+        prompts: Sequence[str] | Mapping[str, str] = (),
+    ) -> None:
+        self.config = config or SessionConfig()
+        self._model = model.eval()
+        self._lock = threading.RLock()
+        self._state = SessionState(fingerprint(model.config, model.dtype, self.config))
+        if prompts:
+            self.set_prompts(prompts)
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The prompts in force, in order of adding."""
+        return tuple(item.prompt for item in self._state.prompts)
+
+    @property
+    def next_index(self) -> int:
+        """Index that the next pushed frame will get."""
+        return self._state.timeline.next_index
+
+    def push(self, frame: NDArray[np.uint8], t: float | None = None) -> list[MaskResult]:
+        """Take the stream's next frame.
+
+        Args:
+            frame: RGB image, `(H, W, 3)` uint8; all frames of a stream have one size.
+            t: Its time in seconds, later than the last frame's; None puts it one frame interval later.
+        Returns:
+            One final result per prompt, in the prompts' order, for the frame that is due: this one, or with lookahead
+            an earlier one (none until enough frames are there). With `emit_provisional`, this frame's provisional
+            results follow. After a gap longer than `max_gap_s` the results still due come first.
+        Raises:
+            ShapeError: Not an RGB image, or its size changed without `reset`.
+            SessionStateError: Its time is not later than the last frame's.
+        """
+        image = check_frame(frame)
+        with self._lock, torch.inference_mode():
+            self._state, results = step_frame(self._model, self.config, self._state, image, t)
+            return results
+
+    def flush(self) -> list[MaskResult]:
+        """Results still due because of lookahead, at the end of a stream. The memory stays."""
+        with self._lock, torch.inference_mode():
+            self._state, results = flush_frames(self._model, self.config, self._state)
+            return results
+
+    def reset(self) -> None:
+        """Forget frames, tracks and times; keep prompts. The next frame may have any size and time.
+
+        Results still due are lost: call `flush` first to have them. Track ids are not given again.
+        """
+        with self._lock:
+            state = self._state
+            self._state = cleared(replace(state, timeline=state.timeline.reset(), pending=()))
+
+    def set_prompts(self, prompts: Sequence[str] | Mapping[str, str]) -> PromptAck:
+        """Replace all prompts. One that stays the same, id and sentence, keeps its memory, tracks and version.
+
+        Args:
+            prompts: Sentences, or sentences by prompt id. A sentence without an id keeps the id that it has, or gets a
+                new one.
+        Returns:
+            The prompts in force and the index of the first frame that they apply to.
+        Raises:
+            ConfigError: An empty sentence, or more prompts than `max_prompts`.
+        """
+        with self._lock:
+            state = self._state
+            named = self._named(prompts)
+            version = state.version + 1
+            old = {(item.prompt.prompt_id, item.prompt.text): item for item in state.prompts}
+            items = [
+                old.get((prompt_id, text)) or self._new_prompt(prompt_id, text, version)
+                for prompt_id, text in named.items()
+            ]
+            return self._put(tuple(items), version)
+
+    def add_prompt(self, text: str, prompt_id: str | None = None) -> PromptAck:
+        """Add a prompt, or give an existing id another sentence.
+
+        Args:
+            text: The sentence.
+            prompt_id: Its name; None gives it a new one, found in the answer's last prompt.
+        Raises:
+            ConfigError: An empty sentence, or more prompts than `max_prompts`.
+        """
+        with self._lock:
+            current = {item.prompt.prompt_id: item.prompt.text for item in self._state.prompts}
+            return self.set_prompts({**current, prompt_id or self._free_id(set(current)): text})
+
+    def remove_prompt(self, prompt_id: str) -> PromptAck:
+        """Remove a prompt; the others are not disturbed.
+
+        Raises:
+            ConfigError: There is no such prompt.
+        """
+        with self._lock:
+            current = {item.prompt.prompt_id: item.prompt.text for item in self._state.prompts}
+            if prompt_id not in current:
+                raise ConfigError(
+                    f"there is no prompt {prompt_id!r} to remove; the session has: {', '.join(current) or 'none'}"
+                )
+            del current[prompt_id]
+            return self.set_prompts(current)
+
+    def state(self) -> SessionState:
+        """Snapshot of all that the session knows; `to_bytes` makes a file of it."""
+        return self._state
+
+    def restore(self, state: SessionState) -> None:
+        """Go on from a snapshot, exactly as the session that gave it would have.
+
+        Raises:
+            SessionStateError: It was made with another model size or other settings.
+        """
+        with self._lock:
+            if state.fingerprint != self._state.fingerprint:
+                raise SessionStateError(
+                    f"the state was made with other settings (fingerprint {state.fingerprint}, here "
+                    f"{self._state.fingerprint}); restore it in a session with the same model and SessionConfig"
+                )
+            self._state = state
+
+    def _named(self, prompts: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+        """Sentences by id, cleaned; known sentences keep their id."""
+        if isinstance(prompts, str):
+            raise ConfigError(f"prompts is the string {prompts!r}; expected a list of sentences: [{prompts!r}]")
+        if isinstance(prompts, Mapping):
+            named = {str(prompt_id): clean_text(text) for prompt_id, text in prompts.items()}
+        else:
+            known = {item.prompt.text: item.prompt.prompt_id for item in self._state.prompts}
+            texts = list(dict.fromkeys(clean_text(text) for text in prompts))
+            taken = {known[text] for text in texts if text in known}
+            named = {}
+            for text in texts:
+                prompt_id = known.get(text) or self._free_id(taken)
+                taken.add(prompt_id)
+                named[prompt_id] = text
+        if len(named) > self.config.max_prompts:
+            raise ConfigError(f"{len(named)} prompts; SessionConfig.max_prompts allows {self.config.max_prompts}")
+        return named
+
+    def _free_id(self, taken: set[str]) -> str:
+        number = self._state.next_prompt_number
+        while f"p{number}" in taken:
+            number += 1
+        return f"p{number}"
+
+    def _new_prompt(self, prompt_id: str, text: str, version: int) -> PromptState:
+        with torch.inference_mode():
+            features = self._model.encode_text([text])
+        return PromptState(
+            Prompt(prompt_id, text, version), features, TrackState(next_id=self._state.first_free_track_id)
+        )
+
+    def _put(self, items: tuple[PromptState, ...], version: int) -> PromptAck:
+        state = self._state
+        used = [int(item.prompt.prompt_id[1:]) for item in items if _is_numbered(item.prompt.prompt_id)]
+        self._state = replace(
+            state,
+            version=version,
+            prompts=items,
+            next_prompt_number=max([state.next_prompt_number, *(number + 1 for number in used)]),
+        )
+        return PromptAck(self.prompts, version, state.next_emitted_index)
+
+
+def _is_numbered(prompt_id: str) -> bool:
+    return prompt_id[:1] == "p" and prompt_id[1:].isascii() and prompt_id[1:].isdigit()

@@ -1,0 +1,90 @@
+"""Order, gaps and size of a stream's frames."""
+
+import math
+import statistics
+from dataclasses import dataclass
+
+from ssa_stream.errors import SessionStateError, ShapeError
+from ssa_stream.streaming.config import SessionConfig
+
+__all__ = ["FrameStamp", "Timeline"]
+
+_LEARNED_INTERVALS = 15
+_DEFAULT_INTERVAL_S = 1 / 30
+
+
+@dataclass(frozen=True, slots=True)
+class FrameStamp:
+    """Identity of an accepted frame.
+
+    Attributes:
+        index: Number in the session, from 0.
+        t: Time in seconds.
+        frames_missed: Frames lost just before it, judged by time.
+        after_reset: Whether the memory was cleared just before it.
+    """
+
+    index: int
+    t: float
+    frames_missed: int
+    after_reset: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What is known of the frames so far.
+
+    Attributes:
+        next_index: Number of the next frame.
+        size: Source size `(height, width)` since the last reset; None before the first frame.
+        last_t: Time of the last frame since the last reset; None before the first frame.
+        intervals_s: Latest times between frames.
+        was_reset: Whether the next frame is the first after a reset.
+    """
+
+    next_index: int = 0
+    size: tuple[int, int] | None = None
+    last_t: float | None = None
+    intervals_s: tuple[float, ...] = ()
+    was_reset: bool = False
+
+    def reset(self) -> "Timeline":
+        """Forget times and size; numbers go on."""
+        return Timeline(next_index=self.next_index, was_reset=self.next_index > 0)
+
+    def accept(self, size: tuple[int, int], t: float | None, config: SessionConfig) -> tuple["Timeline", FrameStamp]:
+        """Take a frame.
+
+        Args:
+            size: Source `(height, width)`.
+            t: Time in seconds; None puts it one frame interval after the last one.
+            config: For the interval and the largest gap.
+        Returns:
+            The time line after the frame and its stamp. `after_reset` is set when the gap was too long: the caller
+            clears its memory.
+        Raises:
+            ShapeError: The size changed without a reset.
+            SessionStateError: The time is not a number or not later than the last one.
+        """
+        if self.size is not None and self.size != size:
+            raise ShapeError(
+                f"frame is {size[1]}x{size[0]} pixels but the stream began with {self.size[1]}x{self.size[0]}; "
+                f"resize it, or call reset() to go on with the new size"
+            )
+        interval_s = config.frame_interval_s or (
+            statistics.median(self.intervals_s) if self.intervals_s else _DEFAULT_INTERVAL_S
+        )
+        if t is None:
+            t = 0.0 if self.last_t is None else self.last_t + interval_s
+        if not math.isfinite(t) or (self.last_t is not None and t <= self.last_t):
+            raise SessionStateError(
+                f"frame time is {t} s but the last frame's was {self.last_t} s; expected a finite, later time "
+                f"(seconds); drop the frame, or call reset() if the source began anew"
+            )
+        elapsed_s = interval_s if self.last_t is None else t - self.last_t
+        known = config.frame_interval_s is not None or len(self.intervals_s) >= 3
+        missed = max(0, round(elapsed_s / interval_s) - 1) if known else 0
+        too_long = elapsed_s > config.max_gap_s and self.last_t is not None
+        stamp = FrameStamp(self.next_index, t, missed, self.was_reset or too_long)
+        intervals_s = () if too_long or self.last_t is None else (*self.intervals_s, elapsed_s)[-_LEARNED_INTERVALS:]
+        return Timeline(self.next_index + 1, size, t, intervals_s), stamp
