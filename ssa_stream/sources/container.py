@@ -59,7 +59,7 @@ def open_container(
     """
     try:
         return av.open(target, mode="r", format=format_name, options=dict(options), timeout=timeouts_s)
-    except av.error.InvalidDataError:
+    except (av.error.InvalidDataError, av.error.EOFError):
         problem = unreadable
     except av.FFmpegError as error:
         problem = describe(error)

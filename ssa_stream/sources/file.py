@@ -50,9 +50,9 @@ class FileSource(Source):
         target = str(path)
         name = redact(target)
         _check_path(target, name)
-        container = open_container(
-            target, name=name, timeouts_s=timeouts_s, options=options or {}, unreadable=_UNREADABLE
-        )
+        # Told to be a file, a name such as cam:one.mkv is not taken for a protocol.
+        url = target if "://" in target else f"file:{target}"
+        container = open_container(url, name=name, timeouts_s=timeouts_s, options=options or {}, unreadable=_UNREADABLE)
         self._reader = ContainerReader(container, name)
         self._reader.stream.thread_type = "AUTO"
         self._converter = FrameConverter(self._reader.fps)

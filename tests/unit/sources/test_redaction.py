@@ -1,0 +1,22 @@
+"""No address keeps its credentials."""
+
+import pytest
+
+from ssa_stream.sources import redact
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rtsp://cam:s3cret@10.0.0.1:554/a", "rtsp://***@10.0.0.1:554/a"),
+        ("rtsp://cam:p@ss@10.0.0.1/a", "rtsp://***@10.0.0.1/a"),
+        ("cannot open 'http://u@h/x' twice", "cannot open 'http://***@h/x' twice"),
+        ("http://h/v?token=abc&fps=5", "http://h/v?token=***&fps=5"),
+        ("rtsp://h/user=admin&password=123/ch1", "rtsp://h/user=***&password=***/ch1"),
+        ("street.mp4", "street.mp4"),
+    ],
+    ids=["user", "at-sign", "sentence", "query", "path", "file"],
+)
+def test_redact_replaces_credentials_only(text: str, expected: str) -> None:
+    """User, password and token go; the rest stays readable."""
+    assert redact(text) == expected
