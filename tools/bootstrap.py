@@ -145,15 +145,17 @@ def check_room(venv: Path, min_free_gib: float, keeps_packages: bool) -> bool:
 
 
 def holds_sound_packages(venv: Path) -> bool:
-    """Whether a started environment can be finished in place: it runs, has pip, and no package is half-copied."""
-    python = venv_python(venv)
+    """Whether a started environment can be finished in place.
+
+    It must run, have its own pip, not have been moved, and hold no half-copied package.
+    """
+    command = [str(venv_python(venv)), "-I", "-m", "pip", "--version"]
     try:
-        answer = subprocess.run(
-            [str(python), "-I", "-m", "pip", "--version"], capture_output=True, timeout=60, check=False
-        )
+        answer = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        script = (venv / "bin" / "pip").read_text(encoding="utf-8", errors="replace")
     except (OSError, subprocess.TimeoutExpired):
         return False
-    if answer.returncode != 0 or str(venv) not in answer.stdout.decode(errors="replace"):
+    if answer.returncode != 0 or str(venv) not in answer.stdout.decode(errors="replace") or str(venv) not in script:
         return False
     # pip writes a package's RECORD last.
     return all((info / "RECORD").is_file() for info in venv.glob("lib/python*/site-packages/*.dist-info"))
@@ -207,7 +209,7 @@ def explain_pip_failure(what: str, log: str) -> str:
     """
     lines = [re.sub(r"^\S+T\S+,\d+ ", "", line).strip()[:300] for line in log.splitlines()]
     tried = "\n".join("    " + line for line in dict.fromkeys(lines) if line.startswith("Looking in "))
-    telling = [line for line in lines if re.match(r"ERROR|WARNING: Retrying|Could not fetch|.*Errno", line)]
+    telling = [line for line in lines if re.match(r"(ERROR|error): |WARNING: Retrying|Could not fetch|.*Errno", line)]
     quoted = "\n".join("    " + line for line in (telling or list(filter(None, lines)))[-QUOTED_LINES:])
     if DISK_SIGNS.search(log):
         reason = "The disk ran full. Free some space, then run the same command again: it goes on where it stopped."
