@@ -1,0 +1,131 @@
+"""The video that is written is the video that is read back."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ssa_stream.errors import ConfigError, SinkError
+from ssa_stream.sinks import OverlayVideoSink
+from ssa_stream.sources import Frame
+from ssa_stream.streaming.results import MaskResult, TrackMask
+from tests.support.video_files import numbered_image, read_number
+
+
+def _frame(number: int, t: float, size: tuple[int, int] = (48, 96), epoch: int = 0) -> Frame:
+    return Frame(numbered_image(number, *size), number, epoch, t, t_receive_ns=0)
+
+
+def _pixels(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+
+
+def _decode(path: Path) -> list[tuple[int, float, tuple[int, int]]]:
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+        assert container.streams.video[0].pix_fmt == "yuv420p"
+        return [
+            (read_number(_pixels(frame)), float(frame.time), (frame.height, frame.width))
+            for frame in container.decode(video=0)
+        ]
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+def test_every_picture_keeps_its_number_and_time(tmp_path: Path, ending: str) -> None:
+    """Variable rate, gaps included."""
+    times = [0.0, 0.033, 0.1, 0.105, 0.9, 2.5, 2.55]
+    path = tmp_path / f"a{ending}"
+    with OverlayVideoSink(path, fps=30) as sink:
+        for number, t in enumerate(times):
+            sink.write(_frame(number, 7.0 + t), [])
+    decoded = _decode(path)
+    assert [number for number, _, _ in decoded] == list(range(7))
+    assert [t for _, t, _ in decoded] == pytest.approx(times, abs=6e-4)
+    assert sink.frames == 7
+
+
+def test_finished_mp4_is_an_ordinary_one(tmp_path: Path) -> None:
+    """With a table of frames and a duration, as players expect."""
+    with OverlayVideoSink(tmp_path / "a.mp4", fps=10) as sink:
+        for number in range(20):
+            sink.write(_frame(number, number / 10), [])
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.video[0].frames == 20
+        assert container.duration == pytest.approx(2_000_000, abs=110_000)
+
+
+def test_results_are_drawn(tmp_path: Path) -> None:
+    """The mask is visible in what was written."""
+    mask = np.zeros((48, 96), dtype=np.bool_)
+    mask[20:44, 30:70] = True
+    result = MaskResult("p", "x", 1, 0, 0.0, (48, 96), (TrackMask(1, 1, 1, (30, 20, 70, 44), 960, mask),), 1.0)
+    grey = Frame(np.full((48, 96, 3), 128, dtype=np.uint8), 0, 0, 0.0, t_receive_ns=0)
+    with OverlayVideoSink(tmp_path / "a.mp4") as sink:
+        sink.write(grey, [result])
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        image = _pixels(next(container.decode(video=0)))
+    assert np.ptp(image[38, 50].astype(int)) > 30
+    assert np.ptp(image[46, 5].astype(int)) < 10
+
+
+def test_odd_sides_are_padded_by_one(tmp_path: Path) -> None:
+    """H.264 in the common pixel format needs even ones."""
+    with OverlayVideoSink(tmp_path / "a.mp4") as sink:
+        sink.write(_frame(5, 0.0, size=(47, 95)), [])
+        sink.write(_frame(6, 0.1, size=(47, 95)), [])
+    assert [(number, size) for number, _, size in _decode(tmp_path / "a.mp4")] == [(5, (48, 96)), (6, (48, 96))]
+    assert sink.resized_frames == 0
+
+
+def test_change_of_size_is_fitted_in_and_counted(tmp_path: Path) -> None:
+    """The first size stays; other shapes get black bars."""
+    with OverlayVideoSink(tmp_path / "a.mp4") as sink:
+        for number, size in enumerate([(48, 96), (96, 192), (24, 96), (48, 96)]):
+            sink.write(_frame(number, number / 10, size=size), [])
+    assert [size for _, _, size in _decode(tmp_path / "a.mp4")] == [(48, 96)] * 4
+    assert [number for number, _, _ in _decode(tmp_path / "a.mp4")] == [0, 1, 2, 3]
+    assert sink.resized_frames == 2
+
+
+def test_time_that_starts_again_goes_on(tmp_path: Path) -> None:
+    """A new epoch from zero follows the old one."""
+    with OverlayVideoSink(tmp_path / "a.mp4", fps=10) as sink:
+        for number, (t, epoch) in enumerate([(0.0, 0), (0.1, 0), (0.0, 1), (0.3, 1)]):
+            sink.write(_frame(number, t, epoch=epoch), [])
+    assert [t for _, t, _ in _decode(tmp_path / "a.mp4")] == pytest.approx([0.0, 0.1, 0.2, 0.5])
+
+
+def test_no_picture_leaves_no_file(tmp_path: Path) -> None:
+    """An empty video would only be mistaken for a broken one."""
+    OverlayVideoSink(tmp_path / "a.mp4").close()
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_missing_h264_falls_back_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Never silently."""
+    monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libx264"})
+    with OverlayVideoSink(tmp_path / "a.mp4") as sink:
+        sink.write(_frame(3, 0.0), [])
+        sink.write(_frame(4, 0.25), [])
+    assert "no libx264" in caplog.text
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.video[0].codec_context.name == "mpeg4"
+        times = [(read_number(_pixels(frame)), frame.time) for frame in container.decode(video=0)]
+    assert times == [(3, 0.0), (4, 0.25)]
+
+
+def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
+    """A rate of nothing, a folder that is not there, a closed sink."""
+    with pytest.raises(ConfigError, match="above 0"):
+        OverlayVideoSink(tmp_path / "a.mp4", fps=0)
+    with pytest.raises(SinkError, match="folder does not exist"):
+        OverlayVideoSink(tmp_path / "none" / "a.mp4")
+    sink = OverlayVideoSink(tmp_path / "a.mp4")
+    sink.close()
+    sink.close()
+    with pytest.raises(SinkError, match="closed"):
+        sink.write(_frame(0, 0.0), [])
