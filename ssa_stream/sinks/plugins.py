@@ -47,7 +47,7 @@ def open_plugin(scheme: str, spec: str, options: SinkOptions) -> Sink | None:
     if not found:
         return None
     if len({entry.value for entry in found}) > 1:
-        claims = ", ".join(_label(entry) for entry in found)
+        claims = ", ".join(sorted(_label(entry) for entry in found))
         raise SinkError(f"several plug-ins claim the sink scheme {scheme!r}: {claims}; uninstall all but one")
     label = _label(found[0])
     try:
