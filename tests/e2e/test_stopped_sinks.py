@@ -20,10 +20,11 @@ def _numbers(path: Path) -> list[int]:
 
 
 RECORD = """
-import sys
+import signal, sys
 from ssa_stream.sinks import OverlayVideoSink
 from ssa_stream.sources import Frame
 from tests.support.video_files import numbered_image
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores Ctrl-C
 with OverlayVideoSink(sys.argv[1], fps=10) as sink:
     for number in range(100_000):
         if number == 60:
@@ -40,7 +41,7 @@ def test_stopped_recording_is_playable(tmp_path: Path, how: str) -> None:
         [sys.executable, "-c", RECORD, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     assert process.stdout is not None
-    with process.stdout:
+    try:
         assert process.stdout.readline() == b"ready\n"
         size = path.stat().st_size
         deadline_s = time.monotonic() + 20
@@ -48,6 +49,9 @@ def test_stopped_recording_is_playable(tmp_path: Path, how: str) -> None:
             time.sleep(0.01)  # until the next fragment is on disk
         process.send_signal(2 if how == "interrupt" else 9)
         process.wait(20)
+    finally:
+        process.kill()
+        process.communicate()
     numbers = _numbers(path)
     assert len(numbers) >= 40
     assert numbers == [number % 4096 for number in range(len(numbers))]
