@@ -66,7 +66,8 @@ class FileSource(Source):
             self._first.append(next(self._decoded))
         except StopIteration:
             self.close()
-            raise SourceError(f"{name} holds no frame that can be decoded: {'; '.join(self.warnings)}") from None
+            problems = "; ".join(self.warnings) or "it is empty"
+            raise SourceError(f"{name} holds no frame that can be decoded: {problems}") from None
         self._info = SourceInfo(
             name=name,
             live=False,

@@ -126,6 +126,17 @@ def test_file_without_index_raises_one_clear_error(tmp_path: Path) -> None:
         FileSource(path)
 
 
+def test_file_with_an_index_and_no_frame_raises_one_clear_error(tmp_path: Path) -> None:
+    """A recording that was cut off before its first picture."""
+    path = write_video(tmp_path / "a.mkv", 5)
+    with av.open(str(path)) as container:
+        first = next(container.demux(video=0)).pos
+    assert first
+    path.write_bytes(path.read_bytes()[:first])
+    with pytest.raises(SourceError, match="holds no frame that can be decoded"):
+        FileSource(path)
+
+
 def test_audio_only_raises_one_clear_error(tmp_path: Path) -> None:
     """The message says what the file holds instead."""
     with pytest.raises(SourceError, match="no video stream, only: audio"):
