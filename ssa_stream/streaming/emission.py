@@ -14,6 +14,9 @@ from ssa_stream.streaming.tracks import UNCONFIRMED_ID, Sighting, TrackState, dr
 
 __all__ = ["FrameEvidence", "emit_masks"]
 
+MASK_STRIDE = 4
+"""Pixels of the network's input per cell of the mask features."""
+
 
 class FrameEvidence(NamedTuple):
     """All that decides a prompt's masks in a frame.
@@ -98,7 +101,8 @@ def _masks(model: SSA, evidence: FrameEvidence, sizes: MaskSizes, config: Sessio
     logits = model.predict_masks(evidence.mask_embedding[selected][None], evidence.mask_features[None])[0]
     probability = evidence.probability[selected]
     by_probability: Sequence[int] = probability.argsort(descending=True).tolist()
-    kept = drop_duplicates(logits > 0, by_probability, config.tracks.duplicate_iou)
+    rows, columns = (-(-side // MASK_STRIDE) for side in sizes.network)  # padding shows nothing
+    kept = drop_duplicates(logits[:, :rows, :columns] > 0, by_probability, config.tracks.duplicate_iou)
     at_network = resize_logits(logits[kept][:, None], sizes)  # (K, 1, h, w)
     scores = mask_confidence(at_network).score(probability[kept])
     masks = binarize(at_network, sizes.output)[:, 0]

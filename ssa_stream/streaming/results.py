@@ -14,12 +14,12 @@ class TrackMask:
     """One object that a prompt refers to, in one frame.
 
     Attributes:
-        track_id: Identity of the object in this stream; positive, never used twice.
+        track_id: Identity of the object among those of its prompt: positive, never given to another object of the
+            prompt. In a provisional result, `UNCONFIRMED_ID` if no track is known for it yet.
         score: `probability` times the mean mask confidence, 0..1.
         probability: The network's probability that this object is referred to, 0..1.
         box_xyxy: Tight box of the mask in source pixels, left, top, right, bottom; right and bottom exclusive.
-            All zeros if the mask is empty.
-        area_px: Number of mask pixels.
+        area_px: Number of mask pixels, at least 1.
         mask: `(H, W)` bool at source resolution.
     """
 
@@ -44,7 +44,7 @@ class MaskResult:
         size: Source frame size `(height, width)` in pixels.
         tracks: Objects referred to, by descending score; empty when the prompt has no target in the frame.
         probability: Largest probability over all queries, also when nothing was selected.
-        status: `final`, or `provisional` when a better result for the same frame will follow.
+        status: `final`, or `provisional` when another result for the same frame will follow.
         frames_missed: Frames lost between the previous frame and this one, judged by their times.
         after_reset: Whether the stream's memory was cleared just before this frame.
     """

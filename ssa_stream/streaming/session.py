@@ -1,5 +1,6 @@
 """The streaming session: frames in, tracked masks out, prompts changed at any time."""
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -104,7 +105,7 @@ class ReferSession:
         Returns:
             The prompts in force and the index of the first frame that they apply to.
         Raises:
-            ConfigError: An empty sentence, or more prompts than `max_prompts`.
+            ConfigError: An empty sentence or id, or more prompts than `max_prompts`.
         """
         with self._lock:
             state = self._state
@@ -128,7 +129,8 @@ class ReferSession:
         """
         with self._lock:
             current = {item.prompt.prompt_id: item.prompt.text for item in self._state.prompts}
-            return self.set_prompts({**current, prompt_id or self._free_id(set(current)): text})
+            name = self._free_id(set(current)) if prompt_id is None else prompt_id
+            return self.set_prompts({**current, name: text})
 
     def remove_prompt(self, prompt_id: str) -> PromptAck:
         """Remove a prompt; the others are not disturbed.
@@ -178,6 +180,8 @@ class ReferSession:
                 prompt_id = known.get(text) or self._free_id(taken)
                 taken.add(prompt_id)
                 named[prompt_id] = text
+        if "" in named:
+            raise ConfigError(f"prompt {named['']!r} has an empty id; expected a name, or none to be given one")
         if len(named) > self.config.max_prompts:
             raise ConfigError(f"{len(named)} prompts; SessionConfig.max_prompts allows {self.config.max_prompts}")
         return named
@@ -208,4 +212,5 @@ class ReferSession:
 
 
 def _is_numbered(prompt_id: str) -> bool:
-    return prompt_id[:1] == "p" and prompt_id[1:].isascii() and prompt_id[1:].isdigit()
+    """Whether an id looks like one that the session gives; longer numbers are beyond its reach."""
+    return re.fullmatch(r"p[0-9]{1,9}", prompt_id) is not None

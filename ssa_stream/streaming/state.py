@@ -1,6 +1,7 @@
 """All that a session knows, as one immutable value; and its bytes."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,7 +97,7 @@ class SessionState:
             return name
 
         plain = msgspec.to_builtins(self, enc_hook=keep)
-        header = msgspec.json.encode({"format": _FORMAT, "state": plain}).decode()
+        header = msgspec.json.encode({"format": _FORMAT, "digest": _digest(plain, tensors), "state": plain}).decode()
         return safetensors.torch.save(tensors, metadata={_HEADER: header})
 
     @classmethod
@@ -114,6 +115,8 @@ class SessionState:
             length = int.from_bytes(data[:8], "little")
             metadata = msgspec.json.decode(data[8 : 8 + length])["__metadata__"]
             content = msgspec.json.decode(metadata[_HEADER])
+            if content["digest"] != _digest(content["state"], tensors):
+                raise ValueError("damaged: the digest does not fit the content")
             if content["format"] != _FORMAT:
                 raise SessionStateError(
                     f"session state has format {content['format']}; this version reads format {_FORMAT}: "
@@ -127,6 +130,15 @@ class SessionState:
                 f"these {len(data)} bytes are not a session state ({error}); expected the output of "
                 f"SessionState.to_bytes(): start a new session"
             ) from error
+
+
+def _digest(plain: object, tensors: Mapping[str, Tensor]) -> str:
+    """Digest of all that a file holds; safetensors itself does not notice a changed number."""
+    digest = hashlib.sha256(msgspec.json.encode(plain))
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def fingerprint(*parts: object) -> str:

@@ -25,13 +25,6 @@ _MAX_ITEMS = 16
 """Frames x prompts that pass the per-frame stages together; bounds memory when prompts are replayed."""
 
 
-class _Advanced(NamedTuple):
-    """A prompt after the video decoder: its new state (tracks not updated yet) and the step's outcome."""
-
-    state: PromptState
-    step: WindowStep
-
-
 def step_frame(
     model: SSA, config: SessionConfig, state: SessionState, image: NDArray[np.uint8], t: float | None
 ) -> tuple[SessionState, list[MaskResult]]:
@@ -49,26 +42,26 @@ def step_frame(
 
     due = len(pending) > config.lookahead
     if state.prompts:
-        state, advanced = _advance(model, config, state, range(len(state.prompts)))
+        state, steps = _advance(model, config, state, range(len(state.prompts)))
         if due:
-            state, final = _emit(model, config, state, advanced, pending[0], behind=len(pending) - 1)
+            state, final = _emit(model, config, state, steps, pending[0], behind=len(pending) - 1)
             results += final
         if config.emit_provisional and config.lookahead:
-            results += _emit(model, config, state, advanced, stamp, behind=0, provisional=True)[1]
+            results += _emit(model, config, state, steps, stamp, behind=0, provisional=True)[1]
     return (_without_oldest_pending(state) if due else state), results
 
 
 def flush_frames(model: SSA, config: SessionConfig, state: SessionState) -> tuple[SessionState, list[MaskResult]]:
     """Emit the frames that wait for lookahead with what is known; see `ReferSession.flush`."""
     results: list[MaskResult] = []
-    new = [i for i, item in enumerate(state.prompts) if item.window is None]
-    if new and state.pending:
+    if not state.pending:
+        return state, results
+    if new := [i for i, item in enumerate(state.prompts) if item.window is None]:
         state, _ = _advance(model, config, state, new)
-    while state.pending:
-        if state.prompts:
-            advanced = [_redecode(model, item) for item in state.prompts]
-            state, final = _emit(model, config, state, advanced, state.pending[0], behind=len(state.pending) - 1)
-            results += final
+    steps = [_redecode(model, item) for item in state.prompts]
+    for behind, stamp in zip(reversed(range(len(state.pending))), state.pending, strict=True):
+        state, final = _emit(model, config, state, steps, stamp, behind)
+        results += final
         state = _without_oldest_pending(state)
     return state, results
 
@@ -94,7 +87,7 @@ def _mask_sizes(model: SSA, config: SessionConfig, size: tuple[int, int]) -> Mas
 
 def _advance(
     model: SSA, config: SessionConfig, state: SessionState, members: Sequence[int]
-) -> tuple[SessionState, list[_Advanced]]:
+) -> tuple[SessionState, list[WindowStep]]:
     """Run the network for some of the prompts: on the newest frame, and on all recent frames if a prompt is new."""
     items = [state.prompts[i] for i in members]
     counts = [len(state.recent) if item.window is None else 1 for item in items]
@@ -107,12 +100,14 @@ def _advance(
         window=config.window,
         decay=config.decay,
     )
-    prompts, advanced = list(state.prompts), []
+    prompts = list(state.prompts)
     for i, one, step in zip(members, queries, steps, strict=True):
-        kept = (*prompts[i].mask_features, *one.mask_features.unbind(0))[-len(state.pending) :]
+        new: Sequence[Tensor] = one.mask_features[-len(state.pending) :].unbind(0)
+        if config.lookahead:  # those that wait must not hold on to the memory of the whole batch
+            new = [features.clone(memory_format=torch.contiguous_format) for features in new]
+        kept = (*prompts[i].mask_features, *new)[-len(state.pending) :]
         prompts[i] = replace(prompts[i], window=step.state, mask_features=kept)
-        advanced.append(_Advanced(prompts[i], step))
-    return replace(state, recent=recent, prompts=tuple(prompts)), advanced
+    return replace(state, recent=recent, prompts=tuple(prompts)), steps
 
 
 def _with_stems(
@@ -170,7 +165,7 @@ def _emit(
     model: SSA,
     config: SessionConfig,
     state: SessionState,
-    advanced: Sequence[_Advanced],
+    steps: Sequence[WindowStep],
     stamp: FrameStamp,
     behind: int,
     *,
@@ -181,7 +176,7 @@ def _emit(
     assert size is not None  # a frame was accepted
     sizes = _mask_sizes(model, config, size)
     results, prompts = [], []
-    for item, step in advanced:
+    for item, step in zip(state.prompts, steps, strict=True):
         evidence = FrameEvidence(
             step.probability, step.mask_embedding, step.state.aligned[-1 - behind], item.mask_features[-1 - behind]
         )
@@ -208,13 +203,12 @@ def _emit(
     return replace(state, prompts=tuple(prompts), first_free_track_id=first_free), results
 
 
-def _redecode(model: SSA, item: PromptState) -> _Advanced:
+def _redecode(model: SSA, item: PromptState) -> WindowStep:
     """Decode a window as it stands, for frames whose lookahead never came."""
     window = item.window
     assert window is not None  # new prompts were replayed
     output = model.decode_window(window.aligned[None], window.text[None], window.carried)
-    step = WindowStep(window, output.probability[0], output.mask_embedding[0], output.initial_queries[0])
-    return _Advanced(item, step)
+    return WindowStep(window, output.probability[0], output.mask_embedding[0], output.initial_queries[0])
 
 
 def _without_oldest_pending(state: SessionState) -> SessionState:

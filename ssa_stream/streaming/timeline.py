@@ -11,6 +11,7 @@ __all__ = ["FrameStamp", "Timeline"]
 
 _LEARNED_INTERVALS = 15
 _DEFAULT_INTERVAL_S = 1 / 30
+_MAX_MISSED = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,15 @@ class Timeline:
         )
         if t is None:
             t = 0.0 if self.last_t is None else self.last_t + interval_s
-        if not math.isfinite(t) or (self.last_t is not None and t <= self.last_t):
+        t = float(t)  # numpy's floats would not survive saving
+        elapsed_s = interval_s if self.last_t is None else t - self.last_t
+        if not (math.isfinite(t) and 0 < elapsed_s < math.inf):
             raise SessionStateError(
                 f"frame time is {t} s but the last frame's was {self.last_t} s; expected a finite, later time "
                 f"(seconds); drop the frame, or call reset() if the source began anew"
             )
-        elapsed_s = interval_s if self.last_t is None else t - self.last_t
         known = config.frame_interval_s is not None or len(self.intervals_s) >= 3
-        missed = max(0, round(elapsed_s / interval_s) - 1) if known else 0
+        missed = max(0, round(min(elapsed_s / interval_s, _MAX_MISSED)) - 1) if known else 0
         too_long = elapsed_s > config.max_gap_s and self.last_t is not None
         stamp = FrameStamp(self.next_index, t, missed, self.was_reset or too_long)
         intervals_s = () if too_long or self.last_t is None else (*self.intervals_s, elapsed_s)[-_LEARNED_INTERVALS:]

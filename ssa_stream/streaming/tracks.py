@@ -88,8 +88,8 @@ def update_tracks(
     """Give each sighting of a frame its track.
 
     A sighting may continue a track if its query is similar and, when the track was seen in the frame before, the two
-    boxes touch after growing. Among the allowed pairs the assignment with the largest sum of cosine similarity and
-    same-slot bonus is taken. Sightings left over start new tracks.
+    boxes touch after growing. Among the allowed pairs the assignment with the largest sum of similarity above the
+    threshold and same-slot bonus is taken. Sightings left over start new tracks.
 
     Args:
         state: Tracks before the frame.
@@ -125,15 +125,15 @@ def _match(tracks: Sequence[Track], sightings: Sequence[Sighting], config: Track
     new = torch.nn.functional.normalize(torch.stack([sighting.query for sighting in sightings]), dim=-1)
     cosine = old @ new.T
     allowed = cosine >= config.min_cosine
-    gain = cosine.clone()
+    gain = cosine - config.min_cosine
     for i, track in enumerate(tracks):
         for j, sighting in enumerate(sightings):
             gain[i, j] += _SAME_SLOT_BONUS * (track.last.slot == sighting.slot)
             if track.absence == 0 and not _boxes_touch(track.last.box, sighting.box, config.growth):
                 allowed[i, j] = False
-    # A pair that is not allowed costs more than any allowed pairs could gain together.
-    forbidden = -10.0 * (1 + min(len(tracks), len(sightings)))
-    rows, columns = linear_sum_assignment(-torch.where(allowed, gain, forbidden).numpy())
+    # A pair that is not allowed leaves both unmatched, which is just worse than the least gain. If it cost more, a
+    # track would be given away to make room for a worse match.
+    rows, columns = linear_sum_assignment(-torch.where(allowed, gain, -1e-6).numpy())
     return {int(j): int(i) for i, j in zip(rows, columns, strict=True) if allowed[i, j]}
 
 
