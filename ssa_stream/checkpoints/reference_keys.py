@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterable
 
-__all__ = ["CRITERION_KEYS", "to_our_key", "to_reference_key"]
+__all__ = ["CRITERION_KEYS", "reference_order", "to_our_key", "to_reference_key"]
 
 CRITERION_KEYS = ("criterion.empty_weight", "vita_criterion.empty_weight")
 """Class weights of the two training losses. They are in a reference checkpoint but are no part of the network."""
 
-# Reference name, our name. `*` stands for one number; the longest reference prefix that fits is used.
+# Reference name, our name. `*` stands for one number; the longest reference prefix that fits is used. Rules are listed
+# in the order in which the reference's state dict has them: `reference_order` goes by it.
 _ADAPTER = ("backbone.stage_adapter_layers.*.", "adapters.*.")
 _PIXEL = ("sem_seg_head.pixel_decoder.", "pixel_decoder.")
 _ENCODER = (f"{_PIXEL[0]}transformer.encoder.layers.*.", f"{_PIXEL[1]}layers.*.")
@@ -23,10 +24,6 @@ def _under(prefix: tuple[str, str], pairs: Iterable[tuple[str, str]]) -> list[tu
 
 _RULES: list[tuple[str, str]] = [
     ("backbone.clip_model.", "clip."),
-    ("resizer.fc.", "sentence_resizer.proj."),
-    ("resizer.layer_norm.", "sentence_resizer.norm."),
-    ("vita_module.vita_mask_features.", "video_mask_features."),
-    *((key, key) for key in CRITERION_KEYS),
     *_under(
         _ADAPTER,
         [
@@ -81,42 +78,49 @@ _RULES: list[tuple[str, str]] = [
     *_under(
         _FRAME,
         [
-            ("transformer_cross_attention_layers.*.multihead_attn.", "layers.*.image_attention.attention."),
-            ("transformer_cross_attention_layers.*.norm.", "layers.*.image_attention.norm."),
             ("transformer_self_attention_layers.*.self_attn.", "layers.*.self_attention.attention."),
             ("transformer_self_attention_layers.*.norm.", "layers.*.self_attention.norm."),
+            ("transformer_cross_attention_layers.*.multihead_attn.", "layers.*.image_attention.attention."),
+            ("transformer_cross_attention_layers.*.norm.", "layers.*.image_attention.norm."),
+            ("transformer_ffn_layers.*.", "layers.*.feed_forward."),
             ("text_cross_attention_layers.*.multihead_attn.", "layers.*.text_attention.attention."),
             ("text_cross_attention_layers.*.norm.", "layers.*.text_attention.norm."),
-            ("transformer_ffn_layers.*.", "layers.*.feed_forward."),
             ("decoder_norm.", "head.norm."),
+            ("query_embed.", "query_position."),
+            ("level_embed.", "level_embed."),
             ("class_embed.", "head.classifier."),
             ("mask_embed.layers.0.", "head.mask_embed.0."),
             ("mask_embed.layers.1.", "head.mask_embed.2."),
             ("mask_embed.layers.2.", "head.mask_embed.4."),
-            ("query_embed.", "query_position."),
-            ("level_embed.", "level_embed."),
         ],
     ),
+    (CRITERION_KEYS[0], CRITERION_KEYS[0]),
     *_under(
         _VIDEO,
         [
-            ("input_proj_dec.", "input_proj."),
+            ("fusion.*.multihead_attn.", "layers.*.text_attention.attention."),
+            ("fusion.*.norm.", "layers.*.text_attention.norm."),
+            ("transformer_self_attention_layers.*.self_attn.", "layers.*.self_attention.attention."),
+            ("transformer_self_attention_layers.*.norm.", "layers.*.self_attention.norm."),
+            ("transformer_cross_attention_layers.*.multihead_attn.", "layers.*.memory_attention.attention."),
+            ("transformer_cross_attention_layers.*.norm.", "layers.*.memory_attention.norm."),
+            ("transformer_ffn_layers.*.", "layers.*.feed_forward."),
             ("short_temporal.0.", "enhancer.conv1."),
             ("short_temporal.2.", "enhancer.conv2."),
             ("temporal_norm.", "enhancer.conv_norm."),
             ("long_temporal.self_attn.", "enhancer.attention."),
             ("long_temporal.norm.", "enhancer.attention_norm."),
             ("time_aware_attn.", "pooling."),
-            ("fusion.*.multihead_attn.", "layers.*.text_attention.attention."),
-            ("fusion.*.norm.", "layers.*.text_attention.norm."),
-            ("transformer_cross_attention_layers.*.multihead_attn.", "layers.*.memory_attention.attention."),
-            ("transformer_cross_attention_layers.*.norm.", "layers.*.memory_attention.norm."),
-            ("transformer_self_attention_layers.*.self_attn.", "layers.*.self_attention.attention."),
-            ("transformer_self_attention_layers.*.norm.", "layers.*.self_attention.norm."),
-            ("transformer_ffn_layers.*.", "layers.*.feed_forward."),
+        ],
+    ),
+    ("vita_module.vita_mask_features.", "video_mask_features."),
+    *_under(
+        _VIDEO,
+        [
+            ("decoder_norm.", "norm."),
             ("query_embed.", "query_position."),
             ("fq_pos.", "slot_position."),
-            ("decoder_norm.", "norm."),
+            ("input_proj_dec.", "input_proj."),
             ("class_embed.", "classifier."),
             ("mask_embed.layers.0.", "mask_embed.0."),
             ("mask_embed.layers.1.", "mask_embed.2."),
@@ -125,6 +129,9 @@ _RULES: list[tuple[str, str]] = [
             ("sim_embed_clip.", "video_similarity."),
         ],
     ),
+    (CRITERION_KEYS[1], CRITERION_KEYS[1]),
+    ("resizer.fc.", "sentence_resizer.proj."),
+    ("resizer.layer_norm.", "sentence_resizer.norm."),
 ]
 
 
@@ -154,3 +161,54 @@ def to_our_key(reference_key: str) -> str | None:
 def to_reference_key(our_key: str) -> str | None:
     """The reference name of one of our keys; None if no rule knows it."""
     return _rename(our_key, _TO_REFERENCE)
+
+
+class _Node:
+    """A place in the tree of reference names; children in the reference's order."""
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+
+    def descend(self, name: str) -> "_Node":
+        return self.children.setdefault(name, _Node())
+
+    def rank(self, name: str) -> tuple[int, "_Node"] | None:
+        """Position of a child among its siblings: a number by its value, a name by first mention."""
+        if name in self.children:
+            return list(self.children).index(name), self.children[name]
+        if name.isdigit() and "*" in self.children:
+            return int(name), self.children["*"]
+        return None
+
+
+def _tree() -> _Node:
+    root = _Node()
+    for theirs, _ in _RULES:
+        node = root
+        for name in theirs.strip(".").split("."):
+            node = node.descend(name)
+    return root
+
+
+_TREE = _tree()
+
+
+def reference_order(reference_keys: Iterable[str]) -> list[str]:
+    """Sort reference keys as the reference's state dict has them.
+
+    Args:
+        reference_keys: In the order of our modules, which decides where the rules say nothing (inside CLIP, and
+            between the parameters of one layer).
+    """
+
+    def place(key: str) -> list[int]:
+        node, path = _TREE, []
+        for name in key.split("."):
+            found = node.rank(name)
+            if found is None:
+                break
+            position, node = found
+            path.append(position)
+        return path
+
+    return sorted(reference_keys, key=place)

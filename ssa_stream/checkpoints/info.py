@@ -1,0 +1,110 @@
+"""What the header of our weight file says, written and read."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssa_stream import __version__
+from ssa_stream.checkpoints.layout import CLIP_PREFIX
+from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
+from ssa_stream.errors import CheckpointError, ConfigError
+from ssa_stream.model import SsaConfig
+
+__all__ = ["FORMAT", "FORMAT_VERSION", "CheckpointInfo", "metadata_of", "parse_header"]
+
+FORMAT = "ssa_stream"
+FORMAT_VERSION = 1
+"""Goes up when older readers would misread a file; a field more in the metadata does not count."""
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        path: The file.
+        config: The network.
+        format_version: Version of the file format.
+        created_by: Program and version that wrote the file.
+        contains_clip: Whether the frozen CLIP's weights are inside.
+        notes: Free-form, by heading.
+        size_bytes: Size of the file.
+        shapes: Shape of each tensor by name.
+        dtypes: Number of values by type of number, such as `F32`.
+        parameters: Number of parameters by part of the network, such as `clip`; loss buffers are no parameters.
+    """
+
+    path: Path
+    config: SsaConfig
+    format_version: int
+    created_by: str
+    contains_clip: bool
+    notes: Mapping[str, str]
+    size_bytes: int
+    shapes: Mapping[str, tuple[int, ...]]
+    dtypes: Mapping[str, int]
+    parameters: Mapping[str, int]
+
+
+def metadata_of(config: SsaConfig, contains_clip: bool, notes: Mapping[str, str]) -> dict[str, str]:
+    """Metadata of a new file; the format allows strings only."""
+    return {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "model": config.name,
+        "config": json.dumps(config.to_mapping(), sort_keys=True),
+        "contains_clip": json.dumps(contains_clip),
+        "created_by": f"ssa_stream {__version__}",
+        "notes": json.dumps(dict(notes), ensure_ascii=False, sort_keys=True),
+    }
+
+
+def parse_header(
+    path: Path, metadata: Mapping[str, str], layout: Mapping[str, tuple[tuple[int, ...], str]]
+) -> CheckpointInfo:
+    """Understand a file's header.
+
+    Args:
+        path: The file, for messages and its size.
+        metadata: Its metadata.
+        layout: Shape and type of each tensor.
+    Raises:
+        CheckpointError: Not ours, of a newer format, or with metadata that does not hold together.
+    """
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is a safetensors file, but not a checkpoint of ssa_stream (its metadata has no format "
+            f"{FORMAT!r}); CLIP weights go to --clip, checkpoints of the reference to: ssa-stream checkpoint import"
+        )
+    version = metadata.get("format_version", "")
+    if not version.isdecimal() or int(version) > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format version {version!r}; this program reads up to {FORMAT_VERSION}: update ssa_stream"
+        )
+    try:
+        config = SsaConfig.from_mapping(json.loads(metadata["config"]))
+        notes = {str(heading): str(text) for heading, text in dict(json.loads(metadata.get("notes", "{}"))).items()}
+    except (KeyError, ConfigError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: its metadata cannot be understood ({error})") from error
+    parameters: Counter[str] = Counter()
+    dtypes: Counter[str] = Counter()
+    for key, (shape, dtype) in layout.items():
+        count = math.prod(shape)
+        dtypes[dtype] += count
+        if key not in CRITERION_KEYS:
+            parameters[key.partition(".")[0]] += count
+    return CheckpointInfo(
+        path=path,
+        config=config,
+        format_version=int(version),
+        created_by=metadata.get("created_by", "unknown"),
+        contains_clip=any(key.startswith(CLIP_PREFIX) for key in layout),
+        notes=notes,
+        size_bytes=path.stat().st_size,
+        shapes={key: shape for key, (shape, _) in layout.items()},
+        dtypes=dict(dtypes),
+        parameters=dict(parameters),
+    )

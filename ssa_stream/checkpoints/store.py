@@ -1,0 +1,180 @@
+"""Our weight file: safetensors whose metadata says which network the tensors are of."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ssa_stream.checkpoints.clip_help import CLIP_WAYS
+from ssa_stream.checkpoints.files import existing_file, replacing
+from ssa_stream.checkpoints.info import FORMAT_VERSION, CheckpointInfo, metadata_of, parse_header
+from ssa_stream.checkpoints.layout import CLIP_PREFIX, build_model, compare_layouts, empty_model, model_layout
+from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
+from ssa_stream.errors import CheckpointError, ConfigError
+from ssa_stream.model import SSA, SsaConfig
+
+__all__ = ["FORMAT_VERSION", "CheckpointInfo", "load_checkpoint", "read_info", "read_tensors", "save_checkpoint"]
+
+_DTYPES = (torch.float32, torch.bfloat16)
+
+
+def save_checkpoint(
+    path: str | Path,
+    weights: SSA | Mapping[str, Tensor],
+    config: SsaConfig,
+    *,
+    include_clip: bool = True,
+    dtype: torch.dtype | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> CheckpointInfo:
+    """Write a checkpoint; the file appears whole or not at all.
+
+    Args:
+        path: Where; replaced if it is there.
+        weights: The network, or its tensors under our names. The two buffers of the training loss may be among them.
+        config: What the network was built from.
+        include_clip: Whether to write the frozen CLIP too. Without it the file is an eighth of the size, but whoever
+            loads it must have the same CLIP weights.
+        dtype: Type of all tensors in the file; None keeps what they have.
+        notes: Anything worth telling of these weights, by heading.
+    Raises:
+        CheckpointError: The tensors are not those of `config`, a value does not fit `dtype`, or writing failed.
+    """
+    state = dict(weights.state_dict() if isinstance(weights, SSA) else weights)
+    if not include_clip:
+        state = {key: tensor for key, tensor in state.items() if not key.startswith(CLIP_PREFIX)}
+    _check(state, config, include_clip, f"cannot save {path}")
+    tensors: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for key, tensor in state.items():
+        plain = _plain(key, tensor, dtype)
+        tensors[key] = plain.clone() if plain.data_ptr() in places else plain  # the format knows no shared memory
+        places.add(plain.data_ptr())
+    with replacing(path) as partial:
+        try:
+            save_file(tensors, partial, metadata_of(config, include_clip, notes or {}))
+        except (SafetensorError, RuntimeError) as error:
+            raise CheckpointError(f"cannot write {path}: {error}") from error
+    return read_info(path)
+
+
+def read_info(path: str | Path) -> CheckpointInfo:
+    """Read what a checkpoint says of itself; no tensor is loaded.
+
+    Raises:
+        CheckpointError: Not a whole safetensors file, not ours, or of a newer format.
+    """
+    path = existing_file(path)
+    with _opened(path) as file:
+        slices = {key: file.get_slice(key) for key in file.keys()}
+        layout = {key: (tuple(part.get_shape()), str(part.get_dtype())) for key, part in slices.items()}
+        return parse_header(path, file.metadata() or {}, layout)
+
+
+def read_tensors(path: str | Path, prefix: str = "") -> dict[str, Tensor]:
+    """Read a checkpoint's tensors as they are stored, to CPU memory of their own.
+
+    Args:
+        path: The checkpoint.
+        prefix: Read only names that begin so.
+    Raises:
+        CheckpointError: See `read_info`.
+    """
+    info = read_info(path)
+    with _opened(info.path) as file:
+        return {key: file.get_tensor(key) for key in info.shapes if key.startswith(prefix)}
+
+
+def load_checkpoint(
+    path: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    clip: Mapping[str, Tensor] | None = None,
+) -> SSA:
+    """Build the network that a checkpoint describes, with its weights.
+
+    Args:
+        path: The checkpoint.
+        device: Where the network goes.
+        dtype: float32 or bfloat16 for all but the pixel decoder, which is float32 always.
+        clip: CLIP's weights under its own names, see `checkpoints.clip_weights`; needed if the file holds none, used
+            instead of those in the file if it does.
+    Returns:
+        The network in evaluation mode.
+    Raises:
+        CheckpointError: The file is unreadable or its tensors are not those of its own configuration.
+        ConfigError: `device` is not there, or `dtype` is another one.
+    """
+    device = checked_device(device)
+    if dtype not in _DTYPES:
+        raise ConfigError(f"the network does not run in {dtype}; expected one of {', '.join(map(str, _DTYPES))}")
+    info = read_info(path)
+    if clip is None and not info.contains_clip:
+        raise CheckpointError(f"{info.path} holds no CLIP weights. {CLIP_WAYS}")
+    state = read_tensors(info.path)
+    if clip is not None:
+        state |= {CLIP_PREFIX + key: tensor for key, tensor in clip.items()}
+    _check_numbers(state, f"cannot load {info.path}")
+    try:
+        model = build_model(info.config, {key: tensor.float() for key, tensor in state.items()})
+    except CheckpointError as error:
+        raise CheckpointError(f"cannot load {info.path}: {error}") from error
+    return model.cast(dtype).to(device)
+
+
+def checked_device(device: torch.device | str) -> torch.device:
+    """Return the device.
+
+    Raises:
+        ConfigError: No such device here.
+    """
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {str(device)!r} cannot be used here ({reason}); choose cpu or cuda") from error
+
+
+def _opened(path: Path) -> Any:
+    """Open a safetensors file; tensors are read, not mapped: a mapped file that is cut short kills the process."""
+    try:
+        return safe_open(path, framework="pt", backend="pread")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({error}); if it is a checkpoint of the reference "
+            f"implementation, turn it into one first: ssa-stream checkpoint import {path.name} --model ... -o ..."
+        ) from error
+
+
+def _check(state: Mapping[str, Tensor], config: SsaConfig, with_clip: bool, doing: str) -> None:
+    """Raise if the tensors are not those of the configuration, or not floating-point numbers."""
+    expected = model_layout(empty_model(config))
+    if not with_clip:
+        expected = {key: shape for key, shape in expected.items() if not key.startswith(CLIP_PREFIX)}
+    expected |= {key: (2,) for key in CRITERION_KEYS if key in state}
+    mismatch = compare_layouts({key: tuple(tensor.shape) for key, tensor in state.items()}, expected)
+    if mismatch:
+        raise CheckpointError(f"{doing}: the tensors are not those of {config.name}:\n{mismatch}")
+    _check_numbers(state, doing)
+
+
+def _check_numbers(state: Mapping[str, Tensor], doing: str) -> None:
+    """Raise if a tensor does not hold floating-point numbers."""
+    odd = [f"{key} ({tensor.dtype})" for key, tensor in state.items() if not tensor.dtype.is_floating_point]
+    if odd:
+        raise CheckpointError(f"{doing}: expected floating-point tensors, but these are not: {', '.join(odd[:6])}")
+
+
+def _plain(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """A contiguous CPU tensor that owns all of its memory, as the file format wants it."""
+    plain = tensor.detach().to("cpu", dtype or tensor.dtype).contiguous()
+    if plain.untyped_storage().nbytes() != plain.numel() * plain.element_size():
+        plain = plain.clone()
+    if dtype is not None and not plain.isfinite().all() and tensor.isfinite().all():
+        raise CheckpointError(f"{key} has values too large for {dtype}; save as bfloat16 or float32")
+    return plain
