@@ -1,1 +1,22 @@
-"""TODO."""
+"""Weights: our file, the reference's checkpoints, CLIP's weights, and the check that the network computes the same."""
+
+from ssa_stream.checkpoints.clip_weights import clip_tags, download_clip, read_clip
+from ssa_stream.checkpoints.golden import verify_folder
+from ssa_stream.checkpoints.golden_report import VerifyReport
+from ssa_stream.checkpoints.info import CheckpointInfo
+from ssa_stream.checkpoints.reference import export_reference, import_reference
+from ssa_stream.checkpoints.store import load_checkpoint, read_info, save_checkpoint
+
+__all__ = [
+    "CheckpointInfo",
+    "VerifyReport",
+    "clip_tags",
+    "download_clip",
+    "export_reference",
+    "import_reference",
+    "load_checkpoint",
+    "read_clip",
+    "read_info",
+    "save_checkpoint",
+    "verify_folder",
+]

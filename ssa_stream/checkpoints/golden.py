@@ -9,7 +9,11 @@ from typing import Any
 import torch
 
 from ssa_stream.checkpoints.golden_compare import (
+    ATTENTION_MARGIN,
+    PERMUTATION_MARGIN,
     SUMMARY_PARTS,
+    Comparison,
+    Verdict,
     compare_stages,
     is_recorded,
     judge_flips,
@@ -145,7 +149,8 @@ def verify_case(model: SSA, folder: GoldenFolder, case: GoldenCase) -> CaseRepor
     if not compared:
         raise CheckpointError(f"case {case.name} records none of the network's stages")
     judged = compared if loose else list(judge_flips(compared, theirs))
-    return CaseReport(case.name, tuple(judged), tuple(_notes(order, theirs)), time.perf_counter() - started)
+    notes = (*_notes(order, theirs), *_flip_notes(judged))
+    return CaseReport(case.name, tuple(judged), notes, time.perf_counter() - started)
 
 
 def _order(folder: GoldenFolder) -> list[Stage]:
@@ -166,6 +171,18 @@ def _notes(order: list[Stage], theirs: dict[str, Any]) -> Iterator[str]:
     unknown = sorted(name for name in theirs if name not in known and not name.endswith(_INFORMATION))
     if unknown:
         yield f"recorded, but not known here: {', '.join(unknown)}"
+
+
+def _flip_notes(judged: list[Comparison]) -> Iterator[str]:
+    """What a flip means for the case's verdict."""
+    flips = [one.name for one in judged if one.verdict is Verdict.FLIPPED]
+    if flips:
+        after = sum(one.verdict is Verdict.AFTER_FLIP for one in judged)
+        yield (
+            f"{', '.join(flips)} fell the other way, in a case that records decisions with hardly any margin "
+            f"(attention below {ATTENTION_MARGIN:g} or assignment below {PERMUTATION_MARGIN:g}): no failure, and "
+            f"{after} later stages that deviate because of it are not judged"
+        )
 
 
 @contextmanager

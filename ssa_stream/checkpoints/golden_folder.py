@@ -73,8 +73,9 @@ def read_folder(path: str | Path) -> GoldenFolder:
         CheckpointError: Files are missing or malformed, or the network is one that ours cannot be.
     """
     path = Path(path)
+    content = _read_json(path / "config.json")
     try:
-        described, config, unknown = parse_description(_read_json(path / "config.json"), path.resolve().name)
+        described, config, unknown = parse_description(content, path.resolve().name)
     except CheckpointError as error:
         raise CheckpointError(f"{path / 'config.json'}: {error}") from error
     cases = tuple(sorted(path.glob("*.npz")))
