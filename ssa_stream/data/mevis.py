@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ssa_stream.data.rle import decode_rle
 from ssa_stream.errors import ConfigError
 
 __all__ = ["MevisExpression", "MevisReader", "MevisVideo"]
@@ -167,7 +168,7 @@ class MevisReader:
             if not isinstance(content, dict):
                 raise ConfigError(f"{path}: top level is {type(content).__name__}; expected an object by anno_id")
             self._mask_dict = content
-        track = _field(self._mask_dict, anno_id, list, path, "top level")
+        track: list[dict[str, Any] | None] = _field(self._mask_dict, anno_id, list, path, "top level")
         if len(track) != num_frames:
             raise ConfigError(f"{path}: {anno_id} has {len(track)} masks; expected {num_frames}, one a frame")
         for index, rle in enumerate(track):
@@ -179,16 +180,15 @@ class MevisReader:
         return track
 
     def _decode(self, rle: dict[str, Any], size: tuple[int, int], anno_id: str, index: int) -> npt.NDArray[np.bool_]:
-        from pycocotools import mask as coco_mask  # only writers and readers of masks need it
-
         where = f"{self._root / 'mask_dict.json'}: {anno_id}[{index}]"
         if tuple(rle["size"]) != size:
             raise ConfigError(f"{where}.size is {rle['size']}; expected {list(size)}, that of the other masks")
         try:
-            mask = coco_mask.decode({"size": list(size), "counts": rle["counts"].encode("ascii")})
-        except (ValueError, TypeError, UnicodeError) as error:
-            raise ConfigError(f"{where}.counts cannot be decoded; expected a COCO run-length string") from error
-        return np.asarray(mask, np.bool_)
+            return decode_rle(rle["counts"], *size)
+        except ValueError as error:
+            raise ConfigError(
+                f"{where}.counts cannot be decoded: {error}; expected COCO's run-length string"
+            ) from error
 
 
 def _read_json(path: Path) -> Any:

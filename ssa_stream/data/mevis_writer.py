@@ -97,7 +97,7 @@ def _video(clip: ObservedClip, found: list[Expression], number: int, first_anno_
 
 
 def _encode(mask: npt.NDArray[np.bool_]) -> Rle | None:
-    from pycocotools import mask as coco_mask  # only writers and readers of masks need it
+    from pycocotools import mask as coco_mask  # only writers of masks need it
 
     if not mask.any():
         return None

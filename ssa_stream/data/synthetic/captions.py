@@ -1,7 +1,7 @@
 """Images with captions for contrastive pre-training, from the same scenes and words as the sentences."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssa_stream.data.synthetic.background import Background
+from ssa_stream.data.synthetic.motion import Box, MotionProgram
 from ssa_stream.data.synthetic.predicates import Attributes
 from ssa_stream.data.synthetic.render import FrameLabels, render_labels, renderer
 from ssa_stream.data.synthetic.sampling import SceneConfig, sample_scene
@@ -29,8 +30,9 @@ __all__ = [
 _CROP_STREAM: Final = 4
 _SCENE_IMAGE_STREAM: Final = 5
 _SEEN_FRACTION: Final = 0.5
-_CANVAS_PX: Final = 288
+_CANVAS_PX: Final = 208
 _LATEST_FRAME: Final = 200
+_FRAME_TRIES: Final = 12
 _NUMBERS: Final = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 _BACKDROPS: Final = {
     "flat": ("plain", "empty"),
@@ -38,7 +40,7 @@ _BACKDROPS: Final = {
     "noise": ("noisy", "grainy"),
     "blobs": ("blurry", "cloudy"),
     "tiles": ("tiled", "brick"),
-    "waves": ("wavy", "striped"),
+    "waves": ("wavy", "rippled"),
 }
 
 
@@ -101,12 +103,8 @@ def sample_object_crop(seed: int, size: int, split: Split = "train") -> Captione
         ConfigError: If the seed or the split is out of range.
     """
     scene, rng = _sample(seed, split, _CROP_STREAM)
-    while True:
-        t = int(rng.integers(_LATEST_FRAME))
-        labels = render_labels(scene, t)
-        shown = np.flatnonzero(_is_shown(labels))
-        if len(shown):
-            return object_crop(scene, scene.ids[int(rng.choice(shown))], t, size, rng)
+    scene, t, shown = _telling_frame(scene, rng)
+    return object_crop(scene, scene.ids[int(rng.choice(shown))], t, size, rng)
 
 
 def sample_scene_image(seed: int, size: int, split: Split = "train") -> CaptionedImage:
@@ -116,7 +114,8 @@ def sample_scene_image(seed: int, size: int, split: Split = "train") -> Captione
         ConfigError: If the seed or the split is out of range.
     """
     scene, rng = _sample(seed, split, _SCENE_IMAGE_STREAM)
-    image, labels = renderer(scene).frame(int(rng.integers(_LATEST_FRAME)))
+    scene, t, _ = _telling_frame(scene, rng)
+    image, labels = renderer(scene).frame(t)
     resized = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
     return CaptionedImage(resized, _scene_caption(scene, labels, _wording(scene, rng)))
 
@@ -125,6 +124,19 @@ def _sample(seed: int, split: Split, stream: int) -> tuple[Scene, np.random.Gene
     config = SceneConfig(size=(_CANVAS_PX, _CANVAS_PX), min_objects=1, max_objects=4)
     scene = sample_scene(seed, split=split, config=config)
     return scene, generator(scene.seed, stream)
+
+
+def _telling_frame(scene: Scene, rng: np.random.Generator) -> tuple[Scene, int, npt.NDArray[np.intp]]:
+    """Find a frame that shows some object well; a scene that hides all of them is made to show one."""
+    for _ in range(_FRAME_TRIES):
+        t = int(rng.integers(_LATEST_FRAME))
+        shown = np.flatnonzero(_is_shown(render_labels(scene, t)))
+        if len(shown):
+            return scene, t, shown
+    middle_x, middle_y = scene.width / scene.unit_px / 2.0, scene.height / scene.unit_px / 2.0
+    still = MotionProgram(middle_x, middle_y, Box(0.0, 0.0, 2.0 * middle_x, 2.0 * middle_y))
+    alone = replace(scene, objects=(replace(scene.objects[0], motion=still),), occluders=())
+    return alone, 0, np.zeros(1, np.intp)
 
 
 def _wording(scene: Scene, rng: np.random.Generator) -> Wording:
@@ -167,7 +179,7 @@ def _framed(phrase: str, background: Background | None, wording: Wording) -> str
 
 def _on(background: Background, wording: Wording) -> str:
     tone = "dark" if background.is_dark else "light"
-    return f" on a {wording.pick((tone, *_BACKDROPS[background.kind]))} background"
+    return f" on {_a(wording.pick((tone, *_BACKDROPS[background.kind])))} background"
 
 
 def _a(phrase: str) -> str:

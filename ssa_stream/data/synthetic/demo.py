@@ -79,4 +79,4 @@ def _stay(box: Box, x: float, y: float, *, spin_rate: float = 0.0, pulse: Pulse 
 
 
 def _orbit(box: Box, x: float, y: float) -> MotionProgram:
-    return MotionProgram(x, y, box, orbit=Orbit(0.2, 1.9, 0.0))
+    return MotionProgram(x, y, box, orbit=Orbit(0.2, 2.4, 0.0))

@@ -72,5 +72,5 @@ def _with_clauses(subject: str, clauses: list[Clause], wording: Wording, *, plur
     ]
     held_out = [f"find {subject} that {finite}"]
     if not plural:
-        held_out.append(f"{subject}, the one that is {participle}")
+        held_out.append(f"{subject}, namely the one {participle}")
     return wording.pick(common, held_out)

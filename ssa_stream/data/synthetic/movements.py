@@ -36,7 +36,7 @@ __all__ = [
 
 _CLOSE: Final = np.deg2rad(20.0)
 _FAR: Final = np.deg2rad(65.0)
-_FULL_CIRCLE: Final = np.deg2rad(200.0)
+_FULL_CIRCLE: Final = np.deg2rad(190.0)
 
 
 class Movement:

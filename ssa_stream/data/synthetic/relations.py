@@ -31,9 +31,10 @@ def _open(truth: ClipTruth, verdict: int = UNSURE) -> Verdicts:
 
 
 def _seen_together(truth: ClipTruth, indices: list[int]) -> npt.NDArray[np.bool_] | None:
-    """Give the frames `(T,)` in which all the objects are seen, None if they are too few."""
-    together = np.asarray(truth.seen[indices].all(axis=0), np.bool_)
-    return together if together.mean() >= _FEWEST_FRAMES else None
+    """Give the frames `(T,)` in which something of all the objects is visible, None if they are seen too seldom."""
+    if truth.seen[indices].all(axis=0).mean() < _FEWEST_FRAMES:
+        return None
+    return np.asarray((truth.visible_px[indices] > 0).all(axis=0), np.bool_)
 
 
 def _against_anchor(truth: ClipTruth, anchor: Attributes) -> tuple[Verdicts, int | None]:
@@ -161,7 +162,8 @@ class Overtakes:
             offset = truth.poses[index, together, :2] - truth.poses[anchor, together, :2]
             lead = offset @ ahead
             aside = float(np.abs(offset @ np.array([-ahead[1], ahead[0]])).max())
-            if facts.travel_towards(heading) < NEGLIGIBLE_TRAVEL or (lead > 0.02).all() or (lead < -0.02).all():
+            never = bool((lead > 0.02).all() or (lead < -0.02).all() or lead[-1] < lead[0])
+            if facts.travel_towards(heading) < NEGLIGIBLE_TRAVEL or never:
                 verdicts[index] = NO
             elif lead[0] < -0.05 and lead[-1] > 0.05 and aside < 0.5:
                 along = facts.travel_towards(heading, within=float(np.deg2rad(25.0))) > 0.9 * facts.travel

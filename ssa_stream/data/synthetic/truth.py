@@ -104,7 +104,8 @@ class ClipTruth:
     @cached_property
     def movements(self) -> tuple[MovementFacts | None, ...]:
         """How each object moves; None where the clip shows too little of it to tell."""
-        return tuple(_movement(poses, seen) for poses, seen in zip(self.poses, self.seen, strict=True))
+        visible = self.visible_px > 0
+        return tuple(_movement(*parts) for parts in zip(self.poses, self.seen, visible, strict=True))
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,13 @@ def observe(scene: Scene, t0: int, num_frames: int) -> ObservedClip:
     return ObservedClip(np.stack([image for image, _ in drawn]), masks, truth)
 
 
-def _movement(poses: Floats, seen: npt.NDArray[np.bool_]) -> MovementFacts | None:
-    when = np.flatnonzero(seen)
-    if len(when) < _FEWEST_MOTION_FRAMES:
+def _movement(poses: Floats, seen: npt.NDArray[np.bool_], visible: npt.NDArray[np.bool_]) -> MovementFacts | None:
+    num_seen, when = np.count_nonzero(seen), np.flatnonzero(visible)
+    if num_seen < _FEWEST_MOTION_FRAMES:
         return None
     first, last = int(when[0]), int(when[-1])
     span = last - first + 1
-    if span < 0.5 * len(seen) or len(when) < 0.6 * span:
+    if span < 0.5 * len(seen) or num_seen < 0.6 * span:
         return None
     poses = poses[first : last + 1]
     steps = np.diff(poses[:, :2], axis=0)

@@ -44,7 +44,7 @@ HELD_OUT_PHRASES: Final = (
     "overhaul",
     # sentence forms
     "find",
-    "the one that is",
+    "namely",
     "every one of the",
 )
 """Words and sentence forms that never occur in a training sentence."""
