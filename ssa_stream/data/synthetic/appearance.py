@@ -50,7 +50,7 @@ HELD_OUT_PAIRS: Final[frozenset[tuple[str, str]]] = frozenset(
 )
 """Colour and shape pairs that are never drawn nor named in the training split."""
 
-_BRIGHT: Final = 110.0
+_BRIGHT: Final = 82.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def draw_sprite(appearance: Appearance, radius_px: float) -> npt.NDArray[np.uint
     if appearance.outlined:
         width = max(1, round(radius_px * 0.09))
         inner = cv2.erode(coverage, np.ones((2 * width + 1, 2 * width + 1), np.uint8))
-        colour = np.where(inner[..., None] > 127, colour, np.array(_second_tone(appearance.rgb), np.uint8))
+        colour = np.where(inner[..., None] > 127, colour, np.array(_second_tone(appearance), np.uint8))
     return np.dstack([colour, coverage])
 
 
@@ -104,13 +104,14 @@ def _texture(appearance: Appearance, side: int, radius_px: float) -> npt.NDArray
             second = (np.floor(x / 0.48) + np.floor(y / 0.48)) % 2 == 0
         case _:
             second = np.zeros((side, side), bool)
-    tones = np.array([appearance.rgb, _second_tone(appearance.rgb)], np.uint8)
+    tones = np.array([appearance.rgb, _second_tone(appearance)], np.uint8)
     return np.asarray(tones[second.astype(np.intp)])
 
 
-def _second_tone(rgb: RGB) -> RGB:
+def _second_tone(appearance: Appearance) -> RGB:
     """Give a much darker tone of a bright colour and a much lighter one of a dark colour."""
-    luminance = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
+    named = COLOURS[appearance.colour]
+    luminance = 0.299 * named[0] + 0.587 * named[1] + 0.114 * named[2]
     factor, offset = (0.42, 0.0) if luminance > _BRIGHT else (0.5, 104.0)
-    red, green, blue = (round(factor * channel + offset) for channel in rgb)
+    red, green, blue = (round(factor * channel + offset) for channel in appearance.rgb)
     return (red, green, blue)
