@@ -5,13 +5,14 @@ nothing heavy at its top, so that `--help` is quick and works on a machine witho
 the function. A package of an extra that is missing then is reported as such, by `main`.
 """
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from ssa_stream import __version__
-from ssa_stream.cli import checkpoint
+from ssa_stream.cli import checkpoint, demo, run
 from ssa_stream.cli.console import print_error
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
 
@@ -45,6 +46,8 @@ app = typer.Typer(
 
 def _add_commands() -> None:
     """Register every command: one line each, in the order in which `--help` lists them."""
+    app.command()(run.run)
+    app.command()(demo.demo)
     app.add_typer(checkpoint.app, name="checkpoint")
 
 
@@ -87,6 +90,9 @@ def _missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
 
 def main() -> None:
     """Run the command line; what the console script calls."""
+    # Idle OpenMP threads spin before they sleep. The default, ten times longer, is no faster alone and many times
+    # slower as soon as another process wants a core. Read once, when torch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
         app()
     except SsaStreamError as error:

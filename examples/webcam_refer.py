@@ -1,0 +1,116 @@
+"""Segment what you name in a live picture, and name something else while it runs.
+
+What you will see: the camera's picture with masks, boxes and track ids on whatever the sentence refers to. Type
+another sentence into the terminal and press Enter: the masks follow. Several sentences are separated by semicolons.
+Without a display the picture goes to webcam_refer.mp4. Without a camera a made-up scene is shown.
+
+    python examples/webcam_refer.py "the person on the left" --checkpoint ssa.safetensors
+    python examples/webcam_refer.py "the red circle" --source synthetic --random-weights --num-frames 100
+
+The second command prints something like this (random weights: the masks mean nothing):
+
+    source: synthetic, prompts: the red circle
+    type another sentence and press Enter to change what is looked for; Ctrl-C ends
+    100 frames at 14.8 fps, 98 of them with a target, 97 dropped as stale
+    wrote webcam_refer.mp4
+"""
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from ssa_stream.checkpoints import load_checkpoint
+from ssa_stream.configs import load_config
+from ssa_stream.errors import SsaStreamError
+from ssa_stream.model import SSA, SsaConfig
+from ssa_stream.sinks import OverlayVideoSink
+from ssa_stream.sources import Freshest, Prefetch, list_cameras, open_source
+from ssa_stream.streaming import ReferSession
+from ssa_stream.viz import LiveWindow, draw_overlay, has_display
+
+
+def main() -> None:
+    """Read the options, run until the source ends, the window closes or Ctrl-C."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("prompt", nargs="+", help="what to look for, in plain words")
+    parser.add_argument("--source", help="camera index or device, file, rtsp:// address, or synthetic")
+    parser.add_argument("--checkpoint", help="weight file (.safetensors)")
+    parser.add_argument("--random-weights", action="store_true", help="meaningless masks, to try the pipeline")
+    parser.add_argument("--output", default="webcam_refer.mp4", help="overlay video when there is no display")
+    parser.add_argument("--no-window", action="store_true", help="write the video even if there is a display")
+    parser.add_argument("--num-frames", type=int, help="stop after that many frames")
+    options = parser.parse_args()
+    try:
+        session = ReferSession(open_model(options.checkpoint, options.random_weights), prompts=options.prompt)
+        run(session, options.source or first_camera(), options.output, options.no_window, options.num_frames)
+    except SsaStreamError as error:
+        sys.exit(f"error: {error}")
+
+
+def open_model(checkpoint: str | None, random_weights: bool) -> SSA:
+    """Load trained weights, or make meaningless ones."""
+    if checkpoint:
+        return load_checkpoint(checkpoint)
+    if not random_weights:
+        sys.exit("error: no weights: give --checkpoint FILE, or --random-weights to try the pipeline without")
+    print("random weights: the masks mean nothing; they show that the pipeline runs")
+    return SSA(SsaConfig.from_mapping(load_config("model", "ssa-tiny")))
+
+
+def first_camera() -> str:
+    """The first camera, or the made-up scene where there is none."""
+    cameras = list_cameras()
+    if cameras:
+        return next(iter(cameras))
+    print("no camera found: showing a made-up scene; name a camera, a file or an address with --source")
+    return "synthetic"
+
+
+def run(session: ReferSession, spec: str, output: str, no_window: bool, num_frames: int | None) -> None:
+    """Segment frames and show them."""
+    frames = shown = epoch = 0
+    source = open_source(spec)
+    with ExitStack() as stack:
+        # Live: always the newest frame, late ones are dropped. A file: every frame.
+        reader = stack.enter_context(Freshest(source) if source.info.live else Prefetch(source))
+        print(f"source: {source.info.name}, prompts: {', '.join(prompt.text for prompt in session.prompts)}")
+        print("type another sentence and press Enter to change what is looked for; Ctrl-C ends")
+        threading.Thread(target=follow_terminal, args=(session.set_prompts,), daemon=True).start()
+        window = stack.enter_context(LiveWindow("ssa_stream")) if has_display() and not no_window else None
+        video = None if window else stack.enter_context(OverlayVideoSink(output, source.info.fps or 30.0))
+        started = time.monotonic()
+        try:
+            for frame in reader.frames():
+                if frame.epoch != epoch:  # the source began anew or changed its size
+                    session.reset()
+                    epoch = frame.epoch
+                results = session.push(frame.image, frame.t)
+                frames += 1
+                shown += any(result.target_present for result in results)
+                if video:
+                    video.write(frame, results)
+                if (window and not window.show(draw_overlay(frame.image, results))) or frames == num_frames:
+                    break
+        except KeyboardInterrupt:
+            print()
+        rate = frames / max(time.monotonic() - started, 1e-9)
+        dropped = reader.dropped if isinstance(reader, Freshest) else 0
+        print(f"{frames} frames at {rate:.1f} fps, {shown} of them with a target, {dropped} dropped as stale")
+    if video:
+        print(f"wrote {output}")
+
+
+def follow_terminal(set_prompts: Callable[[list[str]], object]) -> None:
+    """Give every line typed to the session; semicolons separate several prompts."""
+    for line in sys.stdin:
+        prompts = [part.strip() for part in line.split(";") if part.strip()]
+        if prompts:
+            set_prompts(prompts)
+            print(f"now looking for: {', '.join(prompts)}")
+
+
+if __name__ == "__main__":
+    main()

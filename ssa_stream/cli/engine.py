@@ -1,0 +1,73 @@
+"""From command-line options to a model that is ready to run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssa_stream.cli.console import errors, status
+from ssa_stream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ssa_stream.model import SSA
+
+__all__ = ["open_model"]
+
+_RANDOM_SEED = 0
+
+
+def open_model(
+    model: str, checkpoint: Path | None, *, random_weights: bool, device: str = "auto", dtype: str = "float32"
+) -> "SSA":
+    """Load or make the network.
+
+    Args:
+        model: Shipped configuration name or YAML path; used with random weights only, a checkpoint says what it is.
+        checkpoint: Weight file.
+        random_weights: Make meaningless weights instead.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        dtype: `float32` or `bfloat16`.
+    Raises:
+        ConfigError: Both or neither of checkpoint and random weights, or an unknown device or dtype.
+        CheckpointError: The checkpoint does not load.
+    """
+    if random_weights == (checkpoint is not None):
+        raise ConfigError(
+            "no weights: give --checkpoint FILE, or --random-weights to try the pipeline with masks that mean nothing"
+            if checkpoint is None
+            else "give either --checkpoint or --random-weights, not both"
+        )
+    import torch
+
+    where = _device(device)
+    if dtype not in ("float32", "bfloat16"):
+        raise ConfigError(f"--dtype is {dtype!r}; expected float32 or bfloat16")
+    kind = torch.bfloat16 if dtype == "bfloat16" else torch.float32
+    with status(f"loading {checkpoint or model}"):
+        if checkpoint is not None:
+            from ssa_stream.checkpoints import load_checkpoint
+
+            return load_checkpoint(checkpoint, device=where, dtype=kind)
+        errors().print("[bold yellow]random weights:[/] the masks mean nothing; they show that the pipeline runs")
+        return _random_model(model).to(where).cast(kind)
+
+
+def _device(name: str) -> str:
+    """The device to use. `auto` is the only choice made for the user, and it is printed."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+        errors().print(f"device: {name}")
+    elif name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
+        raise ConfigError(f"--device is {name!r} but this machine offers: cpu{', cuda' * torch.cuda.is_available()}")
+    return name
+
+
+def _random_model(name: str) -> "SSA":
+    import torch
+
+    from ssa_stream.configs import load_config
+    from ssa_stream.model import SSA, SsaConfig
+
+    with torch.random.fork_rng():
+        torch.manual_seed(_RANDOM_SEED)
+        return SSA(SsaConfig.from_mapping(load_config("model", name))).eval()

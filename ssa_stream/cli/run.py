@@ -1,0 +1,188 @@
+"""`ssa-stream run`: segment one stream by sentences."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssa_stream.cli.console import errors
+from ssa_stream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ssa_stream.cli.runner import PromptChange, RunReport
+
+__all__ = ["parse_change", "print_summary", "run"]
+
+_STREAM, _OUTPUT, _MODEL, _SESSION = "Stream", "Output", "Model", "Session"
+
+
+def run(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A video file, a camera (0 or /dev/video0), an address (rtsp://...), or 'synthetic': a made-up scene "
+            "that needs nothing.",
+        ),
+    ],
+    prompt: Annotated[
+        list[str],
+        typer.Option("--prompt", "-p", help="What to look for, in plain words. Repeat it to look for several things."),
+    ],
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--at",
+            metavar="SECONDS=TEXT",
+            help="Change the prompt at that time of the stream: --at '5=the blue square'. Several with the same time "
+            "replace the prompts together.",
+            rich_help_panel=_STREAM,
+        ),
+    ] = None,
+    max_frames: Annotated[
+        int | None, typer.Option(min=1, help="Stop after that many frames.", rich_help_panel=_STREAM)
+    ] = None,
+    realtime: Annotated[
+        bool,
+        typer.Option(
+            help="Play a file at its own pace, like a camera: late frames are dropped.", rich_help_panel=_STREAM
+        ),
+    ] = False,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where results go: overlay.mp4 (video with masks drawn), masks.jsonl (JSON lines with RLE masks), - "
+            "(JSON lines on standard output), or a plug-in's scheme:... Repeat it for several.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, no summary.", rich_help_panel=_OUTPUT)
+    ] = False,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", "-c", help="Weight file (.safetensors).", rich_help_panel=_MODEL)
+    ] = None,
+    random_weights: Annotated[
+        bool,
+        typer.Option(
+            "--random-weights",
+            help="Run without trained weights. The masks mean nothing; it shows that the pipeline runs.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = False,
+    model: Annotated[
+        str,
+        typer.Option(help="Configuration for --random-weights: a shipped name or a YAML file.", rich_help_panel=_MODEL),
+    ] = "ssa-tiny",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MODEL)] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.", rich_help_panel=_MODEL)] = "float32",
+    window: Annotated[
+        int, typer.Option(min=1, help="Frames that the video decoder sees at once.", rich_help_panel=_SESSION)
+    ] = 8,
+    half_life: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Frames after which the memory beyond the window halves; inf or 0.", rich_help_panel=_SESSION
+        ),
+    ] = 16.0,
+    lookahead: Annotated[
+        int, typer.Option(min=0, help="Frames to wait for before masks are final.", rich_help_panel=_SESSION)
+    ] = 0,
+    threshold: Annotated[
+        float, typer.Option(help="Least probability of a selected object.", rich_help_panel=_SESSION)
+    ] = 0.5,
+    single: Annotated[
+        bool, typer.Option("--single", help="At most the one best object per prompt.", rich_help_panel=_SESSION)
+    ] = False,
+    short_edge: Annotated[
+        int | None,
+        typer.Option(min=32, help="Shortest edge at the network in pixels.", rich_help_panel=_SESSION),
+    ] = None,
+) -> None:
+    """Segment what sentences refer to in a video stream.
+
+    A file is processed whole, frame by frame. A camera or an address is live: the newest frame is taken, late ones
+    are dropped and counted. Ctrl-C ends a run; its files are complete.
+
+        ssa-stream run street.mp4 -p "the person carrying the box" -o overlay.mp4 -o masks.jsonl -c ssa.safetensors
+
+        ssa-stream run synthetic -p "the red circle" -o overlay.mp4 --max-frames 300 --random-weights
+    """
+    from ssa_stream.cli.engine import open_model
+    from ssa_stream.cli.progress import live_line
+    from ssa_stream.cli.runner import paced, run_stream
+    from ssa_stream.sinks import SinkGroup, open_sink
+    from ssa_stream.sources import open_source
+    from ssa_stream.streaming import ReferSession, SessionConfig
+
+    changes = _merge(parse_change(text) for text in at or [])
+    config = SessionConfig(
+        window=window,
+        half_life_frames=half_life,
+        lookahead=lookahead,
+        threshold=threshold,
+        mode="single" if single else "multi",
+        short_edge_px=short_edge,
+    )
+    network = open_model(model, checkpoint, random_weights=random_weights, device=device, dtype=dtype)
+    session = ReferSession(network, config, prompt)
+    opened = paced(open_source(source, live=True if realtime else None))
+    try:
+        info = opened.info
+        with SinkGroup([open_sink(spec, fps=info.fps or 30.0) for spec in output or []]) as sink:
+            with live_line(_smaller(info.frame_count, max_frames), quiet=quiet) as on_frame:
+                report = run_stream(opened, session, sink, changes=changes, max_frames=max_frames, on_frame=on_frame)
+    finally:
+        opened.close()
+    if not quiet:
+        print_summary(report, output or [])
+
+
+def parse_change(text: str) -> "PromptChange":
+    """Read `SECONDS=TEXT`.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    from ssa_stream.cli.runner import PromptChange
+
+    seconds, separator, prompt = text.partition("=")
+    try:
+        at_s = float(seconds.strip().removesuffix("s"))
+    except ValueError:
+        at_s = -1.0
+    if not separator or not at_s >= 0 or not prompt.strip():
+        raise ConfigError(f"--at {text!r}: expected SECONDS=TEXT, such as --at '5=the blue square'")
+    return PromptChange(at_s, (prompt.strip(),))
+
+
+def _merge(changes: Iterable["PromptChange"]) -> list["PromptChange"]:
+    """Changes at the same time become one change to several prompts."""
+    from ssa_stream.cli.runner import PromptChange
+
+    by_time: dict[float, tuple[str, ...]] = {}
+    for change in changes:
+        by_time[change.at_s] = (*by_time.get(change.at_s, ()), *change.prompts)
+    return [PromptChange(at_s, prompts) for at_s, prompts in by_time.items()]
+
+
+def _smaller(a: int | None, b: int | None) -> int | None:
+    return min((value for value in (a, b) if value is not None), default=None)
+
+
+def print_summary(report: "RunReport", outputs: list[str]) -> None:
+    """Print a run's figures and where its files are, on stderr."""
+    console = errors()
+    ended = "ended by Ctrl-C" if report.interrupted else "done"
+    console.print(
+        f"{ended}: {report.frames} frames in {report.elapsed_s:.1f} s = {report.fps:.1f} fps, latency p50 "
+        f"{report.latency_ms(50):.0f} ms, p95 {report.latency_ms(95):.0f} ms, {report.dropped} dropped"
+    )
+    for milliseconds in report.prompt_to_mask_ms:
+        console.print(f"prompt change to first masks: {milliseconds:.0f} ms")
+    for spec in outputs:
+        if spec != "-":
+            console.print(f"wrote {spec}", soft_wrap=True)
