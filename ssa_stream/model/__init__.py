@@ -1,6 +1,7 @@
 """The SSA network as `torch.nn` modules: pure functions of weights and inputs, one public method per stage."""
 
 from ssa_stream.model.alignment import align_chain
+from ssa_stream.model.carry import CarriedPool, empty_carry, fold
 from ssa_stream.model.clip import TextFeatures
 from ssa_stream.model.config import (
     ClipConfig,
@@ -13,7 +14,7 @@ from ssa_stream.model.offline import ClipMasks, segment_clip
 from ssa_stream.model.preprocess import network_size, resize_frame, to_input
 from ssa_stream.model.selection import MaskSizes, select_queries
 from ssa_stream.model.ssa import SSA, ClipOutput, FeatureMaps, FrameQueries
-from ssa_stream.model.video_decoder import CarriedPool, WindowOutput
+from ssa_stream.model.video_decoder import WindowOutput
 
 __all__ = [
     "SSA",
@@ -31,6 +32,8 @@ __all__ = [
     "VideoDecoderConfig",
     "WindowOutput",
     "align_chain",
+    "empty_carry",
+    "fold",
     "network_size",
     "resize_frame",
     "segment_clip",

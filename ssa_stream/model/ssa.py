@@ -10,13 +10,14 @@ from ssa_stream.errors import ShapeError
 from ssa_stream.model import clip as clip_module
 from ssa_stream.model.adapter import StageAdapter
 from ssa_stream.model.alignment import align_chain
+from ssa_stream.model.carry import CarriedPool
 from ssa_stream.model.clip import TextFeatures
 from ssa_stream.model.config import SsaConfig
 from ssa_stream.model.frame_decoder import FrameDecoder, FramePrediction
 from ssa_stream.model.pixel_decoder import PixelDecoder
 from ssa_stream.model.preprocess import SIZE_DIVISOR
 from ssa_stream.model.selection import mask_logits
-from ssa_stream.model.video_decoder import CarriedPool, VideoDecoder, WindowOutput
+from ssa_stream.model.video_decoder import VideoDecoder, WindowOutput
 
 __all__ = ["SSA", "ClipOutput", "FeatureMaps", "FrameQueries"]
 

@@ -6,23 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssa_stream.model.carry import CarriedPool
 from ssa_stream.model.config import SsaConfig
 from ssa_stream.model.layers import MLP, Attention, CrossAttention, FeedForward, SelfAttention
 from ssa_stream.model.positions import sine_1d
 
-__all__ = ["CarriedPool", "TemporalEnhancer", "VideoDecoder", "VideoPrediction", "WindowOutput", "pool"]
-
-
-class CarriedPool(NamedTuple):
-    """Frames that have left the window, as one weighted value of an online softmax over time.
-
-    Attributes:
-        log_weight: Log of the sum of `exp(logit)` of all frames folded in, `(B, N)` float32; minus infinity for none.
-        mean: Their softmax-weighted mean, `(B, N, C)` float32.
-    """
-
-    log_weight: Tensor
-    mean: Tensor
+__all__ = ["TemporalEnhancer", "VideoDecoder", "VideoPrediction", "WindowOutput", "pool"]
 
 
 class VideoPrediction(NamedTuple):
