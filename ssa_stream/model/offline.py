@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssa_stream.model.preprocess import network_size, resize_frame, to_input
+from ssa_stream.errors import ShapeError
+from ssa_stream.model.preprocess import check_frame, network_size, resize_frame, to_input
 from ssa_stream.model.selection import (
     MaskConfidence,
     MaskSizes,
@@ -84,6 +85,9 @@ def segment_clip(
         ShapeError: Frames are not RGB images of one size.
     """
     config = model.config
+    shapes = {check_frame(frame).shape for frame in frames}
+    if len(shapes) != 1:
+        raise ShapeError(f"frames have shapes {sorted(shapes)}; expected at least one frame, all of one size")
     output = frames[0].shape[0], frames[0].shape[1]
     size = network_size(output, short_edge_px or config.short_edge_px, long_edge_px or config.long_edge_px)
     images = to_input([resize_frame(frame, size) for frame in frames], model.device, model.dtype)
