@@ -1,6 +1,7 @@
 """A network that finds plainly coloured things: the stages of `SSA` with outcomes that a test can foresee."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -53,6 +54,10 @@ class ColourModel(SSA):
     def dtype(self) -> torch.dtype:
         """Always float32."""
         return torch.float32
+
+    def train(self, mode: bool = True) -> Self:
+        """There is nothing to switch."""
+        return self
 
     def encode_text(self, prompts: Sequence[str]) -> TextFeatures:
         """Which colours a prompt names."""
