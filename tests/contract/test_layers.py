@@ -39,7 +39,7 @@ BREACHES = {
     "model_no_zmq": ("model.ssa", "import zmq"),
     "streaming_no_checkpoints": ("streaming.session", "from ssa_stream.checkpoints import load"),
     "checkpoints_no_streaming": ("checkpoints.load", "import ssa_stream.streaming"),
-    "metrics_no_scipy": ("metrics.boundary", "import scipy.ndimage"),
+    "metrics_no_other_packages": ("metrics.boundary", "import skimage.morphology"),
     "metrics_no_model": ("metrics.boundary", "from ssa_stream.model import ssa"),
     "training_no_streaming": ("training.recipe", "from ssa_stream.streaming import session"),
     "data_no_torch_at_import": ("data.readers", "import torch"),

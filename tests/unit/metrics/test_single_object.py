@@ -1,0 +1,100 @@
+"""The A2D protocol: P@K, overall and mean IoU, mAP, counted by hand."""
+
+import numpy as np
+import pytest
+
+from ssa_stream.errors import ConfigError, ShapeError
+from ssa_stream.metrics import Masks, SingleObjectScorer
+from tests.unit.metrics.drawing import rectangle
+
+SIZE = (20, 20)
+TARGET = rectangle(*SIZE, 0, 0, 10, 10)  # 100 pixels
+HALF = rectangle(*SIZE, 0, 0, 5, 10)  # IoU 0.5
+SIX = rectangle(*SIZE, 0, 0, 6, 10)  # IoU 0.6
+NINE = rectangle(*SIZE, 0, 0, 9, 10)  # IoU 0.9
+FAR = rectangle(*SIZE, 15, 15, 20, 20)
+NOTHING = np.zeros(SIZE, np.bool_)
+
+
+def _scorer(*samples: tuple[Masks, list[Masks], list[float]]) -> SingleObjectScorer:
+    scorer = SingleObjectScorer()
+    for target, masks, scores in samples:
+        scorer.add(target, np.array(masks, np.bool_).reshape(-1, *SIZE), np.array(scores, np.float32))
+    return scorer
+
+
+def test_perfect_masks_score_one_in_everything() -> None:
+    """Whatever else is entered with a lower score."""
+    figures = _scorer((TARGET, [TARGET, FAR], [0.9, 0.1]), (FAR, [FAR], [0.4])).figures()
+    assert figures.samples == 2
+    assert figures.precision == (1, 1, 1, 1, 1)
+    assert (figures.overall_iou, figures.mean_iou, figures.mean_ap_top1) == (1, 1, 1)
+    assert figures.mean_ap == pytest.approx(1)
+
+
+def test_precision_is_strict() -> None:
+    """An IoU of exactly 0.5 is not above 0.5; COCO's average precision counts it."""
+    figures = _scorer((TARGET, [HALF], [0.9])).figures()
+    assert figures.precision == (0, 0, 0, 0, 0)
+    assert figures.mean_ap == pytest.approx(1 / 10)
+
+
+def test_precision_of_several_samples() -> None:
+    """IoU 0.6 is above 0.5 only, 0.9 is above all but the last."""
+    figures = _scorer((TARGET, [SIX], [0.5]), (TARGET, [NINE], [0.5]), (TARGET, [FAR], [0.5])).figures()
+    assert figures.precision == pytest.approx((2 / 3, 1 / 3, 1 / 3, 1 / 3, 0))
+    assert figures.mean_iou == pytest.approx((0.6 + 0.9) / 3)
+    assert figures.overall_iou == pytest.approx((60 + 90) / (100 + 100 + 125))
+
+
+def test_best_scored_mask_decides_not_the_best_mask() -> None:
+    """A perfect mask with a low score helps the average precision only."""
+    figures = _scorer((TARGET, [TARGET, FAR], [0.3, 0.8])).figures()
+    assert figures.mean_iou == 0
+    assert figures.mean_ap == pytest.approx(0.5)  # found as the second of two
+    assert figures.mean_ap_top1 == 0
+
+
+def test_equal_scores_first_mask_is_the_best() -> None:
+    """So that results do not hang on chance."""
+    assert _scorer((TARGET, [TARGET, FAR], [0.5, 0.5])).figures().mean_iou == 1
+
+
+def test_average_precision_ranks_over_all_samples() -> None:
+    """Ranked by score: a hit, a miss, a hit. Precision is 1 up to recall 1/2, then 2/3: 51 and 50 of 101 points."""
+    figures = _scorer((TARGET, [TARGET, FAR], [0.9, 0.8]), (TARGET, [TARGET], [0.7])).figures()
+    assert figures.mean_ap == pytest.approx((51 + 50 * 2 / 3) / 101)
+    assert figures.mean_ap_top1 == pytest.approx(1)
+
+
+def test_sample_without_masks_is_a_miss() -> None:
+    """Nothing found: empty against the target."""
+    figures = _scorer((TARGET, [], []), (TARGET, [TARGET], [0.5])).figures()
+    assert figures.precision == (0.5,) * 5
+    assert figures.overall_iou == 0.5
+    assert figures.mean_ap == pytest.approx(51 / 101)
+    alone = _scorer((TARGET, [], [])).figures()
+    assert (alone.mean_ap, alone.mean_iou, alone.overall_iou) == (0, 0, 0)
+
+
+def test_empty_mask_for_empty_target_is_right() -> None:
+    """Both empty is an IoU of 1."""
+    assert _scorer((NOTHING, [NOTHING], [0.5])).figures().mean_iou == 1
+
+
+def test_scorer_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is called from training."""
+    _scorer((TARGET, [SIX], [0.5])).figures()
+    assert capsys.readouterr().out == ""
+
+
+def test_scorer_wrong_use_is_refused() -> None:
+    """No samples, or arrays that do not fit."""
+    scorer = SingleObjectScorer()
+    with pytest.raises(ConfigError, match="no samples"):
+        scorer.figures()
+    with pytest.raises(ShapeError):
+        scorer.add(TARGET, TARGET[None], np.zeros(2))
+    with pytest.raises(ShapeError):
+        scorer.add(TARGET[None], TARGET[None], np.zeros(1))
+    assert len(scorer) == 0
