@@ -2,7 +2,8 @@
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -47,7 +48,8 @@ class ReferSession:
     ) -> None:
         self.config = config or SessionConfig()
         self._model = model.eval()
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._next_in_line = threading.Lock()
         self._state = SessionState(fingerprint(model.config, model.dtype, self.config))
         if prompts:
             self.set_prompts(prompts)
@@ -77,13 +79,13 @@ class ReferSession:
             SessionStateError: Its time is not later than the last frame's.
         """
         image = check_frame(frame)
-        with self._lock, torch.inference_mode():
+        with self._turn(), torch.inference_mode():
             self._state, results = step_frame(self._model, self.config, self._state, image, t)
             return results
 
     def flush(self) -> list[MaskResult]:
         """Results still due because of lookahead, at the end of a stream. The memory stays."""
-        with self._lock, torch.inference_mode():
+        with self._turn(), torch.inference_mode():
             self._state, results = flush_frames(self._model, self.config, self._state)
             return results
 
@@ -92,7 +94,7 @@ class ReferSession:
 
         Results still due are lost: call `flush` first to have them. Track ids are not given again.
         """
-        with self._lock:
+        with self._turn():
             state = self._state
             self._state = cleared(replace(state, timeline=state.timeline.reset(), pending=()))
 
@@ -107,16 +109,8 @@ class ReferSession:
         Raises:
             ConfigError: An empty sentence or id, or more prompts than `max_prompts`.
         """
-        with self._lock:
-            state = self._state
-            named = self._named(prompts)
-            version = state.version + 1
-            old = {(item.prompt.prompt_id, item.prompt.text): item for item in state.prompts}
-            items = [
-                old.get((prompt_id, text)) or self._new_prompt(prompt_id, text, version)
-                for prompt_id, text in named.items()
-            ]
-            return self._put(tuple(items), version)
+        with self._turn():
+            return self._put(self._named(prompts))
 
     def add_prompt(self, text: str, prompt_id: str | None = None) -> PromptAck:
         """Add a prompt, or give an existing id another sentence.
@@ -127,10 +121,10 @@ class ReferSession:
         Raises:
             ConfigError: An empty sentence, or more prompts than `max_prompts`.
         """
-        with self._lock:
+        with self._turn():
             current = {item.prompt.prompt_id: item.prompt.text for item in self._state.prompts}
             name = self._free_id(set(current)) if prompt_id is None else prompt_id
-            return self.set_prompts({**current, name: text})
+            return self._put(self._named({**current, name: text}))
 
     def remove_prompt(self, prompt_id: str) -> PromptAck:
         """Remove a prompt; the others are not disturbed.
@@ -138,14 +132,14 @@ class ReferSession:
         Raises:
             ConfigError: There is no such prompt.
         """
-        with self._lock:
+        with self._turn():
             current = {item.prompt.prompt_id: item.prompt.text for item in self._state.prompts}
             if prompt_id not in current:
                 raise ConfigError(
                     f"there is no prompt {prompt_id!r} to remove; the session has: {', '.join(current) or 'none'}"
                 )
             del current[prompt_id]
-            return self.set_prompts(current)
+            return self._put(current)
 
     def state(self) -> SessionState:
         """Snapshot of all that the session knows; `to_bytes` makes a file of it."""
@@ -157,13 +151,23 @@ class ReferSession:
         Raises:
             SessionStateError: It was made with another model size or other settings.
         """
-        with self._lock:
+        with self._turn():
             if state.fingerprint != self._state.fingerprint:
                 raise SessionStateError(
                     f"the state was made with other settings (fingerprint {state.fingerprint}, here "
                     f"{self._state.fingerprint}); restore it in a session with the same model and SessionConfig"
                 )
             self._state = state
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The state to oneself, in order of asking: else a loop of pushes would keep a change of prompts waiting."""
+        with self._next_in_line:
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _named(self, prompts: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
         """Sentences by id, cleaned; known sentences keep their id."""
@@ -199,8 +203,15 @@ class ReferSession:
             Prompt(prompt_id, text, version), features, TrackState(next_id=self._state.first_free_track_id)
         )
 
-    def _put(self, items: tuple[PromptState, ...], version: int) -> PromptAck:
+    def _put(self, named: Mapping[str, str]) -> PromptAck:
+        """Let these be the prompts; those that stay the same keep all that they have."""
         state = self._state
+        version = state.version + 1
+        old = {(item.prompt.prompt_id, item.prompt.text): item for item in state.prompts}
+        items = tuple(
+            old.get((prompt_id, text)) or self._new_prompt(prompt_id, text, version)
+            for prompt_id, text in named.items()
+        )
         used = [int(item.prompt.prompt_id[1:]) for item in items if _is_numbered(item.prompt.prompt_id)]
         self._state = replace(
             state,

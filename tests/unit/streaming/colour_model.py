@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Self
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class ColourModel(SSA):
 
     def __init__(self, *, shuffle: bool = True) -> None:
         nn.Module.__init__(self)
-        self.config = tiny_config(_N)
+        self.config = msgspec.structs.replace(tiny_config(_N), short_edge_px=32)
         self.shuffle = shuffle
         self.rng = np.random.default_rng(5)
 
