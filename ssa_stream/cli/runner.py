@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+import cv2
 import numpy as np
 
 from ssa_stream.cli.interrupts import Interrupts
@@ -95,6 +96,7 @@ def run_stream(
         SourceError: The source broke. What came before is written.
         SinkError: No output can be written any more.
     """
+    cv2.setNumThreads(1)  # pictures of a stream are small; OpenCV's own threads only take cores from the model
     run = _Run(session, sink, is_live=source.info.live)
     due = deque(sorted(changes, key=lambda change: change.at_s))
     with Interrupts() as interrupts, source:

@@ -75,7 +75,8 @@ def to_input(
     sizes = {image.shape for image in images}
     if len(sizes) != 1:
         raise ShapeError(f"frames have shapes {sorted(sizes)}; expected at least one frame, all of one size")
-    pixels = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float()  # (T, 3, H, W)
+    planes = np.stack([np.ascontiguousarray(image.transpose(2, 0, 1)) for image in images])  # (T, 3, H, W)
+    pixels = torch.from_numpy(planes).to(device).float()
     mean = torch.tensor(PIXEL_MEAN, device=device).view(3, 1, 1)
     std = torch.tensor(PIXEL_STD, device=device).view(3, 1, 1)
     height, width = pixels.shape[-2:]
