@@ -22,6 +22,7 @@ __all__ = ["PromptState", "RecentFrame", "SessionState"]
 
 _FORMAT = 1
 _HEADER = "session"
+_CHANNELS_LAST = "_channels_last"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +93,7 @@ class SessionState:
         def keep(value: Any) -> str:
             if not isinstance(value, Tensor):
                 raise TypeError(f"cannot serialise {type(value).__name__}")
-            name = f"t{len(tensors)}"
+            name = f"t{len(tensors)}" + (_CHANNELS_LAST if _is_channels_last(value) else "")
             tensors[name] = value.detach().cpu().contiguous().clone()
             return name
 
@@ -110,6 +111,11 @@ class SessionState:
         Raises:
             SessionStateError: Not a session state, damaged, or of another format version.
         """
+
+        def take(_: type, name: str) -> Tensor:
+            tensor = tensors[name].to(device)
+            return tensor.to(memory_format=torch.channels_last) if name.endswith(_CHANNELS_LAST) else tensor
+
         try:
             tensors = safetensors.torch.load(data)
             length = int.from_bytes(data[:8], "little")
@@ -122,14 +128,17 @@ class SessionState:
                     f"session state has format {content['format']}; this version reads format {_FORMAT}: "
                     f"start a new session"
                 )
-            return msgspec.convert(
-                content["state"], cls, dec_hook=lambda _type, name: tensors[name].to(device), str_keys=True
-            )
-        except (SafetensorError, msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:
+            return msgspec.convert(content["state"], cls, dec_hook=take, str_keys=True)
+        except (SafetensorError, msgspec.MsgspecError, KeyError, ValueError, TypeError, RecursionError) as error:
             raise SessionStateError(
                 f"these {len(data)} bytes are not a session state ({error}); expected the output of "
                 f"SessionState.to_bytes(): start a new session"
             ) from error
+
+
+def _is_channels_last(tensor: Tensor) -> bool:
+    """Whether memory order differs from axis order; a convolution rounds otherwise then, so it is kept."""
+    return not tensor.is_contiguous() and tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
 
 
 def _digest(plain: object, tensors: Mapping[str, Tensor]) -> str:
