@@ -8,8 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssa_stream.model import SSA, CarriedPool, align_chain
-from ssa_stream.streaming.carry import empty_carry, fold
+from ssa_stream.model import SSA, CarriedPool, align_chain, empty_carry, fold
 
 __all__ = ["FrameBatch", "WindowState", "WindowStep", "advance_windows"]
 
