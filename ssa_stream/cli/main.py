@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ssa_stream import __version__
-from ssa_stream.cli import checkpoint, demo, run
+from ssa_stream.cli import checkpoint, demo, run, train
 from ssa_stream.cli.console import print_error
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
 
@@ -48,6 +48,7 @@ def _add_commands() -> None:
     """Register every command: one line each, in the order in which `--help` lists them."""
     app.command()(run.run)
     app.command()(demo.demo)
+    app.command()(train.train)
     app.add_typer(checkpoint.app, name="checkpoint")
 
 

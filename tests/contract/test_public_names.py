@@ -24,6 +24,7 @@ PINNED = {
         "TransportError",
     },
     "ssa_stream.streaming.results": {"MaskResult", "TrackMask"},
+    "ssa_stream.training": {"Observer", "StepReport", "TrainConfig", "Validation", "train"},
 }
 
 SOURCES = {module_name(path.relative_to(ROOT)): path for path in source_files(ROOT)}

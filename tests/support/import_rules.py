@@ -59,7 +59,7 @@ RULES = {
     "checkpoints": Rule(_siblings("model configs")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(_siblings("model streaming data metrics checkpoints viz")),
-    "training": Rule(_siblings("model data checkpoints metrics evaluation")),
+    "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
     "data": Rule(_siblings(), torch="lazily"),
     "sources": Rule(_siblings("data")),
     "viz": Rule(_siblings("streaming.results")),

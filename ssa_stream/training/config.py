@@ -1,0 +1,205 @@
+"""What a training run does: stages one after the other, each with its data, sizes, losses and optimiser."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from ssa_stream.errors import ConfigError
+from ssa_stream.training.data_config import MevisData, SyntheticData
+from ssa_stream.training.loss_config import LossConfig
+from ssa_stream.training.optimizer_config import OptimizerConfig
+
+__all__ = [
+    "ClipPretrainStage",
+    "ClipsStage",
+    "ImagesStage",
+    "LongClipsStage",
+    "SegmentStage",
+    "Stage",
+    "TrainConfig",
+    "ValidationConfig",
+]
+
+
+class _Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Frozen, keyword-only, unknown keys refused."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+class _Stage(_Config, frozen=True, kw_only=True):
+    """What every stage has.
+
+    Attributes:
+        name: Its name in logs.
+        steps: Number of optimiser steps.
+        batch: Images or clips per step, over all devices.
+        optimizer: Optimiser and schedule, started anew with the stage.
+    """
+
+    name: str
+    steps: int
+    batch: int
+    optimizer: OptimizerConfig
+
+    def __post_init__(self) -> None:
+        _require(self.steps >= 1 and self.batch >= 1, f"stage {self.name}: steps and batch must be 1 or more")
+
+
+class ClipPretrainStage(_Stage, frozen=True, kw_only=True, tag="clip_pretrain", tag_field="kind"):
+    """Train CLIP contrastively on generated crops and scenes with captions.
+
+    Attributes:
+        image_px: Side of the square images.
+        scene_fraction: Part of the images that show a whole scene; the others show one object.
+    """
+
+    image_px: int = 64
+    scene_fraction: float = 0.3
+
+
+class SegmentStage(_Stage, frozen=True, kw_only=True):
+    """Train SSA on clips; CLIP is frozen.
+
+    Attributes:
+        data: Where clips come from.
+        loss: Losses.
+        stochastic_depth: Leave the frozen CLIP in training mode, so that its stochastic depth is active; a quirk of
+            the published training.
+    """
+
+    data: SyntheticData | MevisData
+    loss: LossConfig = LossConfig()
+    stochastic_depth: bool = False
+
+    @property
+    def frame_range(self) -> tuple[int, int]:
+        """Fewest and most frames of a clip; one step has clips of one length."""
+        raise NotImplementedError
+
+
+class ImagesStage(SegmentStage, frozen=True, kw_only=True, tag="images", tag_field="kind"):
+    """Single images."""
+
+    @property
+    def frame_range(self) -> tuple[int, int]:
+        """One frame."""
+        return 1, 1
+
+
+class ClipsStage(SegmentStage, frozen=True, kw_only=True, tag="clips", tag_field="kind"):
+    """Clips that fit into the window.
+
+    Attributes:
+        frames: Fewest and most frames; the length is drawn anew for each step.
+    """
+
+    frames: tuple[int, int]
+
+    @property
+    def frame_range(self) -> tuple[int, int]:
+        """Fewest and most frames of a clip."""
+        return self.frames
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(
+            1 <= self.frames[0] <= self.frames[1], f"stage {self.name}: frames are {self.frames}; need 1 <= a <= b"
+        )
+
+
+class LongClipsStage(ClipsStage, frozen=True, kw_only=True, tag="long_clips", tag_field="kind"):
+    """Clips longer than the window: the frames before it come in through the carried pool, without gradient.
+
+    Attributes:
+        window: Frames that the video decoder sees at once.
+        half_life_frames: After how many frames the influence of a frame that has left the window halves.
+    """
+
+    window: int = 8
+    half_life_frames: float = 16.0
+
+    @property
+    def decay(self) -> float:
+        """Factor on the weight of frames that have left the window, per frame."""
+        return 0.0 if self.half_life_frames == 0 else float(0.5 ** (1 / self.half_life_frames))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.window >= 1, f"stage {self.name}: window is {self.window}; expected 1 or more")
+
+
+Stage = ClipPretrainStage | ImagesStage | ClipsStage | LongClipsStage
+
+
+class ValidationConfig(_Config, frozen=True, kw_only=True):
+    """How progress is judged: always on the same clips, so that all stages can be compared.
+
+    Attributes:
+        every: Steps between validations; also done at the end of a stage.
+        clips: Number of clips of the validation split; for CLIP, of captioned images.
+        frames: Their length.
+        size: Their height and width.
+        split: `val`, or `train` to look at the very clips that are trained on.
+        min_objects: Fewest objects in a scene.
+        max_objects: Most objects in a scene.
+    """
+
+    every: int
+    clips: int = 50
+    frames: int = 6
+    size: tuple[int, int] = (96, 160)
+    split: Literal["train", "val"] = "val"
+    min_objects: int = 2
+    max_objects: int = 6
+
+
+class TrainConfig(_Config, frozen=True, kw_only=True):
+    """A whole training run.
+
+    Attributes:
+        name: Name of the run.
+        model: A shipped model configuration, or the path of one.
+        stages: Done in order.
+        validation: How progress is judged.
+        seed: All chance follows from it.
+        precision: Lightning Fabric's name of the number format: `32-true`, `bf16-mixed` or `16-mixed`.
+        save_every: Steps between saved states.
+        log_every: Steps between lines in the log.
+        workers: Processes that prepare data; 0 does it between steps.
+    """
+
+    name: str
+    model: str
+    stages: tuple[Stage, ...]
+    validation: ValidationConfig
+    seed: int = 0
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    save_every: int = 500
+    log_every: int = 20
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        _require(len(self.stages) > 0, "stages is empty; expected at least one")
+        names = [stage.name for stage in self.stages]
+        _require(len(set(names)) == len(names), f"stages are named {names}; expected different names")
+
+    @classmethod
+    def from_mapping(cls, mapping: object) -> "TrainConfig":
+        """Build a config from decoded YAML.
+
+        Raises:
+            ConfigError: Unknown or missing keys, wrong types, or values out of range.
+        """
+        try:
+            return msgspec.convert(mapping, cls)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise ConfigError(f"training configuration is not valid: {error}") from error
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The same config as plain dictionaries."""
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built

@@ -1,0 +1,56 @@
+"""Weights and forms of the losses."""
+
+import msgspec
+
+__all__ = ["LossConfig"]
+
+
+class _Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Frozen, keyword-only, unknown keys refused."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+class LossConfig(_Config, frozen=True, kw_only=True):
+    """Weights and forms of the losses.
+
+    Attributes:
+        class_weight: Weight of the class loss, and of the class in matching.
+        mask_weight: Weight of the mask's cross-entropy, in loss and matching.
+        dice_weight: Weight of the dice loss, in loss and matching.
+        similarity_weight: Weight of the similarity loss. The published code multiplies by 1 where 0.5 is configured.
+        no_object_weight: Weight of unmatched queries in the class loss.
+        num_points: Points at which masks are compared.
+        oversampling: Candidates per point when uncertain points are looked for.
+        uncertain_fraction: Part of the points that are the most uncertain candidates.
+        frame_layers: Last layers of the frame decoder whose queries go through the video decoder, as extra batch.
+        misordered_similarity: Take the embeddings of the similarity loss by indices of another order, as the
+            published code does.
+        frame_weight: Factor on all frame-level losses.
+        video_weight: Factor on all video-level losses.
+    """
+
+    class_weight: float = 2.0
+    mask_weight: float = 5.0
+    dice_weight: float = 5.0
+    similarity_weight: float = 0.5
+    no_object_weight: float = 0.1
+    num_points: int = 12544
+    oversampling: float = 3.0
+    uncertain_fraction: float = 0.75
+    frame_layers: int = 3
+    misordered_similarity: bool = False
+    frame_weight: float = 1.0
+    video_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(self.num_points >= 1, f"loss.num_points is {self.num_points}; expected 1 or more")
+        _require(self.frame_layers >= 1, f"loss.frame_layers is {self.frame_layers}; expected 1 or more")
+        _require(
+            self.oversampling >= 1 and 0 <= self.uncertain_fraction <= 1,
+            f"loss.oversampling is {self.oversampling} and loss.uncertain_fraction {self.uncertain_fraction}; "
+            f"expected at least 1 and 0..1",
+        )

@@ -1,0 +1,102 @@
+"""Which query stands for which object: Hungarian matching by class and mask, for every prediction depth on its own.
+
+Axes: `D` prediction depths, `I` items, `Q` queries, `G` objects, `T` frames, `P` points, `C` channels.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from ssa_stream.training.loss_config import LossConfig
+from ssa_stream.training.points import random_points, sample_at
+from ssa_stream.training.targets import MaskTargets
+
+__all__ = ["Matches", "SetPrediction", "match", "matching_costs"]
+
+
+class SetPrediction(NamedTuple):
+    """Predictions that are compared with targets; a frame is a clip of one frame.
+
+    Attributes:
+        class_logits: Referred, not referred, `(D, I, Q, 2)`.
+        embeddings: Mask embeddings, `(D, I, Q, C)`.
+        features: Mask features, `(I, T, C, h, w)`; mask logits are inner products with them.
+    """
+
+    class_logits: Tensor
+    embeddings: Tensor
+    features: Tensor
+
+
+class Matches(NamedTuple):
+    """The query of each object.
+
+    Attributes:
+        query: `(D, I, G)` int64; 0 where there is none.
+        matched: Whether there is one, `(D, I, G)` bool.
+    """
+
+    query: Tensor
+    matched: Tensor
+
+
+@torch.no_grad()
+def match(prediction: SetPrediction, targets: MaskTargets, config: LossConfig) -> Matches:
+    """Match queries to objects at points drawn at random, the same ones for all depths and masks of an item."""
+    num_items, T, C = prediction.features.shape[:3]
+    points = random_points(num_items, config.num_points, prediction.features.device)
+    per_frame = points[:, None].expand(-1, T, -1, -1).flatten(0, 1)
+    features = sample_at(prediction.features.flatten(0, 1), per_frame)  # (I*T, C, P)
+    features = features.view(num_items, T, C, -1).transpose(1, 2).flatten(2)  # (I, C, T*P)
+    masks = sample_at(targets.masks.transpose(1, 2).flatten(0, 1).to(features.dtype), per_frame)  # (I*T, G, P)
+    masks = masks.unflatten(0, (num_items, T)).transpose(1, 2).flatten(2)  # (I, G, T*P)
+    costs = [
+        matching_costs(logits, embeddings @ features, masks, config)
+        for logits, embeddings in zip(prediction.class_logits, prediction.embeddings, strict=True)
+    ]
+    query, matched = _assign(torch.stack(costs).cpu().numpy(), targets.valid.cpu().numpy())
+    device = prediction.features.device
+    return Matches(torch.from_numpy(query).to(device), torch.from_numpy(matched).to(device))
+
+
+def matching_costs(class_logits: Tensor, mask_logits: Tensor, masks: Tensor, config: LossConfig) -> Tensor:
+    """Cost of each pair.
+
+    Args:
+        class_logits: `(I, Q, 2)`.
+        mask_logits: At the points, `(I, Q, P)`.
+        masks: At the points, `(I, G, P)` in 0..1.
+        config: Weights.
+    Returns:
+        `(I, Q, G)`: class, cross-entropy and dice, weighted.
+    """
+    to_masks = masks.transpose(1, 2)
+    referred = class_logits.float().softmax(dim=-1)[..., :1]  # (I, Q, 1)
+    # Cross-entropy is softplus(x) - x * t, so that no (Q, G, P) tensor is needed.
+    entropy = (F.softplus(mask_logits).sum(dim=-1, keepdim=True) - mask_logits @ to_masks) / masks.shape[-1]
+    inside = mask_logits.sigmoid()
+    total = inside.sum(dim=-1, keepdim=True) + masks.sum(dim=-1)[:, None]
+    dice = 1 - (2 * (inside @ to_masks) + 1) / (total + 1)
+    return -config.class_weight * referred + config.mask_weight * entropy + config.dice_weight * dice
+
+
+def _assign(costs: NDArray[np.float32], valid: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Solve all assignments: costs `(D, I, Q, G)`, valid `(I, G)`."""
+    depths, num_items, _, num_objects = costs.shape
+    shape = (depths, num_items, num_objects)
+    query, matched = np.zeros(shape, np.int64), np.zeros(shape, bool)
+    costs = np.nan_to_num(costs, nan=1e9, posinf=1e9, neginf=-1e9)
+    for i in range(num_items):
+        objects = np.flatnonzero(valid[i])
+        if not len(objects):
+            continue
+        for d in range(depths):
+            rows, columns = linear_sum_assignment(costs[d, i][:, objects])
+            query[d, i, objects[columns]] = rows
+            matched[d, i, objects[columns]] = True
+    return query, matched

@@ -1,0 +1,126 @@
+"""From a batch to the total loss of SSA: the module that is trained, with the network inside."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ssa_stream.model import SSA
+from ssa_stream.model.clip import encode_text
+from ssa_stream.training.batch import ClipBatch, normalize
+from ssa_stream.training.config import LongClipsStage, SegmentStage
+from ssa_stream.training.forward import TrainingOutput, forward_clips
+from ssa_stream.training.loss_config import LossConfig
+from ssa_stream.training.losses import Reduce, set_losses
+from ssa_stream.training.matching import Matches, SetPrediction, match
+from ssa_stream.training.similarity import matched_rows, similarity_loss
+from ssa_stream.training.targets import clip_targets, frame_targets
+
+__all__ = ["SEGMENT_PARTS", "SegmentObjective", "StepLoss", "criterion"]
+
+SEGMENT_PARTS = ("frame_class", "frame_mask", "frame_dice", "video_class", "video_mask", "video_dice", "similarity")
+"""Parts of the loss that are logged: of the last depth, unweighted."""
+
+
+class StepLoss(NamedTuple):
+    """Loss of one step.
+
+    Attributes:
+        total: What is minimised, a scalar.
+        parts: Unweighted parts for the log, `(P,)`, detached.
+    """
+
+    total: Tensor
+    parts: Tensor
+
+
+class SegmentObjective(nn.Module):
+    """SSA with its losses. CLIP gets no gradient.
+
+    Args:
+        model: The network; trained in place.
+        stage: Losses and window.
+        reduce: Mean of a number over all devices.
+    """
+
+    def __init__(self, model: SSA, stage: SegmentStage, reduce: Reduce) -> None:
+        super().__init__()
+        self.model = model
+        self.stage = stage
+        self.reduce = reduce
+        model.clip.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "SegmentObjective":
+        """Switch to training; the stage decides whether CLIP's stochastic depth wakes up."""
+        super().train(mode)
+        if self.stage.stochastic_depth:
+            self.model.clip.train(mode)
+        return self
+
+    def forward(self, batch: ClipBatch) -> StepLoss:
+        """Loss of a batch on the network's device."""
+        model, stage = self.model, self.stage
+        with torch.no_grad():
+            text = encode_text(model.clip, batch.tokens, model.config.clip.num_words)
+        window, decay = (stage.window, stage.decay) if isinstance(stage, LongClipsStage) else (None, 1.0)
+        output = forward_clips(
+            model,
+            normalize(batch.images, batch.extents),
+            text,
+            batch.clip_index,
+            frame_layers=stage.loss.frame_layers,
+            window=window,
+            decay=decay,
+        )
+        masks = batch.masks[:, :, -window:] if window else batch.masks
+        with torch.autocast(batch.images.device.type, enabled=False):
+            return criterion(model, _float32(output), masks, batch.present, stage.loss, self.reduce)
+
+
+def criterion(
+    model: SSA, output: TrainingOutput, masks: Tensor, present: Tensor, config: LossConfig, reduce: Reduce
+) -> StepLoss:
+    """All losses of SSA.
+
+    Args:
+        model: For the projections of the similarity loss.
+        output: Predictions for `I` items of `T` frames, float32.
+        masks: `(I, G, T, H, W)` uint8.
+        present: `(I, G)` bool.
+        config: Weights.
+        reduce: Mean over devices.
+    """
+    of_frames, of_clips = frame_targets(masks, present), clip_targets(masks, present)
+    L = config.frame_layers
+    frame_matches = match(output.frames, of_frames, config)
+    frame = set_losses(output.frames, of_frames, frame_matches, config, reduce)  # (D, 3)
+    video_matches = match(output.video, of_clips, config)
+    # The L copies of a layer have the same targets, so the mean over copies is what one loss over all of them gives.
+    video = set_losses(output.video, of_clips, video_matches, config, reduce).unflatten(0, (-1, L)).mean(dim=1)
+
+    queries = output.aligned if config.misordered_similarity else output.projected  # (L, I, T, N, C)
+    last_frames = Matches(*(field[-L:].unflatten(1, (len(masks), -1)) for field in frame_matches))  # (L, I, T, G)
+    last_video = Matches(*(field[-L:] for field in video_matches))  # (L, I, G)
+    decoder = model.video_decoder
+    similarity = similarity_loss(
+        matched_rows(decoder.frame_similarity(queries), last_frames).flatten(0, 1),
+        last_frames.matched.flatten(0, 1),
+        matched_rows(decoder.video_similarity(output.video_queries), last_video).flatten(0, 1),
+        last_video.matched.flatten(0, 1),
+    )
+    weights = frame.new_tensor([config.class_weight, config.mask_weight, config.dice_weight])
+    total = (
+        config.frame_weight * (frame * weights).sum()
+        + config.video_weight * (video * weights).sum()
+        + config.similarity_weight * similarity
+    )
+    return StepLoss(total, torch.cat([frame[-1], video[-1], similarity.view(1)]).detach())
+
+
+def _float32(output: TrainingOutput) -> TrainingOutput:
+    """Losses are computed in float32 whatever the network runs in."""
+    return TrainingOutput(
+        SetPrediction(*(field.float() for field in output.frames)),
+        SetPrediction(*(field.float() for field in output.video)),
+        *(field.float() for field in output[2:]),
+    )

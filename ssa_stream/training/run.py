@@ -1,0 +1,95 @@
+"""From a configuration to a finished training run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.strategies.ddp import DDPStrategy
+
+from ssa_stream.checkpoints import load_checkpoint, read_clip
+from ssa_stream.configs import load_config
+from ssa_stream.errors import ConfigError
+from ssa_stream.model import SSA, SsaConfig
+from ssa_stream.training.config import TrainConfig
+from ssa_stream.training.run_folder import RunFolder
+from ssa_stream.training.trainer import Observer, Progress, Trainer
+
+__all__ = ["train"]
+
+
+def train(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    observer: Observer,
+    resume: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+    init: Path | None = None,
+    clip: Path | None = None,
+    accelerator: str = "auto",
+    devices: int | str = 1,
+) -> bool:
+    """Run or resume a training.
+
+    Args:
+        config: What to do.
+        folder: Where state, checkpoints and figures go.
+        observer: Told of progress.
+        resume: Go on with the run in `folder`; begins one if there is none.
+        should_stop: Asked after each step; the run then saves its state and ends.
+        init: Checkpoint to start from instead of random weights.
+        clip: CLIP weights to start from: open_clip's own file, or a checkpoint that contains them.
+        accelerator: Lightning Fabric's name: `auto`, `cpu`, `cuda`.
+        devices: Number of devices; under torchrun all that were started.
+    Returns:
+        Whether the run is complete; else it was stopped.
+    Raises:
+        ConfigError: There is a run in `folder` already, it is of another configuration, or the data is not there.
+        CheckpointError: Weights or state cannot be read.
+        SsaStreamError: The loss is no longer a number.
+    """
+    run = RunFolder(folder)
+    if run.has_state and not resume:
+        raise ConfigError(f"{folder} holds a run already; go on with it by --resume, or name another folder")
+    state = run.load_state(config) if run.has_state else None
+    fabric = _fabric(config, accelerator, devices)
+    fabric.launch()
+    model = _build_model(config, init, clip) if state is None else _build_model(config, None, None)
+    progress = Progress()
+    if state is not None:
+        model.load_state_dict(state["model"])
+        progress = Progress(state["stage"], state["step"], state["best"])
+    if fabric.is_global_zero:
+        run.start(config)
+    trainer = Trainer(config, fabric, model.to(fabric.device), run, progress, observer, should_stop)
+    within: dict[str, Any] | None = state if state is not None and state["optimizer"] is not None else None
+    return trainer.run(within)
+
+
+def _fabric(config: TrainConfig, accelerator: str, devices: int | str) -> Fabric:
+    # Unused parameters: a batch of single frames, or one without any object, does not reach all of them.
+    several = devices not in (1, "1")
+    strategy: Any = DDPStrategy(find_unused_parameters=True) if several else "auto"
+    try:
+        return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=config.precision)
+    except (RuntimeError, ValueError) as error:  # Lightning's own errors are of these kinds
+        raise ConfigError(f"training cannot run on {devices} x {accelerator}: {error}") from error
+
+
+def _build_model(config: TrainConfig, init: Path | None, clip: Path | None) -> SSA:
+    """The network with its first weights: random by the run's seed, or read."""
+    sizes = SsaConfig.from_mapping(load_config("model", config.model))
+    weights = None if clip is None else read_clip(clip, sizes)
+    if init is not None:
+        model = load_checkpoint(init, clip=weights)
+        if model.config != sizes:
+            raise ConfigError(f"{init} is a {model.config.name} of other sizes than {config.model}")
+        return model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = SSA(sizes)
+    if weights is not None:
+        model.clip.load_state_dict(weights)
+    return model

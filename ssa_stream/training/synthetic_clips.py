@@ -1,0 +1,98 @@
+"""Training clips from the generator: a pure function of the clip's number."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssa_stream.data import TYPE_WEIGHTS, ClipSample, ExpressionType, SceneConfig, sample_clip
+from ssa_stream.data.synthetic.expressions import find_expression
+from ssa_stream.data.synthetic.truth import observe
+from ssa_stream.training.batch import Sentence, TrainingClip
+from ssa_stream.training.data_config import SyntheticData
+
+__all__ = ["SyntheticClips", "photometric"]
+
+_EPOCH_STREAM, _SENTENCE_STREAM, _PHOTO_STREAM = 101, 102, 103
+_TRIES_PER_SENTENCE = 3
+_MOTION_TYPES = ("motion", "appearance_motion")
+
+
+class SyntheticClips:
+    """Numbered clips.
+
+    Args:
+        data: What to draw.
+        seed: Seed of the run; decides order, further sentences and augmentation, not the clips themselves.
+        offset: Added to all clip numbers, so that stages see different clips; not used if clips are repeated.
+    """
+
+    def __init__(self, data: SyntheticData, seed: int, offset: int = 0) -> None:
+        self._data, self._seed, self._offset = data, seed, offset
+        self._scenes = SceneConfig(min_objects=data.min_objects, max_objects=data.max_objects)
+        self._weights: Mapping[ExpressionType, float] = data.type_weights or TYPE_WEIGHTS
+
+    def clip(self, index: int, num_frames: int) -> TrainingClip:
+        """Make one clip.
+
+        Args:
+            index: Number within the stage.
+            num_frames: Its length.
+        """
+        data = self._data
+        sample = sample_clip(
+            data.first_seed + self._scene_number(index),
+            num_frames,
+            data.size,
+            config=self._scenes,
+            type_weights=self._weights,
+        )
+        sentences = [Sentence(sample.text, sample.masks)]
+        if data.sentences > 1:
+            sentences += self._more_sentences(sample, index)
+        frames = sample.frames
+        if data.photometric:
+            frames = photometric(frames, data.photometric, self._rng(_PHOTO_STREAM, index))
+        return TrainingClip(frames, tuple(sentences))
+
+    def _rng(self, stream: int, index: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, stream, index])
+
+    def _scene_number(self, index: int) -> int:
+        """Fresh numbers, or the same few in a new order each round."""
+        if self._data.num_clips is None:
+            return self._offset + index
+        round_number, place = divmod(index, self._data.num_clips)
+        order = self._rng(_EPOCH_STREAM, round_number).permutation(self._data.num_clips)
+        return int(order[place])
+
+    def _more_sentences(self, sample: ClipSample, index: int) -> list[Sentence]:
+        """Further sentences about the same clip, with other words."""
+        wanted, num_frames = self._data.sentences - 1, len(sample.frames)
+        seen = observe(sample.scene, sample.t0, num_frames)
+        rng = self._rng(_SENTENCE_STREAM, index)
+        kinds = [k for k in self._weights if num_frames > 1 or k not in _MOTION_TYPES]
+        weights = np.array([self._weights[kind] for kind in kinds])
+        texts = {sample.text}
+        found: list[Sentence] = []
+        for kind in rng.choice(len(kinds), wanted * _TRIES_PER_SENTENCE, p=weights / weights.sum()):
+            expression = find_expression(seen.truth, rng, kinds[kind])
+            if expression is not None and expression.text not in texts and len(found) < wanted:
+                texts.add(expression.text)
+                rows = [sample.scene.ids.index(object_id) for object_id in expression.target_ids]
+                found.append(Sentence(expression.text, seen.masks[rows]))
+        return found
+
+
+def photometric(frames: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Change brightness and contrast of a clip and add noise; one draw for all frames, but for the noise.
+
+    Args:
+        frames: `(T, H, W, 3)`.
+        strength: Largest relative change.
+        rng: Source of chance.
+    """
+    gain, shift = rng.uniform(1 - strength, 1 + strength), rng.uniform(-64, 64) * strength
+    noise = rng.normal(0.0, rng.uniform(0, 24) * strength, frames.shape[:3]).astype(np.float32)[..., None]
+    changed = (frames.astype(np.float32) - 128) * gain + (128 + shift) + noise
+    return np.asarray(np.clip(changed, 0, 255), np.uint8)
