@@ -1,0 +1,62 @@
+"""Running a model over a data set and scoring it: offline, in windows, causally, and against a clock."""
+
+from ssa_stream.evaluation.config import Control, EvaluationConfig, EvaluationMode
+from ssa_stream.evaluation.dataset import ClipData, EvaluationData, MevisData, Sentence, VideoEntry
+from ssa_stream.evaluation.evaluate import ScoredClip, evaluate, evaluation_mode, predictor_for, score_clips
+from ssa_stream.evaluation.plan import Question, VideoPlan, plan_questions
+from ssa_stream.evaluation.prediction import ClipPrediction, Predictor
+from ssa_stream.evaluation.report import (
+    ClipResult,
+    EvaluationReport,
+    GroupFigures,
+    RunSettings,
+    SingleObjectGroup,
+    SingleObjectReport,
+    StreamingScore,
+    Timing,
+    report_from_json,
+    report_to_json,
+)
+from ssa_stream.evaluation.single_object import (
+    ObjectSamples,
+    evaluate_single_object,
+    sample_objects,
+    summarise_objects,
+)
+from ssa_stream.evaluation.summary import summarise
+
+__all__ = [
+    "ClipData",
+    "ClipPrediction",
+    "ClipResult",
+    "Control",
+    "EvaluationConfig",
+    "EvaluationData",
+    "EvaluationMode",
+    "EvaluationReport",
+    "GroupFigures",
+    "MevisData",
+    "ObjectSamples",
+    "Predictor",
+    "Question",
+    "RunSettings",
+    "ScoredClip",
+    "Sentence",
+    "SingleObjectGroup",
+    "SingleObjectReport",
+    "StreamingScore",
+    "Timing",
+    "VideoEntry",
+    "VideoPlan",
+    "evaluate",
+    "evaluate_single_object",
+    "evaluation_mode",
+    "plan_questions",
+    "predictor_for",
+    "report_from_json",
+    "report_to_json",
+    "sample_objects",
+    "score_clips",
+    "summarise",
+    "summarise_objects",
+]

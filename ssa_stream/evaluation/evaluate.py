@@ -1,0 +1,141 @@
+"""A model on a data set: the entry that the command line and training call."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from ssa_stream.evaluation.causal import CausalPredictor
+from ssa_stream.evaluation.config import EvaluationConfig, EvaluationMode, check_mode
+from ssa_stream.evaluation.dataset import EvaluationData
+from ssa_stream.evaluation.offline import OfflinePredictor
+from ssa_stream.evaluation.plan import Question, VideoPlan, plan_questions
+from ssa_stream.evaluation.prediction import ClipPrediction, Predictor
+from ssa_stream.evaluation.realtime import RealtimePredictor
+from ssa_stream.evaluation.report import ClipResult, EvaluationReport, RunSettings
+from ssa_stream.evaluation.scoring import score_prediction
+from ssa_stream.evaluation.summary import summarise
+from ssa_stream.model import SSA
+
+__all__ = ["ScoredClip", "evaluate", "evaluation_mode", "predictor_for", "score_clips"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredClip:
+    """A result and what it was made from.
+
+    Attributes:
+        result: The figures.
+        frames: `(T, H, W, 3)` uint8 RGB.
+        target: Union of all that was meant, `(T, H, W)` bool.
+        prediction: What came out.
+    """
+
+    result: ClipResult
+    frames: NDArray[np.uint8]
+    target: NDArray[np.bool_]
+    prediction: ClipPrediction
+
+
+def evaluate(
+    model: SSA, data: EvaluationData, mode: EvaluationMode = "offline", config: EvaluationConfig | None = None
+) -> EvaluationReport:
+    """Run a model over a data set and score it; prints and writes nothing.
+
+        data = ClipData([sample_clip(seed, 12, split="val") for seed in range(32)])
+        report = evaluate(model, data, "windowed")
+        print(report.overall.j_and_f)
+
+    Equal arguments give equal reports, but for `realtime` with measured times.
+
+    Args:
+        model: The network, on any device. It runs in evaluation mode and is put back into the mode that it was in.
+        data: The data set.
+        mode: How clips go through the model, see `EvaluationMode`.
+        config: Selection, window, controls, limit.
+    Raises:
+        ConfigError: The mode is unknown, or the data cannot be read or have no sentences.
+    """
+    config = config or EvaluationConfig()
+    predictor = predictor_for(model, mode, config)
+    settings = RunSettings.of(mode, config, model=model.config.name, data=data.name, fps=data.fps)
+    with evaluation_mode(model):
+        clips = [scored.result for scored in score_clips(predictor, data, config)]
+    return summarise(settings, clips)
+
+
+def predictor_for(model: SSA, mode: EvaluationMode, config: EvaluationConfig) -> Predictor:
+    """What runs the model in a mode.
+
+    Raises:
+        ConfigError: There is no such mode.
+    """
+    check_mode(mode)
+    match mode:
+        case "offline":
+            return OfflinePredictor(model, config.session)
+        case "windowed":
+            return OfflinePredictor(model, config.session, config.session.window)
+        case "causal":
+            return CausalPredictor(model, config.session, config.prompts_per_session)
+        case "realtime":
+            return RealtimePredictor(model, config.session, config.model_ms)
+
+
+def score_clips(
+    predictor: Predictor, data: EvaluationData, config: EvaluationConfig | None = None
+) -> Iterator[ScoredClip]:
+    """Score one sentence after the other, in the data's order.
+
+    Args:
+        predictor: Any model.
+        data: The data set.
+        config: Control, limit and offsets are used; the rest is the predictor's.
+    Raises:
+        ConfigError: See `plan_questions`, or the data cannot be read.
+        ShapeError: The predictor's masks do not fit the data.
+    """
+    config = config or EvaluationConfig()
+    for plan in plan_questions(data.videos, config.control, config.limit):
+        yield from _score_video(predictor, data, plan, config.etas)
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode for a while."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def _score_video(
+    predictor: Predictor, data: EvaluationData, plan: VideoPlan, etas: tuple[float, ...]
+) -> Iterator[ScoredClip]:
+    frames = data.frames(plan.video)
+    by_text: dict[str, list[Question]] = {}
+    for question in plan.questions:
+        by_text.setdefault(question.asked, []).append(question)
+    predictions = predictor.predict(frames, list(by_text), data.fps)
+    for questions, prediction in zip(by_text.values(), predictions, strict=True):
+        yield from _score_questions(data, plan.video, questions, frames, prediction, etas)
+
+
+def _score_questions(
+    data: EvaluationData,
+    video: str,
+    questions: Sequence[Question],
+    frames: NDArray[np.uint8],
+    prediction: ClipPrediction,
+    etas: tuple[float, ...],
+) -> Iterator[ScoredClip]:
+    """Score the questions of a video that are asked in the same words."""
+    for question in questions:
+        targets = data.targets(video, question.sentence.expression_id)
+        result = score_prediction(video, question, prediction, targets, fps=data.fps, etas=etas)
+        yield ScoredClip(result, frames, np.asarray(targets.any(axis=0)), prediction)

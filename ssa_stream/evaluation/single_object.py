@@ -1,0 +1,122 @@
+"""The A2D protocol on any data set: every frame that shows the one object of a sentence is a sample."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssa_stream.errors import ConfigError
+from ssa_stream.evaluation.config import EvaluationConfig, EvaluationMode
+from ssa_stream.evaluation.dataset import EvaluationData, Sentence
+from ssa_stream.evaluation.evaluate import evaluation_mode
+from ssa_stream.evaluation.offline import OfflinePredictor
+from ssa_stream.evaluation.plan import plan_questions
+from ssa_stream.evaluation.report import RunSettings, SingleObjectGroup, SingleObjectReport
+from ssa_stream.evaluation.summary import group_names, ordered_groups
+from ssa_stream.metrics import SingleObjectScorer
+from ssa_stream.model import SSA
+
+__all__ = ["ObjectSamples", "evaluate_single_object", "sample_objects", "summarise_objects"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectSamples:
+    """Samples of one sentence; empty if it does not mean exactly one object.
+
+    Attributes:
+        sentence: The sentence.
+        targets: The object in each frame that shows it, `(H, W)` bool each.
+        masks: Masks of all queries in the same frames, `(N, H, W)` bool each.
+        scores: Their scores, `(N,)` each.
+    """
+
+    sentence: Sentence
+    targets: tuple[NDArray[np.bool_], ...]
+    masks: tuple[NDArray[np.bool_], ...]
+    scores: tuple[NDArray[np.float32], ...]
+
+
+def evaluate_single_object(
+    model: SSA, data: EvaluationData, mode: EvaluationMode = "offline", config: EvaluationConfig | None = None
+) -> SingleObjectReport:
+    """Score a model by P@K, overall IoU, mean IoU and mAP; sentences that do not mean one object are left out.
+
+    Args:
+        model: See `evaluate`.
+        data: The data set.
+        mode: `offline` or `windowed`; a query's score is that of the stretch that goes through the network at once.
+        config: Network size, window, controls, limit. Nothing is selected: all queries enter with their scores.
+    Raises:
+        ConfigError: Another mode, or no sentence means exactly one object.
+    """
+    config = config or EvaluationConfig()
+    settings = RunSettings.of(mode, config, model=model.config.name, data=data.name, fps=data.fps)
+    with evaluation_mode(model):
+        return summarise_objects(settings, sample_objects(model, data, mode, config))
+
+
+def sample_objects(
+    model: SSA, data: EvaluationData, mode: EvaluationMode, config: EvaluationConfig
+) -> Iterator[ObjectSamples]:
+    """Run the model and give the samples of one sentence after the other; see `evaluate_single_object`."""
+    if mode not in ("offline", "windowed"):
+        raise ConfigError(f"mode is {mode!r}; expected offline or windowed, where all queries have scores")
+    predictor = OfflinePredictor(model, config.session, config.session.window if mode == "windowed" else None)
+    for plan in plan_questions(data.videos, config.control, config.limit):
+        frames = data.frames(plan.video)
+        for question in plan.questions:
+            targets = data.targets(plan.video, question.sentence.expression_id)
+            yield _samples(predictor, frames, question.asked, question.sentence, targets)
+
+
+def summarise_objects(
+    settings: RunSettings, samples: Iterable[ObjectSamples], num_planned: int | None = None
+) -> SingleObjectReport:
+    """Put a report together; see `evaluate_single_object`.
+
+    Args:
+        settings: What was run on what.
+        samples: Of each sentence.
+        num_planned: How many sentences there were to be; None: these.
+    """
+    scorers: dict[str, SingleObjectScorer] = defaultdict(SingleObjectScorer)
+    expressions: dict[str, int] = defaultdict(int)
+    count = 0
+    for one in samples:
+        count += 1
+        for name in group_names(one.sentence) if one.targets else ():
+            expressions[name] += 1
+            for target, masks, scores in zip(one.targets, one.masks, one.scores, strict=True):
+                scorers[name].add(target, masks, scores)
+    if not scorers:
+        raise ConfigError("no sentence means exactly one object that is in sight; this protocol has nothing to score")
+    return SingleObjectReport(
+        settings=settings,
+        complete=num_planned is None or count == num_planned,
+        groups=tuple(
+            SingleObjectGroup(name=name, expressions=expressions[name], figures=scorers[name].figures())
+            for name in ordered_groups(scorers)
+        ),
+    )
+
+
+def _samples(
+    predictor: OfflinePredictor,
+    frames: NDArray[np.uint8],
+    asked: str,
+    sentence: Sentence,
+    targets: NDArray[np.bool_],
+) -> ObjectSamples:
+    if len(targets) != 1 or not targets.any():
+        return ObjectSamples(sentence, (), (), ())
+    shown, masks, scores = [], [], []
+    for stretch in predictor.candidates(frames, asked):
+        for offset in range(stretch.masks.shape[1]):
+            target = targets[0, stretch.start + offset]
+            if target.any():
+                shown.append(target)
+                masks.append(stretch.masks[:, offset])
+                scores.append(stretch.scores)
+    return ObjectSamples(sentence, tuple(shown), tuple(masks), tuple(scores))
