@@ -187,3 +187,19 @@ def test_memoryless_slots_differ_from_restarted_ones_in_order_only() -> None:
     assert order.tolist() != list(range(6))  # else there was nothing to see
     assert_close(old.state.aligned, young.state.aligned[:, order])
     assert_close(old.initial_queries, young.initial_queries[order])
+
+
+def test_window_slides_frames_and_their_sentences_together() -> None:
+    """What the decoder reads is of the last frames only, also when many have left."""
+    texts = torch.randn(9, 64, generator=torch.Generator().manual_seed(1))
+    queries = torch.randn(9, 6, 64, generator=torch.Generator().manual_seed(2))
+    state: WindowState | None = None
+    for text, one in zip(texts, queries, strict=True):
+        with torch.inference_mode():
+            (step,) = advance_windows(tiny_model(), [state], [FrameBatch(one[None], text[None])], window=4, decay=0.0)
+            alone = tiny_model().decode_window(step.state.aligned[None], step.state.text[None])
+        state = step.state
+        assert_close(step.mask_embedding, alone.mask_embedding[0])
+    assert state is not None
+    torch.testing.assert_close(state.text, texts[-4:])
+    assert len(state.aligned) == 4
