@@ -1,6 +1,7 @@
 """Checkpoints of the authors' implementation: read into our names, and written back in theirs."""
 
 import pickle
+import re
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -150,20 +151,21 @@ def _unpickled(path: Path) -> object:
             # Only the zip format, torch's since 1.6, can be mapped.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error):
-            raise CheckpointError(
-                f"{path} holds objects that only their own code could restore, which is not run here: "
-                f"{str(error).split('Unsupported', 1)[1].split('.', 1)[0].strip()[:200]!r}. If you trust the file, "
-                f"save the weights alone, where it was made: "
-                f'torch.save({{"model": torch.load(path, weights_only=False)["model"]}}, "weights.pth")'
-            ) from error
-        raise _unreadable(path, error) from error
+        code = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", str(error))
+        if code is None:
+            raise _unreadable(path, error) from error
+        raise CheckpointError(
+            f"{path} holds {code[1]}, which only its own code could restore, and no code of a file is run here. If "
+            f"you trust the file, save its weights alone where it was made: "
+            f'torch.save({{"model": torch.load(path, weights_only=False)["model"]}}, "weights.pth")'
+        ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> CheckpointError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    told = str(error).rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__
+    reason = told.splitlines()[0][:200]
     return CheckpointError(f"{path} is not a whole torch file ({reason}); expected a .pth, .pt or .bin state dict")
 
 
