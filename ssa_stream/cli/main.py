@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ssa_stream import __version__
-from ssa_stream.cli import checkpoint, demo, run, train
+from ssa_stream.cli import checkpoint, data, demo, eval, run, train
 from ssa_stream.cli.console import print_error
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
 
@@ -49,6 +49,8 @@ def _add_commands() -> None:
     app.command()(run.run)
     app.command()(demo.demo)
     app.command()(train.train)
+    app.command("eval")(eval.evaluate)
+    app.add_typer(data.app, name="data")
     app.add_typer(checkpoint.app, name="checkpoint")
 
 

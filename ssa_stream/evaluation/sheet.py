@@ -10,7 +10,7 @@ from ssa_stream.viz import contact_sheet
 
 __all__ = ["ClipSheet"]
 
-_FRAMES_PER_CLIP = 4
+_FRAMES_PER_CLIP = 4  # as many as there are captions
 _CELL_WIDTH_PX = 320
 _PREDICTED_BGR = (255, 120, 0)
 _TARGET_BGR = (0, 255, 0)
@@ -52,7 +52,7 @@ class ClipSheet:
             captions.append(f"{label}  J&F {100 * result.j_and_f:.1f}")
             captions.append(result.asked)
             captions.append(f"{result.type or 'sentence'}, {result.video}/{result.expression_id}")
-            captions += [""] * (_FRAMES_PER_CLIP - 3)
+            captions.append("blue: found, green: meant")
         return contact_sheet(images, captions, columns=_FRAMES_PER_CLIP, cell_width_px=_CELL_WIDTH_PX)
 
 

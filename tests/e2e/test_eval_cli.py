@@ -1,0 +1,141 @@
+"""Making a data set and scoring a model on it, through the installed command line."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ssa_stream.data import MevisReader
+from ssa_stream.evaluation import EvaluationReport, SingleObjectReport, report_from_json
+from tests.support.command_line import CONSOLE_SCRIPT, run_command, write_tiny_config
+
+pytestmark = pytest.mark.e2e
+
+VIDEOS, FRAMES = 3, 6
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data set, `val`, and a small network's configuration."""
+    path = tmp_path_factory.mktemp("eval")
+    done = run_command(
+        "data", "synth", "--split", "val", "--seed", "7", "--videos", str(VIDEOS), "--frames", str(FRAMES),
+        "--height", "48", "--width", "80", "--out", "val", cwd=path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"{VIDEOS} videos" in done.stderr
+    write_tiny_config(path)
+    return path
+
+
+def _arguments(folder: Path, *more: str) -> list[str]:
+    model = ["--random-weights", "--model", str(folder / "tiny.yaml"), "--device", "cpu"]
+    return ["eval", "--data", str(folder / "val"), *model, *more]
+
+
+def test_synth_writes_what_was_asked_for(folder: Path) -> None:
+    """Names carry split and seed."""
+    reader = MevisReader(folder / "val")
+    assert reader.videos == ("val00000007", "val00000008", "val00000009")
+    assert reader.frames("val00000007").shape == (FRAMES, 48, 80, 3)
+
+
+def test_eval_prints_a_table_and_writes_report_and_sheet(folder: Path, tmp_path: Path) -> None:
+    """The same command gives the same report, byte for byte; whole rows, though no terminal is there."""
+    command = _arguments(folder, "--mode", "causal", "--json", "report.json")
+    first = run_command(*command, "--sheet", "sheet.png", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    content = (tmp_path / "report.json").read_bytes()
+    report = report_from_json(content)
+    assert isinstance(report, EvaluationReport)
+    assert report.complete
+    assert report.overall.expressions == len(report.clips)
+    rows = {line.split()[0]: line.split() for line in first.stdout.splitlines() if line.split()}
+    assert rows["all"][1:3] == [str(report.overall.expressions), f"{100 * report.overall.j_and_f:.1f}"]
+    assert {"appearance", "no_target", "seen"} <= set(rows)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 4 * 320
+    run_command(*command, cwd=tmp_path)
+    assert (tmp_path / "report.json").read_bytes() == content
+
+
+def test_eval_controls_and_limit(folder: Path, tmp_path: Path) -> None:
+    """The model is told something else; what is right stays as it is."""
+    for control in ("shuffle", "object"):
+        arguments = ("--mode", "windowed", "--window", "3", "--control", control, "--limit", "9")
+        done = run_command(*_arguments(folder, *arguments, "--json", "r.json"), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        report = report_from_json((tmp_path / "r.json").read_bytes())
+        assert isinstance(report, EvaluationReport)
+        assert len(report.clips) == 9
+        assert all(clip.asked != clip.sentence for clip in report.clips)
+        assert f"control: {control}" in done.stdout
+
+
+def test_eval_realtime_with_given_time_drops_frames(folder: Path, tmp_path: Path) -> None:
+    """200 ms a frame at 10 frames per second."""
+    arguments = ("--mode", "realtime", "--model-ms", "200", "--fps", "10", "--eta", "0", "--eta=-2", "--limit", "3")
+    done = run_command(*_arguments(folder, *arguments, "--json", "r.json"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = report_from_json((tmp_path / "r.json").read_bytes())
+    assert isinstance(report, EvaluationReport)
+    assert report.timing is not None
+    assert (report.timing.frames, report.timing.frames_processed) == (18, 12)  # 0, 2, 4, 5
+    assert [score.eta for score in report.overall.streaming] == [0, -2]
+    assert "12 of 18 frames" in done.stdout
+
+
+def test_eval_single_object_protocol(folder: Path, tmp_path: Path) -> None:
+    """P@K, IoU and mAP."""
+    done = run_command(*_arguments(folder, "--protocol", "a2d", "--json", "r.json"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = report_from_json((tmp_path / "r.json").read_bytes())
+    assert isinstance(report, SingleObjectReport)
+    assert report.groups[0].figures.samples > FRAMES
+    assert "P@.5" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["--model-ms", "20"], "--mode realtime"),
+        (["--protocol", "a2d", "--mode", "causal"], "offline or windowed"),
+        (["--data", "nowhere"], "meta_expressions.json is missing"),
+    ],
+    ids=["model_ms", "a2d_causal", "no_data"],
+)
+def test_eval_wrong_options_are_told(folder: Path, tmp_path: Path, wrong: list[str], told: str) -> None:
+    """Before a model is loaded, with the exit code of wrong usage."""
+    done = run_command(*_arguments(folder, *wrong), cwd=tmp_path)
+    assert done.returncode == 2
+    assert told in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_eval_interrupted_prints_what_is_done(folder: Path, tmp_path: Path) -> None:
+    """Ctrl-C after the first sentence of many."""
+    command = _arguments(folder, "--mode", "causal", "--batch", "1", "--short-edge", "320", "--json", "r.json")
+    process = subprocess.Popen(
+        [str(CONSOLE_SCRIPT), *command], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        printed = ""
+        while "evaluated 1 of" not in printed:
+            line = process.stderr.readline()
+            assert line, printed
+            printed += line
+        process.send_signal(signal.SIGINT)
+        table, rest = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, rest
+    assert "ended by Ctrl-C" in rest
+    assert "not complete" in table
+    report = report_from_json((tmp_path / "r.json").read_bytes())
+    assert isinstance(report, EvaluationReport)
+    assert not report.complete
+    assert 1 <= len(report.clips) < VIDEOS * 5
