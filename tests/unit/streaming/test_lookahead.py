@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,19 @@ def test_provisional_tracks_have_known_ids_or_none() -> None:
     final, provisional = session.push(draw(RED))
     assert [track.track_id for track in final.tracks] == [1]
     assert [track.track_id for track in provisional.tracks] == [1]
+
+
+def test_tracks_follow_the_queries_of_the_frame_they_are_for() -> None:
+    """Not those of the newest one, whose object may look otherwise by then."""
+    session = ReferSession(tiny_model(), SessionConfig(window=4, lookahead=2), SENTENCES[:1])
+    for frame in random_frames(6):
+        session.push(frame)
+    (prompt,) = session.state().prompts
+    assert prompt.window is not None
+    seen = [track.last for track in prompt.tracks.tracks if track.absence == 0]
+    assert seen
+    for last in seen:
+        torch.testing.assert_close(last.query, prompt.window.aligned[-3, last.slot], rtol=0, atol=0)
 
 
 def test_provisional_results_change_nothing_that_follows() -> None:

@@ -133,6 +133,18 @@ def test_slots_with_the_same_mask_are_one_track() -> None:
     assert len(tracks.tracks) == 1
 
 
+def test_provisional_masks_leave_the_tracks_alone() -> None:
+    """They show known ids, and none for an object that has none yet."""
+    features = torch.full((2, 8, 8), -4.0)
+    features[0, 1:3, 1:3], features[1, 4:6, 4:6] = 4.0, 4.0
+    sizes = MaskSizes((32, 32), (32, 32), (32, 32))
+    only_one = _evidence(features)._replace(probability=torch.tensor([0.8, 0.2]))
+    known, _ = emit_masks(ColourModel(), only_one, sizes, TrackState(), CONFIG)
+    tracks, masks = emit_masks(ColourModel(), _evidence(features), sizes, known, CONFIG, provisional=True)
+    assert tracks is known
+    assert {mask.box_xyxy: mask.track_id for mask in masks} == {(4, 4, 12, 12): 1, (16, 16, 24, 24): 0}
+
+
 def test_padding_does_not_tell_duplicates_apart() -> None:
     """What a mask covers beyond the picture is nobody's business."""
     features = torch.full((2, 8, 8), -4.0)
