@@ -26,7 +26,7 @@ def test_checkpoint_takes_the_place_of_the_seeded_weights(tmp_path: Path, checkp
     state["video_decoder.classifier.bias"] = state["video_decoder.classifier.bias"] + 0.1
     save_checkpoint(tmp_path / "other.safetensors", state, folder.config)
     assert not verify_folder(golden, checkpoint=tmp_path / "other.safetensors").passed
-    with pytest.raises(CheckpointError, match="another network.*adapter_dim is 16, not 256"):
+    with pytest.raises(CheckpointError, match=r"another network.*adapter_dim is 16, not 256"):
         verify_folder(golden, checkpoint=checkpoint)
 
 
