@@ -88,7 +88,9 @@ class ScriptedPredictor:
         asked: All sentences, in the order in which they were asked.
     """
 
-    def __init__(self, data: BoxData, answer: Answer = perfect, *, latency_s: float | None = None) -> None:
+    def __init__(
+        self, data: BoxData, answer: Answer = perfect, *, latency_s: float | None = None, stride: int = 1
+    ) -> None:
         self._targets = {
             sentence.text: data.targets(video.name, sentence.expression_id)
             for video in data.videos
@@ -96,6 +98,7 @@ class ScriptedPredictor:
         }
         self._answer = answer
         self._latency_s = latency_s
+        self._stride = stride
         self.asked: list[str] = []
 
     def predict(self, frames: NDArray[np.uint8], sentences: Sequence[str], fps: float) -> Iterator[ClipPrediction]:
@@ -103,10 +106,10 @@ class ScriptedPredictor:
         for sentence in sentences:
             self.asked.append(sentence)
             objects = self._answer(self._targets.get(sentence, np.zeros((0, len(frames), *SIZE), np.bool_)))
-            times = range(len(frames))
+            times = range(self._stride - 1, len(frames), self._stride)
             yield ClipPrediction(
                 frame_indices=tuple(times),
-                masks=np.asarray(objects.any(axis=0)),
+                masks=np.asarray(objects[:, list(times)].any(axis=0)),
                 tracks=[{i: one[t] for i, one in enumerate(objects, start=1) if one[t].any()} for t in times],
                 emitted_at_s=None if self._latency_s is None else tuple(t / fps + self._latency_s for t in times),
             )

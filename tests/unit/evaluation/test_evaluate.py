@@ -83,6 +83,17 @@ def test_late_model_loses_in_streaming_score_only() -> None:
     assert at_once.j_and_f < 1
 
 
+def test_dropped_frames_count_in_streaming_score_only() -> None:
+    """Every second frame goes through the model, and each of them is right."""
+    report = _report(ScriptedPredictor(DATA, latency_s=0.0, stride=2))
+    assert [clip.frames_processed for clip in report.clips] == [3, 3, 3, 3]
+    overall = report.overall
+    assert (overall.j_and_f, overall.presence_frames, overall.id_switches_per_minute) == (1, 1, 0)
+    assert overall.same_id_after_occlusion == 1
+    assert report.clips[0].streaming[0].j == pytest.approx(5 / 6)
+    assert report.clips[1].streaming[0].j < 5 / 6  # the moving box has moved on
+
+
 def test_control_shuffle_fools_a_model_that_listens() -> None:
     """Sentences of other videos name nothing that is there; the same ones every time."""
     first, second = ScriptedPredictor(DATA), ScriptedPredictor(DATA)

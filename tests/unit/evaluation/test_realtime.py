@@ -58,6 +58,11 @@ def test_due_frame(free_at_s: float, last: int, due: int | None) -> None:
     assert due_frame(free_at_s, last, 6, FPS) == due
 
 
+def test_due_frame_is_not_missed_by_rounding() -> None:
+    """0.29 * 100 is a little below 29."""
+    assert due_frame(0.29, 20, 40, 100.0) == 29
+
+
 def test_measured_replay_uses_the_clock_and_times_a_new_prompt() -> None:
     """A clock that ticks 60 ms at every look."""
     ticks = itertools.count()

@@ -80,6 +80,12 @@ def test_identity_late_return_counts_until_hidden_again() -> None:
     assert count_identity(tracks, objects) == IdentityCounts(0, 2, 1)
 
 
+def test_identity_another_track_first_is_not_kept() -> None:
+    """Also if the old track comes back afterwards."""
+    tracks: list[dict[int, Masks]] = [{1: LEFT}, {}, {2: LEFT}, {1: LEFT}]
+    assert count_identity(tracks, _objects([LEFT, NOTHING, LEFT, LEFT])) == IdentityCounts(2, 1, 0)
+
+
 def test_match_tracks_prefers_the_last_id_while_it_overlaps_enough() -> None:
     """A better track beside it does not take the object over."""
     worse = LEFT.copy()

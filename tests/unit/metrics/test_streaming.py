@@ -15,6 +15,7 @@ EXACT_S = [t / FPS for t in range(5)]
 def test_shown_masks_at_no_cost_are_the_frames_own() -> None:
     """A mask that is out at the very moment of its frame is in time."""
     assert shown_masks(EXACT_S, 5, FPS) == [0, 1, 2, 3, 4]
+    assert shown_masks([0.1 * t for t in range(5)], 5, FPS) == [0, 1, 2, 3, 4]  # 0.1 * 3 is a little above 3 / 10
 
 
 def test_shown_masks_eta_of_one_is_a_frame_behind() -> None:
