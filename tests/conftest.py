@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the command line does; see docs/adr/0008
 
 _T = TypeVar("_T")
 GRACE_S = 2.0

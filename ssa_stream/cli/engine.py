@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssa_stream.cli.clip_options import clip_weights
 from ssa_stream.cli.console import errors, status
 from ssa_stream.errors import ConfigError
 
@@ -15,7 +16,14 @@ _RANDOM_SEED = 0
 
 
 def open_model(
-    model: str, checkpoint: Path | None, *, random_weights: bool, device: str = "auto", dtype: str = "float32"
+    model: str,
+    checkpoint: Path | None,
+    *,
+    random_weights: bool,
+    clip: Path | None = None,
+    download_clip: str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
 ) -> "SSA":
     """Load or make the network.
 
@@ -23,6 +31,8 @@ def open_model(
         model: Shipped configuration name or YAML path; used with random weights only, a checkpoint says what it is.
         checkpoint: Weight file.
         random_weights: Make meaningless weights instead.
+        clip: File with CLIP's weights, for a checkpoint without them.
+        download_clip: Tag of the weights that open_clip shall download for such a checkpoint.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `float32` or `bfloat16`.
     Raises:
@@ -43,9 +53,10 @@ def open_model(
     kind = torch.bfloat16 if dtype == "bfloat16" else torch.float32
     with status(f"loading {checkpoint or model}"):
         if checkpoint is not None:
-            from ssa_stream.checkpoints import load_checkpoint
+            from ssa_stream.checkpoints import load_checkpoint, read_info
 
-            return load_checkpoint(checkpoint, device=where, dtype=kind)
+            weights = clip_weights(read_info(checkpoint).config, clip, download_clip)
+            return load_checkpoint(checkpoint, device=where, dtype=kind, clip=weights)
         errors().print("[bold yellow]random weights:[/] the masks mean nothing; they show that the pipeline runs")
         return _random_model(model).to(where).cast(kind)
 

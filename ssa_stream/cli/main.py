@@ -13,6 +13,7 @@ import typer
 
 from ssa_stream import __version__
 from ssa_stream.cli import checkpoint, data, demo, eval, run, train
+from ssa_stream.cli.clip_options import OptionalTag
 from ssa_stream.cli.console import print_error
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
 
@@ -46,7 +47,7 @@ app = typer.Typer(
 
 def _add_commands() -> None:
     """Register every command: one line each, in the order in which `--help` lists them."""
-    app.command()(run.run)
+    app.command(cls=OptionalTag)(run.run)
     app.command()(demo.demo)
     app.command()(train.train)
     app.command("eval")(eval.evaluate)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ssa_stream.cli.clip_options import Clip, DownloadClip
 from ssa_stream.cli.console import errors
 from ssa_stream.errors import ConfigError
 
@@ -65,6 +66,8 @@ def run(
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", "-c", help="Weight file (.safetensors).", rich_help_panel=_MODEL)
     ] = None,
+    clip: Clip = None,
+    download_clip: DownloadClip = None,
     random_weights: Annotated[
         bool,
         typer.Option(
@@ -127,7 +130,15 @@ def run(
         mode="single" if single else "multi",
         short_edge_px=short_edge,
     )
-    network = open_model(model, checkpoint, random_weights=random_weights, device=device, dtype=dtype)
+    network = open_model(
+        model,
+        checkpoint,
+        random_weights=random_weights,
+        clip=clip,
+        download_clip=download_clip,
+        device=device,
+        dtype=dtype,
+    )
     session = ReferSession(network, config, prompt)
     opened = paced(open_source(source, live=True if realtime else None))
     try:

@@ -1,0 +1,58 @@
+"""Where CLIP's weights come from, for every command that may need them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from ssa_stream.cli.console import status
+from ssa_stream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ssa_stream.model import SsaConfig
+
+__all__ = ["Clip", "DownloadClip", "OptionalTag", "clip_weights"]
+
+_DOWNLOAD = "--download-clip"
+
+Clip = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="CLIP's weights: open_clip's own file, or a checkpoint that contains them."),
+]
+DownloadClip = Annotated[
+    str | None,
+    typer.Option(metavar="[TAG]", help="Let open_clip download CLIP's weights; TAG is one of open_clip's for it."),
+]
+
+
+class OptionalTag(TyperCommand):
+    """A command whose `--download-clip` may stand without a tag."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Fill in the default tag where none follows."""
+        filled: list[str] = []
+        for i, word in enumerate(args):
+            is_bare = word == _DOWNLOAD and (i + 1 == len(args) or args[i + 1].startswith("-"))
+            filled.append(f"{_DOWNLOAD}=default" if is_bare else word)
+        return super().parse_args(ctx, filled)
+
+
+def clip_weights(config: "SsaConfig", clip: Path | None, download: str | None) -> "dict[str, Tensor] | None":
+    """CLIP's weights as the two options ask for them; None if neither is given.
+
+    Raises:
+        ConfigError: Both are given.
+    """
+    from ssa_stream.checkpoints import download_clip, read_clip
+
+    if clip is not None and download is not None:
+        raise ConfigError(f"--clip and {_DOWNLOAD} are both given; choose one")
+    if clip is not None:
+        return read_clip(clip, config)
+    if download is None:
+        return None
+    with status(f"open_clip downloads {config.clip.name}"):
+        return download_clip(config, download)
