@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
+from ssa_stream.cli.clip_options import Clip, DownloadClip
 from ssa_stream.cli.console import errors, progress_bar
 from ssa_stream.cli.eval_tables import print_report
 from ssa_stream.cli.interrupts import Interrupts
@@ -76,6 +77,8 @@ def evaluate(
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", "-c", help="Weight file (.safetensors).", rich_help_panel=_MODEL)
     ] = None,
+    clip: Clip = None,
+    download_clip: DownloadClip = None,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Run without trained weights.", rich_help_panel=_MODEL)
     ] = False,
@@ -139,7 +142,15 @@ def evaluate(
     if batch > session.max_prompts:
         config = replace(config, session=replace(session, max_prompts=batch))
     opened = MevisData(data, fps=fps)
-    network = open_model(model, checkpoint, random_weights=random_weights, device=device, dtype=dtype)
+    network = open_model(
+        model,
+        checkpoint,
+        random_weights=random_weights,
+        clip=clip,
+        download_clip=download_clip,
+        device=device,
+        dtype=dtype,
+    )
     pictures = _new_sheet() if sheet else None
     report = (
         _objects(network, opened, mode, config)

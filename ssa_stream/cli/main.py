@@ -50,7 +50,7 @@ def _add_commands() -> None:
     app.command(cls=OptionalTag)(run.run)
     app.command()(demo.demo)
     app.command()(train.train)
-    app.command("eval")(eval.evaluate)
+    app.command("eval", cls=OptionalTag)(eval.evaluate)
     app.add_typer(data.app, name="data")
     app.add_typer(checkpoint.app, name="checkpoint")
 
