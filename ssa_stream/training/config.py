@@ -69,11 +69,13 @@ class SegmentStage(_Stage, frozen=True, kw_only=True):
         loss: Losses.
         stochastic_depth: Leave the frozen CLIP in training mode, so that its stochastic depth is active; a quirk of
             the published training.
+        dropout: Dropout instead of the model's own; None keeps that. Clips that are never seen twice need none.
     """
 
     data: SyntheticData | MevisData
     loss: LossConfig = LossConfig()
     stochastic_depth: bool = False
+    dropout: float | None = None
 
     @property
     def frame_range(self) -> tuple[int, int]:

@@ -44,13 +44,22 @@ class ContrastiveObjective(nn.Module):
     def forward(self, batch: ImageBatch) -> StepLoss:
         """Loss of a batch on CLIP's device."""
         image = self.clip.encode_image(normalize(batch.images), normalize=True)
-        text = self.clip.encode_text(batch.tokens, normalize=True)
+        text = _encode_captions(self.clip, batch.tokens)
         with torch.autocast(batch.images.device.type, enabled=False):
             image, text = image.float(), text.float()
             scale = self.clip.logit_scale.clamp(max=_MAX_LOGIT_SCALE).exp()
             loss = contrastive_loss(image, text, scale, batch.tokens)
             to_text, to_image = retrieval_accuracy(image.detach(), text.detach(), batch.tokens)
         return StepLoss(loss, torch.stack([loss.detach(), to_text, to_image]))
+
+
+def _encode_captions(clip: CLIP, tokens: Tensor) -> Tensor:
+    """Normalised embeddings; no longer than the longest caption, since no token sees those after it."""
+    ends = tokens.argmax(dim=1)
+    length = int(ends.max()) + 1
+    x = clip.token_embedding(tokens[:, :length]) + clip.positional_embedding[:length]
+    x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask[:length, :length])) @ clip.text_projection
+    return F.normalize(x[torch.arange(len(x), device=x.device), ends], dim=-1)
 
 
 def retrieval_accuracy(image: Tensor, text: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:

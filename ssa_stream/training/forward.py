@@ -59,7 +59,7 @@ def forward_clips(
     if split:
         with torch.no_grad():
             before = _generate(model, images[:, :split], text, clip_index)
-            history, _ = align_chain(_project(model, before, len(clip_index), frame_layers))
+            history = _align(_project(model, before, len(clip_index), frame_layers), None)
     now = _generate(model, images[:, split:], text, clip_index)
     return _decode(model, now, len(clip_index), frame_layers, history, decay)
 
@@ -81,13 +81,19 @@ def _project(model: SSA, frames: FrameQueries, num_items: int, frame_layers: int
     return model.project_queries(queries.unflatten(1, (num_items, -1)).flatten(0, 1))
 
 
+def _align(projected: Tensor, previous: Tensor | None) -> Tensor:
+    """The alignment chain; it runs on the CPU, where a run in mixed precision would leave it no numpy type."""
+    with torch.autocast("cpu", enabled=False):
+        return align_chain(projected, previous)[0]
+
+
 def _decode(
     model: SSA, frames: FrameQueries, num_items: int, frame_layers: int, history: Tensor | None, decay: float
 ) -> TrainingOutput:
     L = frame_layers
     assert frames.frame_mask_features is not None  # the model is in training mode
     projected = _project(model, frames, num_items, L)
-    aligned, _ = align_chain(projected, None if history is None else history[:, -1])
+    aligned = _align(projected, None if history is None else history[:, -1])
     carried = None
     if history is not None:
         carried = fold_history(model, torch.cat([history, aligned.detach()], dim=1), history.shape[1], decay)

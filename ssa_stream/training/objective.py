@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ssa_stream.model import SSA
+from ssa_stream.model.adapter import StageAdapter
 from ssa_stream.model.clip import encode_text
 from ssa_stream.training.batch import ClipBatch, normalize
 from ssa_stream.training.config import LongClipsStage, SegmentStage
@@ -16,7 +17,7 @@ from ssa_stream.training.matching import Matches, SetPrediction, match
 from ssa_stream.training.similarity import matched_rows, similarity_loss
 from ssa_stream.training.targets import clip_targets, frame_targets
 
-__all__ = ["SEGMENT_PARTS", "SegmentObjective", "StepLoss", "criterion"]
+__all__ = ["SEGMENT_PARTS", "SegmentObjective", "StepLoss", "criterion", "set_dropout"]
 
 SEGMENT_PARTS = ("frame_class", "frame_mask", "frame_dice", "video_class", "video_mask", "video_dice", "similarity")
 """Parts of the loss that are logged: of the last depth, unweighted."""
@@ -49,6 +50,7 @@ class SegmentObjective(nn.Module):
         self.stage = stage
         self.reduce = reduce
         model.clip.requires_grad_(False)
+        set_dropout(model, model.config.dropout if stage.dropout is None else stage.dropout)
 
     def train(self, mode: bool = True) -> "SegmentObjective":
         """Switch to training; the stage decides whether CLIP's stochastic depth wakes up."""
@@ -75,6 +77,16 @@ class SegmentObjective(nn.Module):
         masks = batch.masks[:, :, -window:] if window else batch.masks
         with torch.autocast(batch.images.device.type, enabled=False):
             return criterion(model, _float32(output), masks, batch.present, stage.loss, self.reduce)
+
+
+def set_dropout(model: SSA, dropout: float) -> None:
+    """Set the dropout of everything but CLIP."""
+    for name, child in model.named_children():
+        for module in child.modules() if name != "clip" else ():
+            if isinstance(module, nn.Dropout):
+                module.p = dropout
+            elif isinstance(module, StageAdapter):
+                module.attention.dropout = dropout
 
 
 def criterion(

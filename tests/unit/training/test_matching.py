@@ -1,0 +1,64 @@
+"""Matching of queries to objects."""
+
+import numpy as np
+import torch
+
+from ssa_stream.training.loss_config import LossConfig
+from ssa_stream.training.matching import SetPrediction, match, matching_costs
+from ssa_stream.training.targets import MaskTargets
+
+CONFIG = LossConfig(num_points=64)
+
+
+def test_costs_equal_the_formula() -> None:
+    """Twice the negative probability, five times cross-entropy, five times dice, pair by pair in numpy."""
+    rng = np.random.default_rng(0)
+    classes, logits = rng.normal(size=(1, 3, 2)), rng.normal(size=(1, 3, 7))
+    masks = (rng.uniform(size=(1, 2, 7)) > 0.5).astype(float)
+    expected = np.zeros((3, 2))
+    for q in range(3):
+        for g in range(2):
+            p, t = 1 / (1 + np.exp(-logits[0, q])), masks[0, g]
+            referred = np.exp(classes[0, q, 0]) / np.exp(classes[0, q]).sum()
+            entropy = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean()
+            dice = 1 - (2 * (p * t).sum() + 1) / (p.sum() + t.sum() + 1)
+            expected[q, g] = -2 * referred + 5 * entropy + 5 * dice
+    costs = matching_costs(torch.from_numpy(classes), torch.from_numpy(logits), torch.from_numpy(masks), CONFIG)
+    np.testing.assert_allclose(costs[0].numpy(), expected, rtol=1e-6)
+
+
+def _squares() -> tuple[SetPrediction, MaskTargets]:
+    """Two frames; query 2 covers the left half, query 0 the right one, the others nothing."""
+    features = torch.zeros(1, 2, 2, 4, 4)
+    features[:, :, 0, :, :2], features[:, :, 1, :, 2:] = 1, 1
+    embeddings = torch.full((2, 1, 4, 2), -9.0)
+    embeddings[:, 0, 2, 0], embeddings[:, 0, 0, 1] = 9.0, 9.0
+    masks = torch.zeros(1, 3, 2, 16, 16, dtype=torch.uint8)
+    masks[0, 0, ..., :8], masks[0, 1, ..., 8:] = 1, 1
+    return (
+        SetPrediction(torch.zeros(2, 1, 4, 2), embeddings, features),
+        MaskTargets(masks, torch.tensor([[True, True, False]])),
+    )
+
+
+def test_match_finds_the_query_of_each_object_at_every_depth() -> None:
+    """The padding object stays unmatched."""
+    prediction, targets = _squares()
+    matches = match(prediction, targets, CONFIG)
+    assert matches.query[..., :2].tolist() == [[[2, 0]], [[2, 0]]]
+    assert matches.matched.tolist() == [[[True, True, False]], [[True, True, False]]]
+
+
+def test_match_more_objects_than_queries_leaves_some_out() -> None:
+    """Each query serves once."""
+    prediction, targets = _squares()
+    prediction = SetPrediction(prediction.class_logits[:, :, :1], prediction.embeddings[:, :, 2:3], prediction.features)
+    matches = match(prediction, targets, CONFIG)
+    assert matches.matched.tolist() == [[[True, False, False]]] * 2
+
+
+def test_match_survives_numbers_that_are_none() -> None:
+    """A diverged network is told by its loss, not by the solver."""
+    prediction, targets = _squares()
+    matches = match(prediction._replace(embeddings=prediction.embeddings * float("nan")), targets, CONFIG)
+    assert int(matches.matched.sum()) == 4

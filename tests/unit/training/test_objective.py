@@ -1,0 +1,122 @@
+"""From a batch to a loss: what gets a gradient, what the window and the layer copies mean."""
+
+import msgspec
+import pytest
+import torch
+
+from ssa_stream.model import SSA
+from ssa_stream.model.clip import encode_text
+from ssa_stream.streaming.window import FrameBatch, WindowState, advance_windows
+from ssa_stream.training.batch import ClipBatch, normalize
+from ssa_stream.training.clip_batches import ClipBatches, open_source
+from ssa_stream.training.config import ClipsStage, LongClipsStage
+from ssa_stream.training.forward import forward_clips
+from ssa_stream.training.objective import SEGMENT_PARTS, SegmentObjective
+
+
+def _batch(stage: ClipsStage, step: int = 0) -> ClipBatch:
+    return ClipBatches(stage, open_source(stage, 0, 0), 0, 77)[step]
+
+
+def _objective(model: SSA, stage: ClipsStage) -> SegmentObjective:
+    return SegmentObjective(model, stage, lambda value: value).train()
+
+
+def test_loss_reaches_everything_but_clip(model: SSA, stage: ClipsStage) -> None:
+    """CLIP is frozen; every other tensor gets a gradient, as in the reference."""
+    loss = _objective(model, stage)(_batch(stage))
+    loss.total.backward()
+    assert loss.parts.shape == (len(SEGMENT_PARTS),)
+    assert all(parameter.grad is None for parameter in model.clip.parameters())
+    without = [name for name, p in model.named_parameters() if p.grad is None and not name.startswith("clip.")]
+    assert without == []
+
+
+def test_stochastic_depth_quirk_wakes_clip_only_when_asked(model: SSA, stage: ClipsStage) -> None:
+    """CLIP stays in evaluation mode by default."""
+    assert not _objective(model, stage).model.clip.training
+    assert _objective(model, msgspec.structs.replace(stage, stochastic_depth=True)).model.clip.training
+
+
+@pytest.mark.parametrize("dropout", [0.0, None], ids=["off", "of_the_model"])
+def test_stage_dropout_replaces_that_of_the_model(model: SSA, stage: ClipsStage, dropout: float | None) -> None:
+    """Without it two passes are equal; else they differ."""
+    batch = _batch(stage)
+    objective = _objective(model, msgspec.structs.replace(stage, dropout=dropout))
+    text = encode_text(model.clip, batch.tokens, 8)
+    first, second = (
+        forward_clips(objective.model, normalize(batch.images), text, batch.clip_index).video.class_logits
+        for _ in range(2)
+    )
+    assert torch.equal(first, second) == (dropout == 0)
+
+
+def test_quirk_of_misordered_similarity_changes_the_similarity_only(model: SSA, stage: ClipsStage) -> None:
+    """Queries are re-ordered between frames, so that indices of the other order hit other queries."""
+    parts = []
+    for misordered in (False, True):
+        loss = msgspec.structs.replace(stage.loss, misordered_similarity=misordered)
+        torch.manual_seed(0)
+        parts.append(_objective(model, msgspec.structs.replace(stage, loss=loss))(_batch(stage)).parts)
+    assert torch.equal(parts[0][:-1], parts[1][:-1])
+    assert parts[0][-1] != parts[1][-1]
+
+
+def test_several_sentences_of_a_clip_equal_the_clip_given_several_times(model: SSA, stage: ClipsStage) -> None:
+    """They share the pixels and the first trunk stage, nothing else."""
+    batch = _batch(stage)
+    objective = _objective(model, stage)
+    text = encode_text(model.clip, batch.tokens, 8)
+    images = normalize(batch.images)
+    shared = forward_clips(objective.model, images, text, batch.clip_index)
+    repeated = forward_clips(objective.model, images[batch.clip_index], text, torch.arange(len(batch.clip_index)))
+    torch.testing.assert_close(shared.video.embeddings, repeated.video.embeddings, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("frame_layers", [1, 2])
+def test_long_clip_sees_what_a_stream_has_carried(model: SSA, stage: ClipsStage, frame_layers: int) -> None:
+    """The window at a long clip's end is the window of a streaming session after the same frames."""
+    window, decay, frames = 3, 0.9, 6
+    long_stage = LongClipsStage(
+        **{field: getattr(stage, field) for field in stage.__struct_fields__} | {"frames": (frames, frames)},
+        window=window,
+    )
+    batch = _batch(long_stage)
+    objective = _objective(model, long_stage)
+    text = encode_text(model.clip, batch.tokens[:1], 8)
+    images = normalize(batch.images)[:1]
+    trained = forward_clips(
+        objective.model,
+        images,
+        text,
+        torch.zeros(1, dtype=torch.int64),
+        frame_layers=frame_layers,
+        window=window,
+        decay=decay,
+    )
+    with torch.no_grad():
+        rows = text.take(torch.zeros(frames, dtype=torch.int64))
+        made = model.generate_queries(model.encode_frame(images[0], rows), rows)
+        model.eval()
+        state: WindowState | None = None
+        for t in range(frames):
+            new = FrameBatch(made.queries[t : t + 1], made.text[t : t + 1])
+            (step,) = advance_windows(model, [state], [new], window=window, decay=decay)
+            state = step.state
+    torch.testing.assert_close(trained.video.embeddings[-1, 0], step.mask_embedding, rtol=1e-4, atol=1e-4)
+    assert trained.video.features.shape[1] == window
+
+
+def test_frames_before_the_window_get_no_gradient(model: SSA, stage: ClipsStage) -> None:
+    """They come in through the carried pool as numbers; yet they matter."""
+    batch = _batch(msgspec.structs.replace(stage, frames=(4, 4)))
+    objective = _objective(model, stage)
+    images = normalize(batch.images).requires_grad_()
+    text = encode_text(model.clip, batch.tokens, 8)
+    output = forward_clips(objective.model, images, text, batch.clip_index, window=2)
+    output.video.embeddings.sum().backward()
+    assert images.grad is not None
+    assert images.grad[:, :2].abs().sum() == 0
+    assert images.grad[:, 2:].abs().sum() > 0
+    alone = forward_clips(objective.model, images[:, 2:], text, batch.clip_index)
+    assert not torch.allclose(alone.video.embeddings, output.video.embeddings)

@@ -1,0 +1,160 @@
+"""Runs: resuming is exact, the folder holds what it promises, wrong use is told."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ssa_stream.checkpoints import load_checkpoint, read_info
+from ssa_stream.errors import CheckpointError, ConfigError, SsaStreamError
+from ssa_stream.training import StepReport, TrainConfig, Validation, train
+from ssa_stream.training.config import Stage
+from ssa_stream.training.trainer import Trainer
+
+
+class _Recorder:
+    """Notes what it is told; may ask to stop after some steps."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.reports: list[StepReport] = []
+        self.validations: list[tuple[str, int, bool]] = []
+        self._stop_after = stop_after
+
+    def on_step(self, report: StepReport) -> None:
+        self.reports.append(report)
+
+    def on_validation(self, stage: Stage, step: int, validation: Validation, *, is_best: bool) -> None:
+        self.validations.append((stage.name, step, is_best))
+
+    def should_stop(self) -> bool:
+        return len(self.reports) == self._stop_after
+
+
+def _run(settings: dict[str, Any], folder: Path, stop_after: int | None = None, **options: Any) -> _Recorder:
+    recorder = _Recorder(stop_after)
+    config = TrainConfig.from_mapping(settings)
+    complete = train(config, folder, observer=recorder, should_stop=recorder.should_stop, accelerator="cpu", **options)
+    assert complete == (stop_after is None)
+    return recorder
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(folder / "last.safetensors").state_dict()
+
+
+def _steps(path: Path) -> list[int]:
+    with path.open(encoding="utf-8") as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
+
+
+def test_run_stopped_anywhere_and_resumed_ends_bitwise_equal(settings: dict[str, Any], tmp_path: Path) -> None:
+    """In CLIP's stage, within a stage, at a stage's last step; weights, figures and best score agree."""
+    whole = _run(settings, tmp_path / "whole")
+    for stop_after in (1, 5, 3):
+        _run(settings, tmp_path / "a", stop_after=stop_after, resume=True)
+    parts = _run(settings, tmp_path / "a", resume=True)
+    ours, theirs = _weights(tmp_path / "a"), _weights(tmp_path / "whole")
+    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+    assert parts.reports[-1].figures["loss"] == whole.reports[-1].figures["loss"]
+    for name in ("train_images.csv", "validation_long.csv"):
+        assert _steps(tmp_path / "a" / name) == _steps(tmp_path / "whole" / name)
+
+
+def test_run_killed_after_a_saved_state_repeats_the_lost_steps(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill saves nothing; the run goes on from the last saved state, and no line of the log is doubled."""
+    _run(settings, tmp_path / "whole")
+
+    class _Killed(Exception):
+        pass
+
+    step = Trainer._step
+
+    def dying(self: Trainer, *args: Any, **kwargs: Any) -> dict[str, float]:
+        if self.progress.stage == 1 and self.progress.step == 3:
+            raise _Killed
+        return step(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", dying)
+        with pytest.raises(_Killed):
+            _run(settings, tmp_path / "killed")
+    resumed = _run(settings, tmp_path / "killed", resume=True)
+    assert [report.step for report in resumed.reports if report.stage.name == "images"] == [3, 4]
+    ours, theirs = _weights(tmp_path / "killed"), _weights(tmp_path / "whole")
+    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+    assert _steps(tmp_path / "killed" / "train_images.csv") == [5, 6, 7, 8]
+
+
+def test_run_leaves_checkpoints_figures_and_settings(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Validations come at their interval and at each stage's end; CLIP's do not choose the best checkpoint."""
+    recorder = _run(settings, tmp_path / "run")
+    assert [entry[:2] for entry in recorder.validations] == [
+        (name, step) for name in ("clip", "images", "long") for step in (3, 4)
+    ]
+    assert [best for _, _, best in recorder.validations][:3] == [False, False, True]
+    assert read_info(tmp_path / "run" / "best.safetensors").notes["run"] == "test"
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"config.yaml", "state.pt", "best.safetensors", "last.safetensors", "tensorboard"} <= names
+    assert _steps(tmp_path / "run" / "train_long.csv") == [9, 10, 11, 12]
+
+
+def test_clip_is_trained_in_its_stage_and_frozen_after_it(settings: dict[str, Any], tmp_path: Path) -> None:
+    """What the first stage left of CLIP is what the last checkpoint holds."""
+    _run(settings, tmp_path / "run", stop_after=5)
+    after_clip = _weights(tmp_path / "run")
+    _run(settings, tmp_path / "run", resume=True)
+    end = _weights(tmp_path / "run")
+    changed = {name for name in end if not torch.equal(end[name], after_clip[name])}
+    assert changed
+    assert not any(name.startswith("clip.") for name in changed)
+
+
+def test_run_starts_from_weights(settings: dict[str, Any], tmp_path: Path) -> None:
+    """`init` takes all of them, `clip` those of CLIP."""
+    _run(settings, tmp_path / "first", stop_after=1)
+    first = _weights(tmp_path / "first")
+    del settings["stages"][0]
+    _run(settings, tmp_path / "second", stop_after=1, init=tmp_path / "first" / "last.safetensors")
+    _run(settings, tmp_path / "third", stop_after=1, clip=tmp_path / "first" / "last.safetensors")
+    for folder in ("second", "third"):
+        weights = _weights(tmp_path / folder)
+        assert all(torch.equal(weights[name], first[name]) for name in first if name.startswith("clip."))
+
+
+def test_existing_run_is_not_overwritten(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Without --resume it is an error, and with other settings too."""
+    _run(settings, tmp_path, stop_after=1)
+    with pytest.raises(ConfigError, match="holds a run already"):
+        _run(settings, tmp_path)
+    settings["stages"][1]["steps"] = 7
+    with pytest.raises(ConfigError, match="other settings of stages"):
+        _run(settings, tmp_path, resume=True)
+
+
+def test_resumed_run_may_log_and_save_differently(settings: dict[str, Any], tmp_path: Path) -> None:
+    """What is computed does not depend on it."""
+    _run(settings, tmp_path, stop_after=1)
+    settings |= {"save_every": 5, "log_every": 2}
+    _run(settings, tmp_path, resume=True)
+
+
+def test_damaged_state_is_told(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Not a traceback of pickle."""
+    _run(settings, tmp_path, stop_after=1)
+    (tmp_path / "state.pt").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match="not a whole training state"):
+        _run(settings, tmp_path, resume=True)
+
+
+def test_diverged_loss_ends_the_run(settings: dict[str, Any], tmp_path: Path) -> None:
+    """With words on what to change."""
+    for stage in settings["stages"]:
+        stage["optimizer"] = {"lr": 1e9, "schedule": "constant", "clip_norm": 1e9}
+    del settings["stages"][0]
+    settings["stages"][0]["steps"] = 50
+    with pytest.raises(SsaStreamError, match=r"optimizer\.lr"):
+        _run(settings, tmp_path)
