@@ -12,7 +12,7 @@ from ssa_stream.training.config import ClipPretrainStage
 __all__ = ["CaptionBatches", "caption_batch"]
 
 _CROPS_PER_SCENE = 4
-_CANVAS_PX = 208
+_CANVAS_PX = 128
 _LATEST_FRAME = 200
 _SEEN_FRACTION = 0.5
 _FRAME_TRIES = 6

@@ -58,7 +58,7 @@ class ClipPretrainStage(_Stage, frozen=True, kw_only=True, tag="clip_pretrain", 
     """
 
     image_px: int = 64
-    scene_fraction: float = 0.3
+    scene_fraction: float = 0.15
 
 
 class SegmentStage(_Stage, frozen=True, kw_only=True):
@@ -145,6 +145,7 @@ class ValidationConfig(_Config, frozen=True, kw_only=True):
         clips: Number of clips of the validation split; for CLIP, of captioned images.
         frames: Their length.
         size: Their height and width.
+        mode: How clips are run, see `ssa_stream.evaluation.EvaluationMode`; `causal` is what a stream does.
         split: `val`, or `train` to look at the very clips that are trained on.
         min_objects: Fewest objects in a scene.
         max_objects: Most objects in a scene.
@@ -154,6 +155,7 @@ class ValidationConfig(_Config, frozen=True, kw_only=True):
     clips: int = 50
     frames: int = 6
     size: tuple[int, int] = (96, 160)
+    mode: Literal["offline", "windowed", "causal"] = "offline"
     split: Literal["train", "val"] = "val"
     min_objects: int = 2
     max_objects: int = 6

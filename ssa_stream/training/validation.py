@@ -1,17 +1,15 @@
 """How good the network is now: J&F on a fixed set of generated clips, by type of sentence."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import nn
 
 from ssa_stream.data import TYPE_WEIGHTS, ClipSample, SceneConfig, sample_clip
-from ssa_stream.metrics import JAndF, score_clip
-from ssa_stream.model import SSA, segment_clip
+from ssa_stream.evaluation import ClipData, EvaluationConfig, evaluate
+from ssa_stream.model import SSA
 from ssa_stream.training.batch import ImageBatch
 from ssa_stream.training.caption_batches import caption_batch
 from ssa_stream.training.config import ClipPretrainStage, SegmentStage, ValidationConfig
@@ -45,44 +43,37 @@ def in_evaluation(module: nn.Module) -> Iterator[None]:
 
 
 def validate_segmentation(model: SSA, config: ValidationConfig, stage: SegmentStage) -> Validation:
-    """Segment the validation clips offline and score the unions of the masks.
+    """Evaluate on the validation clips, at their own size.
 
     Args:
         model: The network, in evaluation mode.
         config: Which clips.
         stage: For `split: train`, whose clips they are.
     """
-    by_type: dict[str, list[JAndF]] = defaultdict(list)
-    for sample in _clips(config, stage):
-        height, width = sample.frames.shape[1:3]
-        found = segment_clip(
-            model, list(sample.frames), sample.text, short_edge_px=min(height, width), long_edge_px=max(height, width)
-        )
-        by_type[sample.type].append(score_clip(found.merged().numpy(), np.asarray(sample.masks.any(axis=0))))
-    all_scores = [score for scores in by_type.values() for score in scores]
+    settings = EvaluationConfig()
+    session = replace(settings.session, short_edge_px=min(config.size), long_edge_px=max(config.size))
+    report = evaluate(model, ClipData(_clips(config, stage)), config.mode, replace(settings, session=session))
+    overall = report.groups[0]
     figures = {
-        "J&F": _mean([score.j_and_f for score in all_scores]),
-        "J": _mean([score.j for score in all_scores]),
-        "F": _mean([score.f for score in all_scores]),
+        "J&F": overall.j_and_f,
+        "J": overall.j,
+        "F": overall.f,
+        "presence": overall.presence_frames,
+        **{group.name: group.j_and_f for group in report.groups[1:]},
     }
-    for kind in sorted(by_type):
-        figures[f"J&F {kind}"] = _mean([score.j_and_f for score in by_type[kind]])
-    return Validation(figures["J&F"], figures)
+    return Validation(overall.j_and_f, figures)
 
 
-def _clips(config: ValidationConfig, stage: SegmentStage) -> Iterator[ClipSample]:
-    scenes = SceneConfig(min_objects=config.min_objects, max_objects=config.max_objects)
+def _clips(config: ValidationConfig, stage: SegmentStage) -> list[ClipSample]:
     first, weights = 0, TYPE_WEIGHTS
+    scenes = SceneConfig(min_objects=config.min_objects, max_objects=config.max_objects)
     if config.split == "train" and isinstance(stage.data, SyntheticData):
-        first = stage.data.first_seed
+        first, weights = stage.data.first_seed, stage.data.type_weights or TYPE_WEIGHTS
         scenes = SceneConfig(min_objects=stage.data.min_objects, max_objects=stage.data.max_objects)
-        weights = stage.data.type_weights or TYPE_WEIGHTS
-    for number in range(config.clips):
-        yield sample_clip(first + number, config.frames, config.size, config.split, config=scenes, type_weights=weights)
-
-
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values))
+    return [
+        sample_clip(seed, config.frames, config.size, config.split, config=scenes, type_weights=weights)
+        for seed in range(first, first + config.clips)
+    ]
 
 
 @torch.no_grad()
