@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,8 +79,8 @@ def windows(setup: Setup) -> dict[str, dict[str, float]]:
     sessions = {w: _filled_session(setup, SessionConfig(window=w), PROMPTS[:1], w + 2) for w in WINDOWS}
     work: dict[str, Callable[[], object]] = {}
     for w in WINDOWS:
-        work[f"stream {w}"] = lambda w=w: sessions[w].push(setup.frames[0])  # type: ignore[misc]  # bound default
-        work[f"recompute {w}"] = lambda w=w: segment_clip(setup.model, setup.frames[:w], PROMPTS[0])  # type: ignore[misc]
+        work[f"stream {w}"] = partial(sessions[w].push, setup.frames[0])
+        work[f"recompute {w}"] = partial(segment_clip, setup.model, setup.frames[:w], PROMPTS[0])
     ms = _in_turns(work, setup)
     rows = {
         str(w): {
@@ -103,7 +104,7 @@ def prompts(setup: Setup) -> dict[str, dict[str, float]]:
     """One step for 1, 2 and 4 prompts."""
     counts = (1, 2, 4)
     sessions = {n: _filled_session(setup, SessionConfig(), PROMPTS[:n], 10) for n in counts}
-    ms = _in_turns({str(n): lambda n=n: sessions[n].push(setup.frames[0]) for n in counts}, setup)  # type: ignore[misc]
+    ms = _in_turns({str(n): partial(sessions[n].push, setup.frames[0]) for n in counts}, setup)
     rows = {str(n): {"ms": ms[str(n)], "over_one": ms[str(n)] / ms["1"]} for n in counts}
     print("\nprompts                         ms   over one prompt")
     for count, row in rows.items():
@@ -123,9 +124,9 @@ def run_overhead(setup: Setup) -> dict[str, dict[str, float]]:
             "run, JSON lines": [folder / "m.jsonl"],
             "run, JSON lines + overlay": [folder / "m.jsonl", folder / "o.mp4"],
         }
-        work: dict[str, Callable[[], object]] = {"model alone": lambda: _bare_loop(setup, num_frames)}
+        work: dict[str, Callable[[], object]] = {"model alone": partial(_bare_loop, setup, num_frames)}
         for title, paths in outputs.items():
-            work[title] = lambda paths=paths: _run(setup, video, paths)  # type: ignore[misc]
+            work[title] = partial(_run, setup, video, paths)
         total_ms = _in_turns(work, setup._replace(rounds=max(3, setup.rounds // 4)))
     alone = total_ms["model alone"]
     rows = {title: {"ms_per_frame": ms / num_frames, "over_model_alone": ms / alone} for title, ms in total_ms.items()}

@@ -10,9 +10,10 @@ a `Sink`.
 """
 
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from typing import cast
 
-from ssa_stream.errors import SinkError, SsaStreamError
+from ssa_stream.errors import SinkError
+from ssa_stream.plugins import PluginGroup
 from ssa_stream.sinks.sink import Sink
 
 __all__ = ["SINK_GROUP", "SinkOptions", "open_plugin", "plugin_schemes"]
@@ -31,39 +32,18 @@ class SinkOptions:
     fps: float = 30.0
 
 
+_GROUP = PluginGroup(SINK_GROUP, "sink", lambda opened: isinstance(opened, Sink), SinkError)
+
+
 def plugin_schemes() -> tuple[str, ...]:
     """Return the schemes that installed distributions add, sorted; loads none of them."""
-    return tuple(sorted({entry.name.lower() for entry in entry_points(group=SINK_GROUP)}))
+    return _GROUP.schemes()
 
 
 def open_plugin(scheme: str, spec: str, options: SinkOptions) -> Sink | None:
     """Open `spec` with the plug-in for `scheme`; None when there is none.
 
     Raises:
-        SinkError: If two distributions claim the scheme, or the plug-in cannot be imported, fails or does not
-            return a sink; names the plug-in and its distribution.
+        SinkError: If the plug-in is at fault; names it and its distribution.
     """
-    found = [entry for entry in entry_points(group=SINK_GROUP) if entry.name.lower() == scheme]
-    if not found:
-        return None
-    if len({entry.value for entry in found}) > 1:
-        claims = ", ".join(sorted(_label(entry) for entry in found))
-        raise SinkError(f"several plug-ins claim the sink scheme {scheme!r}: {claims}; uninstall all but one")
-    label = _label(found[0])
-    try:
-        sink = found[0].load()(spec, options)
-    except SsaStreamError:
-        raise
-    except Exception as error:
-        problem = f"{type(error).__name__}: {error}"
-        raise SinkError(
-            f"the sink plug-in {label} failed ({problem}); update or uninstall that distribution"
-        ) from error
-    if not isinstance(sink, Sink):
-        raise SinkError(f"the sink plug-in {label} returned {type(sink).__name__}, expected a Sink")
-    return sink
-
-
-def _label(entry: EntryPoint) -> str:
-    distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "an unknown distribution"
-    return f"{entry.name} = {entry.value} of {distribution}"
+    return cast(Sink | None, _GROUP.open(scheme, spec, options))

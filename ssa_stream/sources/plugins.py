@@ -11,9 +11,10 @@ returns a `Source`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from typing import cast
 
-from ssa_stream.errors import SourceError, SsaStreamError
+from ssa_stream.errors import SourceError
+from ssa_stream.plugins import PluginGroup
 from ssa_stream.sources.redaction import redact
 from ssa_stream.sources.source import Source
 
@@ -37,39 +38,18 @@ class SourceOptions:
     backend: Mapping[str, str] = field(default_factory=dict)
 
 
+_GROUP = PluginGroup(SOURCE_GROUP, "source", lambda opened: isinstance(opened, Source), SourceError, redact)
+
+
 def plugin_schemes() -> tuple[str, ...]:
     """Return the schemes that installed distributions add, sorted; loads none of them."""
-    return tuple(sorted({entry.name.lower() for entry in entry_points(group=SOURCE_GROUP)}))
+    return _GROUP.schemes()
 
 
 def open_plugin(scheme: str, spec: str, options: SourceOptions) -> Source | None:
     """Open `spec` with the plug-in for `scheme`; None when there is none.
 
     Raises:
-        SourceError: If two distributions claim the scheme, or the plug-in cannot be imported, fails or does not
-            return a source; names the plug-in and its distribution.
+        SourceError: If the plug-in is at fault; names it and its distribution.
     """
-    found = [entry for entry in entry_points(group=SOURCE_GROUP) if entry.name.lower() == scheme]
-    if not found:
-        return None
-    if len({entry.value for entry in found}) > 1:
-        claims = ", ".join(sorted(_label(entry) for entry in found))
-        raise SourceError(f"several plug-ins claim the source scheme {scheme!r}: {claims}; uninstall all but one")
-    label = _label(found[0])
-    try:
-        source = found[0].load()(spec, options)
-    except SsaStreamError:
-        raise
-    except Exception as error:
-        problem = redact(f"{type(error).__name__}: {error}")
-        raise SourceError(
-            f"the source plug-in {label} failed ({problem}); update or uninstall that distribution"
-        ) from error
-    if not isinstance(source, Source):
-        raise SourceError(f"the source plug-in {label} returned {type(source).__name__}, expected a Source")
-    return source
-
-
-def _label(entry: EntryPoint) -> str:
-    distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "an unknown distribution"
-    return f"{entry.name} = {entry.value} of {distribution}"
+    return cast(Source | None, _GROUP.open(scheme, spec, options))

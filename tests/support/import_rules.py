@@ -60,10 +60,11 @@ RULES = {
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(_siblings("model streaming data metrics checkpoints viz")),
     "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
+    "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "data": Rule(_siblings(), torch="lazily"),
-    "sources": Rule(_siblings("data")),
+    "sources": Rule(_siblings("data plugins")),
     "viz": Rule(_siblings("streaming.results")),
-    "sinks": Rule(_siblings("viz streaming.results")),
+    "sinks": Rule(_siblings("viz streaming.results plugins")),
     "nodes": Rule(
         _siblings("protocols configs model checkpoints metrics streaming training data sources sinks viz"),
     ),
