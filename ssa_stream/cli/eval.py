@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from ssa_stream.cli.clip_options import Clip, DownloadClip
+from ssa_stream.cli.model_options import (
+    Checkpoint,
+    Clip,
+    Device,
+    DownloadClip,
+    Dtype,
+    ModelName,
+    RandomWeights,
+)
 from ssa_stream.cli.console import errors, progress_bar
 from ssa_stream.cli.eval_tables import print_report
 from ssa_stream.cli.interrupts import Interrupts
@@ -24,7 +32,7 @@ __all__ = ["evaluate"]
 
 _Item = TypeVar("_Item")
 _PLAIN_INTERVAL_S = 10.0
-_RUN, _OUTPUT, _MODEL, _SESSION = "Run", "Output", "Model", "Session"
+_RUN, _OUTPUT, _SESSION = "Run", "Output", "Session"
 
 
 def evaluate(
@@ -74,20 +82,13 @@ def evaluate(
         Path | None,
         typer.Option(help="Write a picture of the best, median and worst clips there.", rich_help_panel=_OUTPUT),
     ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", "-c", help="Weight file (.safetensors).", rich_help_panel=_MODEL)
-    ] = None,
+    checkpoint: Checkpoint = None,
     clip: Clip = None,
     download_clip: DownloadClip = None,
-    random_weights: Annotated[
-        bool, typer.Option("--random-weights", help="Run without trained weights.", rich_help_panel=_MODEL)
-    ] = False,
-    model: Annotated[
-        str,
-        typer.Option(help="Configuration for --random-weights: a shipped name or a YAML file.", rich_help_panel=_MODEL),
-    ] = "ssa-tiny",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MODEL)] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.", rich_help_panel=_MODEL)] = "float32",
+    random_weights: RandomWeights = False,
+    model: ModelName = "ssa-tiny",
+    device: Device = "auto",
+    dtype: Dtype = "float32",
     window: Annotated[
         int, typer.Option(min=1, help="Frames of a window; not used by offline.", rich_help_panel=_SESSION)
     ] = 8,

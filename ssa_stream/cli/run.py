@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssa_stream.cli.clip_options import Clip, DownloadClip
+from ssa_stream.cli.model_options import (
+    Checkpoint,
+    Clip,
+    Device,
+    DownloadClip,
+    Dtype,
+    ModelName,
+    RandomWeights,
+)
 from ssa_stream.cli.console import errors
 from ssa_stream.errors import ConfigError
 
@@ -15,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["parse_change", "print_summary", "run"]
 
-_STREAM, _OUTPUT, _MODEL, _SESSION = "Stream", "Output", "Model", "Session"
+_STREAM, _OUTPUT, _SESSION = "Stream", "Output", "Session"
 
 
 def run(
@@ -63,25 +71,13 @@ def run(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress, no summary.", rich_help_panel=_OUTPUT)
     ] = False,
-    checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", "-c", help="Weight file (.safetensors).", rich_help_panel=_MODEL)
-    ] = None,
+    checkpoint: Checkpoint = None,
     clip: Clip = None,
     download_clip: DownloadClip = None,
-    random_weights: Annotated[
-        bool,
-        typer.Option(
-            "--random-weights",
-            help="Run without trained weights. The masks mean nothing; it shows that the pipeline runs.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = False,
-    model: Annotated[
-        str,
-        typer.Option(help="Configuration for --random-weights: a shipped name or a YAML file.", rich_help_panel=_MODEL),
-    ] = "ssa-tiny",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MODEL)] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.", rich_help_panel=_MODEL)] = "float32",
+    random_weights: RandomWeights = False,
+    model: ModelName = "ssa-tiny",
+    device: Device = "auto",
+    dtype: Dtype = "float32",
     window: Annotated[
         int, typer.Option(min=1, help="Frames that the video decoder sees at once.", rich_help_panel=_SESSION)
     ] = 8,

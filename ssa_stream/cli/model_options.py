@@ -1,4 +1,4 @@
-"""Where CLIP's weights come from, for every command that may need them."""
+"""Options of every command that runs a model: which weights, where, how; and where CLIP's weights come from."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,17 +14,53 @@ if TYPE_CHECKING:
 
     from ssa_stream.model import SsaConfig
 
-__all__ = ["Clip", "DownloadClip", "OptionalTag", "clip_weights"]
+__all__ = [
+    "Checkpoint",
+    "Clip",
+    "Device",
+    "DownloadClip",
+    "Dtype",
+    "ModelName",
+    "OptionalTag",
+    "RandomWeights",
+    "clip_weights",
+]
 
 _DOWNLOAD = "--download-clip"
+_PANEL = "Model"
 
+Checkpoint = Annotated[
+    Path | None, typer.Option("--checkpoint", "-c", help="Weight file (.safetensors).", rich_help_panel=_PANEL)
+]
+RandomWeights = Annotated[
+    bool,
+    typer.Option(
+        "--random-weights",
+        help="Run without trained weights. The masks mean nothing; it shows that the pipeline runs.",
+        rich_help_panel=_PANEL,
+    ),
+]
+ModelName = Annotated[
+    str,
+    typer.Option(help="Configuration for --random-weights: a shipped name or a YAML file.", rich_help_panel=_PANEL),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_PANEL)]
+Dtype = Annotated[str, typer.Option(help="float32 or bfloat16.", rich_help_panel=_PANEL)]
 Clip = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="CLIP's weights: open_clip's own file, or a checkpoint that contains them."),
+    typer.Option(
+        metavar="FILE",
+        help="CLIP's weights: open_clip's own file, or a checkpoint that contains them.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 DownloadClip = Annotated[
     str | None,
-    typer.Option(metavar="[TAG]", help="Let open_clip download CLIP's weights; TAG is one of open_clip's for it."),
+    typer.Option(
+        metavar="[TAG]",
+        help="Let open_clip download CLIP's weights; TAG is one of open_clip's for it.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 
 
