@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.strategies.ddp import DDPStrategy
 
 from ssa_stream.checkpoints import load_checkpoint, read_clip
 from ssa_stream.configs import load_config
@@ -29,7 +28,7 @@ def train(
     init: Path | None = None,
     clip: Path | None = None,
     accelerator: str = "auto",
-    devices: int | str = 1,
+    devices: int = 1,
 ) -> bool:
     """Run or resume a training.
 
@@ -68,12 +67,14 @@ def train(
     return trainer.run(within)
 
 
-def _fabric(config: TrainConfig, accelerator: str, devices: int | str) -> Fabric:
-    # Unused parameters: a batch of single frames, or one without any object, does not reach all of them.
-    several = devices not in (1, "1")
-    strategy: Any = DDPStrategy(find_unused_parameters=True) if several else "auto"
+def _fabric(config: TrainConfig, accelerator: str, devices: int) -> Fabric:
     try:
-        return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=config.precision)
+        return Fabric(
+            accelerator=accelerator,
+            devices=devices,
+            strategy="auto" if devices == 1 else "ddp",
+            precision=config.precision,
+        )
     except (RuntimeError, ValueError) as error:  # Lightning's own errors are of these kinds
         raise ConfigError(f"training cannot run on {devices} x {accelerator}: {error}") from error
 
