@@ -8,8 +8,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ssa_stream.cli.model_options import Clip, DownloadClip, OptionalTag, clip_weights
 from ssa_stream.cli.console import output, print_error, progress_bar, status
+from ssa_stream.cli.model_options import Clip, DownloadClip, OptionalTag, clip_weights
 from ssa_stream.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:

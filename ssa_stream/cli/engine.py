@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssa_stream.cli.model_options import clip_weights
 from ssa_stream.cli.console import errors, status
+from ssa_stream.cli.model_options import clip_weights
 from ssa_stream.errors import ConfigError
 
 if TYPE_CHECKING:

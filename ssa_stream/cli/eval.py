@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
+from ssa_stream.cli.console import errors, progress_bar
+from ssa_stream.cli.eval_tables import print_report
+from ssa_stream.cli.interrupts import Interrupts
 from ssa_stream.cli.model_options import (
     Checkpoint,
     Clip,
@@ -18,9 +21,6 @@ from ssa_stream.cli.model_options import (
     ModelName,
     RandomWeights,
 )
-from ssa_stream.cli.console import errors, progress_bar
-from ssa_stream.cli.eval_tables import print_report
-from ssa_stream.cli.interrupts import Interrupts
 from ssa_stream.errors import ConfigError, SinkError
 
 if TYPE_CHECKING:

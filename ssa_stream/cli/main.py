@@ -13,8 +13,8 @@ import typer
 
 from ssa_stream import __version__
 from ssa_stream.cli import checkpoint, data, demo, eval, run, train
-from ssa_stream.cli.model_options import OptionalTag
 from ssa_stream.cli.console import print_error
+from ssa_stream.cli.model_options import OptionalTag
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
 
 __all__ = ["FAILURE", "USAGE", "app", "exit_code", "main"]

@@ -1,11 +1,11 @@
 """`ssa-stream run`: segment one stream by sentences."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ssa_stream.cli.console import errors
 from ssa_stream.cli.model_options import (
     Checkpoint,
     Clip,
@@ -15,7 +15,6 @@ from ssa_stream.cli.model_options import (
     ModelName,
     RandomWeights,
 )
-from ssa_stream.cli.console import errors
 from ssa_stream.errors import ConfigError
 
 if TYPE_CHECKING:
