@@ -48,7 +48,7 @@ def test_smoke_run_losses_fall_and_checkpoints_load(tmp_path: Path) -> None:
     assert "done: best" in told
     for stage in ("clip", "images"):
         losses = _losses(tmp_path / "run" / f"train_{stage}.csv")
-        assert sum(losses[-2:]) < 0.9 * sum(losses[:2]), (stage, losses)
+        assert sum(losses[-2:]) < 0.95 * sum(losses[:2]), (stage, losses)
     assert load_checkpoint(tmp_path / "run" / "best.safetensors").config.name == "ssa-tiny"
 
 
