@@ -1,3 +1,114 @@
-"""Messages, topics and versions that the nodes speak. Empty until the node graph is there."""
+"""Messages, topics and versions that the nodes and their subscribers speak; docs/protocol.md describes the bytes.
 
-__all__: list[str] = []
+packet = decode(socket.recv_multipart(copy=False), Limits())
+match packet.message:
+    case MaskMessage() as message:
+        labels = unpack_labels(message, packet.buffers)
+        masks = {track.id: labels.mask(track) for track in message.tracks}
+"""
+
+from ssa_stream.protocols.codec import Packet, decode, encode
+from ssa_stream.protocols.control import Accepted, ErrorCode, ErrorReply, SetParameters, SourceRequest
+from ssa_stream.protocols.events import DropReason, Event, EventKind
+from ssa_stream.protocols.features import FeaturesMessage
+from ssa_stream.protocols.flow import Credit, DropNotice
+from ssa_stream.protocols.frames import FrameMessage
+from ssa_stream.protocols.handshake import Hello, Welcome
+from ssa_stream.protocols.health import Counter, DropCount, Heartbeat, Latency, QueueDepth, Statistics
+from ssa_stream.protocols.identity import FrameIdentity, FrameSizes, Prompt, StageTime, Status
+from ssa_stream.protocols.label_maps import LabelMaps, PackedLabels, Place, pack_labels, unpack_labels
+from ssa_stream.protocols.limits import Limits
+from ssa_stream.protocols.masks import LabelLayer, MaskMessage, Track
+from ssa_stream.protocols.message import Buffer, Message, Unknown
+from ssa_stream.protocols.messages import MESSAGE_TYPES, AnyMessage
+from ssa_stream.protocols.prompts import (
+    AddPrompt,
+    AppliesFrom,
+    ListPrompts,
+    NewPrompt,
+    PromptReply,
+    PromptState,
+    RemovePrompt,
+    SetPrompts,
+)
+from ssa_stream.protocols.queries import FrameQueriesMessage, MaskFeaturesMessage, VideoQueriesMessage
+from ssa_stream.protocols.run_lengths import decode_counts
+from ssa_stream.protocols.state import SourceState
+from ssa_stream.protocols.tensors import Buffers, Dtype, Layout, TensorSpec
+from ssa_stream.protocols.topics import EVENTS, KINDS, MASKS, NODES, PROMPTS, STATE, Topic, is_wanted, subscription
+from ssa_stream.protocols.version import SUPPORTED_VERSIONS, VERSION, Version, negotiate
+
+__all__ = [
+    "EVENTS",
+    "KINDS",
+    "MASKS",
+    "MESSAGE_TYPES",
+    "NODES",
+    "PROMPTS",
+    "STATE",
+    "SUPPORTED_VERSIONS",
+    "VERSION",
+    "Accepted",
+    "AddPrompt",
+    "AnyMessage",
+    "AppliesFrom",
+    "Buffer",
+    "Buffers",
+    "Counter",
+    "Credit",
+    "DropCount",
+    "DropNotice",
+    "DropReason",
+    "Dtype",
+    "ErrorCode",
+    "ErrorReply",
+    "Event",
+    "EventKind",
+    "FeaturesMessage",
+    "FrameIdentity",
+    "FrameMessage",
+    "FrameQueriesMessage",
+    "FrameSizes",
+    "Heartbeat",
+    "Hello",
+    "LabelLayer",
+    "LabelMaps",
+    "Latency",
+    "Layout",
+    "Limits",
+    "ListPrompts",
+    "MaskFeaturesMessage",
+    "MaskMessage",
+    "Message",
+    "NewPrompt",
+    "PackedLabels",
+    "Packet",
+    "Place",
+    "Prompt",
+    "PromptReply",
+    "PromptState",
+    "QueueDepth",
+    "RemovePrompt",
+    "SetParameters",
+    "SetPrompts",
+    "SourceRequest",
+    "SourceState",
+    "StageTime",
+    "Statistics",
+    "Status",
+    "TensorSpec",
+    "Topic",
+    "Track",
+    "Unknown",
+    "Version",
+    "VideoQueriesMessage",
+    "Welcome",
+    "decode",
+    "decode_counts",
+    "encode",
+    "is_wanted",
+    "negotiate",
+    "pack_labels",
+    "subscription",
+    "unpack_labels",
+]

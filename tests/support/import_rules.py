@@ -51,7 +51,7 @@ _WIRE = frozenset({"msgpack", "msgspec", "numpy", "yaml"})
 RULES = {
     "": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
-    "protocols": Rule(_siblings(), third_party=_WIRE, torch="never"),
+    "protocols": Rule(_siblings(), third_party=_WIRE | {"lz4"}, torch="never"),
     "configs": Rule(_siblings(), third_party=_WIRE, torch="never"),
     "client": Rule(_siblings("protocols"), torch="never"),
     "model": Rule(_siblings()),

@@ -1,0 +1,82 @@
+"""What happened to a stream or a node, told once; and why frames were dropped."""
+
+from enum import StrEnum
+from typing import Literal
+
+from ssa_stream.protocols.fields import ClockName, Keyword, Name, Nanoseconds, Note, Whole
+from ssa_stream.protocols.message import Message
+
+__all__ = ["DropReason", "Event", "EventKind"]
+
+
+class DropReason(StrEnum):
+    """Why a frame got no masks. Open: others may come."""
+
+    STALE = "stale"
+    """Older than the staleness budget."""
+    OVERTAKEN = "overtaken"
+    """A newer frame took its place in a one-slot mailbox."""
+    QUEUE_FULL = "queue_full"
+    GAP = "gap"
+    """Lost on the way: it was waited for in vain."""
+    DECODE_ERROR = "decode_error"
+    """Its message could not be read."""
+    NODE_RESTART = "node_restart"
+    """It was in a node that ended."""
+    PROMPT_CHANGED = "prompt_changed"
+    """Its prompt was removed or replaced while it was on its way."""
+    FAILED = "failed"
+    """The work on it failed."""
+    SHUTDOWN = "shutdown"
+
+
+class EventKind(StrEnum):
+    """What happened. Open: others may come."""
+
+    SOURCE_LOST = "source_lost"
+    SOURCE_REGAINED = "source_regained"
+    SOURCE_ENDED = "source_ended"
+    EPOCH = "epoch"
+    PROMPTS_CHANGED = "prompts_changed"
+    GAP = "gap"
+    RESET = "reset"
+    FRAMES_DROPPED = "frames_dropped"
+    NODE_LOST = "node_lost"
+    NODE_RESTARTED = "node_restarted"
+    NODE_FAILED = "node_failed"
+
+
+class Event(Message, frozen=True, kw_only=True, tag="event"):
+    """Something happened.
+
+    Attributes:
+        kind: An `EventKind`.
+        node: Name of the node that tells it.
+        at_ns: When.
+        clock: Clock of `at_ns`.
+        stream: Which stream; None if all or none.
+        severity: For whoever filters.
+        epoch: Epoch of the stream, the new one if it changed.
+        seq: First frame that it is about.
+        frames_lost: How many frames it cost.
+        reason: A `DropReason` if frames were lost.
+        about_node: Node that it happened to.
+        prompt_id: Prompt that it is about.
+        prompts_version: Version of the stream's prompts after it.
+        text: For people.
+    """
+
+    kind: Keyword
+    node: Name
+    at_ns: Nanoseconds
+    clock: ClockName
+    stream: Name | None = None
+    severity: Literal["info", "warning", "error"] = "info"
+    epoch: Whole | None = None
+    seq: Whole | None = None
+    frames_lost: Whole = 0
+    reason: Keyword | None = None
+    about_node: Name | None = None
+    prompt_id: Name | None = None
+    prompts_version: Whole | None = None
+    text: Note = ""

@@ -1,0 +1,106 @@
+"""Which frame, which prompt, when: what messages about one frame have in common."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from ssa_stream.protocols.fields import (
+    ClockName,
+    Keyword,
+    Name,
+    Nanoseconds,
+    PromptText,
+    Seconds,
+    Size,
+    Whole,
+)
+
+__all__ = ["FrameIdentity", "FrameSizes", "Prompt", "StageTime", "StageTimes", "Status"]
+
+Status = Literal["final", "provisional"]
+
+
+class FrameIdentity(Struct, frozen=True, kw_only=True):
+    """Which picture of which stream.
+
+    Attributes:
+        stream: Name of the stream.
+        epoch: Grows at every reconnect of the source and at every restart that lost frames.
+        seq: Number of the frame within its epoch, from 0. A hole means frames that were dropped.
+        t: Stream time in seconds, strictly increasing within an epoch.
+        t_receive_ns: When the frame came out of its source.
+        receive_clock: Clock of `t_receive_ns`.
+        pts: Presentation time as the source wrote it, in units of `time_base`; None when it wrote none.
+        time_base: Seconds per unit of `pts`, numerator and denominator.
+        t_capture_ns: When the picture was taken; None when not known.
+        capture_clock: Clock of `t_capture_ns`; None with it.
+    """
+
+    stream: Name
+    epoch: Whole
+    seq: Whole
+    t: Seconds
+    t_receive_ns: Nanoseconds
+    receive_clock: ClockName
+    pts: Nanoseconds | None = None
+    time_base: tuple[Annotated[int, Meta(ge=1, le=2**31 - 1)], Annotated[int, Meta(ge=1, le=2**31 - 1)]] | None = None
+    t_capture_ns: Nanoseconds | None = None
+    capture_clock: ClockName | None = None
+
+    def __post_init__(self) -> None:
+        if self.pts is not None and self.time_base is None:
+            raise ValueError("pts without time_base; expected both")
+        if (self.t_capture_ns is None) != (self.capture_clock is None):
+            raise ValueError("expected t_capture_ns and capture_clock together, or neither")
+
+
+class Prompt(Struct, frozen=True, kw_only=True):
+    """A sentence that a stream is searched for.
+
+    Attributes:
+        id: Name within the stream.
+        text: The sentence.
+        version: Version of the stream's prompts that brought it; two sentences of a stream never share one id and
+            version.
+    """
+
+    id: Name
+    text: PromptText
+    version: Whole
+
+
+class FrameSizes(Struct, frozen=True, kw_only=True):
+    """Sizes that a frame passes through, height and width each.
+
+    Attributes:
+        source: As it came.
+        network: As the network sees it, before padding.
+        padded: After padding.
+    """
+
+    source: Size
+    network: Size
+    padded: Size
+
+
+class StageTime(Struct, frozen=True, kw_only=True):
+    """When one node worked on a frame.
+
+    Attributes:
+        role: What the node does: `ingest`, `encoder`, `queries`, `decoder`, `masks`.
+        node: Its name.
+        clock: Clock of the three times.
+        received_ns: Its input was there.
+        begin_ns: Work began.
+        end_ns: Work was done; of the last stage: the message was made.
+    """
+
+    role: Keyword
+    node: Name
+    clock: ClockName
+    received_ns: Nanoseconds
+    begin_ns: Nanoseconds
+    end_ns: Nanoseconds
+
+
+StageTimes = Annotated[tuple[StageTime, ...], Meta(max_length=32)]

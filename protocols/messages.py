@@ -1,0 +1,52 @@
+"""All messages there are."""
+
+from ssa_stream.protocols.control import Accepted, ErrorReply, SetParameters, SourceRequest
+from ssa_stream.protocols.events import Event
+from ssa_stream.protocols.features import FeaturesMessage
+from ssa_stream.protocols.flow import Credit, DropNotice
+from ssa_stream.protocols.frames import FrameMessage
+from ssa_stream.protocols.handshake import Hello, Welcome
+from ssa_stream.protocols.health import Heartbeat, Statistics
+from ssa_stream.protocols.masks import MaskMessage
+from ssa_stream.protocols.prompts import (
+    AddPrompt,
+    ListPrompts,
+    PromptReply,
+    PromptState,
+    RemovePrompt,
+    SetPrompts,
+)
+from ssa_stream.protocols.queries import FrameQueriesMessage, MaskFeaturesMessage, VideoQueriesMessage
+from ssa_stream.protocols.state import SourceState
+
+__all__ = ["MESSAGE_TYPES", "AnyMessage"]
+
+AnyMessage = (
+    FrameMessage
+    | FeaturesMessage
+    | FrameQueriesMessage
+    | MaskFeaturesMessage
+    | VideoQueriesMessage
+    | MaskMessage
+    | SetPrompts
+    | AddPrompt
+    | RemovePrompt
+    | ListPrompts
+    | PromptReply
+    | PromptState
+    | SourceRequest
+    | SetParameters
+    | Accepted
+    | ErrorReply
+    | SourceState
+    | Event
+    | Heartbeat
+    | Statistics
+    | Credit
+    | DropNotice
+    | Hello
+    | Welcome
+)
+
+MESSAGE_TYPES: dict[str, type[AnyMessage]] = {str(kind.__struct_config__.tag): kind for kind in AnyMessage.__args__}
+"""Message classes by the type that headers carry."""

@@ -1,0 +1,136 @@
+"""Prompts: requests to change them, answers, and what is published."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from ssa_stream.protocols.fields import MAX_PROMPTS, Name, PromptText, Whole
+from ssa_stream.protocols.identity import Prompt
+from ssa_stream.protocols.message import Message
+
+__all__ = [
+    "AddPrompt",
+    "AppliesFrom",
+    "ListPrompts",
+    "NewPrompt",
+    "PromptReply",
+    "PromptState",
+    "RemovePrompt",
+    "SetPrompts",
+]
+
+Prompts = Annotated[tuple[Prompt, ...], Meta(max_length=MAX_PROMPTS)]
+
+
+class NewPrompt(Struct, frozen=True, kw_only=True):
+    """A sentence to search for.
+
+    Attributes:
+        text: The sentence.
+        id: Its name; None keeps the id that the sentence has, or gives it a new one.
+    """
+
+    text: PromptText
+    id: Name | None = None
+
+
+class SetPrompts(Message, frozen=True, kw_only=True, tag="set_prompts"):
+    """Replace all prompts of a stream; those that stay the same keep their memory and tracks.
+
+    Attributes:
+        request_id: Returned with the answer.
+        stream: Which stream.
+        prompts: All prompts from now on.
+    """
+
+    request_id: Name
+    stream: Name
+    prompts: Annotated[tuple[NewPrompt, ...], Meta(max_length=MAX_PROMPTS)]
+
+
+class AddPrompt(Message, frozen=True, kw_only=True, tag="add_prompt"):
+    """Add a prompt, or give an existing id another sentence.
+
+    Attributes:
+        request_id: Returned with the answer.
+        stream: Which stream.
+        prompt: The prompt.
+    """
+
+    request_id: Name
+    stream: Name
+    prompt: NewPrompt
+
+
+class RemovePrompt(Message, frozen=True, kw_only=True, tag="remove_prompt"):
+    """Remove a prompt; the others are not disturbed.
+
+    Attributes:
+        request_id: Returned with the answer.
+        stream: Which stream.
+        prompt_id: Which prompt.
+    """
+
+    request_id: Name
+    stream: Name
+    prompt_id: Name
+
+
+class ListPrompts(Message, frozen=True, kw_only=True, tag="list_prompts"):
+    """Ask for the prompts of a stream.
+
+    Attributes:
+        request_id: Returned with the answer.
+        stream: Which stream.
+    """
+
+    request_id: Name
+    stream: Name
+
+
+class AppliesFrom(Struct, frozen=True, kw_only=True, order=True):
+    """The first frame whose results follow a change: that of this epoch and number, or the next one that comes.
+
+    Attributes:
+        epoch: Of that frame. Frames are ordered by epoch, then by number.
+        seq: Its number within the epoch.
+        index: Its number in the stream's session; None if not known yet.
+    """
+
+    epoch: Whole
+    seq: Whole
+    index: Whole | None = None
+
+
+class PromptReply(Message, frozen=True, kw_only=True, tag="prompt_reply"):
+    """The change was made, or the list that was asked for.
+
+    Attributes:
+        request_id: Of the request.
+        stream: Which stream.
+        prompts: All prompts now, in order of adding.
+        version: Version of the stream's prompts; grows with every change.
+        applies_from: First frame that they apply to.
+    """
+
+    request_id: Name
+    stream: Name
+    prompts: Prompts
+    version: Whole
+    applies_from: AppliesFrom
+
+
+class PromptState(Message, frozen=True, kw_only=True, tag="prompts"):
+    """Published whenever the prompts of a stream change, and to late subscribers at once.
+
+    Attributes:
+        stream: Which stream.
+        prompts: All prompts now, in order of adding.
+        version: Version of the stream's prompts; grows with every change.
+        applies_from: First frame that they apply to.
+    """
+
+    stream: Name
+    prompts: Prompts
+    version: Whole
+    applies_from: AppliesFrom

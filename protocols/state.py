@@ -1,0 +1,42 @@
+"""State of a source, published with the last value kept for late subscribers."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from ssa_stream.protocols.fields import ClockName, Keyword, Name, Nanoseconds, Note, Size, Whole
+from ssa_stream.protocols.message import Message
+
+__all__ = ["SourceState"]
+
+
+class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
+    """What is known of the source of a stream.
+
+    Attributes:
+        stream: Which stream.
+        status: `starting`, `running`, `lost`, `ended`, `stopped` or `failed`. Open: others may come.
+        epoch: Grows at every reconnect and at every restart that lost frames.
+        at_ns: When this was so.
+        clock: Clock of `at_ns`.
+        live: Whether it is a live source, of which frames may be dropped.
+        flow: `freshest`, for live sources, or `every_frame`.
+        address: Where it comes from, without secrets.
+        size: Height and width; None before the first frame.
+        rate_hz: Frames per second as measured or as the source says; None if neither is known.
+        frames: Frames that came in this epoch.
+        text: What is wrong, for people; empty if nothing is.
+    """
+
+    stream: Name
+    status: Keyword
+    epoch: Whole
+    at_ns: Nanoseconds
+    clock: ClockName
+    live: bool
+    flow: Literal["freshest", "every_frame"]
+    address: Annotated[str, Meta(max_length=2000)] = ""
+    size: Size | None = None
+    rate_hz: Annotated[float, Meta(gt=0, le=1e6)] | None = None
+    frames: Whole = 0
+    text: Note = ""
