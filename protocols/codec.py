@@ -119,10 +119,10 @@ def _check_buffers(message: AnyMessage, buffers: Sequence[memoryview], limits: L
         raise MessageError(f"two fields of {kind} name the same buffer; expected one buffer each")
     if len(named) < len(buffers) and message.v <= VERSION:  # a later minor may have brought more
         raise MessageError(f"{len(buffers)} buffers came with {kind}, which names {len(named)}")
-    unpacked = sum(use.unpacked_bytes for use in uses)
+    unpacked = sum(use.unpacked_bytes + use.work_bytes * buffers[use.buffer].nbytes for use in uses)
     if unpacked > limits.max_unpacked_bytes:
         raise MessageError(
-            f"masks of {kind} unpack to {unpacked} bytes; at most {limits.max_unpacked_bytes} are taken "
+            f"masks of {kind} take {unpacked} bytes to unpack; at most {limits.max_unpacked_bytes} are taken "
             f"(Limits.max_unpacked_bytes)"
         )
 

@@ -24,6 +24,8 @@ _ENVELOPE = msgspec.msgpack.Decoder(_Envelope)
 _MESSAGE: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
 _FAILURES = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
+_MAX_REASON = 300
+
 # First bytes of lists and maps.
 _CONTAINERS = bytes([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
 # Bytes that follow the first one of a value: a fixed number, or the size of a length that comes first.
@@ -43,7 +45,7 @@ def encode_header(message: AnyMessage) -> bytes:
         header = _ENCODER.encode(message)
         _MESSAGE.decode(header)
     except (*_FAILURES, OverflowError, TypeError, ValueError) as error:
-        raise MessageError(f"{type(message).__name__} cannot be sent: {error}") from error
+        raise MessageError(f"{type(message).__name__} cannot be sent: {_brief(error)}") from error
     return header
 
 
@@ -62,7 +64,8 @@ def decode_header(header: bytes, max_depth: int) -> AnyMessage | Unknown:
         envelope = _ENVELOPE.decode(header)
     except _FAILURES as error:
         raise MessageError(
-            f"header of {len(header)} bytes cannot be read ({error}); expected a MessagePack map with type and v"
+            f"header of {len(header)} bytes cannot be read ({_brief(error)}); expected a MessagePack map that says "
+            f"type and v"
         ) from error
     major, minor = envelope.v
     if major != VERSION[0]:
@@ -80,7 +83,7 @@ def decode_header(header: bytes, max_depth: int) -> AnyMessage | Unknown:
     try:
         return _MESSAGE.decode(header)
     except _FAILURES as error:
-        raise MessageError(f"message {envelope.type!r} cannot be read: {error}") from error
+        raise MessageError(f"message {envelope.type!r} cannot be read: {_brief(error)}") from error
 
 
 def nesting_depth(data: bytes, enough: int) -> int:
@@ -117,3 +120,9 @@ def nesting_depth(data: bytes, enough: int) -> int:
             left.append(children)
             deepest = max(deepest, len(left) - 1)
     return deepest
+
+
+def _brief(error: Exception) -> str:
+    """The reason, without the length that a hostile value may give it."""
+    text = str(error)
+    return text if len(text) <= _MAX_REASON else text[:_MAX_REASON] + "..."

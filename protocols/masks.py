@@ -20,6 +20,8 @@ from ssa_stream.protocols.message import BufferUse, Message
 
 __all__ = ["LabelLayer", "MaskMessage", "Track"]
 
+RUN_LENGTH_WORK_BYTES = 64
+"""What reading one character of run lengths may take."""
 _ITEM_BYTES = {"uint8": 1, "uint16": 2}
 
 
@@ -124,4 +126,5 @@ class MaskMessage(Message, frozen=True, kw_only=True, tag="masks"):
             yield BufferUse(f"layers[{i}]", layer.buffer, unpacked_bytes=layer.raw_bytes, is_lz4=True)
         for i, track in enumerate(self.tracks):
             if track.rle is not None:
-                yield BufferUse(f"tracks[{i}].rle", track.rle, unpacked_bytes=self.size[0] * self.size[1])
+                pixels = self.size[0] * self.size[1]
+                yield BufferUse(f"tracks[{i}].rle", track.rle, unpacked_bytes=pixels, work_bytes=RUN_LENGTH_WORK_BYTES)

@@ -23,6 +23,7 @@ class BufferUse(NamedTuple):
         buffer: Index of the buffer.
         exact_bytes: Length that it must have; None if its content says.
         unpacked_bytes: Memory that it takes once decompressed.
+        work_bytes: Memory that unpacking takes besides, for each byte of the buffer.
         is_lz4: Whether it is an LZ4 block, which cannot unpack to more than 255 times its length.
     """
 
@@ -30,6 +31,7 @@ class BufferUse(NamedTuple):
     buffer: BufferIndex
     exact_bytes: int | None = None
     unpacked_bytes: int = 0
+    work_bytes: int = 0
     is_lz4: bool = False
 
 

@@ -49,7 +49,8 @@ class Topic:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if _TOPIC.fullmatch(str(self)) is None:
+        match = _TOPIC.fullmatch(str(self))
+        if match is None or match.group("stream", "kind", "name") != (self.stream, self.kind, self.name):
             raise MessageError(
                 f"topic {str(self)[:MAX_TOPIC_BYTES]!r} is not one; expected {_MAJOR}/<stream>/<kind>[/<name>] with "
                 f"names of at most 64 letters, digits and _ . - that begin with a letter or digit"

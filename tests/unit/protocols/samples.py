@@ -1,0 +1,333 @@
+"""One message of every type, every field with another value than its default; the golden files are made of these."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssa_stream.protocols import (
+    EVENTS,
+    MASKS,
+    NODES,
+    PROMPTS,
+    STATE,
+    Accepted,
+    AddPrompt,
+    AnyMessage,
+    AppliesFrom,
+    Buffers,
+    Counter,
+    Credit,
+    DropCount,
+    DropNotice,
+    DropReason,
+    ErrorCode,
+    ErrorReply,
+    Event,
+    EventKind,
+    FeaturesMessage,
+    FrameIdentity,
+    FrameMessage,
+    FrameQueriesMessage,
+    FrameSizes,
+    Heartbeat,
+    Hello,
+    LabelLayer,
+    Latency,
+    ListPrompts,
+    MaskFeaturesMessage,
+    MaskMessage,
+    NewPrompt,
+    Prompt,
+    PromptReply,
+    PromptState,
+    QueueDepth,
+    RemovePrompt,
+    SetParameters,
+    SetPrompts,
+    SourceRequest,
+    SourceState,
+    StageTime,
+    Statistics,
+    Topic,
+    Track,
+    VideoQueriesMessage,
+    Welcome,
+)
+
+CLOCK = "monotonic:robot-7"
+FRAME = FrameIdentity(
+    stream="cam0",
+    epoch=2,
+    seq=41,
+    t=1.375,
+    t_receive_ns=1_000_000_041,
+    receive_clock=CLOCK,
+    pts=123_750,
+    time_base=(1, 90_000),
+    t_capture_ns=1_000_000_001,
+    capture_clock="camera:front",
+)
+PROMPT = Prompt(id="p1", text="the person carrying the box", version=3)
+SIZES = FrameSizes(source=(4, 6), network=(30, 45), padded=(32, 64))
+TIMES = (
+    StageTime(role="ingest", node="ingest-0", clock=CLOCK, received_ns=1_000_000_041, begin_ns=50, end_ns=60),
+    StageTime(role="encoder", node="encoder-1", clock=CLOCK, received_ns=70, begin_ns=80, end_ns=90),
+)
+APPLIES_FROM = AppliesFrom(epoch=2, seq=42, index=142)
+# LZ4 blocks of literals only, by hand: other releases of the library may pack otherwise.
+LABELS = np.array([[0, 1, 1, 0, 0, 0], [0, 1, 1, 2, 2, 0], [0, 0, 0, 2, 2, 0], [0, 0, 0, 0, 0, 0]], dtype=np.uint8)
+OVERLAP = np.array([[0, 0, 0, 0, 0, 0], [0, 0, 3, 3, 0, 0], [0, 0, 3, 3, 0, 0], [0, 0, 0, 0, 0, 0]], dtype=np.uint8)
+RUN_LENGTHS = b"4220<"  # of the first track, column by column: 4 off, 2 on, 2 off, 2 on, 14 off
+
+
+class Sample(NamedTuple):
+    """A message as it is sent."""
+
+    message: AnyMessage
+    buffers: Buffers
+    topic: Topic | None = None
+
+
+def literal_block(raw: bytes) -> bytes:
+    """An LZ4 block that holds bytes as they are; at least 15 and at most 269 of them."""
+    assert 15 <= len(raw) < 270
+    return bytes([0xF0, len(raw) - 15]) + raw
+
+
+def _ramp(*shape: int, start: float = 0.0) -> NDArray[np.float32]:
+    return (np.arange(math.prod(shape)) / 8 + start).astype(np.float32).reshape(shape)
+
+
+def samples() -> dict[str, Sample]:
+    """Samples by message type; new ones every time, since buffers are not copied."""
+    found = [*_tensors(), _masks(), *_requests(), *_published()]
+    return {str(sample.message.__struct_config__.tag): sample for sample in found}
+
+
+def _tensors() -> list[Sample]:
+    frame, features, queries, mask_features, video = (Buffers() for _ in range(5))
+    maps = [features.add(_ramp(c, h, w)) for c, h, w in ((2, 8, 16), (3, 4, 8), (4, 2, 4), (5, 1, 2))]
+    return [
+        Sample(
+            FrameMessage(
+                frame=FRAME,
+                image=frame.add(np.arange(72, dtype=np.uint8).reshape(4, 6, 3)),
+                prompts_version=3,
+                frames_missed=2,
+                times=TIMES[:1],
+            ),
+            frame,
+        ),
+        Sample(
+            FeaturesMessage(
+                frame=FRAME,
+                prompt=PROMPT,
+                sizes=SIZES,
+                maps=(maps[0], maps[1], maps[2], maps[3]),
+                sentence=features.add(_ramp(4, start=-1)),
+                frames_missed=2,
+                times=TIMES,
+            ),
+            features,
+        ),
+        Sample(
+            FrameQueriesMessage(
+                frame=FRAME,
+                prompt=PROMPT,
+                sizes=SIZES,
+                queries=queries.add(_ramp(3, 4).astype(np.float16)),
+                text=queries.add(np.array([0x3F80, 0xC000, 0, 0x7F80], dtype=np.uint16), dtype="bfloat16"),
+                frames_missed=2,
+                times=TIMES,
+            ),
+            queries,
+        ),
+        Sample(
+            MaskFeaturesMessage(
+                frame=FRAME,
+                prompt=PROMPT,
+                sizes=SIZES,
+                mask_features=mask_features.add(np.moveaxis(_ramp(2, 4, 3), -1, 0), channels_last=True),
+                times=TIMES,
+            ),
+            mask_features,
+        ),
+        Sample(
+            VideoQueriesMessage(
+                frame=FRAME,
+                index=141,
+                prompt=PROMPT,
+                sizes=SIZES,
+                probability=video.add(np.array([0.5, 0.25, 1.0], dtype=np.float32)),
+                mask_embedding=video.add(_ramp(3, 4)),
+                aligned=video.add(_ramp(3, 4, start=2)),
+                status="provisional",
+                frames_missed=2,
+                after_reset=True,
+                times=TIMES,
+            ),
+            video,
+        ),
+    ]
+
+
+def _masks() -> Sample:
+    buffers = Buffers()
+    layers = tuple(
+        LabelLayer(buffer=buffers.add_bytes(literal_block(labels.tobytes())), raw_bytes=24)
+        for labels in (LABELS, OVERLAP)
+    )
+    tracks = (
+        Track(
+            id=5,
+            score=0.75,
+            probability=0.875,
+            box_xyxy=(1, 0, 3, 2),
+            area_px=4,
+            label=1,
+            rle=buffers.add_bytes(RUN_LENGTHS),
+        ),
+        Track(id=7, score=0.625, probability=0.75, box_xyxy=(3, 1, 5, 3), area_px=4, label=2),
+        Track(id=6, score=0.5, probability=0.625, box_xyxy=(2, 1, 4, 3), area_px=4, layer=1, label=3),
+    )
+    message = MaskMessage(
+        frame=FRAME,
+        index=141,
+        prompt=PROMPT,
+        model="ssa-tiny",
+        source_size=(4, 6),
+        size=(4, 6),
+        probability=0.875,
+        target_present=True,
+        tracks=tracks,
+        layers=layers,
+        status="provisional",
+        frames_missed=2,
+        after_reset=True,
+        times=TIMES,
+    )
+    return Sample(message, buffers, Topic("cam0", MASKS, "p1"))
+
+
+def _requests() -> list[Sample]:
+    new = NewPrompt(text="the red car", id="car")
+    return [
+        Sample(message, Buffers())
+        for message in (
+            SetPrompts(request_id="r1", stream="cam0", prompts=(new, NewPrompt(text="the two forklifts"))),
+            AddPrompt(request_id="r2", stream="cam0", prompt=new),
+            RemovePrompt(request_id="r3", stream="cam0", prompt_id="car"),
+            ListPrompts(request_id="r4", stream="cam0"),
+            PromptReply(request_id="r1", stream="cam0", prompts=(PROMPT,), version=3, applies_from=APPLIES_FROM),
+            SourceRequest(request_id="r5", stream="cam0", action="reconnect", address="rtsp://camera/1"),
+            SetParameters(
+                request_id="r6",
+                stream="cam0",
+                parameters={"mode": "single", "threshold": 0.25, "lookahead": 2, "emit_provisional": True, "max": None},
+            ),
+            Accepted(request_id="r5", stream="cam0", epoch=3),
+            ErrorReply(code=ErrorCode.UNKNOWN_STREAM, text="no stream cam9; there is: cam0", request_id="r7"),
+            Credit(node="queries-0", incarnation=1700, stream="cam0", count=8),
+            DropNotice(frame=FRAME, node="encoder-1", reason=DropReason.STALE, prompt_id="p1"),
+            Hello(
+                request_id="r8",
+                node="encoder-1",
+                role="encoder",
+                incarnation=1700,
+                versions=((1, 0), (2, 3)),
+                features=("shared_memory",),
+            ),
+            Welcome(
+                request_id="r8",
+                node="control",
+                role="control",
+                incarnation=1600,
+                version=(1, 0),
+                features=("shared_memory",),
+            ),
+        )
+    ]
+
+
+def _published() -> list[Sample]:
+    return [
+        Sample(
+            PromptState(stream="cam0", prompts=(PROMPT,), version=3, applies_from=APPLIES_FROM),
+            Buffers(),
+            Topic("cam0", PROMPTS),
+        ),
+        Sample(
+            SourceState(
+                stream="cam0",
+                status="lost",
+                epoch=2,
+                at_ns=1_000_000_099,
+                clock=CLOCK,
+                live=True,
+                flow="freshest",
+                address="rtsp://camera/1",
+                size=(4, 6),
+                rate_hz=29.97,
+                frames=41,
+                text="no frame for 2 s; connecting again",
+            ),
+            Buffers(),
+            Topic("cam0", STATE),
+        ),
+        Sample(
+            Event(
+                kind=EventKind.NODE_RESTARTED,
+                node="launcher",
+                at_ns=1_000_000_100,
+                clock=CLOCK,
+                stream="cam0",
+                severity="warning",
+                epoch=3,
+                seq=0,
+                frames_lost=4,
+                reason=DropReason.NODE_RESTART,
+                about_node="encoder-1",
+                prompt_id="p1",
+                prompts_version=3,
+                text="encoder-1 ended with signal 9",
+            ),
+            Buffers(),
+            Topic("cam0", EVENTS),
+        ),
+        Sample(
+            Heartbeat(
+                node="encoder-1",
+                role="encoder",
+                incarnation=1700,
+                beat=12,
+                at_ns=1_000_000_101,
+                clock=CLOCK,
+                ready=True,
+                step_age_s=0.03125,
+                steps=300,
+                queues=(QueueDepth(name="frames", depth=1, capacity=4, dropped=9),),
+                text="warming up",
+            ),
+            Buffers(),
+            Topic(NODES, STATE, "encoder-1"),
+        ),
+        Sample(
+            Statistics(
+                node="encoder-1",
+                role="encoder",
+                incarnation=1700,
+                at_ns=1_000_000_102,
+                clock=CLOCK,
+                interval_s=10.0,
+                counters=(Counter(name="frames", value=300, stream="cam0"),),
+                drops=(DropCount(stream="cam0", reason=DropReason.OVERTAKEN, count=9),),
+                latencies=(
+                    Latency(name="step", count=300, p50_ms=4.5, p95_ms=6.0, p99_ms=9.5, max_ms=12.0, stream="cam0"),
+                ),
+            ),
+            Buffers(),
+            Topic(NODES, STATE, "encoder-1"),
+        ),
+    ]

@@ -1,0 +1,187 @@
+"""Any message that may be sent: drawn from the types of the fields themselves, so that none is forgotten."""
+
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import msgspec.inspect as types
+from hypothesis import strategies as st
+
+from ssa_stream.protocols import (
+    MESSAGE_TYPES,
+    AnyMessage,
+    Buffers,
+    FeaturesMessage,
+    FrameIdentity,
+    FrameMessage,
+    FrameQueriesMessage,
+    LabelLayer,
+    MaskFeaturesMessage,
+    MaskMessage,
+    Message,
+    TensorSpec,
+    Track,
+    VideoQueriesMessage,
+)
+from ssa_stream.protocols.tensors import Dtype, Layout
+
+Drawn = tuple[AnyMessage, Buffers]
+DTYPES: tuple[Dtype, ...] = ("uint8", "bool", "int32", "int64", "float16", "bfloat16", "float32")
+LABEL_TYPES: tuple[tuple[Literal["uint8", "uint16"], int], ...] = (("uint8", 1), ("uint16", 2))
+SMALL = st.integers(0, 4)
+
+
+def packets() -> st.SearchStrategy[Drawn]:
+    """A message of any type with its buffers."""
+    return st.sampled_from(sorted(MESSAGE_TYPES)).flatmap(packets_of)
+
+
+def packets_of(name: str) -> st.SearchStrategy[Drawn]:
+    """A message of one type with its buffers."""
+    kind = MESSAGE_TYPES[name]
+    if kind in WITH_BUFFERS:
+        return _with_buffers(WITH_BUFFERS[kind])
+    return _struct(kind).map(lambda message: (message, Buffers()))
+
+
+def _value(info: types.Type) -> st.SearchStrategy[Any]:
+    match info:
+        case types.BoolType():
+            return st.booleans()
+        case types.NoneType():
+            return st.none()
+        case types.IntType():
+            return st.integers(info.ge, info.le)
+        case types.FloatType():
+            low = info.gt if info.ge is None else info.ge
+            return st.floats(low, info.le, exclude_min=info.gt is not None)
+        case types.StrType(pattern=None):
+            longest = min(info.max_length or 20, 20)
+            return st.text(st.characters(exclude_categories=["Cs"]), min_size=info.min_length or 0, max_size=longest)
+        case types.StrType():
+            return st.from_regex(info.pattern or "", fullmatch=True).filter(lambda text: len(text) <= 32)
+        case types.LiteralType():
+            return st.sampled_from(info.values)
+        case types.UnionType():
+            return st.one_of(*map(_value, info.types))
+        case types.TupleType():
+            return st.tuples(*map(_value, info.item_types))
+        case types.VarTupleType():
+            return st.lists(_value(info.item_type), min_size=info.min_length or 0, max_size=3).map(tuple)
+        case types.DictType():
+            return st.dictionaries(_value(info.key_type), _value(info.value_type), max_size=3)
+        case types.StructType():
+            return _struct(info.cls)
+    raise AssertionError(f"no strategy for {info}")
+
+
+def _struct(kind: type[Any], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    fields = {field.name: _value(field.type) for field in _fields(kind) if field.name not in {"v", *given}} | given
+    made = st.fixed_dictionaries(fields)
+    return (made.map(_whole) if kind is FrameIdentity else made).map(lambda values: kind(**values))
+
+
+def _fields(kind: type[Any]) -> tuple[types.Field, ...]:
+    info = types.type_info(kind)
+    assert isinstance(info, types.StructType)
+    return info.fields
+
+
+def _whole(values: dict[str, Any]) -> dict[str, Any]:
+    """What goes together in a frame's identity comes together."""
+    if values["time_base"] is None:
+        values["pts"] = None
+    if values["capture_clock"] is None or values["t_capture_ns"] is None:
+        values["capture_clock"] = values["t_capture_ns"] = None
+    return values
+
+
+def _plain(draw: st.DrawFn, kind: type[Message], made: dict[str, Any]) -> AnyMessage:
+    """The message with the fields that were made; the others are drawn."""
+    return cast(AnyMessage, draw(_struct(kind, **{name: st.just(value) for name, value in made.items()})))
+
+
+def _tensor(draw: st.DrawFn, buffers: Buffers, *shape: int, dtype: Dtype | None = None) -> TensorSpec:
+    drawn = draw(st.sampled_from(DTYPES)) if dtype is None else dtype
+    layout: Layout = "row_major"
+    if len(shape) == 3 and dtype is None and draw(st.booleans()):
+        layout = "channels_last"
+    length = TensorSpec(dtype=drawn, shape=shape, buffer=0).nbytes
+    return buffers.add_tensor(draw(st.binary(min_size=length, max_size=length)), drawn, shape, layout)
+
+
+def _frame(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
+    image = _tensor(draw, buffers, draw(SMALL), draw(SMALL), 3, dtype="uint8")
+    return _plain(draw, FrameMessage, {"image": image})
+
+
+def _features(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
+    maps = tuple(_tensor(draw, buffers, draw(SMALL), draw(SMALL), draw(SMALL)) for _ in range(4))
+    sentence = _tensor(draw, buffers, draw(SMALL)) if draw(st.booleans()) else None
+    return _plain(draw, FeaturesMessage, {"maps": maps, "sentence": sentence})
+
+
+def _frame_queries(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
+    width = draw(SMALL)
+    queries = _tensor(draw, buffers, draw(SMALL), width)
+    return _plain(draw, FrameQueriesMessage, {"queries": queries, "text": _tensor(draw, buffers, width)})
+
+
+def _mask_features(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
+    made = {"mask_features": _tensor(draw, buffers, draw(SMALL), draw(SMALL), draw(SMALL))}
+    return _plain(draw, MaskFeaturesMessage, made)
+
+
+def _video_queries(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
+    count, width = draw(SMALL), draw(SMALL)
+    made = {
+        "probability": _tensor(draw, buffers, count),
+        "mask_embedding": _tensor(draw, buffers, count, width),
+        "aligned": _tensor(draw, buffers, count, width),
+    }
+    return _plain(draw, VideoQueriesMessage, made)
+
+
+def _masks(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
+    """Layers hold any bytes: what they unpack to is not the codec's matter."""
+    height, width = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    layers = []
+    for _ in range(draw(st.integers(0, 3))):
+        dtype, item_bytes = draw(st.sampled_from(LABEL_TYPES))
+        buffer = buffers.add_bytes(draw(st.binary(min_size=1, max_size=9)))
+        layers.append(LabelLayer(buffer=buffer, raw_bytes=height * width * item_bytes, dtype=dtype))
+    tracks = tuple(_track(draw, buffers, len(layers)) for _ in range(draw(st.integers(0, 3))))
+    made = {"size": (height, width), "layers": tuple(layers), "tracks": tracks, "target_present": bool(tracks)}
+    return _plain(draw, MaskMessage, made)
+
+
+def _track(draw: st.DrawFn, buffers: Buffers, layers: int) -> Track:
+    label = draw(st.integers(0, 65535)) if layers else 0
+    rle = buffers.add_bytes(draw(st.binary(max_size=9))) if not label or draw(st.booleans()) else None
+    left, right = sorted(draw(st.tuples(st.integers(0, 100), st.integers(0, 100))))
+    top, bottom = sorted(draw(st.tuples(st.integers(0, 100), st.integers(0, 100))))
+    given = {
+        "label": label,
+        "rle": rle,
+        "layer": draw(st.integers(0, max(0, layers - 1))),
+        "box_xyxy": (left, top, right, bottom),
+    }
+    return cast(Track, draw(_struct(Track, **{name: st.just(value) for name, value in given.items()})))
+
+
+WITH_BUFFERS: dict[type[Message], Callable[[st.DrawFn, Buffers], AnyMessage]] = {
+    FrameMessage: _frame,
+    FeaturesMessage: _features,
+    FrameQueriesMessage: _frame_queries,
+    MaskFeaturesMessage: _mask_features,
+    VideoQueriesMessage: _video_queries,
+    MaskMessage: _masks,
+}
+
+
+def _with_buffers(make: Callable[[st.DrawFn, Buffers], AnyMessage]) -> st.SearchStrategy[Drawn]:
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Drawn:
+        buffers = Buffers()
+        return make(draw, buffers), buffers
+
+    return drawn()
