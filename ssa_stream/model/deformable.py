@@ -1,5 +1,6 @@
 """Multi-scale deformable attention in pure torch: each token samples a few learned points of every level."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -58,13 +59,12 @@ class DeformableAttention(nn.Module):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
-    def forward(self, query: Tensor, value: Tensor, reference: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+    def forward(self, query: Tensor, value: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
         """Sample and mix.
 
         Args:
             query: Tokens with their position code, `(B, S, C)`.
             value: Tokens without it, `(B, S, C)`, levels one after the other.
-            reference: Each token's own place, `(S, 2)`, x and y in 0..1.
             sizes: `(height, width)` of each level.
         Returns:
             `(B, S, C)`.
@@ -72,9 +72,7 @@ class DeformableAttention(nn.Module):
         B, S, C = query.shape
         H, L, P = self.num_heads, self.num_levels, self.num_points
         # Everything small (head, level, point, xy) is moved in front of the long token axis, where loops run fast.
-        extent = torch.tensor([[w, h] for h, w in sizes], device=query.device, dtype=query.dtype)
-        scale = (2 / extent)[:, None].expand(H, L, P, 2).reshape(-1)
-        centre = (2 * reference - 1).repeat(1, H * L * P)  # (S, H*L*P*2), -1..1
+        centre, scale = _sampling_grid(tuple(sizes), H, P, query.device)
         grid = torch.addcmul(centre, self.sampling_offsets(query), scale)
         grid = grid.view(B, S, H, L, P, 2).permute(3, 0, 2, 4, 1, 5).reshape(L, B * H, P, S, 2)
         weights = self.attention_weights(query).view(B, S, H, L * P).permute(0, 2, 3, 1).softmax(dim=2)
@@ -87,3 +85,19 @@ class DeformableAttention(nn.Module):
             mixed = mixed + (points * levels[level]).sum(dim=2)  # (B*H, C/H, P, S) -> (B*H, C/H, S)
         out: Tensor = self.output_proj(mixed.view(B, C, S).transpose(1, 2))
         return out
+
+
+@functools.lru_cache(maxsize=32)
+def _sampling_grid(
+    sizes: tuple[tuple[int, int], ...], num_heads: int, num_points: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Where tokens sample without any offset, and what an offset of one cell moves, both in -1..1 units.
+
+    Returns:
+        `(S, heads*levels*points*2)` and `(heads*levels*points*2,)`, float32; kept and shared, do not write to them.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        extent = torch.tensor([[width, height] for height, width in sizes], dtype=torch.float32)
+        scale = (2 / extent)[:, None].expand(num_heads, len(sizes), num_points, 2).reshape(-1)
+        centre = (2 * reference_points(sizes, torch.device("cpu")) - 1).repeat(1, len(scale) // 2)
+        return centre.to(device), scale.to(device)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssa_stream.model.config import SsaConfig
-from ssa_stream.model.deformable import DeformableAttention, reference_points
+from ssa_stream.model.deformable import DeformableAttention
 from ssa_stream.model.fusion import TextFusion
 from ssa_stream.model.layers import FeedForward
 from ssa_stream.model.positions import sine_2d
@@ -47,11 +47,11 @@ class EncoderLayer(nn.Module):
         self.feed_forward = FeedForward(dim, sizes.ffn_dim)
 
     def forward(
-        self, visual: Tensor, text: Tensor, position: Tensor, reference: Tensor, sizes: Sequence[tuple[int, int]]
+        self, visual: Tensor, text: Tensor, position: Tensor, sizes: Sequence[tuple[int, int]]
     ) -> tuple[Tensor, Tensor]:
         """Update visual tokens `(B, S, C)` and sentence `(B, C)`."""
         visual, text = self.fusion(visual, text)
-        visual = self.deformable_norm(visual + self.deformable(visual + position, visual, reference, sizes))
+        visual = self.deformable_norm(visual + self.deformable(visual + position, visual, sizes))
         return self.feed_forward(visual), text
 
 
@@ -105,9 +105,8 @@ class PixelDecoder(nn.Module):
                 for (h, w), embed in zip(sizes, self.level_embed, strict=True)
             ]
         )
-        reference = reference_points(sizes, visual.device)
         for layer in self.layers:
-            visual, text = layer(visual, text, position, reference, sizes)
+            visual, text = layer(visual, text, position, sizes)
 
         tokens = visual.transpose(1, 2).split([h * w for h, w in sizes], dim=-1)
         coarse32, coarse16, coarse8 = (t.unflatten(-1, size) for t, size in zip(tokens, sizes, strict=True))

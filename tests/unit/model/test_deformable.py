@@ -49,7 +49,7 @@ def test_deformable_attention_equals_naive_loop() -> None:
         torch.nn.init.normal_(parameter, std=0.7)
     tokens = sum(h * w for h, w in SIZES)
     query, value = torch.randn(2, tokens, DIM), torch.randn(2, tokens, DIM)
-    ours = module(query, value, reference_points(SIZES, query.device), SIZES)
+    ours = module(query, value, SIZES)
     torch.testing.assert_close(ours, naive(module, query, value), rtol=1e-4, atol=1e-4)
 
 
