@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -151,8 +152,14 @@ def _print_report(report: "VerifyReport") -> None:
     names = ", ".join(case.name for case in report.cases)
     title = f"{report.folder}: {report.weights} weights, {report.dtype} on {report.device}"
     table = Table(title=escape(title), caption=escape(f"cases: {names}"), title_justify="left", caption_justify="left")
-    for column, justify in (("stage", "left"), (measure, "right"), ("tolerance", "right"), ("case", "left")):
-        table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    columns: list[tuple[str, JustifyMethod]] = [
+        ("stage", "left"),
+        (measure, "right"),
+        ("tolerance", "right"),
+        ("case", "left"),
+    ]
+    for column, justify in columns:
+        table.add_column(column, justify=justify, no_wrap=True)
     table.add_column("verdict")
     for result in report.stages():
         worst = result.worst

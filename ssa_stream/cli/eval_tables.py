@@ -1,6 +1,7 @@
 """The tables that `ssa-stream eval` prints."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -34,6 +35,10 @@ def _natural_width(console: Console, table: Table) -> int:
     return console.measure(table, options=console.options.update(width=1000)).maximum
 
 
+def _streaming_percent(group: "GroupFigures", k: int) -> str:
+    return _percent(group.streaming[k].j_and_f)
+
+
 def _clip_table(report: "EvaluationReport") -> Table:
     columns: list[tuple[str, Callable[[GroupFigures], str]]] = [
         ("J&F", lambda group: _percent(group.j_and_f)),
@@ -41,7 +46,7 @@ def _clip_table(report: "EvaluationReport") -> Table:
         ("F", lambda group: _percent(group.f)),
     ]
     for k, score in enumerate(report.overall.streaming):
-        columns.append((f"sJ&F({score.eta:g})", lambda group, k=k: _percent(group.streaming[k].j_and_f)))  # type: ignore[misc]
+        columns.append((f"sJ&F({score.eta:g})", partial(_streaming_percent, k=k)))
     columns += [
         ("pres.\nframe", lambda group: _percent(group.presence_frames)),
         ("pres.\nclip", lambda group: _percent(group.presence_clips)),

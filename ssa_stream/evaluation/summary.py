@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from ssa_stream.data import EXPRESSION_TYPES
 from ssa_stream.errors import ConfigError
@@ -95,10 +96,14 @@ def _mean_score(clips: Sequence[ClipResult], score: Callable[[ClipResult], JAndF
     return mean_scores({ClipKey(clip.video, clip.expression_id): score(clip) for clip in clips})
 
 
+def _streaming_score(clip: ClipResult, k: int) -> JAndF:
+    return JAndF(clip.streaming[k].j, clip.streaming[k].f)
+
+
 def _mean_streaming(clips: Sequence[ClipResult]) -> tuple[StreamingScore, ...]:
     means = []
     for k, first in enumerate(clips[0].streaming):
-        mean = _mean_score(clips, lambda clip, k=k: JAndF(clip.streaming[k].j, clip.streaming[k].f))  # type: ignore[misc]
+        mean = _mean_score(clips, partial(_streaming_score, k=k))
         means.append(StreamingScore(eta=first.eta, j=mean.j, f=mean.f, j_and_f=mean.j_and_f))
     return tuple(means)
 

@@ -39,7 +39,7 @@ class SinkGroup(Sink):
         for sink in list(self._sinks):
             try:
                 sink.write(frame, results, times)
-            except Exception as error:
+            except Exception as error:  # a plug-in may raise anything; the others go on
                 self._give_up(sink, error)
         if not self._sinks and self.errors:
             self._raise()
@@ -54,7 +54,7 @@ class SinkGroup(Sink):
             sink = self._sinks.pop()
             try:
                 sink.close()
-            except Exception as error:
+            except Exception as error:  # likewise: every sink gets its close
                 self.errors.append(error)
         if len(self.errors) > self._reported:
             self._raise()
@@ -65,7 +65,7 @@ class SinkGroup(Sink):
         self._sinks.remove(sink)
         try:
             sink.close()
-        except Exception as second:
+        except Exception as second:  # it has failed before
             _log.warning("it could not be closed either: %s", second)
 
     def _raise(self) -> None:
