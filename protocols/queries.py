@@ -101,6 +101,8 @@ class VideoQueriesMessage(Message, frozen=True, kw_only=True, tag="video_queries
         self.probability.expect_rank("probability", 1)
         self.mask_embedding.expect_rank("mask_embedding", 2)
         self.aligned.expect_rank("aligned", 2)
+        if self.probability.dtype != "float32":
+            raise ValueError(f"probability is {self.probability.dtype}; expected float32")
         if not self.probability.shape[0] == self.mask_embedding.shape[0] == self.aligned.shape[0]:
             raise ValueError(
                 f"{self.probability.shape[0]} probabilities, {self.mask_embedding.shape[0]} embeddings and "

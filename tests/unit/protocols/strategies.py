@@ -134,7 +134,7 @@ def _mask_features(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
 def _video_queries(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
     count, width = draw(SMALL), draw(SMALL)
     made = {
-        "probability": _tensor(draw, buffers, count),
+        "probability": _tensor(draw, buffers, count, dtype="float32"),
         "mask_embedding": _tensor(draw, buffers, count, width),
         "aligned": _tensor(draw, buffers, count, width),
     }
