@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ssa_stream.protocols.fields import MAX_PROMPTS, Name, PromptText, Whole
-from ssa_stream.protocols.identity import Prompt
+from ssa_stream.protocols.identity import FrameIdentity, Prompt
 from ssa_stream.protocols.message import Message
 
 __all__ = [
@@ -88,7 +88,7 @@ class ListPrompts(Message, frozen=True, kw_only=True, tag="list_prompts"):
     stream: Name
 
 
-class AppliesFrom(Struct, frozen=True, kw_only=True, order=True):
+class AppliesFrom(Struct, frozen=True, kw_only=True):
     """The first frame whose results follow a change: that of this epoch and number, or the next one that comes.
 
     Attributes:
@@ -100,6 +100,10 @@ class AppliesFrom(Struct, frozen=True, kw_only=True, order=True):
     epoch: Whole
     seq: Whole
     index: Whole | None = None
+
+    def covers(self, frame: FrameIdentity) -> bool:
+        """Whether a frame of the stream is that one or a later one."""
+        return (frame.epoch, frame.seq) >= (self.epoch, self.seq)
 
 
 class PromptReply(Message, frozen=True, kw_only=True, tag="prompt_reply"):

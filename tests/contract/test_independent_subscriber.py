@@ -14,7 +14,19 @@ import pytest
 import zmq
 from numpy.typing import NDArray
 
-from ssa_stream.protocols import MASKS, Buffers, MaskMessage, Topic, Track, encode, pack_labels
+from ssa_stream.protocols import (
+    MASKS,
+    Buffers,
+    Limits,
+    MaskMessage,
+    Topic,
+    Track,
+    decode,
+    encode,
+    pack_labels,
+    subscription,
+    unpack_labels,
+)
 from tests.contract.independent_subscriber import unpack_lz4
 from tests.unit.protocols.samples import FRAME, PROMPT
 
@@ -71,7 +83,8 @@ def _message(seq: int, masks: list[NDArray[np.bool_]], prompt_id: str) -> list[b
 def test_program_without_this_package_reads_masks(publisher: zmq.Socket[bytes]) -> None:
     """Tracks, areas and an empty frame, over a real socket; a prompt whose name begins alike is told apart."""
     frames = [_discs(0), _discs(7), []]
-    command = [sys.executable, str(SCRIPT), publisher.getsockopt_string(zmq.LAST_ENDPOINT), "v1/cam0/masks/p1", str(len(frames))]
+    address = publisher.getsockopt_string(zmq.LAST_ENDPOINT)
+    command = [sys.executable, str(SCRIPT), address, "v1/cam0/masks/p1", str(len(frames))]
     reader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=SCRIPT.parent)
     try:
         assert publisher.poll(1000 * DEADLINE_S), "the subscriber did not connect"
@@ -87,6 +100,27 @@ def test_program_without_this_package_reads_masks(publisher: zmq.Socket[bytes]) 
         {"seq": seq, "text": PROMPT.text, "areas": {str(10 + i): int(mask.sum()) for i, mask in enumerate(masks)}}
         for seq, masks in enumerate(frames)
     ]
+
+
+def test_zmq_frames_are_read_where_they_lie(publisher: zmq.Socket[bytes]) -> None:
+    """What libzmq received is what the message's buffers show; no copy between."""
+    with publisher.context.socket(zmq.SUB) as subscriber:
+        subscriber.linger = 0
+        subscriber.connect(publisher.getsockopt_string(zmq.LAST_ENDPOINT))
+        subscriber.subscribe(subscription("cam0"))
+        assert publisher.poll(1000 * DEADLINE_S)
+        publisher.recv()
+        sent = _message(7, _discs(0), "p1")
+        publisher.send_multipart(sent, copy=False)
+        assert subscriber.poll(1000 * DEADLINE_S)
+        frames = subscriber.recv_multipart(copy=False)
+        packet = decode(frames, Limits())
+    assert isinstance(packet.message, MaskMessage)
+    for frame, buffer in zip(frames[2:], packet.buffers, strict=True):
+        assert np.shares_memory(np.frombuffer(frame.buffer, dtype=np.uint8), np.frombuffer(buffer, dtype=np.uint8))
+    labels = unpack_labels(packet.message, packet.buffers)
+    for track, mask in zip(packet.message.tracks, _discs(0), strict=True):
+        assert np.array_equal(labels.mask(track), mask)
 
 
 def test_program_imports_nothing_of_this_package() -> None:
