@@ -124,7 +124,8 @@ _TREES = st.recursive(_LEAVES, lambda nodes: st.lists(nodes) | st.dictionaries(s
 @given(_TREES, st.integers(0, 70_000))
 def test_nesting_depth_is_counted_right(tree: object, padding: int) -> None:
     """Through every kind of value, also the long ones."""
-    packed = msgspec.msgpack.encode([tree, "x" * padding, msgspec.msgpack.Ext(4, b"y" * (padding % 40))])
+    extensions = [msgspec.msgpack.Ext(4, b"y" * length) for length in (1, 2, 4, 8, 16, padding % 40, padding)]
+    packed = msgspec.msgpack.encode([*extensions, "x" * padding, b"z" * padding, tree])
     assert nesting_depth(packed, 1000) == _depth([tree, 0])
 
 

@@ -50,8 +50,9 @@ def test_noise_is_refused_or_fills_the_mask(counts: bytes, size: tuple[int, int]
         (b"o" * 100 + b"0", "more than 7 characters"),
         (b"4220<\xff", "not of the format"),
         (b"O", "negative"),
+        (b"n0J", "negative"),
     ],
-    ids=["empty", "short", "unfinished", "long_number", "character", "negative"],
+    ids=["empty", "short", "unfinished", "long_number", "character", "negative", "negative_but_fitting"],
 )
 def test_malformed_run_lengths_are_refused(counts: bytes, complaint: str) -> None:
     """With what is wrong about them."""
