@@ -24,6 +24,7 @@ def open_model(
     download_clip: str | None = None,
     device: str = "auto",
     dtype: str = "float32",
+    threads: int | None = None,
 ) -> "SSA":
     """Load or make the network.
 
@@ -35,6 +36,7 @@ def open_model(
         download_clip: Tag of the weights that open_clip shall download for such a checkpoint.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `float32` or `bfloat16`.
+        threads: Processor threads of torch in this process; None leaves them.
     Raises:
         ConfigError: Both or neither of checkpoint and random weights, or an unknown device or dtype.
         CheckpointError: The checkpoint does not load.
@@ -47,6 +49,8 @@ def open_model(
         )
     import torch
 
+    if threads is not None:
+        torch.set_num_threads(threads)
     where = _device(device)
     if dtype not in ("float32", "bfloat16"):
         raise ConfigError(f"--dtype is {dtype!r}; expected float32 or bfloat16")

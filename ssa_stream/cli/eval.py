@@ -20,6 +20,7 @@ from ssa_stream.cli.model_options import (
     Dtype,
     ModelName,
     RandomWeights,
+    Threads,
 )
 from ssa_stream.errors import ConfigError, SinkError
 
@@ -89,6 +90,7 @@ def evaluate(
     model: ModelName = "ssa-tiny",
     device: Device = "auto",
     dtype: Dtype = "float32",
+    threads: Threads = None,
     window: Annotated[
         int, typer.Option(min=1, help="Frames of a window; not used by offline.", rich_help_panel=_SESSION)
     ] = 8,
@@ -151,6 +153,7 @@ def evaluate(
         download_clip=download_clip,
         device=device,
         dtype=dtype,
+        threads=threads,
     )
     pictures = _new_sheet() if sheet else None
     report = (

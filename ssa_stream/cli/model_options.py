@@ -23,6 +23,7 @@ __all__ = [
     "ModelName",
     "OptionalTag",
     "RandomWeights",
+    "Threads",
     "clip_weights",
 ]
 
@@ -45,6 +46,15 @@ ModelName = Annotated[
     typer.Option(help="Configuration for --random-weights: a shipped name or a YAML file.", rich_help_panel=_PANEL),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_PANEL)]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processor threads of the model; default: torch's choice, one per core. Give 1 where other programs need "
+        "the cores too.",
+        rich_help_panel=_PANEL,
+    ),
+]
 Dtype = Annotated[str, typer.Option(help="float32 or bfloat16.", rich_help_panel=_PANEL)]
 Clip = Annotated[
     Path | None,

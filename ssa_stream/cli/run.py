@@ -14,6 +14,7 @@ from ssa_stream.cli.model_options import (
     Dtype,
     ModelName,
     RandomWeights,
+    Threads,
 )
 from ssa_stream.errors import ConfigError
 
@@ -77,6 +78,7 @@ def run(
     model: ModelName = "ssa-tiny",
     device: Device = "auto",
     dtype: Dtype = "float32",
+    threads: Threads = None,
     window: Annotated[
         int, typer.Option(min=1, help="Frames that the video decoder sees at once.", rich_help_panel=_SESSION)
     ] = 8,
@@ -133,6 +135,7 @@ def run(
         download_clip=download_clip,
         device=device,
         dtype=dtype,
+        threads=threads,
     )
     session = ReferSession(network, config, prompt)
     opened = paced(open_source(source, live=True if realtime else None))
