@@ -26,7 +26,7 @@ from ssa_stream.cli.runner import paced, run_stream
 from ssa_stream.configs import load_config
 from ssa_stream.data import demo_scene, render
 from ssa_stream.model import SSA, SsaConfig, align_chain, network_size, resize_frame, segment_clip, to_input
-from ssa_stream.sinks import SinkGroup, open_sink
+from ssa_stream.sinks import Background, SinkGroup, open_sink
 from ssa_stream.sources import open_source
 from ssa_stream.streaming import ReferSession, SessionConfig
 
@@ -138,7 +138,7 @@ def run_overhead(setup: Setup) -> dict[str, dict[str, float]]:
 
 def _run(setup: Setup, video: Path, outputs: Sequence[Path]) -> None:
     session = ReferSession(setup.model, prompts=PROMPTS[:1])
-    with SinkGroup([open_sink(path) for path in outputs]) as sink:
+    with Background(SinkGroup([open_sink(path) for path in outputs])) as sink:
         run_stream(paced(open_source(video)), session, sink)
 
 

@@ -1,5 +1,6 @@
 """From command-line options to a model that is ready to run."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from ssa_stream.errors import ConfigError
 if TYPE_CHECKING:
     from ssa_stream.model import SSA
 
-__all__ = ["open_model"]
+__all__ = ["all_cores_but_one", "open_model"]
 
 _RANDOM_SEED = 0
 
@@ -63,6 +64,11 @@ def open_model(
             return load_checkpoint(checkpoint, device=where, dtype=kind, clip=weights)
         errors().print("[bold yellow]random weights:[/] the masks mean nothing; they show that the pipeline runs")
         return _random_model(model).to(where).cast(kind)
+
+
+def all_cores_but_one() -> int:
+    """Threads for a model that shares its cores with decoding, drawing and other programs; at least one."""
+    return max(1, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 2) - 1)
 
 
 def _device(name: str) -> str:

@@ -50,8 +50,8 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Processor threads of the model; default: torch's choice, one per core. Give 1 where other programs need "
-        "the cores too.",
+        help="Processor threads of the model; default: all cores for eval; for run all but one, which decodes, draws "
+        "and serves other programs.",
         rich_help_panel=_PANEL,
     ),
 ]

@@ -111,10 +111,10 @@ def run(
 
         ssa-stream run synthetic -p "the red circle" -o overlay.mp4 --max-frames 300 --random-weights
     """
-    from ssa_stream.cli.engine import open_model
+    from ssa_stream.cli.engine import all_cores_but_one, open_model
     from ssa_stream.cli.progress import live_line
     from ssa_stream.cli.runner import paced, run_stream
-    from ssa_stream.sinks import SinkGroup, open_sink
+    from ssa_stream.sinks import Background, SinkGroup, open_sink
     from ssa_stream.sources import open_source
     from ssa_stream.streaming import ReferSession, SessionConfig
 
@@ -135,13 +135,13 @@ def run(
         download_clip=download_clip,
         device=device,
         dtype=dtype,
-        threads=threads,
+        threads=threads or all_cores_but_one(),
     )
     session = ReferSession(network, config, prompt)
     opened = paced(open_source(source, live=True if realtime else None))
     try:
         info = opened.info
-        with SinkGroup([open_sink(spec, fps=info.fps or 30.0) for spec in output or []]) as sink:
+        with Background(SinkGroup([open_sink(spec, fps=info.fps or 30.0) for spec in output or []])) as sink:
             with live_line(_smaller(info.frame_count, max_frames), quiet=quiet) as on_frame:
                 report = run_stream(opened, session, sink, changes=changes, max_frames=max_frames, on_frame=on_frame)
     finally:

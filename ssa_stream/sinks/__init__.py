@@ -3,6 +3,7 @@
 `open_sink` opens anything a user can type; `SinkGroup` writes to several at once.
 """
 
+from ssa_stream.sinks.background import Background
 from ssa_stream.sinks.group import SinkGroup
 from ssa_stream.sinks.json_lines import JsonLinesSink
 from ssa_stream.sinks.json_lines_reader import MaskRecord, read_json_lines
@@ -13,6 +14,7 @@ from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame
 
 __all__ = [
     "SINK_GROUP",
+    "Background",
     "FrameTimes",
     "JsonLinesSink",
     "MaskRecord",

@@ -226,6 +226,7 @@ PINNED = {
         "unpack_labels",
     },
     "ssa_stream.sinks": {
+        "Background",
         "FrameTimes",
         "JsonLinesSink",
         "MaskRecord",
