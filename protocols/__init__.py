@@ -11,11 +11,11 @@ from ssa_stream.protocols.codec import Packet, decode, encode
 from ssa_stream.protocols.control import Accepted, ErrorCode, ErrorReply, SetParameters, SourceRequest
 from ssa_stream.protocols.events import DropReason, Event, EventKind
 from ssa_stream.protocols.features import FeaturesMessage
-from ssa_stream.protocols.flow import Credit, DropNotice
-from ssa_stream.protocols.frames import FrameMessage
+from ssa_stream.protocols.flow import DropNotice, Finished
+from ssa_stream.protocols.frames import FrameMessage, PictureMessage
 from ssa_stream.protocols.handshake import Hello, Welcome
 from ssa_stream.protocols.health import Counter, DropCount, Heartbeat, Latency, QueueDepth, Statistics
-from ssa_stream.protocols.identity import FrameIdentity, FrameSizes, Prompt, StageTime, Status
+from ssa_stream.protocols.identity import AppliesFrom, FrameIdentity, FrameSizes, Prompt, StageTime, Status
 from ssa_stream.protocols.label_maps import LabelMaps, PackedLabels, Place, pack_labels, unpack_labels
 from ssa_stream.protocols.limits import Limits
 from ssa_stream.protocols.masks import LabelLayer, MaskMessage, Track
@@ -23,7 +23,6 @@ from ssa_stream.protocols.message import Buffer, Message, Unknown
 from ssa_stream.protocols.messages import MESSAGE_TYPES, AnyMessage
 from ssa_stream.protocols.prompts import (
     AddPrompt,
-    AppliesFrom,
     ListPrompts,
     NewPrompt,
     PromptReply,
@@ -34,9 +33,11 @@ from ssa_stream.protocols.prompts import (
 from ssa_stream.protocols.queries import FrameQueriesMessage, MaskFeaturesMessage, VideoQueriesMessage
 from ssa_stream.protocols.run_lengths import decode_counts
 from ssa_stream.protocols.state import SourceState
+from ssa_stream.protocols.streams import Recover, StartStream
 from ssa_stream.protocols.tensors import Buffers, Dtype, Layout, TensorSpec
 from ssa_stream.protocols.topics import EVENTS, KINDS, MASKS, NODES, PROMPTS, STATE, Topic, is_wanted, subscription
 from ssa_stream.protocols.version import SUPPORTED_VERSIONS, VERSION, Version, negotiate
+from ssa_stream.protocols.work import FrameWork, WorkPrompt
 
 __all__ = [
     "EVENTS",
@@ -55,7 +56,6 @@ __all__ = [
     "Buffer",
     "Buffers",
     "Counter",
-    "Credit",
     "DropCount",
     "DropNotice",
     "DropReason",
@@ -65,10 +65,12 @@ __all__ = [
     "Event",
     "EventKind",
     "FeaturesMessage",
+    "Finished",
     "FrameIdentity",
     "FrameMessage",
     "FrameQueriesMessage",
     "FrameSizes",
+    "FrameWork",
     "Heartbeat",
     "Hello",
     "LabelLayer",
@@ -83,17 +85,20 @@ __all__ = [
     "NewPrompt",
     "PackedLabels",
     "Packet",
+    "PictureMessage",
     "Place",
     "Prompt",
     "PromptReply",
     "PromptState",
     "QueueDepth",
+    "Recover",
     "RemovePrompt",
     "SetParameters",
     "SetPrompts",
     "SourceRequest",
     "SourceState",
     "StageTime",
+    "StartStream",
     "Statistics",
     "Status",
     "TensorSpec",
@@ -103,6 +108,7 @@ __all__ = [
     "Version",
     "VideoQueriesMessage",
     "Welcome",
+    "WorkPrompt",
     "decode",
     "decode_counts",
     "encode",

@@ -28,6 +28,8 @@ class DropReason(StrEnum):
     FAILED = "failed"
     """The work on it failed."""
     SHUTDOWN = "shutdown"
+    DUPLICATE = "duplicate"
+    """It came twice."""
 
 
 class EventKind(StrEnum):

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 __all__ = [
+    "MAX_HISTORY",
     "MAX_LAYERS",
     "MAX_LISTED",
     "MAX_PROMPTS",
@@ -17,6 +18,7 @@ __all__ = [
     "Name",
     "Nanoseconds",
     "Note",
+    "Positive",
     "PromptText",
     "Seconds",
     "Share",
@@ -33,6 +35,8 @@ MAX_LAYERS = 32
 """Label maps in one mask message."""
 MAX_PROMPTS = 64
 """Prompts of one stream."""
+MAX_HISTORY = 200
+"""Earlier pictures in one message, and rows in one message of mask features; each is a buffer of its own."""
 MAX_LISTED = 256
 """Entries of any other list or map."""
 
@@ -46,6 +50,7 @@ Note = Annotated[str, Meta(max_length=1000)]
 """Text for people."""
 PromptText = Annotated[str, Meta(min_length=1, max_length=1000)]
 Whole = Annotated[int, Meta(ge=0, le=_INT64_MAX)]
+Positive = Annotated[int, Meta(ge=1, le=_INT64_MAX)]
 Nanoseconds = Annotated[int, Meta(ge=-_INT64_MAX, le=_INT64_MAX)]
 Seconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
 """Finite by its limits."""

@@ -1,43 +1,45 @@
-"""Flow between nodes: room for more, and frames that will not come."""
-
-from typing import Annotated
-
-from msgspec import Meta
+"""Flow of frames: which are done with, and which will not come."""
 
 from ssa_stream.protocols.fields import Keyword, Name, Whole
 from ssa_stream.protocols.identity import FrameIdentity
 from ssa_stream.protocols.message import Message
 
-__all__ = ["Credit", "DropNotice"]
+__all__ = ["DropNotice", "Finished"]
 
 
-class Credit(Message, frozen=True, kw_only=True, tag="credit"):
-    """A receiver has room for more frames of an `every_frame` stream.
+class Finished(Message, frozen=True, kw_only=True, tag="finished"):
+    """Every frame of the stream up to this one is done with, by epoch then number: emitted or dropped.
+
+    There is room for as many more. From the last node of the path to ingest.
 
     Attributes:
-        node: The receiver.
-        incarnation: Of the receiver; credit of an earlier one is void.
+        node: Who tells it.
+        incarnation: Of that node.
         stream: Which stream.
-        count: How many more frames.
+        epoch: Of the frame.
+        seq: Its number within the epoch.
     """
 
     node: Name
     incarnation: Whole
     stream: Name
-    count: Annotated[int, Meta(ge=1, le=65535)]
+    epoch: Whole
+    seq: Whole
 
 
 class DropNotice(Message, frozen=True, kw_only=True, tag="drop"):
-    """A node dropped a frame: nobody downstream need wait for it.
+    """A node dropped a frame: nobody downstream need wait for it. Goes the way that the frame would have gone.
 
     Attributes:
         frame: Which frame.
         node: Who dropped it.
         reason: A `DropReason`.
         prompt_id: For which prompt; None for all.
+        frames_missed: As in the frame's work.
     """
 
     frame: FrameIdentity
     node: Name
     reason: Keyword
     prompt_id: Name | None = None
+    frames_missed: Whole = 0

@@ -1,10 +1,12 @@
 """Which frame, which prompt, when: what messages about one frame have in common."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from ssa_stream.protocols.fields import (
+    MAX_PROMPTS,
     ClockName,
     Keyword,
     Name,
@@ -15,7 +17,17 @@ from ssa_stream.protocols.fields import (
     Whole,
 )
 
-__all__ = ["FrameIdentity", "FrameSizes", "Prompt", "StageTime", "StageTimes", "Status"]
+__all__ = [
+    "AppliesFrom",
+    "FrameIdentity",
+    "FrameSizes",
+    "Prompt",
+    "Prompts",
+    "StageTime",
+    "StageTimes",
+    "Status",
+    "expect_unique_ids",
+]
 
 Status = Literal["final", "provisional"]
 
@@ -25,8 +37,10 @@ class FrameIdentity(Struct, frozen=True, kw_only=True):
 
     Attributes:
         stream: Name of the stream.
-        epoch: Grows at every reconnect of the source and at every restart that lost frames.
+        epoch: Grows at every reconnect and change of size of the source, and at every restart of a node.
         seq: Number of the frame within its epoch, from 0. A hole means frames that were dropped.
+        index: Number of the frame in its stream, from 0, across epochs; frames that are sent are numbered without
+            holes, and one that is sent again in a new epoch keeps its number.
         t: Stream time in seconds, strictly increasing within an epoch.
         t_receive_ns: When the frame came out of its source.
         receive_clock: Clock of `t_receive_ns`.
@@ -39,6 +53,7 @@ class FrameIdentity(Struct, frozen=True, kw_only=True):
     stream: Name
     epoch: Whole
     seq: Whole
+    index: Whole
     t: Seconds
     t_receive_ns: Nanoseconds
     receive_clock: ClockName
@@ -67,6 +82,38 @@ class Prompt(Struct, frozen=True, kw_only=True):
     id: Name
     text: PromptText
     version: Whole
+
+
+Prompts = Annotated[tuple[Prompt, ...], Meta(max_length=MAX_PROMPTS)]
+
+
+def expect_unique_ids(prompts: Iterable[Prompt]) -> None:
+    """Refuse two prompts of one id.
+
+    Raises:
+        ValueError: So that the codec says in which message it is.
+    """
+    ids = [prompt.id for prompt in prompts]
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"prompts with ids {', '.join(ids)}; expected another id for each")
+
+
+class AppliesFrom(Struct, frozen=True, kw_only=True):
+    """The first frame whose results follow a change: that of this epoch and number, or the next one that comes.
+
+    Attributes:
+        epoch: Of that frame. Frames are ordered by epoch, then by number.
+        seq: Its number within the epoch.
+        index: Its number in the stream, across epochs; None if not known yet.
+    """
+
+    epoch: Whole
+    seq: Whole
+    index: Whole | None = None
+
+    def covers(self, frame: FrameIdentity) -> bool:
+        """Whether a frame of the stream is that one or a later one."""
+        return (frame.epoch, frame.seq) >= (self.epoch, self.seq)
 
 
 class FrameSizes(Struct, frozen=True, kw_only=True):

@@ -78,7 +78,6 @@ class MaskMessage(Message, frozen=True, kw_only=True, tag="masks"):
 
     Attributes:
         frame: Which frame.
-        index: Its number in the stream's session, from 0, across epochs.
         prompt: Which sentence.
         model: Name of the network's configuration or checkpoint.
         source_size: Size of the frame.
@@ -94,7 +93,6 @@ class MaskMessage(Message, frozen=True, kw_only=True, tag="masks"):
     """
 
     frame: FrameIdentity
-    index: Whole
     prompt: Prompt
     model: Name
     source_size: Size

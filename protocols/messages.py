@@ -3,8 +3,8 @@
 from ssa_stream.protocols.control import Accepted, ErrorReply, SetParameters, SourceRequest
 from ssa_stream.protocols.events import Event
 from ssa_stream.protocols.features import FeaturesMessage
-from ssa_stream.protocols.flow import Credit, DropNotice
-from ssa_stream.protocols.frames import FrameMessage
+from ssa_stream.protocols.flow import DropNotice, Finished
+from ssa_stream.protocols.frames import FrameMessage, PictureMessage
 from ssa_stream.protocols.handshake import Hello, Welcome
 from ssa_stream.protocols.health import Heartbeat, Statistics
 from ssa_stream.protocols.masks import MaskMessage
@@ -18,11 +18,13 @@ from ssa_stream.protocols.prompts import (
 )
 from ssa_stream.protocols.queries import FrameQueriesMessage, MaskFeaturesMessage, VideoQueriesMessage
 from ssa_stream.protocols.state import SourceState
+from ssa_stream.protocols.streams import Recover, StartStream
 
 __all__ = ["MESSAGE_TYPES", "AnyMessage"]
 
 AnyMessage = (
     FrameMessage
+    | PictureMessage
     | FeaturesMessage
     | FrameQueriesMessage
     | MaskFeaturesMessage
@@ -42,8 +44,10 @@ AnyMessage = (
     | Event
     | Heartbeat
     | Statistics
-    | Credit
+    | Finished
     | DropNotice
+    | StartStream
+    | Recover
     | Hello
     | Welcome
 )

@@ -5,12 +5,11 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ssa_stream.protocols.fields import MAX_PROMPTS, Name, PromptText, Whole
-from ssa_stream.protocols.identity import FrameIdentity, Prompt
+from ssa_stream.protocols.identity import AppliesFrom, Prompts
 from ssa_stream.protocols.message import Message
 
 __all__ = [
     "AddPrompt",
-    "AppliesFrom",
     "ListPrompts",
     "NewPrompt",
     "PromptReply",
@@ -18,8 +17,6 @@ __all__ = [
     "RemovePrompt",
     "SetPrompts",
 ]
-
-Prompts = Annotated[tuple[Prompt, ...], Meta(max_length=MAX_PROMPTS)]
 
 
 class NewPrompt(Struct, frozen=True, kw_only=True):
@@ -86,24 +83,6 @@ class ListPrompts(Message, frozen=True, kw_only=True, tag="list_prompts"):
 
     request_id: Name
     stream: Name
-
-
-class AppliesFrom(Struct, frozen=True, kw_only=True):
-    """The first frame whose results follow a change: that of this epoch and number, or the next one that comes.
-
-    Attributes:
-        epoch: Of that frame. Frames are ordered by epoch, then by number.
-        seq: Its number within the epoch.
-        index: Its number in the stream's session; None if not known yet.
-    """
-
-    epoch: Whole
-    seq: Whole
-    index: Whole | None = None
-
-    def covers(self, frame: FrameIdentity) -> bool:
-        """Whether a frame of the stream is that one or a later one."""
-        return (frame.epoch, frame.seq) >= (self.epoch, self.seq)
 
 
 class PromptReply(Message, frozen=True, kw_only=True, tag="prompt_reply"):

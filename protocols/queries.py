@@ -1,41 +1,51 @@
 """Queries of frames and of videos, and mask features: between queries, decoder and masks."""
 
 from collections.abc import Iterator
+from itertools import pairwise
+from typing import Annotated
 
-from ssa_stream.protocols.fields import Whole
-from ssa_stream.protocols.identity import FrameIdentity, FrameSizes, Prompt, StageTimes, Status
+from msgspec import Meta
+
+from ssa_stream.protocols.fields import MAX_HISTORY, Whole
+from ssa_stream.protocols.identity import (
+    FrameIdentity,
+    FrameSizes,
+    Prompts,
+    StageTimes,
+    Status,
+    expect_unique_ids,
+)
 from ssa_stream.protocols.message import BufferUse, Message
 from ssa_stream.protocols.tensors import TensorSpec
+from ssa_stream.protocols.work import FrameWork
 
 __all__ = ["FrameQueriesMessage", "MaskFeaturesMessage", "VideoQueriesMessage"]
 
 
 class FrameQueriesMessage(Message, frozen=True, kw_only=True, tag="frame_queries"):
-    """Instance queries of one frame under one prompt: from queries to the decoder.
+    """Instance queries of `R` consecutive rows of a frame's work: from queries to the decoder.
+
+    A frame may come in several messages. One without prompts comes in one message, of no rows.
 
     Attributes:
-        frame: Which frame.
-        prompt: Under which sentence.
-        sizes: Of the frame.
-        queries: As generated, before projection and alignment, `(N, C)`.
-        text: The sentence fused with the frame, `(C,)`.
-        frames_missed: As in the frame's message.
-        times: Of the stages so far.
+        work: Which frame, and what is to be made of it.
+        first_row: Number of the first row within the work.
+        queries: As generated, before projection and alignment, `(R, N, C)`.
+        text: The row's sentence fused with its frame, `(R, C)`.
     """
 
-    frame: FrameIdentity
-    prompt: Prompt
-    sizes: FrameSizes
+    work: FrameWork
+    first_row: Whole
     queries: TensorSpec
     text: TensorSpec
-    frames_missed: Whole = 0
-    times: StageTimes = ()
 
     def __post_init__(self) -> None:
-        self.queries.expect_rank("queries", 2)
-        self.text.expect_rank("text", 1)
-        if self.queries.shape[1:] != self.text.shape:
-            raise ValueError(f"queries {self.queries.shape} and text {self.text.shape}; expected (N, C) and (C,)")
+        self.queries.expect_rank("queries", 3)
+        self.text.expect_rank("text", 2)
+        rows, _, width = self.queries.shape
+        if self.text.shape != (rows, width):
+            raise ValueError(f"queries {self.queries.shape} and text {self.text.shape}; expected (R, N, C) and (R, C)")
+        self.work.expect_rows(self.first_row, rows)
 
     def buffer_uses(self) -> Iterator[BufferUse]:
         """Queries and text."""
@@ -44,41 +54,48 @@ class FrameQueriesMessage(Message, frozen=True, kw_only=True, tag="frame_queries
 
 
 class MaskFeaturesMessage(Message, frozen=True, kw_only=True, tag="mask_features"):
-    """Mask features of one frame under one prompt: from queries straight to masks.
+    """Mask features of those rows of a frame's work that masks are made of: from queries straight to masks.
+
+    Each row is a tensor of its own, so that it keeps its memory order and can be let go alone.
 
     Attributes:
-        frame: Which frame.
-        prompt: Under which sentence.
-        sizes: Of the frame.
-        mask_features: `(C, H/4, W/4)` of the padded frame.
-        times: Of the stages so far.
+        work: Which frame, and what is to be made of it.
+        first_row: Number within the work of the first row of the batch that these are from.
+        rows: Numbers of the rows within the work, ascending.
+        mask_features: `(C, H/4, W/4)` of the padded frame, one per row in `rows`.
     """
 
-    frame: FrameIdentity
-    prompt: Prompt
-    sizes: FrameSizes
-    mask_features: TensorSpec
-    times: StageTimes = ()
+    work: FrameWork
+    first_row: Whole
+    rows: Annotated[tuple[Whole, ...], Meta(max_length=MAX_HISTORY)]
+    mask_features: Annotated[tuple[TensorSpec, ...], Meta(max_length=MAX_HISTORY)]
 
     def __post_init__(self) -> None:
-        self.mask_features.expect_rank("mask_features", 3)
+        for i, item in enumerate(self.mask_features):
+            item.expect_rank(f"mask_features[{i}]", 3)
+        if len(self.rows) != len(self.mask_features):
+            raise ValueError(f"{len(self.mask_features)} mask features for {len(self.rows)} rows; expected one each")
+        if any(left >= right for left, right in pairwise((self.first_row - 1, *self.rows))):
+            raise ValueError(f"rows is {self.rows}; expected ascending numbers from first_row {self.first_row} on")
+        self.work.expect_rows(self.rows[-1] if self.rows else self.first_row, bool(self.rows))
 
     def buffer_uses(self) -> Iterator[BufferUse]:
         """The mask features."""
-        yield self.mask_features.use("mask_features")
+        for i, item in enumerate(self.mask_features):
+            yield item.use(f"mask_features[{i}]")
 
 
 class VideoQueriesMessage(Message, frozen=True, kw_only=True, tag="video_queries"):
-    """What the window that ends at a frame says about it: from the decoder to masks.
+    """What the windows that end at a frame say about it, of `P` prompts: from the decoder to masks.
 
     Attributes:
         frame: The frame that the masks will be of.
-        index: Its number in the stream's session, from 0, across epochs.
-        prompt: Under which sentence.
         sizes: Of the frame.
-        probability: Of each video query, `(N,)` float32.
-        mask_embedding: Of each video query, `(N, C)`.
-        aligned: The frame's queries in slot order, `(N, C)`; they tell tracks apart.
+        prompts: Under which sentences, `P` of them.
+        probability: Of each video query, `(P, N)` float32.
+        mask_embedding: Of each video query, `(P, N, C)`.
+        aligned: The frame's queries in slot order, `(P, N, C)`; they tell tracks apart.
+        memory_from: Index of the first frame of the stream's present memory; tracks of an earlier memory do not go on.
         status: Whether another result for the frame follows.
         frames_missed: Frames lost between the frame before this one and this one.
         after_reset: Whether the stream's memory was cleared just before this frame.
@@ -86,27 +103,30 @@ class VideoQueriesMessage(Message, frozen=True, kw_only=True, tag="video_queries
     """
 
     frame: FrameIdentity
-    index: Whole
-    prompt: Prompt
     sizes: FrameSizes
+    prompts: Prompts
     probability: TensorSpec
     mask_embedding: TensorSpec
     aligned: TensorSpec
+    memory_from: Whole
     status: Status = "final"
     frames_missed: Whole = 0
     after_reset: bool = False
     times: StageTimes = ()
 
     def __post_init__(self) -> None:
-        self.probability.expect_rank("probability", 1)
-        self.mask_embedding.expect_rank("mask_embedding", 2)
-        self.aligned.expect_rank("aligned", 2)
+        expect_unique_ids(self.prompts)
+        self.probability.expect_rank("probability", 2)
+        self.mask_embedding.expect_rank("mask_embedding", 3)
+        self.aligned.expect_rank("aligned", 3)
         if self.probability.dtype != "float32":
             raise ValueError(f"probability is {self.probability.dtype}; expected float32")
-        if not self.probability.shape[0] == self.mask_embedding.shape[0] == self.aligned.shape[0]:
+        if self.probability.shape[0] != len(self.prompts):
+            raise ValueError(f"probability {self.probability.shape} for {len(self.prompts)} prompts; expected (P, N)")
+        if not self.probability.shape == self.mask_embedding.shape[:2] == self.aligned.shape[:2]:
             raise ValueError(
-                f"{self.probability.shape[0]} probabilities, {self.mask_embedding.shape[0]} embeddings and "
-                f"{self.aligned.shape[0]} aligned queries; expected as many of each"
+                f"probability {self.probability.shape}, mask_embedding {self.mask_embedding.shape} and aligned "
+                f"{self.aligned.shape}; expected (P, N), (P, N, C) and (P, N, C)"
             )
 
     def buffer_uses(self) -> Iterator[BufferUse]:

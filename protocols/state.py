@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from ssa_stream.protocols.fields import ClockName, Keyword, Name, Nanoseconds, Note, Size, Whole
+from ssa_stream.protocols.fields import (
+    MAX_LISTED,
+    ClockName,
+    Keyword,
+    Name,
+    Nanoseconds,
+    Note,
+    Positive,
+    Size,
+    Whole,
+)
+from ssa_stream.protocols.health import DropCount
 from ssa_stream.protocols.message import Message
 
 __all__ = ["SourceState"]
@@ -16,7 +27,7 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
     Attributes:
         stream: Which stream.
         status: `starting`, `running`, `lost`, `ended`, `stopped` or `failed`. Open: others may come.
-        epoch: Grows at every reconnect and at every restart that lost frames.
+        epoch: Of the newest frame; see FrameIdentity.
         at_ns: When this was so.
         clock: Clock of `at_ns`.
         live: Whether it is a live source, of which frames may be dropped.
@@ -26,6 +37,11 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
         rate_hz: Frames per second as measured or as the source says; None if neither is known.
         frames: Frames that came in this epoch.
         text: What is wrong, for people; empty if nothing is.
+        memory: Number of the stream's memory; grows when the source begins anew.
+        next_index: Index that the next frame will have.
+        frames_done: Frames of the source, from its beginning, that are finished.
+        next_prompt_number: Number for the next prompt that comes without an id.
+        drops: Frames that got no masks, by reason, since the node started.
     """
 
     stream: Name
@@ -40,3 +56,8 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
     rate_hz: Annotated[float, Meta(gt=0, le=1e6)] | None = None
     frames: Whole = 0
     text: Note = ""
+    memory: Whole = 0
+    next_index: Whole = 0
+    frames_done: Whole = 0
+    next_prompt_number: Positive = 1
+    drops: Annotated[tuple[DropCount, ...], Meta(max_length=MAX_LISTED)] = ()
