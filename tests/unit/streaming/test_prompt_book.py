@@ -1,0 +1,50 @@
+"""Naming and versions of prompts, as a value that needs no session."""
+
+import pytest
+
+from ssa_stream.errors import ConfigError
+from ssa_stream.streaming.prompts import WIRE_ID, Prompt, PromptBook
+
+
+def _book(*prompts: str | tuple[str | None, str]) -> PromptBook:
+    return PromptBook().set(prompts, max_prompts=8)
+
+
+def test_book_after_a_change_keeps_what_stayed_the_same() -> None:
+    """The very objects, so that a version always means one sentence."""
+    book = _book("red", "green")
+    after = book.set({"p2": "green", "x": "blue"}, max_prompts=8)
+    assert after.prompts == (Prompt("p2", "green", 1), Prompt("x", "blue", 2))
+    assert after.prompts[0] is book.prompts[1]
+    assert (after.version, after.next_number) == (2, 3)
+    assert book.prompts == (Prompt("p1", "red", 1), Prompt("p2", "green", 1))
+
+
+def test_set_with_some_ids_names_the_others() -> None:
+    """A sentence without an id keeps the one it has, unless that was given to another one."""
+    book = _book("red", "green")
+    mixed = book.set([(None, "green"), ("p1", "blue"), "red", "blue"], max_prompts=8)
+    assert mixed.sentences == {"p2": "green", "p1": "blue", "p3": "red"}
+
+
+def test_set_with_an_id_twice_raises() -> None:
+    """One of the two sentences would be lost."""
+    with pytest.raises(ConfigError, match="another id for each"):
+        _book(("a", "red"), ("a", "green"))
+
+
+@pytest.mark.parametrize("name", ["a/b", "-a", "für", "a" * 65, "a b", "a\n"])
+def test_id_rule_refuses_ids_that_no_topic_can_have(name: str) -> None:
+    """Only where a rule is given."""
+    with pytest.raises(ConfigError, match="choose another name"):
+        PromptBook().add("red", name, max_prompts=8, id_rule=WIRE_ID)
+    with pytest.raises(ConfigError, match="choose another name"):
+        PromptBook().set({name: "red"}, max_prompts=8, id_rule=WIRE_ID)
+    assert PromptBook().add("red", name, max_prompts=8).sentences == {name: "red"}
+
+
+def test_removed_and_added_again_is_another_version() -> None:
+    """What was seen under the old one says nothing about the new one."""
+    book = _book(("a", "red")).remove("a").add("red", "a", max_prompts=8)
+    assert book.prompts == (Prompt("a", "red", 3),)
+    assert _book("red").remove("p1").add("red", max_prompts=8).prompts[0].prompt_id == "p2"
