@@ -1,0 +1,52 @@
+"""What a graph of nodes is made of, as YAML says it and as all nodes read it. Imports no torch."""
+
+from ssa_stream.nodes.pipeline.config import PipelineConfig
+from ssa_stream.nodes.pipeline.loading import load_pipeline, save_pipeline
+from ssa_stream.nodes.pipeline.names import (
+    CONTROL,
+    DECODER,
+    MASKS,
+    ROLES,
+    ingest_name,
+    role_of,
+    stream_of,
+    worker_names,
+)
+from ssa_stream.nodes.pipeline.sections import (
+    DecoderSection,
+    FlowSection,
+    HealthSection,
+    MasksSection,
+    ModelSection,
+    PromptTexts,
+    PublicSection,
+    ScheduledPrompts,
+    SessionSection,
+    StreamSection,
+    WorkersSection,
+)
+
+__all__ = [
+    "CONTROL",
+    "DECODER",
+    "MASKS",
+    "ROLES",
+    "DecoderSection",
+    "FlowSection",
+    "HealthSection",
+    "MasksSection",
+    "ModelSection",
+    "PipelineConfig",
+    "PromptTexts",
+    "PublicSection",
+    "ScheduledPrompts",
+    "SessionSection",
+    "StreamSection",
+    "WorkersSection",
+    "ingest_name",
+    "load_pipeline",
+    "role_of",
+    "save_pipeline",
+    "stream_of",
+    "worker_names",
+]

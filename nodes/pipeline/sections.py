@@ -1,0 +1,261 @@
+"""The sections of a pipeline configuration. Ranges are part of the types; `loading` says what breaks them."""
+
+import math
+import re
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+from ssa_stream.errors import ConfigError
+from ssa_stream.protocols.fields import MAX_PROMPTS, Name, PromptText
+
+__all__ = [
+    "DecoderSection",
+    "FlowSection",
+    "HealthSection",
+    "MasksSection",
+    "ModelSection",
+    "PromptTexts",
+    "PublicSection",
+    "ScheduledPrompts",
+    "SessionSection",
+    "StreamSection",
+    "WorkersSection",
+]
+
+PromptTexts: TypeAlias = tuple[PromptText, ...] | dict[Name, PromptText]
+"""Sentences, which get their ids themselves, or sentences by id."""
+
+_Text = Annotated[str, Meta(min_length=1, max_length=4096)]
+_Time = Annotated[float, Meta(gt=0, le=86_400)]
+_Count = Annotated[int, Meta(ge=1, le=8)]
+_EdgePx = Annotated[int, Meta(ge=32, le=16_384)]
+
+# Loopback only: nothing here encrypts or asks who is there.
+_LOOPBACK = re.compile(r"tcp://(127(\.\d{1,3}){3}|localhost|\[::1\]):(?P<port>\d{1,5}|\*)")
+
+
+def require(condition: bool, message: str) -> None:
+    """Refuse a value.
+
+    Raises:
+        ConfigError: With `message`, unless `condition` holds.
+    """
+    if not condition:
+        raise ConfigError(message)
+
+
+class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Frozen, keyword-only, unknown keys refused."""
+
+
+class ModelSection(_Section, frozen=True, kw_only=True):
+    """Which network, with which weights, where.
+
+    Attributes:
+        name: Shipped model configuration or YAML path; used with random weights only, a checkpoint says what it is.
+        checkpoint: Weight file.
+        random_weights: Make meaningless weights instead.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        dtype: Of weights and activations.
+        threads: Processor threads of each node that runs the network; None chooses.
+    """
+
+    name: _Text = "ssa-tiny"
+    checkpoint: _Text | None = None
+    random_weights: bool = False
+    device: Annotated[str, Meta(pattern=r"\A(auto|cpu|cuda(:\d{1,3})?)\Z", description="auto, cpu, cuda or cuda:N")] = (
+        "auto"
+    )
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            not (self.random_weights and self.checkpoint is not None),
+            f"random_weights is true and checkpoint is {self.checkpoint!r}; expected one of the two",
+        )
+
+    def require_weights(self) -> None:
+        """Refuse a section that names no weights.
+
+        Raises:
+            ConfigError: It does not.
+        """
+        require(
+            self.random_weights or self.checkpoint is not None,
+            "model.checkpoint is not set: name a weight file, or set model.random_weights to try the pipeline with "
+            "masks that mean nothing",
+        )
+
+
+class SessionSection(_Section, frozen=True, kw_only=True):
+    """How every stream is segmented; see `ssa_stream.streaming.SessionConfig`, whose fields these are."""
+
+    window: Annotated[int, Meta(ge=1, le=200)] = 8
+    half_life_frames: Annotated[float, Meta(ge=0)] = 16.0
+    lookahead: Annotated[int, Meta(ge=0, le=199)] = 0
+    emit_provisional: bool = False
+    mode: Literal["multi", "single"] = "multi"
+    threshold: Annotated[float, Meta(ge=0, lt=1)] = 0.5
+    short_edge_px: _EdgePx | None = None
+    long_edge_px: _EdgePx | None = None
+    frame_interval_s: _Time | None = None
+    max_gap_s: _Time = 2.0
+    max_prompts: Annotated[int, Meta(ge=1, le=MAX_PROMPTS)] = 16
+
+    def __post_init__(self) -> None:
+        require(not math.isnan(self.half_life_frames), "half_life_frames is nan; expected 0 or more, or .inf")
+        require(
+            self.lookahead < self.window,
+            f"lookahead is {self.lookahead} frames; expected less than the window ({self.window})",
+        )
+
+
+class ScheduledPrompts(_Section, frozen=True, kw_only=True):
+    """Prompts that replace the present ones from a stream time on.
+
+    Attributes:
+        at_s: Seconds on the stream's clock; the first frame at or after it has the new prompts.
+        prompts: All prompts from then on.
+    """
+
+    at_s: Annotated[float, Meta(ge=0, le=1e9)]
+    prompts: PromptTexts
+
+
+class StreamSection(_Section, frozen=True, kw_only=True):
+    """One source and what is looked for in it.
+
+    Attributes:
+        source: A file, a camera (`0`), an address or `synthetic...`; see `ssa_stream.sources.open_source`.
+        prompts: The first prompts.
+        live: See `open_source`; None lets the source decide.
+        flow: `freshest` drops late frames, `every_frame` waits, `auto` is the former for live sources.
+        outputs: What is written by the graph itself, such as `overlay.mp4`; see `ssa_stream.sinks.open_sink`.
+        changes: Changes of prompts at stream times.
+        max_frames: End the stream after that many frames; None for all.
+    """
+
+    source: _Text
+    prompts: PromptTexts = ()
+    live: bool | None = None
+    flow: Literal["auto", "freshest", "every_frame"] = "auto"
+    outputs: Annotated[tuple[_Text, ...], Meta(max_length=16)] = ()
+    changes: Annotated[tuple[ScheduledPrompts, ...], Meta(max_length=1000)] = ()
+    max_frames: Annotated[int, Meta(ge=1)] | None = None
+
+
+class WorkersSection(_Section, frozen=True, kw_only=True):
+    """How many nodes share the work that needs no memory of earlier frames."""
+
+    encoder: _Count = 1
+    queries: _Count = 1
+
+
+class FlowSection(_Section, frozen=True, kw_only=True):
+    """How much may be under way.
+
+    Attributes:
+        in_flight: Unfinished frames per stream, beside those that lookahead holds back; None is 2 in one process and
+            4 in several.
+        staleness_s: A live frame that is older than this when it comes to a node is dropped.
+        reorder_wait_s: How long a frame is waited for before it counts as lost.
+        ring_mib: Shared memory that one sender may take.
+    """
+
+    in_flight: Annotated[int, Meta(ge=1, le=64)] | None = None
+    staleness_s: _Time = 0.5
+    reorder_wait_s: _Time = 1.0
+    ring_mib: Annotated[int, Meta(ge=1, le=65_536)] = 256
+
+
+class HealthSection(_Section, frozen=True, kw_only=True):
+    """When a node counts as lost, and what is done then.
+
+    Attributes:
+        heartbeat_s: Time between signs of life.
+        heartbeat_timeout_s: A node without a sign of life for so long is lost.
+        hang_timeout_s: A node that works on one step for longer hangs.
+        start_timeout_s: Longest time until all nodes are ready, loading of weights included.
+        max_restarts: Restarts of one node within `restart_window_s` that are tried; one more ends the graph.
+        restart_window_s: See there.
+        backoff_s: First pause before a restart; it doubles with each one, with jitter.
+        backoff_max_s: Longest such pause.
+        stop_timeout_s: Longest time to end in order; what still runs then is killed.
+    """
+
+    heartbeat_s: Annotated[float, Meta(ge=0.01, le=60)] = 0.25
+    heartbeat_timeout_s: _Time = 3.0
+    hang_timeout_s: _Time = 20.0
+    start_timeout_s: _Time = 120.0
+    max_restarts: Annotated[int, Meta(ge=0, le=1000)] = 5
+    restart_window_s: _Time = 60.0
+    backoff_s: Annotated[float, Meta(ge=0, le=60)] = 0.2
+    backoff_max_s: Annotated[float, Meta(ge=0, le=600)] = 5.0
+    stop_timeout_s: _Time = 1.5
+
+    def __post_init__(self) -> None:
+        require(
+            self.heartbeat_timeout_s >= 2 * self.heartbeat_s,
+            f"heartbeat_timeout_s is {self.heartbeat_timeout_s:g}; expected at least twice heartbeat_s "
+            f"({self.heartbeat_s:g})",
+        )
+        require(
+            self.backoff_max_s >= self.backoff_s,
+            f"backoff_max_s is {self.backoff_max_s:g}; expected at least backoff_s ({self.backoff_s:g})",
+        )
+
+
+class PublicSection(_Section, frozen=True, kw_only=True):
+    """Where subscribers and clients connect. Port `*` or 0 takes a free one; it is printed.
+
+    Attributes:
+        publish: Masks, states and events.
+        requests: Prompts and sources.
+    """
+
+    publish: _Text = "tcp://127.0.0.1:5555"
+    requests: _Text = "tcp://127.0.0.1:5556"
+
+    def __post_init__(self) -> None:
+        ports = [_port(name, getattr(self, name)) for name in ("publish", "requests")]
+        require(
+            ports[0] != ports[1] or ports[0] == 0,
+            f"publish and requests are both at port {ports[0]}; expected two ports, or * for free ones",
+        )
+
+
+def _port(key: str, address: str) -> int:
+    """The port of an address; 0 for any."""
+    match = _LOOPBACK.fullmatch(address)
+    port = -1 if match is None else 0 if match["port"] == "*" else int(match["port"])
+    require(
+        0 <= port <= 65_535,
+        f"{key} is {address!r}; expected tcp://127.0.0.1:PORT with a port of 1..65535 or * (this machine only)",
+    )
+    return port
+
+
+class MasksSection(_Section, frozen=True, kw_only=True):
+    """What mask messages hold.
+
+    Attributes:
+        rle: Send run lengths beside label maps.
+        size: Masks have the size of the `source`, or that at the `network`.
+    """
+
+    rle: bool = False
+    size: Literal["source", "network"] = "source"
+
+
+class DecoderSection(_Section, frozen=True, kw_only=True):
+    """What survives the end of the decoder.
+
+    Attributes:
+        checkpoint: Folder of its states on disk, one file a stream; None keeps none.
+        checkpoint_every_s: Time between two writes.
+    """
+
+    checkpoint: _Text | None = None
+    checkpoint_every_s: _Time = 1.0
