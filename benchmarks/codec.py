@@ -16,15 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssa_stream.protocols import (
+    AppliesFrom,
     Buffers,
     FrameIdentity,
     FrameSizes,
+    FrameWork,
     Limits,
     MaskFeaturesMessage,
     MaskMessage,
     Prompt,
     StageTime,
     Track,
+    WorkPrompt,
     decode,
     encode,
     pack_labels,
@@ -33,7 +36,15 @@ from ssa_stream.protocols import (
 
 SIZE = (1080, 1920)
 FRAME = FrameIdentity(
-    stream="cam0", epoch=1, seq=7, t=0.5, t_receive_ns=10**12, receive_clock="monotonic:host", pts=7, time_base=(1, 30)
+    stream="cam0",
+    epoch=1,
+    seq=7,
+    index=7,
+    t=0.5,
+    t_receive_ns=10**12,
+    receive_clock="monotonic:host",
+    pts=7,
+    time_base=(1, 30),
 )
 PROMPT = Prompt(id="p1", text="the person carrying the box", version=1)
 TIMES = tuple(
@@ -74,7 +85,6 @@ def mask_message(masks: list[NDArray[np.bool_]], boxes: list[Box]) -> tuple[Mask
     )
     message = MaskMessage(
         frame=FRAME,
-        index=7,
         prompt=PROMPT,
         model="ssa-large",
         source_size=SIZE,
@@ -91,13 +101,16 @@ def mask_message(masks: list[NDArray[np.bool_]], boxes: list[Box]) -> tuple[Mask
 def features_message(features: NDArray[np.float16]) -> list[bytes | memoryview]:
     """What a queries node sends to masks."""
     buffers = Buffers()
-    message = MaskFeaturesMessage(
+    work = FrameWork(
         frame=FRAME,
-        prompt=PROMPT,
         sizes=FrameSizes(source=SIZE, network=(448, 796), padded=(448, 800)),
-        mask_features=buffers.add(features),
+        prompts=(WorkPrompt(prompt=PROMPT),),
+        prompts_version=1,
+        applies_from=AppliesFrom(epoch=0, seq=0),
+        memory=0,
         times=TIMES,
     )
+    message = MaskFeaturesMessage(work=work, first_row=0, rows=(0,), mask_features=(buffers.add(features),))
     return encode(message, buffers)
 
 

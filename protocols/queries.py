@@ -77,7 +77,8 @@ class MaskFeaturesMessage(Message, frozen=True, kw_only=True, tag="mask_features
             raise ValueError(f"{len(self.mask_features)} mask features for {len(self.rows)} rows; expected one each")
         if any(left >= right for left, right in pairwise((self.first_row - 1, *self.rows))):
             raise ValueError(f"rows is {self.rows}; expected ascending numbers from first_row {self.first_row} on")
-        self.work.expect_rows(self.rows[-1] if self.rows else self.first_row, bool(self.rows))
+        end = self.rows[-1] + 1 if self.rows else self.first_row
+        self.work.expect_rows(self.first_row, end - self.first_row)
 
     def buffer_uses(self) -> Iterator[BufferUse]:
         """The mask features."""

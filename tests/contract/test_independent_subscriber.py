@@ -66,8 +66,7 @@ def _message(seq: int, masks: list[NDArray[np.bool_]], prompt_id: str) -> list[b
         for i, (mask, place) in enumerate(zip(masks, places, strict=True))
     )
     message = MaskMessage(
-        frame=msgspec.structs.replace(FRAME, seq=seq),
-        index=seq,
+        frame=msgspec.structs.replace(FRAME, seq=seq, index=seq),
         prompt=msgspec.structs.replace(PROMPT, id=prompt_id),
         model="ssa-tiny",
         source_size=SIZE,

@@ -25,6 +25,7 @@ KINDS = {
     "note": fields.Note,
     "prompt text": fields.PromptText,
     "whole": fields.Whole,
+    "positive": fields.Positive,
     "int64": fields.Nanoseconds,
     "seconds": fields.Seconds,
     "share": fields.Share,

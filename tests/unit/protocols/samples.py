@@ -18,7 +18,6 @@ from ssa_stream.protocols import (
     AppliesFrom,
     Buffers,
     Counter,
-    Credit,
     DropCount,
     DropNotice,
     DropReason,
@@ -27,10 +26,12 @@ from ssa_stream.protocols import (
     Event,
     EventKind,
     FeaturesMessage,
+    Finished,
     FrameIdentity,
     FrameMessage,
     FrameQueriesMessage,
     FrameSizes,
+    FrameWork,
     Heartbeat,
     Hello,
     LabelLayer,
@@ -39,21 +40,25 @@ from ssa_stream.protocols import (
     MaskFeaturesMessage,
     MaskMessage,
     NewPrompt,
+    PictureMessage,
     Prompt,
     PromptReply,
     PromptState,
     QueueDepth,
+    Recover,
     RemovePrompt,
     SetParameters,
     SetPrompts,
     SourceRequest,
     SourceState,
     StageTime,
+    StartStream,
     Statistics,
     Topic,
     Track,
     VideoQueriesMessage,
     Welcome,
+    WorkPrompt,
 )
 
 CLOCK = "monotonic:robot-7"
@@ -61,6 +66,7 @@ FRAME = FrameIdentity(
     stream="cam0",
     epoch=2,
     seq=41,
+    index=141,
     t=1.375,
     t_receive_ns=1_000_000_041,
     receive_clock=CLOCK,
@@ -70,12 +76,24 @@ FRAME = FrameIdentity(
     capture_clock="camera:front",
 )
 PROMPT = Prompt(id="p1", text="the person carrying the box", version=3)
-SIZES = FrameSizes(source=(4, 6), network=(30, 45), padded=(32, 64))
+OTHER_PROMPT = Prompt(id="p2", text="the red car", version=2)
+SIZES = FrameSizes(source=(4, 6), network=(2, 3), padded=(32, 32))
 TIMES = (
     StageTime(role="ingest", node="ingest-0", clock=CLOCK, received_ns=1_000_000_041, begin_ns=50, end_ns=60),
     StageTime(role="encoder", node="encoder-1", clock=CLOCK, received_ns=70, begin_ns=80, end_ns=90),
 )
 APPLIES_FROM = AppliesFrom(epoch=2, seq=42, index=142)
+# Three rows: the first prompt with this frame; the second, whose memory is made anew, with the one before it and this.
+WORK = FrameWork(
+    frame=FRAME,
+    sizes=SIZES,
+    prompts=(WorkPrompt(prompt=PROMPT), WorkPrompt(prompt=OTHER_PROMPT, frames=2)),
+    prompts_version=3,
+    applies_from=APPLIES_FROM,
+    memory=1,
+    frames_missed=2,
+    times=TIMES[:1],
+)
 # LZ4 blocks of literals only, by hand: other releases of the library may pack otherwise.
 LABELS = np.array([[0, 1, 1, 0, 0, 0], [0, 1, 1, 2, 2, 0], [0, 0, 0, 2, 2, 0], [0, 0, 0, 0, 0, 0]], dtype=np.uint8)
 OVERLAP = np.array([[0, 0, 0, 0, 0, 0], [0, 0, 3, 3, 0, 0], [0, 0, 3, 3, 0, 0], [0, 0, 0, 0, 0, 0]], dtype=np.uint8)
@@ -107,62 +125,62 @@ def samples() -> dict[str, Sample]:
 
 
 def _tensors() -> list[Sample]:
-    frame, features, queries, mask_features, video = (Buffers() for _ in range(5))
-    maps = [features.add(_ramp(c, h, w)) for c, h, w in ((2, 8, 16), (3, 4, 8), (4, 2, 4), (5, 1, 2))]
+    frame, picture, features, queries, mask_features, video = (Buffers() for _ in range(6))
+    maps = [features.add(_ramp(2, c, h, w)) for c, h, w in ((2, 8, 8), (3, 4, 4), (4, 2, 2), (5, 1, 1))]
     return [
         Sample(
             FrameMessage(
-                frame=FRAME,
-                image=frame.add(np.arange(72, dtype=np.uint8).reshape(4, 6, 3)),
-                prompts_version=3,
-                frames_missed=2,
-                times=TIMES[:1],
+                work=WORK,
+                image=frame.add(np.arange(18, dtype=np.uint8).reshape(2, 3, 3)),
+                history=(frame.add(np.arange(100, 118, dtype=np.uint8).reshape(2, 3, 3)),),
             ),
             frame,
         ),
         Sample(
+            PictureMessage(frame=FRAME, image=picture.add(np.arange(72, dtype=np.uint8).reshape(4, 6, 3))),
+            picture,
+        ),
+        Sample(
             FeaturesMessage(
-                frame=FRAME,
-                prompt=PROMPT,
-                sizes=SIZES,
+                work=WORK,
+                first_row=1,
                 maps=(maps[0], maps[1], maps[2], maps[3]),
-                sentence=features.add(_ramp(4, start=-1)),
-                frames_missed=2,
-                times=TIMES,
+                sentence=features.add(_ramp(2, 4, start=-1)),
             ),
             features,
         ),
         Sample(
             FrameQueriesMessage(
-                frame=FRAME,
-                prompt=PROMPT,
-                sizes=SIZES,
-                queries=queries.add(_ramp(3, 4).astype(np.float16)),
-                text=queries.add(np.array([0x3F80, 0xC000, 0, 0x7F80], dtype=np.uint16), dtype="bfloat16"),
-                frames_missed=2,
-                times=TIMES,
+                work=WORK,
+                first_row=1,
+                queries=queries.add(_ramp(2, 3, 4).astype(np.float16)),
+                text=queries.add(
+                    np.array([[0x3F80, 0xC000, 0, 0x7F80], [0x4000, 0, 0, 0xBF80]], dtype=np.uint16), dtype="bfloat16"
+                ),
             ),
             queries,
         ),
         Sample(
             MaskFeaturesMessage(
-                frame=FRAME,
-                prompt=PROMPT,
-                sizes=SIZES,
-                mask_features=mask_features.add(np.moveaxis(_ramp(2, 4, 3), -1, 0), channels_last=True),
-                times=TIMES,
+                work=WORK,
+                first_row=0,
+                rows=(0, 2),
+                mask_features=(
+                    mask_features.add(np.moveaxis(_ramp(2, 4, 3), -1, 0), channels_last=True),
+                    mask_features.add(_ramp(3, 2, 4, start=9)),
+                ),
             ),
             mask_features,
         ),
         Sample(
             VideoQueriesMessage(
                 frame=FRAME,
-                index=141,
-                prompt=PROMPT,
                 sizes=SIZES,
-                probability=video.add(np.array([0.5, 0.25, 1.0], dtype=np.float32)),
-                mask_embedding=video.add(_ramp(3, 4)),
-                aligned=video.add(_ramp(3, 4, start=2)),
+                prompts=(PROMPT, OTHER_PROMPT),
+                probability=video.add(np.array([[0.5, 0.25, 1.0], [0.0, 0.125, 0.75]], dtype=np.float32)),
+                mask_embedding=video.add(_ramp(2, 3, 4)),
+                aligned=video.add(_ramp(2, 3, 4, start=2)),
+                memory_from=120,
                 status="provisional",
                 frames_missed=2,
                 after_reset=True,
@@ -194,7 +212,6 @@ def _masks() -> Sample:
     )
     message = MaskMessage(
         frame=FRAME,
-        index=141,
         prompt=PROMPT,
         model="ssa-tiny",
         source_size=(4, 6),
@@ -229,8 +246,19 @@ def _requests() -> list[Sample]:
             ),
             Accepted(request_id="r5", stream="cam0", epoch=3),
             ErrorReply(code=ErrorCode.UNKNOWN_STREAM, text="no stream cam9; there is: cam0", request_id="r7"),
-            Credit(node="queries-0", incarnation=1700, stream="cam0", count=8),
-            DropNotice(frame=FRAME, node="encoder-1", reason=DropReason.STALE, prompt_id="p1"),
+            Finished(node="masks-0", incarnation=1700, stream="cam0", epoch=2, seq=41),
+            DropNotice(frame=FRAME, node="encoder-1", reason=DropReason.STALE, prompt_id="p1", frames_missed=2),
+            StartStream(
+                stream="cam0",
+                epoch=3,
+                next_index=142,
+                memory=1,
+                prompts=(PROMPT, OTHER_PROMPT),
+                version=3,
+                next_prompt_number=4,
+                frames_done=140,
+            ),
+            Recover(stream="cam0", about_node="encoder-1", reason="hung", text="no heartbeat for 2 s"),
             Hello(
                 request_id="r8",
                 node="encoder-1",
@@ -272,6 +300,11 @@ def _published() -> list[Sample]:
                 rate_hz=29.97,
                 frames=41,
                 text="no frame for 2 s; connecting again",
+                memory=1,
+                next_index=142,
+                frames_done=140,
+                next_prompt_number=4,
+                drops=(DropCount(stream="cam0", reason=DropReason.OVERTAKEN, count=9),),
             ),
             Buffers(),
             Topic("cam0", STATE),

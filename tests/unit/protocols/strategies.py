@@ -14,13 +14,18 @@ from ssa_stream.protocols import (
     FrameIdentity,
     FrameMessage,
     FrameQueriesMessage,
+    FrameSizes,
+    FrameWork,
     LabelLayer,
     MaskFeaturesMessage,
     MaskMessage,
     Message,
+    PictureMessage,
+    Prompt,
     TensorSpec,
     Track,
     VideoQueriesMessage,
+    WorkPrompt,
 )
 from ssa_stream.protocols.tensors import Dtype, Layout
 
@@ -28,6 +33,11 @@ Drawn = tuple[AnyMessage, Buffers]
 DTYPES: tuple[Dtype, ...] = ("uint8", "bool", "int32", "int64", "float16", "bfloat16", "float32")
 LABEL_TYPES: tuple[tuple[Literal["uint8", "uint16"], int], ...] = (("uint8", 1), ("uint16", 2))
 SMALL = st.integers(0, 4)
+# Lists of these hold no two of the same key.
+KEYS: dict[type[Any], Callable[[Any], str]] = {
+    Prompt: lambda prompt: prompt.id,
+    WorkPrompt: lambda item: item.prompt.id,
+}
 
 
 def packets() -> st.SearchStrategy[Drawn]:
@@ -65,6 +75,8 @@ def _value(info: types.Type) -> st.SearchStrategy[Any]:
             return st.one_of(*map(_value, info.types))
         case types.TupleType():
             return st.tuples(*map(_value, info.item_types))
+        case types.VarTupleType(item_type=types.StructType(cls=kind)) if kind in KEYS:
+            return _unique(_value(info.item_type), kind).map(tuple)
         case types.VarTupleType():
             return st.lists(_value(info.item_type), min_size=info.min_length or 0, max_size=3).map(tuple)
         case types.DictType():
@@ -72,6 +84,10 @@ def _value(info: types.Type) -> st.SearchStrategy[Any]:
         case types.StructType():
             return _struct(info.cls)
     raise AssertionError(f"no strategy for {info}")
+
+
+def _unique(items: st.SearchStrategy[Any], kind: type[Any]) -> st.SearchStrategy[list[Any]]:
+    return st.lists(items, max_size=3, unique_by=KEYS[kind])
 
 
 def _struct(kind: type[Any], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -103,40 +119,82 @@ def _plain(draw: st.DrawFn, kind: type[Message], made: dict[str, Any]) -> AnyMes
 def _tensor(draw: st.DrawFn, buffers: Buffers, *shape: int, dtype: Dtype | None = None) -> TensorSpec:
     drawn = draw(st.sampled_from(DTYPES)) if dtype is None else dtype
     layout: Layout = "row_major"
-    if len(shape) == 3 and dtype is None and draw(st.booleans()):
+    if len(shape) >= 3 and dtype is None and draw(st.booleans()):
         layout = "channels_last"
     length = TensorSpec(dtype=drawn, shape=shape, buffer=0).nbytes
     return buffers.add_tensor(draw(st.binary(min_size=length, max_size=length)), drawn, shape, layout)
 
 
+def _work(draw: st.DrawFn) -> FrameWork:
+    """Of a picture that is small, with few rows."""
+    sizes = _struct(FrameSizes, network=st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    prompts = _unique(_struct(WorkPrompt, frames=st.integers(1, 3)), WorkPrompt).map(tuple)
+    return cast(FrameWork, draw(_struct(FrameWork, sizes=sizes, prompts=prompts)))
+
+
+def _some_rows(draw: st.DrawFn, work: FrameWork) -> tuple[int, int]:
+    """First one, and how many."""
+    first_row = draw(st.integers(0, work.num_rows))
+    return first_row, draw(st.integers(0, work.num_rows - first_row))
+
+
 def _frame(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
-    image = _tensor(draw, buffers, draw(SMALL), draw(SMALL), 3, dtype="uint8")
-    return _plain(draw, FrameMessage, {"image": image})
+    work = _work(draw)
+    history, image = [], _tensor(draw, buffers, *work.sizes.network, 3, dtype="uint8")
+    for _ in range(work.num_history):
+        history.append(_tensor(draw, buffers, *work.sizes.network, 3, dtype="uint8"))
+    return _plain(draw, FrameMessage, {"work": work, "image": image, "history": tuple(history)})
+
+
+def _picture(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
+    return _plain(draw, PictureMessage, {"image": _tensor(draw, buffers, draw(SMALL), draw(SMALL), 3, dtype="uint8")})
 
 
 def _features(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
-    maps = tuple(_tensor(draw, buffers, draw(SMALL), draw(SMALL), draw(SMALL)) for _ in range(4))
-    sentence = _tensor(draw, buffers, draw(SMALL)) if draw(st.booleans()) else None
-    return _plain(draw, FeaturesMessage, {"maps": maps, "sentence": sentence})
+    work = _work(draw)
+    first_row, rows = _some_rows(draw, work)
+    made = {
+        "work": work,
+        "first_row": first_row,
+        "maps": tuple(_tensor(draw, buffers, rows, draw(SMALL), draw(SMALL), draw(SMALL)) for _ in range(4)),
+        "sentence": _tensor(draw, buffers, rows, draw(SMALL)),
+    }
+    return _plain(draw, FeaturesMessage, made)
 
 
 def _frame_queries(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
-    width = draw(SMALL)
-    queries = _tensor(draw, buffers, draw(SMALL), width)
-    return _plain(draw, FrameQueriesMessage, {"queries": queries, "text": _tensor(draw, buffers, width)})
+    work, width = _work(draw), draw(SMALL)
+    first_row, rows = _some_rows(draw, work)
+    made = {
+        "work": work,
+        "first_row": first_row,
+        "queries": _tensor(draw, buffers, rows, draw(SMALL), width),
+        "text": _tensor(draw, buffers, rows, width),
+    }
+    return _plain(draw, FrameQueriesMessage, made)
 
 
 def _mask_features(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
-    made = {"mask_features": _tensor(draw, buffers, draw(SMALL), draw(SMALL), draw(SMALL))}
+    work = _work(draw)
+    first_row, count = _some_rows(draw, work)
+    rows = [row for row in range(first_row, first_row + count) if draw(st.booleans())]
+    made = {
+        "work": work,
+        "first_row": first_row,
+        "rows": tuple(rows),
+        "mask_features": tuple(_tensor(draw, buffers, draw(SMALL), draw(SMALL), draw(SMALL)) for _ in rows),
+    }
     return _plain(draw, MaskFeaturesMessage, made)
 
 
 def _video_queries(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
+    prompts = tuple(draw(_unique(_struct(Prompt), Prompt)))
     count, width = draw(SMALL), draw(SMALL)
     made = {
-        "probability": _tensor(draw, buffers, count, dtype="float32"),
-        "mask_embedding": _tensor(draw, buffers, count, width),
-        "aligned": _tensor(draw, buffers, count, width),
+        "prompts": prompts,
+        "probability": _tensor(draw, buffers, len(prompts), count, dtype="float32"),
+        "mask_embedding": _tensor(draw, buffers, len(prompts), count, width),
+        "aligned": _tensor(draw, buffers, len(prompts), count, width),
     }
     return _plain(draw, VideoQueriesMessage, made)
 
@@ -170,6 +228,7 @@ def _track(draw: st.DrawFn, buffers: Buffers, layers: int) -> Track:
 
 WITH_BUFFERS: dict[type[Message], Callable[[st.DrawFn, Buffers], AnyMessage]] = {
     FrameMessage: _frame,
+    PictureMessage: _picture,
     FeaturesMessage: _features,
     FrameQueriesMessage: _frame_queries,
     MaskFeaturesMessage: _mask_features,

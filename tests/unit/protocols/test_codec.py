@@ -21,7 +21,7 @@ from ssa_stream.protocols import (
     decode,
     encode,
 )
-from tests.unit.protocols.samples import FRAME, PROMPT, SIZES, samples
+from tests.unit.protocols.samples import WORK, samples
 from tests.unit.protocols.strategies import packets_of
 
 LIMITS = Limits()
@@ -60,14 +60,15 @@ def test_tensor_is_never_copied(dtype: type) -> None:
     """Not when it is sent and not when it is read."""
     features: NDArray[Any] = np.arange(24).reshape(2, 3, 4).astype(dtype)
     buffers = Buffers()
-    message = MaskFeaturesMessage(frame=FRAME, prompt=PROMPT, sizes=SIZES, mask_features=buffers.add(features))
+    spec = buffers.add(features)
+    message = MaskFeaturesMessage(work=WORK, first_row=0, rows=(0,), mask_features=(spec,))
     parts = encode(message, buffers)
     assert np.shares_memory(np.frombuffer(parts[2], dtype=np.uint8), features)
     packet = decode(parts, LIMITS)
-    received = packet.array(message.mask_features)
+    received = packet.array(spec)
     assert np.shares_memory(received, features)
     assert np.array_equal(received, features)
-    assert packet.data(message.mask_features).nbytes == features.nbytes
+    assert packet.data(spec).nbytes == features.nbytes
 
 
 def test_channels_last_tensor_keeps_shape_and_memory_order() -> None:
@@ -75,7 +76,7 @@ def test_channels_last_tensor_keeps_shape_and_memory_order() -> None:
     features = np.moveaxis(np.arange(24, dtype=np.float32).reshape(3, 4, 2), -1, 0)
     buffers = Buffers()
     spec = buffers.add(features, channels_last=True)
-    message = MaskFeaturesMessage(frame=FRAME, prompt=PROMPT, sizes=SIZES, mask_features=spec)
+    message = MaskFeaturesMessage(work=WORK, first_row=0, rows=(0,), mask_features=(spec,))
     received = decode(encode(message, buffers), LIMITS).array(spec)
     assert np.shares_memory(received, features)
     assert (received.shape, received.strides) == (features.shape, features.strides)
@@ -175,7 +176,7 @@ def test_tensor_of_another_length_is_refused() -> None:
     sample = samples()["frame_queries"]
     topic, header, queries, text = encode(sample.message, sample.buffers)
     for broken in (bytes(queries)[:-1], bytes(queries) + b"\0", b""):
-        with pytest.raises(MessageError, match=r"FrameQueriesMessage\.queries takes 24 bytes, but its buffer has"):
+        with pytest.raises(MessageError, match=r"FrameQueriesMessage\.queries takes 48 bytes, but its buffer has"):
             decode([topic, header, broken, text], LIMITS)
 
 
@@ -186,7 +187,7 @@ def test_message_that_no_reader_would_take_is_not_sent() -> None:
     bad_values: list[dict[str, Any]] = [
         {"probability": float("nan")},
         {"probability": 1.5},
-        {"index": -1},
+        {"probability": -0.5},
         {"model": "a/b"},
         {"size": (0, 6)},
         {"frames_missed": 2**63},
@@ -210,7 +211,7 @@ def test_two_fields_in_one_buffer_are_refused() -> None:
 def test_frame_must_be_a_picture() -> None:
     """Of three channels."""
     with pytest.raises(ValueError, match=r"expected uint8 \(height, width, 3\)"):
-        FrameMessage(frame=FRAME, image=Buffers().add(np.zeros((4, 4), dtype=np.uint8)), prompts_version=1)
+        FrameMessage(work=WORK, image=Buffers().add(np.zeros((4, 4), dtype=np.uint8)))
 
 
 def test_defaults_hold_the_largest_messages_of_the_design() -> None:

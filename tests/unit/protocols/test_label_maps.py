@@ -40,7 +40,6 @@ def _message(masks: list[NDArray[np.bool_]], size: tuple[int, int]) -> tuple[Mas
     )
     message = MaskMessage(
         frame=FRAME,
-        index=0,
         prompt=PROMPT,
         model="m",
         source_size=size,
