@@ -53,6 +53,7 @@ BREACHES = {
     "nodes_no_other_node": ("nodes.encoder", "from ssa_stream.nodes.decoder import run"),
     "nodes_no_other_node_through_package": ("nodes.encoder", "from ssa_stream.nodes import decoder"),
     "runtime_no_node": ("nodes.runtime.lifecycle", "from ssa_stream.nodes.decoder import run"),
+    "node_no_launcher": ("nodes.encoder", "from ssa_stream.nodes.launcher import run_graph"),
     "nobody_imports_cli": ("nodes.encoder", "from ssa_stream.cli.main import main"),
     "cli_no_zmq": ("cli.main", "import zmq"),
     "no_relative_import": ("model.ssa", "from . import layers"),
@@ -70,6 +71,11 @@ ALLOWED = {
     "results_module_for_sinks": ("sinks.video", "from ssa_stream.streaming import results"),
     "data_torch_in_function": ("data.readers", "def batch():\n    import torch"),
     "data_torch_for_types": ("data.readers", "if TYPE_CHECKING:\n    import torch"),
+    "node_parts": (
+        "nodes.encoder",
+        "from ssa_stream.nodes.pipeline import PipelineConfig\nfrom ssa_stream.nodes.steps import rows",
+    ),
+    "launcher_any_node": ("nodes.launcher.fused", "from ssa_stream.nodes.control import Hub"),
     "node_runtime": ("nodes.encoder", "import zmq\nfrom ssa_stream.nodes.runtime.sockets import bind"),
     "client_zmq": ("client.subscriber", "import zmq\nfrom ssa_stream.protocols import messages"),
     "cli_anything": ("cli.main", "import torch\nfrom ssa_stream.nodes import gateway"),
@@ -123,8 +129,14 @@ def _loaded(name: str, *watched: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("part", "may_load"),
-    [("errors", set()), ("protocols", set()), ("configs", set()), ("client", {"zmq"})],
-    ids=["errors", "protocols", "configs", "client"],
+    [
+        ("errors", set()),
+        ("protocols", set()),
+        ("configs", set()),
+        ("client", {"zmq"}),
+        ("nodes.pipeline", set()),
+    ],
+    ids=["errors", "protocols", "configs", "client", "nodes.pipeline"],
 )
 def test_import_of_light_part_loads_no_torch(part: str, may_load: set[str]) -> None:
     """What a robot imports loads neither torch nor a codec, through whatever chain of imports."""

@@ -23,6 +23,10 @@ MAPPED_FOLDERS = ("configs", "nodes", "protocols")
 MAY_IMPORT_ZMQ = frozenset({"nodes", "client"})
 # Importing one of these imports torch.
 BRINGS_TORCH = frozenset({"torch", "torchvision", "timm", "open_clip", "lightning"})
+# Parts of `nodes` that are no nodes: what nodes stand on, and their steps without sockets.
+NODE_PARTS = frozenset({"runtime", "pipeline", "intake", "steps"})
+# Puts the nodes together, so it may import them.
+NODE_LAUNCHER = "launcher"
 
 
 @dataclass(frozen=True)
@@ -203,7 +207,7 @@ def _reasons_against_sibling(module: str, part: str, target: str) -> Iterator[st
 def _is_another_node(module: str, target: str) -> bool:
     own = module.removeprefix(TOP_PACKAGE + ".nodes").lstrip(".").partition(".")[0]
     theirs = target.removeprefix("nodes").lstrip(".").partition(".")[0]
-    return theirs not in ("", "runtime", own)
+    return own != NODE_LAUNCHER and theirs not in {"", own, *NODE_PARTS}
 
 
 def _reasons_against_third_party(part: str, item: _Import) -> Iterator[str]:
