@@ -1,7 +1,7 @@
 """Prompts of a stream: their names and versions, and what changing them answers. Nothing here needs torch."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from ssa_stream.errors import ConfigError
@@ -135,7 +135,7 @@ class PromptBook:
             named[name] = text
         return named
 
-    def _free_id(self, taken: set[str]) -> str:
+    def _free_id(self, taken: Set[str]) -> str:
         number = self.next_number
         while f"p{number}" in taken:
             number += 1
