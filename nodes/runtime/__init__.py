@@ -1,3 +1,13 @@
-"""What all nodes share: sockets, signals, lifecycle. Empty until the node graph is there."""
+"""What all nodes stand on: links, the control plane, threads, time, figures.
+
+    inlet = node.inlet()
+    outlet = node.transport.outlet(node.settings.queries_names)
+    node.hub.mark_ready()
+    while not node.stop.is_set():
+        delivery = await inlet.receive(timeout_s=0.2)
+        ...
+
+Import from its modules; nothing here imports torch before it is used.
+"""
 
 __all__: list[str] = []

@@ -1,0 +1,55 @@
+"""The one place where model work leaves the event loop."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, Self, TypeVar
+
+from ssa_stream.errors import ConfigError
+
+__all__ = ["ModelExecutor"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ModelExecutor:
+    """One thread that runs model work in order, so that the event loop stays free.
+
+    One thread, because a network on one device is no faster from two, and because results must not depend on which of
+    two calls came first. Cancelling `run` does not stop the call: what has begun is finished, and `close` waits for it.
+
+    Args:
+        threads: Processor threads that torch uses for one operation; None leaves them as they are.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise ConfigError(f"threads is {threads}; expected at least 1, or none to leave torch's own number")
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model", initializer=self._begin)
+
+    def _begin(self) -> None:
+        if self._threads is not None:
+            import torch
+
+            torch.set_num_threads(self._threads)
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run something in the thread, after what was given before.
+
+        Raises:
+            RuntimeError: The executor is closed.
+        """
+        call = self._pool.submit(work, *args, **kwargs)
+        return await asyncio.wrap_future(call)
+
+    def close(self) -> None:
+        """Drop what has not begun and wait for what has. May be called again."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

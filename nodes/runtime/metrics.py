@@ -1,0 +1,155 @@
+"""What a node counts and measures, for its heartbeats and statistics."""
+
+import math
+import threading
+import time
+from collections import Counter as Tally
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
+from ssa_stream.protocols import Counter, DropCount, Heartbeat, Latency, QueueDepth, Statistics
+from ssa_stream.protocols.fields import MAX_LISTED
+
+__all__ = ["NodeMetrics"]
+
+_MAX_SAMPLES = 1024
+"""Newest samples of one duration that percentiles are of."""
+_Key = tuple[str, str | None]
+
+
+class NodeMetrics:
+    """Counters, drops, durations and queues of one node. May be used from any thread.
+
+    Args:
+        node: Name of the node.
+        role: What it does.
+        incarnation: Another number for every start of it.
+        clock: Of all times.
+    """
+
+    def __init__(self, node: str, role: str, incarnation: int = 0, clock: Clock | None = None) -> None:
+        self._node, self._role, self._incarnation = node, role, incarnation
+        self._clock = clock or MonotonicClock()
+        self._lock = threading.Lock()
+        self._counts: Tally[_Key] = Tally()
+        self._drops: Tally[tuple[str, str]] = Tally()
+        self._latencies: dict[_Key, deque[float]] = {}
+        self._queues: dict[str, QueueDepth] = {}
+        self._steps = self._pending = self._beat = 0
+        self._busy_since_ns = 0
+        self._interval_from_ns = self._clock.monotonic_ns()
+
+    def count(self, name: str, n: int = 1, stream: str | None = None) -> None:
+        """Count something; `name` is a keyword, such as `decode_error`."""
+        with self._lock:
+            self._counts[name, stream] += n
+
+    def dropped(self, stream: str, reason: str, n: int = 1) -> None:
+        """Count frames that this node dropped, by `DropReason`."""
+        with self._lock:
+            self._drops[stream, str(reason)] += n
+
+    def latency(self, name: str, ms: float, stream: str | None = None) -> None:
+        """Note how long something took, in milliseconds. Below 0, which clocks of two kinds may give, counts as 0."""
+        with self._lock:
+            self._latencies.setdefault((name, stream), deque(maxlen=_MAX_SAMPLES)).append(max(ms, 0.0))
+
+    @contextmanager
+    def timed(self, name: str, stream: str | None = None) -> Iterator[None]:
+        """Note how long the body takes, also if it fails."""
+        begin_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.latency(name, (time.perf_counter() - begin_s) * 1e3, stream)
+
+    def queue(self, name: str, depth: int, capacity: int, dropped: int = 0) -> None:
+        """Note how full a queue is now."""
+        with self._lock:
+            self._queues[name] = QueueDepth(name=name, depth=depth, capacity=capacity, dropped=dropped)
+
+    def work_began(self) -> None:
+        """There is work that is not done: the age of the step grows from here unless it does already."""
+        with self._lock:
+            if not self._pending:
+                self._busy_since_ns = self._clock.monotonic_ns()
+            self._pending += 1
+
+    def work_ended(self) -> None:
+        """A step is done."""
+        with self._lock:
+            self._busy_since_ns = self._clock.monotonic_ns()
+            self._pending = max(0, self._pending - 1)
+            self._steps += 1
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """The body is a step."""
+        self.work_began()
+        try:
+            yield
+        finally:
+            self.work_ended()
+
+    def step_age_s(self) -> float | None:
+        """Time since the last step ended, or since work came if that is later; None without work."""
+        with self._lock:
+            return (self._clock.monotonic_ns() - self._busy_since_ns) / 1e9 if self._pending else None
+
+    def heartbeat(self, *, ready: bool, text: str = "") -> Heartbeat:
+        """The node's next heartbeat."""
+        step_age_s = self.step_age_s()
+        with self._lock:
+            self._beat += 1
+            return Heartbeat(
+                node=self._node,
+                role=self._role,
+                incarnation=self._incarnation,
+                beat=self._beat - 1,
+                at_ns=self._clock.monotonic_ns(),
+                clock=self._clock.name,
+                ready=ready,
+                step_age_s=step_age_s,
+                steps=self._steps,
+                queues=tuple(self._queues.values())[:MAX_LISTED],
+                text=text,
+            )
+
+    def statistics(self) -> Statistics:
+        """Figures up to now. Latencies are of the time since the last call; all else since the node started."""
+        with self._lock:
+            now_ns = self._clock.monotonic_ns()
+            interval_s = (now_ns - self._interval_from_ns) / 1e9
+            latencies, self._latencies, self._interval_from_ns = self._latencies, {}, now_ns
+            # Most frequent first, should there be more than a message holds.
+            counts, drops = self._counts.most_common(MAX_LISTED), self._drops.most_common(MAX_LISTED)
+        return Statistics(
+            node=self._node,
+            role=self._role,
+            incarnation=self._incarnation,
+            at_ns=now_ns,
+            clock=self._clock.name,
+            interval_s=interval_s,
+            counters=tuple(Counter(name=name, stream=stream, value=value) for (name, stream), value in counts),
+            drops=tuple(DropCount(stream=stream, reason=reason, count=count) for (stream, reason), count in drops),
+            latencies=tuple(_distribution(key, samples) for key, samples in latencies.items())[:MAX_LISTED],
+        )
+
+
+def _distribution(key: _Key, samples: Sequence[float]) -> Latency:
+    ordered = sorted(samples)
+
+    def percentile(share: float) -> float:
+        return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+    return Latency(
+        name=key[0],
+        stream=key[1],
+        count=len(ordered),
+        p50_ms=percentile(0.5),
+        p95_ms=percentile(0.95),
+        p99_ms=percentile(0.99),
+        max_ms=ordered[-1],
+    )

@@ -1,0 +1,53 @@
+"""What a node is given to run with."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.nodes.runtime.executor import ModelExecutor
+from ssa_stream.nodes.runtime.hub_link import HubLink
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
+from ssa_stream.nodes.runtime.transport import Inlet, Transport
+
+if TYPE_CHECKING:
+    from ssa_stream.model import SSA
+
+__all__ = ["NodeContext"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeContext:
+    """Everything of the outside that a node uses; the node owns none of it.
+
+    Attributes:
+        name: Of the node, such as `encoder-0`.
+        role: What it does.
+        incarnation: Another number for every start of it.
+        transport: Makes its links.
+        hub: Its link to control, open.
+        clock: Of all times.
+        stop: Set when the node shall end.
+        executor: Where model work runs.
+        metrics: What it counts.
+        settings: Of the whole graph.
+        load_model: Gives the network; to be run in the executor. Nodes of one process share it.
+    """
+
+    name: str
+    role: str
+    incarnation: int
+    transport: Transport
+    hub: HubLink
+    clock: Clock
+    stop: asyncio.Event
+    executor: ModelExecutor
+    metrics: NodeMetrics
+    settings: PipelineConfig
+    load_model: "Callable[[], SSA]"
+
+    def inlet(self) -> Inlet:
+        """Where messages to this node arrive; what cannot be read is counted in its metrics."""
+        return self.transport.inlet(self.name, metrics=self.metrics)
