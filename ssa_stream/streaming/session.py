@@ -1,6 +1,5 @@
 """The streaming session: frames in, tracked masks out, prompts changed at any time."""
 
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,15 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssa_stream.errors import ConfigError, SessionStateError
+from ssa_stream.errors import SessionStateError
 from ssa_stream.model import SSA
 from ssa_stream.model.preprocess import check_frame
 from ssa_stream.streaming.config import SessionConfig
-from ssa_stream.streaming.prompts import Prompt, PromptAck, clean_text
+from ssa_stream.streaming.prompts import Prompt, PromptAck, PromptBook
 from ssa_stream.streaming.results import MaskResult
-from ssa_stream.streaming.state import PromptState, SessionState, fingerprint
+from ssa_stream.streaming.saving import fingerprint
+from ssa_stream.streaming.state import SessionState
 from ssa_stream.streaming.step import cleared, flush_frames, step_frame
-from ssa_stream.streaming.tracks import TrackState
 
 __all__ = ["ReferSession"]
 
@@ -57,12 +56,12 @@ class ReferSession:
     @property
     def prompts(self) -> tuple[Prompt, ...]:
         """The prompts in force, in order of adding."""
-        return tuple(item.prompt for item in self._state.prompts)
+        return self._state.book.prompts
 
     @property
     def next_index(self) -> int:
         """Index that the next pushed frame will get."""
-        return self._state.timeline.next_index
+        return self._state.decoder.timeline.next_index
 
     def push(self, frame: NDArray[np.uint8], t: float | None = None) -> list[MaskResult]:
         """Take the stream's next frame.
@@ -95,8 +94,8 @@ class ReferSession:
         Results still due are lost: call `flush` first to have them. Track ids are not given again.
         """
         with self._turn():
-            state = self._state
-            self._state = cleared(replace(state, timeline=state.timeline.reset(), pending=()))
+            state = cleared(self._state)
+            self._state = replace(state, decoder=state.decoder.reset())
 
     def set_prompts(self, prompts: Sequence[str] | Mapping[str, str]) -> PromptAck:
         """Replace all prompts. One that stays the same, id and sentence, keeps its memory, tracks and version.
@@ -110,7 +109,7 @@ class ReferSession:
             ConfigError: An empty sentence or id, or more prompts than `max_prompts`.
         """
         with self._turn():
-            return self._put(self._named(prompts))
+            return self._put(self._state.book.set(prompts, max_prompts=self.config.max_prompts))
 
     def add_prompt(self, text: str, prompt_id: str | None = None) -> PromptAck:
         """Add a prompt, or give an existing id another sentence.
@@ -122,9 +121,7 @@ class ReferSession:
             ConfigError: An empty sentence, or more prompts than `max_prompts`.
         """
         with self._turn():
-            current = {item.prompt.prompt_id: item.prompt.text for item in self._state.prompts}
-            name = self._free_id(set(current)) if prompt_id is None else prompt_id
-            return self._put(self._named({**current, name: text}))
+            return self._put(self._state.book.add(text, prompt_id, max_prompts=self.config.max_prompts))
 
     def remove_prompt(self, prompt_id: str) -> PromptAck:
         """Remove a prompt; the others are not disturbed.
@@ -133,13 +130,7 @@ class ReferSession:
             ConfigError: There is no such prompt.
         """
         with self._turn():
-            current = {item.prompt.prompt_id: item.prompt.text for item in self._state.prompts}
-            if prompt_id not in current:
-                raise ConfigError(
-                    f"there is no prompt {prompt_id!r} to remove; the session has: {', '.join(current) or 'none'}"
-                )
-            del current[prompt_id]
-            return self._put(current)
+            return self._put(self._state.book.remove(prompt_id))
 
     def state(self) -> SessionState:
         """Snapshot of all that the session knows; `to_bytes` makes a file of it."""
@@ -169,59 +160,12 @@ class ReferSession:
         finally:
             self._lock.release()
 
-    def _named(self, prompts: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
-        """Sentences by id, cleaned; known sentences keep their id."""
-        if isinstance(prompts, str):
-            raise ConfigError(f"prompts is the string {prompts!r}; expected a list of sentences: [{prompts!r}]")
-        if isinstance(prompts, Mapping):
-            named = {str(prompt_id): clean_text(text) for prompt_id, text in prompts.items()}
-        else:
-            known = {item.prompt.text: item.prompt.prompt_id for item in self._state.prompts}
-            texts = list(dict.fromkeys(clean_text(text) for text in prompts))
-            taken = {known[text] for text in texts if text in known}
-            named = {}
-            for text in texts:
-                prompt_id = known.get(text) or self._free_id(taken)
-                taken.add(prompt_id)
-                named[prompt_id] = text
-        if "" in named:
-            raise ConfigError(f"prompt {named['']!r} has an empty id; expected a name, or none to be given one")
-        if len(named) > self.config.max_prompts:
-            raise ConfigError(f"{len(named)} prompts; SessionConfig.max_prompts allows {self.config.max_prompts}")
-        return named
-
-    def _free_id(self, taken: set[str]) -> str:
-        number = self._state.next_prompt_number
-        while f"p{number}" in taken:
-            number += 1
-        return f"p{number}"
-
-    def _new_prompt(self, prompt_id: str, text: str, version: int) -> PromptState:
-        with torch.inference_mode():
-            features = self._model.encode_text([text])
-        return PromptState(
-            Prompt(prompt_id, text, version), features, TrackState(next_id=self._state.first_free_track_id)
-        )
-
-    def _put(self, named: Mapping[str, str]) -> PromptAck:
+    def _put(self, book: PromptBook) -> PromptAck:
         """Let these be the prompts; those that stay the same keep all that they have."""
         state = self._state
-        version = state.version + 1
-        old = {(item.prompt.prompt_id, item.prompt.text): item for item in state.prompts}
-        items = tuple(
-            old.get((prompt_id, text)) or self._new_prompt(prompt_id, text, version)
-            for prompt_id, text in named.items()
-        )
-        used = [int(item.prompt.prompt_id[1:]) for item in items if _is_numbered(item.prompt.prompt_id)]
-        self._state = replace(
-            state,
-            version=version,
-            prompts=items,
-            next_prompt_number=max([state.next_prompt_number, *(number + 1 for number in used)]),
-        )
-        return PromptAck(self.prompts, version, state.next_emitted_index)
-
-
-def _is_numbered(prompt_id: str) -> bool:
-    """Whether an id looks like one that the session gives; longer numbers are beyond its reach."""
-    return re.fullmatch(r"p[0-9]{1,9}", prompt_id) is not None
+        known = dict(zip(state.book.prompts, state.texts, strict=True))
+        with torch.inference_mode():
+            texts = tuple(known.get(prompt) or self._model.encode_text([prompt.text]) for prompt in book.prompts)
+        decoder, masks = state.decoder.only(book.prompts), state.masks.only(book.prompts)
+        self._state = replace(state, book=book, texts=texts, decoder=decoder, masks=masks)
+        return PromptAck(book.prompts, book.version, decoder.next_due_index)

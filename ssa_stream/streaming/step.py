@@ -1,4 +1,4 @@
-"""One step of a session as a pure function: state and frame in, state and results out."""
+"""One step of a session as a pure function: encoding, decoding and masking of one frame, one after the other."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,105 +9,96 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssa_stream.model import SSA, MaskSizes, TextFeatures, network_size, resize_frame, to_input
-from ssa_stream.model.preprocess import SIZE_DIVISOR
+from ssa_stream.model import SSA, TextFeatures, resize_frame, to_input
 from ssa_stream.streaming.config import SessionConfig
-from ssa_stream.streaming.emission import FrameEvidence, emit_masks
+from ssa_stream.streaming.decoding import (
+    DueFrame,
+    IncomingFrame,
+    PromptRows,
+    decode_frame,
+    flush_decoder,
+    take_rows,
+)
+from ssa_stream.streaming.encoding import encode_rows, generate_rows, plan_rows
+from ssa_stream.streaming.masking import MaskKey, keep_mask_features, mask_frame, own_features
+from ssa_stream.streaming.prompts import Prompt
 from ssa_stream.streaming.results import MaskResult
-from ssa_stream.streaming.state import PromptState, RecentFrame, SessionState
-from ssa_stream.streaming.timeline import FrameStamp
-from ssa_stream.streaming.tracks import TrackState
-from ssa_stream.streaming.window import FrameBatch, WindowStep, advance_windows
+from ssa_stream.streaming.sizes import frame_sizes
+from ssa_stream.streaming.state import RecentFrame, SessionState
 
 __all__ = ["cleared", "flush_frames", "step_frame"]
-
-_MAX_ITEMS = 16
-"""Frames x prompts that pass the per-frame stages together; bounds memory when prompts are replayed."""
 
 
 def step_frame(
     model: SSA, config: SessionConfig, state: SessionState, image: NDArray[np.uint8], t: float | None
 ) -> tuple[SessionState, list[MaskResult]]:
     """Take one frame; see `ReferSession.push`."""
-    timeline, stamp = state.timeline.accept((image.shape[0], image.shape[1]), t, config)
+    size = (image.shape[0], image.shape[1])
+    _, stamp = state.decoder.timeline.accept(size, t, config)
     results: list[MaskResult] = []
     if stamp.after_reset:
         state, results = flush_frames(model, config, state)
         state = cleared(state)
-    size = _network_size(model, config, (image.shape[0], image.shape[1]))
-    pixels = to_input([resize_frame(image, size)], model.device, model.dtype)
-    recent = (*state.recent, RecentFrame(pixels, None))[-config.window :]
-    pending = (*state.pending, stamp)
-    state = replace(state, timeline=timeline, recent=recent, pending=pending)
-
-    due = len(pending) > config.lookahead
-    if state.prompts:
-        state, steps = _advance(model, config, state, range(len(state.prompts)))
-        if due:
-            state, final = _emit(model, config, state, steps, pending[0], behind=len(pending) - 1)
-            results += final
-        if config.emit_provisional and config.lookahead:
-            results += _emit(model, config, state, steps, stamp, behind=0, provisional=True)[1]
-    return (_without_oldest_pending(state) if due else state), results
+    picture = resize_frame(image, frame_sizes(model.config, config, size).network)
+    pixels = to_input([picture], model.device, model.dtype)
+    state = replace(state, recent=(*state.recent, RecentFrame(pixels, None))[-config.window :])
+    rows = None
+    if prompts := state.book.prompts:
+        running = {item.prompt for item in state.decoder.windows}
+        counts = [1 if prompt in running else len(state.recent) for prompt in prompts]
+        state, rows = _generate(model, config, state, _Wanted(prompts, state.texts, counts, stamp.index))
+    decoder, due = decode_frame(model, config, state.decoder, IncomingFrame(stamp.index, t, size, rows))
+    state, masks = _emit(model, config, replace(state, decoder=decoder), due)
+    return state, results + masks
 
 
 def flush_frames(model: SSA, config: SessionConfig, state: SessionState) -> tuple[SessionState, list[MaskResult]]:
     """Emit the frames that wait for lookahead with what is known; see `ReferSession.flush`."""
-    results: list[MaskResult] = []
-    if not state.pending:
-        return state, results
-    if new := [i for i, item in enumerate(state.prompts) if item.window is None]:
-        state, _ = _advance(model, config, state, new)
-    steps = [_redecode(model, item) for item in state.prompts]
-    for behind, stamp in zip(reversed(range(len(state.pending))), state.pending, strict=True):
-        state, final = _emit(model, config, state, steps, stamp, behind)
-        results += final
-        state = _without_oldest_pending(state)
-    return state, results
+    if not state.decoder.pending:
+        return state, []
+    running = {item.prompt for item in state.decoder.windows}
+    new = [i for i, prompt in enumerate(state.book.prompts) if prompt not in running]
+    if new:
+        prompts, texts = [state.book.prompts[i] for i in new], [state.texts[i] for i in new]
+        newest = state.decoder.pending[-1].index
+        wanted = _Wanted(prompts, texts, [len(state.recent)] * len(new), newest)
+        state, rows = _generate(model, config, state, wanted)
+        decoder = take_rows(model, config, state.decoder, rows, newest=newest)
+        state = replace(state, decoder=decoder.only(state.book.prompts))
+    decoder, due = flush_decoder(model, state.decoder)
+    return _emit(model, config, replace(state, decoder=decoder), due)
 
 
 def cleared(state: SessionState) -> SessionState:
-    """Forget frames and tracks; keep prompts, numbers and used track ids."""
-    prompts = tuple(
-        replace(item, tracks=TrackState(next_id=item.tracks.next_id), window=None, mask_features=())
-        for item in state.prompts
-    )
-    return replace(state, prompts=prompts, recent=(), pending=())
+    """Forget frames and what was seen in them; keep prompts, numbers and used track ids."""
+    return replace(state, recent=(), decoder=state.decoder.cleared(), masks=replace(state.masks, features=()))
 
 
-def _network_size(model: SSA, config: SessionConfig, size: tuple[int, int]) -> tuple[int, int]:
-    sizes = model.config
-    return network_size(size, config.short_edge_px or sizes.short_edge_px, config.long_edge_px or sizes.long_edge_px)
+class _Wanted(NamedTuple):
+    """Prompts with their texts, how many of the newest frames each needs, and the newest one's number."""
+
+    prompts: Sequence[Prompt]
+    texts: Sequence[TextFeatures]
+    counts: Sequence[int]
+    newest: int
 
 
-def _mask_sizes(model: SSA, config: SessionConfig, size: tuple[int, int]) -> MaskSizes:
-    height, width = _network_size(model, config, size)
-    return MaskSizes((height + -height % SIZE_DIVISOR, width + -width % SIZE_DIVISOR), (height, width), size)
-
-
-def _advance(
-    model: SSA, config: SessionConfig, state: SessionState, members: Sequence[int]
-) -> tuple[SessionState, list[WindowStep]]:
-    """Run the network for some of the prompts: on the newest frame, and on all recent frames if a prompt is new."""
-    items = [state.prompts[i] for i in members]
-    counts = [len(state.recent) if item.window is None else 1 for item in items]
-    recent, stems = _with_stems(model, state.recent, max(counts))
-    queries = _generate(model, stems, [item.text for item in items], counts)
-    steps = advance_windows(
-        model,
-        [item.window for item in items],
-        [FrameBatch(one.queries, one.text) for one in queries],
-        window=config.window,
-        decay=config.decay,
-    )
-    prompts = list(state.prompts)
-    for i, one, step in zip(members, queries, steps, strict=True):
-        new: Sequence[Tensor] = one.mask_features[-len(state.pending) :].unbind(0)
-        if config.lookahead:  # those that wait must not hold on to the memory of the whole batch
-            new = [features.clone(memory_format=torch.contiguous_format) for features in new]
-        kept = (*prompts[i].mask_features, *new)[-len(state.pending) :]
-        prompts[i] = replace(prompts[i], window=step.state, mask_features=kept)
-    return replace(state, recent=recent, prompts=tuple(prompts)), steps
+def _generate(
+    model: SSA, config: SessionConfig, state: SessionState, wanted: _Wanted
+) -> tuple[SessionState, PromptRows]:
+    """Make queries of recent frames and keep the mask features of those that are not out yet."""
+    recent, stems = _with_stems(model, state.recent, max(wanted.counts))
+    queries, text, kept = [], [], dict[MaskKey, Tensor]()
+    for batch in plan_rows(wanted.counts):
+        made = generate_rows(model, encode_rows(model, stems, wanted.texts, batch))
+        queries.append(made.queries)
+        text.append(made.text)
+        for row, features in zip(batch, made.mask_features, strict=True):
+            prompt, index = wanted.prompts[row.prompt], wanted.newest - row.age
+            if index >= state.decoder.next_due_index:
+                kept[MaskKey(prompt.prompt_id, prompt.version, index)] = own_features(features, config)
+    rows = PromptRows(tuple(wanted.prompts), tuple(wanted.counts), torch.cat(queries), torch.cat(text))
+    return replace(state, recent=recent, masks=keep_mask_features(state.masks, kept)), rows
 
 
 def _with_stems(
@@ -123,98 +114,12 @@ def _with_stems(
     return tuple(frames), stems
 
 
-class _Queries(NamedTuple):
-    """Queries `(K, N, C)`, sentences `(K, C)` and mask features `(K, C, H/4, W/4)` of one prompt's new frames."""
-
-    queries: Tensor
-    text: Tensor
-    mask_features: Tensor
-
-
-def _generate(
-    model: SSA, stems: Sequence[Tensor], texts: Sequence[TextFeatures], counts: Sequence[int]
-) -> list[_Queries]:
-    """Frames x prompts through the text-conditioned stages, as few batches as memory allows.
-
-    Args:
-        model: The network.
-        stems: Prompt-free features of the newest frames, oldest first.
-        texts: One row per prompt.
-        counts: How many of the newest frames each prompt needs.
-    """
-    all_texts = TextFeatures(*(torch.cat(rows) for rows in zip(*texts, strict=True)))
-    pairs = [(p, f) for p, count in enumerate(counts) for f in range(len(stems) - count, len(stems))]
-    parts = []
-    for start in range(0, len(pairs), _MAX_ITEMS):
-        chunk = pairs[start : start + _MAX_ITEMS]
-        used = sorted({f for _, f in chunk})
-        prompt_index = torch.tensor([p for p, _ in chunk], device=model.device)
-        frame_index = torch.tensor([used.index(f) for _, f in chunk], device=model.device)
-        rows = all_texts.take(prompt_index)
-        maps = model.condition(torch.cat([stems[f] for f in used]), rows, frame_index)
-        parts.append(model.generate_queries(maps, rows))
-    merged = _Queries(
-        torch.cat([part.queries for part in parts]),
-        torch.cat([part.text for part in parts]),
-        torch.cat([part.mask_features for part in parts]),
-    )
-    return [_Queries(*fields) for fields in zip(*(field.split(list(counts)) for field in merged), strict=True)]
-
-
 def _emit(
-    model: SSA,
-    config: SessionConfig,
-    state: SessionState,
-    steps: Sequence[WindowStep],
-    stamp: FrameStamp,
-    behind: int,
-    *,
-    provisional: bool = False,
+    model: SSA, config: SessionConfig, state: SessionState, due: Sequence[DueFrame]
 ) -> tuple[SessionState, list[MaskResult]]:
-    """Masks of the frame that lies `behind` frames before the newest one, for every prompt."""
-    size = state.timeline.size
-    assert size is not None  # a frame was accepted
-    sizes = _mask_sizes(model, config, size)
-    results, prompts = [], []
-    for item, step in zip(state.prompts, steps, strict=True):
-        evidence = FrameEvidence(
-            step.probability, step.mask_embedding, step.state.aligned[-1 - behind], item.mask_features[-1 - behind]
-        )
-        tracks, masks = emit_masks(model, evidence, sizes, item.tracks, config, provisional=provisional)
-        prompts.append(replace(item, tracks=tracks))
-        results.append(
-            MaskResult(
-                prompt_id=item.prompt.prompt_id,
-                prompt=item.prompt.text,
-                prompt_version=item.prompt.version,
-                frame_index=stamp.index,
-                t=stamp.t,
-                size=size,
-                tracks=masks,
-                probability=float(step.probability.max()),
-                status="provisional" if provisional else "final",
-                frames_missed=stamp.frames_missed,
-                after_reset=stamp.after_reset,
-            )
-        )
-    if provisional:
-        return state, results
-    first_free = max([state.first_free_track_id, *(item.tracks.next_id for item in prompts)])
-    return replace(state, prompts=tuple(prompts), first_free_track_id=first_free), results
-
-
-def _redecode(model: SSA, item: PromptState) -> WindowStep:
-    """Decode a window as it stands, for frames whose lookahead never came."""
-    window = item.window
-    assert window is not None  # new prompts were replayed
-    output = model.decode_window(window.aligned[None], window.text[None], window.carried)
-    return WindowStep(window, output.probability[0], output.mask_embedding[0], output.initial_queries[0])
-
-
-def _without_oldest_pending(state: SessionState) -> SessionState:
-    """The oldest waiting frame is done: forget its mask features."""
-    pending = state.pending[1:]
-    prompts = tuple(
-        replace(item, mask_features=item.mask_features[-len(pending) :] if pending else ()) for item in state.prompts
-    )
-    return replace(state, pending=pending, prompts=prompts)
+    """Masks of the frames that are due."""
+    masks, results = state.masks, list[MaskResult]()
+    for frame in due:
+        masks, made = mask_frame(model, config, masks, frame)
+        results += made
+    return replace(state, masks=masks), results

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from ssa_stream.streaming import MaskResult, ReferSession, TrackMask
-from ssa_stream.streaming import step as step_module
+from ssa_stream.streaming import MaskResult, ReferSession, TrackMask, decoding
 from ssa_stream.streaming.window import WindowStep, advance_windows
 
 __all__ = ["assert_same_results", "prompt_view", "property_test", "recorded_steps", "saved"]
@@ -36,7 +35,7 @@ def recorded_steps() -> Iterator[list[list[WindowStep]]]:
         return steps[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(step_module, "advance_windows", recording)
+        patch.setattr(decoding, "advance_windows", recording)
         yield steps
 
 

@@ -54,7 +54,7 @@ def test_ten_thousand_frames_keep_no_more_than_the_first_hundreds() -> None:
     _push(session, 400, 9_600)
     last = _kept(session)
     assert session.next_index == 10_000
-    assert session.state().first_free_track_id > 1_000  # tracks did come and go
+    assert session.state().masks.first_free_track_id > 1_000  # tracks did come and go
     assert abs(last.tensors - first.tensors) <= 24  # of the tracks that are alive at the moment
     assert abs(last.storage_bytes - first.storage_bytes) < 4_000
     assert abs(last.python_blocks - first.python_blocks) < 2_000
@@ -69,12 +69,12 @@ def test_waiting_mask_features_hold_only_their_own_memory(lookahead: int) -> Non
         session.push(frame)
     session.set_prompts(["a dog", "the red car", "a bird"])
     session.push(random_frames(1)[0])
-    for prompt in session.state().prompts:
-        assert len(prompt.mask_features) == lookahead
-        for features in prompt.mask_features:
-            assert features.untyped_storage().nbytes() == features.numel() * features.element_size()
+    kept = session.state().masks.features
+    assert len(kept) == 3 * lookahead
+    for one in kept:
+        assert one.features.untyped_storage().nbytes() == one.features.numel() * one.features.element_size()
     session.flush()
-    assert all(prompt.mask_features == () for prompt in session.state().prompts)
+    assert session.state().masks.features == ()
 
 
 def test_frames_are_kept_in_one_form_and_no_longer_than_the_window() -> None:

@@ -193,7 +193,7 @@ def test_failing_emission_leaves_the_session_as_it_was(monkeypatch: pytest.Monke
             raise MemoryError
         return emit_masks(*args, **kwargs)
 
-    monkeypatch.setattr("ssa_stream.streaming.step.emit_masks", fail)
+    monkeypatch.setattr("ssa_stream.streaming.masking.emit_masks", fail)
     with pytest.raises(MemoryError):
         session.push(random_frames(1, SIZE)[0])
     assert session.state() is before

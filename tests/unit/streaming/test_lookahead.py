@@ -74,9 +74,9 @@ def test_tracks_follow_the_queries_of_the_frame_they_are_for() -> None:
     session = ReferSession(tiny_model(), SessionConfig(window=4, lookahead=2), SENTENCES[:1])
     for frame in random_frames(6):
         session.push(frame)
-    (prompt,) = session.state().prompts
-    assert prompt.window is not None
-    seen = [track.last for track in prompt.tracks.tracks if track.absence == 0]
+    (prompt,) = session.state().decoder.windows
+    (following,) = session.state().masks.tracks
+    seen = [track.last for track in following.tracks.tracks if track.absence == 0]
     assert seen
     for last in seen:
         torch.testing.assert_close(last.query, prompt.window.aligned[-3, last.slot], rtol=0, atol=0)

@@ -59,9 +59,10 @@ def test_add_of_a_known_prompt_changes_nothing_but_the_version() -> None:
     """Its memory and tracks stay."""
     session = _session("red")
     session.push(FRAME)
-    before = session.state().prompts[0]
+    before = session.state().decoder.windows[0], session.state().masks.tracks[0]
     assert session.add_prompt("red", "p1").version == 2
-    assert session.state().prompts[0] is before
+    after = session.state().decoder.windows[0], session.state().masks.tracks[0]
+    assert all(one is other for one, other in zip(after, before, strict=True))
 
 
 def test_remove_takes_only_that_one() -> None:
@@ -73,8 +74,7 @@ def test_remove_takes_only_that_one() -> None:
     session.add_prompt("red")
     (result,) = session.push(FRAME)
     assert (result.prompt_id, result.frame_index) == ("p3", 1)
-    window = session.state().prompts[0].window
-    assert window is not None
+    window = session.state().decoder.windows[0].window
     assert len(window.aligned) == 2
 
 
@@ -106,7 +106,7 @@ def test_any_name_is_an_id(name: str) -> None:
     session.set_prompts({name: "red"})
     session.add_prompt("green")
     assert [prompt.prompt_id for prompt in session.prompts] == [name, "p1"]
-    assert session.state().from_bytes(saved(session)).prompts[0].prompt.prompt_id == name
+    assert session.state().from_bytes(saved(session)).book.prompts[0].prompt_id == name
 
 
 BAD: dict[str, Any] = {

@@ -68,8 +68,7 @@ def test_long_gap_clears_the_memory_and_says_so(gap_s: float, is_reset: bool) ->
     assert after.frames_missed == min(round(gap_s / 0.1), 2**31 - 1) - 1
     assert before.tracks[0].track_id == 1
     assert after.tracks[0].track_id == (2 if is_reset else 1)
-    window = session.state().prompts[0].window
-    assert window is not None
+    window = session.state().decoder.windows[0].window
     assert len(window.aligned) == (1 if is_reset else 5)
     assert not _push(session, 0.4 + gap_s).after_reset
 
@@ -83,9 +82,7 @@ def test_result_after_a_gap_is_a_new_streams() -> None:
         (one,), (other,) = session.push(draw(RED), 100 + t / 10), fresh.push(draw(RED), 100 + t / 10)
         np.testing.assert_array_equal(one.merged(), other.merged())
         assert one.probability == other.probability
-    ours, theirs = session.state().prompts[0].window, fresh.state().prompts[0].window
-    assert ours is not None
-    assert theirs is not None
+    ours, theirs = session.state().decoder.windows[0].window, fresh.state().decoder.windows[0].window
     assert len(ours.aligned) == len(theirs.aligned) == 3
     assert ours.carried.log_weight.isneginf().all()
 

@@ -1,0 +1,85 @@
+"""From frames and sentences to frame queries: which pairs are run together, and running them."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ssa_stream.model import SSA, FeatureMaps, TextFeatures
+
+__all__ = ["MAX_ROWS", "EncodedRows", "Row", "RowQueries", "encode_rows", "generate_rows", "plan_rows"]
+
+MAX_ROWS = 16
+"""Rows that pass the per-frame stages together; bounds memory when prompts are replayed."""
+
+
+class Row(NamedTuple):
+    """A frame under a prompt.
+
+    Attributes:
+        prompt: Position of the prompt.
+        age: Frames since then; 0 is the newest frame.
+    """
+
+    prompt: int
+    age: int
+
+
+class EncodedRows(NamedTuple):
+    """Features of `R` rows: adapted maps, `(R, C_i, H_i, W_i)` at strides 4 to 32, and CLIP's sentences, `(R, E)`."""
+
+    maps: FeatureMaps
+    sentence: Tensor
+
+
+class RowQueries(NamedTuple):
+    """What decoding and masking need of `R` rows.
+
+    Attributes:
+        queries: Frame queries as generated, `(R, N, C)`.
+        text: Sentence fused with the frame, `(R, C)`.
+        mask_features: `(R, C, H/4, W/4)`.
+    """
+
+    queries: Tensor
+    text: Tensor
+    mask_features: Tensor
+
+
+def plan_rows(counts: Sequence[int]) -> Iterator[tuple[Row, ...]]:
+    """Rows of one frame in order, in as few batches as memory allows.
+
+    Args:
+        counts: Of how many of the newest frames each prompt needs queries.
+    Returns:
+        Prompts in order, each with its frames from oldest to newest; at most `MAX_ROWS` at a time.
+    """
+    rows = [Row(prompt, age) for prompt, count in enumerate(counts) for age in reversed(range(count))]
+    for start in range(0, len(rows), MAX_ROWS):
+        yield tuple(rows[start : start + MAX_ROWS])
+
+
+def encode_rows(model: SSA, stems: Sequence[Tensor], texts: Sequence[TextFeatures], rows: Sequence[Row]) -> EncodedRows:
+    """Run the text-conditioned trunk on one batch of `plan_rows`.
+
+    Args:
+        model: The network.
+        stems: Prompt-free features of the newest frames, oldest first, `(1, C0, H/4, W/4)` each.
+        texts: One row per prompt.
+        rows: The batch.
+    """
+    all_texts = TextFeatures(*(torch.cat(fields) for fields in zip(*texts, strict=True)))
+    frames = [len(stems) - 1 - row.age for row in rows]
+    used = sorted(set(frames))
+    text = all_texts.take(torch.tensor([row.prompt for row in rows], device=model.device))
+    frame_index = torch.tensor([used.index(frame) for frame in frames], device=model.device)
+    return EncodedRows(model.condition(torch.cat([stems[i] for i in used]), text, frame_index), text.sentence)
+
+
+def generate_rows(model: SSA, encoded: EncodedRows) -> RowQueries:
+    """Make the queries of one batch of rows."""
+    rows = len(encoded.sentence)
+    unused = encoded.sentence.new_zeros(rows, 0)  # of the text, only the sentence is looked at
+    made = model.generate_queries(encoded.maps, TextFeatures(unused.long(), unused, unused.bool(), encoded.sentence))
+    return RowQueries(made.queries, made.text, made.mask_features)
