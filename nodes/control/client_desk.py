@@ -1,0 +1,157 @@
+"""Requests of clients: read, passed on to the node of their stream, and answered."""
+
+from collections.abc import Awaitable, Callable, Collection
+
+import msgspec
+import zmq
+import zmq.asyncio
+
+from ssa_stream.errors import MessageError
+from ssa_stream.nodes.control.limits import CONTROL_LIMITS
+from ssa_stream.nodes.control.pending import Pending, PendingRequests
+from ssa_stream.nodes.control.refusals import note, refusal
+from ssa_stream.nodes.control.sockets import bound_socket, receive, try_send
+from ssa_stream.nodes.control.tally import Tally
+from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.protocols import (
+    Accepted,
+    AddPrompt,
+    AnyMessage,
+    ErrorCode,
+    ErrorReply,
+    ListPrompts,
+    PromptReply,
+    RemovePrompt,
+    SetParameters,
+    SetPrompts,
+    SourceRequest,
+    Unknown,
+    decode,
+    encode,
+)
+
+__all__ = ["Answer", "ClientDesk", "Request"]
+
+MAX_PENDING = 256
+_NS = 1_000_000_000
+
+Request = SetPrompts | AddPrompt | RemovePrompt | ListPrompts | SourceRequest | SetParameters
+Answer = PromptReply | Accepted | ErrorReply
+
+
+class ClientDesk:
+    """The public socket for requests.
+
+    Every request is answered once: by its node, or with an error that says what is wrong.
+
+    Attributes:
+        address: Where it was bound.
+    """
+
+    def __init__(
+        self,
+        context: zmq.asyncio.Context,
+        address: str,
+        streams: Collection[str],
+        pass_on: Callable[[Request], Awaitable[bool]],
+        clock: Clock,
+        tally: Tally,
+        *,
+        timeout_s: float,
+    ) -> None:
+        """Bind the socket.
+
+        Args:
+            context: For the socket.
+            address: Where clients connect.
+            streams: Requests about others are refused.
+            pass_on: Gives a request to the node of its stream; False if that is not there.
+            clock: For `timeout_s`.
+            tally: Counts.
+            timeout_s: How long a request may wait for its node.
+        """
+        options = {zmq.LINGER: 0, zmq.MAXMSGSIZE: CONTROL_LIMITS.max_message_bytes}
+        self._socket, self.address = bound_socket(context, zmq.ROUTER, address, options)
+        self._streams = streams
+        self._pass_on = pass_on
+        self._clock = clock
+        self._tally = tally
+        self._timeout_ns = round(timeout_s * _NS)
+        self._pending = PendingRequests(MAX_PENDING)
+
+    async def serve(self) -> None:
+        """Read requests. Runs until it is cancelled."""
+        while True:
+            client, *parts = await receive(self._socket)
+            try:
+                message = decode(parts, CONTROL_LIMITS).message
+            except MessageError as error:
+                self._tally.passed_over("requests_malformed", str(error))
+                await self._send(client.bytes, refusal(parts, error, CONTROL_LIMITS))
+                continue
+            if isinstance(message, Request):
+                await self._on_request(client.bytes, message)
+            else:
+                await self._on_other(client.bytes, message)
+
+    async def answer(self, stream: str | None, answer: Answer) -> bool:
+        """Give an answer of a stream's node to the client that waits for it; False if nobody does."""
+        request = None if answer.request_id is None or stream is None else self._pending.take(answer.request_id, stream)
+        if request is None:
+            return False
+        await self._send(request.client, msgspec.structs.replace(answer, request_id=request.request_id))
+        return True
+
+    async def give_up(self, stream: str, reason: str) -> None:
+        """Answer all requests about a stream that get no answer any more."""
+        for request in self._pending.of_stream(stream):
+            await self._fail(request, reason)
+
+    async def expire(self) -> None:
+        """Answer requests that have waited long enough."""
+        for request in self._pending.expired(self._clock.monotonic_ns()):
+            await self._fail(request, f"stream {request.stream!r} did not answer in time")
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    async def _on_request(self, client: bytes, request: Request) -> None:
+        self._tally["requests"] += 1
+        if request.stream not in self._streams:
+            text = f"there is no stream {request.stream!r}; expected one of {', '.join(self._streams)}"
+            await self._refuse(client, request, ErrorCode.UNKNOWN_STREAM, text)
+            return
+        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+        kind = str(request.__struct_config__.tag)
+        number = self._pending.add(Pending(client, request.request_id, request.stream, kind, deadline_ns))
+        if number is None:
+            text = f"{len(self._pending)} requests are waiting for their nodes already; try again in a moment"
+            await self._refuse(client, request, ErrorCode.BUSY, text)
+        elif not await self._pass_on(msgspec.structs.replace(request, request_id=number)):
+            self._pending.take(number, request.stream)
+            text = f"the node of stream {request.stream!r} is not there; it is starting or was lost: try again"
+            await self._refuse(client, request, ErrorCode.UNAVAILABLE, text)
+
+    async def _on_other(self, client: bytes, message: AnyMessage | Unknown) -> None:
+        self._tally["requests_refused"] += 1
+        kind = message.type if isinstance(message, Unknown) else str(message.__struct_config__.tag)
+        text = f"{kind} is not a request that is answered here; expected one about prompts, a source or parameters"
+        request_id = getattr(message, "request_id", None)
+        await self._send(
+            client, ErrorReply(code=ErrorCode.UNKNOWN_REQUEST.value, text=note(text), request_id=request_id)
+        )
+
+    async def _refuse(self, client: bytes, request: Request, code: ErrorCode, text: str) -> None:
+        self._tally["requests_refused"] += 1
+        await self._send(client, ErrorReply(code=code.value, text=note(text), request_id=request.request_id))
+
+    async def _fail(self, request: Pending, reason: str) -> None:
+        self._tally["requests_unanswered"] += 1
+        text = f"{reason}; whether {request.kind} was carried out is not known: ask with list_prompts, or try again"
+        reply = ErrorReply(code=ErrorCode.UNAVAILABLE.value, text=note(text), request_id=request.request_id)
+        await self._send(request.client, reply)
+
+    async def _send(self, client: bytes, answer: Answer) -> None:
+        """A client that has gone gets no answer."""
+        await try_send(self._socket, [client, *encode(answer)])

@@ -1,0 +1,292 @@
+"""The hub: publishes what the nodes make, routes requests to them, and knows which of them live."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import zmq
+import zmq.asyncio
+
+from ssa_stream.errors import MessageError
+from ssa_stream.nodes.control.client_desk import ClientDesk, Request
+from ssa_stream.nodes.control.limits import MASK_LIMITS
+from ssa_stream.nodes.control.liveness import NodeState
+from ssa_stream.nodes.control.node_desk import NodeDesk
+from ssa_stream.nodes.control.publisher import Publisher
+from ssa_stream.nodes.control.refusals import note
+from ssa_stream.nodes.control.sockets import bound_socket, receive
+from ssa_stream.nodes.control.tally import Tally
+from ssa_stream.nodes.pipeline import CONTROL, PipelineConfig, ingest_name, role_of
+from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.protocols import (
+    EVENTS,
+    MASKS,
+    NODES,
+    STATE,
+    AnyMessage,
+    Counter,
+    Event,
+    EventKind,
+    Heartbeat,
+    Recover,
+    Statistics,
+    Topic,
+    encode,
+)
+
+__all__ = ["Hub", "HubAddresses"]
+
+REQUEST_TIMEOUT_S = 5.0
+STATISTICS_EVERY_S = 1.0
+_QUEUED_MASKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class HubAddresses:
+    """Where the nodes of the graph reach the hub.
+
+    Attributes:
+        control: First words, heartbeats, states and requests; `Transport.control_address`.
+        masks: Masks on their way to subscribers; `Transport.publish_address`.
+    """
+
+    control: str
+    masks: str
+
+
+class Hub:
+    """What every node, subscriber and client of a graph speaks to.
+
+    Binds its sockets when it is made and closes them when `run` ends. Nothing that comes from outside ends it: what
+    cannot be read or has no place is counted and passed over.
+
+    Attributes:
+        publish_address: Where subscribers connect, as it was bound.
+        requests_address: Where clients connect, as it was bound.
+        tally: What happened how often; published as statistics of `control`.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        context: zmq.asyncio.Context,
+        addresses: HubAddresses,
+        clock: Clock,
+        *,
+        request_timeout_s: float = REQUEST_TIMEOUT_S,
+        on_node_ready: Callable[[str], None] | None = None,
+    ) -> None:
+        """Bind the sockets.
+
+        Args:
+            config: The graph. Only nodes and streams that it names are taken.
+            context: For the sockets; its owner ends it.
+            addresses: Where the nodes connect.
+            clock: For heartbeats, events and time-outs.
+            request_timeout_s: How long a request may wait for its node.
+            on_node_ready: Called with the name of a node as soon as it takes work, once for each of its starts.
+        Raises:
+            TransportError: An address is taken, or is none.
+        """
+        self._clock = clock
+        self._heartbeat_s = config.health.heartbeat_s
+        self._beat = 0
+        self.tally = Tally()
+        with ExitStack() as opened:
+            self._publisher = Publisher(context, config.public.publish)
+            opened.callback(self._publisher.close)
+            self._clients = ClientDesk(
+                context,
+                config.public.requests,
+                config.streams.keys(),
+                self._pass_on,
+                clock,
+                self.tally,
+                timeout_s=request_timeout_s,
+            )
+            opened.callback(self._clients.close)
+            self._nodes = NodeDesk(
+                context,
+                addresses.control,
+                config,
+                self._publisher,
+                clock,
+                self.tally,
+                on_answer=self._clients.answer,
+                on_restart=self._on_restart,
+                on_ready=on_node_ready,
+            )
+            opened.callback(self._nodes.close)
+            options = {zmq.LINGER: 0, zmq.RCVHWM: _QUEUED_MASKS}
+            self._masks, _ = bound_socket(context, zmq.PULL, addresses.masks, options)
+            opened.callback(self._masks.close)
+            self._opened = opened.pop_all()
+        self.publish_address, self.requests_address = self._publisher.address, self._clients.address
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then close the sockets."""
+        jobs = (
+            self._nodes.serve,
+            self._clients.serve,
+            self._forward_masks,
+            self._tick,
+            self._publisher.follow_subscriptions,
+            self._publisher.replay,
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(job(), name=f"hub: {job.__name__}") for job in jobs]
+                await stop.wait()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the sockets. `run` does so at its end; may be called again."""
+        self._opened.close()
+
+    def node_states(self) -> dict[str, NodeState]:
+        """How every node fares that said hello and was not reported lost, by name."""
+        return self._nodes.table.states(self._clock.monotonic_ns())
+
+    async def node_lost(self, name: str, incarnation: int, reason: str, text: str = "") -> None:
+        """A node ended, or was ended because it hung: whoever waits for it is told.
+
+        Args:
+            name: The node.
+            incarnation: Which start of it; that one is not taken in again.
+            reason: Keyword for programs, such as `exited` or `hung`.
+            text: For people.
+        """
+        self._nodes.table.lost(name, incarnation)
+        last_words = self._heartbeat(name, role_of(name), incarnation, ready=False, text=f"lost: {text or reason}")
+        await self._publish_state(Topic(NODES, STATE, name), last_words)
+        stream = self._nodes.stream_of(name)
+        if stream is not None:
+            await self._clients.give_up(stream, f"the node of stream {stream!r} was lost")
+            away = self._nodes.starts[stream].while_away(self._clock.monotonic_ns(), self._clock.name)
+            if away is not None:
+                await self._publish_state(Topic(stream, STATE), away)
+        await self.publish_event(
+            EventKind.NODE_LOST, stream=stream, severity="warning", about_node=name, text=_because(reason, text)
+        )
+
+    async def recover(self, about_node: str, reason: str, text: str = "") -> None:
+        """A node is back: streams that had frames in it begin a new epoch.
+
+        A node that ingests was told where its stream goes on when it said hello, and no other stream was in it.
+
+        Args:
+            about_node: The node.
+            reason: Keyword for programs: why it was lost.
+            text: For people.
+        """
+        own_stream = self._nodes.stream_of(about_node)
+        if own_stream is None:
+            for stream, starts in self._nodes.starts.items():
+                message = Recover(stream=stream, about_node=about_node, reason=reason, text=note(text))
+                if await self._nodes.send(ingest_name(stream), message):
+                    starts.asked_to_recover()
+        await self.publish_event(
+            EventKind.NODE_RESTARTED,
+            stream=own_stream,
+            severity="warning",
+            about_node=about_node,
+            text=_because(reason, text),
+        )
+
+    async def publish_event(
+        self,
+        kind: EventKind,
+        *,
+        stream: str | None = None,
+        severity: Literal["info", "warning", "error"] = "info",
+        about_node: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Publish something that happened to the graph."""
+        event = Event(
+            kind=kind.value,
+            node=CONTROL,
+            at_ns=self._clock.monotonic_ns(),
+            clock=self._clock.name,
+            stream=stream,
+            severity=severity,
+            about_node=about_node,
+            text=note(text),
+        )
+        await self._publisher.publish(Topic(stream or NODES, EVENTS), event)
+
+    async def _pass_on(self, request: Request) -> bool:
+        return await self._nodes.send(ingest_name(request.stream), request)
+
+    async def _on_restart(self, stream: str) -> None:
+        await self._clients.give_up(stream, f"the node of stream {stream!r} was restarted")
+
+    async def _forward_masks(self) -> None:
+        while True:
+            parts = await receive(self._masks)
+            if self._may_be_published(parts):
+                self.tally["masks_published"] += 1
+                await self._publisher.forward(parts)
+            else:
+                self.tally.passed_over("masks_refused", "parts that are no mask message of this graph")
+
+    def _may_be_published(self, parts: list[zmq.Frame]) -> bool:
+        """Only the topic is read: the masks node has made the rest, and subscribers check it."""
+        if not 2 <= len(parts) <= MASK_LIMITS.max_frames or sum(map(len, parts)) > MASK_LIMITS.max_message_bytes:
+            return False
+        try:
+            topic = Topic.parse(parts[0].bytes)
+        except MessageError:
+            return False
+        return topic.kind == MASKS and topic.stream in self._nodes.starts
+
+    async def _tick(self) -> None:
+        every = max(1, round(STATISTICS_EVERY_S / self._heartbeat_s))
+        while True:
+            sign = self._heartbeat(CONTROL, CONTROL, 0, ready=True, beat=self._beat)
+            for peer in self._nodes.table.peers():
+                await self._nodes.send(peer.name, sign)
+            await self._publish_state(Topic(NODES, STATE, CONTROL), sign)
+            if self._beat % every == 0:
+                await self._publish_state(Topic(NODES, STATE, CONTROL), self._statistics(every * self._heartbeat_s))
+            self._beat += 1
+            await self._clients.expire()
+            await asyncio.sleep(self._heartbeat_s)
+
+    def _heartbeat(
+        self, node: str, role: str, incarnation: int, *, ready: bool, beat: int = 0, text: str = ""
+    ) -> Heartbeat:
+        return Heartbeat(
+            node=node,
+            role=role,
+            incarnation=incarnation,
+            beat=beat,
+            at_ns=self._clock.monotonic_ns(),
+            clock=self._clock.name,
+            ready=ready,
+            text=note(text),
+        )
+
+    def _statistics(self, interval_s: float) -> Statistics:
+        return Statistics(
+            node=CONTROL,
+            role=CONTROL,
+            incarnation=0,
+            at_ns=self._clock.monotonic_ns(),
+            clock=self._clock.name,
+            interval_s=interval_s,
+            counters=tuple(Counter(name=name, value=value) for name, value in sorted(self.tally.items())),
+        )
+
+    async def _publish_state(self, topic: Topic, message: AnyMessage) -> None:
+        header = encode(message)[1]
+        await self._publisher.publish_state(topic, str(message.__struct_config__.tag), header)
+
+
+def _because(reason: str, text: str) -> str:
+    return f"{reason}: {text}" if text else reason
