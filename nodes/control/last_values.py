@@ -21,15 +21,10 @@ class LastValues:
         """Replace the value of a topic and type."""
         self._values[topic, message_type] = parts
 
-    def forget(self, topic: bytes) -> None:
-        """Drop all values of a topic."""
-        for key in [key for key in self._values if key[0] == topic]:
-            del self._values[key]
-
     def keys(self, prefix: bytes) -> Iterator[_Key]:
         """Which values a subscription asks for, in the order in which their topics were first seen."""
         return (key for key in self._values if key[0].startswith(prefix))
 
     def get(self, key: _Key) -> Parts | None:
-        """The parts of a value; None if it was forgotten meanwhile."""
+        """The parts of a value; None if there is none."""
         return self._values.get(key)
