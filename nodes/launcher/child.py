@@ -1,0 +1,130 @@
+"""A node as a process of its own: started, read, ended, and how it ended."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from asyncio.subprocess import Process
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Child", "Exit"]
+
+_LAST_LINES = 20
+_READ_BYTES = 2**16
+# What a process writes may outlive it in another one that it started; nobody waits for that for long.
+_LAST_WORDS_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended.
+
+    Attributes:
+        code: Its exit code, or the number of the signal that ended it, negative.
+        last_line: What it wrote to stderr last.
+    """
+
+    code: int
+    last_line: str = ""
+
+    @property
+    def is_own_verdict(self) -> bool:
+        """Whether it reported an error of its own, as commands do: 1 the work failed, 2 it was set up wrongly."""
+        return self.code in (1, 2)
+
+    def __str__(self) -> str:
+        if self.code < 0:
+            try:
+                how = f"ended by {signal.Signals(-self.code).name}"
+            except ValueError:
+                how = f"ended by signal {-self.code}"
+        else:
+            how = f"exit code {self.code}"
+        return f"{how}: {self.last_line}" if self.last_line else how
+
+
+class Child:
+    """One start of a node. It has a process group of its own, so that Ctrl-C reaches the launcher only.
+
+    Args:
+        name: The node.
+        incarnation: Which start of it.
+        process: Running, with stderr piped.
+        on_line: Called with each line that it writes to stderr.
+    """
+
+    def __init__(self, name: str, incarnation: int, process: Process, on_line: Callable[[str], None]) -> None:
+        self.name = name
+        self.incarnation = incarnation
+        self._process = process
+        self._on_line = on_line
+        self._lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._reader = asyncio.create_task(self._read_stderr(), name=f"stderr of {name}")
+
+    @classmethod
+    async def start(
+        cls, name: str, incarnation: int, command: Sequence[str], on_line: Callable[[str], None]
+    ) -> "Child":
+        """Start a process.
+
+        Raises:
+            OSError: There is no such program, or no room for another process.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        )
+        return cls(name, incarnation, process, on_line)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.returncode is None
+
+    async def wait(self) -> Exit:
+        """Wait for its end. Cancelling it leaves the process as it is."""
+        code = await self._process.wait()
+        if not self._reader.done():
+            await asyncio.wait([self._reader], timeout=_LAST_WORDS_S)
+        return Exit(code, self._last_line())
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and to what it has started; nothing if it has ended."""
+        if self.is_running:
+            try:
+                os.killpg(self.pid, number)
+            except ProcessLookupError:
+                pass  # it has ended and has not been waited for yet
+
+    async def close(self) -> None:
+        """Kill it if it runs, and wait for its end; nothing of it is left then."""
+        self.signal(signal.SIGKILL)
+        await self._process.wait()
+        self._reader.cancel()
+        await asyncio.wait([self._reader])
+
+    def _last_line(self) -> str:
+        return next((line for line in reversed(self._lines) if line.strip()), "")
+
+    async def _read_stderr(self) -> None:
+        stream, rest = self._process.stderr, b""
+        assert stream is not None  # it was asked for at the start
+        while chunk := await stream.read(_READ_BYTES):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > _READ_BYTES:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                self._take(line)
+        if rest:
+            self._take(rest)
+
+    def _take(self, line: bytes) -> None:
+        text = line.decode(errors="replace").rstrip("\r")
+        self._lines.append(text)
+        self._on_line(text)

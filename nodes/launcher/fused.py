@@ -1,0 +1,150 @@
+"""All nodes in one event loop, with one network and one thread for its work."""
+
+import asyncio
+import functools
+import importlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+import zmq.asyncio
+
+from ssa_stream.errors import SsaStreamError
+from ssa_stream.nodes.control import Hub, HubAddresses
+from ssa_stream.nodes.launcher.placement import OnFailure, in_order_of_work
+from ssa_stream.nodes.pipeline import PipelineConfig, role_of
+from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.nodes.runtime.executor import ModelExecutor
+from ssa_stream.nodes.runtime.fused import FusedTransport
+from ssa_stream.nodes.runtime.hub_link import HubLink, LinkTimes
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
+from ssa_stream.nodes.runtime.node import NodeContext
+
+if TYPE_CHECKING:
+    from ssa_stream.model import SSA
+
+__all__ = ["FusedPlacement", "RunNode"]
+
+RunNode = Callable[[NodeContext], Awaitable[None]]
+# The nodes of a role may take this share of the time before those of the next one are asked to end, too.
+_ROLE_SHARE = 0.2
+
+
+def _run_of(role: str) -> RunNode:
+    run: RunNode = importlib.import_module(f"ssa_stream.nodes.{role}").run
+    return run
+
+
+class FusedPlacement:
+    """Runs the nodes of a graph as tasks. A node that fails is a failure of the graph.
+
+    Args:
+        config: The graph.
+        clock: Of all times.
+        context: Of all sockets.
+        load_model: Makes the network; called once, in the thread for model work.
+        run_of: The `run` of a role's module.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        clock: Clock,
+        context: zmq.asyncio.Context,
+        load_model: "Callable[[], SSA]",
+        run_of: Callable[[str], RunNode] = _run_of,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._transport = FusedTransport(context, config.name, clock=clock)
+        self._load_model = functools.cache(load_model)
+        self._run_of = run_of
+        self._stops = {name: asyncio.Event() for name in config.node_names}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ready: set[str] = set()
+        self._is_stopping = False
+
+    @property
+    def addresses(self) -> HubAddresses:
+        """Sockets within the process."""
+        return HubAddresses(self._transport.control_address, self._transport.publish_address)
+
+    @property
+    def restarts(self) -> Mapping[str, int]:
+        """None: the graph ends with its first failure."""
+        return {}
+
+    def on_node_ready(self, name: str) -> None:
+        """Remember it."""
+        self._ready.add(name)
+
+    def missing(self) -> Mapping[str, str]:
+        """Nodes that were not ready yet."""
+        return {name: "it is getting ready" for name in self._config.node_names if name not in self._ready}
+
+    async def run(self, hub: Hub, on_failure: OnFailure) -> None:
+        """Run all nodes until `stop` was called and they have ended."""
+        # Importing the network takes seconds; the loop must turn for the hub's heartbeats meanwhile.
+        runs = {role: await asyncio.to_thread(self._run_of, role) for role in {*map(role_of, self._config.node_names)}}
+        with ModelExecutor(self._config.model.threads) as executor:
+            if self._is_stopping:
+                return
+            async with asyncio.TaskGroup() as group:
+                for name in self._config.node_names:
+                    work = self._run_node(name, runs[role_of(name)], executor, on_failure)
+                    self._tasks[name] = group.create_task(work, name=name)
+
+    async def stop(self, timeout_s: float) -> None:
+        """End the nodes in the order of work; cancel those that still run at the end of the time."""
+        self._is_stopping = True
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        for names in in_order_of_work(self._stops):
+            for name in names:
+                self._stops[name].set()
+            tasks = [self._tasks[name] for name in names if name in self._tasks]
+            if tasks:
+                await asyncio.wait(tasks, timeout=min(_ROLE_SHARE * timeout_s, max(0.0, deadline_s - loop.time())))
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks.values(), timeout=max(0.0, deadline_s - loop.time()))
+            for task in late:
+                task.cancel()
+
+    def close(self) -> None:
+        """Take all links down."""
+        self._transport.close()
+
+    async def _run_node(self, name: str, run: RunNode, executor: ModelExecutor, on_failure: OnFailure) -> None:
+        role, health, stop = role_of(name), self._config.health, self._stops[name]
+        metrics = NodeMetrics(name, role, 0, self._clock)
+        link = HubLink(
+            self._transport.context,
+            self._transport.control_address,
+            metrics,
+            name=name,
+            role=role,
+            incarnation=0,
+            clock=self._clock,
+            stop=stop,
+            times=LinkTimes(heartbeat_s=health.heartbeat_s, heartbeat_timeout_s=health.heartbeat_timeout_s),
+        )
+        try:
+            async with link:
+                await run(
+                    NodeContext(
+                        name=name,
+                        role=role,
+                        incarnation=0,
+                        transport=self._transport,
+                        hub=link,
+                        clock=self._clock,
+                        stop=stop,
+                        executor=executor,
+                        metrics=metrics,
+                        settings=self._config,
+                        load_model=self._load_model,
+                    )
+                )
+            if not stop.is_set():
+                on_failure(SsaStreamError(f"{name} ended, though nobody asked it to"))
+        except Exception as error:
+            on_failure(error)

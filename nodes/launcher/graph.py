@@ -1,0 +1,241 @@
+"""A graph of nodes from its start to its end."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import zmq.asyncio
+
+from ssa_stream.errors import SsaStreamError
+from ssa_stream.nodes.control import Hub
+from ssa_stream.nodes.launcher.observer import Observer
+from ssa_stream.nodes.launcher.placement import Placement, not_ready
+from ssa_stream.nodes.launcher.processes import Command, ProcessPlacement, node_command
+from ssa_stream.nodes.launcher.report import GraphReport
+from ssa_stream.nodes.launcher.run_dir import remove_leftovers
+from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
+from ssa_stream.nodes.runtime.segments import remove_segments
+
+if TYPE_CHECKING:
+    from ssa_stream.model import SSA
+
+__all__ = ["Graph", "run_graph"]
+
+# What is not interrupted has time to close its outputs.
+_UNHURRIED_STOP_S = 20.0
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+class Graph:
+    """A graph of nodes; `run` it once.
+
+    Args:
+        config: What it consists of.
+        keep: Go on when all sources have ended, until it is stopped.
+        clock: Of all times.
+        on_line: Called with each line that the process of a node writes to stderr.
+        load_model: Makes the network of a fused graph; None: as `config.model` says.
+        command: The command line of a node of a graph of processes.
+
+    Attributes:
+        config: What it consists of.
+        ready: Set once all nodes are ready.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        *,
+        keep: bool = False,
+        clock: Clock | None = None,
+        on_line: Callable[[str], None] = _to_stderr,
+        load_model: "Callable[[], SSA] | None" = None,
+        command: Command = node_command,
+    ) -> None:
+        self.config = config
+        self.ready = asyncio.Event()
+        self._keep = keep
+        self._clock = clock or MonotonicClock()
+        self._on_line = on_line
+        self._load_model = load_model
+        self._command = command
+        self._placement: Placement | None = None
+        self._hub: Hub | None = None
+        self._observer: Observer | None = None
+        self._failed = asyncio.Event()
+        self._failure: Exception | None = None
+
+    @property
+    def publish_address(self) -> str:
+        """Where subscribers connect; known when the graph is ready."""
+        return self._expect_hub().publish_address
+
+    @property
+    def requests_address(self) -> str:
+        """Where clients connect; known when the graph is ready."""
+        return self._expect_hub().requests_address
+
+    @property
+    def report(self) -> GraphReport:
+        """The figures so far."""
+        report = self._observer.reading.report if self._observer is not None else GraphReport()
+        report.restarts = dict(self._placement.restarts) if self._placement is not None else {}
+        return report
+
+    def pid(self, name: str) -> int | None:
+        """The process of a node; None if it has none at the moment.
+
+        Raises:
+            SsaStreamError: The nodes of this graph are no processes.
+        """
+        child = self._processes().supervisors[name].child
+        return None if child is None else child.pid
+
+    def kill(self, name: str) -> None:
+        """End the process of a node at once, as an accident would.
+
+        Raises:
+            SsaStreamError: The nodes of this graph are no processes.
+        """
+        self._processes().supervisors[name].kill()
+
+    async def run(self, stop: asyncio.Event, on_ready: "Callable[[Graph], None]" = lambda graph: None) -> GraphReport:
+        """Run until the sources have ended, `stop` is set or something fails; leaves nothing behind.
+
+        Args:
+            stop: Ends the graph in order.
+            on_ready: Called once all nodes are ready.
+        Raises:
+            ConfigError: The settings are wrong.
+            SsaStreamError: A node failed for good, or did not get ready in time.
+        """
+        remove_leftovers(remove_segments)
+        context = zmq.asyncio.Context()
+        try:
+            self._placement = placement = self._place(context)
+            try:
+                await self._run_in(context, placement, stop, on_ready)
+            finally:
+                placement.close()
+        except BaseExceptionGroup as group:
+            raise _only_one(group) from group
+        finally:
+            context.destroy(linger=0)
+        if self._failure is not None:
+            raise self._failure
+        return self.report
+
+    def _place(self, context: zmq.asyncio.Context) -> Placement:
+        if self.config.placement == "processes":
+            return ProcessPlacement(self.config, self._clock, self._on_line, self._command)
+        from ssa_stream.nodes.launcher.fused import FusedPlacement
+        from ssa_stream.nodes.runtime.weights import load_network
+
+        load = self._load_model or (lambda: load_network(self.config.model))
+        return FusedPlacement(self.config, self._clock, context, load)
+
+    async def _run_in(
+        self,
+        context: zmq.asyncio.Context,
+        placement: Placement,
+        stop: asyncio.Event,
+        on_ready: "Callable[[Graph], None]",
+    ) -> None:
+        def on_node_ready(name: str) -> None:
+            placement.on_node_ready(name)
+            if not placement.missing():
+                self.ready.set()
+
+        self._hub = hub = Hub(self.config, context, placement.addresses, self._clock, on_node_ready=on_node_ready)
+        self._observer = observer = Observer(context, hub.publish_address, list(self.config.streams))
+        hub_stop = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(hub.run(hub_stop), name="hub")
+                watching = group.create_task(observer.run(), name="observer")
+                nodes = group.create_task(placement.run(hub, self._on_failure), name="nodes")
+                try:
+                    await self._until_over(stop, on_ready)
+                finally:
+                    is_hurried = stop.is_set() or self._failure is not None
+                    await placement.stop(self.config.health.stop_timeout_s if is_hurried else _UNHURRIED_STOP_S)
+                    await asyncio.wait([nodes])
+                    watching.cancel()
+                    await asyncio.wait([watching])
+                    await observer.drain()
+                    hub_stop.set()
+        finally:
+            observer.close()
+
+    async def _until_over(self, stop: asyncio.Event, on_ready: "Callable[[Graph], None]") -> None:
+        """Until the sources have ended, somebody stops the graph or it fails."""
+        timeout_s = self.config.health.start_timeout_s
+        if not await _first_of(self.ready, stop, self._failed, timeout_s=timeout_s):
+            assert self._placement is not None  # it was made before this
+            self._on_failure(not_ready(self._placement.missing(), timeout_s))
+        if stop.is_set() or self._failed.is_set():
+            return
+        on_ready(self)
+        assert self._observer is not None  # likewise
+        await _first_of(stop, self._failed, *([] if self._keep else [self._observer.finished]))
+        self._observer.reading.report.is_interrupted = stop.is_set()
+
+    def _on_failure(self, error: Exception) -> None:
+        """The first failure is the one to tell; others follow from it."""
+        self._failure = self._failure or error
+        self._failed.set()
+
+    def _expect_hub(self) -> Hub:
+        if self._hub is None:
+            raise SsaStreamError("the graph has not been started; its addresses are known once it is ready")
+        return self._hub
+
+    def _processes(self) -> ProcessPlacement:
+        if not isinstance(self._placement, ProcessPlacement):
+            raise SsaStreamError("the nodes of this graph are not running as processes; set placement: processes")
+        return self._placement
+
+
+async def run_graph(
+    config: PipelineConfig,
+    *,
+    stop: asyncio.Event,
+    on_ready: Callable[[Graph], None] = lambda graph: None,
+    keep: bool = False,
+) -> GraphReport:
+    """Run a graph until its sources have ended or `stop` is set.
+
+    Args:
+        config: What it consists of.
+        stop: Ends the graph in order.
+        on_ready: Called once all nodes are ready.
+        keep: Go on when all sources have ended.
+    Raises:
+        ConfigError: The settings are wrong.
+        SsaStreamError: A node failed for good, or did not get ready in time.
+    """
+    return await Graph(config, keep=keep).run(stop, on_ready)
+
+
+async def _first_of(*events: asyncio.Event, timeout_s: float | None = None) -> bool:
+    """Wait for any of the events; whether one was set in time."""
+    tasks = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return bool(done)
+
+
+def _only_one(group: BaseException) -> BaseException:
+    """What a group holds if that is a single error; the group itself otherwise."""
+    while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
+        group = group.exceptions[0]
+    return group

@@ -1,0 +1,82 @@
+"""Figures of a running graph, and of one that has ended."""
+
+import statistics
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+__all__ = ["GraphReport"]
+
+_KEPT = 100_000
+_RECENT_FRAMES = 60
+
+
+@dataclass(slots=True)
+class GraphReport:
+    """Figures of a graph, kept up to date while it runs.
+
+    Attributes:
+        frames: Frames with final masks, by stream.
+        repeated: Frames whose final masks came again; none should.
+        drops: Frames without masks, by reason.
+        restarts: Restarts, by node; only of nodes that were restarted.
+        elapsed_s: From the first masks to the last.
+        latencies_ms: From capture (live sources that say when) or from reception to masks, newest frames.
+        prompt_to_mask_ms: For each change of prompts that brought a sentence, from the change to its first masks.
+        failures: What ended a stream, by its name; only of streams that failed.
+        is_interrupted: Whether it was stopped before its sources ended.
+    """
+
+    frames: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+    drops: Counter[str] = field(default_factory=Counter)
+    restarts: dict[str, int] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+    latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    prompt_to_mask_ms: list[float] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    is_interrupted: bool = False
+
+    @property
+    def total_frames(self) -> int:
+        """Frames with final masks, of all streams."""
+        return sum(self.frames.values())
+
+    @property
+    def dropped(self) -> int:
+        """Frames without masks."""
+        return sum(self.drops.values())
+
+    @property
+    def fps(self) -> float:
+        """Frames per second, all streams together; 0 before the second frame."""
+        return (self.total_frames - len(self.frames)) / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def recent_latency_ms(self) -> float:
+        """Median latency of the last frames; 0 before the first one."""
+        recent = list(islice(reversed(self.latencies_ms), _RECENT_FRAMES))
+        return statistics.median(recent) if recent else 0.0
+
+    def latency_ms(self, percentile: float) -> float:
+        """A percentile (0..100) of the latencies; 0 before the first frame."""
+        return float(np.percentile(self.latencies_ms, percentile)) if self.latencies_ms else 0.0
+
+    def to_mapping(self) -> Mapping[str, object]:
+        """Plain values, for JSON."""
+        return {
+            "frames": dict(self.frames),
+            "repeated": self.repeated,
+            "drops": dict(self.drops),
+            "restarts": self.restarts,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "fps": round(self.fps, 3),
+            "latency_p50_ms": round(self.latency_ms(50), 2),
+            "latency_p95_ms": round(self.latency_ms(95), 2),
+            "prompt_to_mask_ms": [round(value, 2) for value in self.prompt_to_mask_ms],
+            "failures": self.failures,
+            "interrupted": self.is_interrupted,
+        }

@@ -1,0 +1,213 @@
+"""Keeps one node alive: starts its process, notices when it ends or hangs, starts it again."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from ssa_stream.errors import ConfigError, SsaStreamError, TransportError
+from ssa_stream.nodes.control import NodeState
+from ssa_stream.nodes.launcher.child import Child, Exit
+from ssa_stream.nodes.launcher.restarts import RestartPolicy
+from ssa_stream.nodes.pipeline import HealthSection
+from ssa_stream.nodes.runtime.clock import Clock
+
+__all__ = ["StartChild", "Supervisor", "Watch"]
+
+_NS = 1e-9
+_WRONG_SETUP = 2
+_log = structlog.get_logger()
+
+StartChild = Callable[[str, int], Awaitable[Child]]
+"""Starts that node in that incarnation."""
+
+
+class Watch(Protocol):
+    """What a supervisor asks of the hub and tells it."""
+
+    def node_states(self) -> Mapping[str, NodeState]:
+        """How every node fares that said hello."""
+
+    async def node_lost(self, name: str, incarnation: int, reason: str, text: str = "") -> None:
+        """A node ended."""
+
+    async def recover(self, about_node: str, reason: str, text: str = "") -> None:
+        """A node is back."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    reason: str
+    text: str
+    exit: Exit
+
+
+class Supervisor:
+    """Keeps one node alive until `end`.
+
+    Args:
+        name: The node.
+        start: Starts its process.
+        hub: Knows how it fares.
+        health: When it counts as lost, and how often it may be.
+        clock: Measures time.
+
+    Attributes:
+        ready: Set once it has been ready for the first time.
+        restarts: Starts after the first one.
+        child: Its present process; None before the first one and between two.
+    """
+
+    def __init__(self, name: str, start: StartChild, hub: Watch, health: HealthSection, clock: Clock) -> None:
+        self.name = name
+        self.ready = asyncio.Event()
+        self.restarts = 0
+        self.child: Child | None = None
+        self._start = start
+        self._hub = hub
+        self._health = health
+        self._clock = clock
+        self._policy = RestartPolicy(health, clock)
+        self._news = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._last_loss: _Loss | None = None
+
+    def look(self) -> None:
+        """Something about the node has changed: look at once, not with the next tick."""
+        self._news.set()
+
+    @property
+    def state_text(self) -> str:
+        """What keeps it from being ready, for people."""
+        if self._last_loss is not None:
+            return f"it was lost before: {self._last_loss.text}"
+        return "its process has not said hello" if self._state() is None else "it said hello and is getting ready"
+
+    async def run(self) -> None:
+        """Keep the node alive until `end` was called and it has ended.
+
+        Raises:
+            ConfigError: It refused its settings before it was ready for the first time.
+            SsaStreamError: It failed before it was ready for the first time, or was lost too often.
+            TransportError: Its process cannot be started.
+        """
+        incarnation = 0
+        try:
+            while not self._ending.is_set():
+                loss = await self._one_life(incarnation)
+                if self._ending.is_set():
+                    return
+                await self._take_loss(loss, incarnation)
+                incarnation += 1
+                self.restarts = incarnation
+        finally:
+            self._ended.set()
+
+    async def end(self, timeout_s: float) -> None:
+        """Ask the node to end, once, and wait that long for it."""
+        if not self._ending.is_set():
+            self._ending.set()
+            self.look()
+            if self.child is not None:
+                self.child.signal(signal.SIGTERM)
+        await _wait(self._ended, timeout_s)
+
+    def kill(self) -> None:
+        """End the process now. Unless `end` was called, the node counts as lost."""
+        if self.child is not None:
+            self.child.signal(signal.SIGKILL)
+
+    async def _one_life(self, incarnation: int) -> _Loss:
+        """From the start of a process to its end."""
+        try:
+            child = self.child = await self._start(self.name, incarnation)
+        except OSError as error:
+            raise TransportError(f"cannot start a process for {self.name}: {error}") from error
+        if self._ending.is_set():
+            child.signal(signal.SIGTERM)
+        try:
+            return await self._watch(child)
+        finally:
+            self.child = None
+            await child.close()
+
+    async def _watch(self, child: Child) -> _Loss:
+        started_ns, is_ready = self._clock.monotonic_ns(), False
+        exited = asyncio.create_task(child.wait(), name=f"exit of {self.name}")
+        exited.add_done_callback(lambda _: self.look())
+        try:
+            while True:
+                await _wait(self._news, self._health.heartbeat_s)
+                self._news.clear()
+                if exited.done():
+                    return _Loss("exited", str(exited.result()), exited.result())
+                state = self._state(child.incarnation)
+                if state is not None and state.ready and not is_ready:
+                    is_ready = True
+                    await self._on_ready()
+                age_s = (self._clock.monotonic_ns() - started_ns) * _NS
+                hangs = self._why_it_hangs(state, is_ready, age_s)
+                if hangs and not self._ending.is_set():
+                    child.signal(signal.SIGKILL)
+                    return _Loss("hung", hangs, await exited)
+        finally:
+            exited.cancel()
+            await asyncio.wait([exited])
+
+    def _state(self, incarnation: int | None = None) -> NodeState | None:
+        state = self._hub.node_states().get(self.name)
+        return state if state is None or incarnation in (None, state.incarnation) else None
+
+    async def _on_ready(self) -> None:
+        self.ready.set()
+        loss, self._last_loss = self._last_loss, None
+        if loss is not None:
+            _log.info("restarted", node=self.name, restarts=self.restarts)
+            await self._hub.recover(self.name, loss.reason, loss.text)
+
+    def _why_it_hangs(self, state: NodeState | None, is_ready: bool, age_s: float) -> str:
+        """Empty if it does not. Until it is ready only the time since its start counts: loading weights is long."""
+        health = self._health
+        if not is_ready:
+            # Of the first start the whole graph waits for all nodes together, and names those that are missing.
+            if self.ready.is_set() and age_s > health.start_timeout_s:
+                return f"not ready {health.start_timeout_s:g} s after its start (health.start_timeout_s)"
+        elif state is None or state.silent_s > health.heartbeat_timeout_s:
+            return f"no sign of life for more than {health.heartbeat_timeout_s:g} s (health.heartbeat_timeout_s)"
+        elif state.step_age_s is not None and state.step_age_s > health.hang_timeout_s:
+            return f"at one step for more than {health.hang_timeout_s:g} s (health.hang_timeout_s)"
+        return ""
+
+    async def _take_loss(self, loss: _Loss, incarnation: int) -> None:
+        """Tell the hub, and wait for the time of the next start.
+
+        Raises:
+            SsaStreamError: There shall be no next start.
+        """
+        _log.warning("lost", node=self.name, reason=loss.reason, text=loss.text)
+        if not self.ready.is_set() and loss.reason == "exited" and loss.exit.is_own_verdict:
+            kind = ConfigError if loss.exit.code == _WRONG_SETUP else SsaStreamError
+            raise kind(f"{self.name} did not start: {loss.exit.last_line or loss.text}")
+        await self._hub.node_lost(self.name, incarnation, loss.reason, loss.text)
+        self._last_loss = loss
+        pause_s = self._policy.pause_after_loss()
+        if pause_s is None:
+            raise SsaStreamError(
+                f"{self.name} was lost {self._policy.recent_losses} times within {self._health.restart_window_s:g} s, "
+                f"more than health.max_restarts ({self._health.max_restarts}) allows; last: {loss.text}"
+            )
+        await _wait(self._ending, pause_s)
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> bool:
+    """Whether an event was set in time."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""What a graph publishes becomes figures: frames once each, drops over restarts, latencies on one clock."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from ssa_stream.nodes.launcher.observer import Reading
+from ssa_stream.protocols import (
+    DropCount,
+    Event,
+    EventKind,
+    FrameIdentity,
+    MaskMessage,
+    Prompt,
+    SourceState,
+    StageTime,
+    Statistics,
+)
+
+_CLOCK = "monotonic:test"
+_MS = 1_000_000
+
+
+def _masks(index: int, *, end_ms: int = 0, stream: str = "cam0", version: int = 1, **frame: Any) -> MaskMessage:
+    identity: dict[str, Any] = {
+        "stream": stream, "epoch": 0, "seq": index, "index": index, "t": index / 30, "t_receive_ns": 0,
+        "receive_clock": _CLOCK,
+    }  # fmt: skip
+    end_ns = end_ms * _MS
+    times = StageTime(role="masks", node="masks-0", clock=_CLOCK, received_ns=0, begin_ns=0, end_ns=end_ns)
+    return MaskMessage(
+        frame=FrameIdentity(**identity | frame),
+        prompt=Prompt(id="p1", text="the red circle", version=version),
+        model="tiny",
+        source_size=(8, 8),
+        size=(8, 8),
+        probability=0.0,
+        target_present=False,
+        times=(times,),
+    )
+
+
+def _source(status: str, stream: str = "cam0", text: str = "") -> SourceState:
+    return SourceState(
+        stream=stream, status=status, epoch=0, at_ns=0, clock=_CLOCK, live=False, flow="every_frame", text=text
+    )
+
+
+def _statistics(incarnation: int, **drops: int) -> Statistics:
+    counts = tuple(DropCount(stream="cam0", reason=reason, count=count) for reason, count in drops.items())
+    return Statistics(
+        node="encoder-0", role="encoder", incarnation=incarnation, at_ns=0, clock=_CLOCK, interval_s=1.0, drops=counts
+    )
+
+
+def test_frames_are_counted_once_for_all_prompts() -> None:
+    """Masks of a second prompt, and provisional ones, are of a frame that is counted or will be."""
+    reading = Reading(["cam0"])
+    for index, end_ms in ((0, 100), (0, 101), (1, 200), (2, 300)):
+        reading.take(_masks(index, end_ms=end_ms))
+    reading.take(msgspec.structs.replace(_masks(3), status="provisional"))
+    report = reading.report
+    assert (report.total_frames, report.repeated) == (3, 0)
+    assert report.fps == pytest.approx(2 / 0.2)
+    assert list(report.latencies_ms) == [100, 200, 300]
+
+
+def test_frame_that_comes_again_is_told_apart() -> None:
+    """A frame whose final masks come twice shows in the report."""
+    reading = Reading(["cam0"])
+    for index in (0, 1, 0):
+        reading.take(_masks(index, end_ms=1))
+    assert (reading.report.total_frames, reading.report.repeated) == (2, 1)
+
+
+def test_latency_is_from_capture_where_the_clock_is_the_same() -> None:
+    """Times of two clocks are never subtracted."""
+    reading = Reading(["cam0"])
+    reading.take(_masks(0, end_ms=100, t_capture_ns=40 * _MS, capture_clock=_CLOCK))
+    reading.take(_masks(1, end_ms=200, t_capture_ns=1, capture_clock="utc:host", t_receive_ns=150 * _MS))
+    reading.take(_masks(2, end_ms=300, receive_clock="monotonic:other"))
+    assert list(reading.report.latencies_ms) == [60, 50]
+
+
+def test_drops_of_all_incarnations_add_up() -> None:
+    """Counters begin anew with a restart; the figures do not."""
+    reading = Reading(["cam0"])
+    for statistics in (_statistics(0, stale=2), _statistics(0, stale=3), _statistics(1, stale=1, failed=4)):
+        reading.take(statistics)
+    assert reading.report.drops == {"stale": 4, "failed": 4}
+    assert reading.report.dropped == 8
+
+
+def test_prompt_change_is_measured_to_the_first_masks_of_its_sentence() -> None:
+    """Masks under earlier prompts do not count."""
+    reading = Reading(["cam0"])
+    reading.take(
+        Event(
+            kind=EventKind.PROMPTS_CHANGED,
+            node="ingest-cam0",
+            at_ns=100 * _MS,
+            clock=_CLOCK,
+            stream="cam0",
+            prompts_version=2,
+        )
+    )
+    for index, version in enumerate((1, 2, 2)):
+        reading.take(_masks(index, end_ms=150 + 100 * index, version=version))
+    assert reading.report.prompt_to_mask_ms == [150]
+
+
+def test_graph_is_finished_when_every_source_has_ended() -> None:
+    """A source that failed has ended, too, and is remembered; one that goes on again has not."""
+    reading = Reading(["cam0", "cam1"])
+    reading.take(_source("ended"))
+    assert not reading.is_finished
+    reading.take(_source("failed", "cam1", "no such file"))
+    assert reading.is_finished
+    assert reading.report.failures == {"cam1": "no such file"}
+    reading.take(_source("running", "cam1"))
+    assert not reading.is_finished
+    assert reading.report.failures == {}
+    reading.take(_source("ended", "unknown"))
+    assert not reading.is_finished
