@@ -35,7 +35,8 @@ class WorkPrompt(Struct, frozen=True, kw_only=True):
 class FrameWork(Struct, frozen=True, kw_only=True):
     """A frame with all that applies to it; every message about the frame carries it on.
 
-    Its rows are pairs of a prompt and a frame: prompts in order, and within a prompt its frames from oldest to newest.
+    Its rows are pairs of a prompt and a frame: first the newest frame under every prompt, then, prompt by prompt, the
+    frames before it from oldest to newest. So the rows of the newest frame are the same ones with and without others.
 
     Attributes:
         frame: Which frame.
@@ -78,9 +79,11 @@ class FrameWork(Struct, frozen=True, kw_only=True):
 
     def rows(self) -> tuple[tuple[int, int], ...]:
         """Of each row, in order, the position of its prompt and the age of its frame: 0 is the newest one."""
-        return tuple(
-            (position, age) for position, item in enumerate(self.prompts) for age in reversed(range(item.frames))
+        newest = ((position, 0) for position in range(len(self.prompts)))
+        earlier = (
+            (position, age) for position, item in enumerate(self.prompts) for age in range(item.frames - 1, 0, -1)
         )
+        return (*newest, *earlier)
 
     def expect_rows(self, first_row: int, count: int) -> None:
         """Refuse rows that the work does not have.

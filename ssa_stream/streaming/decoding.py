@@ -42,6 +42,17 @@ class PromptRows:
     queries: Tensor
     text: Tensor
 
+    def batch(self, position: int, count: int) -> FrameBatch:
+        """Rows of the `count` newest frames of the prompt at a position, oldest first."""
+        newest = FrameBatch(self.queries[position : position + 1], self.text[position : position + 1])
+        if count == 1:
+            return newest
+        end = sum(self.counts[: position + 1]) + len(self.counts) - position - 1
+        earlier = slice(end - count + 1, end)
+        return FrameBatch(
+            torch.cat([self.queries[earlier], newest.queries]), torch.cat([self.text[earlier], newest.text])
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IncomingFrame:
@@ -266,11 +277,10 @@ def _decode_rows(
         1 if memory else min(count, config.window, newest + 1 - oldest)
         for memory, count in zip(memories, rows.counts, strict=True)
     ]
-    queries, text = (part.split(list(rows.counts)) for part in (rows.queries, rows.text))
     steps = advance_windows(
         model,
         [memory.window if memory else None for memory in memories],
-        [FrameBatch(queries[i][-count:], text[i][-count:]) for i, count in enumerate(used)],
+        [rows.batch(i, count) for i, count in enumerate(used)],
         window=config.window,
         decay=config.decay,
     )

@@ -48,16 +48,21 @@ class RowQueries(NamedTuple):
 
 
 def plan_rows(counts: Sequence[int]) -> Iterator[tuple[Row, ...]]:
-    """Rows of one frame in order, in as few batches as memory allows.
+    """Rows of one frame in batches: the newest frame under all prompts, then for each prompt the frames before it.
+
+    Networks round differently in batches of different sizes. So a batch never depends on whether frames are replayed
+    beside it for other prompts, or for a memory that turns out to be there still: results are the same to the bit.
 
     Args:
-        counts: Of how many of the newest frames each prompt needs queries.
+        counts: Of how many of the newest frames each prompt needs queries, at least 1.
     Returns:
-        Prompts in order, each with its frames from oldest to newest; at most `MAX_ROWS` at a time.
+        At most `MAX_ROWS` rows at a time; a prompt's earlier frames from oldest to newest.
     """
-    rows = [Row(prompt, age) for prompt, count in enumerate(counts) for age in reversed(range(count))]
-    for start in range(0, len(rows), MAX_ROWS):
-        yield tuple(rows[start : start + MAX_ROWS])
+    newest = [Row(prompt, 0) for prompt in range(len(counts))]
+    earlier = [[Row(prompt, age) for age in range(count - 1, 0, -1)] for prompt, count in enumerate(counts)]
+    for rows in (newest, *earlier):
+        for start in range(0, len(rows), MAX_ROWS):
+            yield tuple(rows[start : start + MAX_ROWS])
 
 
 def encode_rows(model: SSA, stems: Sequence[Tensor], texts: Sequence[TextFeatures], rows: Sequence[Row]) -> EncodedRows:

@@ -18,12 +18,12 @@ from ssa_stream.protocols.fields import MAX_HISTORY
 from tests.unit.protocols.samples import OTHER_PROMPT, PROMPT, WORK
 
 
-def test_rows_are_prompts_in_order_each_from_its_oldest_frame_to_its_newest() -> None:
+def test_rows_are_the_newest_frame_of_all_prompts_then_earlier_ones_prompt_by_prompt() -> None:
     """Position of the prompt, and age of the frame."""
     work = msgspec.structs.replace(
         WORK, prompts=(WorkPrompt(prompt=PROMPT, frames=3), WorkPrompt(prompt=OTHER_PROMPT, frames=1))
     )
-    assert work.rows() == ((0, 2), (0, 1), (0, 0), (1, 0))
+    assert work.rows() == ((0, 0), (1, 0), (0, 2), (0, 1))
     assert (work.num_rows, work.num_history, work.is_replay) == (4, 2, True)
 
 
