@@ -102,6 +102,7 @@ class HubLink:
         self._requests: Mailbox[HubRequest | None] = Mailbox(_MAX_REQUESTS, drop_oldest=False)
         self._is_ready = False
         self._heard_ns = 0
+        self._error: BaseException | None = None
         self._socket: zmq.asyncio.Socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -126,7 +127,12 @@ class HubLink:
         self._tasks[0].add_done_callback(self._on_end)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Take the link down.
+
+        Raises:
+            TransportError: The hub was lost, and nothing else has gone wrong.
+        """
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -134,6 +140,8 @@ class HubLink:
             with contextlib.suppress(zmq.ZMQError):
                 self.publish(self._metrics.statistics())
         self._close(linger_ms=_LINGER_MS)
+        if kind is None and self._error is not None:
+            raise self._error
 
     def mark_ready(self) -> None:
         """From now on the node takes work; the hub is told at once."""
@@ -240,8 +248,9 @@ class HubLink:
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.error("link to control ended; the node stops", node=self._name, error=str(error))
+            self._error = error
             self._stop.set()
+            _LOG.error("link to control ended; the node stops", node=self._name, error=str(error))
 
     def _take(self, frames: list[zmq.Frame]) -> None:
         self._heard_ns = self._clock.monotonic_ns()

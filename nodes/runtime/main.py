@@ -1,0 +1,127 @@
+"""A node as a process: `python -m ssa_stream.nodes.encoder --pipeline FILE --name encoder-0 --run-dir DIR`."""
+
+import argparse
+import asyncio
+import functools
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import zmq.asyncio
+
+from ssa_stream.errors import ConfigError, SsaStreamError
+from ssa_stream.nodes.pipeline import PipelineConfig, load_pipeline, role_of
+from ssa_stream.nodes.runtime.clock import MonotonicClock
+from ssa_stream.nodes.runtime.executor import ModelExecutor
+from ssa_stream.nodes.runtime.hub_link import HubLink, LinkTimes
+from ssa_stream.nodes.runtime.logs import log_as
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
+from ssa_stream.nodes.runtime.node import NodeContext
+from ssa_stream.nodes.runtime.processes import ProcessTransport
+from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
+from ssa_stream.nodes.runtime.weights import load_network
+
+__all__ = ["RunNode", "node_main"]
+
+RunNode = Callable[[NodeContext], Awaitable[None]]
+_MIB = 2**20
+_CONFIG_ERROR, _ERROR = 2, 1
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What the launcher says on the command line."""
+
+    pipeline: str
+    name: str
+    run_dir: Path
+    incarnation: int
+
+
+def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a node until it is asked to end, then exit.
+
+    Exit code 0 at an orderly end; 2 if the configuration is wrong, 1 for other errors of this package, each with one
+    line on stderr; other errors show where they come from.
+
+    Args:
+        run: The node's work.
+        arguments: In place of the command line.
+    """
+    options = _parse(arguments)
+    log_as(options.name)
+    end_with_parent()
+    try:
+        settings = load_pipeline(options.pipeline)
+        asyncio.run(_serve(run, options, settings))
+    except (SsaStreamError, BaseExceptionGroup) as error:
+        cause = _only_cause(error)
+        if not isinstance(cause, SsaStreamError):
+            raise
+        print(f"{options.name}: {cause}", file=sys.stderr, flush=True)
+        sys.exit(_CONFIG_ERROR if isinstance(cause, ConfigError) else _ERROR)
+    sys.exit(0)
+
+
+def _parse(arguments: Sequence[str] | None) -> _Options:
+    parser = argparse.ArgumentParser(
+        description="One node of a graph; started by `ssa-stream up PIPELINE --placement processes`."
+    )
+    parser.add_argument("--pipeline", required=True, help="shipped name or YAML file")
+    parser.add_argument("--name", required=True, help="of the node, such as encoder-0")
+    parser.add_argument("--run-dir", required=True, type=Path, help="folder of the graph's sockets")
+    parser.add_argument("--incarnation", type=int, default=0, help="another number for every start of the node")
+    return _Options(**vars(parser.parse_args(arguments)))
+
+
+async def _serve(run: RunNode, options: _Options, settings: PipelineConfig) -> None:
+    """Give the node what it needs, run it, and take everything down in order."""
+    role, clock, health = role_of(options.name), MonotonicClock(), settings.health
+    stop = asyncio.Event()
+    context = zmq.asyncio.Context()
+    executor = ModelExecutor(settings.model.threads)
+    transport = ProcessTransport(
+        context, options.run_dir, options.name, options.incarnation, settings.flow.ring_mib * _MIB, clock=clock
+    )
+    metrics = NodeMetrics(options.name, role, options.incarnation, clock)
+    link = HubLink(
+        context,
+        transport.control_address,
+        metrics,
+        name=options.name,
+        role=role,
+        incarnation=options.incarnation,
+        clock=clock,
+        stop=stop,
+        times=LinkTimes(heartbeat_s=health.heartbeat_s, heartbeat_timeout_s=health.heartbeat_timeout_s),
+    )
+    try:
+        with stop_on_signals(stop):
+            async with link as hub:
+                node = NodeContext(
+                    name=options.name,
+                    role=role,
+                    incarnation=options.incarnation,
+                    transport=transport,
+                    hub=hub,
+                    clock=clock,
+                    stop=stop,
+                    executor=executor,
+                    metrics=metrics,
+                    settings=settings,
+                    load_model=functools.cache(lambda: load_network(settings.model)),
+                )
+                await run(node)
+    finally:
+        executor.close()  # first: work may still use the tensors of a delivery
+        transport.close()
+        context.destroy(linger=0)
+
+
+def _only_cause(error: BaseException) -> BaseException:
+    """What a task failed with, if it was one thing."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
