@@ -1,0 +1,51 @@
+"""A frame of the source as the network takes it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssa_stream.model.preprocess import SIZE_DIVISOR, check_frame, network_size, resize_frame
+from ssa_stream.protocols import FrameSizes
+from ssa_stream.sources import Frame
+
+__all__ = ["Edges", "Picture", "prepare"]
+
+Edges = tuple[int, int]
+"""Wanted shortest edge at the network and limit of the longest one, in pixels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A frame, resized.
+
+    Attributes:
+        frame: As it came from the source.
+        image: `(h, w, 3)` uint8, RGB, of `sizes.network`. Shared, not copied: treat as read-only.
+        sizes: Which sizes it passes through.
+        begin_ns: When resizing began.
+    """
+
+    frame: Frame
+    image: NDArray[np.uint8]
+    sizes: FrameSizes
+    begin_ns: int
+
+
+def prepare(frame: Frame, edges: Edges, now_ns: Callable[[], int]) -> Picture:
+    """Resize a frame exactly as a session does.
+
+    Args:
+        frame: From the source.
+        edges: Size at the network.
+        now_ns: The clock.
+    Raises:
+        ShapeError: It is not an RGB image.
+    """
+    begin_ns = now_ns()
+    image = check_frame(frame.image)
+    size = network_size(frame.size, *edges)
+    padded = (size[0] + -size[0] % SIZE_DIVISOR, size[1] + -size[1] % SIZE_DIVISOR)
+    sizes = FrameSizes(source=frame.size, network=size, padded=padded)
+    return Picture(frame, resize_frame(image, size), sizes, begin_ns)

@@ -1,0 +1,269 @@
+"""Plays the source of a stream into its ledger: opens it, takes frames as there is room, tries again, ends."""
+
+from collections.abc import Callable
+
+from ssa_stream.errors import ConfigError, ShapeError, SourceError
+from ssa_stream.nodes.intake.backoff import Backoff
+from ssa_stream.nodes.intake.picture import Picture
+from ssa_stream.nodes.intake.prompt_requests import PlannedChanges, planned_book
+from ssa_stream.nodes.intake.reader import SourceReader
+from ssa_stream.nodes.intake.stream import IntakeStream
+from ssa_stream.protocols import DropReason, EventKind
+from ssa_stream.sources import Frame, Freshest, Prefetch, Source, SourceInfo, redact
+
+__all__ = ["OpenSource", "SourcePlayer"]
+
+OpenSource = Callable[[str, bool | None], Source]
+"""Opens a source by its address; the second argument is `live` of `open_source`."""
+
+_CLOSE_LIMIT_S = 0.8
+"""The node ends within a second, whatever the source does."""
+_BROKEN = (SourceError, ShapeError)
+
+
+class SourcePlayer:
+    """Keeps the source of one stream playing, as long as it is wanted.
+
+    Args:
+        stream: Whose source.
+        open_source: Opens it.
+        prepare: Makes a picture of a frame; runs in the thread that reads.
+        max_prompts: Limit of prompts, for planned changes.
+        backoff: Waits between attempts.
+    """
+
+    def __init__(
+        self,
+        stream: IntakeStream,
+        *,
+        open_source: OpenSource,
+        prepare: Callable[[Frame], Picture],
+        max_prompts: int,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._stream = stream
+        self._open_source, self._prepare = open_source, prepare
+        self._max_prompts = max_prompts
+        self._planned = PlannedChanges(stream.section.changes)
+        self._backoff = backoff or Backoff()
+        self._reader: SourceReader[Picture] | None = None
+        self._is_wanted = True
+        self._orders = 0  # how many requests came; who waits sees that it is out of date
+        self._to_skip = 0
+        self._taken = 0
+        self._was_lost = False
+        self._is_resumed = False
+
+    async def run(self) -> None:
+        """Play until cancelled.
+
+        Raises:
+            ConfigError: The pipeline asks for its source in a way that no such source can be.
+        """
+        stream = self._stream
+        await stream.changes.until(lambda: stream.is_started)
+        self._to_skip, self._taken = stream.ledger.frames_done, stream.ledger.next_index
+        self._is_resumed = bool(self._to_skip or self._taken)
+        while True:
+            await stream.changes.until(lambda: self._is_wanted)
+            orders = self._orders
+            try:
+                is_at_end = await self._play()
+            except _BROKEN as error:
+                await self._broke(str(error), orders)
+            except ConfigError as error:
+                if stream.address == stream.section.source:
+                    raise
+                await self._fail(str(error), orders)
+            else:
+                if is_at_end:
+                    await self._end(orders)
+
+    # -- requests
+
+    def start(self, address: str | None = None) -> None:
+        """Play from the beginning, unless it plays already and no other address is given."""
+        stream = self._stream
+        if self._is_wanted and address in (None, stream.address):
+            return
+        if address is not None:
+            stream.address = address
+        self._order(is_wanted=True)
+        self._begin_anew("the source is started", from_first_frame=True)
+        self._to_skip = self._taken = 0
+
+    def reconnect(self, address: str | None = None) -> None:
+        """Close the source and open it, or another one, again."""
+        if address is not None:
+            self._stream.address = address
+        self._order(is_wanted=True)
+        is_recording = not self._stream.live
+        self._begin_anew("the source is connected anew", from_first_frame=is_recording)
+        if is_recording:
+            self._to_skip = self._taken = 0
+
+    def stop(self) -> None:
+        """Close the source; what is under way is finished."""
+        self._order(is_wanted=False)
+        self._stream.ledger.end()
+        self._stream.set_status("stopped")
+
+    def _order(self, *, is_wanted: bool) -> None:
+        self._is_wanted = is_wanted
+        self._orders += 1
+        self._backoff.reset()
+        if self._reader is not None:
+            self._reader.halt()
+        self._stream.changes.notify()
+
+    def _begin_anew(self, text: str, *, from_first_frame: bool) -> None:
+        """Begin a new epoch, unless nothing came in the present one."""
+        ledger = self._stream.ledger
+        if ledger.is_fresh:
+            return
+        ledger.end()
+        ledger.begin_anew(opened_again=True, from_first_frame=from_first_frame)
+        self._stream.epoch_began(text)
+
+    # -- playing
+
+    async def _play(self) -> bool:
+        """Play once; returns whether the source came to its end."""
+        stream = self._stream
+        if not self._was_lost:
+            stream.set_status("starting")
+        self._reader = reader = SourceReader(self._open, self._prepare, name=redact(stream.address))
+        try:
+            info = await reader.open()
+            if info is None:
+                return False
+            self._opened(info)
+            await self._skip_finished(reader)
+            while (picture := await self._next(reader)) is not None:
+                self._take(picture)
+            return not reader.is_halted
+        finally:
+            self._reader = None
+            await reader.close(_CLOSE_LIMIT_S)
+
+    def _open(self) -> Source:
+        """Open the source with the flow that suits it; runs in the thread that reads."""
+        stream = self._stream
+        own_live = stream.section.live if stream.address == stream.section.source else None
+        source = self._open_source(stream.address, own_live)
+        flow = stream.section.flow
+        is_freshest = source.info.live if flow == "auto" else flow == "freshest"
+        return Freshest(source) if is_freshest else Prefetch(source)
+
+    def _opened(self, info: SourceInfo) -> None:
+        stream = self._stream
+        stream.opened(info)
+        self._begin_anew("the source was opened again", from_first_frame=not info.live)
+        if info.live and self._is_resumed:
+            # Its times begin anew and do not say which changes were made: prompts stay as control knows them.
+            self._planned.clear()
+            self._to_skip = 0
+        self._is_resumed = False
+
+    async def _skip_finished(self, reader: SourceReader[Picture]) -> None:
+        """Pass over what earlier starts of the node finished; the last frames are history for those to come."""
+        if not self._to_skip:
+            return
+        countdown, self._to_skip = _Countdown(self._to_skip), 0
+        skipped = await reader.skip(countdown.goes_on_after, keep=max(1, self._stream.rules.window - 1))
+        self._stream.ledger.skip(skipped)
+        if skipped:
+            self._planned.until(skipped[-1].frame.t)
+
+    async def _next(self, reader: SourceReader[Picture]) -> Picture | None:
+        """The next frame and room for it; None at the end."""
+        ledger, changes = self._stream.ledger, self._stream.changes
+        if self._taken == self._stream.section.max_frames:
+            return None
+        if not ledger.every_frame:  # the newest one when there is room, not the one that was when there was none
+            await changes.until(lambda: ledger.has_room or reader.is_halted)
+        picture = await reader.next()
+        await changes.until(lambda: ledger.has_room or reader.is_halted)
+        return None if reader.is_halted else picture
+
+    def _take(self, picture: Picture) -> None:
+        stream, ledger = self._stream, self._stream.ledger
+        if ledger.meet(picture):
+            stream.epoch_began("the source began anew: another size, or times that go back")
+        self._change_prompts(picture.frame.t)
+        stream.lost(DropReason.OVERTAKEN, ledger.admit(picture))
+        self._taken += 1
+        self._backoff.reset()
+        if self._was_lost:
+            self._was_lost = False
+            stream.event(EventKind.SOURCE_REGAINED, epoch=ledger.epoch)
+        stream.came(picture.sizes.source, picture.frame.t_receive_ns)
+
+    def _change_prompts(self, t: float) -> None:
+        """Make the changes that are planned for a time before this frame; one that changes nothing is left out."""
+        stream = self._stream
+        for change in self._planned.until(t):
+            try:
+                book = planned_book(change.prompts, stream.ledger.book, self._max_prompts)
+            except ConfigError as error:
+                text = f"prompts planned for {change.at_s:g} s are not taken: {error}"
+                stream.event(EventKind.PROMPTS_CHANGED, severity="error", text=text)
+                continue
+            if book.sentences != stream.ledger.book.sentences:
+                stream.set_book(book)
+
+    # -- ends
+
+    async def _broke(self, text: str, orders: int) -> None:
+        """The source is lost: try again if it may come back."""
+        stream = self._stream
+        if not stream.live:
+            await self._fail(text, orders)
+            return
+        if orders != self._orders:
+            return
+        if not self._was_lost:
+            self._was_lost = True
+            stream.event(EventKind.SOURCE_LOST, severity="warning", epoch=stream.ledger.epoch, text=text)
+        stream.ledger.end()
+        stream.rate.reset()
+        stream.set_status("lost", text)
+        await stream.changes.until(lambda: self._orders != orders, self._backoff.next_s())
+
+    async def _fail(self, text: str, orders: int) -> None:
+        """The source will not come back by itself."""
+        self._stream.event(EventKind.SOURCE_LOST, severity="error", epoch=self._stream.ledger.epoch, text=text)
+        if await self._drain(orders):
+            self._stream.set_status("failed", text)
+
+    async def _end(self, orders: int) -> None:
+        """The source has ended."""
+        if await self._drain(orders):
+            self._stream.event(EventKind.SOURCE_ENDED, epoch=self._stream.ledger.epoch)
+            self._stream.set_status("ended")
+
+    async def _drain(self, orders: int) -> bool:
+        """Wait until all is finished; False if a request came before."""
+        stream = self._stream
+        stream.ledger.end()
+        stream.changes.notify()
+        await stream.changes.until(lambda: stream.ledger.unfinished == 0 or self._orders != orders)
+        if self._orders != orders:
+            return False
+        self._is_wanted = False
+        return True
+
+
+class _Countdown:
+    """Counts frames of a source, those that were overtaken included."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._last: Frame | None = None
+
+    def goes_on_after(self, frame: Frame) -> bool:
+        """Whether the frame after this one is to be counted too."""
+        last, self._last = self._last, frame
+        is_next = last is not None and last.epoch == frame.epoch
+        self._left -= frame.seq - last.seq if is_next and last is not None else frame.seq + 1
+        return self._left > 0

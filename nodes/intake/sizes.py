@@ -1,0 +1,35 @@
+"""At which size frames enter the network, found without loading it."""
+
+from ssa_stream.nodes.intake.picture import Edges
+from ssa_stream.nodes.pipeline import PipelineConfig
+
+__all__ = ["network_edges"]
+
+
+def network_edges(config: PipelineConfig) -> Edges:
+    """Wanted shortest and longest edge. May read the header of a checkpoint, never its weights.
+
+    Raises:
+        ConfigError: No such model configuration, or no weights named.
+        CheckpointError: The checkpoint cannot be read.
+    """
+    short, long = config.session.short_edge_px, config.session.long_edge_px
+    if short is not None and long is not None:
+        return short, long
+    own_short, own_long = _own_edges(config)
+    return short or own_short, long or own_long
+
+
+def _own_edges(config: PipelineConfig) -> Edges:
+    section = config.model
+    if section.checkpoint is None:
+        section.require_weights()
+        from ssa_stream.configs import load_config
+        from ssa_stream.model import SsaConfig
+
+        sizes = SsaConfig.from_mapping(load_config("model", section.name))
+    else:
+        from ssa_stream.checkpoints import read_info
+
+        sizes = read_info(section.checkpoint).config
+    return sizes.short_edge_px, sizes.long_edge_px
