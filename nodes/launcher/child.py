@@ -23,11 +23,11 @@ class Exit:
 
     Attributes:
         code: Its exit code, or the number of the signal that ended it, negative.
-        last_line: What it wrote to stderr last.
+        last_words: The error that it wrote to stderr, or else its last line there.
     """
 
     code: int
-    last_line: str = ""
+    last_words: str = ""
 
     @property
     def is_own_verdict(self) -> bool:
@@ -42,7 +42,7 @@ class Exit:
                 how = f"ended by signal {-self.code}"
         else:
             how = f"exit code {self.code}"
-        return f"{how}: {self.last_line}" if self.last_line else how
+        return f"{how}: {self.last_words}" if self.last_words else how
 
 
 class Child:
@@ -92,7 +92,7 @@ class Child:
         code = await self._process.wait()
         if not self._reader.done():
             await asyncio.wait([self._reader], timeout=_LAST_WORDS_S)
-        return Exit(code, self._last_line())
+        return Exit(code, self._last_words())
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it and to what it has started; nothing if it has ended."""
@@ -109,8 +109,11 @@ class Child:
         self._reader.cancel()
         await asyncio.wait([self._reader])
 
-    def _last_line(self) -> str:
-        return next((line for line in reversed(self._lines) if line.strip()), "")
+    def _last_words(self) -> str:
+        """From the last line that begins as errors of nodes do, with the node's name; that may be several lines."""
+        lines, mark = [line for line in self._lines if line.strip()], f"{self.name}: "
+        begin = next((i for i in reversed(range(len(lines))) if lines[i].startswith(mark)), len(lines) - 1)
+        return "\n".join(lines[max(begin, 0) :]).removeprefix(mark)
 
     async def _read_stderr(self) -> None:
         stream, rest = self._process.stderr, b""

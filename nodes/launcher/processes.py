@@ -60,6 +60,7 @@ class ProcessPlacement:
         self._on_line = on_line
         self._command = command
         self._supervisors: dict[str, Supervisor] = {}
+        self._ready: set[str] = set()
         self._is_stopping = False
         self.run_dir = RunDir(config, remove_segments)
         self.run_dir.make()
@@ -81,7 +82,8 @@ class ProcessPlacement:
         return self._supervisors
 
     def on_node_ready(self, name: str) -> None:
-        """Let its supervisor look."""
+        """Remember it, and let its supervisor look."""
+        self._ready.add(name)
         if name in self._supervisors:
             self._supervisors[name].look()
 
@@ -90,7 +92,7 @@ class ProcessPlacement:
         return {
             name: self._supervisors[name].state_text if name in self._supervisors else "it was not started"
             for name in self._config.node_names
-            if name not in self._supervisors or not self._supervisors[name].ready.is_set()
+            if name not in self._ready
         }
 
     async def run(self, hub: Hub, on_failure: OnFailure) -> None:

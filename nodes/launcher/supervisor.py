@@ -191,7 +191,7 @@ class Supervisor:
         _log.warning("lost", node=self.name, reason=loss.reason, text=loss.text)
         if not self.ready.is_set() and loss.reason == "exited" and loss.exit.is_own_verdict:
             kind = ConfigError if loss.exit.code == _WRONG_SETUP else SsaStreamError
-            raise kind(f"{self.name} did not start: {loss.exit.last_line or loss.text}")
+            raise kind(f"{self.name} did not start: {loss.exit.last_words or loss.text}")
         await self._hub.node_lost(self.name, incarnation, loss.reason, loss.text)
         self._last_loss = loss
         pause_s = self._policy.pause_after_loss()
