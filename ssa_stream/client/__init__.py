@@ -1,3 +1,39 @@
-"""What a subscriber imports, on a machine without torch. Empty until the node graph publishes masks."""
+"""What a robot imports: masks as they come, always the freshest, and a way to ask for others. Needs no torch.
 
-__all__: list[str] = []
+from ssa_stream.client import PromptClient, masks
+
+with PromptClient(stream="cam0") as prompts:
+    prompts.set(["the person in red"])
+for view in masks(stream="cam0", max_age_s=0.2):
+    for track in view.tracks:
+        print(track.id, track.box_xyxy, view.mask(track).sum(), view.age_s)
+"""
+
+from ssa_stream.client.exchange import StreamPrompts
+from ssa_stream.client.mask_view import MaskView
+from ssa_stream.client.masks import MaskCounts, MaskSubscription, masks, masks_async
+from ssa_stream.client.prompts import (
+    DEFAULT_REQUESTS_ADDRESS,
+    AsyncPromptClient,
+    PromptClient,
+)
+from ssa_stream.client.run_lengths import RunLengths
+from ssa_stream.client.subscription import DEFAULT_PUBLISH_ADDRESS
+from ssa_stream.client.updates import Update, UpdateSubscription, updates
+
+__all__ = [
+    "DEFAULT_PUBLISH_ADDRESS",
+    "DEFAULT_REQUESTS_ADDRESS",
+    "AsyncPromptClient",
+    "MaskCounts",
+    "MaskSubscription",
+    "MaskView",
+    "PromptClient",
+    "RunLengths",
+    "StreamPrompts",
+    "Update",
+    "UpdateSubscription",
+    "masks",
+    "masks_async",
+    "updates",
+]

@@ -1,0 +1,53 @@
+"""This machine's clock, and how old pictures of other machines' clocks are at least."""
+
+import platform
+import re
+import time
+from functools import cache
+from pathlib import Path
+
+__all__ = ["DelayEstimate", "host_clock_name", "now_ns"]
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_ID_LENGTH = 12
+_NS = 1e-9
+_BASELINE_NS = 30 * 1_000_000_000
+
+now_ns = time.monotonic_ns
+
+
+@cache
+def host_clock_name() -> str:
+    """The name under which the graph's nodes on this machine give times of its monotonic clock."""
+    try:
+        owner = _BOOT_ID.read_text(encoding="ascii").strip().replace("-", "")[:_ID_LENGTH]
+    except OSError:  # not Linux
+        owner = re.sub(r"[^A-Za-z0-9_.-]", "-", platform.node())[:64]
+    return f"monotonic:{owner or 'host'}"
+
+
+class DelayEstimate:
+    """How much longer than the quickest ones messages take whose clock is not this machine's.
+
+    Two clocks have an unknown difference, so that the shortest delay seen counts as none: the estimate is too low by
+    that much. Only the last half minute to minute counts, since clocks drift apart.
+    """
+
+    def __init__(self) -> None:
+        self._clock: str | None = None
+        self._since_ns = 0
+        self._baseline_ns = 0
+        self._next_baseline_ns = 0
+
+    def add(self, sent_ns: int, clock: str, arrived_ns: int) -> float:
+        """Note a message; returns its delay in seconds beyond the quickest one's."""
+        offset = arrived_ns - sent_ns
+        if clock != self._clock:
+            self._clock, self._since_ns = clock, arrived_ns
+            self._baseline_ns = self._next_baseline_ns = offset
+        if arrived_ns - self._since_ns > _BASELINE_NS:
+            self._since_ns = arrived_ns
+            self._baseline_ns, self._next_baseline_ns = self._next_baseline_ns, offset
+        self._next_baseline_ns = min(self._next_baseline_ns, offset)
+        self._baseline_ns = min(self._baseline_ns, offset)
+        return (offset - self._baseline_ns) * _NS

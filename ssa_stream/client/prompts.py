@@ -1,0 +1,220 @@
+"""Ask a running graph for other prompts."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+import zmq.asyncio
+
+from ssa_stream.client.exchange import Exchange, Request, StreamPrompts
+from ssa_stream.errors import ConfigError
+from ssa_stream.protocols import AddPrompt, ListPrompts, NewPrompt, RemovePrompt, SetPrompts
+
+__all__ = ["DEFAULT_REQUESTS_ADDRESS", "AsyncPromptClient", "PromptClient"]
+
+DEFAULT_REQUESTS_ADDRESS = "tcp://127.0.0.1:5556"
+DEFAULT_TIMEOUT_S = 10.0
+
+PromptTexts = Sequence[str] | Mapping[str, str]
+
+
+class _Requests:
+    """What both clients ask for, and the connection that they ask through."""
+
+    _context: zmq.Context[Any]
+    _socket: zmq.Socket[Any]
+
+    def __init__(self, address: str, stream: str, timeout_s: float) -> None:
+        if not timeout_s > 0:
+            raise ConfigError(f"timeout_s is {timeout_s!r}; expected more than 0")
+        self.address = address
+        self.stream = stream
+        self.timeout_s = timeout_s
+
+    def close(self) -> None:
+        """Close the connection. May be called again."""
+        self._socket.close(linger=0)
+        self._context.term()
+
+    def _connect(self) -> None:
+        self._socket.linger = 0
+        # What cannot be sent is not kept: it would be carried out later, when the caller has given up.
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)
+        try:
+            self._socket.connect(self.address)
+        except zmq.ZMQError as error:
+            self.close()
+            raise ConfigError(
+                f"cannot connect to {self.address!r} ({error}); expected one like tcp://HOST:PORT"
+            ) from error
+
+    def _exchange(self, request: Request) -> Exchange:
+        return Exchange(request, self.address, self.timeout_s)
+
+    def _set(self, prompts: PromptTexts) -> Exchange:
+        return self._exchange(SetPrompts(request_id="", stream=self.stream, prompts=tuple(_named(prompts))))
+
+    def _add(self, text: str, prompt_id: str | None) -> Exchange:
+        new = NewPrompt(text=text, id=prompt_id)
+        return self._exchange(AddPrompt(request_id="", stream=self.stream, prompt=new))
+
+    def _remove(self, prompt_id: str) -> Exchange:
+        return self._exchange(RemovePrompt(request_id="", stream=self.stream, prompt_id=prompt_id))
+
+    def _list(self) -> Exchange:
+        return self._exchange(ListPrompts(request_id="", stream=self.stream))
+
+
+class PromptClient(_Requests):
+    """Asks a graph for other prompts and waits for its answer.
+
+    with PromptClient(stream="cam0") as prompts:
+        prompts.set(["the person in red", "the dog"])
+
+    Every call raises ConfigError if the request is wrong, with the graph's own words, and TransportError if nobody
+    answers within `timeout_s` or the graph cannot carry it out now. Listing and setting are tried again until then.
+    Not for several threads at once.
+    """
+
+    def __init__(
+        self, address: str = DEFAULT_REQUESTS_ADDRESS, stream: str = "cam0", *, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> None:
+        """Connect; the graph need not be there yet.
+
+        Args:
+            address: Where the graph takes requests.
+            stream: Which stream.
+            timeout_s: How long a call may take.
+        Raises:
+            ConfigError: Not an address.
+        """
+        super().__init__(address, stream, timeout_s)
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._connect()
+
+    def set(self, prompts: PromptTexts) -> StreamPrompts:
+        """Replace all prompts; those that stay the same keep their memory and tracks.
+
+        Args:
+            prompts: Sentences, or sentences by prompt id.
+        """
+        return self._ask(self._set(prompts))
+
+    def add(self, text: str, prompt_id: str | None = None) -> StreamPrompts:
+        """Add a prompt, or give an existing id another sentence.
+
+        Args:
+            text: The sentence.
+            prompt_id: Its name; None lets the graph choose: it is that of the last prompt of the answer.
+        """
+        return self._ask(self._add(text, prompt_id))
+
+    def remove(self, prompt_id: str) -> StreamPrompts:
+        """Remove a prompt; the others are not disturbed."""
+        return self._ask(self._remove(prompt_id))
+
+    def list(self) -> StreamPrompts:
+        """The prompts now."""
+        return self._ask(self._list())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, exchange: Exchange) -> StreamPrompts:
+        while True:
+            wait_s = exchange.wait_s()
+            if exchange.is_due:
+                exchange.sent(self._try_send(exchange.attempt()))
+                continue
+            if self._socket.poll(_milliseconds(wait_s)):
+                answer = exchange.take(self._socket.recv_multipart(flags=zmq.NOBLOCK, copy=False))
+                if answer is not None:
+                    return answer
+
+    def _try_send(self, parts: Sequence[bytes | memoryview]) -> bool:
+        try:
+            self._socket.send_multipart(parts, flags=zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+
+class AsyncPromptClient(_Requests):
+    """As `PromptClient`, for asyncio: every call is awaited; calls take turns."""
+
+    _socket: zmq.asyncio.Socket
+
+    def __init__(
+        self, address: str = DEFAULT_REQUESTS_ADDRESS, stream: str = "cam0", *, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> None:
+        """Connect; see `PromptClient`."""
+        super().__init__(address, stream, timeout_s)
+        self._context = zmq.asyncio.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._connect()
+        self._turn = asyncio.Lock()
+
+    async def set(self, prompts: PromptTexts) -> StreamPrompts:
+        """Replace all prompts; see `PromptClient.set`."""
+        return await self._ask(self._set(prompts))
+
+    async def add(self, text: str, prompt_id: str | None = None) -> StreamPrompts:
+        """Add a prompt; see `PromptClient.add`."""
+        return await self._ask(self._add(text, prompt_id))
+
+    async def remove(self, prompt_id: str) -> StreamPrompts:
+        """Remove a prompt; the others are not disturbed."""
+        return await self._ask(self._remove(prompt_id))
+
+    async def list(self) -> StreamPrompts:
+        """The prompts now."""
+        return await self._ask(self._list())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def _ask(self, exchange: Exchange) -> StreamPrompts:
+        async with self._turn:
+            while True:
+                wait_s = exchange.wait_s()
+                if exchange.is_due:
+                    exchange.sent(await self._try_send(exchange.attempt()))
+                    continue
+                if await self._socket.poll(_milliseconds(wait_s)):
+                    parts = await self._socket.recv_multipart(flags=zmq.NOBLOCK, copy=False)
+                    answer = exchange.take(parts)
+                    if answer is not None:
+                        return answer
+
+    async def _try_send(self, parts: Sequence[bytes | memoryview]) -> bool:
+        try:
+            await self._socket.send_multipart(parts, flags=zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+
+def _named(prompts: PromptTexts) -> Iterator[NewPrompt]:
+    if isinstance(prompts, str):
+        raise ConfigError(f"prompts is the string {prompts!r}; expected a list of sentences: [{prompts!r}]")
+    if isinstance(prompts, Mapping):
+        yield from (NewPrompt(text=text, id=prompt_id) for prompt_id, text in prompts.items())
+    else:
+        yield from (NewPrompt(text=text) for text in prompts)
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000) + 1

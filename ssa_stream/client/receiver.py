@@ -1,0 +1,98 @@
+"""The thread that reads a subscriber's socket, so that nothing waits in it while somebody works."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from ssa_stream.errors import ConfigError
+
+__all__ = ["Receiver"]
+
+QUEUED_MESSAGES = 1000
+HEARTBEAT_MS = 1000
+"""How often the connection is tried; libzmq connects again by itself when it is gone."""
+HEARTBEAT_TIMEOUT_MS = 3000
+RECONNECT_MS, RECONNECT_MAX_MS = 100, 2000
+_LINK = zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED
+
+
+class Receiver:
+    """Reads everything that comes, as soon as it comes, and hands it on.
+
+    Attributes:
+        is_connected: Whether there is a publisher at the address.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        subscriptions: Sequence[bytes],
+        on_parts: Callable[[list[zmq.Frame]], None],
+    ) -> None:
+        """Connect, and begin to read.
+
+        Args:
+            address: Of the publisher, such as `tcp://127.0.0.1:5555`. It need not be there yet.
+            subscriptions: Prefixes of topics.
+            on_parts: Called with every message, by the reading thread. Must not raise and should not take long.
+        Raises:
+            ConfigError: Not an address.
+        """
+        self.is_connected = False
+        self._on_parts = on_parts
+        self._context = zmq.Context()
+        try:
+            self._socket = _socket(self._context, address, subscriptions)
+            self._monitor = self._socket.get_monitor_socket(_LINK)
+            self._socket.connect(address)
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            raise ConfigError(f"cannot connect to {address!r} ({error}); expected one like tcp://HOST:PORT") from error
+        self._thread = threading.Thread(target=self._read, name=f"receiver of {address}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread and close the socket. May be called again."""
+        self._context.term()  # wakes the thread, which closes the sockets; waits for that
+        self._thread.join()
+
+    def _read(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._monitor, zmq.POLLIN)
+        try:
+            while True:
+                ready = dict(poller.poll())
+                if self._monitor in ready:
+                    self._note_connection()
+                while self._socket in ready:
+                    try:
+                        parts = self._socket.recv_multipart(flags=zmq.NOBLOCK, copy=False)
+                    except zmq.Again:
+                        break
+                    self._on_parts(parts)
+        except zmq.ContextTerminated:
+            pass
+        finally:
+            self._monitor.close(linger=0)
+            self._socket.close(linger=0)
+
+    def _note_connection(self) -> None:
+        event = recv_monitor_message(self._monitor)["event"]
+        self.is_connected = event == zmq.Event.HANDSHAKE_SUCCEEDED
+
+
+def _socket(context: zmq.Context[zmq.Socket[bytes]], address: str, subscriptions: Sequence[bytes]) -> zmq.Socket[bytes]:
+    socket = context.socket(zmq.SUB)
+    socket.linger = 0
+    socket.rcvhwm = QUEUED_MESSAGES
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+    if address.startswith("tcp:"):
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    for subscription in subscriptions:
+        socket.setsockopt(zmq.SUBSCRIBE, subscription)
+    return socket
