@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
@@ -35,7 +35,7 @@ class NodeMetrics:
         self._lock = threading.Lock()
         self._counts: Tally[_Key] = Tally()
         self._drops: Tally[tuple[str, str]] = Tally()
-        self._latencies: dict[_Key, deque[float]] = {}
+        self._latencies: dict[_Key, _Samples] = {}
         self._queues: dict[str, QueueDepth] = {}
         self._steps = self._pending = self._beat = 0
         self._busy_since_ns = 0
@@ -54,7 +54,7 @@ class NodeMetrics:
     def latency(self, name: str, ms: float, stream: str | None = None) -> None:
         """Note how long something took, in milliseconds. Below 0, which clocks of two kinds may give, counts as 0."""
         with self._lock:
-            self._latencies.setdefault((name, stream), deque(maxlen=_MAX_SAMPLES)).append(max(ms, 0.0))
+            self._latencies.setdefault((name, stream), _Samples()).add(max(ms, 0.0))
 
     @contextmanager
     def timed(self, name: str, stream: str | None = None) -> Iterator[None]:
@@ -138,18 +138,24 @@ class NodeMetrics:
         )
 
 
-def _distribution(key: _Key, samples: Sequence[float]) -> Latency:
-    ordered = sorted(samples)
+class _Samples:
+    """How often something was measured, and the newest figures."""
 
-    def percentile(share: float) -> float:
-        return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+    def __init__(self) -> None:
+        self.count = 0
+        self._newest: deque[float] = deque(maxlen=_MAX_SAMPLES)
 
+    def add(self, ms: float) -> None:
+        self.count += 1
+        self._newest.append(ms)
+
+    def percentiles(self, *shares: float) -> list[float]:
+        ordered = sorted(self._newest)
+        return [ordered[max(0, math.ceil(share * len(ordered)) - 1)] for share in shares]
+
+
+def _distribution(key: _Key, samples: _Samples) -> Latency:
+    p50_ms, p95_ms, p99_ms, max_ms = samples.percentiles(0.5, 0.95, 0.99, 1.0)
     return Latency(
-        name=key[0],
-        stream=key[1],
-        count=len(ordered),
-        p50_ms=percentile(0.5),
-        p95_ms=percentile(0.95),
-        p99_ms=percentile(0.99),
-        max_ms=ordered[-1],
+        name=key[0], stream=key[1], count=samples.count, p50_ms=p50_ms, p95_ms=p95_ms, p99_ms=p99_ms, max_ms=max_ms
     )

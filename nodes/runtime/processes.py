@@ -4,7 +4,7 @@ A large tensor is copied once, into the sender's ring; the receiver computes on 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from ssa_stream.nodes.runtime.delivery import Delivery
 from ssa_stream.nodes.runtime.links import LinkInlet, LinkMaskOutlet, connect, listen, push
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.parcel import Parcel
-from ssa_stream.nodes.runtime.segments import ALIGNMENT, Segment, segment_prefix
+from ssa_stream.nodes.runtime.segments import ALIGNMENT, Segment, free_bytes, segment_prefix
 from ssa_stream.nodes.runtime.shared_ring import NoRoomError, RingReader, SharedRing, Slot
 from ssa_stream.nodes.runtime.tensor_bytes import copy_bytes, host_bytes, tensor_in
 from ssa_stream.nodes.runtime.transport import CONTROL_LINK, PUBLISH_LINK
@@ -70,7 +70,8 @@ class ProcessTransport:
         incarnation: Another number for every start of it.
         ring_bytes: Most shared memory that the node takes for what it sends.
         clock: Of the times when messages come.
-        ring: In place of the node's own ring, for tests.
+        folder: Where shared memory is; None for `memory_folder()`. The same for all nodes.
+        free: Tells the room left there.
     """
 
     def __init__(
@@ -82,11 +83,13 @@ class ProcessTransport:
         ring_bytes: int,
         *,
         clock: Clock | None = None,
-        ring: SharedRing | None = None,
+        folder: Path | None = None,
+        free: Callable[[Path], int] = free_bytes,
     ) -> None:
         self.context = context
-        self.ring = ring or SharedRing(f"{segment_prefix(run_dir)}{node}-{incarnation}-", ring_bytes)
-        self.reader = RingReader()
+        prefix = f"{segment_prefix(run_dir)}{node}-{incarnation}-"
+        self.ring = SharedRing(prefix, ring_bytes, folder=folder, free=free)
+        self.reader = RingReader(folder)
         self._run_dir = run_dir
         self._clock = clock or MonotonicClock()
         self._copier = ThreadPoolExecutor(max_workers=1, thread_name_prefix="copier")

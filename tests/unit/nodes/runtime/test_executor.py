@@ -1,0 +1,65 @@
+"""The thread for model work."""
+
+import asyncio
+import threading
+
+import pytest
+import torch
+
+from ssa_stream.errors import ConfigError
+from ssa_stream.nodes.runtime.executor import ModelExecutor
+
+
+async def test_executor_runs_in_order_in_one_thread() -> None:
+    """Two calls never overlap, and come in the order of asking."""
+    order: list[int] = []
+    with ModelExecutor() as executor:
+        names = await asyncio.gather(
+            *(executor.run(lambda i=i: (order.append(i), threading.get_ident())) for i in range(5))
+        )
+    assert order == [0, 1, 2, 3, 4]
+    assert len({ident for _, ident in names}) == 1
+    assert names[0][1] != threading.get_ident()
+
+
+async def test_executor_failure_comes_to_the_caller() -> None:
+    """And the next call works."""
+    with ModelExecutor() as executor:
+        with pytest.raises(ZeroDivisionError):
+            await executor.run(lambda: 1 // 0)
+        assert await executor.run(int, "7") == 7
+
+
+async def test_executor_cancelled_wait_close_waits_for_the_work() -> None:
+    """Nothing runs on after close."""
+    begun, go_on, done = asyncio.Event(), threading.Event(), []
+    loop = asyncio.get_running_loop()
+
+    def work() -> None:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(10)
+        done.append(True)
+
+    executor = ModelExecutor()
+    waiting = asyncio.create_task(executor.run(work))
+    await asyncio.wait_for(begun.wait(), 10)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert done == []
+    go_on.set()
+    executor.close()
+    executor.close()
+    assert done == [True]
+
+
+async def test_executor_threads_hold_in_its_thread() -> None:
+    """They are set where the work is done."""
+    with ModelExecutor(threads=1) as executor:
+        assert await executor.run(torch.get_num_threads) == 1
+
+
+def test_executor_without_threads_is_refused() -> None:
+    """Torch would take 0 for something else."""
+    with pytest.raises(ConfigError, match="threads is 0"):
+        ModelExecutor(threads=0)
