@@ -97,6 +97,7 @@ class Reading:
             return
         self._first_ns = self._first_ns or end_ns
         report.elapsed_s = max(report.elapsed_s, (end_ns - self._first_ns) / 1e9)
+        report.recent_ns.append(end_ns)
         clock = message.times[-1].clock
         for begin_ns, begin_clock in (
             (frame.t_capture_ns, frame.capture_clock),

@@ -24,6 +24,7 @@ class GraphReport:
         drops: Frames without masks, by reason.
         restarts: Restarts, by node; only of nodes that were restarted.
         elapsed_s: From the first masks to the last.
+        recent_ns: When the masks of the newest frames were made.
         latencies_ms: From capture (live sources that say when) or from reception to masks, newest frames.
         prompt_to_mask_ms: For each change of prompts that brought a sentence, from the change to its first masks.
         failures: What ended a stream, by its name; only of streams that failed.
@@ -35,6 +36,7 @@ class GraphReport:
     drops: Counter[str] = field(default_factory=Counter)
     restarts: dict[str, int] = field(default_factory=dict)
     elapsed_s: float = 0.0
+    recent_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RECENT_FRAMES))
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     prompt_to_mask_ms: list[float] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
@@ -54,6 +56,12 @@ class GraphReport:
     def fps(self) -> float:
         """Frames per second, all streams together; 0 before the second frame."""
         return (self.total_frames - len(self.frames)) / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def recent_fps(self) -> float:
+        """Frames per second of the last frames, all streams together; 0 before the second one."""
+        span_ns = self.recent_ns[-1] - self.recent_ns[0] if self.recent_ns else 0
+        return (len(self.recent_ns) - 1) * 1e9 / span_ns if span_ns > 0 else 0.0
 
     @property
     def recent_latency_ms(self) -> float:

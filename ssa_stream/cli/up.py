@@ -1,0 +1,200 @@
+"""`ssa-stream up`: run a graph of nodes."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssa_stream.cli.console import output as stdout
+from ssa_stream.cli.model_options import Checkpoint, RandomWeights
+from ssa_stream.errors import SinkError, SourceError
+
+if TYPE_CHECKING:
+    from ssa_stream.nodes.launcher import GraphReport
+    from ssa_stream.nodes.pipeline import PipelineConfig
+
+__all__ = ["run_pipeline", "up"]
+
+_STREAMS, _GRAPH, _MODEL, _OUTPUT = "Streams", "Graph", "Model", "Output"
+
+
+def up(
+    pipeline: Annotated[
+        str,
+        typer.Argument(
+            metavar="PIPELINE",
+            help="A shipped pipeline (demo, webcam, two-streams) or a YAML file. It names streams, prompts and limits.",
+        ),
+    ],
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STREAM=SPEC",
+            help="Another source for a stream: a file, a camera (0), an address (rtsp://...), synthetic. With one "
+            "stream, STREAM= may be left out.",
+            rich_help_panel=_STREAMS,
+        ),
+    ] = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--prompt",
+            "-p",
+            metavar="STREAM=TEXT",
+            help="What to look for in a stream, in place of its prompts and their scheduled changes. Repeat it for "
+            "several.",
+            rich_help_panel=_STREAMS,
+        ),
+    ] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="STREAM=FILE",
+            help="Let the graph write, too: overlay.mp4, masks.jsonl, or a plug-in's scheme:...",
+            rich_help_panel=_STREAMS,
+        ),
+    ] = None,
+    max_frames: Annotated[
+        int | None, typer.Option(min=1, help="End each stream after that many frames.", rich_help_panel=_STREAMS)
+    ] = None,
+    placement: Annotated[
+        str | None,
+        typer.Option(
+            metavar="fused|processes",
+            help="All nodes in one process, or a process each, which is started again when it fails.",
+            rich_help_panel=_GRAPH,
+        ),
+    ] = None,
+    publish: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where subscribers get masks, such as tcp://127.0.0.1:5555; port * takes a free one.",
+            rich_help_panel=_GRAPH,
+        ),
+    ] = None,
+    requests: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Where prompts can be changed.", rich_help_panel=_GRAPH),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Stay when all sources have ended, until Ctrl-C.", rich_help_panel=_GRAPH)
+    ] = False,
+    checkpoint: Checkpoint = None,
+    random_weights: RandomWeights = False,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MODEL)] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16.", rich_help_panel=_MODEL)] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processor threads of each node with the network; default: all but one.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No live line, no summary.", rich_help_panel=_OUTPUT)
+    ] = False,
+    json_file: Annotated[
+        str | None,
+        typer.Option(
+            "--json", metavar="FILE", help="Write the summary as JSON; - is standard output.", rich_help_panel=_OUTPUT
+        ),
+    ] = None,
+) -> None:
+    """Run a graph of nodes: sources in, masks out for everybody who subscribes.
+
+    A file ends by itself, every frame processed; a camera or an address runs until Ctrl-C, late frames dropped and
+    counted. Prompts can be changed and masks watched from other terminals:
+
+        ssa-stream up demo
+
+        ssa-stream up webcam --prompt "the person carrying the box" --checkpoint ssa.safetensors
+
+        ssa-stream watch
+
+        ssa-stream prompt set webcam "the door" "the red cup"
+    """
+    from ssa_stream.cli.pipeline_options import with_model, with_streams
+    from ssa_stream.nodes.pipeline import load_pipeline
+
+    config = with_model(
+        load_pipeline(pipeline),
+        checkpoint=None if checkpoint is None else str(checkpoint),
+        random_weights=random_weights,
+        device=device,
+        dtype=dtype,
+        threads=threads,
+    )
+    config = with_streams(
+        config,
+        sources=source or (),
+        prompts=prompt or (),
+        outputs=output or (),
+        max_frames=max_frames,
+        public={"publish": publish, "requests": requests},
+        placement=placement,
+    )
+    report = run_pipeline(config, keep=keep, quiet=quiet)
+    if json_file is not None:
+        _write_json(report, json_file)
+    _expect_no_failures(report)
+
+
+def run_pipeline(config: "PipelineConfig", *, keep: bool = False, quiet: bool = False) -> "GraphReport":
+    """Run a graph until its sources end or a signal comes, with its figures on stderr.
+
+    Args:
+        config: The graph.
+        keep: Stay when all sources have ended.
+        quiet: No live line, no summary.
+    Raises:
+        ConfigError: The settings are wrong.
+        SsaStreamError: The graph failed.
+    """
+    from ssa_stream.cli.engine import all_cores_but_one
+    from ssa_stream.cli.graph_view import print_graph_summary
+    from ssa_stream.cli.pipeline_options import with_model
+
+    report = asyncio.run(
+        _run(with_model(config, threads=config.model.threads or all_cores_but_one()), keep=keep, quiet=quiet)
+    )
+    if not quiet:
+        print_graph_summary(report)
+    return report
+
+
+async def _run(config: "PipelineConfig", *, keep: bool, quiet: bool) -> "GraphReport":
+    from ssa_stream.cli.graph_view import GraphView
+    from ssa_stream.nodes.launcher import Graph
+    from ssa_stream.nodes.runtime.logs import log_as
+    from ssa_stream.nodes.runtime.signals import stop_on_signals
+
+    view = GraphView(quiet=quiet)
+    graph = Graph(config, keep=keep, on_line=view.line)
+    stop = asyncio.Event()
+    with stop_on_signals(stop):
+        async with view.live(graph):
+            log_as("launcher")
+            return await graph.run(stop, view.ready)
+
+
+def _write_json(report: "GraphReport", target: str) -> None:
+    text = json.dumps(report.to_mapping(), indent=2)
+    if target == "-":
+        stdout().print(text, markup=False, soft_wrap=True)
+        return
+    try:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SinkError(f"cannot write {target} ({error.strerror}); give another file with --json") from error
+
+
+def _expect_no_failures(report: "GraphReport") -> None:
+    """A source that broke is an error, though its graph ended in order."""
+    if report.failures:
+        raise SourceError("; ".join(f"stream {name}: {text}" for name, text in report.failures.items()))
