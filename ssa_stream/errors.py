@@ -14,6 +14,8 @@
 Messages say what came, what was expected and what to do.
 """
 
+from enum import StrEnum
+
 __all__ = [
     "CheckpointError",
     "ConfigError",
@@ -23,6 +25,7 @@ __all__ = [
     "ShapeError",
     "SinkError",
     "SourceError",
+    "SourceErrorCode",
     "SsaStreamError",
     "TransportError",
 ]
@@ -48,8 +51,46 @@ class SessionStateError(SsaStreamError, RuntimeError):
     """The session's present state does not allow this call."""
 
 
+class SourceErrorCode(StrEnum):
+    """What is wrong with a source, for programs and dashboards. Open: others may come."""
+
+    REFUSED = "refused"
+    """Nothing listens at that host and port."""
+    UNREACHABLE = "unreachable"
+    """The host is unknown, or no way leads to it."""
+    TIMEOUT = "timeout"
+    """It was reached, or not even that, but did not answer in time."""
+    AUTH_FAILED = "auth_failed"
+    """User name or password are wrong or missing, or this user may not read it."""
+    NOT_FOUND = "not_found"
+    """The server, the camera or the file has no such stream."""
+    SERVER_ERROR = "server_error"
+    """The server failed to start the stream."""
+    TLS = "tls"
+    """No secure connection could be made: no TLS there, or its certificate is not trusted."""
+    UNSUPPORTED_CODEC = "unsupported_codec"
+    """There is no video in it, or none that can be decoded here."""
+    UNREADABLE = "unreadable"
+    """What it sends makes no sense."""
+    NO_FRAME = "no_frame"
+    """It is connected, but no picture came out in time."""
+    STALLED = "stalled"
+    """It was live and went silent, its connection still open."""
+    LOST = "lost"
+    """It was live and its connection ended."""
+    OTHER = "other"
+
+
 class SourceError(SsaStreamError, OSError):
-    """A video source cannot be opened, has broken or has stalled."""
+    """A video source cannot be opened, has broken or has stalled.
+
+    Attributes:
+        code: What is wrong, for programs.
+    """
+
+    def __init__(self, message: str, code: SourceErrorCode = SourceErrorCode.OTHER) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SinkError(SsaStreamError, OSError):

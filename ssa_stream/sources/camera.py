@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ssa_stream.errors import SourceError
+from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.container import open_container
 from ssa_stream.sources.live import LiveSource
 
@@ -41,7 +41,7 @@ class CameraSource(LiveSource):
         """
         path = f"/dev/video{device}" if isinstance(device, int) else device
         if not Path(path).exists():
-            raise SourceError(f"there is no camera {path}; {_present_cameras()}")
+            raise SourceError(f"there is no camera {path}; {_present_cameras()}", SourceErrorCode.NOT_FOUND)
         # Without nonblock a read waits in the kernel for as long as the camera is silent, past any timeout.
         merged = {"fflags": "nonblock+nobuffer", **(options or {})}
         container = open_container(path, name=path, timeouts_s=timeouts_s, options=merged, format_name="v4l2")

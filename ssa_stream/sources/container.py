@@ -1,7 +1,10 @@
 """Open a container through PyAV with a bound on every wait, and decode its video in steps that can be stopped."""
 
+import errno
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import av
 from av import VideoFrame
@@ -9,31 +12,50 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from ssa_stream.errors import SourceError
+from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.sources.producer_time import ProducerTimes
 
-__all__ = ["ContainerReader", "describe", "open_container"]
+__all__ = ["ContainerReader", "Problem", "diagnose", "open_container"]
 
 # How long to wait before asking a non-blocking device again.
 _POLL_S = 0.002
+_TOO_LATE = "it did not answer in time"
+_SILENT = (SourceErrorCode.TIMEOUT, _TOO_LATE)
+# Share of a time-out after which data that makes no sense is data that was cut off.
+_LATE = 0.9
+_SECURE = ("rtsps:", "https:", "rtmps:", "tls:")
+_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
-def describe(error: av.FFmpegError) -> str:
+class Problem(NamedTuple):
+    """What went wrong, for programs and for people; never holds an address."""
+
+    code: SourceErrorCode
+    text: str
+
+
+def diagnose(error: av.FFmpegError) -> Problem:
     """Say what FFmpeg reported, without the address that its own text contains."""
     match error:
         case av.error.HTTPUnauthorizedError():
-            return "it refused the user name or password (401)"
+            return Problem(SourceErrorCode.AUTH_FAILED, "it refused the user name or password (401)")
         case av.error.HTTPForbiddenError():
-            return "this user may not read it (403)"
+            return Problem(SourceErrorCode.AUTH_FAILED, "this user may not read it (403)")
         case av.error.HTTPNotFoundError():
-            return "there is no such stream on that server (404): check the path"
+            return Problem(SourceErrorCode.NOT_FOUND, "there is no such stream on that server (404): check the path")
         case av.error.HTTPServerError():
-            return "the server failed to start the stream (5xx)"
+            return Problem(SourceErrorCode.SERVER_ERROR, "the server failed to start the stream (5xx)")
         case av.error.ConnectionRefusedError():
-            return "nothing listens there: check host and port"
+            return Problem(SourceErrorCode.REFUSED, "nothing listens there: check host and port")
         case av.error.TimeoutError() | av.error.ExitError():
-            return "it did not answer in time"
-        case _:
-            return f"{error.strerror or 'unknown error'} ({type(error).__name__})"
+            return Problem(SourceErrorCode.TIMEOUT, _TOO_LATE)
+        case av.error.DecoderNotFoundError():
+            return Problem(SourceErrorCode.UNSUPPORTED_CODEC, "its video cannot be decoded by this build of FFmpeg")
+        case av.error.ConnectionResetError() | av.error.BrokenPipeError():
+            return Problem(SourceErrorCode.LOST, "it closed the connection")
+    if error.errno in _UNREACHABLE:
+        return Problem(SourceErrorCode.UNREACHABLE, "no way leads to that host: check address, network and VPN")
+    return Problem(SourceErrorCode.OTHER, f"{error.strerror or 'unknown error'} ({type(error).__name__})")
 
 
 def open_container(
@@ -43,7 +65,7 @@ def open_container(
     timeouts_s: tuple[float, float],
     options: Mapping[str, str],
     format_name: str | None = None,
-    unreadable: str = "what it sends is not video that FFmpeg can read, or came too late",
+    unreadable: str = "what it sends is not video that FFmpeg can read",
 ) -> InputContainer:
     """Open `target` for reading.
 
@@ -57,16 +79,21 @@ def open_container(
     Raises:
         SourceError: If it cannot be opened. The text never holds credentials, nor does a chained error.
     """
+    began_s = time.monotonic()
     try:
         return av.open(target, mode="r", format=format_name, options=dict(options), timeout=timeouts_s)
     except (av.error.InvalidDataError, av.error.EOFError):
-        problem = unreadable
+        # A server that accepts and stays silent ends like this, once a time-out has cut its answer off.
+        is_late = time.monotonic() - began_s >= _LATE * min(timeouts_s)
+        problem = Problem(*(_SILENT if is_late else (SourceErrorCode.UNREADABLE, unreadable)))
     except av.FFmpegError as error:
-        problem = describe(error)
+        problem = diagnose(error)
     except (OSError, ValueError, RuntimeError) as error:
-        problem = type(error).__name__
+        problem = Problem(SourceErrorCode.OTHER, type(error).__name__)
+    if problem.code is SourceErrorCode.OTHER and target.lower().startswith(_SECURE):
+        problem = Problem(SourceErrorCode.TLS, f"no secure connection could be made: {problem.text}")
     # Raised out here: the original error carries the address with its password, even as a mere context.
-    raise SourceError(f"cannot open {name}: {problem}")
+    raise SourceError(f"cannot open {name}: {problem.text}", problem.code)
 
 
 class ContainerReader:
@@ -78,6 +105,8 @@ class ContainerReader:
     Attributes:
         stream: The video stream that is read.
         corrupt_packets: Packets that could not be read or decoded and were skipped.
+        last_read_s: How long the newest read had to wait for its packet.
+        producer_times: What the packets say about the camera's own clock.
     """
 
     def __init__(self, container: InputContainer, name: str) -> None:
@@ -87,6 +116,8 @@ class ContainerReader:
             SourceError: If it holds no video; the container is closed then.
         """
         self.corrupt_packets = 0
+        self.last_read_s = 0.0
+        self.producer_times = ProducerTimes()
         self._container = container
         self._closed = threading.Event()
         self._inside = threading.Lock()
@@ -94,7 +125,9 @@ class ContainerReader:
         if not videos:
             found = ", ".join(sorted({stream.type for stream in container.streams}))
             container.close()
-            raise SourceError(f"{name} holds no video stream, only: {found or 'nothing'}")
+            raise SourceError(
+                f"{name} holds no video stream, only: {found or 'nothing'}", SourceErrorCode.UNSUPPORTED_CODEC
+            )
         self.stream: VideoStream = videos[0]
 
     @property
@@ -157,9 +190,12 @@ class ContainerReader:
         with self._inside:
             if self.closed:
                 return None
+            began_s = time.monotonic()
             packet = next(packets, None)
+            self.last_read_s = time.monotonic() - began_s
             if packet is None:
                 return None
+            self.producer_times.observe(packet)
             try:
                 return packet.decode()
             except av.error.EOFError:

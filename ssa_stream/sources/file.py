@@ -7,8 +7,8 @@ from pathlib import Path
 import av
 from av import VideoFrame
 
-from ssa_stream.errors import SourceError
-from ssa_stream.sources.container import ContainerReader, describe, open_container
+from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.sources.container import ContainerReader, diagnose, open_container
 from ssa_stream.sources.conversion import FrameConverter
 from ssa_stream.sources.frame import Frame
 from ssa_stream.sources.redaction import redact
@@ -67,7 +67,9 @@ class FileSource(Source):
         except StopIteration:
             self.close()
             problems = "; ".join(self.warnings) or "it is empty"
-            raise SourceError(f"{name} holds no frame that can be decoded: {problems}") from None
+            raise SourceError(
+                f"{name} holds no frame that can be decoded: {problems}", SourceErrorCode.UNREADABLE
+            ) from None
         self._info = SourceInfo(
             name=name,
             live=False,
@@ -116,7 +118,7 @@ class FileSource(Source):
             for decoded in self._reader.decode(read_errors_allowed=_READ_ERRORS_ALLOWED):
                 yield from self._convert(decoded)
         except av.FFmpegError as error:
-            self._warnings.append(f"reading stopped after {self._converter.frames} frames: {describe(error)}")
+            self._warnings.append(f"reading stopped after {self._converter.frames} frames: {diagnose(error).text}")
             yield from self._convert(self._reader.drain())
         if not self._reader.closed:
             self._compare_with_declared()
@@ -150,7 +152,7 @@ def _check_path(target: str, name: str) -> None:
     if path.is_dir():
         raise SourceError(f"{name} is a directory: give a video file or a sequence such as {name}/%03d.png")
     if not path.exists():
-        raise SourceError(f"{name} does not exist")
+        raise SourceError(f"{name} does not exist", SourceErrorCode.NOT_FOUND)
     if path.is_file() and path.stat().st_size == 0:
         raise SourceError(f"{name} is empty (0 bytes): nothing was recorded, or the copy failed")
 

@@ -4,22 +4,28 @@ import time
 from collections.abc import Generator, Iterator
 
 import av
+from av import VideoFrame
 from av.container import InputContainer
 
-from ssa_stream.errors import SourceError
-from ssa_stream.sources.container import ContainerReader, describe
+from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.sources.backlog import Backlog
+from ssa_stream.sources.container import ContainerReader, Problem, diagnose
 from ssa_stream.sources.conversion import FrameConverter
 from ssa_stream.sources.frame import Frame
+from ssa_stream.sources.losses import HoleCounter, SourceLosses
 from ssa_stream.sources.source import Source, SourceInfo
 
 __all__ = ["LiveSource"]
 
+# A recording that stops this much before its length is cut off.
+_END_TOLERANCE_S = 2.0
+
 
 class LiveSource(Source):
-    """Read an open live container until it is closed or lost; it does not reconnect.
+    """Read an open live container until it is closed or lost; `Recovering` connects again.
 
     On a live source the end of the data is a loss: a server that is killed ends the iteration of FFmpeg without any
-    error, so this class raises one.
+    error, so this class raises one. Only what says how long it is, a recording on a server, comes to an end.
     """
 
     def __init__(
@@ -31,6 +37,7 @@ class LiveSource(Source):
         no_frame_limit_s: float,
         arrival_times: bool = False,
         monotonic_pts: bool = False,
+        drop_backlog: bool = False,
     ) -> None:
         """Take over an open container.
 
@@ -41,16 +48,21 @@ class LiveSource(Source):
             no_frame_limit_s: Longest time without a frame; packets may go on arriving that nothing decodes from.
             arrival_times: See `FrameConverter`.
             monotonic_pts: See `FrameConverter`.
+            drop_backlog: Whether pictures that piled up while the container was probed are decoded but not delivered.
         Raises:
-            SourceError: If it holds no video.
+            SourceError: If it holds no video, or none that can be decoded.
         """
         self._reader = ContainerReader(container, name)
         self._reader.stream.thread_type = "SLICE"  # frame threads would add latency
         self._read_timeout_s = read_timeout_s
         self._no_frame_limit_s = no_frame_limit_s
         fps = self._reader.fps
-        self._converter = FrameConverter(fps, arrival_times=arrival_times, monotonic_pts=monotonic_pts)
-        self._info = SourceInfo(name=name, live=True, fps=fps, size=self._reader.coded_size)
+        self._converter = FrameConverter(fps, live=True, arrival_times=arrival_times, monotonic_pts=monotonic_pts)
+        self._holes = HoleCounter()
+        self._backlog = Backlog() if drop_backlog else None
+        self._last_t = 0.0
+        duration_s = None if container.duration is None else container.duration / av.time_base
+        self._info = SourceInfo(name, live=True, fps=fps, size=self._reader.coded_size, duration_s=duration_s)
 
     @property
     def info(self) -> SourceInfo:
@@ -61,6 +73,11 @@ class LiveSource(Source):
     def corrupt_packets(self) -> int:
         """Packets skipped because they could not be decoded."""
         return self._reader.corrupt_packets
+
+    @property
+    def losses(self) -> SourceLosses:
+        """What was lost so far."""
+        return SourceLosses(self._holes.missing, self.corrupt_packets, self._converter.corrupt_frames)
 
     def frames(self) -> Iterator[Frame]:
         """Deliver frames as they arrive.
@@ -73,26 +90,47 @@ class LiveSource(Source):
             closed_by_caller = self._reader.closed
         finally:
             self.close()
-        if not closed_by_caller:
-            raise SourceError(f"{self._info.name} was lost after {self._converter.frames} frames: {problem}")
+        if problem is not None and not closed_by_caller:
+            frames = self._converter.frames
+            raise SourceError(f"{self._info.name} was lost after {frames} frames: {problem.text}", problem.code)
 
     def close(self) -> None:
         """Disconnect; a read that is under way ends within about twice the read timeout."""
         self._reader.close()
 
-    def _until_lost(self) -> Generator[Frame, None, str]:
+    def _until_lost(self) -> Generator[Frame, None, Problem | None]:
         last_frame_at_s = time.monotonic()
         try:
             for decoded in self._reader.decode():
                 for picture in decoded:
-                    yield self._converter.convert(picture)
+                    frame = self._convert(picture)
+                    if frame is not None:
+                        yield frame
                     last_frame_at_s = time.monotonic()
                     if self._reader.closed:
-                        return "closed"
+                        return None
                 if time.monotonic() - last_frame_at_s > self._no_frame_limit_s:
-                    return f"stalled, no frame for {self._no_frame_limit_s:g} s"
+                    return Problem(SourceErrorCode.NO_FRAME, f"stalled, no frame for {self._no_frame_limit_s:g} s")
         except (av.error.TimeoutError, av.error.ExitError):
-            return f"stalled, no data for {self._read_timeout_s:g} s"
+            return Problem(SourceErrorCode.STALLED, f"stalled, no data for {self._read_timeout_s:g} s")
         except av.FFmpegError as error:
-            return describe(error)
-        return "it ended the stream"
+            problem = diagnose(error)
+            return problem if problem.code is not SourceErrorCode.OTHER else Problem(SourceErrorCode.LOST, problem.text)
+        return self._at_end()
+
+    def _convert(self, picture: VideoFrame) -> Frame | None:
+        received_at_ns = time.monotonic_ns()
+        t = self._last_t = self._converter.stamp(picture, received_at_ns)
+        self._holes.note(t)
+        if self._backlog is not None and self._backlog.holds(read_s=self._reader.last_read_s, t=t):
+            return None
+        camera_ns = self._reader.producer_times.utc_ns(picture.pts, picture.time_base)
+        return self._converter.finish(picture, t, received_at_ns, camera_ns)
+
+    def _at_end(self) -> Problem | None:
+        duration_s = self._info.duration_s
+        if duration_s is None:
+            return Problem(SourceErrorCode.LOST, "it ended the stream")
+        if self._last_t < duration_s - _END_TOLERANCE_S:
+            return Problem(SourceErrorCode.LOST, f"it ended at {self._last_t:.1f} s of {duration_s:.1f} s")
+        return None

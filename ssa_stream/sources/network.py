@@ -10,6 +10,8 @@ from ssa_stream.sources.redaction import redact
 __all__ = ["NetworkSource"]
 
 _NO_FRAME_LIMIT_S = 10.0
+# The container's head must be found and its codec seen; a second of it is enough.
+_BOUNDED_PROBING = {"analyzeduration": "1000000", "probesize": "1000000"}
 # These formats carry no times of their own; FFmpeg counts frames at an invented rate.
 _UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v"})
 
@@ -31,6 +33,7 @@ class NetworkSource(LiveSource):
         """
         name = redact(url)
         merged = {**_default_options(url, timeouts_s[1]), **(options or {})}
+        merged = {**_transport_options(merged), **merged}
         container = open_container(url, name=name, timeouts_s=timeouts_s, options=merged)
         super().__init__(
             container,
@@ -38,6 +41,7 @@ class NetworkSource(LiveSource):
             read_timeout_s=timeouts_s[1],
             no_frame_limit_s=max(_NO_FRAME_LIMIT_S, timeouts_s[1]),
             arrival_times=container.format.name in _UNTIMED_FORMATS,
+            drop_backlog=merged.get("analyzeduration") != "0",
         )
 
 
@@ -45,18 +49,23 @@ def _default_options(url: str, read_timeout_s: float) -> dict[str, str]:
     timeout_us = str(round(read_timeout_s * 1_000_000))
     match urlsplit(url).scheme.lower():
         case "rtsp" | "rtsps":
-            # Little probing: the session description names the codec, and what is probed arrives late, in a burst.
-            return {
-                "rtsp_transport": "tcp",
-                "timeout": timeout_us,
-                "fflags": "nobuffer",
-                "max_delay": "0",
-                "analyzeduration": "100000",
-                "probesize": "50000",
-            }
+            # No probing: the session description names the codec. Without "nobuffer" the packets that FFmpeg looks at
+            # all the same are kept, and with them the key frame that many servers begin with.
+            return {"rtsp_transport": "tcp", "timeout": timeout_us, "analyzeduration": "0", "probesize": "32"}
         case "udp":
-            return {"timeout": timeout_us, "fflags": "nobuffer", "overrun_nonfatal": "1"}
+            return {**_BOUNDED_PROBING, "timeout": timeout_us, "overrun_nonfatal": "1"}
         case "http" | "https":
-            return {"timeout": timeout_us, "fflags": "nobuffer"}
+            return {**_BOUNDED_PROBING, "timeout": timeout_us}
         case _:
-            return {"fflags": "nobuffer"}
+            return dict(_BOUNDED_PROBING)
+
+
+def _transport_options(options: Mapping[str, str]) -> dict[str, str]:
+    """What RTSP needs beyond its transport: datagrams come in any order, and in bursts at a key frame."""
+    match options.get("rtsp_transport"):
+        case "tcp":
+            return {"max_delay": "0"}
+        case "udp":
+            return {"max_delay": "100000", "buffer_size": "2097152"}
+        case _:
+            return {}

@@ -4,7 +4,9 @@ import re
 
 __all__ = ["redact"]
 
-_USER_INFO = re.compile(r"(?<=://)[^/?#\s]*@")
+# A password may hold a slash that nobody escaped: after `user:` everything up to the last @ goes, rather one word of a
+# path too many than one of a password.
+_USER_INFO = re.compile(r"(?<=://)(?:[^/?#\s:]*:[^\s'\"<>]*@|[^/?#\s]*@)")
 _SECRET_FIELD = re.compile(
     r"((?:user(?:name)?|login|pass(?:word|wd)?|pwd|token|secret|(?:api_?)?key|auth|sig(?:nature)?)=)[^&/#\s]*",
     re.IGNORECASE,

@@ -20,6 +20,8 @@ class SourceInfo:
         fps: Nominal frames per second, None when unknown.
         size: Picture size `(height, width)` in pixels as delivered, None when unknown until the first frame.
         frame_count: Number of frames that the source says it has, None when endless or unknown.
+        duration_s: Length that a live address says it has, None when endless or unknown: it plays a recording.
+        recovers: Whether it connects again by itself, so that a long wait for a frame is nothing to give up at.
     """
 
     name: str
@@ -27,6 +29,13 @@ class SourceInfo:
     fps: float | None = None
     size: tuple[int, int] | None = None
     frame_count: int | None = None
+    duration_s: float | None = None
+    recovers: bool = False
+
+    @property
+    def endless(self) -> bool:
+        """Whether no end is known, so that the end of the data is a loss."""
+        return self.frame_count is None and self.duration_s is None
 
 
 @runtime_checkable
