@@ -48,10 +48,19 @@ class ClipBatch(NamedTuple):
 
 
 class ImageBatch(NamedTuple):
-    """Square images `(B, S, S, 3)` uint8 and the tokens of their captions, `(B, 77)` int64."""
+    """Captioned images, and sentences said twice.
+
+    Attributes:
+        images: Square, `(B, S, S, 3)` uint8.
+        tokens: Of their captions, `(B, 77)` int64.
+        paraphrases: Tokens of pairs of sentences that mean the same, `(P, 2, 77)` int64.
+        meanings: Equal for pairs of equal meaning, `(P, 1)` int64.
+    """
 
     images: Tensor
     tokens: Tensor
+    paraphrases: Tensor = torch.empty(0, 2, 0, dtype=torch.int64)
+    meanings: Tensor = torch.empty(0, 1, dtype=torch.int64)
 
 
 def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:

@@ -8,6 +8,7 @@ from ssa_stream.data.synthetic.render import render_labels
 from ssa_stream.model.clip import tokenize
 from ssa_stream.training.batch import ImageBatch
 from ssa_stream.training.config import ClipPretrainStage
+from ssa_stream.training.paraphrases import ParaphrasePool
 
 __all__ = ["CaptionBatches", "caption_batch"]
 
@@ -16,6 +17,7 @@ _CANVAS_PX = 128
 _LATEST_FRAME = 200
 _SEEN_FRACTION = 0.5
 _FRAME_TRIES = 6
+_PAIR_STREAM = 107
 
 
 class CaptionBatches(torch.utils.data.Dataset[ImageBatch]):
@@ -31,14 +33,19 @@ class CaptionBatches(torch.utils.data.Dataset[ImageBatch]):
 
     def __init__(self, stage: ClipPretrainStage, seed: int, context_length: int, rank: int, world_size: int) -> None:
         self._stage, self._seed, self._context = stage, seed, context_length
-        self._rank, self._local = rank, stage.batch // world_size
+        self._rank, self._local, self._local_pairs = rank, stage.batch // world_size, stage.paraphrases // world_size
+        self._pool = ParaphrasePool(stage.paraphrase_scenes, seed) if self._local_pairs else None
 
     def __len__(self) -> int:
         return self._stage.steps
 
     def __getitem__(self, step: int) -> ImageBatch:
         first = step * self._stage.batch + self._rank * self._local
-        return caption_batch(self._stage, self._seed, first, self._local, self._context, "train")
+        batch = caption_batch(self._stage, self._seed, first, self._local, self._context, "train")
+        if self._pool is None:
+            return batch
+        rng = np.random.default_rng([self._seed, _PAIR_STREAM, step, self._rank])
+        return ImageBatch(batch.images, batch.tokens, *self._pool.pairs(self._local_pairs, rng, self._context))
 
 
 def caption_batch(

@@ -55,10 +55,26 @@ class ClipPretrainStage(_Stage, frozen=True, kw_only=True, tag="clip_pretrain", 
     Attributes:
         image_px: Side of the square images.
         scene_fraction: Part of the images that show a whole scene; the others show one object.
+        paraphrases: Pairs of sentences in each step, over all devices, that say the same in other words and are told
+            apart from those that say something else. Captions of pictures name looks only: this is how the text tower
+            learns of motion, relations and numbers.
+        paraphrase_scenes: Scenes that these sentences are about.
+        freeze_images: Train the text tower only, so that what was learned on its images stays of use.
     """
 
     image_px: int = 64
     scene_fraction: float = 0.15
+    paraphrases: int = 0
+    paraphrase_scenes: int = 1000
+    freeze_images: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(
+            self.paraphrases >= 0 and self.paraphrase_scenes >= 1,
+            f"stage {self.name}: paraphrases is {self.paraphrases} and paraphrase_scenes {self.paraphrase_scenes}; "
+            f"expected 0 or more, and 1 or more",
+        )
 
 
 class SegmentStage(_Stage, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Contrastive pre-training of CLIP. `B` pairs of image and caption, `E` embedding width."""
+"""Contrastive pre-training of CLIP. `B` pairs of image and caption, `P` pairs of sentences, `E` embedding width."""
 
 import math
 
@@ -12,7 +12,7 @@ from ssa_stream.training.objective import StepLoss
 
 __all__ = ["CLIP_PARTS", "ContrastiveObjective", "contrastive_loss", "retrieval_accuracy"]
 
-CLIP_PARTS = ("contrastive", "image_to_text", "text_to_image")
+CLIP_PARTS = ("contrastive", "image_to_text", "text_to_image", "paraphrase", "paraphrase_to_other")
 _MAX_LOGIT_SCALE = math.log(100)
 
 
@@ -20,10 +20,10 @@ def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor, tokens: Tensor)
     """Symmetric cross-entropy over the batch; equal captions are equally right.
 
     Args:
-        image: Normalised embeddings, `(B, E)`.
+        image: Normalised embeddings, `(B, E)`; those of other sentences where paraphrases are contrasted.
         text: Normalised embeddings, `(B, E)`.
         scale: Factor on cosine similarity, a scalar.
-        tokens: `(B, 77)`; tells which captions are equal.
+        tokens: `(B, 77)`; tells which captions are equal. `(B, 1)` numbers do as well.
     Source: CLIP (Radford et al. 2021). Differs: with a small vocabulary captions repeat within a batch, so that the
         target is spread over all equal ones.
     """
@@ -34,12 +34,18 @@ def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor, tokens: Tensor)
 
 
 class ContrastiveObjective(nn.Module):
-    """CLIP with its loss; all of it is trained. Each device contrasts its own part of the batch."""
+    """CLIP with its loss. Each device contrasts its own part of the batch.
 
-    def __init__(self, clip: CLIP) -> None:
+    Args:
+        clip: What is trained.
+        freeze_images: Train the text tower only.
+    """
+
+    def __init__(self, clip: CLIP, *, freeze_images: bool = False) -> None:
         super().__init__()
         self.clip = clip
         clip.requires_grad_(True)
+        clip.visual.requires_grad_(not freeze_images)
 
     def forward(self, batch: ImageBatch) -> StepLoss:
         """Loss of a batch on CLIP's device."""
@@ -50,7 +56,19 @@ class ContrastiveObjective(nn.Module):
             scale = self.clip.logit_scale.clamp(max=_MAX_LOGIT_SCALE).exp()
             loss = contrastive_loss(image, text, scale, batch.tokens)
             to_text, to_image = retrieval_accuracy(image.detach(), text.detach(), batch.tokens)
-        return StepLoss(loss, torch.stack([loss.detach(), to_text, to_image]))
+        paraphrase, to_other = self._paraphrases(batch, scale)
+        parts = [loss.detach(), to_text, to_image, paraphrase.detach(), to_other]
+        return StepLoss(loss + paraphrase, torch.stack(parts))
+
+    def _paraphrases(self, batch: ImageBatch, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of telling sentences apart by meaning, and part of them whose nearest sentence is the right one."""
+        if not len(batch.paraphrases):
+            return scale.new_zeros(()), scale.new_zeros(())
+        both = _encode_captions(self.clip, batch.paraphrases.flatten(0, 1))
+        with torch.autocast(batch.images.device.type, enabled=False):
+            one, other = both.float().unflatten(0, (-1, 2)).unbind(1)
+            loss = contrastive_loss(one, other, scale, batch.meanings)
+            return loss, retrieval_accuracy(one.detach(), other.detach(), batch.meanings)[0]
 
 
 def _encode_captions(clip: CLIP, tokens: Tensor) -> Tensor:

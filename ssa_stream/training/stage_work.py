@@ -52,7 +52,7 @@ class ClipPretrainWork:
 
     def __init__(self, model: SSA, stage: ClipPretrainStage, validation: ValidationConfig) -> None:
         self._stage, self._validation = stage, validation
-        self.objective = ContrastiveObjective(model.clip)
+        self.objective = ContrastiveObjective(model.clip, freeze_images=stage.freeze_images)
 
     def optimizer(self, *, fused: bool) -> torch.optim.Optimizer:
         """AdamW over all of CLIP; biases and gains do not decay."""

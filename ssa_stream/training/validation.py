@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,6 +16,7 @@ from ssa_stream.training.caption_batches import caption_batch
 from ssa_stream.training.config import ClipPretrainStage, SegmentStage, ValidationConfig
 from ssa_stream.training.contrastive import CLIP_PARTS, ContrastiveObjective
 from ssa_stream.training.data_config import SyntheticData
+from ssa_stream.training.paraphrases import ParaphrasePool
 
 __all__ = ["Validation", "in_evaluation", "validate_clip", "validate_segmentation"]
 
@@ -80,8 +82,13 @@ def _clips(config: ValidationConfig, stage: SegmentStage) -> list[ClipSample]:
 def validate_clip(
     objective: ContrastiveObjective, config: ValidationConfig, stage: ClipPretrainStage, device: torch.device
 ) -> Validation:
-    """Retrieve captions and images among `config.clips` of the validation split."""
-    batch = caption_batch(stage, 0, 0, config.clips, objective.clip.context_length, "val")
+    """Retrieve captions, images and paraphrases among `config.clips` of the validation split."""
+    context_length = objective.clip.context_length
+    batch = caption_batch(stage, 0, 0, config.clips, context_length, "val")
+    if stage.paraphrases:
+        pool = ParaphrasePool(config.clips, 0, "val")
+        pairs = pool.pairs(config.clips, np.random.default_rng(0), context_length)
+        batch = ImageBatch(batch.images, batch.tokens, *pairs)
     parts = objective(ImageBatch(*(field.to(device) for field in batch))).parts.tolist()
     figures = dict(zip(CLIP_PARTS, parts, strict=True))
     return Validation((figures["image_to_text"] + figures["text_to_image"]) / 2, figures)

@@ -1,0 +1,85 @@
+"""Pairs of sentences that mean the same."""
+
+import numpy as np
+import pytest
+import torch
+
+from ssa_stream.model import SSA
+from ssa_stream.model.clip import tokenize
+from ssa_stream.training.batch import ImageBatch
+from ssa_stream.training.caption_batches import CaptionBatches
+from ssa_stream.training.config import ClipPretrainStage
+from ssa_stream.training.contrastive import ContrastiveObjective
+from ssa_stream.training.optimizer_config import OptimizerConfig
+from ssa_stream.training.paraphrases import ParaphrasePool
+
+STAGE = ClipPretrainStage(
+    name="sentences",
+    steps=4,
+    batch=4,
+    image_px=32,
+    paraphrases=6,
+    paraphrase_scenes=3,
+    optimizer=OptimizerConfig(lr=1e-3),
+)
+
+
+@pytest.fixture(scope="module")
+def pool() -> ParaphrasePool:
+    """Sentences about a few scenes."""
+    return ParaphrasePool(6, 0)
+
+
+def test_pairs_are_reworded_and_numbered_by_meaning(pool: ParaphrasePool) -> None:
+    """Most pairs differ in words; rows of equal words have equal meanings, as a sentence has one meaning."""
+    tokens, meanings = pool.pairs(48, np.random.default_rng(0), 77)
+    assert tokens.shape == (48, 2, 77)
+    assert meanings.shape == (48, 1)
+    differs = (tokens[:, 0] != tokens[:, 1]).any(dim=1)
+    assert differs.float().mean() > 0.5
+    assert len(set(meanings.flatten().tolist())) > 24
+
+
+def test_pairs_of_equal_chance_are_equal(pool: ParaphrasePool) -> None:
+    """What makes a run resumable: the pool says the same to the same chance, and is the same for the same seed."""
+    first, second = (pool.pairs(16, np.random.default_rng(3), 77)[0] for _ in range(2))
+    again = ParaphrasePool(6, 0).pairs(16, np.random.default_rng(3), 77)[0]
+    assert torch.equal(first, second)
+    assert torch.equal(first, again)
+
+
+def test_batches_hold_pairs_when_asked_for() -> None:
+    """A stage without paraphrases pays nothing for them."""
+    batch = CaptionBatches(STAGE, 0, 77, 0, 1)[1]
+    assert batch.paraphrases.shape == (6, 2, 77)
+    plain = ClipPretrainStage(name="clip", steps=4, batch=4, image_px=32, optimizer=STAGE.optimizer)
+    assert len(CaptionBatches(plain, 0, 77, 0, 1)[1].paraphrases) == 0
+
+
+def test_objective_teaches_sentences_apart_with_images_frozen(model: SSA) -> None:
+    """A few steps on two pairs: the loss falls, the nearest sentence is the right one, images stay as they were."""
+    objective = ContrastiveObjective(model.clip, freeze_images=True)
+    said = tokenize(["it moves left", "it goes to the left", "it moves right", "it goes to the right"], 77)
+    images = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
+    batch = ImageBatch(images, said[:2], said.view(2, 2, 77), torch.tensor([[0], [1]]))
+    before = {name: value.clone() for name, value in model.clip.visual.named_parameters()}
+    learnable = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(learnable, lr=1e-2)
+    losses = []
+    for _ in range(12):
+        loss = objective(batch)
+        loss.total.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.parts[3]))
+    assert losses[-1] < 0.5 * losses[0]
+    assert float(objective(batch).parts[4]) == 1.0
+    assert all(torch.equal(value, before[name]) for name, value in model.clip.visual.named_parameters())
+    objective = ContrastiveObjective(model.clip)
+    assert all(parameter.requires_grad for parameter in objective.parameters())
+
+
+def test_stage_with_negative_number_of_pairs_is_refused() -> None:
+    """The message names the stage."""
+    with pytest.raises(ValueError, match="stage sentences: paraphrases is -1"):
+        ClipPretrainStage(name="sentences", steps=1, batch=1, paraphrases=-1, optimizer=STAGE.optimizer)
