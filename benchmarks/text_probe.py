@@ -49,7 +49,7 @@ def main() -> None:
         parts = [model.encode_text(texts[i : i + 128]).sentence for i in range(0, len(texts), 128)]
     features = torch.cat(parts).clone()
     features = (features - features.mean(0)) / (features.std(0) + 1e-6)
-    types = list(EXPRESSION_TYPES)
+    types: list[str] = list(EXPRESSION_TYPES)
     probe("type of sentence", features, [types.index(sentence.type) for sentence in said])
     looks = ("appearance", "appearance_motion", "no_target")
     for name, words, kinds in (
