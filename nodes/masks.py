@@ -1,0 +1,279 @@
+"""Node `masks`: queries of the video and mask features to tracked masks, published.
+
+Input: `VideoQueriesMessage` and notices from the decoder, in order; `MaskFeaturesMessage` from the queries nodes;
+`PictureMessage` from ingest where the stream has outputs.
+Step: wait for what a due frame needs, make its masks, follow objects, pack; see `ssa_stream.streaming.masking`.
+Output: `MaskMessage` of each prompt to control, `Finished` to the ingest node of the stream; files.
+It remembers tracks, and mask features of frames that are not out.
+"""
+
+import structlog
+
+from ssa_stream.errors import SessionStateError, SinkError
+from ssa_stream.model import SSA
+from ssa_stream.nodes.pipeline import ingest_name
+from ssa_stream.nodes.runtime.delivery import Delivery
+from ssa_stream.nodes.runtime.node import NodeContext
+from ssa_stream.nodes.runtime.transport import Outlet
+from ssa_stream.nodes.steps.dropping import Drops, is_live, wait_ns
+from ssa_stream.nodes.steps.mask_messages import mask_message, model_name
+from ssa_stream.nodes.steps.mask_stream import MaskStream, Waiting, due_frame
+from ssa_stream.nodes.steps.outputs import OutputFrame, StreamOutputs, frame_times
+from ssa_stream.nodes.steps.serving import POLL_S, stage_time
+from ssa_stream.nodes.steps.state_files import StateFiles, run_folder
+from ssa_stream.protocols import (
+    MASKS,
+    DropNotice,
+    DropReason,
+    Finished,
+    FrameIdentity,
+    MaskFeaturesMessage,
+    PictureMessage,
+    Topic,
+    VideoQueriesMessage,
+    encode,
+)
+from ssa_stream.streaming import MaskResult
+from ssa_stream.streaming.masking import MaskKey, lacking
+from ssa_stream.streaming.saving import fingerprint
+
+__all__ = ["run"]
+
+_FINISHED_WAIT_S = 0.5
+"""What is finished is told cumulatively: if ingest is away, the next message says it again."""
+_LOG = structlog.get_logger()
+
+
+async def run(node: NodeContext) -> None:
+    """Run the node until its `stop` is set; outputs are closed then."""
+    inlet = node.inlet()
+    masks = _Masks(node, await node.executor.run(node.load_model))
+    try:
+        node.hub.mark_ready()
+        while not node.stop.is_set():
+            delivery = await inlet.receive(masks.patience_s())
+            if delivery is not None:
+                with delivery, node.metrics.working():
+                    await masks.take(delivery)
+            await masks.advance()
+    finally:
+        inlet.close()
+        await masks.close()
+
+
+class _Masks:
+    def __init__(self, node: NodeContext, model: SSA) -> None:
+        self._node, self._model = node, model
+        self._config = node.settings.to_session_config()
+        self._fingerprint = fingerprint(model.config, model.dtype, self._config)
+        self._model_name = model_name(model.config.name)
+        self._outlet = node.transport.mask_outlet()
+        self._ingest: dict[str, Outlet] = {}
+        self._drops = Drops(node)
+        self._streams: dict[str, MaskStream] = {}
+        self._outputs: dict[str, StreamOutputs] = {}
+        folder = run_folder(node.transport.mailbox_address(node.name))
+        self._files = StateFiles(folder, node.name) if folder else None
+
+    def patience_s(self) -> float:
+        """How long to wait for the next message: no longer than a due frame waits for what it needs."""
+        now_ns = self._node.clock.monotonic_ns()
+        deadlines = [stream.deadline_ns(self._wait_ns(stream)) for stream in self._streams.values()]
+        return max(0.0, min([POLL_S, *((one - now_ns) / 1e9 for one in deadlines if one is not None)]))
+
+    async def take(self, delivery: Delivery) -> None:
+        """Take what came; tensors are copied, because they wait longer than the sender's memory is theirs."""
+        match delivery.message:
+            case VideoQueriesMessage() as message:
+                tensors = [
+                    delivery.tensor(spec).to(self._model.device, copy=True)
+                    for spec in (message.probability, message.mask_embedding, message.aligned)
+                ]
+                if self._is_whole(delivery, message.frame):
+                    due = due_frame(message, *tensors)
+                    (await self._stream(message.frame)).add(Waiting(message, due, delivery.received_ns))
+            case MaskFeaturesMessage() as message:
+                await self._take_features(message, delivery)
+            case PictureMessage() as message:
+                picture = OutputFrame(
+                    delivery.array(message.image).copy(), message.frame.seq, message.frame.epoch, message.frame.t
+                )
+                if self._is_whole(delivery, message.frame):
+                    (await self._stream(message.frame)).add_picture(message.frame.index, picture)
+            case DropNotice() as notice:
+                (await self._stream(notice.frame)).add(Waiting(notice, None, delivery.received_ns))
+            case _:
+                self._node.metrics.count("unexpected")
+
+    async def advance(self) -> None:
+        """Let all frames leave that have what they need."""
+        for stream in self._streams.values():
+            wait = self._wait_ns(stream)
+            while (item := stream.next(self._node.clock.monotonic_ns(), wait)) is not None:
+                with self._node.metrics.working():
+                    await self._leave(stream, item)
+            self._node.metrics.queue("join", len(stream), self._node.settings.frames_in_flight)
+
+    async def close(self) -> None:
+        """Close the outputs, then the links."""
+        try:
+            for name, outputs in self._outputs.items():
+                try:
+                    await self._node.executor.run(outputs.close)
+                except SinkError as error:
+                    self._tell_output_failed(name, error)
+        finally:
+            self._outlet.close()
+            for link in self._ingest.values():
+                link.close()
+
+    async def _take_features(self, message: MaskFeaturesMessage, delivery: Delivery) -> None:
+        work, rows = message.work, message.work.rows()
+        features = {}
+        for number, spec in zip(message.rows, message.mask_features, strict=True):
+            position, age = rows[number]
+            prompt = work.prompts[position].prompt
+            key = MaskKey(prompt.id, prompt.version, work.frame.index - age)
+            features[key] = delivery.tensor(spec).to(self._model.device, copy=True)
+        if self._is_whole(delivery, work.frame):
+            (await self._stream(work.frame)).add_features(features)
+
+    def _is_whole(self, delivery: Delivery, frame: FrameIdentity) -> bool:
+        """Whether what was copied is what was sent."""
+        if not delivery.is_valid():
+            self._node.metrics.count("tensors_gone", stream=frame.stream)
+            return False
+        return True
+
+    async def _leave(self, stream: MaskStream, item: Waiting) -> None:
+        """A frame leaves the graph: its masks are published, or it was dropped."""
+        if isinstance(item.message, VideoQueriesMessage) and item.due is not None and not stream.is_repeated(item.due):
+            await self._emit(stream, item)
+        frame = item.message.frame
+        if item.due is None or item.due.status == "final":
+            stream.forget_pictures(frame.index)
+            await self._tell_finished(frame)
+
+    async def _emit(self, stream: MaskStream, item: Waiting) -> None:
+        message, due, begin_ns = item.message, item.due, self._node.clock.monotonic_ns()
+        assert isinstance(message, VideoQueriesMessage)
+        assert due is not None
+        for prompt in lacking(stream.state, due):
+            _LOG.warning("mask features did not come", stream=message.frame.stream, prompt=prompt.prompt_id)
+            self._drops.count(message.frame, DropReason.GAP)
+        try:
+            made = await self._node.executor.run(self._make, stream, item, begin_ns)
+        except Exception as error:  # of one frame: the node lives on
+            stream.give_up(due)
+            self._drops.count(message.frame, DropReason.FAILED, error=error)
+            return
+        for _, parts in made:
+            if not await self._outlet.publish(parts):
+                self._drops.count(message.frame, DropReason.QUEUE_FULL)
+        if due.status == "final":
+            await self._save(message.frame.stream, stream)
+        await self._write(stream, message, [result for result, _ in made])
+
+    def _make(
+        self, stream: MaskStream, item: Waiting, begin_ns: int
+    ) -> list[tuple[MaskResult, list[bytes | memoryview]]]:
+        """Masks of a due frame with the parts of their messages."""
+        message, due = item.message, item.due
+        assert isinstance(message, VideoQueriesMessage)
+        assert due is not None
+        node, section, made = self._node, self._node.settings.masks, []
+        for result in stream.make_masks(due):
+            times = (*message.times, stage_time(node, item.since_ns, begin_ns))
+            masks, buffers = mask_message(
+                result,
+                message.frame,
+                message.sizes,
+                model=self._model_name,
+                size=section.size,
+                with_run_lengths=section.rle,
+                times=times,
+            )
+            topic = Topic(message.frame.stream, MASKS, result.prompt_id)
+            made.append((result, encode(masks, buffers, topic=topic)))
+        node.metrics.latency(node.role, (node.clock.monotonic_ns() - begin_ns) / 1e6, message.frame.stream)
+        return made
+
+    async def _tell_finished(self, frame: FrameIdentity) -> None:
+        if frame.stream not in self._ingest:
+            self._ingest[frame.stream] = self._node.transport.outlet([ingest_name(frame.stream)])
+        finished = Finished(
+            node=self._node.name,
+            incarnation=self._node.incarnation,
+            stream=frame.stream,
+            epoch=frame.epoch,
+            seq=frame.seq,
+        )
+        if not await self._ingest[frame.stream].send(finished, timeout_s=_FINISHED_WAIT_S):
+            self._node.metrics.count("finished_not_sent", stream=frame.stream)
+
+    async def _write(self, stream: MaskStream, message: VideoQueriesMessage, results: list[MaskResult]) -> None:
+        """Hand the results to the outputs; one that fails ends them, not the node."""
+        name, picture = message.frame.stream, stream.picture(message.frame.index)
+        if name not in self._outputs or not results:
+            return
+        if picture is None:
+            self._node.metrics.count("picture_missing", stream=name)
+            return
+        is_from_source = is_live(message.frame, self._node.settings)
+        now_ns = self._node.clock.monotonic_ns()
+        times = frame_times(message.frame, message.times, is_live=is_from_source, emitted_ns=now_ns)
+        try:
+            await self._node.executor.run(self._outputs[name].write, picture, results, times)
+        except SinkError as error:
+            self._tell_output_failed(name, error)
+            del self._outputs[name]
+            stream.needs_pictures = False
+
+    def _tell_output_failed(self, name: str, error: SinkError) -> None:
+        _LOG.error("output failed", node=self._node.name, stream=name, error=str(error))
+        self._node.hub.event("output_failed", stream=name, severity="error", text=str(error))
+
+    async def _stream(self, frame: FrameIdentity) -> MaskStream:
+        name = frame.stream
+        if name not in self._streams:
+            self._streams[name] = await self._node.executor.run(self._begin, name)
+        return self._streams[name]
+
+    def _begin(self, name: str) -> MaskStream:
+        """A stream as it begins, or goes on after a restart of this node; its outputs are opened."""
+        stream = MaskStream(name, self._model, self._config)
+        section = self._node.settings.streams.get(name)
+        if section is not None and section.outputs:
+            try:
+                self._outputs[name] = StreamOutputs(section.outputs, self._node.incarnation)
+                stream.needs_pictures = True
+            except SinkError as error:
+                self._tell_output_failed(name, error)
+        try:
+            if self._files is not None and (data := self._files.read(name)) is not None:
+                stream.restore(data, self._fingerprint)
+        except (SessionStateError, OSError) as error:
+            _LOG.error("saved tracks are not used", node=self._node.name, stream=name, error=str(error))
+        return stream
+
+    async def _save(self, name: str, stream: MaskStream) -> None:
+        """Save tracks before ingest hears that the frame is finished; else a restart would give their ids again."""
+        if self._files is None:
+            return
+        try:
+            await self._node.executor.run(_write, self._files, name, stream, self._fingerprint)
+        except OSError as error:
+            _LOG.error("tracks not saved", node=self._node.name, stream=name, error=str(error))
+
+    def _wait_ns(self, stream: MaskStream) -> int:
+        return 0 if stream.first is None else wait_ns(stream.first, self._node.settings)
+
+
+def _write(files: StateFiles, name: str, stream: MaskStream, settings: str) -> None:
+    files.write(name, stream.to_bytes(settings))
+
+
+if __name__ == "__main__":
+    from ssa_stream.nodes.runtime.main import node_main
+
+    node_main(run)

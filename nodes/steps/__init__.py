@@ -1,0 +1,3 @@
+"""What the nodes that run the network do with a frame, apart from waiting and sending."""
+
+__all__: list[str] = []

@@ -1,0 +1,166 @@
+"""One stream at the masks node: what is due waits for its mask features, and objects are followed."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ssa_stream.errors import SessionStateError
+from ssa_stream.model import SSA
+from ssa_stream.nodes.steps.outputs import OutputFrame
+from ssa_stream.protocols import DropNotice, FrameIdentity, VideoQueriesMessage
+from ssa_stream.streaming import MaskResult, Prompt, SessionConfig
+from ssa_stream.streaming.decoding import DueFrame
+from ssa_stream.streaming.masking import MaskKey, MaskState, keep_mask_features, lacking, mask_frame
+from ssa_stream.streaming.saving import state_from_bytes, state_to_bytes
+from ssa_stream.streaming.timeline import FrameStamp
+
+__all__ = ["MaskStream", "Waiting", "due_frame"]
+
+_KIND = "mask-stream"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting:
+    """What is next to leave the graph.
+
+    Attributes:
+        message: A due frame, or a notice that none comes.
+        due: Of a due frame.
+        since_ns: When it came.
+    """
+
+    message: VideoQueriesMessage | DropNotice
+    due: DueFrame | None
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Saved:
+    fingerprint: str
+    state: MaskState
+    last_index: int
+    last_t: float | None
+
+
+@dataclass(slots=True, eq=False)
+class MaskStream:
+    """What the masks node knows of one stream.
+
+    Attributes:
+        name: Of the stream.
+        model: The network.
+        config: Selection and tracking.
+        needs_pictures: Whether a frame also waits for its picture.
+        state: Tracks, and mask features of frames that are not out.
+        last_index: Number of the last frame that is out; -1 before the first one.
+        last_t: Its time in seconds.
+    """
+
+    name: str
+    model: SSA
+    config: SessionConfig
+    needs_pictures: bool = False
+    state: MaskState = field(default_factory=MaskState)
+    last_index: int = -1
+    last_t: float | None = None
+    _queue: deque[Waiting] = field(default_factory=deque)
+    _pictures: dict[int, OutputFrame] = field(default_factory=dict)
+
+    def add(self, item: Waiting) -> None:
+        """Take what is to leave after all that came before."""
+        self._queue.append(item)
+
+    def add_features(self, features: Mapping[MaskKey, Tensor]) -> None:
+        """Take mask features, which stay as they are."""
+        self.state = keep_mask_features(self.state, features)
+
+    def add_picture(self, index: int, picture: OutputFrame) -> None:
+        """Take the picture of a frame."""
+        self._pictures[index] = picture
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def first(self) -> FrameIdentity | None:
+        """The frame that leaves next; None if none is due."""
+        return self._queue[0].message.frame if self._queue else None
+
+    def next(self, now_ns: int, wait_ns: int) -> Waiting | None:
+        """What may leave now: it has all that it needs, or has waited for that long enough."""
+        if not self._queue:
+            return None
+        first = self._queue[0]
+        if first.due is None or self.is_repeated(first.due) or now_ns - first.since_ns >= wait_ns:
+            return self._queue.popleft()
+        if lacking(self.state, first.due) or (self.needs_pictures and first.due.stamp.index not in self._pictures):
+            return None
+        return self._queue.popleft()
+
+    def deadline_ns(self, wait_ns: int) -> int | None:
+        """When the wait for what is missing ends."""
+        return self._queue[0].since_ns + wait_ns if self._queue else None
+
+    def is_repeated(self, due: DueFrame) -> bool:
+        """Whether the frame is out already, and came again because a node was restarted."""
+        return due.stamp.index <= self.last_index and self.last_t is not None and due.stamp.t <= self.last_t
+
+    def make_masks(self, due: DueFrame) -> list[MaskResult]:
+        """Masks of a due frame; a final one is out then."""
+        with torch.inference_mode():
+            state, results = mask_frame(self.model, self.config, self.state, due)
+        if due.status == "final":
+            self.state, self.last_index, self.last_t = state, due.stamp.index, due.stamp.t
+        return results
+
+    def give_up(self, due: DueFrame) -> None:
+        """The work on a due frame failed: it is out, without masks."""
+        if due.status == "final":
+            self.last_index, self.last_t = due.stamp.index, due.stamp.t
+            kept = tuple(item for item in self.state.features if item.key.frame_index > due.stamp.index)
+            self.state = replace(self.state, features=kept)
+
+    def picture(self, index: int) -> OutputFrame | None:
+        """The picture of a frame."""
+        return self._pictures.get(index)
+
+    def forget_pictures(self, index: int) -> None:
+        """Frames up to this one need no picture any more."""
+        self._pictures = {number: one for number, one in self._pictures.items() if number > index}
+
+    def to_bytes(self, fingerprint: str) -> bytes:
+        """Tracks and what is out; mask features come again with their frames."""
+        state = replace(self.state, features=())
+        return state_to_bytes(_Saved(fingerprint, state, self.last_index, self.last_t), _KIND)
+
+    def restore(self, data: bytes, fingerprint: str) -> None:
+        """Go on from what `to_bytes` gave.
+
+        Raises:
+            SessionStateError: It is damaged, or of other settings.
+        """
+        saved = state_from_bytes(data, _Saved, _KIND)
+        if saved.fingerprint != fingerprint:
+            raise SessionStateError(
+                f"saved tracks are of other settings (fingerprint {saved.fingerprint}, here {fingerprint}); expected "
+                f"the same model and settings: tracks begin anew"
+            )
+        self.state, self.last_index, self.last_t = saved.state, saved.last_index, saved.last_t
+
+
+def due_frame(message: VideoQueriesMessage, probability: Tensor, mask_embedding: Tensor, aligned: Tensor) -> DueFrame:
+    """A due frame as the decoder had it."""
+    frame: FrameIdentity = message.frame
+    return DueFrame(
+        stamp=FrameStamp(frame.index, frame.t, message.frames_missed, message.after_reset),
+        size=message.sizes.source,
+        prompts=tuple(Prompt(one.id, one.text, one.version) for one in message.prompts),
+        probability=probability,
+        mask_embedding=mask_embedding,
+        aligned=aligned,
+        status=message.status,
+        memory_from=message.memory_from,
+    )
