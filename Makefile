@@ -10,10 +10,10 @@ PYTEST_ARGS ?=
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: setup typings fmt lint type test test-e2e check build demo help clean
+.PHONY: setup typings fmt lint type test test-e2e check build demo demo-processes help clean
 
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Variables: PYTHON=..., MIN_FREE_GIB=$(MIN_FREE_GIB), PYTEST_ARGS=...   To start afresh: rm -rf $(VENV)"
 
 setup:  ## Make or repair .venv with everything in it (about 6 GiB)
@@ -56,6 +56,9 @@ build: setup  ## The wheel, into dist/
 
 demo: setup  ## Masks following a sentence through a made-up video, into demo/
 	$(VENV)/bin/ssa-stream demo --out demo
+
+demo-processes: setup  ## The same with a process a node, and a subscriber that prints what a robot would see
+	@$(VENV)/bin/ssa-stream demo --out demo --placement processes
 
 clean:  ## Delete everything made, except .venv
 	rm -rf typings demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -83,9 +83,10 @@ class FusedPlacement:
 
     async def run(self, hub: Hub, on_failure: OnFailure) -> None:
         """Run all nodes until `stop` was called and they have ended."""
-        # Importing the network takes seconds; the loop must turn for the hub's heartbeats meanwhile.
-        runs = {role: await asyncio.to_thread(self._run_of, role) for role in {*map(role_of, self._config.node_names)}}
+        roles = {role_of(name) for name in self._config.node_names}
         with ModelExecutor(self._config.model.threads) as executor:
+            # Importing the network takes seconds; the loop must turn for the hub's heartbeats meanwhile.
+            runs = {role: await executor.run(self._run_of, role) for role in roles}
             if self._is_stopping:
                 return
             async with asyncio.TaskGroup() as group:

@@ -44,6 +44,7 @@ class Graph:
 
     Attributes:
         config: What it consists of.
+        bound: Set once the addresses are known; nodes are being started then.
         ready: Set once all nodes are ready.
     """
 
@@ -58,6 +59,7 @@ class Graph:
         command: Command = node_command,
     ) -> None:
         self.config = config
+        self.bound = asyncio.Event()
         self.ready = asyncio.Event()
         self._keep = keep
         self._clock = clock or MonotonicClock()
@@ -72,12 +74,12 @@ class Graph:
 
     @property
     def publish_address(self) -> str:
-        """Where subscribers connect; known when the graph is ready."""
+        """Where subscribers connect; known once it is bound."""
         return self._expect_hub().publish_address
 
     @property
     def requests_address(self) -> str:
-        """Where clients connect; known when the graph is ready."""
+        """Where clients connect; known once it is bound."""
         return self._expect_hub().requests_address
 
     @property
@@ -153,6 +155,7 @@ class Graph:
 
         self._hub = hub = Hub(self.config, context, placement.addresses, self._clock, on_node_ready=on_node_ready)
         self._observer = observer = Observer(context, hub.publish_address, list(self.config.streams))
+        self.bound.set()
         hub_stop = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
@@ -192,7 +195,7 @@ class Graph:
 
     def _expect_hub(self) -> Hub:
         if self._hub is None:
-            raise SsaStreamError("the graph has not been started; its addresses are known once it is ready")
+            raise SsaStreamError("the graph has not been started; its addresses are known once it is bound")
         return self._hub
 
     def _processes(self) -> ProcessPlacement:

@@ -2,42 +2,88 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ssa_stream.cli.console import errors, progress_bar
 from ssa_stream.errors import SinkError
 
-__all__ = ["demo", "write_scene"]
+if TYPE_CHECKING:
+    from ssa_stream.client import MaskView
+
+__all__ = ["demo", "print_what_a_robot_sees", "what_a_robot_sees", "write_scene"]
 
 _WIDTH, _HEIGHT, _FPS = 640, 360, 30
+_PRINTED_EVERY = 30
 _FIRST, _SECOND = "the red circle", "the blue square moving left"
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the video and the results.")] = Path("demo"),
     seconds: Annotated[float, typer.Option(min=1.0, max=600.0, help="Length of the video.")] = 10.0,
+    placement: Annotated[
+        str,
+        typer.Option(
+            metavar="fused|processes",
+            help="All nodes in one process; or a process each, with a subscriber that prints what a robot would see.",
+        ),
+    ] = "fused",
 ) -> None:
     """Make a video, segment it by a sentence, and change the sentence half-way.
 
-    Writes input.mp4, overlay.mp4 and masks.jsonl, and prints fps, latency and drops. It is `ssa-stream run` on a
-    file; the command that does the same is printed first.
+    Writes input.mp4, pipeline.yaml, overlay.mp4 and masks.jsonl, and prints fps, latency and drops. It is
+    `ssa-stream up` on a pipeline of one file; the command that does the same is printed first.
     """
-    from ssa_stream.cli.run import run
+    from ssa_stream.cli.up import run_pipeline
+    from ssa_stream.nodes.pipeline import PipelineConfig, save_pipeline
 
-    video, overlay, masks = out / "input.mp4", out / "overlay.mp4", out / "masks.jsonl"
+    video, pipeline = out / "input.mp4", out / "pipeline.yaml"
+    outputs = [str(out / "overlay.mp4"), str(out / "masks.jsonl")]
+    config = PipelineConfig.from_mapping(_pipeline(str(video), outputs, placement, seconds / 2), origin="command line")
     try:
         out.mkdir(parents=True, exist_ok=True)
+        save_pipeline(config, pipeline)
     except OSError as error:
-        raise SinkError(f"cannot create the folder {out} ({error.strerror}); choose another one with --out") from error
+        raise SinkError(f"cannot write into {out} ({error.strerror}); choose another folder with --out") from error
     write_scene(video, round(seconds * _FPS))
-    change = f"{seconds / 2:g}={_SECOND}"
-    errors().print(
-        f"$ ssa-stream run {video} -p '{_FIRST}' --at '{change}' -o {overlay} -o {masks} --random-weights",
-        soft_wrap=True,
-    )
-    run(str(video), [_FIRST], at=[change], output=[str(overlay), str(masks)], random_weights=True)
+    errors().print(f"$ ssa-stream up {pipeline}", soft_wrap=True)
+    run_pipeline(config, beside=print_what_a_robot_sees if placement == "processes" else None)
+    for path in outputs:
+        errors().print(f"wrote {path}", soft_wrap=True)
+
+
+def _pipeline(video: str, outputs: list[str], placement: str, change_at_s: float) -> dict[str, Any]:
+    stream = {
+        "source": video,
+        "prompts": [_FIRST],
+        "changes": [{"at_s": change_at_s, "prompts": [_SECOND]}],
+        "outputs": outputs,
+    }
+    return {
+        "name": "demo",
+        "placement": placement,
+        "model": {"random_weights": True},
+        "public": {"publish": "tcp://127.0.0.1:*", "requests": "tcp://127.0.0.1:*"},
+        "streams": {"scene": stream},
+    }
+
+
+async def print_what_a_robot_sees(address: str) -> None:
+    """Subscribe as a robot would, and print a line for every so many frames."""
+    from ssa_stream.client import MaskSubscription
+
+    async with MaskSubscription(address) as subscribed:
+        async for view in subscribed:
+            if view.frame.index % _PRINTED_EVERY == 0:
+                errors().print(what_a_robot_sees(view), markup=False, soft_wrap=True)
+
+
+def what_a_robot_sees(view: "MaskView") -> str:
+    """One line of what came over the wire."""
+    objects = ", ".join(f"#{track.id} at {track.box_xyxy} {track.score:.0%}" for track in view.tracks)
+    age = "" if view.age_s is None else f" after {view.age_s * 1e3:.0f} ms"
+    return f"robot: frame {view.frame.index}{age}: {view.prompt.text!r}: {objects or 'nothing'}"
 
 
 def write_scene(path: Path, num_frames: int) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +14,7 @@ from ssa_stream.cli.model_options import Checkpoint, RandomWeights
 from ssa_stream.errors import SinkError, SourceError
 
 if TYPE_CHECKING:
-    from ssa_stream.nodes.launcher import GraphReport
+    from ssa_stream.nodes.launcher import Graph, GraphReport
     from ssa_stream.nodes.pipeline import PipelineConfig
 
 __all__ = ["run_pipeline", "up"]
@@ -145,13 +147,20 @@ def up(
     _expect_no_failures(report)
 
 
-def run_pipeline(config: "PipelineConfig", *, keep: bool = False, quiet: bool = False) -> "GraphReport":
+def run_pipeline(
+    config: "PipelineConfig",
+    *,
+    keep: bool = False,
+    quiet: bool = False,
+    beside: Callable[[str], Awaitable[None]] | None = None,
+) -> "GraphReport":
     """Run a graph until its sources end or a signal comes, with its figures on stderr.
 
     Args:
         config: The graph.
         keep: Stay when all sources have ended.
         quiet: No live line, no summary.
+        beside: Runs beside the graph, from when it can be subscribed to; given the address for that.
     Raises:
         ConfigError: The settings are wrong.
         SsaStreamError: The graph failed.
@@ -160,15 +169,16 @@ def run_pipeline(config: "PipelineConfig", *, keep: bool = False, quiet: bool = 
     from ssa_stream.cli.graph_view import print_graph_summary
     from ssa_stream.cli.pipeline_options import with_model
 
-    report = asyncio.run(
-        _run(with_model(config, threads=config.model.threads or all_cores_but_one()), keep=keep, quiet=quiet)
-    )
+    config = with_model(config, threads=config.model.threads or all_cores_but_one())
+    report = asyncio.run(_run(config, keep, quiet, beside))
     if not quiet:
         print_graph_summary(report)
     return report
 
 
-async def _run(config: "PipelineConfig", *, keep: bool, quiet: bool) -> "GraphReport":
+async def _run(
+    config: "PipelineConfig", keep: bool, quiet: bool, beside: Callable[[str], Awaitable[None]] | None
+) -> "GraphReport":
     from ssa_stream.cli.graph_view import GraphView
     from ssa_stream.nodes.launcher import Graph
     from ssa_stream.nodes.runtime.logs import log_as
@@ -178,9 +188,26 @@ async def _run(config: "PipelineConfig", *, keep: bool, quiet: bool) -> "GraphRe
     graph = Graph(config, keep=keep, on_line=view.line)
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        async with view.live(graph):
+        async with view.live(graph), _beside(graph, beside):
             log_as("launcher")
             return await graph.run(stop, view.ready)
+
+
+@asynccontextmanager
+async def _beside(graph: "Graph", work: Callable[[str], Awaitable[None]] | None) -> AsyncIterator[None]:
+    """Run something from when the graph is bound until it has ended."""
+
+    async def begin(work: Callable[[str], Awaitable[None]]) -> None:
+        await graph.bound.wait()
+        await work(graph.publish_address)
+
+    task = None if work is None else asyncio.create_task(begin(work), name="beside the graph")
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
 
 
 def _write_json(report: "GraphReport", target: str) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,9 +13,9 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.nodes.launcher import Graph, GraphReport
-from ssa_stream.protocols import Event, Limits, Packet, decode, subscription
+from ssa_stream.protocols import Event, Limits, MaskMessage, Packet, decode, subscription
 
-__all__ = ["PATIENCE_S", "Listener", "is_alive", "listing", "running", "until"]
+__all__ = ["PATIENCE_S", "Listener", "Watched", "is_alive", "listing", "running", "until", "watched"]
 
 PATIENCE_S = 60.0
 """Longest wait for anything; long, because the machine may have other work."""
@@ -38,6 +40,67 @@ async def running(graph: Graph) -> AsyncIterator[asyncio.Task[GraphReport]]:
         stop.set()
         await asyncio.wait([task])
     task.result()
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A graph that runs, and a listener that misses nothing of what it publishes.
+
+    Attributes:
+        graph: The graph.
+        listener: Has heard everything since the graph began.
+    """
+
+    graph: Graph
+    listener: "Listener"
+    _task: asyncio.Task[GraphReport]
+
+    async def ended(self) -> GraphReport:
+        """Wait for its end.
+
+        Raises:
+            SsaStreamError: What ended it.
+            TimeoutError: It does not end.
+        """
+        return await asyncio.wait_for(asyncio.shield(self._task), PATIENCE_S)
+
+    async def ready(self) -> None:
+        """Wait until all nodes are ready."""
+        await asyncio.wait_for(self.graph.ready.wait(), PATIENCE_S)
+
+    async def frames(self, count: int, stream: str | None = None) -> None:
+        """Wait until masks of so many frames have come."""
+        await until(lambda: len(self.listener.indices(stream)) >= count or self._task.done())
+
+
+@asynccontextmanager
+async def watched(graph: Graph, let_go: threading.Event | None = None) -> AsyncIterator[Watched]:
+    """Run a graph; it is stopped at the end of the body, unless it has ended by itself.
+
+    Args:
+        graph: Not yet run.
+        let_go: Set when the listener hears; whoever loads the network of a fused graph waits for it.
+    """
+    stop = asyncio.Event()
+    task = asyncio.create_task(graph.run(stop), name="graph")
+    bound = asyncio.create_task(graph.bound.wait())
+    try:
+        await asyncio.wait([bound, task], return_when=asyncio.FIRST_COMPLETED)
+        if not graph.bound.is_set():
+            task.result()
+        async with Listener(graph.publish_address) as listener:
+            await until(lambda: bool(listener.packets))
+            if let_go is not None:
+                let_go.set()
+            yield Watched(graph, listener, task)
+            stop.set()
+            await asyncio.wait([task])
+    finally:
+        bound.cancel()
+        stop.set()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # told by `ended`
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -92,6 +155,25 @@ class Listener:
     def messages(self, *kinds: type[Any]) -> list[Any]:
         """Messages of some kinds, in order."""
         return [packet.message for packet in self.packets if isinstance(packet.message, kinds)]
+
+    def masks(self, stream: str | None = None, status: str = "final") -> list[Packet]:
+        """Masks with their buffers, in order."""
+        return [
+            packet
+            for packet in self.packets
+            if isinstance(packet.message, MaskMessage)
+            and stream in (None, packet.message.frame.stream)
+            and packet.message.status == status
+        ]
+
+    def indices(self, stream: str | None = None) -> list[int]:
+        """Numbers of the frames whose final masks came, in order; one for all prompts of a frame."""
+        frames = [
+            (message.frame.stream, message.frame.index)
+            for message in self.messages(MaskMessage)
+            if message.status == "final" and stream in (None, message.frame.stream)
+        ]
+        return [frame[1] for i, frame in enumerate(frames) if frames[i - 1 : i] != [frame]]
 
     def events(self, about_node: str) -> list[str]:
         """What happened to a node."""
