@@ -1,0 +1,115 @@
+"""`ssa-stream watch`, `status` and `prompt` as a user runs them, beside a scripted graph."""
+
+import asyncio
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ssa_stream.protocols import AppliesFrom, ListPrompts, Prompt, PromptReply
+from tests.support.command_line import CONSOLE_SCRIPT, run_command
+from tests.support.mask_messages import mask_parts, publishing
+from tests.support.scripted_nodes import PATIENCE_S, graph, heartbeat, source_state
+from tests.support.threads import in_thread
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """A publisher of masks."""
+    with publishing(lambda number: [mask_parts(number)]) as found:
+        yield found
+
+
+def test_watch_prints_what_comes_and_ends_after_some(address: str, tmp_path: Path) -> None:
+    """As lines and as JSON."""
+    plain = run_command("watch", "cam0", "--address", address, "--count", "3", cwd=tmp_path)
+    assert plain.returncode == 0
+    assert [line.split()[0] for line in plain.stdout.splitlines()] == ["cam0"] * 3
+    as_json = run_command("watch", "--address", address, "--count", "2", "--json", cwd=tmp_path)
+    first, second = map(json.loads, as_json.stdout.splitlines())
+    assert first["seq"] < second["seq"]
+
+
+@contextmanager
+def _running(*words: str) -> Iterator[subprocess.Popen[str]]:
+    command = [str(CONSOLE_SCRIPT), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_watch_ends_quietly_at_ctrl_c(address: str) -> None:
+    """Exit code 0: that is how it is ended."""
+    with _running("watch", "--address", address) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("cam0")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, errors) == (0, "")
+
+
+def test_watch_ends_quietly_when_its_reader_does(address: str) -> None:
+    """As in `ssa-stream watch | head`."""
+    with _running("watch", "--address", address) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(PATIENCE_S) == 0
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["watch", "--timeout", "0.1"], 1, "no publisher at tcp://127.0.0.1:1"),
+        (["watch", "c/m"], 2, "is no name"),
+        (["status", "--timeout", "0.1"], 1, "no publisher at tcp://127.0.0.1:1"),
+        (["prompt", "list", "cam0", "--timeout", "0.1"], 1, "nobody takes requests at tcp://127.0.0.1:1"),
+    ],
+    ids=["watch", "name", "status", "prompt"],
+)
+def test_command_in_vain_says_why_in_one_line(words: list[str], code: int, text: str, tmp_path: Path) -> None:
+    """And how to go on."""
+    result = run_command(*words, "--address", "tcp://127.0.0.1:1", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert text in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+async def test_status_shows_a_graph(tmp_path: Path) -> None:
+    """Streams and nodes, as tables and as JSON."""
+    async with graph() as running:
+        node = await running.greeted("ingest-cam0")
+        await node.say(heartbeat("ingest-cam0"))
+        await node.say(source_state(next_index=77))
+        address = running.hub.publish_address
+        shown = await in_thread(lambda: run_command("status", "--address", address, cwd=tmp_path))
+        assert shown.returncode == 0, shown.stderr
+        assert "ingest-cam0" in shown.stdout
+        found = await in_thread(lambda: run_command("status", "--json", "--address", address, cwd=tmp_path))
+        assert json.loads(found.stdout)["streams"]["cam0"]["source"]["next_index"] == 77
+
+
+async def test_prompts_are_listed(tmp_path: Path) -> None:
+    """By the node of the stream, through the hub."""
+    prompts = (Prompt(id="p1", text="the stick", version=1),)
+    async with graph() as running:
+        node, address = await running.greeted("ingest-cam0"), running.hub.requests_address
+        listing = asyncio.create_task(
+            in_thread(lambda: run_command("prompt", "list", "cam0", "--address", address, cwd=tmp_path))
+        )
+        asked = await node.hear(ListPrompts)
+        place = AppliesFrom(epoch=0, seq=0)
+        await node.say(
+            PromptReply(request_id=asked.request_id, stream="cam0", prompts=prompts, version=1, applies_from=place)
+        )
+        assert "the stick" in (await listing).stdout
