@@ -99,7 +99,8 @@ class FusedTransport:
         Raises:
             TransportError: Its address is in use.
         """
-        inlet = LinkInlet(listen(self.context, self.mailbox_address(name)), self._read, self._clock, metrics)
+        address = self.mailbox_address(name)
+        inlet = LinkInlet(listen(self.context, address), address, self._read, self._clock, metrics)
         self._links.append(inlet)
         return inlet
 

@@ -7,6 +7,7 @@ writing never wait. One task reads a socket.
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -24,6 +25,7 @@ HIGH_WATER_MARK = 64
 """Messages that a link holds at each end; a little above what the windows of streams let through."""
 _RECONNECT_MS, _RECONNECT_MAX_MS = 20, 500
 _PUBLISH_TIMEOUT_S = 1.0
+_IPC = "ipc://"
 _MAX_PATH_BYTES = 107  # of a Unix socket
 _LOG = structlog.get_logger()
 
@@ -55,7 +57,7 @@ def connect(context: zmq.asyncio.Context, addresses: Sequence[str]) -> zmq.async
 
 def _socket(context: zmq.asyncio.Context, kind: int, *addresses: str) -> zmq.asyncio.Socket:
     for address in addresses:
-        path = address.removeprefix("ipc://")
+        path = address.removeprefix(_IPC)
         if path != address and len(path.encode()) > _MAX_PATH_BYTES:
             raise TransportError(
                 f"socket path {path} has {len(path.encode())} bytes; the system takes {_MAX_PATH_BYTES}: choose a "
@@ -108,6 +110,7 @@ class LinkInlet:
 
     Args:
         socket: Its own; closed with it.
+        address: Where the socket listens.
         read: Makes a delivery of a message's parts and the time when they came; raises MessageError for what it cannot
             read, and returns None for what is to be passed over.
         clock: Of the time when messages came.
@@ -117,11 +120,13 @@ class LinkInlet:
     def __init__(
         self,
         socket: zmq.asyncio.Socket,
+        address: str,
         read: Callable[[list[zmq.Frame], int], Delivery | None],
         clock: Clock,
         metrics: NodeMetrics | None,
     ) -> None:
         self._socket = socket
+        self._address = address
         self._read = read
         self._clock = clock
         self._metrics = metrics
@@ -151,7 +156,10 @@ class LinkInlet:
 
     def close(self) -> None:
         """Stop listening. May be called again."""
-        self._socket.close(linger=0)
+        if not self._socket.closed:
+            self._socket.close(linger=0)
+            if self._address.startswith(_IPC):  # libzmq leaves the file
+                Path(self._address.removeprefix(_IPC)).unlink(missing_ok=True)
 
 
 class LinkMaskOutlet:

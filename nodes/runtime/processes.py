@@ -115,7 +115,8 @@ class ProcessTransport:
         Raises:
             TransportError: Its address cannot be used.
         """
-        inlet = LinkInlet(listen(self.context, self.mailbox_address(name)), self._read, self._clock, metrics)
+        address = self.mailbox_address(name)
+        inlet = LinkInlet(listen(self.context, address), address, self._read, self._clock, metrics)
         self._links.append(inlet)
         return inlet
 

@@ -13,13 +13,16 @@ from ssa_stream.nodes.runtime.executor import ModelExecutor
 async def test_executor_runs_in_order_in_one_thread() -> None:
     """Two calls never overlap, and come in the order of asking."""
     order: list[int] = []
+
+    def note(number: int) -> int:
+        order.append(number)
+        return threading.get_ident()
+
     with ModelExecutor() as executor:
-        names = await asyncio.gather(
-            *(executor.run(lambda i=i: (order.append(i), threading.get_ident())) for i in range(5))
-        )
+        threads = await asyncio.gather(*(executor.run(note, number) for number in range(5)))
     assert order == [0, 1, 2, 3, 4]
-    assert len({ident for _, ident in names}) == 1
-    assert names[0][1] != threading.get_ident()
+    assert len(set(threads)) == 1
+    assert threads[0] != threading.get_ident()
 
 
 async def test_executor_failure_comes_to_the_caller() -> None:

@@ -169,7 +169,7 @@ async def test_wrong_parcel_is_refused_before_it_is_sent(transport: FusedTranspo
 @given(garbage=st.lists(st.lists(st.binary(max_size=40), min_size=1, max_size=5), max_size=5))
 def test_garbage_is_counted_and_passed_over(garbage: list[list[bytes]]) -> None:
     """What comes after it is received."""
-    good = encode(FINISHED)
+    sent: list[list[bytes]] = [*garbage, [b"", bytes(encode(FINISHED)[1]), b""]]
 
     async def run() -> None:
         context = zmq.asyncio.Context()
@@ -178,7 +178,7 @@ def test_garbage_is_counted_and_passed_over(garbage: list[list[bytes]]) -> None:
         with context.socket(zmq.PUSH) as socket:
             socket.linger = 0
             socket.connect(transport.mailbox_address("b"))
-            for parts in [*garbage, [good[0], good[1], b""]]:
+            for parts in sent:
                 await socket.send_multipart(parts)
             delivery = await inlet.receive(DEADLINE_S)
         assert delivery is not None
