@@ -30,6 +30,8 @@ class DropReason(StrEnum):
     SHUTDOWN = "shutdown"
     DUPLICATE = "duplicate"
     """It came twice."""
+    ENDED = "ended"
+    """No frame is lost: none follows for now, and those that wait for later ones are made with what is known."""
 
 
 class EventKind(StrEnum):

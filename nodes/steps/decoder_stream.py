@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 
 from ssa_stream.model import SSA
-from ssa_stream.nodes.intake.departures import ENDED
 from ssa_stream.nodes.steps.assembling import RowAssembler
 from ssa_stream.nodes.steps.history import StateHistory
 from ssa_stream.nodes.steps.ordering import Arrival, StreamOrder
@@ -67,7 +66,7 @@ class DecoderStream:
         wait_ns: int,
         history: StateHistory | None = None,
     ) -> None:
-        self.decoder = StreamDecoder(model, config, capacity, history=history, end_reason=ENDED)
+        self.decoder = StreamDecoder(model, config, capacity, history=history)
         self._assembler: RowAssembler[RowPart] = RowAssembler()
         self._order: StreamOrder[NextFrame] = StreamOrder(wait_ns)
 

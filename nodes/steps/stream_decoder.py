@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ssa_stream.model import SSA
 from ssa_stream.nodes.steps.history import KeptState, StateHistory
-from ssa_stream.protocols import DropNotice, FrameWork
+from ssa_stream.protocols import DropNotice, DropReason, FrameWork
 from ssa_stream.streaming import Prompt, SessionConfig
 from ssa_stream.streaming.decoding import (
     DecoderState,
@@ -43,7 +43,6 @@ class StreamDecoder:
         capacity: Most unfinished frames of the stream. When as many wait here, none can come: those that wait for
             lookahead are then made with what is known.
         history: To go on with.
-        end_reason: Reason of the notice after which no frame follows for now.
     """
 
     def __init__(
@@ -53,10 +52,9 @@ class StreamDecoder:
         capacity: int,
         *,
         history: StateHistory | None = None,
-        end_reason: str = "ended",
     ) -> None:
         self.history = history or StateHistory(capacity + 1)
-        self._model, self._config, self._capacity, self._end_reason = model, config, capacity, end_reason
+        self._model, self._config, self._capacity = model, config, capacity
         self._open: tuple[FrameWork | DropNotice, ...] = ()
 
     def take_frame(self, work: FrameWork, rows: PromptRows | None) -> list[Due | DropNotice]:
@@ -92,7 +90,7 @@ class StreamDecoder:
         """Take a notice that a frame does not come, or that none comes for now."""
         waiting = (*self._open, notice)
         due: Sequence[DueFrame] = ()
-        if notice.reason == self._end_reason or len(waiting) >= self._capacity:
+        if notice.reason == DropReason.ENDED or len(waiting) >= self._capacity:
             last = self.history.last
             state, due = flush_decoder(self._model, last.state)
             self._replace_last(state)

@@ -1,0 +1,148 @@
+"""The model nodes in a row give what a session gives, to the bit."""
+
+import asyncio
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.streaming import MaskResult, ReferSession
+from tests.support.model_nodes import ModelNodes, Player, model_nodes, pipeline
+from tests.support.tiny_model import random_frames, tiny_model
+from tests.unit.streaming.comparing import assert_same_results
+
+THREE = ["a dog", "the red car", "a bird"]
+Changes = Mapping[int, Sequence[str] | Mapping[str, str]]
+
+
+def _session_results(
+    settings: PipelineConfig, times: Sequence[float], prompts: Sequence[str], changes: Changes
+) -> list[MaskResult]:
+    session = ReferSession(tiny_model(), settings.to_session_config(), prompts)
+    results = []
+    for number, (frame, t) in enumerate(zip(random_frames(len(times)), times, strict=True)):
+        if number in changes:
+            session.set_prompts(changes[number])
+        results += session.push(frame, t)
+    return results + session.flush()
+
+
+async def _play(
+    stand: ModelNodes, player: Player, times: Sequence[float], prompts: Sequence[str], changes: Changes
+) -> None:
+    player.set_prompts(prompts)
+    for number, (frame, t) in enumerate(zip(random_frames(len(times)), times, strict=True)):
+        if number in changes:
+            player.set_prompts(changes[number])
+        await stand.send(*player.frame(frame, t))
+    await stand.end(player, times[-1])
+
+
+TIMES = [k / 10 for k in range(11)]
+CASES: dict[str, dict[str, Any]] = {
+    "one_prompt": {"prompts": THREE[:1]},
+    "three_prompts": {"prompts": THREE},
+    "no_prompts": {"prompts": []},
+    "prompt_change": {"changes": {5: ["the red car", "a cat"], 8: {"p1": "a cat", "x": "a bird"}}},
+    "prompts_come_and_go": {"changes": {3: [], 6: THREE}},
+    "lookahead": {"session": {"lookahead": 2}},
+    "lookahead_and_change": {"session": {"lookahead": 2}, "changes": {5: ["the red car", "a cat"], 9: THREE}},
+    "provisional": {"session": {"lookahead": 2, "emit_provisional": True}, "changes": {6: THREE}},
+    "gap": {"times": [0.0, 0.1, 0.2, 0.3, 5.0, 5.1, 5.2]},
+    "gap_with_lookahead": {"times": [0.0, 0.1, 0.2, 0.3, 5.0, 5.1, 5.2], "session": {"lookahead": 2}},
+    "more_rows_than_a_batch": {"session": {"window": 20}, "times": [k / 10 for k in range(22)], "changes": {20: THREE}},
+    "many_workers": {"workers": {"encoder": 2, "queries": 2}, "changes": {5: THREE}, "flow": {"in_flight": 4}},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_nodes_in_a_row_equal_a_session(case: str) -> None:
+    """Every frame once and in order, whatever happens to the prompts."""
+    given = dict(CASES[case])
+    times, prompts = given.pop("times", TIMES), given.pop("prompts", THREE[:2])
+    changes = given.pop("changes", {})
+    settings = pipeline(**given)
+    async with model_nodes(settings, tiny_model()) as stand:
+        await _play(stand, Player(tiny_model(), settings), times, prompts, changes)
+        assert_same_results(stand.results, _session_results(settings, times, prompts, changes))
+        assert stand.drops() == {}
+        assert stand.finished == sorted(stand.finished)
+
+
+@pytest.mark.parametrize("lookahead", [0, 2])
+async def test_frames_sent_again_in_a_new_epoch_change_nothing(lookahead: int) -> None:
+    """As after the restart of a node: the decoder goes back, and what is out does not come out again."""
+    settings = pipeline(session={"lookahead": lookahead}, flow={"in_flight": 4})
+    frames, first_again = list(zip(random_frames(len(TIMES)), TIMES, strict=True)), 5 - lookahead
+    async with model_nodes(settings, tiny_model()) as stand:
+        player, before = Player(tiny_model(), settings), None
+        player.set_prompts(THREE[:2])
+        for frame, t in frames[:8]:
+            if player.index == first_again:
+                before = copy.deepcopy(player)
+            if player.index == 6:
+                player.set_prompts(THREE)
+            await stand.send(*player.frame(frame, t))
+        await stand.until(lambda: max(one.frame_index for one in stand.results) == 7 - lookahead)
+        assert before is not None
+        before.begin_epoch()
+        stand.sent.clear()
+        for frame, t in frames[first_again:]:
+            if before.index == 6:
+                before.set_prompts(THREE)
+            await stand.send(*before.frame(frame, t))
+        await stand.end(before, t)
+        assert_same_results(stand.results, _session_results(settings, TIMES, THREE[:2], {6: THREE}))
+
+
+async def test_failing_work_costs_its_frame_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is counted and told, and the next frame comes out."""
+    settings = pipeline()
+    model, calls = tiny_model(), 0
+
+    def generate_queries(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise MemoryError("no room")
+        return type(model).generate_queries(model, *args)
+
+    monkeypatch.setattr(model, "generate_queries", generate_queries)
+    async with model_nodes(settings, model) as stand:
+        player = Player(model, settings)
+        await _play(stand, player, TIMES[:6], THREE[:1], {})
+        assert [one.frame_index for one in stand.results] == [0, 1, 3, 4, 5]
+        assert stand.drops() == {"failed": 1}
+        assert [kind for hub in stand.hubs.values() for kind, _ in hub.events] == ["frames_dropped"]
+
+
+async def test_stale_live_frame_is_dropped_but_not_a_replay() -> None:
+    """The memory of a new prompt is made however late its frame is."""
+    settings = pipeline(stream={"flow": "freshest"}, flow={"staleness_s": 5.0})
+    async with model_nodes(settings, tiny_model()) as stand:
+        player = Player(tiny_model(), settings)
+        player.set_prompts(THREE[:1])
+        for number, (frame, t) in enumerate(zip(random_frames(6), TIMES, strict=False)):
+            if number == 4:
+                player.set_prompts(THREE)
+            old = {"t_receive_ns": 0} if number in (2, 4) else {}
+            await stand.send(*player.frame(frame, t, **old))
+        await stand.end(player, t)
+        assert sorted({one.frame_index for one in stand.results}) == [0, 1, 3, 4, 5]
+        assert stand.drops() == {"stale": 1}
+
+
+async def test_frames_without_masks_are_finished_in_order_with_lookahead() -> None:
+    """Even when so many are dropped that none is left to complete the lookahead of those that wait."""
+    settings = pipeline(stream={"flow": "freshest"}, session={"lookahead": 2}, flow={"in_flight": 2})
+    async with model_nodes(settings, tiny_model()) as stand:
+        player = Player(tiny_model(), settings)
+        player.set_prompts(THREE[:1])
+        for number, (frame, t) in enumerate(zip(random_frames(8), TIMES, strict=False)):
+            await stand.send(*player.frame(frame, t, **({"t_receive_ns": 0} if 2 <= number else {})))
+        await stand.until(lambda: len(stand.results) == 2)
+        await asyncio.wait_for(stand.end(player, t), 30)
+        assert [one.frame_index for one in stand.results] == [0, 1]
+        assert stand.finished == sorted(stand.finished)
