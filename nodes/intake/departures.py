@@ -10,12 +10,9 @@ from ssa_stream.nodes.intake.picture import Picture
 from ssa_stream.nodes.intake.rules import StreamRules
 from ssa_stream.nodes.intake.unfinished import EndOfFrames, UnfinishedFrame, identity
 from ssa_stream.nodes.intake.window import Position, Window
-from ssa_stream.protocols import DropNotice, FrameWork, Prompt, StageTime, WorkPrompt
+from ssa_stream.protocols import DropNotice, DropReason, FrameWork, Prompt, StageTime, WorkPrompt
 
-__all__ = ["ENDED", "Departures", "Outgoing", "OutgoingEnd", "OutgoingFrame"]
-
-ENDED = "ended"
-"""Reason of the drop notice that stands for the end of the frames."""
+__all__ = ["Departures", "Outgoing", "OutgoingEnd", "OutgoingFrame"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +99,7 @@ class Departures:
         return DropNotice(
             frame=identity(self._rules.stream, position, end.index, end.frame, self._rules.clock),
             node=self._rules.node,
-            reason=ENDED,
+            reason=DropReason.ENDED,
             frames_missed=self._missed_before(position),
         )
 

@@ -99,28 +99,39 @@ class FrameLedger:
     def skip(self, pictures: Sequence[Picture]) -> None:
         """Take the last frames of those that earlier incarnations of the node finished: they are history only."""
         for picture in pictures:
-            if self._is_break(picture) or self._is_after_gap(picture):
+            if self.is_break(picture) or self._is_after_gap(picture):
                 self._history = ()
             self._remember(picture)
+
+    def is_break(self, picture: Picture) -> bool:
+        """Whether the source says with this frame that what was seen before says nothing about it."""
+        return self._last is not None and not picture.frame.continues(self._last.frame)
 
     def meet(self, picture: Picture) -> bool:
         """Look at the next frame before anything else is done for it.
 
+        At a break of the source a new epoch begins, with a new memory; where the source was lost and goes on in time,
+        a new epoch alone. A pause that clears the memory is neither: it only ends the history, as it does in a session.
+
         Returns:
-            Whether the source says with it that what was seen before says nothing about it. A new epoch has begun
-            then. A pause that clears the memory is none of this: it only ends the history, as it does in a session.
+            Whether a new epoch has begun.
         Raises:
             SourceError: Its time is not a finite number.
         """
-        if not math.isfinite(picture.frame.t):
-            raise SourceError(f"the source gave a frame with time {picture.frame.t}; expected finite seconds")
-        if self._is_break(picture):
+        frame = picture.frame
+        if not math.isfinite(frame.t):
+            raise SourceError(f"the source gave a frame with time {frame.t}; expected finite seconds")
+        if self.is_break(picture):
             self.begin_anew()
             return True
         if self._is_after_gap(picture):
             self._history = ()
             self._begin_index = self.next_index
-        return False
+        if self._last is None or frame.epoch == self._last.frame.epoch:
+            return False
+        self.epoch += 1
+        self.next_seq = 0
+        return True
 
     def begin_anew(self, *, opened_again: bool = False, from_first_frame: bool = False) -> None:
         """Begin a new epoch with a new memory.
@@ -250,14 +261,6 @@ class FrameLedger:
         if last is not None and last.frame.epoch == picture.frame.epoch:
             return max(0, seq - last.frame.seq - 1)
         return max(0, seq)
-
-    def _is_break(self, picture: Picture) -> bool:
-        last = self._last
-        return last is not None and (
-            picture.frame.epoch != last.frame.epoch
-            or picture.sizes.source != last.sizes.source
-            or picture.frame.t <= last.frame.t
-        )
 
     def _is_after_gap(self, picture: Picture) -> bool:
         return self._last is not None and picture.frame.t - self._last.frame.t > self.rules.max_gap_s

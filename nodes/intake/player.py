@@ -183,13 +183,18 @@ class SourcePlayer:
         if not ledger.every_frame:  # the newest one when there is room, not the one that was when there was none
             await changes.until(lambda: ledger.has_room or reader.is_halted)
         picture = await reader.next()
+        if picture is not None and ledger.every_frame and ledger.is_break(picture):
+            # Frames of the old epoch may be on other paths than the first one of the new epoch, which would end them.
+            ledger.end()
+            changes.notify()
+            await changes.until(lambda: ledger.unfinished == 0 or reader.is_halted)
         await changes.until(lambda: ledger.has_room or reader.is_halted)
         return None if reader.is_halted else picture
 
     def _take(self, picture: Picture) -> None:
         stream, ledger = self._stream, self._stream.ledger
         if ledger.meet(picture):
-            stream.epoch_began("the source began anew: another size, or times that go back")
+            stream.epoch_began("the source began anew, or was lost for a while")
         self._change_prompts(picture.frame.t)
         stream.lost(DropReason.OVERTAKEN, ledger.admit(picture))
         self._taken += 1

@@ -66,6 +66,9 @@ def identity(stream: str, position: Position, index: int, frame: Frame, clock: s
         clock: Name of the clock of `time.monotonic_ns`, which sources stamp with.
     """
     base = frame.time_base
+    captured_ns, capture_clock = frame.t_capture_ns, clock
+    if frame.capture_clock == "camera":
+        captured_ns, capture_clock = frame.t_camera_ns, f"camera:{stream}"
     is_timed = base is not None and 0 < base.numerator <= _MAX_RATIONAL and base.denominator <= _MAX_RATIONAL
     return FrameIdentity(
         stream=stream,
@@ -77,6 +80,6 @@ def identity(stream: str, position: Position, index: int, frame: Frame, clock: s
         receive_clock=clock,
         pts=frame.pts if is_timed else None,
         time_base=(base.numerator, base.denominator) if base is not None and is_timed else None,
-        t_capture_ns=frame.t_capture_ns,
-        capture_clock=None if frame.t_capture_ns is None else clock,
+        t_capture_ns=captured_ns,
+        capture_clock=None if captured_ns is None else capture_clock,
     )

@@ -332,6 +332,21 @@ async def test_missing_recording_fails_and_a_missing_camera_is_tried_again() -> 
         assert stand.numbers == [(0, 0, 0, 0)]
 
 
+@pytest.mark.parametrize("lookahead", [0, 1])
+async def test_recording_that_changes_its_size_is_finished_before_it_goes_on(lookahead: int) -> None:
+    """Else the first frame of the new epoch might come before the last ones of the old epoch."""
+    source = PlayedSource(*_frames(0, 1), *_frames(0, epoch=1, size=(64, 64)))
+    async with ingest_stand(source, session={"lookahead": lookahead}, in_flight=5) as stand:
+        await stand.until(lambda: len(stand.links.sent) == 2 + lookahead)
+        stand.finish(0, 0)
+        await stand.until(lambda: stand.state.frames_done == 1)
+        assert len(stand.frames) == 2
+        stand.finish(0, 1 + lookahead)
+        await stand.until_sent(3)
+        assert stand.numbers[2] == (1, 0, 2, 0)
+        assert [message.work.memory for message in stand.frames] == [0, 0, 1]
+
+
 async def test_error_of_a_plug_in_is_a_broken_source_and_not_a_broken_node() -> None:
     """Whatever it raises."""
     async with ingest_stand(PlayedSource(KeyError("bug"))) as stand:
