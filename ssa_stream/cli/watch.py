@@ -20,7 +20,7 @@ _SHOWN_TRACKS = 4
 
 def watch(
     stream: Annotated[
-        str | None, typer.Argument(metavar="[STREAM]", help="Name of a stream; default: all.", show_default=False)
+        str | None, typer.Argument(metavar="STREAM", help="Name of a stream; default: all.", show_default=False)
     ] = None,
     address: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where the graph publishes; it prints that when it is ready.")

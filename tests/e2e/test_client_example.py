@@ -1,0 +1,35 @@
+"""The subscriber's example, as a user runs it."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import ROOT, run_command
+from tests.support.mask_messages import mask_parts, publishing
+
+pytestmark = pytest.mark.e2e
+
+PROGRAM = (sys.executable, ROOT / "examples" / "mask_subscriber.py")
+
+
+def test_example_prints_the_masks_that_come(tmp_path: Path) -> None:
+    """As its docstring promises."""
+    with publishing(lambda number: [mask_parts(number)]) as address:
+        result = run_command(
+            "--address", address, "--num-frames", "3", "--max-age", "60", cwd=tmp_path, program=PROGRAM
+        )
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert re.fullmatch(r"cam0 0\.\d+ 'the sentence p1': 1 at \(30, 18\)  age \d+ ms, missed \d+", line)
+
+
+def test_example_says_when_nobody_is_there(tmp_path: Path) -> None:
+    """In one line."""
+    words = ("--address", "tcp://127.0.0.1:1", "--timeout", "0.1")
+    result = run_command(*words, cwd=tmp_path, program=PROGRAM)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: there was no publisher at tcp://127.0.0.1:1")
