@@ -135,7 +135,7 @@ class _Run:
         self._sink = sink
         self._is_live = is_live
         self._waiting: dict[int, tuple[Frame, FrameTimes]] = {}
-        self._epoch: int | None = None
+        self._last: Frame | None = None
         self._started_ns = 0
         self._changed_at_ns: int | None = None
 
@@ -146,10 +146,11 @@ class _Run:
     def take(self, frame: Frame) -> None:
         begin_ns = time.monotonic_ns()
         self._started_ns = self._started_ns or begin_ns
-        if self._epoch not in (None, frame.epoch):
+        last, self._last = self._last, frame
+        # A source that was away and came back goes on in time: whether that was too long is for the session to say.
+        if last is not None and last.epoch != frame.epoch and not frame.continues(last):
             self._write(self._session.flush(), time.monotonic_ns())
             self._session.reset()
-        self._epoch = frame.epoch
         times = FrameTimes(
             captured_at_ns=frame.t_capture_ns if self._is_live else None,
             received_at_ns=frame.t_receive_ns if self._is_live else begin_ns,

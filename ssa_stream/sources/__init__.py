@@ -1,20 +1,27 @@
 """Where frames come from: files, cameras, live addresses, synthetic scenes and plug-ins, behind one protocol.
 
 `open_source` opens anything a user can type. Around a source, `Freshest` hands out the newest frame and counts what
-it drops, `Realtime` plays a recording at its own pace and `Prefetch` decodes ahead without loss.
+it drops, `Realtime` plays a recording at its own pace and `Prefetch` decodes ahead without loss. `Recovering` connects
+a live one again when it is lost and says in a `SourceStatus` how it is.
 """
 
+from ssa_stream.errors import SourceErrorCode
 from ssa_stream.sources.camera import CameraSource, list_cameras
 from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.frame import Frame
 from ssa_stream.sources.freshest import Freshest
+from ssa_stream.sources.losses import SourceLosses
+from ssa_stream.sources.monitor import SourceMonitor
 from ssa_stream.sources.network import NetworkSource
 from ssa_stream.sources.plugins import SOURCE_GROUP, SourceOptions
 from ssa_stream.sources.prefetch import Prefetch
 from ssa_stream.sources.realtime import Realtime
+from ssa_stream.sources.recovering import OnState, Recovering
+from ssa_stream.sources.recovery import RecoveryPolicy
 from ssa_stream.sources.redaction import redact
 from ssa_stream.sources.registry import known_schemes, open_source
 from ssa_stream.sources.source import Source, SourceInfo
+from ssa_stream.sources.status import SourceStage, SourceStatus
 from ssa_stream.sources.synthetic import SyntheticSource, SyntheticSpec
 
 __all__ = [
@@ -24,11 +31,19 @@ __all__ = [
     "Frame",
     "Freshest",
     "NetworkSource",
+    "OnState",
     "Prefetch",
     "Realtime",
+    "Recovering",
+    "RecoveryPolicy",
     "Source",
+    "SourceErrorCode",
     "SourceInfo",
+    "SourceLosses",
+    "SourceMonitor",
     "SourceOptions",
+    "SourceStage",
+    "SourceStatus",
     "SyntheticSource",
     "SyntheticSpec",
     "known_schemes",

@@ -21,7 +21,8 @@ class Freshest(Source):
 
         Args:
             source: Closed together with this.
-            stall_timeout_s: Longest wait for a frame.
+            stall_timeout_s: Longest wait for a frame. Not for a source that recovers: that one has limits of its own,
+                and a silence is what it is there for.
         """
         self._source = source
         self._stall_timeout_s = stall_timeout_s
@@ -55,7 +56,7 @@ class Freshest(Source):
         """
         try:
             self._handoff.start()
-            while (frame := self._handoff.take(self._stall_timeout_s)) is not None:
+            while (frame := self._handoff.take(None if self.info.recovers else self._stall_timeout_s)) is not None:
                 yield frame
         finally:
             self.close()

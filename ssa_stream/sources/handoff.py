@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 
-from ssa_stream.errors import SourceError
+from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.frame import Frame
 from ssa_stream.sources.source import Source
 
@@ -40,8 +40,10 @@ class Handoff:
         """Start the reading thread."""
         self._thread.start()
 
-    def take(self, timeout_s: float) -> Frame | None:
+    def take(self, timeout_s: float | None) -> Frame | None:
         """Return the next frame, waiting at most `timeout_s`; None when the source has ended or was closed.
+
+        Without a time-out it waits for as long as the source does.
 
         Raises:
             SourceError: If no frame came in time.
@@ -49,7 +51,9 @@ class Handoff:
         with self._changed:
             came = self._changed.wait_for(lambda: self._queue or self._ended or self._stopping, timeout_s)
             if not came:
-                raise SourceError(f"{self._source.info.name} stalled: no frame for {timeout_s:g} s")
+                raise SourceError(
+                    f"{self._source.info.name} stalled: no frame for {timeout_s:g} s", SourceErrorCode.STALLED
+                )
             if self._stopping:
                 return None
             if self._queue:

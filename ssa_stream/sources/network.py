@@ -9,7 +9,6 @@ from ssa_stream.sources.redaction import redact
 
 __all__ = ["NetworkSource"]
 
-_NO_FRAME_LIMIT_S = 10.0
 # The container's head must be found and its codec seen; a second of it is enough.
 _BOUNDED_PROBING = {"analyzeduration": "1000000", "probesize": "1000000"}
 # These formats carry no times of their own; FFmpeg counts frames at an invented rate.
@@ -20,13 +19,19 @@ class NetworkSource(LiveSource):
     """Read a live address."""
 
     def __init__(
-        self, url: str, *, timeouts_s: tuple[float, float] = (5.0, 3.0), options: Mapping[str, str] | None = None
+        self,
+        url: str,
+        *,
+        timeouts_s: tuple[float, float] = (5.0, 3.0),
+        no_frame_limit_s: float = 12.0,
+        options: Mapping[str, str] | None = None,
     ) -> None:
         """Connect.
 
         Args:
             url: The address, credentials included.
             timeouts_s: Longest wait for opening and for one read. FFmpeg may take about twice as long to notice.
+            no_frame_limit_s: Longest time without a picture while data comes.
             options: FFmpeg options of format and protocol, over the defaults of this class.
         Raises:
             SourceError: If there is no answer in time, no such stream, no right to it or no video in it.
@@ -39,7 +44,7 @@ class NetworkSource(LiveSource):
             container,
             name,
             read_timeout_s=timeouts_s[1],
-            no_frame_limit_s=max(_NO_FRAME_LIMIT_S, timeouts_s[1]),
+            no_frame_limit_s=no_frame_limit_s,
             arrival_times=container.format.name in _UNTIMED_FORMATS,
             drop_backlog=merged.get("analyzeduration") != "0",
         )

@@ -19,7 +19,7 @@ class Prefetch(Source):
         Args:
             source: Closed together with this.
             depth: Frames kept ready, at least 1. One 1920x1080 frame takes 6.2 MB.
-            stall_timeout_s: Longest wait for a frame.
+            stall_timeout_s: Longest wait for a frame; see `Freshest`.
         Raises:
             ConfigError: If `depth` is below 1.
         """
@@ -47,7 +47,7 @@ class Prefetch(Source):
         """
         try:
             self._handoff.start()
-            while (frame := self._handoff.take(self._stall_timeout_s)) is not None:
+            while (frame := self._handoff.take(None if self.info.recovers else self._stall_timeout_s)) is not None:
                 yield frame
         finally:
             self.close()

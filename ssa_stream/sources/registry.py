@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ssa_stream.errors import ConfigError, SourceError
@@ -10,6 +11,8 @@ from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.network import NetworkSource
 from ssa_stream.sources.plugins import SourceOptions, open_plugin, plugin_schemes
 from ssa_stream.sources.realtime import Realtime
+from ssa_stream.sources.recovering import OnState, Recovering
+from ssa_stream.sources.recovery import RecoveryPolicy
 from ssa_stream.sources.redaction import redact
 from ssa_stream.sources.source import Source
 from ssa_stream.sources.synthetic import SyntheticSource, SyntheticSpec
@@ -19,6 +22,25 @@ __all__ = ["known_schemes", "open_source"]
 # Two letters at least, so that C:\\video.mp4 stays a path.
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
 _DEVICE = re.compile(r"\d+|/dev/video\d+")
+_NO_FRAME_LIMIT_S = 12.0
+_RECOVERY = RecoveryPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What was asked for beside the address."""
+
+    options: SourceOptions
+    policy: RecoveryPolicy | None
+    on_state: OnState | None
+
+    def watched(self, name: str, connect: Callable[[], Source], *, connections_in_parallel: int = 2) -> Source:
+        """Open a live source, so that it recovers if that is wanted."""
+        if self.policy is None:
+            return connect()
+        return Recovering(
+            name, connect, self.policy, on_state=self.on_state, connections_in_parallel=connections_in_parallel
+        )
 
 
 def known_schemes() -> tuple[str, ...]:
@@ -30,9 +52,11 @@ def open_source(
     spec: str | int | Path,
     *,
     live: bool | None = None,
-    open_timeout_s: float = 5.0,
-    read_timeout_s: float = 3.0,
+    open_timeout_s: float | None = None,
+    read_timeout_s: float | None = None,
     options: Mapping[str, str] | None = None,
+    recovery: RecoveryPolicy | None = _RECOVERY,
+    on_state: OnState | None = None,
 ) -> Source:
     """Open a source of frames.
 
@@ -43,14 +67,20 @@ def open_source(
         live: True plays a file at its own pace as if it were a camera. False reads an HTTP address as a recording
             that ends, every frame, and draws a synthetic stream as fast as it is asked for. None: cameras and
             addresses are live, files are not, `synthetic` is when it has no end.
-        open_timeout_s: Longest wait for a connection.
-        read_timeout_s: Longest wait for data.
-        options: Options of the reader underneath, for built-in sources those of FFmpeg.
+        open_timeout_s: Longest wait for a connection; None for that of `recovery`, or 5 s without.
+        read_timeout_s: Longest wait for data; None for that of `recovery`, or 3 s without.
+        options: Options of the reader underneath, for built-in sources those of FFmpeg: `rtsp_transport` is `tcp`, the
+            default, or `udp`.
+        recovery: How cameras and live addresses are connected again when they are lost, see `Recovering`. None: they
+            are not. Files, `synthetic` and plug-ins do without.
+        on_state: Hears of every change of state of a source that recovers.
     Raises:
-        SourceError: If it cannot be opened, or no reader knows its scheme.
-        ConfigError: If `live` is False for a source that cannot be anything but live.
+        SourceError: If it cannot be opened, or no reader knows its scheme. Its `code` tells programs what is wrong.
+        ConfigError: If `live` is False for a source that cannot be anything but live, or a time-out is none.
     """
-    settings = SourceOptions(live, (open_timeout_s, read_timeout_s), dict(options or {}))
+    policy = None if recovery is None else recovery.with_timeouts(open_timeout_s, read_timeout_s)
+    timeouts_s = (open_timeout_s or 5.0, read_timeout_s or 3.0) if policy is None else (policy.connect_s, policy.lost_s)
+    settings = _Settings(SourceOptions(live, timeouts_s, dict(options or {})), policy, on_state)
     if isinstance(spec, Path):
         return _open_file(str(spec), settings)
     if isinstance(spec, int) or _DEVICE.fullmatch(spec):
@@ -60,7 +90,7 @@ def open_source(
         return _open_file(spec, settings)
     if scheme in _OPENERS:
         return _OPENERS[scheme](spec, settings)
-    plugin = open_plugin(scheme, spec, settings)
+    plugin = open_plugin(scheme, spec, settings.options)
     if plugin is not None:
         return plugin
     raise SourceError(
@@ -78,35 +108,48 @@ def _scheme(spec: str) -> str | None:
     return match["scheme"].lower()
 
 
-def _open_file(spec: str, options: SourceOptions) -> Source:
+def _open_file(spec: str, settings: _Settings) -> Source:
     path = spec.removeprefix("file://") if spec.startswith("file://") else spec.removeprefix("file:")
+    options = settings.options
     source = FileSource(path, timeouts_s=options.timeouts_s, options=options.backend)
     return Realtime(source) if options.live else source
 
 
-def _open_camera(spec: str, options: SourceOptions) -> Source:
+def _open_camera(spec: str, settings: _Settings) -> Source:
+    options = settings.options
     _refuse_not_live(spec, options)
     device = spec.removeprefix("camera:").removeprefix("v4l2:")
-    return CameraSource(
-        int(device) if device.isdecimal() else device, timeouts_s=options.timeouts_s, options=options.backend
-    )
+    name = f"/dev/video{device}" if device.isdecimal() else device
+
+    def connect() -> Source:
+        return CameraSource(name, timeouts_s=options.timeouts_s, options=options.backend)
+
+    return settings.watched(name, connect, connections_in_parallel=1)
 
 
-def _open_network(spec: str, options: SourceOptions) -> Source:
+def _open_network(spec: str, settings: _Settings) -> Source:
+    options = settings.options
     _refuse_not_live(spec, options)
-    return NetworkSource(spec, timeouts_s=options.timeouts_s, options=options.backend)
+    no_frame_limit_s = settings.policy.first_frame_s if settings.policy else _NO_FRAME_LIMIT_S
+
+    def connect() -> Source:
+        return NetworkSource(
+            spec, timeouts_s=options.timeouts_s, no_frame_limit_s=no_frame_limit_s, options=options.backend
+        )
+
+    return settings.watched(redact(spec), connect)
 
 
-def _open_http(spec: str, options: SourceOptions) -> Source:
+def _open_http(spec: str, settings: _Settings) -> Source:
+    options = settings.options
     if options.live is False:
         return FileSource(spec, timeouts_s=options.timeouts_s, options=options.backend)
-    return _open_network(spec, options)
+    return _open_network(spec, settings)
 
 
-def _open_synthetic(spec: str, options: SourceOptions) -> Source:
-    parsed = SyntheticSpec.parse(spec)
-    live = options.live if options.live is not None else parsed.frame_count is None
-    return SyntheticSource(parsed, live=live)
+def _open_synthetic(spec: str, settings: _Settings) -> Source:
+    parsed, live = SyntheticSpec.parse(spec), settings.options.live
+    return SyntheticSource(parsed, live=live if live is not None else parsed.frame_count is None)
 
 
 def _refuse_not_live(spec: str, options: SourceOptions) -> None:
@@ -114,7 +157,7 @@ def _refuse_not_live(spec: str, options: SourceOptions) -> None:
         raise ConfigError(f"{redact(spec)} is live by nature: leave `live` out, or record it to a file first")
 
 
-_OPENERS: dict[str, Callable[[str, SourceOptions], Source]] = {
+_OPENERS: dict[str, Callable[[str, _Settings], Source]] = {
     "file": _open_file,
     "camera": _open_camera,
     "v4l2": _open_camera,

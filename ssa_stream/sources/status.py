@@ -1,0 +1,61 @@
+"""What is known of a source at one moment."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ssa_stream.errors import SourceErrorCode
+from ssa_stream.sources.losses import SourceLosses
+
+__all__ = ["SourceStage", "SourceStatus"]
+
+_NOTHING_LOST = SourceLosses()
+
+
+class SourceStage(StrEnum):
+    """Where a source is in its life."""
+
+    CONNECTING = "connecting"
+    """It has not delivered anything yet."""
+    LIVE = "live"
+    STALLED = "stalled"
+    """It is silent; its connection is kept for a while."""
+    RECONNECTING = "reconnecting"
+    """It was live and is lost; a new connection is being made or waited for."""
+    ENDED = "ended"
+    """It came to its end or was closed."""
+    FAILED = "failed"
+    """It is lost for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatus:
+    """State of a source.
+
+    Attributes:
+        stage: Where it is in its life.
+        since_s: When it got there, on the clock of `time.monotonic()`.
+        epoch: Of the newest frame; None before the first one.
+        code: What is wrong, for programs; None if nothing is.
+        text: What is wrong, for people, without secrets; empty if nothing is.
+        attempt: Attempts to connect since the last frame; while live, how many it took.
+        retry_in_s: Seconds from `since_s` to the next attempt; None if none is being waited for.
+        connections: Connections that delivered frames so far.
+        frames: Frames delivered, over all connections.
+        overtaken: Frames that a newer one replaced before anybody took them.
+        losses: What was lost on the way, over all connections.
+        outage_s: From the last frame before the newest loss to the first one after it; None if nothing was lost yet,
+            or it still is.
+    """
+
+    stage: SourceStage
+    since_s: float
+    epoch: int | None = None
+    code: SourceErrorCode | None = None
+    text: str = ""
+    attempt: int = 0
+    retry_in_s: float | None = None
+    connections: int = 0
+    frames: int = 0
+    overtaken: int = 0
+    losses: SourceLosses = _NOTHING_LOST
+    outage_s: float | None = None
