@@ -107,16 +107,29 @@ class StreamOrder(Generic[T]):
 
     def _is_open(self, epoch: int) -> bool:
         """Whether nothing of an older epoch is to be waited for before this one."""
-        members = [arrival for arrival, _ in self._waiting.values() if arrival.frame.epoch == epoch]
+        if self._epoch is None:
+            return True
         return any(
-            (self._epoch is not None and arrival.memory is not None and arrival.memory == self._memory)
-            or (arrival.predecessor < 0 and (self._epoch is None or arrival.frame.index <= self._index + 1))
-            for arrival in members
+            (arrival.memory is not None and arrival.memory == self._memory)
+            or (arrival.predecessor < 0 and arrival.frame.index <= self._index + 1)
+            for arrival in self._members(epoch)
         )
 
     def _leave_ended_epochs(self) -> list[T]:
-        epochs = {epoch for epoch, _ in self._waiting if epoch != self._epoch and self._is_open(epoch)}
-        left = [arrival for key, (arrival, _) in self._waiting.items() if epochs and key[0] < max(epochs)]
+        """Forget what waits for frames of its epoch that were lost in the restart of a node."""
+        epochs = sorted({epoch for epoch, _ in self._waiting})
+        ended = [old for i, old in enumerate(epochs) if any(self._ends(new, old) for new in epochs[i + 1 :])]
+        left = [arrival for old in ended for arrival in self._members(old)]
         for arrival in left:
             del self._waiting[arrival.key]
         return [arrival.content for arrival in left]
+
+    def _ends(self, new: int, old: int) -> bool:
+        """Whether an epoch began because of a restart, so that what is missing of the older one will not come."""
+        if self._epoch is not None and self._is_open(new):
+            return True
+        memories = {arrival.memory for arrival in self._members(new)} & {one.memory for one in self._members(old)}
+        return bool(memories - {None})
+
+    def _members(self, epoch: int) -> list[Arrival[T]]:
+        return [arrival for arrival, _ in self._waiting.values() if arrival.frame.epoch == epoch]
