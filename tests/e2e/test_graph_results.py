@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
+import zmq.asyncio
 
+from ssa_stream.client import AsyncPromptClient
+from ssa_stream.protocols import MaskMessage, PromptState
 from tests.support.graph_streams import (
     Material,
     answers_of_graph,
@@ -14,7 +18,7 @@ from tests.support.graph_streams import (
     graph_of,
     make_material,
 )
-from tests.support.graphs import Watched, watched
+from tests.support.graphs import Listener, Watched, until, watched
 
 pytestmark = pytest.mark.e2e
 
@@ -108,3 +112,66 @@ async def test_failed_source_is_reported(material: Material, tmp_path: Path) -> 
     async with watched(graph) as seen:
         report = await seen.ended()
     assert "missing.mp4" in report.failures["cam0"]
+
+
+async def test_prompts_set_by_request_apply_from_the_promised_frame(material: Material) -> None:
+    """Before that frame all masks are under the old prompts, from it on under the new ones; versions never mix."""
+    let_go = threading.Event()
+    graph = graph_of(material, "fused", {"cam0": {"prompts": _TWO}}, let_go=let_go)
+    async with watched(graph, let_go) as seen:
+        async with AsyncPromptClient(graph.requests_address, "cam0") as client:
+            await seen.frames(4)
+            reply = await client.set(["a tree"])
+        await seen.ended()
+    promised = reply.applies_from.index
+    assert promised is not None
+    assert 0 < promised < material.num_frames, "the change came too early or too late to say anything"
+    versions = {
+        index: {
+            message.prompt.version for message in seen.listener.messages(MaskMessage) if message.frame.index == index
+        }
+        for index in range(material.num_frames)
+    }
+    assert versions == {index: {1 if index < promised else reply.version} for index in range(material.num_frames)}
+
+
+async def test_live_stream_keeps_its_pace(material: Material) -> None:
+    """Frames that come too fast are dropped and counted, never queued; what comes out is in order."""
+    source = {"source": "synthetic@96x64,60fps", "live": True, "prompts": _TWO, "max_frames": 40}
+    let_go = threading.Event()
+    graph = graph_of(material, "fused", {"cam0": source}, let_go=let_go)
+    async with watched(graph, let_go) as seen:
+        report = await seen.ended()
+    frames = [message.frame for message in seen.listener.messages(MaskMessage)]
+    assert [frame.seq for frame in frames] == sorted(frame.seq for frame in frames)
+    missing = frames[-1].seq + 1 - len({frame.seq for frame in frames})
+    assert missing <= report.dropped
+
+
+async def test_late_subscriber_gets_the_state_at_once(material: Material) -> None:
+    """Source, prompts and nodes, though they were published before it came."""
+    graph = graph_of(material, "fused", {"cam0": {"prompts": _TWO}}, keep=True)
+    async with watched(graph) as seen:
+        await until(lambda: seen.listener.last_status("cam0") == "ended")
+        async with Listener(graph.publish_address) as late:
+            await until(lambda: bool(late.messages(PromptState)) and late.last_status("cam0") == "ended")
+        (prompts,) = {state.prompts for state in late.messages(PromptState)}
+    assert [prompt.text for prompt in prompts] == _TWO
+
+
+async def test_subscriber_that_never_reads_slows_nobody(material: Material) -> None:
+    """Its messages are dropped at its own queue; everybody else gets every frame."""
+    let_go = threading.Event()
+    graph = graph_of(material, "fused", {"cam0": {"prompts": _TWO}}, let_go=let_go)
+    context = zmq.asyncio.Context()
+    idle = context.socket(zmq.SUB)
+    idle.rcvhwm = 1
+    idle.subscribe(b"")
+    try:
+        async with watched(graph) as seen:
+            idle.connect(graph.publish_address)
+            let_go.set()
+            await seen.ended()
+    finally:
+        context.destroy(linger=0)
+    _expect_each_frame_once_in_order(seen, "cam0", material.num_frames)

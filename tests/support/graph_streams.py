@@ -57,6 +57,7 @@ def graph_of(
     streams: Mapping[str, Mapping[str, Any]],
     *,
     let_go: threading.Event | None = None,
+    keep: bool = False,
     **sections: Any,
 ) -> Graph:
     """A graph of the small network on free ports; see `watched` for `let_go`."""
@@ -71,7 +72,7 @@ def graph_of(
             **sections,
         }
     )
-    return Graph(config, load_model=lambda: _load(material, let_go))
+    return Graph(config, keep=keep, load_model=lambda: _load(material, let_go))
 
 
 def _load(material: Material, let_go: threading.Event | None) -> SSA:

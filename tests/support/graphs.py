@@ -13,11 +13,12 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.nodes.launcher import Graph, GraphReport
-from ssa_stream.protocols import Event, Limits, MaskMessage, Packet, decode, subscription
+from ssa_stream.nodes.pipeline import CONTROL
+from ssa_stream.protocols import Event, Limits, MaskMessage, Packet, SourceState, decode, subscription
 
 __all__ = ["PATIENCE_S", "Listener", "Watched", "is_alive", "listing", "running", "until", "watched"]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 """Longest wait for anything; long, because the machine may have other work."""
 
 
@@ -175,9 +176,15 @@ class Listener:
         ]
         return [frame[1] for i, frame in enumerate(frames) if frames[i - 1 : i] != [frame]]
 
+    def last_status(self, stream: str) -> str | None:
+        """What was last said of a source; None if nothing was."""
+        states = [state.status for state in self.messages(SourceState) if state.stream == stream]
+        return states[-1] if states else None
+
     def events(self, about_node: str) -> list[str]:
-        """What happened to a node."""
-        return [event.kind for event in self.messages(Event) if event.about_node == about_node]
+        """What control told of a node."""
+        events = self.messages(Event)
+        return [event.kind for event in events if (event.node, event.about_node) == (CONTROL, about_node)]
 
     async def _listen(self) -> None:
         while True:
