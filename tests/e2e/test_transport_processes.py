@@ -160,6 +160,22 @@ async def test_large_tensor_is_read_where_it_lies(make: Make, folder: Path) -> N
     del large, small
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+async def test_tensors_of_a_gpu_pass_by_the_cpu(make: Make) -> None:
+    """Both orders, small and large; the receiver moves them to its own device."""
+    inlet, outlet = make("b").inlet("b"), make("a", 8 * MIB).outlet(["b"])
+    sent = _any_tensors()
+    message, parcel = mask_features([tensor.to("cuda") for tensor in sent])
+    assert await outlet.send(message, parcel)
+    with await _next(inlet) as delivery:
+        for spec, tensor in zip(message.mask_features, sent, strict=True):
+            assert delivery.tensor(spec).device.type == "cpu"
+            assert delivery.tensor(spec, "cuda").device.type == "cuda"
+            assert bits(delivery.tensor(spec)) == bits(tensor)
+            assert delivery.tensor(spec, "cuda").stride() == tensor.stride()
+
+
 async def test_frame_without_rows_passes(make: Make) -> None:
     """A stream without prompts still tells its frames."""
     inlet, outlet = make("b").inlet("b"), make("a").outlet(["b"])
