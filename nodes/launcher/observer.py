@@ -44,6 +44,7 @@ class Reading:
     def __init__(self, streams: list[str]) -> None:
         self.report = GraphReport()
         self._status = dict.fromkeys(streams, "")
+        self._recorded: set[str] = set()
         self._first_ns = 0
         self._newest: dict[str, int] = {}  # stream: index
         self._drops: dict[tuple[str, int], Counter[str]] = {}  # by node and incarnation, whose counters begin anew
@@ -74,6 +75,10 @@ class Reading:
         if state.stream not in self._status:
             return
         self._status[state.stream] = state.status
+        if state.live:
+            self._recorded.discard(state.stream)
+        else:
+            self._recorded.add(state.stream)
         if state.status == _FAILED:
             self.report.failures[state.stream] = state.text or "its source failed"
         else:
@@ -98,14 +103,17 @@ class Reading:
         self._first_ns = self._first_ns or end_ns
         report.elapsed_s = max(report.elapsed_s, (end_ns - self._first_ns) / 1e9)
         report.recent_ns.append(end_ns)
-        clock = message.times[-1].clock
-        for begin_ns, begin_clock in (
-            (frame.t_capture_ns, frame.capture_clock),
-            (frame.t_receive_ns, frame.receive_clock),
-        ):
-            if begin_ns is not None and begin_clock == clock:
+        for begin_ns, clock in self._beginnings(message):
+            if begin_ns is not None and clock == message.times[-1].clock:
                 report.latencies_ms.append((end_ns - begin_ns) * _MS)
                 return
+
+    def _beginnings(self, message: MaskMessage) -> list[tuple[int | None, str | None]]:
+        """From when latency counts, best first, each time with its clock."""
+        frame, ingest = message.frame, message.times[0]
+        if frame.stream in self._recorded:  # such a frame has waited before it was asked for
+            return [(ingest.end_ns, ingest.clock)]
+        return [(frame.t_capture_ns, frame.capture_clock), (frame.t_receive_ns, frame.receive_clock)]
 
 
 class Observer:

@@ -25,7 +25,8 @@ class GraphReport:
         restarts: Restarts, by node; only of nodes that were restarted.
         elapsed_s: From the first masks to the last.
         recent_ns: When the masks of the newest frames were made.
-        latencies_ms: From capture (live sources that say when) or from reception to masks, newest frames.
+        latencies_ms: To masks, newest frames: from capture or reception for live sources, for others from when the
+            frame was sent to the first node.
         prompt_to_mask_ms: For each change of prompts that brought a sentence, from the change to its first masks.
         failures: What ended a stream, by its name; only of streams that failed.
         is_interrupted: Whether it was stopped before its sources ended.

@@ -82,7 +82,8 @@ def print_graph_summary(report: "GraphReport", console: Console | None = None) -
     ended = "ended by a signal" if report.is_interrupted else "done"
     console.print(
         f"{ended}: {report.total_frames} frames in {report.elapsed_s:.1f} s = {report.fps:.1f} fps, latency p50 "
-        f"{report.latency_ms(50):.0f} ms, p95 {report.latency_ms(95):.0f} ms, {report.dropped} dropped"
+        f"{report.latency_ms(50):.0f} ms, p95 {report.latency_ms(95):.0f} ms, {report.dropped} dropped",
+        soft_wrap=True,
     )
     for name, count in (
         *((f"dropped ({reason})", count) for reason, count in sorted(report.drops.items())),

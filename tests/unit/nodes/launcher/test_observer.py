@@ -41,9 +41,9 @@ def _masks(index: int, *, end_ms: int = 0, stream: str = "cam0", version: int = 
     )
 
 
-def _source(status: str, stream: str = "cam0", text: str = "") -> SourceState:
+def _source(status: str, stream: str = "cam0", text: str = "", live: bool = True) -> SourceState:
     return SourceState(
-        stream=stream, status=status, epoch=0, at_ns=0, clock=_CLOCK, live=False, flow="every_frame", text=text
+        stream=stream, status=status, epoch=0, at_ns=0, clock=_CLOCK, live=live, flow="every_frame", text=text
     )
 
 
@@ -81,6 +81,16 @@ def test_latency_is_from_capture_where_the_clock_is_the_same() -> None:
     reading.take(_masks(1, end_ms=200, t_capture_ns=1, capture_clock="utc:host", t_receive_ns=150 * _MS))
     reading.take(_masks(2, end_ms=300, receive_clock="monotonic:other"))
     assert list(reading.report.latencies_ms) == [60, 50]
+
+
+def test_latency_of_a_recording_begins_when_the_frame_is_sent() -> None:
+    """A picture that was read ahead has waited for its turn, not for the network."""
+    reading = Reading(["cam0"])
+    reading.take(_source("running", live=False))
+    message = _masks(0, end_ms=500)
+    ingest = StageTime(role="ingest", node="ingest-cam0", clock=_CLOCK, received_ns=0, begin_ns=0, end_ns=400 * _MS)
+    reading.take(msgspec.structs.replace(message, times=(ingest, *message.times)))
+    assert list(reading.report.latencies_ms) == [100]
 
 
 def test_drops_of_all_incarnations_add_up() -> None:
