@@ -42,7 +42,7 @@ from ssa_stream.protocols import (
     SourceState,
     StartStream,
 )
-from ssa_stream.sources import Source, open_source
+from ssa_stream.sources import OnState, Source, open_source
 
 __all__ = ["run"]
 
@@ -86,8 +86,8 @@ async def run(node: NodeContext, *, opener: OpenSource | None = None) -> None:
         ingest.close()
 
 
-def _open(address: str, live: bool | None) -> Source:
-    return open_source(address, live=live)
+def _open(address: str, live: bool | None, on_state: OnState) -> Source:
+    return open_source(address, live=live, on_state=on_state)
 
 
 async def _until_stop(stop: asyncio.Event, *parts: Any) -> None:

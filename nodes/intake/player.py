@@ -1,5 +1,7 @@
 """Plays the source of a stream into its ledger: opens it, takes frames as there is room, tries again, ends."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 
 from ssa_stream.errors import ConfigError, ShapeError, SourceError
@@ -9,12 +11,22 @@ from ssa_stream.nodes.intake.prompt_requests import PlannedChanges, planned_book
 from ssa_stream.nodes.intake.reader import SourceReader
 from ssa_stream.nodes.intake.stream import IntakeStream
 from ssa_stream.protocols import DropReason, EventKind
-from ssa_stream.sources import Frame, Freshest, Prefetch, Source, SourceInfo, redact
+from ssa_stream.sources import (
+    Frame,
+    Freshest,
+    OnState,
+    Prefetch,
+    Source,
+    SourceInfo,
+    SourceStage,
+    SourceStatus,
+    redact,
+)
 
 __all__ = ["OpenSource", "SourcePlayer"]
 
-OpenSource = Callable[[str, bool | None], Source]
-"""Opens a source by its address; the second argument is `live` of `open_source`."""
+OpenSource = Callable[[str, bool | None, OnState], Source]
+"""Opens a source by its address; the other arguments are `live` and `on_state` of `open_source`."""
 
 _CLOSE_LIMIT_S = 0.8
 """The node ends within a second, whatever the source does."""
@@ -52,6 +64,7 @@ class SourcePlayer:
         self._to_skip = 0
         self._taken = 0
         self._was_lost = False
+        self._lost_epoch: int | None = None  # of the source: its frames may still wait when it is lost
         self._is_resumed = False
 
     async def run(self) -> None:
@@ -132,7 +145,13 @@ class SourcePlayer:
         stream = self._stream
         if not self._was_lost:
             stream.set_status("starting")
-        self._reader = reader = SourceReader(self._open, self._prepare, name=redact(stream.address))
+        loop = asyncio.get_running_loop()
+
+        def on_state(status: SourceStatus) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody listens any more
+                loop.call_soon_threadsafe(self._hear, reader, status)
+
+        self._reader = reader = SourceReader(lambda: self._open(on_state), self._prepare, name=redact(stream.address))
         try:
             info = await reader.open()
             if info is None:
@@ -146,11 +165,11 @@ class SourcePlayer:
             self._reader = None
             await reader.close(_CLOSE_LIMIT_S)
 
-    def _open(self) -> Source:
+    def _open(self, on_state: OnState) -> Source:
         """Open the source with the flow that suits it; runs in the thread that reads."""
         stream = self._stream
         own_live = stream.section.live if stream.address == stream.section.source else None
-        source = self._open_source(stream.address, own_live)
+        source = self._open_source(stream.address, own_live, on_state)
         flow = stream.section.flow
         is_freshest = source.info.live if flow == "auto" else flow == "freshest"
         return Freshest(source) if is_freshest else Prefetch(source)
@@ -199,10 +218,13 @@ class SourcePlayer:
         stream.lost(DropReason.OVERTAKEN, ledger.admit(picture))
         self._taken += 1
         self._backoff.reset()
+        stream.came(picture.sizes.source, picture.frame.t_receive_ns)
+        if self._was_lost and picture.frame.epoch == self._lost_epoch:
+            return  # it had come before the loss
         if self._was_lost:
             self._was_lost = False
             stream.event(EventKind.SOURCE_REGAINED, epoch=ledger.epoch)
-        stream.came(picture.sizes.source, picture.frame.t_receive_ns)
+        stream.set_status("running")
 
     def _change_prompts(self, t: float) -> None:
         """Make the changes that are planned for a time before this frame; one that changes nothing is left out."""
@@ -219,6 +241,25 @@ class SourcePlayer:
 
     # -- ends
 
+    def _hear(self, reader: SourceReader[Picture], status: SourceStatus) -> None:
+        """A source that recovers by itself says how it fares."""
+        if reader is not self._reader or reader.is_halted:
+            return
+        if status.stage == SourceStage.RECONNECTING:
+            self._lose(status.text, status.epoch)
+        elif status.stage == SourceStage.STALLED:
+            self._stream.set_status("stalled", status.text)
+
+    def _lose(self, text: str, epoch: int | None = None) -> None:
+        """The source is lost, but may come back: let what waits for its frames come out."""
+        stream = self._stream
+        if not self._was_lost:
+            stream.event(EventKind.SOURCE_LOST, severity="warning", epoch=stream.ledger.epoch, text=text)
+        self._was_lost, self._lost_epoch = True, epoch
+        stream.ledger.end()
+        stream.rate.reset()
+        stream.set_status("lost", text)
+
     async def _broke(self, text: str, orders: int) -> None:
         """The source is lost: try again if it may come back."""
         stream = self._stream
@@ -227,12 +268,7 @@ class SourcePlayer:
             return
         if orders != self._orders:
             return
-        if not self._was_lost:
-            self._was_lost = True
-            stream.event(EventKind.SOURCE_LOST, severity="warning", epoch=stream.ledger.epoch, text=text)
-        stream.ledger.end()
-        stream.rate.reset()
-        stream.set_status("lost", text)
+        self._lose(text)
         await stream.changes.until(lambda: self._orders != orders, self._backoff.next_s())
 
     async def _fail(self, text: str, orders: int) -> None:

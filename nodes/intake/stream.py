@@ -99,7 +99,7 @@ class IntakeStream:
         """A frame of the source was admitted."""
         self._size = size
         self.rate.saw(self.ledger.source_count, received_ns)
-        self.set_status("running")
+        self.changes.notify()
 
     def set_status(self, status: str, text: str = "") -> None:
         """Say how the source fares."""

@@ -21,7 +21,7 @@ from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.parcel import Parcel
 from ssa_stream.nodes.runtime.transport import Transport
 from ssa_stream.protocols import AnyMessage, Event, Finished, FrameMessage, SourceState, StartStream
-from ssa_stream.sources import Frame, Source, SourceInfo
+from ssa_stream.sources import Frame, OnState, Source, SourceInfo
 from tests.support.intake import start_stream
 
 __all__ = ["DEADLINE_S", "IngestStand", "PlayedSource", "ingest_stand"]
@@ -154,7 +154,10 @@ class IngestStand:
         hub: What it says.
         metrics: What it counts.
         opened: Addresses that were opened.
+        on_state: What the last source tells its states.
     """
+
+    on_state: OnState
 
     def __init__(self, *sources: Source | Exception) -> None:
         self.sources = list(sources)
@@ -163,8 +166,9 @@ class IngestStand:
         self.metrics = NodeMetrics("ingest-cam0", "ingest")
         self.stop = asyncio.Event()
 
-    def open_source(self, address: str, live: bool | None) -> Source:
+    def open_source(self, address: str, live: bool | None, on_state: OnState) -> Source:
         """The next source."""
+        self.on_state = on_state
         self.opened.append(address)
         source = self.sources.pop(0)
         if isinstance(source, Exception):

@@ -22,7 +22,7 @@ from ssa_stream.protocols import (
     SetPrompts,
     SourceRequest,
 )
-from ssa_stream.sources import Frame
+from ssa_stream.sources import Frame, SourceStage, SourceStatus
 from tests.support.ingest_stand import PlayedSource, ingest_stand
 from tests.support.intake import start_stream
 from tests.support.scripted_source import numbered_frame
@@ -311,6 +311,28 @@ async def test_lost_live_source_is_opened_again_with_a_new_memory() -> None:
         assert [message.work.memory for message in stand.frames] == [0, 1]
         assert stand.frames[1].history == ()
         await stand.until_status("running")
+        assert stand.events() == ["source_lost", "epoch", "source_regained"]
+
+
+async def test_source_that_recovers_by_itself_is_lost_for_a_while_and_keeps_its_memory() -> None:
+    """A frame that had come before the loss is no sign of its return."""
+    source = PlayedSource(*_frames(0), live=True)
+    async with ingest_stand(source) as stand:
+        await stand.until_sent(1)
+        for stage, status in ((SourceStage.STALLED, "stalled"), (SourceStage.RECONNECTING, "lost")):
+            said = SourceStatus(stage=stage, since_s=0, epoch=0, text="silent at rtsp://me:secret@host/1")
+            stand.on_state(said)
+            await stand.until_status(status)
+            assert stand.state.text == "silent at rtsp://***@host/1"
+        source.give(*_frames(1))
+        await stand.until_sent(2)
+        await stand.settle()
+        assert stand.state.status == "lost"
+        source.give(numbered_frame(0, t=0.5, epoch=1, size=(48, 64)))
+        await stand.until_status("running")
+        assert stand.numbers == [(0, 0, 0, 0), (0, 1, 1, 0), (1, 0, 2, 0)]
+        assert {message.work.memory for message in stand.frames} == {0}
+        assert len(stand.frames[2].history) == 2
         assert stand.events() == ["source_lost", "epoch", "source_regained"]
 
 
