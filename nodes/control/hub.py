@@ -41,6 +41,7 @@ __all__ = ["Hub", "HubAddresses"]
 REQUEST_TIMEOUT_S = 5.0
 STATISTICS_EVERY_S = 1.0
 _QUEUED_MASKS = 64
+_MOST_LEFT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class Hub:
                 await stop.wait()
                 for task in tasks:
                     task.cancel()
+            await self._forward_rest()
         finally:
             self.close()
 
@@ -228,12 +230,21 @@ class Hub:
 
     async def _forward_masks(self) -> None:
         while True:
-            parts = await receive(self._masks)
-            if self._may_be_published(parts):
-                self.tally["masks_published"] += 1
-                await self._publisher.forward(parts)
-            else:
-                self.tally.passed_over("masks_refused", "parts that are no mask message of this graph")
+            await self._forward(await receive(self._masks))
+
+    async def _forward_rest(self) -> None:
+        """Publish the masks that have come already: of a file, subscribers want the last frame too."""
+        for _ in range(_MOST_LEFT):
+            if not await self._masks.poll(0):
+                return
+            await self._forward(await receive(self._masks))
+
+    async def _forward(self, parts: list[zmq.Frame]) -> None:
+        if self._may_be_published(parts):
+            self.tally["masks_published"] += 1
+            await self._publisher.forward(parts)
+        else:
+            self.tally.passed_over("masks_refused", "parts that are no mask message of this graph")
 
     def _may_be_published(self, parts: list[zmq.Frame]) -> bool:
         """Only the topic is read: the masks node has made the rest, and subscribers check it."""

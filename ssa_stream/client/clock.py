@@ -27,24 +27,22 @@ def host_clock_name() -> str:
 
 
 class DelayEstimate:
-    """How much longer than the quickest ones messages take whose clock is not this machine's.
+    """How much longer than the quickest ones messages take whose times are of one clock that is not this machine's.
 
     Two clocks have an unknown difference, so that the shortest delay seen counts as none: the estimate is too low by
     that much. Only the last half minute to minute counts, since clocks drift apart.
     """
 
     def __init__(self) -> None:
-        self._clock: str | None = None
-        self._since_ns = 0
+        self._since_ns: int | None = None
         self._baseline_ns = 0
         self._next_baseline_ns = 0
 
-    def add(self, sent_ns: int, clock: str, arrived_ns: int) -> float:
+    def add(self, sent_ns: int, arrived_ns: int) -> float:
         """Note a message; returns its delay in seconds beyond the quickest one's."""
         offset = arrived_ns - sent_ns
-        if clock != self._clock:
-            self._clock, self._since_ns = clock, arrived_ns
-            self._baseline_ns = self._next_baseline_ns = offset
+        if self._since_ns is None:
+            self._since_ns, self._baseline_ns, self._next_baseline_ns = arrived_ns, offset, offset
         if arrived_ns - self._since_ns > _BASELINE_NS:
             self._since_ns = arrived_ns
             self._baseline_ns, self._next_baseline_ns = self._next_baseline_ns, offset

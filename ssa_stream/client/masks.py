@@ -1,8 +1,8 @@
 """Masks as they come, always the freshest."""
 
-from collections import Counter
 from collections.abc import AsyncIterator, Collection, Hashable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import zmq
 
@@ -49,6 +49,8 @@ class _Arrived:
 
 
 _PromptKey = tuple[str, str]
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class MaskSubscription(Subscription[_Arrived, MaskView]):
@@ -82,9 +84,9 @@ class MaskSubscription(Subscription[_Arrived, MaskView]):
         self._prompts = None if prompts is None else frozenset(prompts)
         self._max_age_s = max_age_s
         self._limits = limits
-        self._delay = DelayEstimate()
+        self._delays: dict[str, DelayEstimate] = {}  # by clock
         self._last: dict[_PromptKey, FrameIdentity] = {}
-        self._dropped: Counter[_PromptKey] = Counter()
+        self._dropped: dict[_PromptKey, int] = {}
         super().__init__(address, _subscriptions(stream, self._prompts), capacity=MAX_SLOTS, timeout_s=timeout_s)
 
     def _read(self, parts: list[zmq.Frame], arrived_ns: int) -> tuple[Hashable, _Arrived] | None:
@@ -103,7 +105,9 @@ class MaskSubscription(Subscription[_Arrived, MaskView]):
             return None  # a type that a later version brought
         self.counts.received += 1
         frame = message.frame
-        delay_s = self._delay.add(frame.t_receive_ns, frame.receive_clock, arrived_ns)
+        clock = frame.receive_clock
+        delay = self._delays.get(clock) or _put(self._delays, clock, DelayEstimate())
+        delay_s = delay.add(frame.t_receive_ns, arrived_ns)
         key = (frame.stream, message.prompt.id, message.status)
         return key, _Arrived(message, packet.buffers, arrived_ns, delay_s)
 
@@ -125,10 +129,10 @@ class MaskSubscription(Subscription[_Arrived, MaskView]):
             age_s = came.delay_s + (now_ns() - came.arrived_ns) * _NS
         if self._max_age_s is not None and age_s > self._max_age_s:
             self.counts.too_old += 1
-            self._dropped[key] = dropped + 1
+            _put(self._dropped, key, dropped + 1)
             return None
         self.counts.given += 1
-        self._last[key] = frame
+        _put(self._last, key, frame)
         return view
 
     def _what(self) -> str:
@@ -185,6 +189,14 @@ async def masks_async(
     ) as subscribed:
         async for view in subscribed:
             yield view
+
+
+def _put(values: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:
+    """Put a value under a key. A flood of names pushes out the oldest ones instead of filling memory."""
+    if key not in values and len(values) >= MAX_SLOTS:
+        del values[next(iter(values))]
+    values[key] = value
+    return value
 
 
 def _subscriptions(stream: str | None, prompts: frozenset[str] | None) -> list[bytes]:

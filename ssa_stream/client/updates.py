@@ -89,6 +89,8 @@ class UpdateSubscription(Subscription[Update, Update]):
             key = (topic, str(message.__struct_config__.tag))
             if self._last.get(key) == header:
                 return None
+            if len(self._last) >= MAX_WAITING:  # a flood of names
+                self._last.clear()
             self._last[key] = header
         return next(self._numbers), Update(topic, message)
 

@@ -400,6 +400,29 @@ async def test_more_requests_than_may_wait_are_refused_as_busy() -> None:
         assert (reply.code, reply.request_id) == ("busy", "r256")
 
 
+async def test_masks_that_have_come_are_published_before_the_hub_ends() -> None:
+    """Subscribers to a file want its last frame."""
+    context = zmq.Context()
+    late = context.socket(zmq.SUB)
+    late.rcvtimeo = round(PATIENCE_S * 1000)
+    try:
+        async with graph() as running:
+            late.connect(running.hub.publish_address)
+            late.subscribe(b"v1/cam0/masks/")
+            masks = running.masks()
+            async with asyncio.timeout(PATIENCE_S):
+                while not late.poll(0):
+                    await masks.send([b"v1/cam0/masks/p1", b"first"])
+                    await asyncio.sleep(0.01)
+            for number in range(50):
+                await masks.send([b"v1/cam0/masks/p1", b"%d" % number])
+            await masks.send([b"v1/cam0/masks/p1", b"last"])
+        while late.recv_multipart()[1] != b"last":
+            pass
+    finally:
+        context.destroy(linger=0)
+
+
 async def test_hub_ends_with_its_ports_free() -> None:
     """Another one can take the same addresses at once."""
     async with graph() as running:

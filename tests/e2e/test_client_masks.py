@@ -101,6 +101,8 @@ def test_delay_on_another_machines_clock_counts_beyond_the_quickest_message() ->
         source.send(mask_parts(1, received_ns=10**15 - 5_000_000_000, clock="monotonic:elsewhere"))
         assert subscribed.next(0.2) is None
         assert subscribed.counts.too_old == 1
+        source.send(mask_parts(0, stream="cam0", prompt="p2", received_ns=5, clock="monotonic:third"))
+        assert _next(subscribed).prompt.id == "p2"  # nothing is known of that clock yet
 
 
 @pytest.mark.parametrize(
