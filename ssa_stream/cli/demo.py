@@ -2,17 +2,14 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ssa_stream.cli.console import errors, progress_bar
 from ssa_stream.errors import SinkError
 
-if TYPE_CHECKING:
-    from ssa_stream.client import MaskView
-
-__all__ = ["demo", "print_what_a_robot_sees", "what_a_robot_sees", "write_scene"]
+__all__ = ["demo", "write_scene"]
 
 _WIDTH, _HEIGHT, _FPS = 640, 360, 30
 _PRINTED_EVERY = 30
@@ -48,7 +45,7 @@ def demo(
         raise SinkError(f"cannot write into {out} ({error.strerror}); choose another folder with --out") from error
     write_scene(video, round(seconds * _FPS))
     errors().print(f"$ ssa-stream up {pipeline}", soft_wrap=True)
-    run_pipeline(config, beside=print_what_a_robot_sees if placement == "processes" else None)
+    run_pipeline(config, beside=_print_what_a_robot_sees if placement == "processes" else None)
     for path in outputs:
         errors().print(f"wrote {path}", soft_wrap=True)
 
@@ -69,21 +66,15 @@ def _pipeline(video: str, outputs: list[str], placement: str, change_at_s: float
     }
 
 
-async def print_what_a_robot_sees(address: str) -> None:
+async def _print_what_a_robot_sees(address: str) -> None:
     """Subscribe as a robot would, and print a line for every so many frames."""
+    from ssa_stream.cli.watch import as_line
     from ssa_stream.client import MaskSubscription
 
     async with MaskSubscription(address) as subscribed:
         async for view in subscribed:
             if view.frame.index % _PRINTED_EVERY == 0:
-                errors().print(what_a_robot_sees(view), markup=False, soft_wrap=True)
-
-
-def what_a_robot_sees(view: "MaskView") -> str:
-    """One line of what came over the wire."""
-    objects = ", ".join(f"#{track.id} at {track.box_xyxy} {track.score:.0%}" for track in view.tracks)
-    age = "" if view.age_s is None else f" after {view.age_s * 1e3:.0f} ms"
-    return f"robot: frame {view.frame.index}{age}: {view.prompt.text!r}: {objects or 'nothing'}"
+                errors().print(f"robot: {as_line(view)}", markup=False, soft_wrap=True)
 
 
 def write_scene(path: Path, num_frames: int) -> None:
