@@ -197,7 +197,8 @@ class SourcePlayer:
     async def _next(self, reader: SourceReader[Picture]) -> Picture | None:
         """The next frame and room for it; None at the end."""
         ledger, changes = self._stream.ledger, self._stream.changes
-        if self._taken == self._stream.section.max_frames:
+        limit = self._stream.section.max_frames
+        if limit is not None and self._taken >= limit:
             return None
         if not ledger.every_frame:  # the newest one when there is room, not the one that was when there was none
             await changes.until(lambda: ledger.has_room or reader.is_halted)

@@ -131,6 +131,14 @@ async def test_first_frames_end_the_stream_where_it_is_limited() -> None:
         assert source.closed.is_set()
 
 
+async def test_restarted_node_counts_the_frames_of_its_earlier_starts_towards_the_limit() -> None:
+    """Here nothing is left to be sent."""
+    start = start_stream("a", epoch=1, next_index=3, frames_done=3)
+    async with ingest_stand(PlayedSource(*_frames(*range(9))), start=start, max_frames=3) as stand:
+        await stand.until_status("ended")
+        assert stand.frames == []
+
+
 # -- restarts of nodes and of this one
 
 
