@@ -9,16 +9,16 @@ It remembers tracks, and mask features of frames that are not out.
 
 import structlog
 
-from ssa_stream.errors import SessionStateError, SinkError
+from ssa_stream.errors import SessionStateError
 from ssa_stream.model import SSA
 from ssa_stream.nodes.pipeline import ingest_name
 from ssa_stream.nodes.runtime.delivery import Delivery
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.transport import Outlet
-from ssa_stream.nodes.steps.dropping import Drops, is_live, wait_ns
+from ssa_stream.nodes.steps.dropping import Drops, wait_ns
 from ssa_stream.nodes.steps.mask_messages import mask_message, model_name
 from ssa_stream.nodes.steps.mask_stream import MaskStream, Waiting, due_frame
-from ssa_stream.nodes.steps.outputs import OutputFrame, StreamOutputs, frame_times
+from ssa_stream.nodes.steps.outputs import GraphOutputs, OutputFrame
 from ssa_stream.nodes.steps.serving import POLL_S, stage_time
 from ssa_stream.nodes.steps.state_files import StateFiles, run_folder
 from ssa_stream.protocols import (
@@ -45,10 +45,15 @@ _LOG = structlog.get_logger()
 
 
 async def run(node: NodeContext) -> None:
-    """Run the node until its `stop` is set; outputs are closed then."""
+    """Run the node until its `stop` is set; outputs are closed then.
+
+    Raises:
+        SinkError: An output cannot be opened.
+    """
     inlet = node.inlet()
     masks = _Masks(node, await node.executor.run(node.load_model))
     try:
+        await masks.outputs.open()
         node.hub.mark_ready()
         while not node.stop.is_set():
             delivery = await inlet.receive(masks.patience_s())
@@ -71,7 +76,7 @@ class _Masks:
         self._ingest: dict[str, Outlet] = {}
         self._drops = Drops(node)
         self._streams: dict[str, MaskStream] = {}
-        self._outputs: dict[str, StreamOutputs] = {}
+        self.outputs = GraphOutputs(node)
         folder = run_folder(node.transport.mailbox_address(node.name))
         self._files = StateFiles(folder, node.name) if folder else None
 
@@ -117,11 +122,7 @@ class _Masks:
     async def close(self) -> None:
         """Close the outputs, then the links."""
         try:
-            for name, outputs in self._outputs.items():
-                try:
-                    await self._node.executor.run(outputs.close)
-                except SinkError as error:
-                    self._tell_output_failed(name, error)
+            await self.outputs.close()
         finally:
             self._outlet.close()
             for link in self._ingest.values():
@@ -172,7 +173,9 @@ class _Masks:
                 self._drops.count(message.frame, DropReason.QUEUE_FULL)
         if due.status == "final":
             await self._save(message.frame.stream, stream)
-        await self._write(stream, message, [result for result, _ in made])
+        if stream.needs_pictures and made:
+            picture = stream.picture(due.stamp.index)
+            stream.needs_pictures = await self.outputs.write(message, picture, [result for result, _ in made])
 
     def _make(
         self, stream: MaskStream, item: Waiting, begin_ns: int
@@ -211,28 +214,6 @@ class _Masks:
         if not await self._ingest[frame.stream].send(finished, timeout_s=_FINISHED_WAIT_S):
             self._node.metrics.count("finished_not_sent", stream=frame.stream)
 
-    async def _write(self, stream: MaskStream, message: VideoQueriesMessage, results: list[MaskResult]) -> None:
-        """Hand the results to the outputs; one that fails ends them, not the node."""
-        name, picture = message.frame.stream, stream.picture(message.frame.index)
-        if name not in self._outputs or not results:
-            return
-        if picture is None:
-            self._node.metrics.count("picture_missing", stream=name)
-            return
-        is_from_source = is_live(message.frame, self._node.settings)
-        now_ns = self._node.clock.monotonic_ns()
-        times = frame_times(message.frame, message.times, is_live=is_from_source, emitted_ns=now_ns)
-        try:
-            await self._node.executor.run(self._outputs[name].write, picture, results, times)
-        except SinkError as error:
-            self._tell_output_failed(name, error)
-            del self._outputs[name]
-            stream.needs_pictures = False
-
-    def _tell_output_failed(self, name: str, error: SinkError) -> None:
-        _LOG.error("output failed", node=self._node.name, stream=name, error=str(error))
-        self._node.hub.event("output_failed", stream=name, severity="error", text=str(error))
-
     async def _stream(self, frame: FrameIdentity) -> MaskStream:
         name = frame.stream
         if name not in self._streams:
@@ -241,14 +222,7 @@ class _Masks:
 
     def _begin(self, name: str) -> MaskStream:
         """A stream as it begins, or goes on after a restart of this node; its outputs are opened."""
-        stream = MaskStream(name, self._model, self._config)
-        section = self._node.settings.streams.get(name)
-        if section is not None and section.outputs:
-            try:
-                self._outputs[name] = StreamOutputs(section.outputs, self._node.incarnation)
-                stream.needs_pictures = True
-            except SinkError as error:
-                self._tell_output_failed(name, error)
+        stream = MaskStream(name, self._model, self._config, needs_pictures=name in self.outputs)
         try:
             if self._files is not None and (data := self._files.read(name)) is not None:
                 stream.restore(data, self._fingerprint)

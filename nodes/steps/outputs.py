@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
-from ssa_stream.protocols import FrameIdentity, StageTime
-from ssa_stream.sinks import Background, FrameTimes, SinkGroup, open_sink
+from ssa_stream.errors import SinkError
+from ssa_stream.nodes.runtime.node import NodeContext
+from ssa_stream.nodes.steps.dropping import is_live
+from ssa_stream.protocols import FrameIdentity, StageTime, VideoQueriesMessage
+from ssa_stream.sinks import Background, FrameTimes, Sink, SinkGroup, open_sink
 from ssa_stream.streaming import MaskResult
 
-__all__ = ["OutputFrame", "StreamOutputs", "frame_times", "numbered"]
+__all__ = ["GraphOutputs", "OutputFrame", "frame_times", "numbered"]
+
+_LOG = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,34 +30,79 @@ class OutputFrame:
     t: float
 
 
-class StreamOutputs:
-    """The open outputs of one stream. All calls may take long.
+class GraphOutputs:
+    """The outputs of all streams, written in the node's executor. One that fails later on ends, not the node.
 
     Args:
-        specs: See `open_sink`.
-        start: Number of the start of the node, from 0. Later ones write beside the files of the earlier ones.
-    Raises:
-        SinkError: One cannot be opened.
+        node: The node that writes. Later starts of it write beside the files of the earlier ones.
     """
 
-    def __init__(self, specs: Sequence[str], start: int = 0) -> None:
-        self._sink = Background(SinkGroup([open_sink(numbered(spec, start)) for spec in specs]))
+    def __init__(self, node: NodeContext) -> None:
+        self._node = node
+        self._sinks: dict[str, Sink] = {}
 
-    def write(self, frame: OutputFrame, results: Sequence[MaskResult], times: FrameTimes) -> None:
+    async def open(self) -> None:
+        """Open the outputs of all streams.
+
+        Raises:
+            SinkError: One cannot be opened; those before it stay open.
+        """
+        for name, section in self._node.settings.streams.items():
+            if section.outputs:
+                self._sinks[name] = await self._node.executor.run(self._opened, section.outputs)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a stream has outputs that can be written."""
+        return name in self._sinks
+
+    async def write(
+        self, message: VideoQueriesMessage, picture: OutputFrame | None, results: Sequence[MaskResult]
+    ) -> bool:
         """Hand over the results of a frame.
 
-        Raises:
-            SinkError: No output can be written any more.
+        Args:
+            message: The frame's.
+            picture: The frame; None if it did not come, and then nothing is written.
+            results: One per prompt.
+        Returns:
+            Whether the outputs of the stream can still be written.
         """
-        self._sink.write(frame, results, times)
+        node, name = self._node, message.frame.stream
+        if picture is None:
+            node.metrics.count("picture_missing", stream=name)
+            return True
+        is_from_source = is_live(message.frame, node.settings)
+        now_ns = node.clock.monotonic_ns()
+        times = frame_times(message.frame, message.times, is_live=is_from_source, emitted_ns=now_ns)
+        try:
+            await node.executor.run(self._sinks[name].write, picture, results, times)
+        except SinkError as error:
+            self._tell(name, error)
+            return False
+        return True
 
-    def close(self) -> None:
-        """Write what waits and close all.
+    async def close(self) -> None:
+        """Write what waits and close all."""
+        for name, sink in self._sinks.items():
+            try:
+                await self._node.executor.run(sink.close)
+            except SinkError as error:
+                self._tell(name, error)
+        self._sinks.clear()
 
-        Raises:
-            SinkError: Something could not be written.
-        """
-        self._sink.close()
+    def _opened(self, specs: Sequence[str]) -> Sink:
+        sinks: list[Sink] = []
+        try:
+            for spec in specs:
+                sinks.append(open_sink(numbered(spec, self._node.incarnation)))
+        except SinkError:
+            SinkGroup(sinks).close()
+            raise
+        return Background(SinkGroup(sinks))
+
+    def _tell(self, name: str, error: SinkError) -> None:
+        _LOG.error("output failed", node=self._node.name, stream=name, error=str(error))
+        self._node.hub.event("output_failed", stream=name, severity="error", text=str(error))
 
 
 def numbered(spec: str, start: int) -> str:

@@ -3,11 +3,13 @@
 import asyncio
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.sinks import read_json_lines
 from ssa_stream.streaming import MaskResult, ReferSession
 from tests.support.model_nodes import ModelNodes, Player, model_nodes, pipeline
 from tests.support.tiny_model import random_frames, tiny_model
@@ -146,3 +148,41 @@ async def test_frames_without_masks_are_finished_in_order_with_lookahead() -> No
         await asyncio.wait_for(stand.end(player, t), 30)
         assert [one.frame_index for one in stand.results] == [0, 1]
         assert stand.finished == sorted(stand.finished)
+
+
+async def test_outputs_are_written_with_their_pictures(tmp_path: Path) -> None:
+    """Those of one stream, closed when the node ends."""
+    lines = tmp_path / "masks.jsonl"
+    settings = pipeline(stream={"outputs": [str(lines)]}, session={"lookahead": 1})
+    frames = random_frames(5)
+    async with model_nodes(settings, tiny_model()) as stand:
+        player = Player(tiny_model(), settings)
+        player.set_prompts(THREE[:2])
+        for frame, t in zip(frames, TIMES, strict=False):
+            message, parcel = player.frame(frame, t)
+            await stand.send_picture(message, frame)
+            await stand.send(message, parcel)
+        await stand.end(player, t)
+    written = [record.result for record in read_json_lines(lines)]
+    expected = _session_results(settings, TIMES[:5], THREE[:2], {})
+    assert [(one.t, one.prompt_id, one.tracks[0].box_xyxy) for one in written if one.tracks] == [
+        (one.t, one.prompt_id, one.tracks[0].box_xyxy) for one in expected if one.tracks
+    ]
+    assert len(written) == len(expected)
+
+
+@pytest.mark.parametrize("size", ["source", "network"])
+async def test_masks_are_sent_as_the_configuration_says(size: str) -> None:
+    """At the size that is asked for, with run lengths; boxes stay those of the source."""
+    settings = pipeline(masks={"size": size, "rle": True}, session={"short_edge_px": 64})
+    async with model_nodes(settings, tiny_model()) as stand:
+        await _play(stand, Player(tiny_model(), settings), TIMES[:3], THREE[:2], {})
+        expected = _session_results(settings, TIMES[:3], THREE[:2], {})
+        assert [one.box_xyxy for message in stand.messages for one in message.tracks] == [
+            one.box_xyxy for result in expected for one in result.tracks
+        ]
+        for message in stand.messages:
+            assert message.size == (message.source_size if size == "source" else (64, 92))
+            assert all(track.rle is not None for track in message.tracks)
+            assert [stage.role for stage in message.times] == ["encoder", "queries", "decoder", "masks"]
+            assert all(stage.received_ns <= stage.begin_ns <= stage.end_ns for stage in message.times)
