@@ -1,10 +1,12 @@
 """Open a container through PyAV with a bound on every wait, and decode its video in steps that can be stopped."""
 
 import errno
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import av
 from av import VideoFrame
@@ -17,6 +19,14 @@ from ssa_stream.sources.producer_time import ProducerTimes
 
 __all__ = ["ContainerReader", "Problem", "diagnose", "open_container"]
 
+
+class Problem(NamedTuple):
+    """What went wrong, for programs and for people; never holds an address."""
+
+    code: SourceErrorCode
+    text: str
+
+
 # How long to wait before asking a non-blocking device again.
 _POLL_S = 0.002
 _TOO_LATE = "it did not answer in time"
@@ -24,14 +34,10 @@ _SILENT = (SourceErrorCode.TIMEOUT, _TOO_LATE)
 # Share of a time-out after which data that makes no sense is data that was cut off.
 _LATE = 0.9
 _SECURE = ("rtsps:", "https:", "rtmps:", "tls:")
+_INSECURE = Problem(
+    SourceErrorCode.TLS, "no secure connection could be made: it speaks no TLS, or its certificate is not trusted"
+)
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
-
-
-class Problem(NamedTuple):
-    """What went wrong, for programs and for people; never holds an address."""
-
-    code: SourceErrorCode
-    text: str
 
 
 def diagnose(error: av.FFmpegError) -> Problem:
@@ -90,10 +96,21 @@ def open_container(
         problem = diagnose(error)
     except (OSError, ValueError, RuntimeError) as error:
         problem = Problem(SourceErrorCode.OTHER, type(error).__name__)
-    if problem.code is SourceErrorCode.OTHER and target.lower().startswith(_SECURE):
-        problem = Problem(SourceErrorCode.TLS, f"no secure connection could be made: {problem.text}")
+    if problem.code is SourceErrorCode.OTHER:
+        problem = _connection_problem(target) or problem
     # Raised out here: the original error carries the address with its password, even as a mere context.
     raise SourceError(f"cannot open {name}: {problem.text}", problem.code)
+
+
+def _connection_problem(target: str) -> Problem | None:
+    """What FFmpeg calls an input/output error and no more, where more can be known."""
+    try:
+        host = urlsplit(target).hostname
+        if host is not None:
+            socket.getaddrinfo(host, None)
+    except (OSError, ValueError):
+        return Problem(SourceErrorCode.UNREACHABLE, "its host name is not known here: check the address and the DNS")
+    return _INSECURE if target.lower().startswith(_SECURE) else None
 
 
 class ContainerReader:

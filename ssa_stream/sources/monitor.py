@@ -131,9 +131,7 @@ class SourceMonitor:
         wait_s = self._policy.retry_in_s(self._failures, error.code, was_live=self.was_live, jitter=self._jitter())
         self.deadline_s = now_s + wait_s
         text = redact(str(error))
-        self._now(
-            self._unsettled, code=error.code, text=text, attempt=self._attempts, retry_in_s=wait_s, outage_s=None
-        )
+        self._now(self._unsettled, code=error.code, text=text, attempt=self._attempts, retry_in_s=wait_s, outage_s=None)
         return True
 
     def failed(self, error: Exception) -> None:

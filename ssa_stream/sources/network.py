@@ -66,11 +66,15 @@ def _default_options(url: str, read_timeout_s: float) -> dict[str, str]:
 
 
 def _transport_options(options: Mapping[str, str]) -> dict[str, str]:
-    """What RTSP needs beyond its transport: datagrams come in any order, and in bursts at a key frame."""
+    """What RTSP needs beyond its transport.
+
+    Datagrams come in any order, and in bursts at a key frame. Each one that is lost holds up those behind it for
+    `max_delay`, so the queue is short: with FFmpeg's 500 packets the delay would grow for as long as packets are lost.
+    """
     match options.get("rtsp_transport"):
         case "tcp":
             return {"max_delay": "0"}
         case "udp":
-            return {"max_delay": "100000", "buffer_size": "2097152"}
+            return {"max_delay": "50000", "reorder_queue_size": "32", "buffer_size": "2097152"}
         case _:
             return {}

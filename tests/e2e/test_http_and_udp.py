@@ -65,7 +65,7 @@ def _camera(count: int) -> Callable[[BaseHTTPRequestHandler], None]:
 
 def test_http_camera_delivers_every_picture_at_its_time_of_arrival() -> None:
     """The format carries no times, so those of arrival count; the end of the answer is a loss."""
-    with _web_server(_camera(40)) as url, open_source(f"{url}/video?user=me&password=hidden") as source:
+    with _web_server(_camera(40)) as url, open_source(f"{url}/video?user=me&password=hidden", recovery=None) as source:
         frames = source.frames()
         received = list(islice(frames, 35))
         with pytest.raises(SourceError, match="was lost after") as caught:
@@ -112,7 +112,7 @@ def test_udp_stream_arrives_and_its_silence_is_a_loss() -> None:
     sender = threading.Thread(target=_send_mpegts, args=(f"udp://127.0.0.1:{port}?pkt_size=1316", stop))
     sender.start()
     try:
-        with open_source(f"udp://127.0.0.1:{port}", open_timeout_s=20.0, read_timeout_s=1.0) as source:
+        with open_source(f"udp://127.0.0.1:{port}", open_timeout_s=20.0, read_timeout_s=1.0, recovery=None) as source:
             frames = source.frames()
             numbers = [read_number(frame.image) for frame in islice(frames, 20)]
             stop.set()

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Any, Literal
 
 __all__ = ["HOW_TO_GET", "RtspServer", "rtsp_server", "rtsp_server_available"]
 
@@ -45,16 +47,29 @@ class RtspServer:
 
     def url_with(self, user: str, password: str) -> str:
         """Return the address with credentials in it."""
-        return self.url.replace("rtsp://", f"rtsp://{user}:{password}@")
+        return self.url.replace("://", f"://{user}:{password}@")
 
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()
         self.process.wait(_START_LIMIT_S)
 
+    @property
+    def port(self) -> int:
+        """Where it listens, to start another one there."""
+        return int(self.url.rpartition(":")[2].partition("/")[0])
+
     def stall(self) -> None:
         """Stop it without closing its connections, as a frozen camera does."""
         os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def change_size(self) -> None:
+        """Halve width and height of its pictures, without ending the stream."""
+        os.kill(self.process.pid, signal.SIGUSR1)
 
 
 @cache
@@ -69,9 +84,20 @@ def rtsp_server_available() -> bool:
 
 @contextlib.contextmanager
 def rtsp_server(
-    *, port: int = 0, credentials: str | None = None, digest: bool = False, size: str = "320x240", fps: int = 30
+    *,
+    port: int = 0,
+    credentials: str | None = None,
+    digest: bool = False,
+    size: str = "320x240",
+    fps: int = 30,
+    pictures: Path | None = None,
+    key_interval: int = 15,
+    b_frames: int = 0,
+    loss: float = 0.0,
+    codec: Literal["h264", "jpeg", "unknown", "sound"] = "h264",
+    certificate: Path | None = None,
 ) -> Iterator[RtspServer]:
-    """Run a server that sends a moving ball as H.264 until the block ends.
+    """Run a server that sends a moving ball, or a loop of pictures, until the block ends.
 
     Args:
         port: To listen at; 0 takes a free one.
@@ -79,8 +105,19 @@ def rtsp_server(
         digest: Whether they are asked for by digest instead of basic authentication.
         size: Width x height.
         fps: Frames per second.
+        pictures: Folder of `000.jpg`, `001.jpg`, ... of that size, to be played for ever.
+        key_interval: Frames from one key frame to the next.
+        b_frames: B-frames between others, which are sent in another order than shown.
+        loss: Share of the packets that are dropped.
+        codec: What is sent: `unknown` is video that nothing can decode, `sound` is no video at all.
+        certificate: PEM file with key and certificate; makes it a server of rtsps://.
     """
-    command = [SYSTEM_PYTHON, __file__, "--port", str(port), "--size", size, "--fps", str(fps)]
+    command = [SYSTEM_PYTHON, __file__, "--port", str(port), "--size", size, "--fps", str(fps), "--codec", codec]
+    command += ["--key-interval", str(key_interval), "--b-frames", str(b_frames), "--loss", str(loss)]
+    if certificate:
+        command += ["--certificate", str(certificate)]
+    if pictures:
+        command += ["--pictures", str(pictures)]
     if credentials:
         command += ["--credentials", credentials]
     if digest:
@@ -96,7 +133,7 @@ def rtsp_server(
         timer.cancel()
         if not bound:
             raise RuntimeError(f"the RTSP server did not start: exit status {process.wait(_START_LIMIT_S)}")
-        yield RtspServer(f"rtsp://127.0.0.1:{bound}/cam", process)
+        yield RtspServer(f"{'rtsps' if certificate else 'rtsp'}://127.0.0.1:{bound}/cam", process)
     finally:
         timer.cancel()
         process.kill()
@@ -110,6 +147,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     gi.require_version("Gst", "1.0")
     gi.require_version("GstRtspServer", "1.0")
     from gi.repository import (  # type: ignore[import-not-found, unused-ignore]
+        Gio,
         GLib,
         Gst,
         GstRtsp,
@@ -117,33 +155,31 @@ def _serve(arguments: argparse.Namespace) -> None:
     )
 
     Gst.init(None)
-    width, height = arguments.size.split("x")
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_shared(True)
-    factory.set_launch(
-        "( videotestsrc is-live=true pattern=ball "
-        f"! video/x-raw,format=I420,width={width},height={height},framerate={arguments.fps}/1 "
-        "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 "
-        "! rtph264pay name=pay0 pt=96 config-interval=1 )"
-    )
+    factory.set_launch(_pipeline(arguments))
+    if arguments.codec != "sound":
+        factory.connect("media-configure", lambda _, media: _change_size_on_signal(arguments, media, Gst, GLib))
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(arguments.port))
+    if arguments.certificate:
+        secure = GstRtspServer.RTSPAuth()
+        secure.set_tls_certificate(Gio.TlsCertificate.new_from_file(arguments.certificate))
+        secure.set_default_token(_token(GstRtspServer))
+        server.set_auth(secure)
+        _permit(factory, GstRtspServer)
     if arguments.credentials:
         user, password = arguments.credentials.split(":")
         auth = GstRtspServer.RTSPAuth()
-        token = GstRtspServer.RTSPToken.new()
-        token.set_string("media.factory.role", "user")
+        token = _token(GstRtspServer)
         if arguments.digest:
             auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
             auth.add_digest(user, password, token)
         else:
             auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
         server.set_auth(auth)
-        permissions = GstRtspServer.RTSPPermissions()
-        for right in ("media.factory.access", "media.factory.construct"):
-            permissions.add_permission_for_role("user", right, True)
-        factory.set_permissions(permissions)
+        _permit(factory, GstRtspServer)
     server.get_mount_points().add_factory("/cam", factory)
     if server.attach(None) == 0:
         sys.exit(f"port {arguments.port} cannot be bound")
@@ -151,13 +187,67 @@ def _serve(arguments: argparse.Namespace) -> None:
     GLib.MainLoop().run()
 
 
+def _token(GstRtspServer: Any) -> Any:
+    token = GstRtspServer.RTSPToken.new()
+    token.set_string("media.factory.role", "user")
+    return token
+
+
+def _permit(factory: Any, GstRtspServer: Any) -> None:
+    permissions = GstRtspServer.RTSPPermissions()
+    for right in ("media.factory.access", "media.factory.construct"):
+        permissions.add_permission_for_role("user", right, True)
+    factory.set_permissions(permissions)
+
+
+def _pipeline(arguments: argparse.Namespace) -> str:
+    """The server's pipeline; its last element is the one that the server sends from."""
+    if arguments.codec == "sound":
+        return "( audiotestsrc is-live=true ! alawenc ! rtppcmapay name=pay0 pt=8 )"
+    rate = f"framerate={arguments.fps}/1"
+    source = "videotestsrc is-live=true pattern=ball"
+    if arguments.pictures:
+        loop = f"location={arguments.pictures}/%03d.jpg start-index=0 loop=true"
+        source = f"multifilesrc {loop} caps=image/jpeg,{rate} ! jpegdec ! videoconvert ! videoscale"
+    video = f"{source} ! capsfilter name=size caps={_caps(arguments, 1)}"
+    b_frames = f"bframes={arguments.b_frames} b-adapt=false" if arguments.b_frames else "tune=zerolatency"
+    encoder = {
+        "h264": f"x264enc {b_frames} threads=1 speed-preset=ultrafast bitrate=4000 "
+        f"key-int-max={arguments.key_interval} ! rtph264pay pt=96 config-interval=1",
+        "jpeg": "jpegenc ! rtpjpegpay pt=26",
+        "unknown": "rtpgstpay pt=96",
+    }[arguments.codec]
+    return f"( {video} ! {encoder} ! identity name=pay0 drop-probability={arguments.loss} )"
+
+
+def _caps(arguments: argparse.Namespace, divisor: int) -> str:
+    width, height = (int(side) // divisor for side in arguments.size.split("x"))
+    return f"video/x-raw,format=I420,width={width},height={height},framerate={arguments.fps}/1"
+
+
+def _change_size_on_signal(arguments: argparse.Namespace, media: Any, Gst: Any, GLib: Any) -> None:
+    size = media.get_element().get_by_name_recurse_up("size")
+
+    def change() -> bool:
+        size.set_property("caps", Gst.Caps.from_string(_caps(arguments, 2)))
+        return True
+
+    GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, signal.SIGUSR1, change)
+
+
 def _main() -> None:
     parser = argparse.ArgumentParser(description="Serve a moving ball at rtsp://127.0.0.1:PORT/cam")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--credentials")
+    parser.add_argument("--certificate")
     parser.add_argument("--digest", action="store_true")
     parser.add_argument("--size", default="320x240")
     parser.add_argument("--fps", type=int, default=30)
+    parser.add_argument("--pictures")
+    parser.add_argument("--key-interval", type=int, default=15)
+    parser.add_argument("--b-frames", type=int, default=0)
+    parser.add_argument("--loss", type=float, default=0.0)
+    parser.add_argument("--codec", default="h264")
     _serve(parser.parse_args())
 
 
