@@ -13,7 +13,6 @@ from ssa_stream.streaming.decoding import DueFrame
 from ssa_stream.streaming.emission import FrameEvidence, emit_masks
 from ssa_stream.streaming.prompts import Prompt
 from ssa_stream.streaming.results import MaskResult
-from ssa_stream.streaming.saving import state_from_bytes, state_to_bytes
 from ssa_stream.streaming.sizes import frame_sizes
 from ssa_stream.streaming.tracks import TrackState
 
@@ -77,19 +76,6 @@ class MaskState:
             tracks=tuple(item for item in self.tracks if item.prompt in prompts),
             features=tuple(item for item in self.features if item.key[:2] in names),
         )
-
-    def to_bytes(self) -> bytes:
-        """Serialise without pickle."""
-        return state_to_bytes(self, "masks")
-
-    @classmethod
-    def from_bytes(cls, data: bytes, device: torch.device | str = "cpu") -> "MaskState":
-        """Read a state back; see `SessionState.from_bytes`.
-
-        Raises:
-            SessionStateError: Not a state of masks, damaged, or of another format version.
-        """
-        return state_from_bytes(data, cls, "masks", device)
 
 
 def own_features(features: Tensor, config: SessionConfig) -> Tensor:

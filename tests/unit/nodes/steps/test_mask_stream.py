@@ -1,0 +1,132 @@
+"""One stream at the masks node: waiting for what is missing, and going on after a restart."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ssa_stream.errors import SessionStateError
+from ssa_stream.nodes.steps.mask_stream import MaskStream, Waiting
+from ssa_stream.nodes.steps.outputs import OutputFrame
+from ssa_stream.protocols import DropNotice
+from ssa_stream.streaming import Prompt, SessionConfig
+from ssa_stream.streaming.decoding import DueFrame
+from ssa_stream.streaming.masking import MaskKey
+from ssa_stream.streaming.timeline import FrameStamp
+from tests.support.tiny_model import tiny_model
+from tests.unit.nodes.steps.works import notice
+
+WAIT = 100
+PROMPT = Prompt("p1", "a dog", 1)
+N, C = tiny_model().config.num_queries, tiny_model().config.hidden_dim
+
+
+def _stream(*, needs_pictures: bool = False) -> MaskStream:
+    return MaskStream("cam0", tiny_model(), SessionConfig(threshold=0.0), needs_pictures=needs_pictures)
+
+
+def _due(index: int, *prompts: Prompt, memory_from: int = 0) -> DueFrame:
+    generator = torch.Generator().manual_seed(index % 2)
+    P = len(prompts)
+    return DueFrame(
+        stamp=FrameStamp(index, index / 10, 0, False),
+        size=(32, 64),
+        prompts=prompts,
+        probability=torch.rand(P, N, generator=generator),
+        mask_embedding=torch.randn(P, N, C, generator=generator),
+        aligned=torch.randn(P, N, C, generator=generator),
+        status="final",
+        memory_from=memory_from,
+    )
+
+
+def _waiting(due: DueFrame | DropNotice) -> Waiting:
+    # What is waited for depends on the due frame alone; any message stands for it.
+    return Waiting(due, None, 0) if isinstance(due, DropNotice) else Waiting(notice(due.stamp.index), due, 0)
+
+
+def _features(index: int, prompt: Prompt = PROMPT) -> dict[MaskKey, torch.Tensor]:
+    return {MaskKey(prompt.prompt_id, prompt.version, index): torch.randn(C, 10, 24)}
+
+
+def test_due_frame_waits_for_its_mask_features_and_notices_for_frames_before_them() -> None:
+    """In order; when the wait is over it goes without."""
+    stream = _stream()
+    for item in (_due(0, PROMPT), notice(1), _due(2)):
+        stream.add(_waiting(item))
+    assert stream.next(WAIT - 1, WAIT) is None
+    assert stream.deadline_ns(WAIT) == WAIT
+    stream.add_features(_features(0))
+    taken = [stream.next(0, WAIT) for _ in range(4)]
+    assert [one.due.stamp.index if one and one.due else one is not None for one in taken] == [0, True, 2, False]
+    stream.add(_waiting(_due(3, PROMPT)))
+    assert stream.next(WAIT, WAIT) is not None
+
+
+def test_due_frame_waits_for_its_picture_where_it_is_drawn_on() -> None:
+    """Pictures up to a frame that is out are forgotten."""
+    stream = _stream(needs_pictures=True)
+    stream.add(_waiting(_due(0)))
+    assert stream.next(0, WAIT) is None
+    stream.add_picture(0, OutputFrame(np.zeros((2, 2, 3), dtype=np.uint8), 0, 0, 0.0))
+    assert stream.next(0, WAIT) is not None
+    assert stream.picture(0) is not None
+    stream.forget_pictures(0)
+    assert stream.picture(0) is None
+
+
+def test_frame_that_is_out_is_not_made_again() -> None:
+    """It came again after a restart; by number and time, so that a new source may count from 0."""
+    stream = _stream()
+    stream.add_features(_features(4))
+    assert len(stream.make_masks(_due(4, PROMPT))) == 1
+    assert stream.is_repeated(_due(4, PROMPT))
+    assert stream.is_repeated(_due(3, PROMPT))
+    assert not stream.is_repeated(_due(5, PROMPT))
+    assert not stream.is_repeated(replace(_due(2, PROMPT), stamp=FrameStamp(2, 9.0, 0, False)))
+
+
+def test_restarted_stream_follows_the_same_tracks() -> None:
+    """Mask features are not saved: they come again."""
+    stream, other = _stream(), _stream()
+    for index in range(3):
+        stream.add_features(_features(index))
+        stream.make_masks(_due(index, PROMPT))
+    stream.add_features(_features(3))
+    other.restore(stream.to_bytes("x"), "x")
+    assert other.state.features == ()
+    assert (other.last_index, other.last_t) == (2, 0.2)
+    other.add_features({item.key: item.features for item in stream.state.features})
+    (one,), (twin,) = stream.make_masks(_due(3, PROMPT)), other.make_masks(_due(3, PROMPT))
+    assert [(track.track_id, track.score) for track in one.tracks] == [
+        (track.track_id, track.score) for track in twin.tracks
+    ]
+    assert one.tracks
+    with pytest.raises(SessionStateError, match="other settings"):
+        other.restore(stream.to_bytes("x"), "y")
+    with pytest.raises(SessionStateError):
+        other.restore(b"damaged", "x")
+
+
+def test_prompt_without_mask_features_keeps_its_tracks() -> None:
+    """Ids go on in the next frame."""
+    stream = _stream()
+    other = Prompt("p2", "the red car", 1)
+    stream.add_features(_features(0) | _features(0, other))
+    first = {
+        one.prompt_id: [track.track_id for track in one.tracks] for one in stream.make_masks(_due(0, PROMPT, other))
+    }
+    stream.add_features(_features(2))
+    assert [one.prompt_id for one in stream.make_masks(_due(2, PROMPT, other))] == ["p1"]
+    assert {item.prompt.prompt_id for item in stream.state.tracks} == {"p1", "p2"}
+    assert first["p2"]
+
+
+def test_failed_frame_is_out_without_masks() -> None:
+    """Its mask features are let go."""
+    stream = _stream()
+    stream.add_features(_features(0) | _features(1))
+    stream.give_up(_due(0, PROMPT))
+    assert stream.last_index == 0
+    assert [item.key.frame_index for item in stream.state.features] == [1]
