@@ -113,6 +113,8 @@ class _Masks:
     async def advance(self) -> None:
         """Let all frames leave that have what they need."""
         for stream in self._streams.values():
+            for lost in stream.leave_lost():
+                self._drops.count(lost, DropReason.NODE_RESTART)
             wait = self._wait_ns(stream)
             while (item := stream.next(self._node.clock.monotonic_ns(), wait)) is not None:
                 with self._node.metrics.working():
@@ -222,7 +224,13 @@ class _Masks:
 
     def _begin(self, name: str) -> MaskStream:
         """A stream as it begins, or goes on after a restart of this node; its outputs are opened."""
-        stream = MaskStream(name, self._model, self._config, needs_pictures=name in self.outputs)
+        stream = MaskStream(
+            name,
+            self._model,
+            self._config,
+            depth=self._node.settings.frames_in_flight + 1,
+            needs_pictures=name in self.outputs,
+        )
         try:
             if self._files is not None and (data := self._files.read(name)) is not None:
                 stream.restore(data, self._fingerprint)

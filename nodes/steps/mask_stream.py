@@ -38,11 +38,18 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Out:
+    """The state after a frame that is out; no number before the first one."""
+
+    state: MaskState = field(default_factory=MaskState)
+    index: int = -1
+    t: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Saved:
     fingerprint: str
-    state: MaskState
-    last_index: int
-    last_t: float | None
+    out: tuple[_Out, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -53,19 +60,19 @@ class MaskStream:
         name: Of the stream.
         model: The network.
         config: Selection and tracking.
+        depth: States that are saved: one more than frames may be unfinished.
         needs_pictures: Whether a frame also waits for its picture.
         state: Tracks, and mask features of frames that are not out.
-        last_index: Number of the last frame that is out; -1 before the first one.
-        last_t: Its time in seconds.
     """
 
     name: str
     model: SSA
     config: SessionConfig
+    depth: int = 8
     needs_pictures: bool = False
     state: MaskState = field(default_factory=MaskState)
-    last_index: int = -1
-    last_t: float | None = None
+    _out: tuple[_Out, ...] = (_Out(),)
+    _is_restored: bool = False
     _queue: deque[Waiting] = field(default_factory=deque)
     _pictures: dict[int, OutputFrame] = field(default_factory=dict)
 
@@ -89,6 +96,19 @@ class MaskStream:
         """The frame that leaves next; None if none is due."""
         return self._queue[0].message.frame if self._queue else None
 
+    def leave_lost(self) -> list[FrameIdentity]:
+        """Forget due frames whose mask features were lost with a node.
+
+        They come again in a newer epoch, or are lost: when something of that waits behind them they do not wait.
+        """
+        lost = []
+        while self._queue and self._queue[0].message.frame.epoch < self._queue[-1].message.frame.epoch:
+            due = self._queue[0].due
+            if due is None or self.is_repeated(due) or not lacking(self.state, due):
+                break
+            lost.append(self._queue.popleft().message.frame)
+        return lost
+
     def next(self, now_ns: int, wait_ns: int) -> Waiting | None:
         """What may leave now: it has all that it needs, or has waited for that long enough."""
         if not self._queue:
@@ -105,23 +125,28 @@ class MaskStream:
         return self._queue[0].since_ns + wait_ns if self._queue else None
 
     def is_repeated(self, due: DueFrame) -> bool:
-        """Whether the frame is out already, and came again because a node was restarted."""
-        return due.stamp.index <= self.last_index and self.last_t is not None and due.stamp.t <= self.last_t
+        """Whether the frame is out already, and came again because another node was restarted."""
+        return not self._is_restored and self._was_out(due)
 
     def make_masks(self, due: DueFrame) -> list[MaskResult]:
-        """Masks of a due frame; a final one is out then."""
+        """Masks of a due frame; a final one is out then.
+
+        After a restart of this node nobody knows which of its messages got through. So what comes again is made again,
+        with the tracks from before it.
+        """
+        if self._is_restored and self._was_out(due):
+            self._go_back(due)
         with torch.inference_mode():
             state, results = mask_frame(self.model, self.config, self.state, due)
         if due.status == "final":
-            self.state, self.last_index, self.last_t = state, due.stamp.index, due.stamp.t
+            self._let_out(state, due)
         return results
 
     def give_up(self, due: DueFrame) -> None:
         """The work on a due frame failed: it is out, without masks."""
         if due.status == "final":
-            self.last_index, self.last_t = due.stamp.index, due.stamp.t
             kept = tuple(item for item in self.state.features if item.key.frame_index > due.stamp.index)
-            self.state = replace(self.state, features=kept)
+            self._let_out(replace(self.state, features=kept), due)
 
     def picture(self, index: int) -> OutputFrame | None:
         """The picture of a frame."""
@@ -132,9 +157,8 @@ class MaskStream:
         self._pictures = {number: one for number, one in self._pictures.items() if number > index}
 
     def to_bytes(self, fingerprint: str) -> bytes:
-        """Tracks and what is out; mask features come again with their frames."""
-        state = replace(self.state, features=())
-        return state_to_bytes(_Saved(fingerprint, state, self.last_index, self.last_t), _KIND)
+        """Tracks after the last frames that are out; mask features come again with their frames."""
+        return state_to_bytes(_Saved(fingerprint, self._out), _KIND)
 
     def restore(self, data: bytes, fingerprint: str) -> None:
         """Go on from what `to_bytes` gave.
@@ -148,7 +172,29 @@ class MaskStream:
                 f"saved tracks are of other settings (fingerprint {saved.fingerprint}, here {fingerprint}); expected "
                 f"the same model and settings: tracks begin anew"
             )
-        self.state, self.last_index, self.last_t = saved.state, saved.last_index, saved.last_t
+        self._out, self._is_restored = saved.out, True
+        self.state = saved.out[-1].state
+
+    @property
+    def last_index(self) -> int:
+        """Number of the last frame that is out; -1 before the first one."""
+        return self._out[-1].index
+
+    def _was_out(self, due: DueFrame) -> bool:
+        last = self._out[-1]
+        return due.stamp.index <= last.index and last.t is not None and due.stamp.t <= last.t
+
+    def _go_back(self, due: DueFrame) -> None:
+        """To before a frame; if that is no more known the tracks stay as they are."""
+        before = [item for item in self._out if item.index < due.stamp.index]
+        if before:
+            self._out = tuple(before)
+            self.state = replace(before[-1].state, features=self.state.features)
+
+    def _let_out(self, state: MaskState, due: DueFrame) -> None:
+        self.state, self._is_restored = state, False
+        after = _Out(replace(state, features=()), due.stamp.index, due.stamp.t)
+        self._out = (*self._out, after)[-self.depth :]
 
 
 def due_frame(message: VideoQueriesMessage, probability: Tensor, mask_embedding: Tensor, aligned: Tensor) -> DueFrame:

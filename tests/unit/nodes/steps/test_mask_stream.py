@@ -16,6 +16,7 @@ from ssa_stream.streaming.masking import MaskKey
 from ssa_stream.streaming.timeline import FrameStamp
 from tests.support.tiny_model import tiny_model
 from tests.unit.nodes.steps.works import notice
+from tests.unit.streaming.comparing import assert_same_results
 
 WAIT = 100
 PROMPT = Prompt("p1", "a dog", 1)
@@ -96,7 +97,7 @@ def test_restarted_stream_follows_the_same_tracks() -> None:
     stream.add_features(_features(3))
     other.restore(stream.to_bytes("x"), "x")
     assert other.state.features == ()
-    assert (other.last_index, other.last_t) == (2, 0.2)
+    assert other.last_index == 2
     other.add_features({item.key: item.features for item in stream.state.features})
     (one,), (twin,) = stream.make_masks(_due(3, PROMPT)), other.make_masks(_due(3, PROMPT))
     assert [(track.track_id, track.score) for track in one.tracks] == [
@@ -107,6 +108,36 @@ def test_restarted_stream_follows_the_same_tracks() -> None:
         other.restore(stream.to_bytes("x"), "y")
     with pytest.raises(SessionStateError):
         other.restore(b"damaged", "x")
+
+
+def test_restarted_stream_makes_again_what_comes_again() -> None:
+    """With the tracks from before it: nobody knows which messages of the killed node got through."""
+    stream, other = _stream(), _stream()
+    made = []
+    for index in range(5):
+        stream.add_features(_features(index))
+        kept = stream.state.features
+        made += stream.make_masks(_due(index, PROMPT))
+        if index >= 3:
+            other.add_features({item.key: item.features for item in kept})
+    features = other.state.features
+    other.restore(stream.to_bytes("x"), "x")
+    other.add_features({item.key: item.features for item in features})
+    assert not other.is_repeated(_due(3, PROMPT))
+    again = [one for index in (3, 4) for one in other.make_masks(_due(index, PROMPT))]
+    assert_same_results(again, made[3:])
+    assert other.is_repeated(_due(4, PROMPT))
+
+
+def test_due_frame_whose_features_were_lost_makes_way_for_a_new_epoch() -> None:
+    """It will come again in it; what has all that it needs still leaves."""
+    stream = _stream()
+    for due in (_due(0, PROMPT), _due(1, PROMPT)):
+        stream.add(_waiting(due))
+    assert stream.leave_lost() == []
+    stream.add(Waiting(notice(0, epoch=1, index=0), _due(0, PROMPT), 0))
+    assert [one.seq for one in stream.leave_lost()] == [0, 1]
+    assert len(stream) == 1
 
 
 def test_prompt_without_mask_features_keeps_its_tracks() -> None:
