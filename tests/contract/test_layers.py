@@ -135,8 +135,10 @@ def _loaded(name: str, *watched: str) -> set[str]:
         ("configs", set()),
         ("client", {"zmq"}),
         ("nodes.pipeline", set()),
+        ("nodes.control", {"zmq"}),
+        ("nodes.launcher", {"zmq"}),
     ],
-    ids=["errors", "protocols", "configs", "client", "nodes.pipeline"],
+    ids=["errors", "protocols", "configs", "client", "nodes.pipeline", "nodes.control", "nodes.launcher"],
 )
 def test_import_of_light_part_loads_no_torch(part: str, may_load: set[str]) -> None:
     """What a robot imports loads neither torch nor a codec, through whatever chain of imports."""
