@@ -30,6 +30,7 @@ class ProducerTimes:
 
     def __init__(self) -> None:
         self._newest: _Reference | None = None
+        self._noted = 0
 
     def observe(self, packet: "Packet[VideoStream]") -> None:
         """Take the reference that comes with a packet, if one does."""
@@ -48,7 +49,9 @@ class ProducerTimes:
             meaning: Flags of the reference.
         """
         if utc_us > 0 and meaning in _MEANINGS:
-            self._newest = _Reference(at_s, utc_us)
+            self._noted += 1
+            # FFmpeg's parser hands the first one to the picture before the one that it is of.
+            self._newest = _Reference(at_s, utc_us) if self._noted > 1 else None
 
     def utc_ns(self, pts: int | None, time_base: Fraction | None) -> int | None:
         """Return when the picture with that written time was taken, None when that is not known."""

@@ -210,7 +210,7 @@ def test_client_that_joins_between_key_frames_begins_with_a_whole_picture(pictur
 
 
 def test_b_frames_come_in_the_order_of_their_times_with_times_of_capture() -> None:
-    """Their packets come in another one."""
+    """Their packets come in another one, and with the camera's times of that."""
     with rtsp_server(b_frames=2) as server, open_source(server.url, recovery=None) as source:
         frames = _until_camera_time(source, 40)
     assert all(later.t > earlier.t for earlier, later in pairwise(frames))

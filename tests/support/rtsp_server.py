@@ -210,10 +210,13 @@ def _pipeline(arguments: argparse.Namespace) -> str:
         loop = f"location={arguments.pictures}/%03d.jpg start-index=0 loop=true"
         source = f"multifilesrc {loop} caps=image/jpeg,{rate} ! jpegdec ! videoconvert ! videoscale"
     video = f"{source} ! capsfilter name=size caps={_caps(arguments, 1)}"
-    b_frames = f"bframes={arguments.b_frames} b-adapt=false" if arguments.b_frames else "tune=zerolatency"
+    tuning, profile = "tune=zerolatency speed-preset=ultrafast", "constrained-baseline"
+    if arguments.b_frames:
+        tuning = f"speed-preset=veryfast bframes={arguments.b_frames} b-adapt=false rc-lookahead=4"
+        profile = "main"
     encoder = {
-        "h264": f"x264enc {b_frames} threads=1 speed-preset=ultrafast bitrate=4000 "
-        f"key-int-max={arguments.key_interval} ! rtph264pay pt=96 config-interval=1",
+        "h264": f"x264enc {tuning} threads=1 bitrate=4000 "
+        f"key-int-max={arguments.key_interval} ! video/x-h264,profile={profile} ! rtph264pay pt=96 config-interval=1",
         "jpeg": "jpegenc ! rtpjpegpay pt=26",
         "unknown": "rtpgstpay pt=96",
     }[arguments.codec]
