@@ -119,6 +119,20 @@ async def test_send_to_nobody_gives_up_and_keeps_nothing(transport: FusedTranspo
     assert len(transport._store) == 0
 
 
+async def test_outlet_made_before_its_inlet_finds_it(transport: FusedTransport) -> None:
+    """Nodes of one process start in any order."""
+    outlet = transport.outlet(["encoder-0", "encoder-1"])
+    inlet = transport.inlet("encoder-1")
+    for _ in range(6):
+        assert await outlet.send(FINISHED)
+    other = transport.inlet("encoder-0")
+    async with asyncio.timeout(DEADLINE_S):
+        received = 0
+        while received < 6:
+            received += await inlet.receive(0.01) is not None
+            received += await other.receive(0.01) is not None
+
+
 async def test_work_is_shared_among_receivers(transport: FusedTransport) -> None:
     """Each message goes to one of them."""
     inlets = [transport.inlet(name) for name in ("encoder-0", "encoder-1")]
