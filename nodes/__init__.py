@@ -1,3 +1,3 @@
-"""One runnable node a file. Empty until the node graph is there; `ssa-stream run` is one process so far."""
+"""One runnable node a file; what they share is in the folders beside them."""
 
 __all__: list[str] = []
