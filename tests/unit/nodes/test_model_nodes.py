@@ -11,7 +11,7 @@ import pytest
 from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.sinks import read_json_lines
 from ssa_stream.streaming import MaskResult, ReferSession
-from tests.support.model_nodes import ModelNodes, Player, model_nodes, pipeline
+from tests.support.model_nodes import STREAM, ModelNodes, Player, model_nodes, pipeline
 from tests.support.tiny_model import random_frames, tiny_model
 from tests.unit.streaming.comparing import assert_same_results
 
@@ -186,3 +186,26 @@ async def test_masks_are_sent_as_the_configuration_says(size: str) -> None:
             assert all(track.rle is not None for track in message.tracks)
             assert [stage.role for stage in message.times] == ["encoder", "queries", "decoder", "masks"]
             assert all(stage.received_ns <= stage.begin_ns <= stage.end_ns for stage in message.times)
+
+
+async def test_decoder_goes_on_from_its_saved_state(tmp_path: Path) -> None:
+    """A damaged one is left aside; the next decoder goes on bit for bit with what was written last."""
+    settings = pipeline(decoder={"checkpoint": str(tmp_path), "checkpoint_every_s": 1e-9})
+    (tmp_path / f"decoder-{STREAM}.safetensors").write_bytes(b"damaged")
+    frames, player = list(zip(random_frames(len(TIMES)), TIMES, strict=True)), Player(tiny_model(), settings)
+    player.set_prompts(THREE[:2])
+    expected = _session_results(settings, TIMES, THREE[:2], {})
+    async with model_nodes(settings, tiny_model()) as stand:
+        for frame, t in frames[:6]:
+            await stand.send(*player.frame(frame, t))
+        await stand.all_finished()
+        assert_same_results(stand.results, [one for one in expected if one.frame_index < 6])
+    player.begin_epoch()
+    async with model_nodes(settings, tiny_model()) as stand:
+        for frame, t in frames[6:]:
+            await stand.send(*player.frame(frame, t))
+        await stand.all_finished()
+        # The masks node began anew, too, and its tracks with it: the decoder's share is what is compared.
+        assert [(one.frame_index, one.prompt_id, one.probability) for one in stand.results] == [
+            (one.frame_index, one.prompt_id, one.probability) for one in expected if one.frame_index >= 6
+        ]
