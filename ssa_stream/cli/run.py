@@ -1,7 +1,7 @@
 """`ssa-stream run`: segment one stream by sentences."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["parse_change", "print_summary", "run"]
 
-_STREAM, _OUTPUT, _SESSION = "Stream", "Output", "Session"
+_STREAM, _LIVE, _OUTPUT, _SESSION = "Stream", "Cameras and addresses", "Output", "Session"
 
 
 def run(
@@ -57,6 +57,27 @@ def run(
         typer.Option(
             help="Play a file at its own pace, like a camera: late frames are dropped.", rich_help_panel=_STREAM
         ),
+    ] = False,
+    rtsp_transport: Annotated[
+        Literal["tcp", "udp"] | None,
+        typer.Option(help="How pictures come by rtsp://; tcp if not given.", rich_help_panel=_LIVE),
+    ] = None,
+    connect_timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Longest wait for a connection.", rich_help_panel=_LIVE)
+    ] = 5.0,
+    stall_timeout: Annotated[
+        float,
+        typer.Option(
+            min=0.1, metavar="SECONDS", help="Silence after which the connection is made anew.", rich_help_panel=_LIVE
+        ),
+    ] = 5.0,
+    recover: Annotated[
+        bool,
+        typer.Option(help="Connect again when the source is lost, for as long as it takes.", rich_help_panel=_LIVE),
+    ] = True,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Wait for a source that is not there at the start, too.", rich_help_panel=_LIVE),
     ] = False,
     output: Annotated[
         list[str] | None,
@@ -105,19 +126,23 @@ def run(
     """Segment what sentences refer to in a video stream.
 
     A file is processed whole, frame by frame. A camera or an address is live: the newest frame is taken, late ones
-    are dropped and counted. Ctrl-C ends a run; its files are complete.
+    are dropped and counted, and when it is lost it is connected again. Ctrl-C ends a run; its files are complete.
+
+    The shipped checkpoint knows drawn shapes, not the world; give one that does with --checkpoint.
+
+        ssa-stream run synthetic -p "the red circle" -o overlay.mp4 --max-frames 300
 
         ssa-stream run street.mp4 -p "the person carrying the box" -o overlay.mp4 -o masks.jsonl -c ssa.safetensors
-
-        ssa-stream run synthetic -p "the red circle" -o overlay.mp4 --max-frames 300 --random-weights
     """
     from ssa_stream.cli.engine import all_cores_but_one, open_model
     from ssa_stream.cli.progress import live_line
     from ssa_stream.cli.runner import paced, run_stream
+    from ssa_stream.cli.source_lines import print_connections, print_source_status
     from ssa_stream.sinks import Background, SinkGroup, open_sink
-    from ssa_stream.sources import open_source
+    from ssa_stream.sources import RecoveryPolicy, open_source
     from ssa_stream.streaming import ReferSession, SessionConfig
 
+    transport = _transport_options(source, rtsp_transport)
     changes = _merge(parse_change(text) for text in at or [])
     config = SessionConfig(
         window=window,
@@ -138,7 +163,17 @@ def run(
         threads=threads or all_cores_but_one(),
     )
     session = ReferSession(network, config, prompt)
-    opened = paced(open_source(source, live=True if realtime else None))
+    opened = paced(
+        open_source(
+            source,
+            live=True if realtime else None,
+            open_timeout_s=connect_timeout,
+            read_timeout_s=stall_timeout,
+            options=transport,
+            recovery=RecoveryPolicy(patient_start=wait) if recover else None,
+            on_state=None if quiet else print_source_status,
+        )
+    )
     try:
         info = opened.info
         with Background(SinkGroup([open_sink(spec, fps=info.fps or 30.0) for spec in output or []])) as sink:
@@ -148,6 +183,15 @@ def run(
         opened.close()
     if not quiet:
         print_summary(report, output or [])
+        print_connections(opened.source)
+
+
+def _transport_options(source: str, rtsp_transport: str | None) -> dict[str, str]:
+    if rtsp_transport is None:
+        return {}
+    if not source.lower().startswith(("rtsp:", "rtsps:")):
+        raise ConfigError("--rtsp-transport is for rtsp:// and rtsps:// addresses: leave it out")
+    return {"rtsp_transport": rtsp_transport}
 
 
 def parse_change(text: str) -> "PromptChange":

@@ -1,9 +1,9 @@
 """How a live source is, in one line on stderr each time that changes."""
 
 from ssa_stream.cli.console import errors
-from ssa_stream.sources import SourceStage, SourceStatus
+from ssa_stream.sources import Recovering, Source, SourceStage, SourceStatus
 
-__all__ = ["print_source_status", "source_line"]
+__all__ = ["print_connections", "print_source_status", "source_line"]
 
 
 def print_source_status(status: SourceStatus) -> None:
@@ -11,6 +11,20 @@ def print_source_status(status: SourceStatus) -> None:
     line = source_line(status)
     if line is not None:
         errors().print(line, soft_wrap=True, markup=False)
+
+
+def print_connections(source: Source) -> None:
+    """Print, after a run, how often a source was connected and what was lost on the way, if that is worth a line."""
+    if not isinstance(source, Recovering):
+        return
+    status = source.status
+    if status.connections > 1 or any(status.losses):
+        missing, corrupt, damaged = status.losses
+        errors().print(
+            f"source: {status.connections} connections, {missing} frames missing, {corrupt} packets corrupt, "
+            f"{damaged} frames damaged",
+            soft_wrap=True,
+        )
 
 
 def source_line(status: SourceStatus) -> str | None:

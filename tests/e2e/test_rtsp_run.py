@@ -1,0 +1,134 @@
+"""`ssa-stream run` on a camera that goes away and comes back."""
+
+import json
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from tests.support.command_line import CONSOLE_SCRIPT, run_command, write_tiny_config
+from tests.support.components import require
+from tests.support.rtsp_server import HOW_TO_GET, rtsp_server, rtsp_server_available
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+DEADLINE_S = 120.0
+PROMPT = ("-p", "the red circle")
+
+
+@pytest.fixture(autouse=True)
+def _needs_server() -> None:
+    require("an RTSP server (GStreamer)", rtsp_server_available(), HOW_TO_GET)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> list[str]:
+    """Options for a small network without trained weights."""
+    return ["--random-weights", "--model", str(write_tiny_config(tmp_path)), "--device", "cpu"]
+
+
+class Lines:
+    """The lines of a pipe, as they come."""
+
+    def __init__(self, pipe: IO[str]) -> None:
+        self.all: list[str] = []
+        self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._read, args=(pipe,))
+        self._thread.start()
+
+    def _read(self, pipe: IO[str]) -> None:
+        for line in pipe:
+            self._queue.put(line)
+
+    def until(self, text: str) -> str:
+        """Wait for a line that holds the text, passing over the others."""
+        deadline_s = time.monotonic() + DEADLINE_S
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            try:
+                line = self._queue.get(timeout=left_s)
+            except queue.Empty:
+                break
+            self.all.append(line)
+            if text in line:
+                return line
+        pytest.fail(f"{text!r} did not come; what came: {self.all[-20:]}")
+
+    def rest(self) -> list[str]:
+        """Every line, once the other side has closed."""
+        self._thread.join(DEADLINE_S)
+        while not self._queue.empty():
+            self.all.append(self._queue.get())
+        return self.all
+
+
+@contextmanager
+def _running(arguments: Sequence[str], cwd: Path) -> Iterator[tuple["subprocess.Popen[str]", Lines, Lines]]:
+    with subprocess.Popen(
+        [str(CONSOLE_SCRIPT), "run", *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            yield process, Lines(process.stdout), Lines(process.stderr)
+        finally:
+            process.kill()
+
+
+def test_run_goes_on_when_the_camera_comes_back(model: list[str], tmp_path: Path) -> None:
+    """States in one line each on stderr, masks before and after, nothing secret in either, and Ctrl-C ends it."""
+    with rtsp_server(credentials="cam:s3cret", fps=10) as server:
+        arguments = [server.url_with("cam", "s3cret"), *PROMPT, "-o", "-", "--stall-timeout", "2", *model]
+        with _running(arguments, tmp_path) as (process, masks, states):
+            masks.until('"epoch":0')
+            server.kill()
+            states.until("source: reconnecting in")
+            with rtsp_server(port=server.port, credentials="cam:s3cret", fps=10):
+                states.until("source: live again after")
+                masks.until('"epoch":1')
+                process.send_signal(signal.SIGINT)
+                assert process.wait(DEADLINE_S) == 0
+            told, results = states.rest(), masks.rest()
+    assert any(line.startswith("source: live") for line in told)
+    assert any("ended by Ctrl-C" in line for line in told)
+    assert any("source: 2 connections" in line for line in told)
+    assert "s3cret" not in "".join(told + results)
+    rows: list[dict[str, Any]] = [json.loads(line) for line in results]
+    assert [row["index"] for row in rows] == sorted(row["index"] for row in rows)
+    assert all(later["t"] > earlier["t"] for earlier, later in pairwise(rows))
+
+
+def test_run_on_a_wrong_address_ends_with_what_to_check(model: list[str], tmp_path: Path) -> None:
+    """At once, not after attempts."""
+    with rtsp_server() as server:
+        wrong = server.url_with("cam", "s3cret").replace("/cam", "/none")
+        done = run_command("run", wrong, *PROMPT, *model, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "check the path" in done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_run_without_recovery_ends_at_the_loss(model: list[str], tmp_path: Path) -> None:
+    """What came before is written."""
+    with rtsp_server(fps=10) as server:
+        arguments = [server.url, *PROMPT, "-o", "-", "--no-recover", "--rtsp-transport", "tcp", *model]
+        with _running(arguments, tmp_path) as (process, masks, states):
+            masks.until('"epoch":0')
+            server.kill()
+            assert process.wait(DEADLINE_S) == 1
+            assert any("was lost after" in line for line in states.rest())
+            masks.rest()
+
+
+def test_run_refuses_a_transport_for_what_has_none(model: list[str], tmp_path: Path) -> None:
+    """A file comes by no transport."""
+    done = run_command("run", "street.mp4", *PROMPT, "--rtsp-transport", "udp", *model, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--rtsp-transport is for rtsp://" in done.stderr
