@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import functools
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -61,8 +62,15 @@ def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
         if not isinstance(cause, SsaStreamError):
             raise
         print(f"{options.name}: {cause}", file=sys.stderr, flush=True)
-        sys.exit(_CONFIG_ERROR if isinstance(cause, ConfigError) else _ERROR)
-    sys.exit(0)
+        _leave(_CONFIG_ERROR if isinstance(cause, ConfigError) else _ERROR)
+    _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process. Everything is closed; Python would look through all objects of torch for another second."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _parse(arguments: Sequence[str] | None) -> _Options:
