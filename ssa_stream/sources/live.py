@@ -59,9 +59,10 @@ class LiveSource(Source):
         fps = self._reader.fps
         self._converter = FrameConverter(fps, live=True, arrival_times=arrival_times, monotonic_pts=monotonic_pts)
         self._holes = HoleCounter()
-        self._backlog = Backlog() if drop_backlog else None
         self._last_t = 0.0
         duration_s = None if container.duration is None else container.duration / av.time_base
+        # A recording comes as fast as it is read: none of it is old.
+        self._backlog = Backlog() if drop_backlog and duration_s is None else None
         self._info = SourceInfo(name, live=True, fps=fps, size=self._reader.coded_size, duration_s=duration_s)
 
     @property

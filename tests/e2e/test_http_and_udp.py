@@ -15,7 +15,7 @@ import cv2
 import pytest
 
 from ssa_stream.errors import SourceError
-from ssa_stream.sources import open_source
+from ssa_stream.sources import Recovering, RecoveryPolicy, SourceStage, open_source
 from tests.support.video_files import HEIGHT, WIDTH, numbered_image, read_number, write_video
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -91,6 +91,40 @@ def test_recording_on_a_web_server_is_read_whole_when_not_live(tmp_path: Path) -
     with _web_server(answer) as url, open_source(f"{url}/a.mp4", live=False) as source:
         assert [read_number(frame.image) for frame in source.frames()] == list(range(25))
         assert not source.info.live
+
+
+def test_recording_on_a_web_server_ends_also_where_it_is_taken_for_live(tmp_path: Path) -> None:
+    """It says how long it is: its end is no loss, and it is not played again."""
+    data = write_video(tmp_path / "a.mp4", 25, muxer={"movflags": "faststart"}).read_bytes()
+    requests: list[str] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        requests.append(request.path)
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(data)))
+        request.end_headers()
+        request.wfile.write(data)
+
+    with _web_server(answer) as url, open_source(f"{url}/a.mp4") as source:
+        assert isinstance(source, Recovering)
+        assert [read_number(frame.image) for frame in source.frames()][-1] == 24
+        assert source.status.stage is SourceStage.ENDED
+        assert source.status.connections == 1
+
+
+def test_http_camera_that_is_lost_is_read_again() -> None:
+    """Every kind of address recovers in the same way."""
+    policy = RecoveryPolicy(retry_s=0.05, retry_max_s=0.05)
+    with (
+        _web_server(_camera(30)) as url,
+        open_source(f"{url}/video?password=hidden", recovery=policy) as source,
+    ):
+        epochs = set()
+        for frame in source.frames():
+            epochs.add(frame.epoch)
+            if frame.epoch == 2:
+                break
+        assert epochs == {0, 1, 2}
 
 
 def test_http_errors_are_told_apart() -> None:

@@ -1,5 +1,6 @@
 """The loop of `ssa-stream run`, with a scripted source and a small network."""
 
+import dataclasses
 import os
 import signal
 from collections.abc import Sequence
@@ -74,6 +75,17 @@ def test_run_stream_new_epoch_flushes_then_starts_afresh() -> None:
     run_stream(paced(ScriptedSource(script)), _session(lookahead=2), sink)
     assert [(frame.epoch, frame.seq) for frame, _, _ in sink.written] == [(e, s) for e in (0, 1) for s in range(3)]
     assert [results[0].after_reset for _, results, _ in sink.written] == [False, False, False, True, False, False]
+
+
+@pytest.mark.parametrize(("gap_s", "is_cleared"), [(1.0, False), (3.0, True)], ids=["short", "long"])
+def test_run_stream_keeps_its_memory_over_a_short_gap_only(gap_s: float, is_cleared: bool) -> None:
+    """A source that was away and came back goes on in time; the session's own limit decides."""
+    sink = Recorder()
+    before = _frames(3)
+    after = [dataclasses.replace(frame, t=before[-1].t + gap_s + frame.t) for frame in _frames(3, epoch=1)]
+    run_stream(paced(ScriptedSource([*before, *after])), _session(), sink)
+    assert [frame.epoch for frame, _, _ in sink.written] == [0, 0, 0, 1, 1, 1]
+    assert [results[0].after_reset for _, results, _ in sink.written] == [False] * 3 + [is_cleared, False, False]
 
 
 def test_run_stream_broken_source_keeps_what_was_made() -> None:

@@ -14,8 +14,12 @@ from ssa_stream.sources import redact
         ("http://h/v?token=abc&fps=5", "http://h/v?token=***&fps=5"),
         ("rtsp://h/user=admin&password=123/ch1", "rtsp://h/user=***&password=***/ch1"),
         ("street.mp4", "street.mp4"),
+        ("rtsp://cam:pa/ss?w#rd@10.0.0.1/a", "rtsp://***@10.0.0.1/a"),
+        ("lost rtsp://cam:a@h/x, then http://u:b@h/y", "lost rtsp://***@h/x, then http://***@h/y"),
+        ("rtsp://[fe80::1]:554/a", "rtsp://[fe80::1]:554/a"),
+        ("http://h:80/v?x=1", "http://h:80/v?x=1"),
     ],
-    ids=["user", "at-sign", "sentence", "query", "path", "file"],
+    ids=["user", "at-sign", "sentence", "query", "path", "file", "slash", "two", "ipv6", "port"],
 )
 def test_redact_replaces_credentials_only(text: str, expected: str) -> None:
     """User, password and token go; the rest stays readable."""

@@ -4,8 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from ssa_stream.errors import ConfigError, SourceError
-from ssa_stream.sources import FileSource, Realtime, SyntheticSource, known_schemes, open_source
+from ssa_stream.errors import ConfigError, SourceError, SourceErrorCode
+from ssa_stream.sources import (
+    FileSource,
+    Realtime,
+    Recovering,
+    RecoveryPolicy,
+    SourceStage,
+    SourceStatus,
+    SyntheticSource,
+    known_schemes,
+    open_source,
+)
 from tests.support.video_files import write_video
 
 
@@ -75,8 +85,34 @@ def test_camera_cannot_be_read_as_a_recording() -> None:
 
 def test_refused_connection_says_so_without_the_password() -> None:
     """Not in the text, nor in any error behind it."""
+    states: list[SourceStatus] = []
     with pytest.raises(SourceError, match="nothing listens there") as caught:
-        open_source("rtsp://cam:s3cret@127.0.0.1:9/x")
-    assert "s3cret" not in str(caught.value)
+        open_source("rtsp://cam:s3cret@127.0.0.1:9/x", on_state=states.append)
+    assert caught.value.code is SourceErrorCode.REFUSED
+    assert [status.stage for status in states] == [SourceStage.CONNECTING, SourceStage.FAILED]
+    assert "s3cret" not in str(caught.value) + repr(states)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
+
+
+def test_unknown_host_is_told_from_other_problems() -> None:
+    """FFmpeg calls it an input/output error; for a secure address it is not one of TLS."""
+    for scheme in ("rtsp", "rtsps"):
+        with pytest.raises(SourceError, match="host name is not known") as caught:
+            open_source(f"{scheme}://nowhere.invalid/x", recovery=None)
+        assert caught.value.code is SourceErrorCode.UNREACHABLE
+
+
+def test_live_source_that_is_not_there_yet_is_waited_for_if_wanted() -> None:
+    """It is live from the start, whatever it will be."""
+    policy = RecoveryPolicy(patient_start=True)
+    with open_source("rtsp://127.0.0.1:9/x", recovery=policy) as source:
+        assert isinstance(source, Recovering)
+        assert source.info.live
+        assert source.info.recovers
+
+
+def test_timeout_that_is_none_is_refused() -> None:
+    """Before anything is opened."""
+    with pytest.raises(ConfigError, match="connect_s is 0"):
+        open_source("rtsp://127.0.0.1:9/x", open_timeout_s=0)

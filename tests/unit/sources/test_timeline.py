@@ -40,3 +40,23 @@ def test_stamp_repairs_what_was_written(written: list[int | None], expected: lis
 def test_stamp_without_rate_assumes_25_fps() -> None:
     """A stream that says nothing still gets times."""
     assert _stamp([None, None], fps=None)[0] == [0.0, 0.04]
+
+
+def test_live_time_that_leaps_ahead_of_the_clock_counts_on_from_there() -> None:
+    """A camera whose clock was set, forward or back; a gap that took as long as it says is left alone."""
+    timeline = Timeline(10)
+    times = [
+        timeline.stamp(0, MS, None),
+        timeline.stamp(100, MS, 0.1),
+        timeline.stamp(3_600_100, MS, 0.1),
+        timeline.stamp(3_600_200, MS, 0.1),
+        timeline.stamp(500, MS, 0.3),
+        timeline.stamp(10_500, MS, 9.9),
+    ]
+    assert times == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.6, 10.6])
+    assert timeline.repaired == 2
+
+
+def test_recorded_time_that_leaps_ahead_is_believed() -> None:
+    """A file knows of no other clock."""
+    assert _stamp([0, 100, 3_600_100])[0] == pytest.approx([0.0, 0.1, 3600.1])
