@@ -7,6 +7,7 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.errors import MessageError
+from ssa_stream.keys import ServerKeys
 from ssa_stream.nodes.control.limits import CONTROL_LIMITS
 from ssa_stream.nodes.control.pending import Pending, PendingRequests
 from ssa_stream.nodes.control.refusals import note, refusal
@@ -58,6 +59,7 @@ class ClientDesk:
         tally: Tally,
         *,
         timeout_s: float,
+        keys: ServerKeys | None = None,
     ) -> None:
         """Bind the socket.
 
@@ -69,9 +71,10 @@ class ClientDesk:
             clock: For `timeout_s`.
             tally: Counts.
             timeout_s: How long a request may wait for its node.
+            keys: Who may connect; None: everybody who reaches it.
         """
         options = {zmq.LINGER: 0, zmq.MAXMSGSIZE: CONTROL_LIMITS.max_message_bytes}
-        self._socket, self.address = bound_socket(context, zmq.ROUTER, address, options)
+        self._socket, self.address = bound_socket(context, zmq.ROUTER, address, options, keys)
         self._streams = streams
         self._pass_on = pass_on
         self._clock = clock

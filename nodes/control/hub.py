@@ -6,11 +6,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
+import structlog
 import zmq
 import zmq.asyncio
 
 from ssa_stream.errors import MessageError
+from ssa_stream.keys import ClientKeys, ServerKeys
 from ssa_stream.nodes.control.client_desk import ClientDesk, Request
+from ssa_stream.nodes.control.gate import Gate
 from ssa_stream.nodes.control.limits import MASK_LIMITS
 from ssa_stream.nodes.control.liveness import NodeState
 from ssa_stream.nodes.control.node_desk import NodeDesk
@@ -42,6 +45,7 @@ REQUEST_TIMEOUT_S = 5.0
 STATISTICS_EVERY_S = 1.0
 _QUEUED_MASKS = 64
 _MOST_LEFT = 1000
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Hub:
     Attributes:
         publish_address: Where subscribers connect, as it was bound.
         requests_address: Where clients connect, as it was bound.
+        own_keys: With what subscribers and clients in this process connect; None if everybody may.
         tally: What happened how often; published as statistics of `control`.
     """
 
@@ -89,14 +94,19 @@ class Hub:
             request_timeout_s: How long a request may wait for its node.
             on_node_ready: Called with the name of a node as soon as it takes work, once for each of its starts.
         Raises:
+            ConfigError: `public.keys` is no folder of keys.
             TransportError: An address is taken, or is none.
         """
         self._clock = clock
         self._heartbeat_s = config.health.heartbeat_s
         self._beat = 0
         self.tally = Tally()
+        keys = None if config.public.keys is None else ServerKeys.load(config.public.keys)
         with ExitStack() as opened:
-            self._publisher = Publisher(context, config.public.publish)
+            self._gate = None if keys is None else Gate(context, keys, self.tally)
+            if self._gate is not None:
+                opened.callback(self._gate.close)
+            self._publisher = Publisher(context, config.public.publish, keys)
             opened.callback(self._publisher.close)
             self._clients = ClientDesk(
                 context,
@@ -106,6 +116,7 @@ class Hub:
                 clock,
                 self.tally,
                 timeout_s=request_timeout_s,
+                keys=keys,
             )
             opened.callback(self._clients.close)
             self._nodes = NodeDesk(
@@ -124,7 +135,10 @@ class Hub:
             self._masks, _ = bound_socket(context, zmq.PULL, addresses.masks, options)
             opened.callback(self._masks.close)
             self._opened = opened.pop_all()
+        if config.public.is_open:
+            _log.warning("other machines can watch and change everything; see `ssa-stream keys init`", node=CONTROL)
         self.publish_address, self.requests_address = self._publisher.address, self._clients.address
+        self.own_keys: ClientKeys | None = None if self._gate is None else self._gate.own
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then close the sockets."""
@@ -135,6 +149,7 @@ class Hub:
             self._tick,
             self._publisher.follow_subscriptions,
             self._publisher.replay,
+            *([] if self._gate is None else [self._gate.serve]),
         )
         try:
             async with asyncio.TaskGroup() as group:

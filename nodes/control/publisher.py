@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import zmq
 import zmq.asyncio
 
+from ssa_stream.keys import ServerKeys
 from ssa_stream.nodes.control.last_values import LastValues
 from ssa_stream.nodes.control.sockets import bound_socket, receive
 from ssa_stream.protocols import AnyMessage, Buffer, Topic, encode
@@ -31,14 +32,14 @@ class Publisher:
         address: Where it was bound.
     """
 
-    def __init__(self, context: zmq.asyncio.Context, address: str) -> None:
+    def __init__(self, context: zmq.asyncio.Context, address: str, keys: ServerKeys | None = None) -> None:
         options = {
             zmq.XPUB_VERBOSE: 1,
             zmq.SNDHWM: QUEUED_MESSAGES,
             zmq.MAXMSGSIZE: _MAX_SUBSCRIPTION_BYTES,
             zmq.LINGER: LINGER_MS,
         }
-        self._socket, self.address = bound_socket(context, zmq.XPUB, address, options)
+        self._socket, self.address = bound_socket(context, zmq.XPUB, address, options, keys)
         self._values = LastValues()
         self._due: dict[tuple[bytes, str], None] = {}
         self._has_due = asyncio.Event()

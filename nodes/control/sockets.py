@@ -6,21 +6,36 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.errors import TransportError
+from ssa_stream.keys import ServerKeys
 
-__all__ = ["bound_socket", "receive", "try_send"]
+__all__ = ["bound_socket", "receive", "try_send", "within_reach"]
 
 
 def bound_socket(
-    context: zmq.asyncio.Context, kind: int, address: str, options: Mapping[zmq.SocketOption, int]
+    context: zmq.asyncio.Context,
+    kind: int,
+    address: str,
+    options: Mapping[zmq.SocketOption, int],
+    keys: ServerKeys | None = None,
 ) -> tuple[zmq.asyncio.Socket, str]:
     """A socket and the address that it was bound to, with the port if `address` leaves that open.
 
+    Args:
+        context: For the socket.
+        kind: Of socket.
+        address: Where to listen.
+        options: Of the socket.
+        keys: Encrypt, and take in only whom the context's `Gate` lets pass; None: everybody, in the clear.
     Raises:
         TransportError: The address is taken or is none.
     """
     socket = context.socket(kind)
     for option, value in options.items():
         socket.setsockopt(option, value)
+    if address.startswith("tcp://["):
+        socket.setsockopt(zmq.IPV6, 1)
+    if keys is not None:
+        keys.secure(socket)
     try:
         socket.bind(address)
     except zmq.ZMQError as error:
@@ -29,6 +44,11 @@ def bound_socket(
             f"cannot listen at {address} ({error}); is another graph running there? End it, or choose another address"
         ) from error
     return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+def within_reach(address: str) -> str:
+    """Where a peer on this machine finds what is bound to an address, which may stand for all of the machine's."""
+    return address.replace("tcp://0.0.0.0:", "tcp://127.0.0.1:").replace("tcp://[::]:", "tcp://[::1]:")
 
 
 async def receive(socket: zmq.asyncio.Socket) -> list[zmq.Frame]:

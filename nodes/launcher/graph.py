@@ -9,6 +9,7 @@ import zmq.asyncio
 
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.nodes.control import Hub
+from ssa_stream.nodes.control.sockets import within_reach
 from ssa_stream.nodes.launcher.observer import Observer
 from ssa_stream.nodes.launcher.placement import Placement, not_ready
 from ssa_stream.nodes.launcher.processes import Command, ProcessPlacement, node_command
@@ -154,7 +155,8 @@ class Graph:
                 self.ready.set()
 
         self._hub = hub = Hub(self.config, context, placement.addresses, self._clock, on_node_ready=on_node_ready)
-        self._observer = observer = Observer(context, hub.publish_address, list(self.config.streams))
+        address = within_reach(hub.publish_address)
+        self._observer = observer = Observer(context, address, list(self.config.streams), hub.own_keys)
         self.bound.set()
         hub_stop = asyncio.Event()
         try:

@@ -7,6 +7,7 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.errors import MessageError
+from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.launcher.report import GraphReport
 from ssa_stream.nodes.runtime.links import pull
 from ssa_stream.protocols import (
@@ -123,18 +124,25 @@ class Observer:
         context: Of its socket.
         address: Where the graph publishes.
         streams: Names of all streams.
+        keys: With what it connects; None where everybody may.
 
     Attributes:
         reading: What was seen.
         finished: Set once the sources of all streams have ended.
     """
 
-    def __init__(self, context: zmq.asyncio.Context, address: str, streams: list[str]) -> None:
+    def __init__(
+        self, context: zmq.asyncio.Context, address: str, streams: list[str], keys: ClientKeys | None = None
+    ) -> None:
         self.reading = Reading(streams)
         self.finished = asyncio.Event()
         self._socket = context.socket(zmq.SUB)
         self._socket.linger = 0
         self._socket.rcvhwm = 10_000  # figures, not masks, are what it is for: it may fall behind for a while
+        if address.startswith("tcp://["):
+            self._socket.setsockopt(zmq.IPV6, 1)
+        if keys is not None:
+            keys.secure(self._socket)
         self._socket.subscribe(subscription())
         self._socket.connect(address)
 

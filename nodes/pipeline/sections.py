@@ -31,8 +31,10 @@ _Time = Annotated[float, Meta(gt=0, le=86_400)]
 _Count = Annotated[int, Meta(ge=1, le=8)]
 _EdgePx = Annotated[int, Meta(ge=32, le=16_384)]
 
-# Loopback only: nothing here encrypts or asks who is there.
-_LOOPBACK = re.compile(r"tcp://(127(\.\d{1,3}){3}|localhost|\[::1\]):(?P<port>\d{1,5}|\*)")
+_ADDRESS = re.compile(
+    r"tcp://(?P<host>(?P<loopback>127(\.\d{1,3}){3}|localhost|\[::1\])|\*|[A-Za-z0-9][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])"
+    r":(?P<port>\d{1,5}|\*)"
+)
 
 
 def require(condition: bool, message: str) -> None:
@@ -213,28 +215,57 @@ class PublicSection(_Section, frozen=True, kw_only=True):
     Attributes:
         publish: Masks, states and events.
         requests: Prompts and sources.
+        keys: Folder of keys, made by `ssa-stream keys init`: both sockets encrypt, and take in only clients whose keys
+            it allows. None: everybody who reaches them, which is this machine.
+        insecure: Let other machines reach them without keys.
     """
 
     publish: _Text = "tcp://127.0.0.1:5555"
     requests: _Text = "tcp://127.0.0.1:5556"
+    keys: _Text | None = None
+    insecure: bool = False
 
     def __post_init__(self) -> None:
-        ports = [_port(name, getattr(self, name)) for name in ("publish", "requests")]
+        is_guarded = self.insecure or self.keys is not None
+        ports = [_port(name, getattr(self, name), is_guarded) for name in ("publish", "requests")]
         require(
             ports[0] != ports[1] or ports[0] == 0,
             f"publish and requests are both at port {ports[0]}; expected two ports, or * for free ones",
         )
 
+    @property
+    def is_open(self) -> bool:
+        """Whether other machines can reach an address without keys."""
+        return self.keys is None and not all(map(_is_loopback, (self.publish, self.requests)))
 
-def _port(key: str, address: str) -> int:
-    """The port of an address; 0 for any."""
-    match = _LOOPBACK.fullmatch(address)
+
+def _port(key: str, address: str, may_leave: bool) -> int:
+    """The port of an address; 0 for any.
+
+    Args:
+        key: Of the setting, for errors.
+        address: Its value.
+        may_leave: Whether other machines may reach it.
+    """
+    match = _ADDRESS.fullmatch(address)
     port = -1 if match is None else 0 if match["port"] == "*" else int(match["port"])
     require(
         0 <= port <= 65_535,
-        f"{key} is {address!r}; expected tcp://127.0.0.1:PORT with a port of 1..65535 or * (this machine only)",
+        f"{key} is {address!r}; expected tcp://127.0.0.1:PORT with a port of 1..65535 or *, or another address of this "
+        f"machine",
+    )
+    require(
+        may_leave or _is_loopback(address),
+        f"{key} is {address!r}; expected tcp://127.0.0.1:PORT: other machines reach that one, and there are no keys. "
+        f"Make some (ssa-stream keys init DIR) and name them with public.keys (--keys DIR), or set public.insecure "
+        f"(--insecure) in a network where everybody may see and change everything",
     )
     return port
+
+
+def _is_loopback(address: str) -> bool:
+    match = _ADDRESS.fullmatch(address)
+    return match is not None and match["loopback"] is not None
 
 
 class MasksSection(_Section, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ def with_streams(
     prompts: Sequence[str] = (),
     outputs: Sequence[str] = (),
     max_frames: int | None = None,
-    public: Mapping[str, str | None] | None = None,
+    public: Mapping[str, str | bool | None] | None = None,
     placement: str | None = None,
 ) -> "PipelineConfig":
     """Replace settings of streams, and of where the graph runs.
@@ -47,7 +47,7 @@ def with_streams(
         prompts: `STREAM=TEXT` each; they replace the prompts of the stream and its scheduled changes.
         outputs: `STREAM=FILE` each; added to those that the stream has.
         max_frames: Of every stream.
-        public: Addresses by their key; None keeps what is there.
+        public: Addresses and who may connect, by their key; None keeps what is there.
         placement: `fused` or `processes`; None keeps what is there.
     Raises:
         ConfigError: A value is wrong or there is no such stream.

@@ -1,6 +1,7 @@
 """`ssa-stream prompt`: what a running graph looks for."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ssa_stream.cli.console import output
+from ssa_stream.cli.graph_options import Keys
 
 if TYPE_CHECKING:
     from ssa_stream.client import PromptClient, StreamPrompts
@@ -40,13 +42,14 @@ def set_prompts(
     ],
     address: Address = _ADDRESS,
     timeout_s: Timeout = _TIMEOUT_S,
+    keys: Keys = None,
     as_json: AsJson = False,
 ) -> None:
     """Replace all prompts of a stream. Sentences that it has already keep their ids, memory and tracks.
 
     ssa-stream prompt set cam0 "the person in red" "the dog on the left"
     """
-    with _client(address, stream, timeout_s) as client:
+    with _client(address, stream, timeout_s, keys) as client:
         _print(client.set(texts), as_json)
 
 
@@ -62,13 +65,14 @@ def add(
     ] = None,
     address: Address = _ADDRESS,
     timeout_s: Timeout = _TIMEOUT_S,
+    keys: Keys = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a prompt to those of a stream, which are not disturbed.
 
     ssa-stream prompt add cam0 "the red cup" --id cup
     """
-    with _client(address, stream, timeout_s) as client:
+    with _client(address, stream, timeout_s, keys) as client:
         _print(client.add(text, prompt_id), as_json)
 
 
@@ -80,26 +84,31 @@ def remove(
     ],
     address: Address = _ADDRESS,
     timeout_s: Timeout = _TIMEOUT_S,
+    keys: Keys = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove a prompt of a stream; the others are not disturbed."""
-    with _client(address, stream, timeout_s) as client:
+    with _client(address, stream, timeout_s, keys) as client:
         _print(client.remove(prompt_id), as_json)
 
 
 @app.command("list")
 def list_prompts(
-    stream: Stream, address: Address = _ADDRESS, timeout_s: Timeout = _TIMEOUT_S, as_json: AsJson = False
+    stream: Stream,
+    address: Address = _ADDRESS,
+    timeout_s: Timeout = _TIMEOUT_S,
+    keys: Keys = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the prompts of a stream."""
-    with _client(address, stream, timeout_s) as client:
+    with _client(address, stream, timeout_s, keys) as client:
         _print(client.list(), as_json)
 
 
-def _client(address: str, stream: str, timeout_s: float) -> "PromptClient":
+def _client(address: str, stream: str, timeout_s: float, keys: Path | None) -> "PromptClient":
     from ssa_stream.client import PromptClient
 
-    return PromptClient(address, stream, timeout_s=timeout_s)
+    return PromptClient(address, stream, timeout_s=timeout_s, keys=keys)
 
 
 def _print(answer: "StreamPrompts", as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssa_stream.cli.console import output
+from ssa_stream.cli.graph_options import Keys, PublishAddress
 from ssa_stream.cli.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -21,9 +22,8 @@ _REFRESH_S = 0.5
 
 
 def status(
-    address: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where the graph publishes; it prints that when it is ready.")
-    ] = "tcp://127.0.0.1:5555",
+    address: PublishAddress = "tcp://127.0.0.1:5555",
+    keys: Keys = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on and show changes, until Ctrl-C.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; with --watch one per line, each half second.")
@@ -41,7 +41,7 @@ def status(
     from ssa_stream.client import UpdateSubscription
 
     graph = GraphStatus()
-    with Interrupts() as interrupts, UpdateSubscription(address, timeout_s=timeout_s) as subscribed:
+    with Interrupts() as interrupts, UpdateSubscription(address, timeout_s=timeout_s, keys=keys) as subscribed:
         with interrupts.cut_short():
             first = next(subscribed)
             graph.note(first.topic, first.message)

@@ -83,6 +83,22 @@ def up(
         str | None,
         typer.Option(metavar="ADDRESS", help="Where prompts can be changed.", rich_help_panel=_GRAPH),
     ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Let in known clients only, and other machines, too: tcp://*:PORT. Made by: ssa-stream keys init.",
+            rich_help_panel=_GRAPH,
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Let other machines in without keys. Everybody there can watch and change prompts.",
+            rich_help_panel=_GRAPH,
+        ),
+    ] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="Stay when all sources have ended, until Ctrl-C.", rich_help_panel=_GRAPH)
     ] = False,
@@ -138,7 +154,7 @@ def up(
         prompts=prompt or (),
         outputs=output or (),
         max_frames=max_frames,
-        public={"publish": publish, "requests": requests},
+        public={"publish": publish, "requests": requests, "keys": keys, "insecure": insecure or None},
         placement=placement,
     )
     report = run_pipeline(config, keep=keep, quiet=quiet)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssa_stream.cli.console import errors
+from ssa_stream.cli.graph_options import Keys, PublishAddress
 from ssa_stream.cli.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ def watch(
     stream: Annotated[
         str | None, typer.Argument(metavar="STREAM", help="Name of a stream; default: all.", show_default=False)
     ] = None,
-    address: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where the graph publishes; it prints that when it is ready.")
-    ] = "tcp://127.0.0.1:5555",
+    address: PublishAddress = "tcp://127.0.0.1:5555",
+    keys: Keys = None,
     prompt: Annotated[
         list[str] | None,
         typer.Option("--prompt", "-p", metavar="ID", help="Only this prompt, by its id. Repeat it for several."),
@@ -48,7 +48,9 @@ def watch(
 
     with (
         Interrupts() as interrupts,
-        MaskSubscription(address, stream, prompts=prompt, max_age_s=max_age_s, timeout_s=timeout_s) as subscribed,
+        MaskSubscription(
+            address, stream, prompts=prompt, max_age_s=max_age_s, timeout_s=timeout_s, keys=keys
+        ) as subscribed,
     ):
         if sys.stderr.isatty():
             errors().print(f"watching {address}; Ctrl-C ends", markup=False)

@@ -138,7 +138,7 @@ class Exchange:
         if not self._was_sent:
             return (
                 f"nobody takes requests at {self._address} {waited}; start a graph with: ssa-stream up, or name the "
-                f"address that it printed for requests"
+                f"address that it printed for requests; if it has keys, give those of a client that it allows"
             )
         known = "" if self._may_repeat else "; whether it was carried out is not known: list the prompts to see"
         return f"no answer from {self._address} {waited}{known}"

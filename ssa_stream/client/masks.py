@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Hashable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import zmq
@@ -11,6 +12,7 @@ from ssa_stream.client.mailbox import Mail
 from ssa_stream.client.mask_view import MaskView
 from ssa_stream.client.subscription import DEFAULT_PUBLISH_ADDRESS, Subscription
 from ssa_stream.errors import ConfigError, MessageError
+from ssa_stream.keys import ClientKeys
 from ssa_stream.protocols import MASKS, FrameIdentity, Limits, MaskMessage, Topic, decode, subscription
 
 __all__ = ["MaskCounts", "MaskSubscription", "masks", "masks_async"]
@@ -68,6 +70,7 @@ class MaskSubscription(Subscription[_Arrived, MaskView]):
         prompts: Collection[str] | None = None,
         max_age_s: float | None = None,
         timeout_s: float | None = None,
+        keys: ClientKeys | str | Path | None = None,
         limits: Limits = _LIMITS,
     ) -> None:
         """Subscribe. See `masks` for the arguments.
@@ -87,7 +90,9 @@ class MaskSubscription(Subscription[_Arrived, MaskView]):
         self._delays: dict[str, DelayEstimate] = {}  # by clock
         self._last: dict[_PromptKey, FrameIdentity] = {}
         self._dropped: dict[_PromptKey, int] = {}
-        super().__init__(address, _subscriptions(stream, self._prompts), capacity=MAX_SLOTS, timeout_s=timeout_s)
+        super().__init__(
+            address, _subscriptions(stream, self._prompts), capacity=MAX_SLOTS, timeout_s=timeout_s, keys=keys
+        )
 
     def _read(self, parts: list[zmq.Frame], arrived_ns: int) -> tuple[Hashable, _Arrived] | None:
         try:
@@ -149,6 +154,7 @@ def masks(
     prompts: Collection[str] | None = None,
     max_age_s: float | None = None,
     timeout_s: float | None = None,
+    keys: ClientKeys | str | Path | None = None,
 ) -> Iterator[MaskView]:
     """Yield masks as they come, of every stream and prompt the freshest ones only.
 
@@ -163,11 +169,14 @@ def masks(
             stamped by another machine's clock it cannot be known: then what counts is how much later the message came
             than the quickest ones of the last half minute, and how long it has waited here.
         timeout_s: How long to wait for masks; None for ever.
+        keys: For a graph that takes in known clients only: the client's folder, see `ssa-stream keys`.
     Raises:
         ConfigError: An argument is wrong.
         TransportError: Nothing came for `timeout_s`; says whether there is a publisher.
     """
-    with MaskSubscription(address, stream, prompts=prompts, max_age_s=max_age_s, timeout_s=timeout_s) as subscribed:
+    with MaskSubscription(
+        address, stream, prompts=prompts, max_age_s=max_age_s, timeout_s=timeout_s, keys=keys
+    ) as subscribed:
         yield from subscribed
 
 
@@ -178,6 +187,7 @@ async def masks_async(
     prompts: Collection[str] | None = None,
     max_age_s: float | None = None,
     timeout_s: float | None = None,
+    keys: ClientKeys | str | Path | None = None,
 ) -> AsyncIterator[MaskView]:
     """As `masks`, for `async for`.
 
@@ -185,7 +195,7 @@ async def masks_async(
     use `async with MaskSubscription(...)`.
     """
     async with MaskSubscription(
-        address, stream, prompts=prompts, max_age_s=max_age_s, timeout_s=timeout_s
+        address, stream, prompts=prompts, max_age_s=max_age_s, timeout_s=timeout_s, keys=keys
     ) as subscribed:
         async for view in subscribed:
             yield view

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ import zmq.asyncio
 
 from ssa_stream.client.exchange import Exchange, Request, StreamPrompts
 from ssa_stream.errors import ConfigError
+from ssa_stream.keys import ClientKeys, client_keys
 from ssa_stream.protocols import AddPrompt, ListPrompts, NewPrompt, RemovePrompt, SetPrompts
 
 __all__ = ["DEFAULT_REQUESTS_ADDRESS", "AsyncPromptClient", "PromptClient"]
@@ -26,9 +28,10 @@ class _Requests:
     _context: zmq.Context[Any]
     _socket: zmq.Socket[Any]
 
-    def __init__(self, address: str, stream: str, timeout_s: float) -> None:
+    def __init__(self, address: str, stream: str, timeout_s: float, keys: ClientKeys | str | Path | None) -> None:
         if not timeout_s > 0:
             raise ConfigError(f"timeout_s is {timeout_s!r}; expected more than 0")
+        self._keys = client_keys(keys)
         self.address = address
         self.stream = stream
         self.timeout_s = timeout_s
@@ -42,6 +45,10 @@ class _Requests:
         self._socket.linger = 0
         # What cannot be sent is not kept: it would be carried out later, when the caller has given up.
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
+        if self.address.startswith("tcp://["):
+            self._socket.setsockopt(zmq.IPV6, 1)
+        if self._keys is not None:
+            self._keys.secure(self._socket)
         try:
             self._socket.connect(self.address)
         except zmq.ZMQError as error:
@@ -79,7 +86,12 @@ class PromptClient(_Requests):
     """
 
     def __init__(
-        self, address: str = DEFAULT_REQUESTS_ADDRESS, stream: str = "cam0", *, timeout_s: float = DEFAULT_TIMEOUT_S
+        self,
+        address: str = DEFAULT_REQUESTS_ADDRESS,
+        stream: str = "cam0",
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        keys: ClientKeys | str | Path | None = None,
     ) -> None:
         """Connect; the graph need not be there yet.
 
@@ -87,10 +99,11 @@ class PromptClient(_Requests):
             address: Where the graph takes requests.
             stream: Which stream.
             timeout_s: How long a call may take.
+            keys: For a graph that takes in known clients only: the client's folder, see `ssa-stream keys`.
         Raises:
             ConfigError: Not an address.
         """
-        super().__init__(address, stream, timeout_s)
+        super().__init__(address, stream, timeout_s, keys)
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._connect()
@@ -153,10 +166,15 @@ class AsyncPromptClient(_Requests):
     _socket: zmq.asyncio.Socket
 
     def __init__(
-        self, address: str = DEFAULT_REQUESTS_ADDRESS, stream: str = "cam0", *, timeout_s: float = DEFAULT_TIMEOUT_S
+        self,
+        address: str = DEFAULT_REQUESTS_ADDRESS,
+        stream: str = "cam0",
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        keys: ClientKeys | str | Path | None = None,
     ) -> None:
         """Connect; see `PromptClient`."""
-        super().__init__(address, stream, timeout_s)
+        super().__init__(address, stream, timeout_s, keys)
         self._context = zmq.asyncio.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._connect()

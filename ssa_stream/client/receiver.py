@@ -7,6 +7,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.keys import ClientKeys
 
 __all__ = ["Receiver"]
 
@@ -15,7 +16,8 @@ HEARTBEAT_MS = 1000
 """How often the connection is tried; libzmq connects again by itself when it is gone."""
 HEARTBEAT_TIMEOUT_MS = 3000
 RECONNECT_MS, RECONNECT_MAX_MS = 100, 2000
-_LINK = zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED
+_REFUSALS = zmq.Event.HANDSHAKE_FAILED_AUTH | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
+_LINK = zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED | _REFUSALS
 
 
 class Receiver:
@@ -23,6 +25,7 @@ class Receiver:
 
     Attributes:
         is_connected: Whether there is a publisher at the address.
+        is_refused: Whether the last one that was there refused us, or our keys.
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class Receiver:
         address: str,
         subscriptions: Sequence[bytes],
         on_parts: Callable[[list[zmq.Frame]], None],
+        keys: ClientKeys | None = None,
     ) -> None:
         """Connect, and begin to read.
 
@@ -37,14 +41,15 @@ class Receiver:
             address: Of the publisher, such as `tcp://127.0.0.1:5555`. It need not be there yet.
             subscriptions: Prefixes of topics.
             on_parts: Called with every message, by the reading thread. Must not raise and should not take long.
+            keys: For a publisher that takes in known clients only.
         Raises:
             ConfigError: Not an address.
         """
-        self.is_connected = False
+        self.is_connected = self.is_refused = False
         self._on_parts = on_parts
         self._context = zmq.Context()
         try:
-            self._socket = _socket(self._context, address, subscriptions)
+            self._socket = _socket(self._context, address, subscriptions, keys)
             self._monitor = self._socket.get_monitor_socket(_LINK)
             self._socket.connect(address)
         except zmq.ZMQError as error:
@@ -81,11 +86,21 @@ class Receiver:
 
     def _note_connection(self) -> None:
         event = recv_monitor_message(self._monitor)["event"]
+        if event & _REFUSALS:
+            self.is_refused = True
+            return
         self.is_connected = event == zmq.Event.HANDSHAKE_SUCCEEDED
+        self.is_refused = self.is_refused and not self.is_connected
 
 
-def _socket(context: zmq.Context[zmq.Socket[bytes]], address: str, subscriptions: Sequence[bytes]) -> zmq.Socket[bytes]:
+def _socket(
+    context: zmq.Context[zmq.Socket[bytes]], address: str, subscriptions: Sequence[bytes], keys: ClientKeys | None
+) -> zmq.Socket[bytes]:
     socket = context.socket(zmq.SUB)
+    if address.startswith("tcp://["):
+        socket.setsockopt(zmq.IPV6, 1)
+    if keys is not None:
+        keys.secure(socket)
     socket.linger = 0
     socket.rcvhwm = QUEUED_MESSAGES
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)

@@ -5,6 +5,7 @@ import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -13,6 +14,7 @@ import zmq
 from ssa_stream.client.mailbox import Mail, Mailbox
 from ssa_stream.client.receiver import Receiver
 from ssa_stream.errors import ConfigError, TransportError
+from ssa_stream.keys import ClientKeys, client_keys
 
 __all__ = ["DEFAULT_PUBLISH_ADDRESS", "Subscription"]
 
@@ -30,7 +32,13 @@ class Subscription(ABC, Generic[_Kept, _Item]):
     """
 
     def __init__(
-        self, address: str, subscriptions: Sequence[bytes], *, capacity: int, timeout_s: float | None = None
+        self,
+        address: str,
+        subscriptions: Sequence[bytes],
+        *,
+        capacity: int,
+        timeout_s: float | None = None,
+        keys: ClientKeys | str | Path | None = None,
     ) -> None:
         if timeout_s is not None and not timeout_s > 0:
             raise ConfigError(f"timeout_s is {timeout_s!r}; expected more than 0, or None to wait for ever")
@@ -39,7 +47,8 @@ class Subscription(ABC, Generic[_Kept, _Item]):
         self._mailbox: Mailbox[_Kept] = Mailbox(capacity, self._wake)
         self._wake_consumer: Callable[[], None] | None = None
         self._is_closed = False
-        self._receiver = Receiver(address, subscriptions, self._on_parts)
+        self._keys = client_keys(keys)
+        self._receiver = Receiver(address, subscriptions, self._on_parts, self._keys)
 
     @abstractmethod
     def _read(self, parts: list[zmq.Frame], arrived_ns: int) -> tuple[Hashable, _Kept] | None:
@@ -150,6 +159,12 @@ class Subscription(ABC, Generic[_Kept, _Item]):
         if self._is_closed:
             return closed()
         waited = f"for {self._timeout_s:g} s"
+        if self._receiver.is_refused:
+            return TransportError(
+                f"the publisher at {self.address} refuses this client {waited}: it takes in known keys only, and was "
+                f"shown {'none' if self._keys is None else 'others'}; have a client added (ssa-stream keys add) and "
+                f"give its folder as keys"
+            )
         if not self.is_connected:
             return TransportError(
                 f"there was no publisher at {self.address} {waited}; start one with: ssa-stream up, or name its address"

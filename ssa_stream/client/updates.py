@@ -3,12 +3,14 @@
 import itertools
 from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import zmq
 
 from ssa_stream.client.mailbox import Mail
 from ssa_stream.client.subscription import DEFAULT_PUBLISH_ADDRESS, Subscription
 from ssa_stream.errors import ConfigError, MessageError
+from ssa_stream.keys import ClientKeys
 from ssa_stream.protocols import (
     EVENTS,
     PROMPTS,
@@ -55,6 +57,7 @@ class UpdateSubscription(Subscription[Update, Update]):
         *,
         kinds: Collection[str] = _KINDS,
         timeout_s: float | None = None,
+        keys: ClientKeys | str | Path | None = None,
     ) -> None:
         """Subscribe. See `updates` for the arguments.
 
@@ -71,7 +74,7 @@ class UpdateSubscription(Subscription[Update, Update]):
         except MessageError as error:
             raise ConfigError(f"stream {stream!r} is no name: {error}") from error
         self._wanted = wanted
-        super().__init__(address, wanted, capacity=MAX_WAITING, timeout_s=timeout_s)
+        super().__init__(address, wanted, capacity=MAX_WAITING, timeout_s=timeout_s, keys=keys)
 
     def _read(self, parts: list[zmq.Frame], arrived_ns: int) -> tuple[Hashable, Update] | None:
         try:
@@ -107,6 +110,7 @@ def updates(
     *,
     kinds: Collection[str] = _KINDS,
     timeout_s: float | None = None,
+    keys: ClientKeys | str | Path | None = None,
 ) -> Iterator[Update]:
     """Yield states, prompts and events: first the newest states that there are, then whatever is published.
 
@@ -115,9 +119,10 @@ def updates(
         stream: Name of a stream, or `ssa_stream.protocols.NODES` for nodes; None for all.
         kinds: Some of `state`, `prompts` and `events`.
         timeout_s: How long to wait; None for ever.
+        keys: For a graph that takes in known clients only: the client's folder, see `ssa-stream keys`.
     Raises:
         ConfigError: An argument is wrong.
         TransportError: Nothing came for `timeout_s`.
     """
-    with UpdateSubscription(address, stream, kinds=kinds, timeout_s=timeout_s) as subscribed:
+    with UpdateSubscription(address, stream, kinds=kinds, timeout_s=timeout_s, keys=keys) as subscribed:
         yield from subscribed

@@ -20,7 +20,7 @@ __all__ = [
 TOP_PACKAGE = "ssa_stream"
 # Top-level folders that install as parts of the package (ADR 0001).
 MAPPED_FOLDERS = ("configs", "nodes", "protocols")
-MAY_IMPORT_ZMQ = frozenset({"nodes", "client"})
+MAY_IMPORT_ZMQ = frozenset({"nodes", "client", "keys"})
 # Importing one of these imports torch.
 BRINGS_TORCH = frozenset({"torch", "torchvision", "timm", "open_clip", "lightning"})
 # Parts of `nodes` that are no nodes: what nodes stand on, and their steps without sockets.
@@ -57,7 +57,8 @@ RULES = {
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "protocols": Rule(_siblings(), third_party=_WIRE | {"lz4"}, torch="never"),
     "configs": Rule(_siblings(), third_party=_WIRE, torch="never"),
-    "client": Rule(_siblings("protocols"), torch="never"),
+    "keys": Rule(_siblings(), third_party=frozenset({"zmq"}), torch="never"),
+    "client": Rule(_siblings("protocols keys"), torch="never"),
     "model": Rule(_siblings()),
     "streaming": Rule(_siblings("model")),
     "checkpoints": Rule(_siblings("model configs")),
@@ -70,7 +71,7 @@ RULES = {
     "viz": Rule(_siblings("streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins")),
     "nodes": Rule(
-        _siblings("protocols configs model checkpoints metrics streaming training data sources sinks viz"),
+        _siblings("protocols configs keys model checkpoints metrics streaming training data sources sinks viz"),
     ),
     "cli": Rule(None),
 }

@@ -88,6 +88,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"public": {"publish": "tcp://0.0.0.0:5555"}},
         r"public\.publish is 'tcp://0.0.0.0:5555'; ",
     ),
+    "public_bind_all": (
+        {"public": {"requests": "tcp://*:5556"}},
+        r"public\.requests is .*other machines.*keys init DIR",
+    ),
+    "public_no_address": (
+        {"public": {"publish": "udp://x:1", "insecure": True}},
+        r"public\.publish is 'udp://x:1'; exp",
+    ),
     "public_port": ({"public": {"requests": "tcp://127.0.0.1:70000"}}, r"public\.requests is .*; expected tcp://127"),
     "public_same_port": ({"public": {"publish": "tcp://localhost:5556"}}, r"public\.publish and requests are both at"),
 }
@@ -103,6 +111,15 @@ def test_wrong_value_is_named_with_what_was_expected(values: dict[str, Any], mes
 def test_camera_number_becomes_text() -> None:
     """YAML reads `source: 0` as a number."""
     assert _config(streams={"a": {"source": 0}}).streams["a"].source == "0"
+
+
+@pytest.mark.parametrize("guard", [{"keys": "keys"}, {"insecure": True}], ids=["keys", "insecure"])
+@pytest.mark.parametrize("address", ["tcp://*:5555", "tcp://0.0.0.0:5555", "tcp://[::]:5555", "tcp://eth0:5555"])
+def test_other_machines_are_let_in_with_keys_or_by_saying_so(address: str, guard: dict[str, Any]) -> None:
+    """Only then."""
+    assert _config(public={"publish": address, **guard}).public.publish == address
+    with pytest.raises(ConfigError, match="other machines reach that one, and there are no keys"):
+        _config(public={"publish": address})
 
 
 def test_free_ports_may_be_the_same() -> None:

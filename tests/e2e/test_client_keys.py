@@ -1,0 +1,206 @@
+"""A graph with keys: who has the right ones gets masks and answers, who has others or none gets nothing."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import zmq
+import zmq.asyncio
+from zmq.utils.monitor import parse_monitor_message
+
+from ssa_stream.client import AsyncPromptClient, MaskSubscription, UpdateSubscription
+from ssa_stream.errors import ConfigError, TransportError
+from ssa_stream.keys import ClientKeys, ServerKeys, add_client, make_keys
+from ssa_stream.nodes.control import Hub, HubAddresses
+from ssa_stream.nodes.control.sockets import bound_socket
+from ssa_stream.nodes.launcher.observer import Observer
+from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.runtime.clock import MonotonicClock
+from ssa_stream.protocols import AppliesFrom, ListPrompts, PromptReply
+from tests.support.mask_messages import mask_parts
+from tests.support.scripted_nodes import PATIENCE_S, Graph, graph, pipeline
+
+pytestmark = pytest.mark.e2e
+
+HERE = AppliesFrom(epoch=0, seq=0, index=0)
+BRIEFLY_S = 0.3
+"""How long is waited for what must not come; what may come is awaited with patience."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Keys of the graph; `robot` may connect."""
+    made = tmp_path / "keys"
+    make_keys(made)
+    add_client(made, "robot")
+    return made
+
+
+def _guarded(folder: Path) -> PipelineConfig:
+    config = pipeline()
+    public = {"publish": "tcp://127.0.0.1:*", "requests": "tcp://127.0.0.1:*", "keys": str(folder)}
+    return PipelineConfig.from_mapping(config.to_mapping() | {"public": public})
+
+
+def _others(folder: Path, tmp_path: Path) -> Iterator[ClientKeys | None]:
+    """Keys of somebody who knows the graph's public one, of somebody who does not, and none."""
+    right = ClientKeys.load(folder / "clients/robot")
+    yield ClientKeys.make(right.server)
+    make_keys(tmp_path / "another")
+    yield ClientKeys.load(add_client(tmp_path / "another", "robot"))
+    yield None
+
+
+@contextlib.asynccontextmanager
+async def _publishing(running: Graph) -> AsyncIterator[None]:
+    """Masks all the time."""
+    masks = running.masks()
+
+    async def publish() -> None:
+        for seq in itertools.count():
+            await masks.send(mask_parts(seq))
+            await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(publish())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _refused(running: Graph, count: int) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while running.hub.tally["clients_refused"] < count:  # noqa: ASYNC110  the hub counts, and tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_subscriber_with_the_right_keys_gets_masks(folder: Path) -> None:
+    """Given by their folder."""
+    async with graph(_guarded(folder)) as running, _publishing(running):
+        async with MaskSubscription(running.hub.publish_address, "cam0", keys=folder / "clients/robot") as subscribed:
+            view = await subscribed.next_async(PATIENCE_S)
+        assert view is not None
+        assert running.hub.tally["clients_admitted"] >= 1
+
+
+async def test_subscribers_with_other_keys_or_none_get_nothing_and_disturb_nobody(folder: Path, tmp_path: Path) -> None:
+    """While they try again and again, a subscriber with the right keys gets all it wants."""
+    async with graph(_guarded(folder)) as running, _publishing(running):
+        address = running.hub.publish_address
+        async with contextlib.AsyncExitStack() as stack:
+            right = await stack.enter_async_context(MaskSubscription(address, keys=folder / "clients/robot"))
+            wrong = [
+                await stack.enter_async_context(MaskSubscription(address, keys=keys))
+                for keys in _others(folder, tmp_path)
+            ]
+            await _refused(running, 1)  # the one who knows the graph's key: the others do not get so far
+            for _ in range(20):
+                assert await right.next_async(PATIENCE_S) is not None
+            assert [await one.next_async(BRIEFLY_S) for one in wrong] == [None, None, None]
+            assert [one.counts.received for one in wrong] == [0, 0, 0]
+            assert not any(one.is_connected for one in wrong)
+
+
+async def test_subscriber_that_is_refused_is_told_why(folder: Path) -> None:
+    """Instead of waiting for masks that never come."""
+    keys = ClientKeys.make(ClientKeys.load(folder / "clients/robot").server)
+    async with graph(_guarded(folder)) as running:
+        with UpdateSubscription(running.hub.publish_address, timeout_s=PATIENCE_S, keys=keys) as subscribed:
+            await _refused(running, 1)
+            subscribed._timeout_s = BRIEFLY_S
+            with pytest.raises(TransportError, match=r"refuses this client.*was shown others.*ssa-stream keys add"):
+                await anext(subscribed)
+
+
+async def test_client_that_is_added_gets_in_and_one_that_is_removed_does_not(folder: Path) -> None:
+    """Without a restart of the graph."""
+    async with graph(_guarded(folder)) as running, _publishing(running):
+        address, late = running.hub.publish_address, add_client(folder, "late")
+        async with MaskSubscription(address, keys=late) as subscribed:
+            assert await subscribed.next_async(PATIENCE_S) is not None
+        (folder / "allowed/late.key").unlink()
+        async with MaskSubscription(address, keys=late) as subscribed:
+            await _refused(running, 1)
+            assert await subscribed.next_async(BRIEFLY_S) is None
+
+
+async def test_requests_are_answered_for_allowed_clients_only(folder: Path, tmp_path: Path) -> None:
+    """Requests of others do not come to the stream's node."""
+    async with graph(_guarded(folder)) as running:
+        node, address = await running.greeted("ingest-cam0"), running.hub.requests_address
+        for keys in _others(folder, tmp_path):
+            async with AsyncPromptClient(address, timeout_s=BRIEFLY_S, keys=keys) as client:
+                with pytest.raises(TransportError, match="give those of a client that it allows"):
+                    await client.list()
+        assert running.hub.tally["requests"] == 0
+        async with AsyncPromptClient(address, timeout_s=PATIENCE_S, keys=folder / "clients/robot") as client:
+            listing = asyncio.create_task(client.list())
+            asked = await node.hear(ListPrompts)
+            await node.say(
+                PromptReply(request_id=asked.request_id, stream="cam0", prompts=(), version=3, applies_from=HERE)
+            )
+            assert (await listing).version == 3
+
+
+async def test_nobody_gets_in_while_nobody_checks(folder: Path) -> None:
+    """Not even who knows the graph's key: a guarded socket without a gate takes in nobody."""
+    events = zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
+    with zmq.asyncio.Context() as context:
+        options = {zmq.LINGER: 0}
+        socket, address = bound_socket(context, zmq.XPUB, "tcp://127.0.0.1:*", options, ServerKeys.load(folder))
+        monitor = socket.get_monitor_socket(events)
+        try:
+            async with MaskSubscription(address, keys=folder / "clients/robot"):
+                assert await monitor.poll(PATIENCE_S * 1000)
+                event = parse_monitor_message(await monitor.recv_multipart())["event"]
+                assert event == zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
+        finally:
+            socket.disable_monitor()
+            monitor.close()
+            socket.close()
+
+
+async def test_launcher_watches_its_own_graph_with_keys_of_its_own(folder: Path) -> None:
+    """They lie in no file."""
+    async with graph(_guarded(folder)) as running, _publishing(running):
+        observer = Observer(running.context, running.hub.publish_address, ["cam0"], running.hub.own_keys)
+        task = asyncio.create_task(observer.run())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not observer.reading.report.total_frames:  # noqa: ASYNC110  it only reads
+                    await asyncio.sleep(0.01)
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            observer.close()
+
+
+async def test_graph_whose_keys_are_missing_does_not_start(tmp_path: Path) -> None:
+    """Rather than without them."""
+    addresses = HubAddresses("inproc://control", "inproc://publish")
+    with zmq.asyncio.Context() as context, pytest.raises(ConfigError, match="is not the folder of a graph"):
+        Hub(_guarded(tmp_path), context, addresses, MonotonicClock())
+
+
+async def test_addresses_of_all_interfaces_are_bound_with_keys(folder: Path) -> None:
+    """And are reachable over loopback, too."""
+    config = _guarded(folder)
+    public = msgspec.structs.replace(config.public, publish="tcp://*:*", requests="tcp://[::1]:*")
+    async with graph(msgspec.structs.replace(config, public=public)) as running, _publishing(running):
+        address = running.hub.publish_address.replace("0.0.0.0", "127.0.0.1")
+        async with MaskSubscription(address, keys=folder / "clients/robot") as subscribed:
+            assert await subscribed.next_async(PATIENCE_S) is not None
+        node = await running.greeted("ingest-cam0")
+        requests, keys = running.hub.requests_address, folder / "clients/robot"
+        async with AsyncPromptClient(requests, timeout_s=PATIENCE_S, keys=keys) as client:
+            listing = asyncio.create_task(client.list())
+            asked = await node.hear(ListPrompts)
+            await node.say(
+                PromptReply(request_id=asked.request_id, stream="cam0", prompts=(), version=1, applies_from=HERE)
+            )
+            assert (await listing).version == 1
