@@ -17,7 +17,7 @@ from ssa_stream.nodes.launcher import Graph
 from ssa_stream.nodes.launcher.run_dir import RunDir
 from ssa_stream.nodes.pipeline import PipelineConfig
 from tests.support.checkout import ROOT
-from tests.support.graphs import PATIENCE_S, Listener, is_alive, listing, running, until
+from tests.support.graphs import PATIENCE_S, Listener, is_alive, listing, running, until, watched
 
 pytestmark = pytest.mark.e2e
 
@@ -76,10 +76,10 @@ async def test_graph_ends_with_its_sources_and_leaves_nothing(temporary: Path) -
 async def test_graph_kept_goes_on_after_its_sources(temporary: Path) -> None:
     """With `keep` it waits to be stopped, and the report says that it was."""
     graph = _graph({"ingest-cam0": "ended"}, keep=True)
-    async with running(graph) as task:
-        await until(lambda: graph._observer is not None and graph._observer.finished.is_set())
-        assert not task.done()
-    assert task.result().is_interrupted
+    async with watched(graph) as seen:
+        await until(lambda: seen.listener.last_status("cam0") == "ended")
+        await seen.ready()
+    assert (await seen.ended()).is_interrupted
     assert listing(temporary) == []
 
 
@@ -208,7 +208,7 @@ async def test_graph_stopped_while_it_starts_leaves_nothing(temporary: Path) -> 
     graph = _graph({"encoder-0": "silent"})
     stop = asyncio.Event()
     task = asyncio.create_task(graph.run(stop))
-    await until(lambda: graph._placement is not None and "encoder-0" in graph._placement.missing())
+    await asyncio.wait_for(graph.bound.wait(), PATIENCE_S)
     stop.set()
     assert (await task).total_frames == 0
     assert listing(temporary) == []
