@@ -3,15 +3,21 @@
 import sys
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
 __all__ = ["log_as"]
 
 
 def log_as(node: str) -> None:
-    """Log to stderr from now on, one line an event, each with the node's name."""
+    """Log to stderr from now on, one line an event, each with the node's name, from whatever thread it comes."""
+
+    def name_node(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("node", node)
+        return event
+
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            name_node,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -20,4 +26,3 @@ def log_as(node: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(node=node)
