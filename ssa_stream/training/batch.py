@@ -53,14 +53,16 @@ class ImageBatch(NamedTuple):
     Attributes:
         images: Square, `(B, S, S, 3)` uint8.
         tokens: Of their captions, `(B, 77)` int64.
+        fits: Whether a caption, a column, is true of an image, a row, `(B, B)` bool.
         paraphrases: Tokens of pairs of sentences that mean the same, `(P, 2, 77)` int64.
-        meanings: Equal for pairs of equal meaning, `(P, 1)` int64.
+        equal: Whether two pairs mean the same, `(P, P)` bool.
     """
 
     images: Tensor
     tokens: Tensor
+    fits: Tensor
     paraphrases: Tensor = torch.empty(0, 2, 0, dtype=torch.int64)
-    meanings: Tensor = torch.empty(0, 1, dtype=torch.int64)
+    equal: Tensor = torch.empty(0, 0, dtype=torch.bool)
 
 
 def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:

@@ -12,7 +12,7 @@ from ssa_stream.training.paraphrases import ParaphrasePool
 
 __all__ = ["CaptionBatches", "caption_batch"]
 
-_CROPS_PER_SCENE = 4
+_CROPS_PER_SCENE = 8
 _CANVAS_PX = 128
 _LATEST_FRAME = 200
 _SEEN_FRACTION = 0.5
@@ -45,7 +45,7 @@ class CaptionBatches(torch.utils.data.Dataset[ImageBatch]):
         if self._pool is None:
             return batch
         rng = np.random.default_rng([self._seed, _PAIR_STREAM, step, self._rank])
-        return ImageBatch(batch.images, batch.tokens, *self._pool.pairs(self._local_pairs, rng, self._context))
+        return ImageBatch(*batch[:3], *self._pool.pairs(self._local_pairs, rng, self._context))
 
 
 def caption_batch(
@@ -53,18 +53,14 @@ def caption_batch(
 ) -> ImageBatch:
     """Images `first` to `first + count - 1`; equal arguments give the same batch on every machine."""
     num_scenes = round(count * stage.scene_fraction)
-    images, captions = [], []
-    for index in range(num_scenes):
-        picture = sample_scene_image(seed + first + index, stage.image_px, split)
-        images.append(picture.image)
-        captions.append(picture.caption)
+    pictures = [sample_scene_image(seed + first + index, stage.image_px, split) for index in range(num_scenes)]
     index = first + num_scenes
-    while len(images) < count:
-        crops = _crops(seed + index, stage.image_px, split)[: count - len(images)]
-        images += [crop.image for crop in crops]
-        captions += [crop.caption for crop in crops]
+    while len(pictures) < count:
+        pictures += _crops(seed + index, stage.image_px, split)[: count - len(pictures)]
         index += 1
-    return ImageBatch(torch.from_numpy(np.stack(images)), tokenize(captions, context_length))
+    images = torch.from_numpy(np.stack([picture.image for picture in pictures]))
+    fits = torch.tensor([[caption.claims <= picture.facts for caption in pictures] for picture in pictures])
+    return ImageBatch(images, tokenize([picture.caption for picture in pictures], context_length), fits)
 
 
 def _crops(seed: int, size: int, split: Split) -> list[CaptionedImage]:

@@ -16,21 +16,21 @@ CLIP_PARTS = ("contrastive", "image_to_text", "text_to_image", "paraphrase", "pa
 _MAX_LOGIT_SCALE = math.log(100)
 
 
-def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor, tokens: Tensor) -> Tensor:
-    """Symmetric cross-entropy over the batch; equal captions are equally right.
+def contrastive_loss(one: Tensor, other: Tensor, scale: Tensor, fits: Tensor) -> Tensor:
+    """Symmetric cross-entropy over the batch; all that fits is equally right.
 
     Args:
-        image: Normalised embeddings, `(B, E)`; those of other sentences where paraphrases are contrasted.
-        text: Normalised embeddings, `(B, E)`.
+        one: Normalised embeddings, `(B, E)`.
+        other: Normalised embeddings, `(B, E)`.
         scale: Factor on cosine similarity, a scalar.
-        tokens: `(B, 77)`; tells which captions are equal. `(B, 1)` numbers do as well.
-    Source: CLIP (Radford et al. 2021). Differs: with a small vocabulary captions repeat within a batch, so that the
-        target is spread over all equal ones.
+        fits: Which of the others, columns, are right for which of the first, rows, `(B, B)` bool; the diagonal is.
+    Source: CLIP (Radford et al. 2021). Differs: of generated pictures it is known which captions are true, also of
+        others than their own, so that the target is spread over all of them.
     """
-    logits = scale * image @ text.T
-    same = (tokens[:, None] == tokens).all(dim=-1).to(logits.dtype)
-    target = same / same.sum(dim=1, keepdim=True)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    logits = scale * one @ other.T
+    target = fits.to(logits.dtype)
+    forth, back = target / target.sum(dim=1, keepdim=True), target.T / target.T.sum(dim=1, keepdim=True)
+    return (F.cross_entropy(logits, forth) + F.cross_entropy(logits.T, back)) / 2
 
 
 class ContrastiveObjective(nn.Module):
@@ -54,8 +54,8 @@ class ContrastiveObjective(nn.Module):
         with torch.autocast(batch.images.device.type, enabled=False):
             image, text = image.float(), text.float()
             scale = self.clip.logit_scale.clamp(max=_MAX_LOGIT_SCALE).exp()
-            loss = contrastive_loss(image, text, scale, batch.tokens)
-            to_text, to_image = retrieval_accuracy(image.detach(), text.detach(), batch.tokens)
+            loss = contrastive_loss(image, text, scale, batch.fits)
+            to_text, to_image = retrieval_accuracy(image.detach(), text.detach(), batch.fits)
         paraphrase, to_other = self._paraphrases(batch, scale)
         parts = [loss.detach(), to_text, to_image, paraphrase.detach(), to_other]
         return StepLoss(loss + paraphrase, torch.stack(parts))
@@ -67,8 +67,8 @@ class ContrastiveObjective(nn.Module):
         both = _encode_captions(self.clip, batch.paraphrases.flatten(0, 1))
         with torch.autocast(batch.images.device.type, enabled=False):
             one, other = both.float().unflatten(0, (-1, 2)).unbind(1)
-            loss = contrastive_loss(one, other, scale, batch.meanings)
-            return loss, retrieval_accuracy(one.detach(), other.detach(), batch.meanings)[0]
+            loss = contrastive_loss(one, other, scale, batch.equal)
+            return loss, retrieval_accuracy(one.detach(), other.detach(), batch.equal)[0]
 
 
 def _encode_captions(clip: CLIP, tokens: Tensor) -> Tensor:
@@ -80,9 +80,8 @@ def _encode_captions(clip: CLIP, tokens: Tensor) -> Tensor:
     return F.normalize(x[torch.arange(len(x), device=x.device), ends], dim=-1)
 
 
-def retrieval_accuracy(image: Tensor, text: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Part of the images whose nearest text is right, and of the texts whose nearest image is; equal texts count."""
-    similarity = image @ text.T
-    same = (tokens[:, None] == tokens).all(dim=-1)
-    rows = torch.arange(len(image), device=image.device)
-    return same[rows, similarity.argmax(dim=1)].float().mean(), same[rows, similarity.argmax(dim=0)].float().mean()
+def retrieval_accuracy(one: Tensor, other: Tensor, fits: Tensor) -> tuple[Tensor, Tensor]:
+    """Part of the first whose nearest other fits, and of the others whose nearest first does."""
+    similarity = one @ other.T
+    rows = torch.arange(len(one), device=one.device)
+    return fits[rows, similarity.argmax(dim=1)].float().mean(), fits[similarity.argmax(dim=0), rows].float().mean()

@@ -53,16 +53,18 @@ class ParaphrasePool:
             rng: Source of chance.
             context_length: Of the text tower.
         Returns:
-            Tokens, `(count, 2, context_length)`; and a number for each meaning, `(count, 1)`, equal for equal meanings.
+            Tokens, `(count, 2, context_length)`; and which pairs mean the same, `(count, count)` bool.
         """
         chosen: list[_Meaning] = []
         while len(chosen) < count:
             chosen += self._scenes[int(rng.integers(len(self._scenes)))]
         chosen = chosen[:count]
-        texts = [sentence(meaning.described, Wording(rng), count=meaning.quantity) for meaning in chosen for _ in range(2)]
+        texts = [
+            sentence(meaning.described, Wording(rng), count=meaning.quantity) for meaning in chosen for _ in range(2)
+        ]
         numbers: dict[str, int] = {}
-        labels = [numbers.setdefault(repr(meaning), len(numbers)) for meaning in chosen]
-        return tokenize(texts, context_length).view(count, 2, context_length), torch.tensor(labels)[:, None]
+        labels = torch.tensor([numbers.setdefault(repr(meaning), len(numbers)) for meaning in chosen])
+        return tokenize(texts, context_length).view(count, 2, context_length), labels[:, None] == labels
 
 
 def _meanings(number: int, seed: int, split: Split) -> list[_Meaning]:

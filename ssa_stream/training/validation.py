@@ -88,7 +88,7 @@ def validate_clip(
     if stage.paraphrases:
         pool = ParaphrasePool(config.clips, 0, "val")
         pairs = pool.pairs(config.clips, np.random.default_rng(0), context_length)
-        batch = ImageBatch(batch.images, batch.tokens, *pairs)
+        batch = ImageBatch(*batch[:3], *pairs)
     parts = objective(ImageBatch(*(field.to(device) for field in batch))).parts.tolist()
     figures = dict(zip(CLIP_PARTS, parts, strict=True))
     return Validation((figures["image_to_text"] + figures["text_to_image"]) / 2, figures)

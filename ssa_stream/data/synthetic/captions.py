@@ -20,7 +20,6 @@ from ssa_stream.errors import ConfigError
 
 __all__ = [
     "CaptionedImage",
-    "object_caption",
     "object_crop",
     "sample_object_crop",
     "sample_scene_image",
@@ -33,6 +32,9 @@ _SEEN_FRACTION: Final = 0.5
 _CANVAS_PX: Final = 208
 _LATEST_FRAME: Final = 200
 _FRAME_TRIES: Final = 12
+_BRIEF: Final = 0.5
+_BRIEF_ASPECTS: Final = ("shape", "texture", "colour")
+_BRIEF_SHARES: Final = (0.55, 0.3, 0.15)
 _NUMBERS: Final = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 _BACKDROPS: Final = {
     "flat": ("plain", "empty"),
@@ -44,12 +46,26 @@ _BACKDROPS: Final = {
 }
 
 
+Aspects = frozenset[tuple[str, str]]
+"""Aspects of a picture by name, such as `("colour", "red")`."""
+
+
 @dataclass(frozen=True)
 class CaptionedImage:
-    """An image `(H, W, 3)` uint8 RGB and what it shows."""
+    """An image and what it shows.
+
+    Attributes:
+        image: `(H, W, 3)` uint8 RGB.
+        caption: What is said of it.
+        claims: Aspects that the caption names.
+        facts: Aspects that are true of the image; the claims are among them. A caption fits every image whose facts
+            hold all of its claims.
+    """
 
     image: npt.NDArray[np.uint8]
     caption: str
+    claims: Aspects
+    facts: Aspects
 
 
 def object_crop(scene: Scene, object_id: int, t: int, size: int, rng: np.random.Generator) -> CaptionedImage:
@@ -77,18 +93,38 @@ def object_crop(scene: Scene, object_id: int, t: int, size: int, rng: np.random.
     side = max(columns[-1] - columns[0], rows[-1] - rows[0], 4) + 1
     window = side * rng.uniform(1.1, 1.9)
     centre = centre + rng.uniform(-0.3, 0.3, 2) * (window - side)
-    return CaptionedImage(_cut(image, centre, float(window), size), object_caption(scene, index, _wording(scene, rng)))
-
-
-def object_caption(scene: Scene, index: int, wording: Wording) -> str:
-    """Say what an object looks like, at varied length and in varied words."""
+    caption, claims = _object_caption(scene, index, _wording(scene, rng))
     look = scene.objects[index].appearance
-    has_texture = look.texture != "plain" or wording.chance(0.1)
-    texture = look.texture if has_texture and wording.chance(0.65) else None
-    colour = look.colour if wording.chance(0.92) else None
-    shape = look.shape if wording.chance(0.92) or colour is None else None
-    phrase = noun_phrase(Attributes(shape, colour, texture), wording)
-    return _framed(phrase, scene.background if wording.chance(0.3) else None, wording)
+    return CaptionedImage(
+        _cut(image, centre, float(window), size),
+        caption,
+        claims,
+        _aspects(Attributes(look.shape, look.colour, look.texture), scene.background),
+    )
+
+
+def _object_caption(scene: Scene, index: int, wording: Wording) -> tuple[str, Aspects]:
+    """Say what an object looks like, at varied length and in varied words; what is said, and what it claims."""
+    look = scene.objects[index].appearance
+    if wording.chance(_BRIEF):  # one aspect alone: else colour, the easiest, answers nearly every question
+        aspect = _BRIEF_ASPECTS[int(wording.rng.choice(len(_BRIEF_ASPECTS), p=_BRIEF_SHARES))]
+        named = Attributes(**{aspect: getattr(look, aspect)})
+    else:
+        has_texture = look.texture != "plain" or wording.chance(0.1)
+        texture = look.texture if has_texture and wording.chance(0.65) else None
+        colour = look.colour if wording.chance(0.92) else None
+        shape = look.shape if wording.chance(0.92) or colour is None else None
+        named = Attributes(shape, colour, texture)
+    background = scene.background if wording.chance(0.15) else None
+    return _framed(noun_phrase(named, wording), background, wording), _aspects(named, background)
+
+
+def _aspects(named: Attributes, background: Background | None) -> Aspects:
+    looks = {"shape": named.shape, "colour": named.colour, "texture": named.texture}
+    aspects = {(name, value) for name, value in looks.items() if value is not None}
+    if background is not None:
+        aspects.add(("background", f"{background.kind}, {'dark' if background.is_dark else 'light'}"))
+    return frozenset(aspects)
 
 
 def scene_caption(scene: Scene, t: int, wording: Wording) -> str:
@@ -117,7 +153,9 @@ def sample_scene_image(seed: int, size: int, split: Split = "train") -> Captione
     scene, t, _ = _telling_frame(scene, rng)
     image, labels = renderer(scene).frame(t)
     resized = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-    return CaptionedImage(resized, _scene_caption(scene, labels, _wording(scene, rng)))
+    caption = _scene_caption(scene, labels, _wording(scene, rng))
+    said = frozenset({("scene", caption)})  # whether it fits another scene is not worked out
+    return CaptionedImage(resized, caption, said, said)
 
 
 def _sample(seed: int, split: Split, stream: int) -> tuple[Scene, np.random.Generator]:

@@ -67,19 +67,29 @@ def test_clip_of_no_frames_is_refused() -> None:
         sample_clip(0, 0)
 
 
-def test_object_crop_shows_the_object_and_names_it() -> None:
+def test_object_crop_shows_the_object_and_knows_it() -> None:
     """Its colour fills a good part of the picture."""
     crop = object_crop(demo_scene(320, 180), 1, 0, 48, np.random.default_rng(0))
     assert crop.image.shape == (48, 48, 3)
     red = (crop.image[..., 0] > 170) & (crop.image[..., 1] < 90)
     assert red.mean() > 0.15
-    assert re.search("red|circle|disc", crop.caption)
+    assert {("shape", "circle"), ("colour", "red"), ("texture", "plain")} < crop.facts
 
 
 def test_object_crop_of_a_stranger_is_refused() -> None:
     """With the ids there are."""
     with pytest.raises(ConfigError, match="object 99"):
         object_crop(demo_scene(), 99, 0, 32, np.random.default_rng(0))
+
+
+def test_captions_claim_what_is_true_of_their_image_and_often_one_thing_only() -> None:
+    """So that it can be worked out which captions fit which images."""
+    crops = [sample_object_crop(seed, 32) for seed in range(60)]
+    assert all(crop.claims and crop.claims <= crop.facts for crop in crops)
+    assert 15 < sum(len(crop.claims) == 1 for crop in crops) < 50
+    assert any(a.claims <= b.facts and a.caption != b.caption for a in crops for b in crops)
+    by_claims = {next(iter(crop.claims))[0] for crop in crops if len(crop.claims) == 1}
+    assert by_claims == {"shape", "texture", "colour"}
 
 
 def test_captions_vary_and_keep_held_out_words_from_training() -> None:

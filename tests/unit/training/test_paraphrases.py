@@ -30,14 +30,16 @@ def pool() -> ParaphrasePool:
     return ParaphrasePool(6, 0)
 
 
-def test_pairs_are_reworded_and_numbered_by_meaning(pool: ParaphrasePool) -> None:
-    """Most pairs differ in words; rows of equal words have equal meanings, as a sentence has one meaning."""
-    tokens, meanings = pool.pairs(48, np.random.default_rng(0), 77)
+def test_pairs_are_reworded_and_know_their_equals(pool: ParaphrasePool) -> None:
+    """Most pairs differ in words, and few mean the same as another."""
+    tokens, equal = pool.pairs(48, np.random.default_rng(0), 77)
     assert tokens.shape == (48, 2, 77)
-    assert meanings.shape == (48, 1)
+    assert equal.shape == (48, 48)
+    assert equal.diagonal().all()
+    assert torch.equal(equal, equal.T)
     differs = (tokens[:, 0] != tokens[:, 1]).any(dim=1)
     assert differs.float().mean() > 0.5
-    assert len(set(meanings.flatten().tolist())) > 24
+    assert equal.sum() < 4 * 48
 
 
 def test_pairs_of_equal_chance_are_equal(pool: ParaphrasePool) -> None:
@@ -51,6 +53,7 @@ def test_pairs_of_equal_chance_are_equal(pool: ParaphrasePool) -> None:
 def test_batches_hold_pairs_when_asked_for() -> None:
     """A stage without paraphrases pays nothing for them."""
     batch = CaptionBatches(STAGE, 0, 77, 0, 1)[1]
+    assert batch.fits.diagonal().all()
     assert batch.paraphrases.shape == (6, 2, 77)
     plain = ClipPretrainStage(name="clip", steps=4, batch=4, image_px=32, optimizer=STAGE.optimizer)
     assert len(CaptionBatches(plain, 0, 77, 0, 1)[1].paraphrases) == 0
@@ -61,7 +64,8 @@ def test_objective_teaches_sentences_apart_with_images_frozen(model: SSA) -> Non
     objective = ContrastiveObjective(model.clip, freeze_images=True)
     said = tokenize(["it moves left", "it goes to the left", "it moves right", "it goes to the right"], 77)
     images = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
-    batch = ImageBatch(images, said[:2], said.view(2, 2, 77), torch.tensor([[0], [1]]))
+    apart = torch.eye(2, dtype=torch.bool)
+    batch = ImageBatch(images, said[:2], apart, said.view(2, 2, 77), apart)
     before = {name: value.clone() for name, value in model.clip.visual.named_parameters()}
     learnable = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learnable, lr=1e-2)
