@@ -167,6 +167,7 @@ class Graph:
                 try:
                     await self._until_over(stop, on_ready)
                 finally:
+                    observer.reading.report.is_interrupted = stop.is_set()
                     is_hurried = stop.is_set() or self._failure is not None
                     await placement.stop(self.config.health.stop_timeout_s if is_hurried else _UNHURRIED_STOP_S)
                     await asyncio.wait([nodes])
@@ -188,7 +189,6 @@ class Graph:
         on_ready(self)
         assert self._observer is not None  # likewise
         await _first_of(stop, self._failed, *([] if self._keep else [self._observer.finished]))
-        self._observer.reading.report.is_interrupted = stop.is_set()
 
     def _on_failure(self, error: Exception) -> None:
         """The first failure is the one to tell; others follow from it."""
