@@ -21,6 +21,7 @@ from ssa_stream.nodes.control.publisher import Publisher
 from ssa_stream.nodes.control.refusals import note
 from ssa_stream.nodes.control.sockets import bound_socket, receive
 from ssa_stream.nodes.control.tally import Tally
+from ssa_stream.nodes.health import HealthRecord, HealthView
 from ssa_stream.nodes.pipeline import CONTROL, PipelineConfig, ingest_name, role_of
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.protocols import (
@@ -101,6 +102,7 @@ class Hub:
         self._heartbeat_s = config.health.heartbeat_s
         self._beat = 0
         self.tally = Tally()
+        self._record = HealthRecord(config, clock)
         keys = None if config.public.keys is None else ServerKeys.load(config.public.keys)
         with ExitStack() as opened:
             self._gate = None if keys is None else Gate(context, keys, self.tally)
@@ -126,6 +128,7 @@ class Hub:
                 self._publisher,
                 clock,
                 self.tally,
+                self._record,
                 on_answer=self._clients.answer,
                 on_restart=self._on_restart,
                 on_ready=on_node_ready,
@@ -168,6 +171,10 @@ class Hub:
     def node_states(self) -> dict[str, NodeState]:
         """How every node fares that said hello and was not reported lost, by name."""
         return self._nodes.table.states(self._clock.monotonic_ns())
+
+    def health(self) -> HealthView:
+        """How the whole graph fares, nodes that are not here included."""
+        return self._record.view()
 
     async def node_lost(self, name: str, incarnation: int, reason: str, text: str = "") -> None:
         """A node ended, or was ended because it hung: whoever waits for it is told.
@@ -235,6 +242,7 @@ class Hub:
             about_node=about_node,
             text=note(text),
         )
+        self._record.note(event)
         await self._publisher.publish(Topic(stream or NODES, EVENTS), event)
 
     async def _pass_on(self, request: Request) -> bool:
@@ -310,6 +318,7 @@ class Hub:
         )
 
     async def _publish_state(self, topic: Topic, message: AnyMessage) -> None:
+        self._record.note(message)
         header = encode(message)[1]
         await self._publisher.publish_state(topic, str(message.__struct_config__.tag), header)
 

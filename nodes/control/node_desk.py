@@ -14,6 +14,7 @@ from ssa_stream.nodes.control.refusals import note
 from ssa_stream.nodes.control.sockets import bound_socket, receive, try_send
 from ssa_stream.nodes.control.stream_starts import StreamStarts
 from ssa_stream.nodes.control.tally import Tally
+from ssa_stream.nodes.health import HealthRecord
 from ssa_stream.nodes.pipeline import CONTROL, PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.protocols import (
@@ -60,6 +61,7 @@ class NodeDesk:
         publisher: Publisher,
         clock: Clock,
         tally: Tally,
+        record: HealthRecord,
         *,
         on_answer: Callable[[str | None, Answer], Awaitable[bool]],
         on_restart: Callable[[str], Awaitable[None]],
@@ -74,6 +76,7 @@ class NodeDesk:
             publisher: Of states and events.
             clock: Tells when a node was heard.
             tally: Counts.
+            record: Of how nodes and sources fare.
             on_answer: Takes a node's answer, of the stream that it ingests; False if nobody waits for it.
             on_restart: Called with a stream whose node said hello anew.
             on_ready: See the attribute.
@@ -89,6 +92,7 @@ class NodeDesk:
         self._publisher = publisher
         self._clock = clock
         self._tally = tally
+        self._record = record
         self._on_answer = on_answer
         self._on_restart = on_restart
         self.on_ready = on_ready
@@ -165,11 +169,13 @@ class NodeDesk:
             case Heartbeat() if (message.node, message.incarnation) == (peer.name, peer.incarnation):
                 await self._on_heartbeat(peer, message, header)
             case Statistics() if (message.node, message.incarnation) == (peer.name, peer.incarnation):
+                self._record.note(message)
                 await self._publisher.publish_state(Topic(NODES, STATE, peer.name), "statistics", header.bytes)
             case Event() if message.stream is None or message.stream in self.starts:
                 await self._publisher.forward([Topic(message.stream or NODES, EVENTS).encode(), header])
             case SourceState() if message.stream == stream:
                 self.starts[message.stream].saw_source(message)
+                self._record.note(message)
                 await self._publisher.publish_state(Topic(message.stream, STATE), "source_state", header.bytes)
             case PromptState() if message.stream == stream:
                 self.starts[message.stream].saw_prompts(message)
@@ -183,6 +189,7 @@ class NodeDesk:
     async def _on_heartbeat(self, peer: Peer, heartbeat: Heartbeat, header: zmq.Frame) -> None:
         was_ready = peer.is_ready
         self.table.beat(peer, heartbeat)
+        self._record.note(heartbeat)
         await self._publisher.publish_state(Topic(NODES, STATE, peer.name), "heartbeat", header.bytes)
         if heartbeat.ready and not was_ready and self.on_ready is not None:
             self.on_ready(peer.name)

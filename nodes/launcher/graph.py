@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import zmq.asyncio
 
 from ssa_stream.errors import SsaStreamError
+from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.control import Hub
 from ssa_stream.nodes.control.sockets import within_reach
+from ssa_stream.nodes.health import HealthView
 from ssa_stream.nodes.launcher.observer import Observer
 from ssa_stream.nodes.launcher.placement import Placement, not_ready
 from ssa_stream.nodes.launcher.processes import Command, ProcessPlacement, node_command
@@ -82,6 +84,15 @@ class Graph:
     def requests_address(self) -> str:
         """Where clients connect; known once it is bound."""
         return self._expect_hub().requests_address
+
+    @property
+    def own_keys(self) -> ClientKeys | None:
+        """With what programs that the launcher starts connect; None if everybody may. Known once it is bound."""
+        return self._expect_hub().own_keys
+
+    def health(self) -> HealthView | None:
+        """How it fares now; None before it is bound."""
+        return None if self._hub is None else self._hub.health()
 
     @property
     def report(self) -> GraphReport:

@@ -40,6 +40,11 @@ class GraphView:
         publish, requests = graph.publish_address, graph.requests_address
         self._console.print(f"[bold]ready:[/] masks at {publish}, requests at {requests}", soft_wrap=True)
 
+    def serving(self, url: str) -> None:
+        """Tell where its health is served."""
+        if not self._quiet:
+            self._console.print(f"health at {url}/readyz, metrics at {url}/metrics", markup=False, soft_wrap=True)
+
     @asynccontextmanager
     async def live(self, graph: "Graph") -> AsyncIterator[None]:
         """Show the figures: one live line on a terminal, a plain line every few seconds otherwise."""

@@ -30,7 +30,7 @@ _EXTRAS = {
         ("PIL", "av", "cv2", "open_clip", "pycocotools", "safetensors", "scipy", "supervision", "timm", "torch"),
         "engine",
     ),
-    **dict.fromkeys(("aiohttp", "aiortc"), "webrtc"),
+    **dict.fromkeys(("aiohttp", "aiortc", "prometheus_client"), "webrtc"),
     "pygame": "view",
     **dict.fromkeys(("lightning", "tensorboard"), "train"),
     **dict.fromkeys(("mcap", "rerun", "rosbags"), "record"),

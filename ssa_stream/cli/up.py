@@ -14,6 +14,7 @@ from ssa_stream.cli.model_options import Checkpoint, RandomWeights
 from ssa_stream.errors import SinkError, SourceError
 
 if TYPE_CHECKING:
+    from ssa_stream.cli.graph_view import GraphView
     from ssa_stream.nodes.launcher import Graph, GraphReport
     from ssa_stream.nodes.pipeline import PipelineConfig
 
@@ -99,6 +100,14 @@ def up(
             rich_help_panel=_GRAPH,
         ),
     ] = False,
+    http: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve /livez, /readyz and /metrics (Prometheus) there, such as 127.0.0.1:8080.",
+            rich_help_panel=_GRAPH,
+        ),
+    ] = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Stay when all sources have ended, until Ctrl-C.", rich_help_panel=_GRAPH)
     ] = False,
@@ -157,7 +166,7 @@ def up(
         public={"publish": publish, "requests": requests, "keys": keys, "insecure": insecure or None},
         placement=placement,
     )
-    report = run_pipeline(config, keep=keep, quiet=quiet)
+    report = run_pipeline(config, keep=keep, quiet=quiet, http=http)
     if json_file is not None:
         _write_json(report, json_file)
     _expect_no_failures(report)
@@ -169,6 +178,7 @@ def run_pipeline(
     keep: bool = False,
     quiet: bool = False,
     beside: Callable[[str], Awaitable[None]] | None = None,
+    http: str | None = None,
 ) -> "GraphReport":
     """Run a graph until its sources end or a signal comes, with its figures on stderr.
 
@@ -177,6 +187,7 @@ def run_pipeline(
         keep: Stay when all sources have ended.
         quiet: No live line, no summary.
         beside: Runs beside the graph, from when it can be subscribed to; given the address for that.
+        http: Where to serve health and metrics; None: nowhere.
     Raises:
         ConfigError: The settings are wrong.
         SsaStreamError: The graph failed.
@@ -186,14 +197,18 @@ def run_pipeline(
     from ssa_stream.cli.pipeline_options import with_model
 
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
-    report = asyncio.run(_run(config, keep, quiet, beside))
+    report = asyncio.run(_run(config, keep, quiet, beside, http))
     if not quiet:
         print_graph_summary(report)
     return report
 
 
 async def _run(
-    config: "PipelineConfig", keep: bool, quiet: bool, beside: Callable[[str], Awaitable[None]] | None
+    config: "PipelineConfig",
+    keep: bool,
+    quiet: bool,
+    beside: Callable[[str], Awaitable[None]] | None,
+    http: str | None,
 ) -> "GraphReport":
     from ssa_stream.cli.graph_view import GraphView
     from ssa_stream.nodes.launcher import Graph
@@ -204,9 +219,22 @@ async def _run(
     graph = Graph(config, keep=keep, on_line=view.line)
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        async with view.live(graph), _beside(graph, beside):
+        async with _served(graph, http, view), view.live(graph), _beside(graph, beside):
             log_as("launcher")
             return await graph.run(stop, view.ready)
+
+
+@asynccontextmanager
+async def _served(graph: "Graph", http: str | None, view: "GraphView") -> AsyncIterator[None]:
+    """Serve the graph's health from before it is ready until it has ended."""
+    if http is None:
+        yield
+        return
+    from ssa_stream.nodes.health.server import HttpAddress, serve_health
+
+    async with serve_health(HttpAddress.parse(http, insecure=graph.config.public.insecure), graph) as url:
+        view.serving(url)
+        yield
 
 
 @asynccontextmanager

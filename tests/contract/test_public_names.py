@@ -125,6 +125,13 @@ PINNED = {
         "summarise",
         "summarise_objects",
     },
+    "ssa_stream.keys": {
+        "ClientKeys",
+        "ServerKeys",
+        "add_client",
+        "client_keys",
+        "make_keys",
+    },
     "ssa_stream.metrics": {
         "ClipKey",
         "FrameScores",
@@ -170,6 +177,12 @@ PINNED = {
         "segment_clip",
         "select_queries",
         "to_input",
+    },
+    "ssa_stream.nodes.health": {
+        "HealthRecord",
+        "HealthView",
+        "NodeHealth",
+        "Verdict",
     },
     "ssa_stream.nodes.launcher": {
         "Graph",

@@ -1,0 +1,139 @@
+"""How a graph fares at one moment, and what follows from it. No sockets, no clock."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ssa_stream.nodes.pipeline import CONTROL, HealthSection
+from ssa_stream.protocols import Heartbeat, SourceState, Statistics
+
+__all__ = ["HealthView", "NodeHealth", "Verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An answer with its reasons.
+
+    Attributes:
+        reasons: What speaks against it, for people; empty if nothing does.
+    """
+
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHealth:
+    """How one node fares.
+
+    Attributes:
+        name: Its name.
+        heartbeat: The last one; None before the first.
+        statistics: The last ones; None before the first.
+        silent_s: Time since its last heartbeat, or since the beginning before the first.
+        last_step_s: Age of the last step: time since its number of steps was seen to grow; None before the first one.
+        losses: How often it was lost.
+    """
+
+    name: str
+    heartbeat: Heartbeat | None
+    statistics: Statistics | None
+    silent_s: float
+    last_step_s: float | None
+    losses: int
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes work, as it last said."""
+        return self.heartbeat is not None and self.heartbeat.ready
+
+    @property
+    def step_age_s(self) -> float | None:
+        """How long it has been at its present step: as it last said, and since then; None if it has no work."""
+        if self.heartbeat is None or self.heartbeat.step_age_s is None:
+            return None
+        return self.heartbeat.step_age_s + self.silent_s
+
+    @property
+    def text(self) -> str:
+        """What was last said of it."""
+        return "" if self.heartbeat is None else self.heartbeat.text
+
+
+@dataclass(frozen=True, slots=True)
+class HealthView:
+    """How a graph fares.
+
+    Attributes:
+        placement: Nodes in one process are not started again by anybody within it.
+        limits: From when on a node counts as lost.
+        nodes: All nodes of the graph, control included, by name.
+        sources: What was last said of the source of each stream; None before that.
+    """
+
+    placement: Literal["fused", "processes"]
+    limits: HealthSection
+    nodes: Mapping[str, NodeHealth]
+    sources: Mapping[str, SourceState | None]
+
+    def live(self) -> Verdict:
+        """Whether the process works; if not, only starting it again helps.
+
+        A node in a process of its own is started again by the launcher, so that its end is no reason here. A node that
+        hangs in the process of all of them is.
+        """
+        found = []
+        silent_s = self.nodes[CONTROL].silent_s
+        if silent_s > self.limits.heartbeat_timeout_s:
+            found.append(f"control has not worked for {silent_s:.1f} s")
+        if self.placement == "fused":
+            found += [reason for node in self.nodes.values() for reason in self._hangs(node)]
+        return Verdict(tuple(found))
+
+    def ready(self) -> Verdict:
+        """Whether frames that come now get masks: all nodes are there, take work and get on with it."""
+        return Verdict(tuple(reason for node in self.nodes.values() for reason in self._not_ready(node)))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "nodes": {
+                name: {
+                    "ready": node.ready,
+                    "silent_s": round(node.silent_s, 3),
+                    "step_age_s": _rounded(node.step_age_s),
+                    "last_step_s": _rounded(node.last_step_s),
+                    "steps": 0 if node.heartbeat is None else node.heartbeat.steps,
+                    "losses": node.losses,
+                    "text": node.text,
+                }
+                for name, node in self.nodes.items()
+            },
+            "streams": {
+                name: {"status": "unknown"} if source is None else {"status": source.status, "text": source.text}
+                for name, source in self.sources.items()
+            },
+        }
+
+    def _not_ready(self, node: NodeHealth) -> Iterator[str]:
+        if node.heartbeat is None:
+            yield f"{node.name} has not said anything yet"
+        elif not node.ready:
+            yield f"{node.name} is not ready" + (f" ({node.text})" if node.text else "")
+        elif node.silent_s > self.limits.heartbeat_timeout_s:
+            yield f"{node.name} has been silent for {node.silent_s:.1f} s"
+        else:
+            yield from self._hangs(node)
+
+    def _hangs(self, node: NodeHealth) -> Iterator[str]:
+        age_s = node.step_age_s
+        if age_s is not None and age_s > self.limits.hang_timeout_s:
+            yield f"{node.name} has been at one step for {age_s:.1f} s"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

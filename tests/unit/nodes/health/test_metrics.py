@@ -1,0 +1,82 @@
+"""Metrics are read by Prometheus' own parser."""
+
+import re
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from ssa_stream.nodes.health import HealthRecord
+from ssa_stream.nodes.health.metrics import exposition
+from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
+from tests.support.scripted_nodes import CLOCK, source_state
+
+ALLOWED_LABELS = {"stream", "node", "reason"}
+
+
+def _families() -> dict[str, Metric]:
+    """Metrics of a graph with something of everything."""
+    config = PipelineConfig.from_mapping({"streams": {"cam0": {"source": "synthetic"}, "side": {"source": "0"}}})
+    record = HealthRecord(config, CLOCK)
+    node = NodeMetrics("masks-0", "masks", 0, CLOCK)
+    node.count("decode_error", 3)
+    node.count("frames_sent", 7, stream="cam0")
+    node.dropped("cam0", "stale", 4)
+    node.latency("masks", 12.5, stream="cam0")
+    node.queue("join", 2, 6)
+    with node.working():
+        record.note(node.heartbeat(ready=True))
+    record.note(node.statistics())
+    record.note(source_state(rate_hz=29.5, next_index=40, epoch=2))
+    return {family.name: family for family in text_string_to_metric_families(exposition(record.view()).decode())}
+
+
+def _values(family: Metric) -> dict[tuple[str, ...], float]:
+    return {tuple(sample.labels.values()): sample.value for sample in family.samples}
+
+
+def test_every_name_has_the_prefix_and_only_the_allowed_labels() -> None:
+    """Whatever a node counts."""
+    families = _families()
+    assert families
+    for name, family in families.items():
+        assert re.fullmatch(r"ssa_stream_[a-z0-9_]+", name)
+        assert family.documentation
+        for sample in family.samples:
+            assert set(sample.labels) <= ALLOWED_LABELS
+
+
+def test_times_are_in_seconds() -> None:
+    """As are all base units: no name ends in one of another."""
+    families = _families()
+    assert not [name for name in families if re.search(r"_(ms|milliseconds|ns|mb|fps)(_|$)", name)]
+    latency = families["ssa_stream_latency_masks_p95_seconds"]
+    assert _values(latency) == {("masks-0", "cam0"): 0.0125}
+    assert latency.type == "gauge"
+
+
+def test_counters_drops_and_queues_of_a_node_are_there() -> None:
+    """With its name, the stream and the reason."""
+    families = _families()
+    assert families["ssa_stream_count_decode_error"].type == "counter"
+    assert _values(families["ssa_stream_count_decode_error"]) == {("masks-0", ""): 3}
+    assert _values(families["ssa_stream_count_frames_sent"]) == {("masks-0", "cam0"): 7}
+    (drop,) = families["ssa_stream_frames_dropped"].samples
+    assert (drop.labels, drop.value) == ({"stream": "cam0", "node": "masks-0", "reason": "stale"}, 4)
+    assert _values(families["ssa_stream_queue_join_length"]) == {("masks-0",): 2}
+    assert _values(families["ssa_stream_node_ready"])["masks-0",] == 1
+    assert _values(families["ssa_stream_node_ready"])["decoder-0",] == 0
+
+
+def test_streams_are_there_from_the_beginning() -> None:
+    """One of which nothing was heard yet is down, not absent."""
+    families = _families()
+    assert _values(families["ssa_stream_source_up"]) == {("cam0",): 1, ("side",): 0}
+    assert _values(families["ssa_stream_source_rate_hertz"]) == {("cam0",): 29.5}
+    assert _values(families["ssa_stream_stream_frames"]) == {("cam0",): 40}
+    assert _values(families["ssa_stream_ready"]) == {(): 0}
+
+
+def test_registry_is_private() -> None:
+    """Two graphs in one process do not meet, and nothing is left registered."""
+    assert _families().keys() == _families().keys()

@@ -1,0 +1,136 @@
+"""Verdicts about a graph whose nodes say what a test lets them say, at times of its choice."""
+
+from typing import Any, Literal
+
+import pytest
+
+from ssa_stream.nodes.health import HealthRecord, HealthView
+from ssa_stream.nodes.pipeline import CONTROL, PipelineConfig, role_of
+from ssa_stream.protocols import Event, EventKind, Heartbeat
+from tests.support.scripted_nodes import source_state
+
+
+class _Clock:
+    name = "monotonic:test"
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def monotonic_ns(self) -> int:
+        return round(self.now_s * 1e9)
+
+
+class _Stand:
+    """A record with its clock; `beat` is a sign of life."""
+
+    def __init__(self, placement: Literal["fused", "processes"] = "processes") -> None:
+        self.config = PipelineConfig.from_mapping(
+            {
+                "streams": {"cam0": {"source": "synthetic"}},
+                "placement": placement,
+                "health": {"heartbeat_timeout_s": 3, "hang_timeout_s": 20},
+            }
+        )
+        self.clock = _Clock()
+        self.record = HealthRecord(self.config, self.clock)
+
+    def beat(self, *names: str, **fields: Any) -> None:
+        for name in names:
+            role = CONTROL if name == CONTROL else role_of(name)
+            values: dict[str, Any] = {"incarnation": 0, "beat": 0, "ready": True} | fields
+            self.record.note(Heartbeat(node=name, role=role, at_ns=0, clock="monotonic:x", **values))
+
+    def beat_all(self, **fields: Any) -> None:
+        self.beat(*self.config.all_names, **fields)
+
+    def view(self, after_s: float = 0.0) -> HealthView:
+        self.clock.now_s += after_s
+        return self.record.view()
+
+
+def test_graph_whose_nodes_all_work_is_live_and_ready() -> None:
+    """With no reasons against it."""
+    stand = _Stand()
+    stand.beat_all()
+    assert stand.view(2.9).ready().ok
+    assert stand.view().live().ok
+
+
+def test_graph_that_is_starting_is_live_but_not_ready() -> None:
+    """The reason names who is missing."""
+    stand = _Stand()
+    stand.beat(CONTROL)
+    stand.beat("masks-0", ready=False, text="loading weights")
+    reasons = stand.view().ready().reasons
+    assert "masks-0 is not ready (loading weights)" in reasons
+    assert "ingest-cam0 has not said anything yet" in reasons
+    assert stand.view().live().ok
+
+
+def test_node_at_one_step_for_too_long_makes_the_graph_not_ready() -> None:
+    """Also when it goes on sending heartbeats, and when it stopped doing so in the middle of the step."""
+    stand = _Stand()
+    stand.beat_all()
+    stand.beat("encoder-0", step_age_s=20.5)
+    assert stand.view().ready().reasons == ("encoder-0 has been at one step for 20.5 s",)
+    stand.beat("encoder-0", step_age_s=18.0)
+    assert stand.view(1.5).ready().ok
+    assert not stand.view(1.0).ready().ok
+
+
+def test_silent_node_makes_the_graph_not_ready() -> None:
+    """The others go on."""
+    stand = _Stand()
+    stand.beat_all()
+    stand.clock.now_s += 3.5
+    stand.beat(*(name for name in stand.config.all_names if name != "decoder-0"))
+    assert stand.view().ready().reasons == ("decoder-0 has been silent for 3.5 s",)
+
+
+@pytest.mark.parametrize(("placement", "is_live"), [("processes", True), ("fused", False)])
+def test_hanging_node_ends_the_process_only_where_nobody_starts_it_again(
+    placement: Literal["fused", "processes"], is_live: bool
+) -> None:
+    """The launcher does that for nodes in processes of their own."""
+    stand = _Stand(placement)
+    stand.beat_all()
+    stand.beat("queries-0", step_age_s=21.0)
+    assert stand.view().live().ok is is_live
+
+
+def test_control_that_does_not_work_is_not_live() -> None:
+    """Nor is one that never began to."""
+    assert stand_reasons(_Stand(), 3.5) == ("control has not worked for 3.5 s",)
+    stand = _Stand()
+    stand.beat_all()
+    assert stand_reasons(stand, 4.0) == ("control has not worked for 4.0 s",)
+
+
+def stand_reasons(stand: _Stand, after_s: float) -> tuple[str, ...]:
+    """Why it is not live after a while."""
+    return stand.view(after_s).live().reasons
+
+
+def test_age_of_the_last_step_is_told() -> None:
+    """It begins anew with every step, and a restarted node that counts from the beginning has made a step, too."""
+    stand = _Stand()
+    stand.beat("encoder-0")
+    assert stand.view().nodes["encoder-0"].last_step_s is None
+    stand.beat("encoder-0", steps=5)
+    assert stand.view(1.0).nodes["encoder-0"].last_step_s == pytest.approx(1.0)
+    stand.beat("encoder-0", steps=5)
+    assert stand.view(1.0).to_mapping()["nodes"]["encoder-0"]["last_step_s"] == pytest.approx(2.0)
+    stand.beat("encoder-0", steps=2, incarnation=1)
+    assert stand.view().nodes["encoder-0"].last_step_s == pytest.approx(0.0)
+
+
+def test_losses_and_sources_are_told() -> None:
+    """By name; what is about others is passed over."""
+    stand = _Stand()
+    for name in ("decoder-0", "decoder-0", "somebody"):
+        stand.record.note(Event(kind=EventKind.NODE_LOST, node=CONTROL, at_ns=0, clock="monotonic:x", about_node=name))
+    stand.record.note(source_state(status="lost", text="refused"))
+    stand.record.note(source_state("cam9"))
+    plain = stand.view().to_mapping()
+    assert plain["nodes"]["decoder-0"]["losses"] == 2
+    assert plain["streams"] == {"cam0": {"status": "lost", "text": "refused"}}
