@@ -210,5 +210,6 @@ async def test_graph_stopped_while_it_starts_leaves_nothing(temporary: Path) -> 
     task = asyncio.create_task(graph.run(stop))
     await asyncio.wait_for(graph.bound.wait(), PATIENCE_S)
     stop.set()
-    assert (await task).total_frames == 0
+    report = await task
+    assert (report.total_frames, report.is_interrupted) == (0, True)
     assert listing(temporary) == []
