@@ -21,7 +21,8 @@ from tests.support.rtsp_server import HOW_TO_GET, rtsp_server, rtsp_server_avail
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 DEADLINE_S = 120.0
-PROMPT = ("-p", "the red circle")
+# On a busy machine the server takes its time to make the first picture.
+PROMPT = ("-p", "the red circle", "--connect-timeout", "60")
 
 
 @pytest.fixture(autouse=True)
@@ -40,32 +41,42 @@ class Lines:
 
     def __init__(self, pipe: IO[str]) -> None:
         self.all: list[str] = []
-        self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._read, args=(pipe,))
         self._thread.start()
 
     def _read(self, pipe: IO[str]) -> None:
         for line in pipe:
             self._queue.put(line)
+        self._queue.put(None)
 
-    def until(self, text: str) -> str:
-        """Wait for a line that holds the text, passing over the others."""
+    def until(self, text: str, *, beside: "Lines | None" = None) -> None:
+        """Wait for a line that holds the text, passing over the others.
+
+        Args:
+            text: What to look for.
+            beside: What to show as well if it does not come.
+        """
         deadline_s = time.monotonic() + DEADLINE_S
         while (left_s := deadline_s - time.monotonic()) > 0:
             try:
                 line = self._queue.get(timeout=left_s)
             except queue.Empty:
                 break
+            if line is None:
+                break
             self.all.append(line)
             if text in line:
-                return line
-        pytest.fail(f"{text!r} did not come; what came: {self.all[-20:]}")
+                return
+        pytest.fail(f"{text!r} did not come; what came: {self.all[-20:]}, beside {beside.rest() if beside else None}")
 
     def rest(self) -> list[str]:
         """Every line, once the other side has closed."""
         self._thread.join(DEADLINE_S)
         while not self._queue.empty():
-            self.all.append(self._queue.get())
+            line = self._queue.get()
+            if line is not None:
+                self.all.append(line)
         return self.all
 
 
@@ -87,7 +98,7 @@ def test_run_goes_on_when_the_camera_comes_back(model: list[str], tmp_path: Path
     with rtsp_server(credentials="cam:s3cret", fps=10) as server:
         arguments = [server.url_with("cam", "s3cret"), *PROMPT, "-o", "-", "--stall-timeout", "2", *model]
         with _running(arguments, tmp_path) as (process, masks, states):
-            masks.until('"epoch":0')
+            masks.until('"epoch":0', beside=states)
             server.kill()
             states.until("source: reconnecting in")
             with rtsp_server(port=server.port, credentials="cam:s3cret", fps=10):
@@ -105,6 +116,22 @@ def test_run_goes_on_when_the_camera_comes_back(model: list[str], tmp_path: Path
     assert all(later["t"] > earlier["t"] for earlier, later in pairwise(rows))
 
 
+def test_run_ends_by_ctrl_c_while_the_camera_is_frozen(model: list[str], tmp_path: Path) -> None:
+    """The connection hangs in a read that would last two minutes; nobody waits for it."""
+    with rtsp_server(fps=10) as server:
+        arguments = [server.url, *PROMPT, "-o", "-", "--stall-timeout", "60", *model]
+        with _running(arguments, tmp_path) as (process, masks, states):
+            masks.until('"epoch":0', beside=states)
+            server.stall()
+            states.until("source: stalled")
+            began_s = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(DEADLINE_S) == 0
+            assert time.monotonic() - began_s < DEADLINE_S / 2
+            assert any("ended by Ctrl-C" in line for line in states.rest())
+            masks.rest()
+
+
 def test_run_on_a_wrong_address_ends_with_what_to_check(model: list[str], tmp_path: Path) -> None:
     """At once, not after attempts."""
     with rtsp_server() as server:
@@ -120,7 +147,7 @@ def test_run_without_recovery_ends_at_the_loss(model: list[str], tmp_path: Path)
     with rtsp_server(fps=10) as server:
         arguments = [server.url, *PROMPT, "-o", "-", "--no-recover", "--rtsp-transport", "tcp", *model]
         with _running(arguments, tmp_path) as (process, masks, states):
-            masks.until('"epoch":0')
+            masks.until('"epoch":0', beside=states)
             server.kill()
             assert process.wait(DEADLINE_S) == 1
             assert any("was lost after" in line for line in states.rest())
