@@ -48,6 +48,8 @@ class FrameIdentity(Struct, frozen=True, kw_only=True):
         time_base: Seconds per unit of `pts`, numerator and denominator.
         t_capture_ns: When the picture was taken; None when not known.
         capture_clock: Clock of `t_capture_ns`; None with it.
+        live: Whether its source is live, so that the newest frame counts more than all frames: it may be dropped when
+            it is old.
     """
 
     stream: Name
@@ -61,6 +63,7 @@ class FrameIdentity(Struct, frozen=True, kw_only=True):
     time_base: tuple[Annotated[int, Meta(ge=1, le=2**31 - 1)], Annotated[int, Meta(ge=1, le=2**31 - 1)]] | None = None
     t_capture_ns: Nanoseconds | None = None
     capture_clock: ClockName | None = None
+    live: bool = False
 
     def __post_init__(self) -> None:
         if self.pts is not None and self.time_base is None:

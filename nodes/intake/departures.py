@@ -97,7 +97,7 @@ class Departures:
 
     def _notice(self, position: Position, end: EndOfFrames) -> DropNotice:
         return DropNotice(
-            frame=identity(self._rules.stream, position, end.index, end.frame, self._rules.clock),
+            frame=identity(self._rules.stream, position, end.index, end.frame, self._rules.clock, live=end.live),
             node=self._rules.node,
             reason=DropReason.ENDED,
             frames_missed=self._missed_before(position),
@@ -115,7 +115,7 @@ class Departures:
             end_ns=now_ns,
         )
         return FrameWork(
-            frame=identity(rules.stream, position, frame.index, source, rules.clock),
+            frame=identity(rules.stream, position, frame.index, source, rules.clock, live=frame.live),
             sizes=frame.picture.sizes,
             prompts=tuple(
                 WorkPrompt(prompt=prompt, frames=1 if prompt in carried else len(frame.history) + 1)

@@ -171,6 +171,7 @@ class FrameLedger:
             applies_from=self.applies_from,
             opening=self._opening,
             source_count=self.source_count,
+            live=not self.every_frame,
         )
         self._window.add(Position(self.epoch, seq), frame)
         self._remember(picture)
@@ -183,7 +184,8 @@ class FrameLedger:
         if self._last is None or self._begin_index == self.next_index:
             return
         if self.rules.lookahead:
-            self._window.add(Position(self.epoch, self.next_seq), EndOfFrames(self.next_index, self._last.frame))
+            end = EndOfFrames(self.next_index, self._last.frame, live=not self.every_frame)
+            self._window.add(Position(self.epoch, self.next_seq), end)
             self.next_seq += 1
         self._begin_index = self.next_index
 

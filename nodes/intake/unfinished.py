@@ -29,6 +29,7 @@ class UnfinishedFrame:
         applies_from: First frame that they apply to.
         opening: Which opening of the source it comes from.
         source_count: Frames of that opening up to it, those that were overtaken included.
+        live: Whether the newest frame counted more than all frames when it came.
     """
 
     index: int
@@ -40,6 +41,7 @@ class UnfinishedFrame:
     applies_from: AppliesFrom
     opening: int
     source_count: int
+    live: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,13 +51,15 @@ class EndOfFrames:
     Attributes:
         index: Index that the next frame will have, if one ever comes.
         frame: The last frame of the source.
+        live: As of a frame.
     """
 
     index: int
     frame: Frame
+    live: bool
 
 
-def identity(stream: str, position: Position, index: int, frame: Frame, clock: str) -> FrameIdentity:
+def identity(stream: str, position: Position, index: int, frame: Frame, clock: str, *, live: bool) -> FrameIdentity:
     """How a frame is called on the wire.
 
     Args:
@@ -64,6 +68,7 @@ def identity(stream: str, position: Position, index: int, frame: Frame, clock: s
         index: In the stream, across epochs.
         frame: As it came from the source.
         clock: Name of the clock of `time.monotonic_ns`, which sources stamp with.
+        live: Whether it may be dropped when it is old.
     """
     base = frame.time_base
     captured_ns, capture_clock = frame.t_capture_ns, clock
@@ -82,4 +87,5 @@ def identity(stream: str, position: Position, index: int, frame: Frame, clock: s
         time_base=(base.numerator, base.denominator) if base is not None and is_timed else None,
         t_capture_ns=captured_ns,
         capture_clock=None if captured_ns is None else capture_clock,
+        live=live,
     )

@@ -45,7 +45,6 @@ class Reading:
     def __init__(self, streams: list[str]) -> None:
         self.report = GraphReport()
         self._status = dict.fromkeys(streams, "")
-        self._recorded: set[str] = set()
         self._first_ns = 0
         self._newest: dict[str, int] = {}  # stream: index
         self._drops: dict[tuple[str, int], Counter[str]] = {}  # by node and incarnation, whose counters begin anew
@@ -76,10 +75,6 @@ class Reading:
         if state.stream not in self._status:
             return
         self._status[state.stream] = state.status
-        if state.live:
-            self._recorded.discard(state.stream)
-        else:
-            self._recorded.add(state.stream)
         if state.status == _FAILED:
             self.report.failures[state.stream] = state.text or "its source failed"
         else:
@@ -112,7 +107,7 @@ class Reading:
     def _beginnings(self, message: MaskMessage) -> list[tuple[int | None, str | None]]:
         """From when latency counts, best first, each time with its clock."""
         frame, ingest = message.frame, message.times[0]
-        if frame.stream in self._recorded:  # such a frame has waited before it was asked for
+        if not frame.live:  # such a frame has waited before it was asked for
             return [(ingest.end_ns, ingest.clock)]
         return [(frame.t_capture_ns, frame.capture_clock), (frame.t_receive_ns, frame.receive_clock)]
 

@@ -7,22 +7,9 @@ from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.transport import Outlet
 from ssa_stream.protocols import DropNotice, DropReason, EventKind, FrameIdentity, FrameWork
 
-__all__ = ["Drops", "is_live", "is_stale", "wait_ns"]
+__all__ = ["Drops", "is_stale", "wait_ns"]
 
 _LOG = structlog.get_logger()
-
-
-def is_live(frame: FrameIdentity, settings: PipelineConfig) -> bool:
-    """Whether a frame's stream prefers the newest frame to all frames.
-
-    Where neither flow nor source are said to be live, a frame is if its source knows when the picture was taken.
-    """
-    section = settings.streams.get(frame.stream)
-    if section is None or section.flow == "every_frame":
-        return False
-    if section.flow == "freshest" or section.live is not None:
-        return section.flow == "freshest" or bool(section.live)
-    return frame.t_capture_ns is not None
 
 
 def is_stale(work: FrameWork, settings: PipelineConfig, *, clock: str, now_ns: int) -> bool:
@@ -34,7 +21,7 @@ def is_stale(work: FrameWork, settings: PipelineConfig, *, clock: str, now_ns: i
         clock: Name of the clock of `now_ns`; frames of another clock have no known age.
         now_ns: The time.
     """
-    if work.is_replay or work.frame.receive_clock != clock or not is_live(work.frame, settings):
+    if work.is_replay or work.frame.receive_clock != clock or not work.frame.live:
         return False
     return now_ns - work.frame.t_receive_ns > settings.flow.staleness_s * 1e9
 
@@ -46,7 +33,7 @@ def wait_ns(frame: FrameIdentity, settings: PipelineConfig) -> int:
     begins a new epoch, in which all is sent again.
     """
     waits_s = settings.flow.reorder_wait_s
-    if not is_live(frame, settings):
+    if not frame.live:
         waits_s = max(waits_s, settings.health.hang_timeout_s + settings.health.start_timeout_s)
     return round(waits_s * 1e9)
 

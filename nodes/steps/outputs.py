@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ssa_stream.errors import SinkError
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.steps.dropping import is_live
 from ssa_stream.protocols import FrameIdentity, StageTime, VideoQueriesMessage
 from ssa_stream.sinks import Background, FrameTimes, Sink, SinkGroup, open_sink
 from ssa_stream.streaming import MaskResult
@@ -71,9 +70,7 @@ class GraphOutputs:
         if picture is None:
             node.metrics.count("picture_missing", stream=name)
             return True
-        is_from_source = is_live(message.frame, node.settings)
-        now_ns = node.clock.monotonic_ns()
-        times = frame_times(message.frame, message.times, is_live=is_from_source, emitted_ns=now_ns)
+        times = frame_times(message.frame, message.times, emitted_ns=node.clock.monotonic_ns())
         try:
             await node.executor.run(self._sinks[name].write, picture, results, times)
         except SinkError as error:
@@ -111,20 +108,21 @@ def numbered(spec: str, start: int) -> str:
     return f"{spec.removesuffix(suffix)}-{start + 1}{suffix}" if start and suffix else spec
 
 
-def frame_times(frame: FrameIdentity, times: Sequence[StageTime], *, is_live: bool, emitted_ns: int) -> FrameTimes:
+def frame_times(frame: FrameIdentity, times: Sequence[StageTime], *, emitted_ns: int) -> FrameTimes:
     """When things happened to a frame, as sinks are told.
+
+    Time counts from when the picture of a live source was taken; else from when work on it began.
 
     Args:
         frame: Which frame.
         times: Of its stages.
-        is_live: Whether the time counts from when the picture was taken; else from when work on it began.
         emitted_ns: When its results were there.
     """
     model = [stage for stage in times if stage.role != "ingest"]
     begun_ns = min((stage.begin_ns for stage in model), default=frame.t_receive_ns)
     return FrameTimes(
-        captured_at_ns=frame.t_capture_ns if is_live else None,
-        received_at_ns=frame.t_receive_ns if is_live else begun_ns,
+        captured_at_ns=frame.t_capture_ns if frame.live else None,
+        received_at_ns=frame.t_receive_ns if frame.live else begun_ns,
         emitted_at_ns=emitted_ns,
         model_ms=sum(stage.end_ns - stage.begin_ns for stage in model) / 1e6,
     )

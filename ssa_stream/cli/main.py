@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ssa_stream import __version__
-from ssa_stream.cli import checkpoint, data, demo, eval, keys, prompt, run, status, train, up, watch
+from ssa_stream.cli import checkpoint, data, demo, eval, keys, prompt, run, sources, status, train, up, watch
 from ssa_stream.cli.console import print_error
 from ssa_stream.cli.model_options import OptionalTag
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
@@ -53,6 +53,7 @@ def _add_commands() -> None:
     app.command()(status.status)
     app.add_typer(prompt.app, name="prompt")
     app.command()(demo.demo)
+    app.add_typer(sources.app, name="sources")
     app.add_typer(keys.app, name="keys")
     app.command()(train.train)
     app.command("eval", cls=OptionalTag)(eval.evaluate)

@@ -84,6 +84,7 @@ class Player:
     def __init__(self, model: SSA, settings: PipelineConfig) -> None:
         self.config = settings.to_session_config()
         self._model, self._settings = model, settings
+        self.live = settings.streams[STREAM].flow == "freshest"
         self.book = PromptBook()
         self.epoch = self.seq = self.index = self.memory = 0
         self.carried: set[Prompt] = set()
@@ -114,7 +115,7 @@ class Player:
         sizes = frame_sizes(self._model.config, self.config, (image.shape[0], image.shape[1]))
         prompts = tuple(Prompt(id=one.prompt_id, text=one.text, version=one.version) for one in self.book.prompts)
         work = FrameWork(
-            frame=identity(self.epoch, self.seq, self.index, t, **fields),
+            frame=identity(self.epoch, self.seq, self.index, t, live=self.live, **fields),
             sizes=FrameSizes(source=sizes.output, network=sizes.network, padded=sizes.padded),
             prompts=tuple(
                 WorkPrompt(prompt=one, frames=1 if one in self.carried else len(self.history) + 1) for one in prompts
@@ -184,7 +185,7 @@ class ModelNodes:
 
     async def end(self, player: Player, t: float) -> None:
         """Tell that no frame follows, and wait until all are out."""
-        frame = identity(player.epoch, player.seq, player.index, t)
+        frame = identity(player.epoch, player.seq, player.index, t, live=player.live)
         player.seq += 1
         self.sent.append((frame.epoch, frame.seq))
         assert await self.encoders.send(DropNotice(frame=frame, node="ingest-cam0", reason="ended"))

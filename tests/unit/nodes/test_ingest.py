@@ -53,6 +53,7 @@ async def test_recording_waits_for_room_and_loses_nothing() -> None:
         await stand.until_status("ended")
         assert stand.numbers == [(0, seq, seq, 0) for seq in range(6)]
         assert stand.state.drops == ()
+        assert not any(message.work.frame.live for message in stand.frames)
         assert (stand.state.frames_done, stand.state.next_index) == (6, 6)
 
 
@@ -72,6 +73,7 @@ async def test_live_frames_without_room_are_overtaken_and_counted() -> None:
         await stand.until(lambda: bool(stand.drops))
         assert stand.drops == {"overtaken": seq - 1}
         assert stand.state.live
+        assert all(message.work.frame.live for message in stand.frames)
 
 
 async def test_picture_is_resized_as_a_session_does() -> None:

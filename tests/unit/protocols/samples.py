@@ -74,6 +74,7 @@ FRAME = FrameIdentity(
     time_base=(1, 90_000),
     t_capture_ns=1_000_000_001,
     capture_clock="camera:front",
+    live=True,
 )
 PROMPT = Prompt(id="p1", text="the person carrying the box", version=3)
 OTHER_PROMPT = Prompt(id="p2", text="the red car", version=2)

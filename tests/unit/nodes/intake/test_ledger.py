@@ -131,6 +131,19 @@ def test_identity_names_the_clock_of_capture(times: dict[str, int], said: tuple[
     assert (frame.t_capture_ns, frame.capture_clock) == said
 
 
+@pytest.mark.parametrize("freshest", [False, True])
+def test_identity_says_whether_the_newest_frame_counts_more(freshest: bool) -> None:
+    """As it was when the frame came; likewise of the notice that none follows."""
+    ledger = _ledger_of(freshest=freshest, lookahead=1)
+    _admit(ledger, picture(0))
+    ledger.end()
+    ledger.every_frame = True  # another source was opened
+    frame, end = _send_all(ledger)
+    assert isinstance(frame, OutgoingFrame)
+    assert isinstance(end, OutgoingEnd)
+    assert (frame.work.frame.live, end.notice.frame.live) == (freshest, freshest)
+
+
 # -- beginnings anew
 
 

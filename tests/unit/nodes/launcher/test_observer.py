@@ -25,7 +25,7 @@ _MS = 1_000_000
 def _masks(index: int, *, end_ms: int = 0, stream: str = "cam0", version: int = 1, **frame: Any) -> MaskMessage:
     identity: dict[str, Any] = {
         "stream": stream, "epoch": 0, "seq": index, "index": index, "t": index / 30, "t_receive_ns": 0,
-        "receive_clock": _CLOCK,
+        "receive_clock": _CLOCK, "live": True,
     }  # fmt: skip
     end_ns = end_ms * _MS
     times = StageTime(role="masks", node="masks-0", clock=_CLOCK, received_ns=0, begin_ns=0, end_ns=end_ns)
@@ -41,9 +41,9 @@ def _masks(index: int, *, end_ms: int = 0, stream: str = "cam0", version: int = 
     )
 
 
-def _source(status: str, stream: str = "cam0", text: str = "", live: bool = True) -> SourceState:
+def _source(status: str, stream: str = "cam0", text: str = "") -> SourceState:
     return SourceState(
-        stream=stream, status=status, epoch=0, at_ns=0, clock=_CLOCK, live=live, flow="every_frame", text=text
+        stream=stream, status=status, epoch=0, at_ns=0, clock=_CLOCK, live=True, flow="every_frame", text=text
     )
 
 
@@ -86,8 +86,7 @@ def test_latency_is_from_capture_where_the_clock_is_the_same() -> None:
 def test_latency_of_a_recording_begins_when_the_frame_is_sent() -> None:
     """A picture that was read ahead has waited for its turn, not for the network."""
     reading = Reading(["cam0"])
-    reading.take(_source("running", live=False))
-    message = _masks(0, end_ms=500)
+    message = _masks(0, end_ms=500, live=False)
     ingest = StageTime(role="ingest", node="ingest-cam0", clock=_CLOCK, received_ns=0, begin_ns=0, end_ns=400 * _MS)
     reading.take(msgspec.structs.replace(message, times=(ingest, *message.times)))
     assert list(reading.report.latencies_ms) == [100]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ssa_stream.nodes.steps.outputs import frame_times, numbered
@@ -62,7 +63,7 @@ def test_times_of_a_file_count_from_the_first_work_on_a_frame() -> None:
         for role, begin, end in (("ingest", 0, 5), ("encoder", 10, 2_000_010), ("queries", 20, 3_000_020))
     ]
     shown = frame(0, t_receive_ns=7, t_capture_ns=3, capture_clock="monotonic:test")
-    of_file = frame_times(shown, stages, is_live=False, emitted_ns=99)
+    of_file = frame_times(shown, stages, emitted_ns=99)
     assert (of_file.captured_at_ns, of_file.received_at_ns, of_file.model_ms) == (None, 10, 5.0)
-    of_camera = frame_times(shown, stages, is_live=True, emitted_ns=99)
+    of_camera = frame_times(msgspec.structs.replace(shown, live=True), stages, emitted_ns=99)
     assert (of_camera.captured_at_ns, of_camera.received_at_ns, of_camera.emitted_at_ns) == (3, 7, 99)

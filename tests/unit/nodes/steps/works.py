@@ -46,9 +46,10 @@ def work(
     applies_from: int = 0,
     missed: int = 0,
     t: float | None = None,
+    live: bool = False,
 ) -> FrameWork:
     """Work on a frame under sentences `p1`, `p2` and so on, all of version 1."""
-    identity = frame(seq, epoch=epoch, index=index, **({} if t is None else {"t": t}))
+    identity = frame(seq, epoch=epoch, index=index, live=live, **({} if t is None else {"t": t}))
     return FrameWork(
         frame=identity,
         sizes=SIZES,
