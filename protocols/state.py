@@ -38,7 +38,8 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
         frames: Frames that came in this epoch.
         text: What is wrong, for people; empty if nothing is.
         memory: Number of the stream's memory; grows when the source begins anew.
-        next_index: Index that the next frame will have.
+        next_index: Index that the next frame will have if the node that reads it is restarted: of the oldest unfinished
+            one where no frame may be lost.
         frames_done: Frames of the source, from its beginning, that are finished.
         next_prompt_number: Number for the next prompt that comes without an id.
         drops: Frames that got no masks, by reason, since the node started.

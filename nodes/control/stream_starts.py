@@ -51,7 +51,7 @@ class StreamStarts:
         return StartStream(
             stream=self._stream,
             epoch=self._last_epoch,
-            next_index=0 if source is None else _next_index(source),
+            next_index=0 if source is None else source.next_index,
             # A live source is connected anew: what was seen before says nothing about what comes.
             memory=0 if source is None else source.memory + int(source.live),
             prompts=self._prompts,
@@ -78,8 +78,3 @@ def first_prompts(texts: PromptTexts) -> tuple[tuple[Prompt, ...], int]:
 
 def _clean(text: str) -> str:
     return " ".join(text.split())
-
-
-def _next_index(source: SourceState) -> int:
-    """Where every frame is sent, those that were not finished come again, under the numbers that they had."""
-    return source.frames_done if source.flow == "every_frame" else source.next_index

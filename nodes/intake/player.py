@@ -75,7 +75,9 @@ class SourcePlayer:
         """
         stream = self._stream
         await stream.changes.until(lambda: stream.is_started)
-        self._to_skip, self._taken = stream.ledger.frames_done, stream.ledger.next_index
+        ledger = stream.ledger
+        # Indices go on when a recording is played again; its frames count from its beginning.
+        self._to_skip, self._taken = ledger.frames_done, ledger.frames_done if ledger.every_frame else ledger.next_index
         self._is_resumed = bool(self._to_skip or self._taken)
         while True:
             await stream.changes.until(lambda: self._is_wanted)

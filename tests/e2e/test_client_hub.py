@@ -133,7 +133,7 @@ async def test_restarted_ingest_goes_on_after_what_it_said_last() -> None:
         assert await second.hear(StartStream) == StartStream(
             stream="cam0",
             epoch=3,
-            next_index=7,
+            next_index=9,
             memory=1,
             prompts=STICK,
             version=2,

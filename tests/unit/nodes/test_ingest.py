@@ -141,6 +141,16 @@ async def test_restarted_node_counts_the_frames_of_its_earlier_starts_towards_th
         assert stand.frames == []
 
 
+async def test_restarted_node_does_not_count_earlier_plays_of_a_recording_towards_the_limit() -> None:
+    """Their frames have indices, which go on."""
+    start = start_stream("a", epoch=1, next_index=13, frames_done=1)
+    async with ingest_stand(PlayedSource(*_frames(*range(9))), start=start, max_frames=3) as stand:
+        await stand.until_sent(2)
+        stand.finish(1, 1)
+        await stand.until_status("ended")
+        assert stand.numbers == [(1, 0, 13, 0), (1, 1, 14, 0)]
+
+
 # -- restarts of nodes and of this one
 
 

@@ -33,9 +33,17 @@ def test_restart_before_any_state_begins_in_another_epoch() -> None:
 def test_restart_of_a_file_goes_on_after_what_is_finished() -> None:
     """Frames that were under way come again, under the indices that they had."""
     starts = StreamStarts("cam0", ())
-    starts.saw_source(source_state(epoch=3, memory=2, next_index=12, frames_done=10))
+    starts.saw_source(source_state(epoch=3, memory=2, next_index=10, frames_done=10))
     start = starts.next_start()
     assert (start.epoch, start.memory, start.next_index, start.frames_done) == (4, 2, 10, 10)
+
+
+def test_restart_of_a_file_that_was_played_before_gives_no_index_twice() -> None:
+    """Indices count for ever; what is finished counts from the beginning of the file."""
+    starts = StreamStarts("cam0", ())
+    starts.saw_source(source_state(epoch=1, memory=1, next_index=43, frames_done=3))
+    start = starts.next_start()
+    assert (start.next_index, start.frames_done) == (43, 3)
 
 
 def test_restart_of_a_live_source_begins_a_new_memory() -> None:
