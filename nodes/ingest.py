@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from ssa_stream.errors import ConfigError, MessageError
+from ssa_stream.nodes.gateway.camera_source import is_camera_address, open_camera_link
 from ssa_stream.nodes.intake.departures import Outgoing, OutgoingEnd, OutgoingFrame
 from ssa_stream.nodes.intake.picture import prepare
 from ssa_stream.nodes.intake.player import OpenSource, SourcePlayer
@@ -87,6 +88,8 @@ async def run(node: NodeContext, *, opener: OpenSource | None = None) -> None:
 
 
 def _open(address: str, live: bool | None, on_state: OnState) -> Source:
+    if is_camera_address(address):
+        return open_camera_link(address, on_state)
     return open_source(address, live=live, on_state=on_state)
 
 

@@ -9,6 +9,7 @@ import structlog
 from numpy.typing import NDArray
 
 from ssa_stream.errors import SinkError
+from ssa_stream.nodes.gateway.picture_sink import is_picture_sink, open_picture_sink
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.protocols import FrameIdentity, StageTime, VideoQueriesMessage
 from ssa_stream.sinks import Background, FrameTimes, Sink, SinkGroup, open_sink
@@ -91,7 +92,10 @@ class GraphOutputs:
         sinks: list[Sink] = []
         try:
             for spec in specs:
-                sinks.append(open_sink(numbered(spec, self._node.incarnation)))
+                if is_picture_sink(spec):
+                    sinks.append(open_picture_sink(spec))
+                else:
+                    sinks.append(open_sink(numbered(spec, self._node.incarnation)))
         except SinkError:
             SinkGroup(sinks).close()
             raise

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ssa_stream import __version__
-from ssa_stream.cli import checkpoint, data, demo, eval, keys, prompt, run, sources, status, train, up, watch
+from ssa_stream.cli import checkpoint, data, demo, doctor, eval, keys, prompt, run, serve, sources, status, train, up, watch
 from ssa_stream.cli.console import print_error
 from ssa_stream.cli.model_options import OptionalTag
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
@@ -49,12 +49,14 @@ def _add_commands() -> None:
     """Register every command: one line each, in the order in which `--help` lists them."""
     app.command(cls=OptionalTag)(run.run)
     app.command()(up.up)
+    app.command()(serve.serve)
     app.command()(watch.watch)
     app.command()(status.status)
     app.add_typer(prompt.app, name="prompt")
-    app.command()(demo.demo)
+    app.command()(doctor.doctor)
     app.add_typer(sources.app, name="sources")
     app.add_typer(keys.app, name="keys")
+    app.command()(demo.demo)
     app.command()(train.train)
     app.command("eval", cls=OptionalTag)(eval.evaluate)
     app.add_typer(data.app, name="data")

@@ -107,10 +107,15 @@ def _installed_names(files: list[Path]) -> set[str]:
     }
 
 
+def _is_data(path: Path) -> bool:
+    """Whether it is a file of the browser's page or of a shipped checkpoint."""
+    return path.parent in (Path("nodes/gateway/page"), Path("ssa_stream/checkpoints/weights"))
+
+
 def test_wheel_holds_every_module_and_yaml(wheel: zipfile.Path) -> None:
     """Nothing of the package stays behind, and nothing else comes along."""
     held = {name for name in wheel.root.namelist() if ".dist-info/" not in name and not name.endswith("/")}
-    wanted = _installed_names([path for path in project_files() if path.suffix in (".py", ".yaml")])
+    wanted = _installed_names([path for path in project_files() if path.suffix in (".py", ".yaml") or _is_data(path)])
     assert held == wanted | {f"{TOP_PACKAGE}/py.typed"}
 
 

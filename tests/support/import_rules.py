@@ -24,7 +24,8 @@ MAY_IMPORT_ZMQ = frozenset({"nodes", "client", "keys"})
 # Importing one of these imports torch.
 BRINGS_TORCH = frozenset({"torch", "torchvision", "timm", "open_clip", "lightning"})
 # Parts of `nodes` that are no nodes: what nodes stand on, and their steps without sockets.
-NODE_PARTS = frozenset({"runtime", "pipeline", "intake", "steps", "health"})
+# The gateway's ends of its two local links are among them: the source of a camera and the output of pictures.
+NODE_PARTS = frozenset({"runtime", "pipeline", "intake", "steps", "gateway", "health"})
 # Puts the nodes together, so it may import them.
 NODE_LAUNCHER = "launcher"
 

@@ -1,0 +1,43 @@
+"""The gateway as a process: `python -m ssa_stream.nodes.gateway SETTINGS`."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from ssa_stream.errors import ConfigError, SsaStreamError
+from ssa_stream.nodes.gateway.server import run_gateway
+from ssa_stream.nodes.gateway.settings import GatewaySettings, load_settings
+from ssa_stream.nodes.runtime.logs import log_as
+from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
+
+_CONFIG_ERROR, _ERROR = 2, 1
+
+
+async def _run(settings: GatewaySettings) -> None:
+    stop = asyncio.Event()
+    with stop_on_signals(stop):
+        await run_gateway(settings, stop)
+
+
+def main() -> None:
+    """Run until a signal; exit codes are those of nodes."""
+    parser = argparse.ArgumentParser(description="The gateway of a graph; started by `ssa-stream serve`.")
+    parser.add_argument("settings", type=Path, help="what ssa-stream serve wrote for it")
+    options = parser.parse_args()
+    log_as("gateway")
+    end_with_parent()
+    try:
+        asyncio.run(_run(load_settings(options.settings)))
+    except (SsaStreamError, BaseExceptionGroup) as error:
+        cause: BaseException = error
+        while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
+            cause = cause.exceptions[0]
+        if not isinstance(cause, SsaStreamError):
+            raise
+        print(f"gateway: {cause}", file=sys.stderr, flush=True)
+        sys.exit(_CONFIG_ERROR if isinstance(cause, ConfigError) else _ERROR)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""One WebRTC connection from its offer to its end."""
+
+import asyncio
+import contextlib
+import functools
+import secrets
+import time
+from typing import Literal
+
+import structlog
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection
+from aiortc import RTCSessionDescription as Description
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+from aiortc.mediastreams import MediaStreamError
+from av import VideoFrame
+
+from ssa_stream.errors import MessageError
+from ssa_stream.nodes.gateway.aiortc_queues import ReceiverGuard, bytes_received, rtp_timestamp_of_last
+from ssa_stream.nodes.gateway.channels import MaskOutbox, PromptDesk, send_text
+from ssa_stream.nodes.gateway.intake import CameraIntake
+from ssa_stream.nodes.gateway.page_messages import as_json
+from ssa_stream.nodes.gateway.sdp import with_bitrate
+from ssa_stream.nodes.gateway.settings import GatewaySettings, IceServer
+from ssa_stream.nodes.gateway.streams import StreamDesk
+from ssa_stream.nodes.gateway.track import FeedTrack
+from ssa_stream.nodes.gateway.watchdog import Watchdog
+
+__all__ = ["Peer", "Role"]
+
+Role = Literal["publish", "watch"]
+_LOG = structlog.get_logger()
+_TICK_S = 1.0
+_LAST_WORDS_S = 0.05
+_CLOSE_S = 3.0
+_BAD_OFFER = (
+    ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError,
+    OperationError, InvalidStateError, InvalidAccessError, InternalError,
+)  # fmt: skip
+"""What aiortc raises at an offer that is malformed, or asks for what it cannot do."""
+
+
+class Peer:
+    """A browser or another program: it sends a camera or watches a stream, and has data channels.
+
+    Args:
+        role: What it does.
+        desk: The stream that it is about.
+        settings: Of the gateway.
+        overlay: Whether a viewer gets pictures with masks drawn on them.
+
+    Attributes:
+        id: Nobody can guess it; who knows it may end the session.
+        role: See there.
+        reason: Why it ended.
+    """
+
+    def __init__(self, role: Role, desk: StreamDesk, settings: GatewaySettings, *, overlay: bool = False) -> None:
+        self.id = secrets.token_urlsafe(16)
+        self.role: Role = role
+        self.reason = ""
+        self._desk, self._limits, self._overlay = desk, settings.limits, overlay
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[_ice(one) for one in settings.ice_servers]))
+        self._ended = asyncio.Event()
+        self._watchdog = Watchdog(settings.limits, time.monotonic())
+        self._prompts = PromptDesk(desk.name, desk.ask, settings.limits)
+        self._prompt_channel: RTCDataChannel | None = None
+        self._masks: asyncio.Future[RTCDataChannel] = asyncio.get_running_loop().create_future()
+        self._outbox = MaskOutbox()
+        self._camera: tuple[MediaStreamTrack, ReceiverGuard] | None = None
+        self._intake: CameraIntake | None = None
+        self._feed_track: FeedTrack | None = None
+        self._rtp_origin: int | None = None
+        self._connection.on("connectionstatechange", self._on_state)
+        self._connection.on("datachannel", self._on_channel)
+
+    @property
+    def stream(self) -> str:
+        """Which stream it is about."""
+        return self._desk.name
+
+    async def answer(self, offer: str) -> str:
+        """Answer an offer. What the peer may not send or take is inactive in the answer.
+
+        Raises:
+            MessageError: It cannot be answered.
+        """
+        try:
+            await self._connection.setRemoteDescription(Description(sdp=offer, type="offer"))
+            self._choose_media()
+            await self._connection.setLocalDescription(await self._connection.createAnswer())
+        except _BAD_OFFER as error:
+            raise MessageError(f"the offer cannot be answered ({type(error).__name__}: {error})") from error
+        return with_bitrate(self._connection.localDescription.sdp, self._limits.bitrate_kbps)
+
+    def end(self, reason: str) -> None:
+        """End the session, soon."""
+        if not self._ended.is_set():
+            self.reason = reason
+            self._ended.set()
+
+    async def run(self) -> None:
+        """Serve the peer until its session ends; nothing of it is left then."""
+        self._desk.join(self)
+        try:
+            async with asyncio.TaskGroup() as group:
+                work = [self._watch(), self._prompts.run(self.send_text), self._send_masks()]
+                if self._camera is not None:
+                    work.append(self._receive(*self._camera))
+                tasks = [group.create_task(one) for one in work]
+                await self._ended.wait()
+                self.send_text(as_json({"type": "end", "text": self.reason}))
+                await asyncio.sleep(_LAST_WORDS_S)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._desk.leave(self)
+            await self.close()
+            _LOG.info("peer left", stream=self.stream, role=self.role, reason=self.reason, **self._figures())
+
+    async def close(self) -> None:
+        """Take the connection down; may be called again."""
+        if self._intake is not None:
+            self._intake.close()
+        if self._feed_track is not None:
+            self._feed_track.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await self._connection.close()
+
+    def send_masks(self, prompt_id: str, data: bytes) -> None:
+        """Masks came; they are sent if the peer has a channel for them."""
+        if self._masks.done():
+            self._outbox.put(prompt_id, data)
+
+    def send_text(self, text: str) -> None:
+        """Say something on the channel for prompts, if there is one."""
+        send_text(self._prompt_channel, text)
+
+    # -- media
+
+    def _choose_media(self) -> None:
+        """Take the first video section, in the direction of the role; nothing else is used."""
+        is_used = False
+        for transceiver in self._connection.getTransceivers():
+            if transceiver.kind != "video" or is_used:
+                transceiver.direction = "inactive"
+                continue
+            is_used = True
+            if self.role == "publish":
+                transceiver.direction = "recvonly"
+                self._camera = transceiver.receiver.track, ReceiverGuard(transceiver.receiver)
+            else:
+                transceiver.direction = "sendonly"
+                sender = transceiver.sender
+                self._feed_track = self._desk.track(
+                    overlay=self._overlay,
+                    last_rtp=functools.partial(rtp_timestamp_of_last, sender),
+                    on_origin=self._on_origin,
+                )
+                sender.replaceTrack(self._feed_track)
+        if self.role == "publish" and self._camera is None:
+            raise ValueError("it has no video; expected a camera")
+
+    async def _receive(self, track: MediaStreamTrack, guard: ReceiverGuard) -> None:
+        self._intake = await self._desk.begin_camera(guard.clock, self._limits.edge_px)
+        try:
+            while True:
+                frame = await track.recv()
+                assert isinstance(frame, VideoFrame)  # of a video track, decoded
+                problem = self._intake.take(frame)
+                if problem:
+                    self.end(problem)
+                    return
+        except MediaStreamError:
+            self.end("the camera was stopped")
+
+    def _on_origin(self, origin: int) -> None:
+        """RTP times of pictures are now known, so that a page can say which of them it shows."""
+        self._rtp_origin = origin
+        self.send_text(as_json({"type": "video", "rtp_origin": origin}))
+
+    # -- life
+
+    async def _watch(self) -> None:
+        """End what takes too long, sends too much or is silent."""
+        while True:
+            received = bytes_received(self._connection)
+            has_media = bool(self._connection.getTransceivers())
+            is_connected = self._connection.connectionState == "connected"
+            problem = self._watchdog.look(time.monotonic(), received, is_connected=is_connected, has_media=has_media)
+            if problem:
+                self.end(problem)
+            await asyncio.sleep(_TICK_S)
+
+    def _on_state(self) -> None:
+        state = self._connection.connectionState
+        if state in ("failed", "closed"):
+            self.end("the connection is gone")
+
+    # -- data channels
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label == "prompts" and self._prompt_channel is None:
+            self._prompt_channel = channel
+            channel.on("message", self._on_command)
+            for text in self._desk.greeting():
+                self.send_text(text)
+            if self._rtp_origin is not None:
+                self._on_origin(self._rtp_origin)
+        elif channel.label == "masks" and not self._masks.done():
+            self._masks.set_result(channel)
+            self._desk.repeat_masks(self)
+        else:
+            channel.close()
+
+    def _on_command(self, data: str | bytes) -> None:
+        refusal = self._prompts.take(data)
+        if refusal is not None:
+            self.send_text(refusal)
+
+    async def _send_masks(self) -> None:
+        await self._outbox.run(await self._masks)
+
+    def _figures(self) -> dict[str, int]:
+        figures = {"masks_sent": self._outbox.sent, "masks_overtaken": self._outbox.overtaken}
+        if self._camera is not None and self._intake is not None:
+            guard = self._camera[1]
+            figures |= {
+                "frames": self._intake.frames,
+                "frames_overtaken": guard.frames.overtaken + self._intake.overtaken,
+                "frames_not_decoded": guard.backlog.dropped,
+            }
+        return figures
+
+
+def _ice(server: IceServer) -> RTCIceServer:
+    return RTCIceServer(urls=server.urls, username=server.username, credential=server.credential)

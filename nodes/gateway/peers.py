@@ -1,0 +1,128 @@
+"""All peers of a gateway."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from ssa_stream.errors import MessageError
+from ssa_stream.nodes.gateway.cameras import Cameras
+from ssa_stream.nodes.gateway.peer import Peer, Role
+from ssa_stream.nodes.gateway.settings import GatewaySettings
+from ssa_stream.nodes.gateway.streams import StreamDesk
+
+__all__ = ["Peers", "Refused"]
+
+_LOG = structlog.get_logger()
+_CLOSE_S = 3.0
+_ANSWER_S = 10.0
+
+
+@dataclass
+class Refused(Exception):
+    """A session cannot begin.
+
+    Attributes:
+        status: HTTP status.
+        text: Why.
+    """
+
+    status: int
+    text: str
+
+
+class Peers:
+    """Begins sessions, keeps them, ends them.
+
+    Args:
+        settings: Of the gateway.
+        desks: Streams by name.
+        cameras: See there.
+        group: Runs the sessions.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        desks: Mapping[str, StreamDesk],
+        cameras: Cameras,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self.desks = desks
+        self._settings, self._cameras, self._group = settings, cameras, group
+        self._peers: dict[str, Peer] = {}
+        self._publishing: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    async def begin(self, role: Role, stream: str, offer: str, *, overlay: bool = False) -> tuple[Peer, str]:
+        """Begin a session; returns the peer and the answer to its offer.
+
+        Raises:
+            Refused: It cannot begin.
+        """
+        desk = self._expect_room(role, stream)
+        peer = Peer(role, desk, self._settings, overlay=overlay)
+        self._peers[peer.id] = peer
+        if role == "publish":
+            self._publishing.add(stream)
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                answer = await peer.answer(offer)
+        except MessageError as error:
+            await self._forget(peer)
+            raise Refused(400, str(error)) from error
+        except BaseException:
+            await self._forget(peer)
+            raise
+        task = self._group.create_task(self._run(peer), name=f"peer of {stream}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        _LOG.info("peer came", stream=stream, role=role, peers=len(self))
+        return peer, answer
+
+    def end(self, peer_id: str) -> bool:
+        """End a session; whether there was one."""
+        peer = self._peers.get(peer_id)
+        if peer is not None:
+            peer.end("the peer ended it")
+        return peer is not None
+
+    async def close(self) -> None:
+        """End all sessions."""
+        for peer in self._peers.values():
+            peer.end("the gateway ends")
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=_CLOSE_S)
+
+    def _expect_room(self, role: Role, stream: str) -> StreamDesk:
+        desk = self.desks.get(stream)
+        if desk is None:
+            raise Refused(404, f"there is no stream {stream!r}; there are: {', '.join(self.desks)}")
+        if role == "publish" and desk.access.kind != "camera":
+            raise Refused(
+                409, f"stream {stream!r} has a source of its own; watch it, or send to a stream with source webrtc"
+            )
+        if role == "publish" and stream in self._publishing:
+            raise Refused(409, f"stream {stream!r} has a camera already; stop it first")
+        limit = self._settings.limits.peers
+        if len(self) >= limit:
+            raise Refused(503, f"there are {limit} peers, the most that are allowed; try again later")
+        return desk
+
+    async def _run(self, peer: Peer) -> None:
+        try:
+            await peer.run()
+        except Exception:
+            _LOG.exception("a session failed", stream=peer.stream)
+        finally:
+            await self._forget(peer)
+
+    async def _forget(self, peer: Peer) -> None:
+        self._peers.pop(peer.id, None)
+        if peer.role == "publish":
+            self._publishing.discard(peer.stream)
+        await peer.close()

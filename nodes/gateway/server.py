@@ -1,0 +1,96 @@
+"""The gateway's process: HTTP for the page and for WHIP and WHEP, and everything behind it."""
+
+import asyncio
+import ssl
+from importlib.resources import files
+from pathlib import Path
+
+import aioice.ice
+import structlog
+from aiohttp import web
+
+from ssa_stream.errors import ConfigError, TransportError
+from ssa_stream.nodes.gateway.cameras import Cameras
+from ssa_stream.nodes.gateway.graph_link import GraphLink
+from ssa_stream.nodes.gateway.http import make_app
+from ssa_stream.nodes.gateway.peers import Peers
+from ssa_stream.nodes.gateway.pictures import Pictures
+from ssa_stream.nodes.gateway.settings import GatewaySettings
+from ssa_stream.nodes.gateway.streams import StreamDesk
+from ssa_stream.protocols import MaskMessage, PromptState, SourceState
+
+__all__ = ["run_gateway"]
+
+_LOG = structlog.get_logger()
+_SHUTDOWN_S = 1.0
+
+
+async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set.
+
+    Raises:
+        ConfigError: A certificate cannot be read.
+        TransportError: The port is taken.
+    """
+    if settings.loopback_media:
+        # aioice leaves loopback out; there is no setting for it.
+        aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+    cameras = Cameras([name for name, one in settings.streams.items() if one.kind == "camera"], settings.cameras_socket)
+    desks: dict[str, StreamDesk] = {}
+
+    def hand_over(message: MaskMessage | PromptState | SourceState, buffers: tuple[memoryview, ...]) -> None:
+        desk = desks.get(message.frame.stream if isinstance(message, MaskMessage) else message.stream)
+        if desk is not None:
+            desk.take(message, buffers)
+
+    link = GraphLink(settings.publish, settings.requests, settings.streams, hand_over)
+    for name, access in settings.streams.items():
+        desks[name] = StreamDesk(name, access, cameras, link.ask, settings.limits.mask_bytes)
+    try:
+        async with asyncio.TaskGroup() as group:
+            peers = Peers(settings, desks, cameras, group)
+            pictures = Pictures({name: desk.feed for name, desk in desks.items()}, settings.pictures_socket)
+            tasks = [group.create_task(one) for one in (link.run(), cameras.run(), pictures.run())]
+            try:
+                await _serve(settings, peers, stop)
+            finally:
+                await peers.close()
+                for task in tasks:
+                    task.cancel()
+    finally:
+        link.close()
+
+
+async def _serve(settings: GatewaySettings, peers: Peers, stop: asyncio.Event) -> None:
+    runner = web.AppRunner(
+        make_app(settings, peers, Path(str(files("ssa_stream.nodes.gateway").joinpath("page")))),
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_S,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=_tls(settings))
+        try:
+            await site.start()
+        except OSError as error:
+            raise TransportError(
+                f"cannot listen at {settings.host}:{settings.port} ({error.strerror}); choose another --port"
+            ) from error
+        host, port = runner.addresses[0][:2]
+        scheme = "https" if settings.tls_cert else "http"
+        shown = f"[{host}]" if ":" in str(host) else host
+        _LOG.info("page", url=f"{scheme}://{shown}:{port}/")
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _tls(settings: GatewaySettings) -> ssl.SSLContext | None:
+    if settings.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"cannot use the certificate {settings.tls_cert} with its key: {error}") from error
+    return context

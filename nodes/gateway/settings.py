@@ -1,0 +1,134 @@
+"""What a gateway is told at its start."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ssa_stream.errors import ConfigError
+
+__all__ = ["CAMERA", "GatewaySettings", "IceServer", "PeerLimits", "StreamAccess", "load_settings", "save_settings"]
+
+CAMERA = "webrtc"
+"""Source of a stream whose pictures a browser, or any other WHIP client, sends."""
+_Positive = Annotated[int, Meta(ge=1)]
+_Time = Annotated[float, Meta(gt=0, le=7 * 86_400)]
+
+
+class PeerLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much peers may take.
+
+    Attributes:
+        peers: Connections at once.
+        bitrate_kbps: What a camera may send; it is told, and cut off at one and a half times that.
+        edge_px: Longest edge of a camera's picture.
+        offer_bytes: Length of an offer.
+        message_bytes: Length of a message about prompts.
+        messages_per_s: Rate of them, for each peer; twice as many may come at once.
+        mask_bytes: Length of a message with masks; larger ones are sent at half size.
+        session_s: Longest session.
+        connect_s: How long a peer may take to connect after its offer was answered.
+        silence_s: A peer of which nothing came for so long is gone.
+    """
+
+    peers: _Positive = 8
+    bitrate_kbps: _Positive = 4000
+    edge_px: _Positive = 1920
+    offer_bytes: _Positive = 65_536
+    message_bytes: _Positive = 16_384
+    messages_per_s: _Positive = 20
+    mask_bytes: _Positive = 131_072
+    session_s: _Time = 3600.0
+    connect_s: _Time = 15.0
+    silence_s: _Time = 6.0
+
+
+class IceServer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A STUN or TURN server, as browsers describe it."""
+
+    urls: str
+    username: str | None = None
+    credential: str | None = None
+
+
+class StreamAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How peers may use a stream.
+
+    Attributes:
+        kind: `camera`: a peer sends its pictures; `source`: the graph has a source of its own; `scene`: a made-up one.
+        label: What to call its source, without secrets.
+    """
+
+    kind: Literal["camera", "source", "scene"]
+    label: str
+
+
+class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that the process of a gateway needs.
+
+    Attributes:
+        host: Address of the page.
+        port: Its port; 0 takes a free one.
+        publish: Where the graph publishes.
+        requests: Where it takes requests.
+        run_dir: Folder of the local sockets.
+        streams: By name.
+        token: What a peer must know; None lets everybody in.
+        tls_cert: Certificate file; None without TLS.
+        tls_key: Its key.
+        origins: Other origins whose pages may use the gateway, such as `https://robot.example`.
+        hosts: Other names of this host that browsers may use.
+        ice_servers: For the gateway and for browsers.
+        loopback_media: Send and take media at 127.0.0.1 only, which browsers do in tests.
+        session_threshold: Least score of tracks that the graph publishes.
+        limits: See there.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
+    publish: str
+    requests: str
+    run_dir: str
+    streams: dict[str, StreamAccess]
+    token: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    ice_servers: tuple[IceServer, ...] = ()
+    loopback_media: bool = False
+    session_threshold: float = 0.5
+    limits: PeerLimits = PeerLimits()
+
+    @property
+    def cameras_socket(self) -> Path:
+        """Where ingest nodes take the pictures of cameras."""
+        return Path(self.run_dir, "cameras.sock")
+
+    @property
+    def pictures_socket(self) -> Path:
+        """Where the masks node leaves pictures of the graph's own sources."""
+        return Path(self.run_dir, "pictures.sock")
+
+
+def save_settings(settings: GatewaySettings, path: Path) -> None:
+    """Write settings for another process, readable for its owner only: they hold the token.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    path.touch(mode=0o600)
+    path.write_bytes(msgspec.json.encode(settings))
+
+
+def load_settings(path: Path) -> GatewaySettings:
+    """Read what `save_settings` wrote.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=GatewaySettings)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"cannot read the gateway's settings {path}: {error}") from error

@@ -1,0 +1,178 @@
+"""What the gateway knows of a stream, and who uses it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import structlog
+
+from ssa_stream.errors import MessageError
+from ssa_stream.nodes.gateway.aiortc_queues import SenderClock
+from ssa_stream.nodes.gateway.cameras import Cameras
+from ssa_stream.nodes.gateway.feed import FeedPicture, VideoFeed
+from ssa_stream.nodes.gateway.graph_link import Answer, Request
+from ssa_stream.nodes.gateway.intake import CameraIntake
+from ssa_stream.nodes.gateway.overlay import OverlayFeed
+from ssa_stream.nodes.gateway.page_messages import PromptAnswer, as_json, mask_bytes
+from ssa_stream.nodes.gateway.settings import StreamAccess
+from ssa_stream.nodes.gateway.slot import NewestSlot
+from ssa_stream.nodes.gateway.track import FeedTrack
+from ssa_stream.protocols import MaskMessage, PromptState, SourceState
+
+__all__ = ["StreamDesk", "User"]
+
+_LOG = structlog.get_logger()
+
+
+class User(Protocol):
+    """Who uses a stream."""
+
+    def send_masks(self, prompt_id: str, data: bytes) -> None:
+        """Masks of a prompt came."""
+
+    def send_text(self, text: str) -> None:
+        """Something is said about the stream."""
+
+
+class StreamDesk:
+    """One stream: its pictures, its prompts, its users.
+
+    Args:
+        name: Of the stream.
+        access: How it may be used.
+        cameras: Where cameras hand over pictures.
+        ask: Asks the graph.
+        mask_bytes: Longest message with masks.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        access: StreamAccess,
+        cameras: Cameras,
+        ask: Callable[[Request], Awaitable[Answer]],
+        mask_bytes: int,
+    ) -> None:
+        self.name, self.access, self.ask = name, access, ask
+        self.feed = VideoFeed(is_camera=access.kind == "camera")
+        self.overlays = OverlayFeed(self.feed)
+        self.too_large = 0
+        self._cameras, self._mask_bytes = cameras, mask_bytes
+        self._users: set[User] = set()
+        self._prompts: PromptState | None = None
+        self._state: SourceState | None = None
+        self._last_masks: dict[str, bytes] = {}
+
+    @property
+    def users(self) -> int:
+        """How many use it."""
+        return len(self._users)
+
+    def describe(self) -> dict[str, Any]:
+        """What a page is told of it."""
+        prompts = () if self._prompts is None else self._prompts.prompts
+        return {
+            "name": self.name,
+            "kind": self.access.kind,
+            "label": self.access.label,
+            "status": "starting" if self._state is None else self._state.status,
+            "busy": self.access.kind == "camera" and self._cameras.is_taken(self.name),
+            "prompts": prompts,
+        }
+
+    # -- users
+
+    def join(self, user: User) -> None:
+        """Somebody uses it."""
+        self._users.add(user)
+
+    def leave(self, user: User) -> None:
+        """Somebody does not any more."""
+        self._users.discard(user)
+
+    def greeting(self) -> list[str]:
+        """What somebody is told who comes later than it was published."""
+        return [text for text in (self._prompts_text(), self._state_text()) if text is not None]
+
+    def repeat_masks(self, user: User) -> None:
+        """Send the last masks to somebody who came later."""
+        for prompt_id, data in self._last_masks.items():
+            user.send_masks(prompt_id, data)
+
+    async def begin_camera(self, clock: SenderClock, edge_px: int) -> CameraIntake:
+        """Somebody sends a camera."""
+        slot = await self._cameras.begin(self.name)
+        return CameraIntake(self.name, self._cameras, slot, self.feed, clock, edge_px)
+
+    def track(self, *, overlay: bool, last_rtp: Callable[[], int], on_origin: Callable[[int], None]) -> FeedTrack:
+        """The pictures as a track, with masks drawn on them or without."""
+        feed = self.overlays if overlay else self.feed
+        slot: NewestSlot[FeedPicture] = feed.join()
+        return FeedTrack(slot, last_rtp, on_origin, lambda: feed.leave(slot))
+
+    # -- what the graph publishes
+
+    def take(self, message: MaskMessage | PromptState | SourceState, buffers: tuple[memoryview, ...]) -> None:
+        """Something was published about the stream."""
+        match message:
+            case MaskMessage():
+                self._take_masks(message, buffers)
+            case PromptState():
+                self._prompts = message
+                ids = [prompt.id for prompt in message.prompts]
+                self._last_masks = {one: data for one, data in self._last_masks.items() if one in ids}
+                self.overlays.prompts_are(ids)
+                self._tell(self._prompts_text())
+            case SourceState():
+                before, self._state = self._state_text(), message
+                if self._state_text() != before:
+                    self._tell(self._state_text())
+
+    def _take_masks(self, message: MaskMessage, buffers: tuple[memoryview, ...]) -> None:
+        if message.status != "final":
+            return
+        pts, sender_ns = self.feed.times_of(message.frame)
+        extra = {
+            "video_pts": pts,
+            "sender_ms": None if sender_ns is None else sender_ns / 1e6,
+            "model_ms": round(sum(one.end_ns - one.begin_ns for one in message.times) / 1e6, 1),
+            "latency_ms": self._latency_ms(message),
+        }
+        try:
+            data = mask_bytes(message, buffers, limit=self._mask_bytes, extra=extra)
+            self.overlays.take(message, buffers)
+        except MessageError as error:
+            _LOG.warning("masks cannot be read", stream=self.name, error=str(error))
+            return
+        if data is None:
+            self.too_large += 1
+            return
+        self._last_masks[message.prompt.id] = data
+        for user in self._users:
+            user.send_masks(message.prompt.id, data)
+
+    def _latency_ms(self, message: MaskMessage) -> float | None:
+        """From the camera, or else from receipt, to the masks."""
+        frame, end = message.frame, message.times[-1] if message.times else None
+        if end is None:
+            return None
+        for begin_ns, clock in ((frame.t_capture_ns, frame.capture_clock), (frame.t_receive_ns, frame.receive_clock)):
+            if begin_ns is not None and clock == end.clock:
+                return round((end.end_ns - begin_ns) / 1e6, 1)
+        return None
+
+    def _tell(self, text: str | None) -> None:
+        if text is not None:
+            for user in self._users:
+                user.send_text(text)
+
+    def _prompts_text(self) -> str | None:
+        state = self._prompts
+        if state is None:
+            return None
+        return as_json(PromptAnswer(prompts=state.prompts, version=state.version, applies_from=state.applies_from))
+
+    def _state_text(self) -> str | None:
+        state = self._state
+        if state is None:
+            return None
+        return as_json({"type": "state", "status": state.status, "text": state.text, "size": state.size})
