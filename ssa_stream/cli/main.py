@@ -12,7 +12,22 @@ from typing import Annotated
 import typer
 
 from ssa_stream import __version__
-from ssa_stream.cli import checkpoint, data, demo, doctor, eval, keys, prompt, run, serve, sources, status, train, up, watch
+from ssa_stream.cli import (
+    checkpoint,
+    data,
+    demo,
+    doctor,
+    eval,
+    keys,
+    prompt,
+    run,
+    serve,
+    sources,
+    status,
+    train,
+    up,
+    watch,
+)
 from ssa_stream.cli.console import print_error
 from ssa_stream.cli.model_options import OptionalTag
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError

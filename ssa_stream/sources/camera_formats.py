@@ -62,8 +62,8 @@ def camera_formats(device: str, ioctl: Ioctl = fcntl.ioctl) -> tuple[CameraForma
         descriptor = os.open(device, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except PermissionError as error:
         raise SourceError(
-            f"{device} may not be opened by this user; add it to the group of the device: sudo usermod -aG video $USER, then "
-            f"log in again",
+            f"{device} may not be opened by this user; add it to the group video: sudo usermod -aG video $USER, "
+            f"then log in again",
             SourceErrorCode.AUTH_FAILED,
         ) from error
     except OSError as error:
