@@ -24,6 +24,7 @@ from ssa_stream.cli import (
     serve,
     sources,
     status,
+    top,
     train,
     up,
     watch,
@@ -67,6 +68,7 @@ def _add_commands() -> None:
     app.command()(serve.serve)
     app.command()(watch.watch)
     app.command()(status.status)
+    app.command()(top.top)
     app.add_typer(prompt.app, name="prompt")
     app.command()(doctor.doctor)
     app.add_typer(sources.app, name="sources")
