@@ -126,4 +126,4 @@ def test_wheel_metadata_tells_the_truth(wheel: zipfile.Path) -> None:
     assert f"\nVersion: {ssa_stream.__version__}\n" in metadata
     assert "\nLicense-Expression: Apache-2.0\n" in metadata
     assert "Apache License" in (info / "licenses" / "LICENSE").read_text(encoding="utf-8")
-    assert "ssa-stream = ssa_stream.cli.main:main" in (info / "entry_points.txt").read_text(encoding="utf-8")
+    assert "ssa-stream = ssa_stream.cli.entry:entry" in (info / "entry_points.txt").read_text(encoding="utf-8")
