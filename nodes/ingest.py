@@ -1,6 +1,6 @@
 """Node `ingest`: the source of one stream, its numbers, its prompts, and how much of it is under way.
 
-Inputs: the source; from control where the stream begins and requests; `Finished` from the masks node.
+Inputs: the source; from control where the stream begins, requests, and `Finished` of the masks node.
 Step: resize a frame, number it, attach the prompts, keep it until it is finished.
 Outputs: `FrameMessage` to an encoder; `PictureMessage` to the masks node if it draws; states and events to control.
 """
@@ -26,7 +26,7 @@ from ssa_stream.nodes.pipeline import MASKS, stream_of
 from ssa_stream.nodes.runtime.hub_link import HubRequest
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.parcel import Parcel
-from ssa_stream.nodes.runtime.transport import Inlet, Outlet
+from ssa_stream.nodes.runtime.transport import Outlet
 from ssa_stream.protocols import (
     Accepted,
     DropReason,
@@ -47,7 +47,6 @@ from ssa_stream.sources import OnState, Source, open_source
 
 __all__ = ["run"]
 
-_RECEIVE_S = 1.0
 _SEND_S = 1.0
 """A frame that no encoder takes for so long is tried again, or lost if it is live."""
 _STATE_S = 0.25
@@ -80,9 +79,7 @@ async def run(node: NodeContext, *, opener: OpenSource | None = None) -> None:
     )
     try:
         node.hub.mark_ready()
-        await _until_stop(
-            node.stop, player.run(), ingest.answer(player), ingest.send(), ingest.hear(), ingest.publish_states()
-        )
+        await _until_stop(node.stop, player.run(), ingest.answer(player), ingest.send(), ingest.publish_states())
     finally:
         ingest.close()
 
@@ -123,13 +120,12 @@ class _Ingest:
         self.stream = IntakeStream(
             settings.streams[name], rules, hub=node.hub, metrics=node.metrics, now_ns=node.clock.monotonic_ns
         )
-        self._inlet: Inlet = node.inlet()
         self._encoders: Outlet = node.transport.outlet(settings.encoder_names)
         self._masks: Outlet | None = node.transport.outlet([MASKS]) if self.stream.section.outputs else None
 
     def close(self) -> None:
         """Take the links down."""
-        for link in (self._inlet, self._encoders, self._masks):
+        for link in (self._encoders, self._masks):
             if link is not None:
                 link.close()
 
@@ -188,19 +184,6 @@ class _Ingest:
         message = FrameMessage(work=outgoing.work, image=image, history=history)
         return await self._encoders.send(message, parcel, timeout_s=_SEND_S)
 
-    async def hear(self) -> None:
-        """Take back the room of frames that are finished."""
-        stream = self.stream
-        while True:
-            delivery = await self._inlet.receive(timeout_s=_RECEIVE_S)
-            if delivery is None:
-                continue
-            with delivery:
-                message = delivery.message
-                if isinstance(message, Finished) and message.stream == stream.rules.stream and stream.is_started:
-                    stream.ledger.finish(Position(message.epoch, message.seq))
-                    stream.changes.notify()
-
     async def publish_states(self) -> None:
         """Tell of every change, and often enough while frames come."""
         stream = self.stream
@@ -224,6 +207,9 @@ class _Ingest:
 
     def _answer(self, request: HubRequest, player: SourcePlayer) -> PromptReply | Accepted | ErrorReply | None:
         stream = self.stream
+        if isinstance(request, Finished):
+            self._take_back(request)
+            return None
         if request.stream != stream.rules.stream:
             return _refused(request, ErrorCode.UNKNOWN_STREAM, f"this node has the stream {stream.rules.stream}")
         if isinstance(request, StartStream):
@@ -246,6 +232,13 @@ class _Ingest:
                 return _refused(request, ErrorCode.INVALID, text)
             case _:
                 return self._change_prompts(request)
+
+    def _take_back(self, finished: Finished) -> None:
+        """Take back the room of frames that are finished."""
+        stream = self.stream
+        if finished.stream == stream.rules.stream and stream.is_started:
+            stream.ledger.finish(Position(finished.epoch, finished.seq))
+            stream.changes.notify()
 
     def _change_prompts(self, request: PromptRequest) -> PromptReply | ErrorReply:
         stream = self.stream
@@ -288,7 +281,7 @@ def _order(player: SourcePlayer, request: SourceRequest) -> None:
 
 def _refused(request: HubRequest, code: ErrorCode, text: str) -> ErrorReply | None:
     """An error as answer, to a request that wants one."""
-    if isinstance(request, StartStream | Recover):
+    if isinstance(request, StartStream | Recover | Finished):
         _LOG.warning("not done", request=type(request).__name__, stream=request.stream, reason=text)
         return None
     return ErrorReply(code=code, text=text, request_id=request.request_id)

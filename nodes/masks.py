@@ -3,7 +3,7 @@
 Input: `VideoQueriesMessage` and notices from the decoder, in order; `MaskFeaturesMessage` from the queries nodes;
 `PictureMessage` from ingest where the stream has outputs.
 Step: wait for what a due frame needs, make its masks, follow objects, pack; see `ssa_stream.streaming.masking`.
-Output: `MaskMessage` of each prompt to control, `Finished` to the ingest node of the stream; files.
+Output: `MaskMessage` of each prompt to control, and after them `Finished`, which it passes on to ingest; files.
 It remembers tracks, and mask features of frames that are not out.
 """
 
@@ -11,10 +11,8 @@ import structlog
 
 from ssa_stream.errors import SessionStateError
 from ssa_stream.model import SSA
-from ssa_stream.nodes.pipeline import ingest_name
 from ssa_stream.nodes.runtime.delivery import Delivery
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.runtime.transport import Outlet
 from ssa_stream.nodes.steps.dropping import Drops, wait_ns
 from ssa_stream.nodes.steps.mask_messages import mask_message, model_name
 from ssa_stream.nodes.steps.mask_stream import MaskStream, Waiting, due_frame
@@ -39,8 +37,6 @@ from ssa_stream.streaming.saving import fingerprint
 
 __all__ = ["run"]
 
-_FINISHED_WAIT_S = 0.5
-"""What is finished is told cumulatively: if ingest is away, the next message says it again."""
 _LOG = structlog.get_logger()
 
 
@@ -73,7 +69,6 @@ class _Masks:
         self._fingerprint = fingerprint(model.config, model.dtype, self._config)
         self._model_name = model_name(model.config.name)
         self._outlet = node.transport.mask_outlet()
-        self._ingest: dict[str, Outlet] = {}
         self._drops = Drops(node)
         self._streams: dict[str, MaskStream] = {}
         self.outputs = GraphOutputs(node)
@@ -127,8 +122,6 @@ class _Masks:
             await self.outputs.close()
         finally:
             self._outlet.close()
-            for link in self._ingest.values():
-                link.close()
 
     async def _take_features(self, message: MaskFeaturesMessage, delivery: Delivery) -> None:
         work, rows = message.work, message.work.rows()
@@ -171,7 +164,7 @@ class _Masks:
             self._drops.count(message.frame, DropReason.FAILED, error=error)
             return
         for _, parts in made:
-            if not await self._outlet.publish(parts):
+            if not await self._publish(message.frame, parts):
                 self._drops.count(message.frame, DropReason.QUEUE_FULL)
         if due.status == "final":
             await self._save(message.frame.stream, stream)
@@ -203,9 +196,18 @@ class _Masks:
         node.metrics.latency(node.role, (node.clock.monotonic_ns() - begin_ns) / 1e6, message.frame.stream)
         return made
 
+    async def _publish(self, frame: FrameIdentity, parts: list[bytes | memoryview]) -> bool:
+        """Give control what is about a frame; where every frame counts, however long that takes."""
+        while not (is_taken := await self._outlet.publish(parts)):
+            if frame.live or self._node.stop.is_set():
+                break
+        return is_taken
+
     async def _tell_finished(self, frame: FrameIdentity) -> None:
-        if frame.stream not in self._ingest:
-            self._ingest[frame.stream] = self._node.transport.outlet([ingest_name(frame.stream)])
+        """Say that a frame is done with, behind its masks and on their link: whoever hears it has had them.
+
+        It is cumulative: one that is lost is made up for by the next.
+        """
         finished = Finished(
             node=self._node.name,
             incarnation=self._node.incarnation,
@@ -213,7 +215,7 @@ class _Masks:
             epoch=frame.epoch,
             seq=frame.seq,
         )
-        if not await self._ingest[frame.stream].send(finished, timeout_s=_FINISHED_WAIT_S):
+        if not await self._publish(frame, encode(finished)):
             self._node.metrics.count("finished_not_sent", stream=frame.stream)
 
     async def _stream(self, frame: FrameIdentity) -> MaskStream:

@@ -10,23 +10,20 @@ import structlog
 import zmq
 import zmq.asyncio
 
-from ssa_stream.errors import MessageError
 from ssa_stream.keys import ClientKeys, ServerKeys
 from ssa_stream.nodes.control.client_desk import ClientDesk, Request
 from ssa_stream.nodes.control.gate import Gate
-from ssa_stream.nodes.control.limits import MASK_LIMITS
 from ssa_stream.nodes.control.liveness import NodeState
+from ssa_stream.nodes.control.mask_desk import MaskDesk
 from ssa_stream.nodes.control.node_desk import NodeDesk
 from ssa_stream.nodes.control.publisher import Publisher
 from ssa_stream.nodes.control.refusals import note
-from ssa_stream.nodes.control.sockets import bound_socket, receive
 from ssa_stream.nodes.control.tally import Tally
 from ssa_stream.nodes.health import HealthRecord, HealthView
 from ssa_stream.nodes.pipeline import CONTROL, PipelineConfig, ingest_name, role_of
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.protocols import (
     EVENTS,
-    MASKS,
     NODES,
     STATE,
     AnyMessage,
@@ -44,8 +41,6 @@ __all__ = ["Hub", "HubAddresses"]
 
 REQUEST_TIMEOUT_S = 5.0
 STATISTICS_EVERY_S = 1.0
-_QUEUED_MASKS = 64
-_MOST_LEFT = 1000
 _log = structlog.get_logger()
 
 
@@ -55,7 +50,7 @@ class HubAddresses:
 
     Attributes:
         control: First words, heartbeats, states and requests; `Transport.control_address`.
-        masks: Masks on their way to subscribers; `Transport.publish_address`.
+        masks: Masks on their way to subscribers, and which frames are finished; `Transport.publish_address`.
     """
 
     control: str
@@ -134,8 +129,7 @@ class Hub:
                 on_ready=on_node_ready,
             )
             opened.callback(self._nodes.close)
-            options = {zmq.LINGER: 0, zmq.RCVHWM: _QUEUED_MASKS}
-            self._masks, _ = bound_socket(context, zmq.PULL, addresses.masks, options)
+            self._masks = MaskDesk(context, addresses.masks, self._publisher, self._nodes, self.tally)
             opened.callback(self._masks.close)
             self._opened = opened.pop_all()
         if config.public.is_open:
@@ -148,7 +142,7 @@ class Hub:
         jobs = (
             self._nodes.serve,
             self._clients.serve,
-            self._forward_masks,
+            self._masks.serve,
             self._tick,
             self._publisher.follow_subscriptions,
             self._publisher.replay,
@@ -160,7 +154,7 @@ class Hub:
                 await stop.wait()
                 for task in tasks:
                     task.cancel()
-            await self._forward_rest()
+            await self._masks.serve_rest()
         finally:
             self.close()
 
@@ -250,34 +244,6 @@ class Hub:
 
     async def _on_restart(self, stream: str) -> None:
         await self._clients.give_up(stream, f"the node of stream {stream!r} was restarted")
-
-    async def _forward_masks(self) -> None:
-        while True:
-            await self._forward(await receive(self._masks))
-
-    async def _forward_rest(self) -> None:
-        """Publish the masks that have come already: of a file, subscribers want the last frame too."""
-        for _ in range(_MOST_LEFT):
-            if not await self._masks.poll(0):
-                return
-            await self._forward(await receive(self._masks))
-
-    async def _forward(self, parts: list[zmq.Frame]) -> None:
-        if self._may_be_published(parts):
-            self.tally["masks_published"] += 1
-            await self._publisher.forward(parts)
-        else:
-            self.tally.passed_over("masks_refused", "parts that are no mask message of this graph")
-
-    def _may_be_published(self, parts: list[zmq.Frame]) -> bool:
-        """Only the topic is read: the masks node has made the rest, and subscribers check it."""
-        if not 2 <= len(parts) <= MASK_LIMITS.max_frames or sum(map(len, parts)) > MASK_LIMITS.max_message_bytes:
-            return False
-        try:
-            topic = Topic.parse(parts[0].bytes)
-        except MessageError:
-            return False
-        return topic.kind == MASKS and topic.stream in self._nodes.starts
 
     async def _tick(self) -> None:
         every = max(1, round(STATISTICS_EVERY_S / self._heartbeat_s))

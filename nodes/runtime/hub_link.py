@@ -22,6 +22,7 @@ from ssa_stream.protocols import (
     ErrorCode,
     ErrorReply,
     Event,
+    Finished,
     Hello,
     Limits,
     ListPrompts,
@@ -38,8 +39,18 @@ from ssa_stream.protocols import (
 
 __all__ = ["HubLink", "HubRequest", "LinkTimes"]
 
-HubRequest = StartStream | Recover | SetPrompts | AddPrompt | RemovePrompt | ListPrompts | SourceRequest | SetParameters
-"""What the hub asks of a node."""
+HubRequest = (
+    StartStream
+    | Recover
+    | Finished
+    | SetPrompts
+    | AddPrompt
+    | RemovePrompt
+    | ListPrompts
+    | SourceRequest
+    | SetParameters
+)
+"""What the hub asks of a node or passes on to it."""
 
 _LIMITS = Limits()
 _MAX_OUTBOX = 1000
@@ -259,7 +270,7 @@ class HubLink:
             return  # heartbeats have done their work
         if self._requests.put(message):
             _LOG.error("request not taken", node=self._name, type=type(message).__name__)
-            if not isinstance(message, StartStream | Recover):
+            if not isinstance(message, StartStream | Recover | Finished):
                 text = f"{_MAX_REQUESTS} requests wait at node {self._name}; ask again later"
                 self.reply(ErrorReply(code=ErrorCode.BUSY, text=text, request_id=message.request_id))
 

@@ -13,7 +13,7 @@ from ssa_stream.protocols import AnyMessage
 __all__ = ["CONTROL_LINK", "PUBLISH_LINK", "Inlet", "MaskOutlet", "Outlet", "Transport"]
 
 CONTROL_LINK, PUBLISH_LINK = "control", "publish"
-"""Names of the hub's two private sockets: requests and heartbeats, and masks to be published."""
+"""Names of the hub's two private sockets: requests and heartbeats, and masks with what is finished after them."""
 
 
 class Inlet(Protocol):
@@ -47,7 +47,7 @@ class Outlet(Protocol):
 
 
 class MaskOutlet(Protocol):
-    """The link to the hub for what is to be published.
+    """The link to the hub for what is to be published, and for what must not overtake it.
 
     Attributes:
         dropped: Messages that the hub did not take in time.
@@ -56,7 +56,7 @@ class MaskOutlet(Protocol):
     dropped: int
 
     async def publish(self, parts: Sequence[bytes | memoryview]) -> bool:
-        """Send the parts of a published message, as `encode` makes them.
+        """Send the parts of a message, as `encode` makes them, in the order of calls; without a topic, to the hub.
 
         Returns:
             Whether it is on its way; False, and counted, if the hub did not take it within a second.

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal
 
+import msgspec
 import pytest
 import zmq
 
@@ -14,6 +15,7 @@ from ssa_stream.protocols import (
     AppliesFrom,
     ErrorReply,
     Event,
+    Finished,
     Heartbeat,
     Hello,
     ListPrompts,
@@ -36,6 +38,7 @@ pytestmark = pytest.mark.e2e
 
 HERE = AppliesFrom(epoch=0, seq=4, index=4)
 _HEADER = bytes(encode(ListPrompts(request_id="r1", stream="cam0"))[1])
+FINISHED = Finished(node="masks-0", incarnation=0, stream="cam0", epoch=0, seq=7)
 STICK = (Prompt(id="p1", text="the stick", version=2),)
 
 
@@ -78,8 +81,20 @@ async def test_masks_reach_a_subscriber_as_they_were_sent() -> None:
         [b"v1/cam9/masks/p1", b"header"],
         [b"v1/cam0/state", b"header"],
         [b"v1/cam0/masks/p1", *[b""] * 300],
+        [b"", b"header"],
+        [b"", _HEADER],
+        [bytes(part) for part in encode(msgspec.structs.replace(FINISHED, stream="cam9"))],
     ],
-    ids=["no header", "no topic", "other stream", "no masks", "too many parts"],
+    ids=[
+        "no header",
+        "no topic",
+        "other stream",
+        "no masks",
+        "too many parts",
+        "garbage",
+        "not for ingest",
+        "finished in other stream",
+    ],
 )
 async def test_masks_that_are_none_are_counted_and_not_published(parts: list[bytes]) -> None:
     """The next good message passes."""
@@ -94,6 +109,33 @@ async def test_masks_that_are_none_are_counted_and_not_published(parts: list[byt
                 if await subscriber.socket.poll(50) and (await subscriber.socket.recv_multipart())[0].endswith(b"p1"):
                     break
         assert running.hub.tally["masks_refused"] == 1
+
+
+async def test_finished_reaches_ingest_after_the_masks_before_it_are_published() -> None:
+    """And no subscriber."""
+    async with graph() as running:
+        node, subscriber, masks = await running.greeted("ingest-cam0"), running.subscriber(b""), running.masks()
+        for number in range(20):
+            await masks.send([b"v1/cam0/masks/p1", b"header"])
+            await masks.send([b"v1/cam0/masks/p2", b"header"])
+            await masks.say(msgspec.structs.replace(FINISHED, seq=number))
+            assert (await node.hear(Finished)).seq == number
+            assert running.hub.tally["masks_published"] == 2 * (number + 1)
+        topics = [b""]
+        async with asyncio.timeout(PATIENCE_S):
+            while topics[-1] != b"v1/cam0/masks/last":
+                await masks.send([b"v1/cam0/masks/last", b"header"])
+                if await subscriber.socket.poll(50):
+                    topics.append((await subscriber.socket.recv_multipart())[0])
+        assert all(topic.startswith(b"v1/") for topic in topics[1:])
+
+
+async def test_finished_of_a_stream_whose_node_is_not_there_is_counted() -> None:
+    """It is cumulative, and a restarted node sends again what it was not told of."""
+    async with graph() as running:
+        await running.masks().say(FINISHED)
+        await _until(lambda: running.hub.tally["finished_not_passed_on"] == 1)
+        assert running.hub.tally["masks_refused"] == 0
 
 
 # Nodes.

@@ -13,7 +13,6 @@ from ssa_stream.errors import TransportError
 from ssa_stream.nodes import ingest
 from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.nodes.runtime.clock import MonotonicClock
-from ssa_stream.nodes.runtime.delivery import Delivery
 from ssa_stream.nodes.runtime.executor import ModelExecutor
 from ssa_stream.nodes.runtime.hub_link import HubLink
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
@@ -68,35 +67,13 @@ class PlayedSource(Source):
             self._steps.put(None)
 
 
-class _Letter(Delivery):
-    """A message without tensors."""
-
-    def tensor(self, spec: object, device: object = None) -> Any:
-        """There is none."""
-        raise AssertionError("no tensors come to ingest")
-
-    array = tensor
-
-    def is_valid(self) -> bool:
-        """Always."""
-        return True
-
-    def release(self) -> None:
-        """Nothing to give back."""
-
-
 class _Links:
-    """Transport, inlet and outlets in one: what is sent is kept, what comes is put."""
+    """Transport and outlets in one: what is sent is kept."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[AnyMessage, Parcel | None]] = []
         self.refuses = False
-        self.inbox: asyncio.Queue[AnyMessage] = asyncio.Queue()
-        self.changed = asyncio.Condition()
         self.closed = 0
-
-    def inlet(self, name: str, *, metrics: object = None) -> "_Links":
-        return self
 
     def outlet(self, names: Sequence[str]) -> "_Links":
         return self
@@ -108,13 +85,6 @@ class _Links:
         if not self.refuses:
             self.sent.append((message, parcel))
         return not self.refuses
-
-    async def receive(self, timeout_s: float) -> Delivery | None:
-        try:
-            async with asyncio.timeout(timeout_s):
-                return _Letter(await self.inbox.get(), 0)
-        except TimeoutError:
-            return None
 
     def close(self) -> None:
         self.closed += 1
@@ -176,14 +146,14 @@ class IngestStand:
         return source
 
     def ask(self, *requests: AnyMessage) -> None:
-        """Let the hub ask something."""
+        """Let the hub ask something, or pass something on."""
         for request in requests:
             self.hub.asked.put_nowait(request)
 
     def finish(self, epoch: int, seq: int) -> None:
-        """Let the masks node finish frames."""
+        """Let the masks node finish frames, as the hub passes it on."""
         message = Finished(node="masks-0", incarnation=0, stream="cam0", epoch=epoch, seq=seq)
-        self.links.inbox.put_nowait(message)
+        self.ask(message)
 
     @property
     def frames(self) -> list[FrameMessage]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ssa_stream.model import SSA, resize_frame
 from ssa_stream.nodes import decoder, encoder, masks, queries
-from ssa_stream.nodes.pipeline import DECODER, MASKS, PipelineConfig, ingest_name, role_of
+from ssa_stream.nodes.pipeline import DECODER, MASKS, PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.executor import ModelExecutor
 from ssa_stream.nodes.runtime.fused import FusedTransport
@@ -32,6 +32,7 @@ from ssa_stream.protocols import (
     FrameWork,
     Limits,
     MaskMessage,
+    Packet,
     PictureMessage,
     Prompt,
     WorkPrompt,
@@ -154,9 +155,9 @@ class ModelNodes:
         self.results: list[MaskResult] = []
         self.messages: list[MaskMessage] = []
         self.finished: list[tuple[int, int]] = []
+        self.said: list[MaskMessage | Finished] = []
         self.hubs: dict[str, _Hub] = {}
         self.metrics: dict[str, NodeMetrics] = {}
-        self.inlet = transport.inlet(ingest_name(STREAM))
         self.encoders = transport.outlet(settings.encoder_names)
         self.masks = transport.outlet([MASKS])
         self.decoder = transport.outlet([DECODER])
@@ -213,52 +214,44 @@ class ModelNodes:
     async def listen(self) -> None:
         """Take what the nodes say, until cancelled."""
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._hear_finished())
-                group.create_task(self._hear_masks())
+            while True:
+                if (frames := await pull(self._published, 1.0)) is not None:
+                    self._hear(decode(frames, Limits()))
+                    self._changed.set()
         finally:
-            self.inlet.close()
             self.encoders.close()
             self.masks.close()
             self.decoder.close()
             self._published.close(linger=0)
 
-    async def _hear_finished(self) -> None:
-        while True:
-            if (delivery := await self.inlet.receive(1.0)) is not None:
-                with delivery:
-                    finished = cast(Finished, delivery.message)
-                    self.finished.append((finished.epoch, finished.seq))
-                    self._changed.set()
-
-    async def _hear_masks(self) -> None:
-        while True:
-            if (frames := await pull(self._published, 1.0)) is not None:
-                packet = decode(frames, Limits())
-                message = cast(MaskMessage, packet.message)
-                maps = unpack_labels(message, packet.buffers)
-                self.messages.append(message)
-                self.results.append(
-                    MaskResult(
-                        prompt_id=message.prompt.id,
-                        prompt=message.prompt.text,
-                        prompt_version=message.prompt.version,
-                        frame_index=message.frame.index,
-                        t=message.frame.t,
-                        size=message.source_size,
-                        tracks=tuple(
-                            TrackMask(
-                                one.id, one.score, one.probability, one.box_xyxy, one.area_px, maps.mask(one).copy()
-                            )
-                            for one in message.tracks
-                        ),
-                        probability=message.probability,
-                        status=message.status,
-                        frames_missed=message.frames_missed,
-                        after_reset=message.after_reset,
-                    )
-                )
-                self._changed.set()
+    def _hear(self, packet: Packet) -> None:
+        message = packet.message
+        assert isinstance(message, MaskMessage | Finished)
+        self.said.append(message)
+        if isinstance(message, Finished):
+            assert packet.topic is None
+            self.finished.append((message.epoch, message.seq))
+            return
+        maps = unpack_labels(message, packet.buffers)
+        self.messages.append(message)
+        self.results.append(
+            MaskResult(
+                prompt_id=message.prompt.id,
+                prompt=message.prompt.text,
+                prompt_version=message.prompt.version,
+                frame_index=message.frame.index,
+                t=message.frame.t,
+                size=message.source_size,
+                tracks=tuple(
+                    TrackMask(one.id, one.score, one.probability, one.box_xyxy, one.area_px, maps.mask(one).copy())
+                    for one in message.tracks
+                ),
+                probability=message.probability,
+                status=message.status,
+                frames_missed=message.frames_missed,
+                after_reset=message.after_reset,
+            )
+        )
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """The ingest node with a source that a test plays: flow, restarts, prompts, ends, losses, requests."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from ssa_stream.protocols import (
     DropNotice,
     ErrorReply,
     Event,
+    Finished,
     ListPrompts,
     NewPrompt,
     PictureMessage,
@@ -101,6 +103,20 @@ async def test_pictures_go_to_masks_only_if_the_stream_has_outputs() -> None:
         picture = stand.links.sent[0][0]
         assert isinstance(picture, PictureMessage)
         assert (picture.image.shape, picture.frame) == ((48, 64, 3), stand.frames[0].work.frame)
+
+
+async def test_finished_that_is_of_no_frame_of_the_stream_is_passed_over() -> None:
+    """Of another stream, or before this one begins, as after a restart of this node."""
+    finished = Finished(node="masks-0", incarnation=0, stream="cam0", epoch=0, seq=0)
+    async with ingest_stand(PlayedSource(*_frames(0, 1)), in_flight=1) as stand:
+        first = stand.hub.asked.get_nowait()
+        stand.ask(finished, first)
+        await stand.until_sent(1)
+        stand.ask(msgspec.structs.replace(finished, stream="cam1"))
+        await stand.settle()
+        assert len(stand.frames) == 1
+        stand.ask(finished)
+        await stand.until_sent(2)
 
 
 async def test_frame_that_no_encoder_takes_is_sent_again_or_lost_if_live() -> None:
@@ -399,7 +415,7 @@ async def test_error_of_a_plug_in_is_a_broken_source_and_not_a_broken_node() -> 
 async def test_source_that_the_pipeline_misuses_ends_the_node() -> None:
     """A wrong configuration is told, not tried again."""
     async with ingest_stand(ConfigError("live by nature"), ends_with=ConfigError) as stand:
-        await stand.until(lambda: stand.links.closed == 2)
+        await stand.until(lambda: stand.links.closed == 1)
 
 
 # -- requests about the source
@@ -436,7 +452,7 @@ async def test_node_ends_soon_though_its_source_hangs() -> None:
     async with ingest_stand(source) as stand:
         await stand.until(lambda: bool(stand.opened))
         stand.stop.set()
-        await stand.until(lambda: stand.links.closed == 2)  # the deadline is far below the 30 s that closing may take
+        await stand.until(lambda: stand.links.closed == 1)  # the deadline is far below the 30 s that closing may take
     source.give(None)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.runtime.links import LinkMaskOutlet
+from ssa_stream.protocols import MaskMessage
 from ssa_stream.sinks import read_json_lines
 from ssa_stream.streaming import MaskResult, ReferSession
 from tests.support.model_nodes import STREAM, ModelNodes, Player, model_nodes, pipeline
@@ -71,6 +73,38 @@ async def test_nodes_in_a_row_equal_a_session(case: str) -> None:
         assert_same_results(stand.results, _session_results(settings, times, prompts, changes))
         assert stand.drops() == {}
         assert stand.finished == sorted(stand.finished)
+
+
+async def test_frame_is_finished_after_its_masks_on_their_link() -> None:
+    """So no masks can be lost of a frame that counts as finished, wherever the node is killed."""
+    settings = pipeline(session={"emit_provisional": True, "lookahead": 1})
+    async with model_nodes(settings, tiny_model()) as stand:
+        await _play(stand, Player(tiny_model(), settings), TIMES[:3], THREE[:2], {})
+        said = [
+            (message.status, message.frame.seq) if isinstance(message, MaskMessage) else ("finished", message.seq)
+            for message in stand.said
+        ]
+    final = [[("final", seq), ("final", seq), ("finished", seq)] for seq in range(3)]
+    assert [one for one in said if one[0] != "provisional"] == [*final[0], *final[1], *final[2], ("finished", 3)]
+
+
+@pytest.mark.parametrize(("flow", "drops"), [("every_frame", {}), ("freshest", {"queue_full": 1})])
+async def test_masks_that_control_does_not_take_are_lost_only_if_live(
+    flow: str, drops: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere they are offered until they are taken, before anything else is said."""
+    publish, refusals = LinkMaskOutlet.publish, [True, False, False]
+
+    async def refuse_once(self: LinkMaskOutlet, parts: Any) -> bool:
+        return False if refusals and refusals.pop() else await publish(self, parts)
+
+    monkeypatch.setattr(LinkMaskOutlet, "publish", refuse_once)
+    settings = pipeline(stream={"flow": flow})
+    async with model_nodes(settings, tiny_model()) as stand:
+        await _play(stand, Player(tiny_model(), settings), TIMES[:3], THREE[:1], {})
+        assert stand.drops() == drops
+        lost = [1] if drops else []
+        assert [one.frame_index for one in stand.results] == [index for index in range(3) if index not in lost]
 
 
 @pytest.mark.parametrize("lookahead", [0, 2])

@@ -16,6 +16,7 @@ from ssa_stream.protocols import (
     ErrorReply,
     Event,
     EventKind,
+    Finished,
     Heartbeat,
     Hello,
     Limits,
@@ -182,10 +183,12 @@ async def test_requests_come_in_order_until_stop(context: zmq.asyncio.Context, h
     """What is no request, or nothing at all, is passed over; the end wakes who waits."""
     stop = asyncio.Event()
     recover = Recover(stream="cam0", about_node="encoder-0", reason="died")
+    finished = Finished(node="masks-0", incarnation=0, stream="cam0", epoch=0, seq=7)
     heard = []
     async with _link(context, stop) as link:
         await hub.say_parts([b"", b"garbage"])
         await hub.say(recover)
+        await hub.say(finished)
         await hub.say(ListPrompts(request_id="r1", stream="cam0"))
 
         async def listen() -> None:
@@ -198,7 +201,7 @@ async def test_requests_come_in_order_until_stop(context: zmq.asyncio.Context, h
             group.create_task(listen())
             await hub.until(lambda: bool(hub.of(ErrorReply)))
             stop.set()
-    assert heard == [recover, ListPrompts(request_id="r1", stream="cam0")]
+    assert heard == [recover, finished, ListPrompts(request_id="r1", stream="cam0")]
 
 
 async def test_requests_beyond_the_limit_are_refused(context: zmq.asyncio.Context, hub: _Hub) -> None:

@@ -1,0 +1,88 @@
+"""What the masks node says: masks to be published, and which frames are finished."""
+
+import zmq
+import zmq.asyncio
+
+from ssa_stream.errors import MessageError
+from ssa_stream.nodes.control.limits import CONTROL_LIMITS, MASK_LIMITS
+from ssa_stream.nodes.control.node_desk import NodeDesk
+from ssa_stream.nodes.control.publisher import Publisher
+from ssa_stream.nodes.control.sockets import bound_socket, receive
+from ssa_stream.nodes.control.tally import Tally
+from ssa_stream.nodes.pipeline import ingest_name
+from ssa_stream.protocols import MASKS, Finished, Topic, decode
+
+__all__ = ["MaskDesk"]
+
+_QUEUED_MASKS = 64
+_MOST_LEFT = 1000
+
+
+class MaskDesk:
+    """The private socket for masks, and for what must not overtake them.
+
+    A frame counts as finished once its masks are published. Were that told on another link, a masks node that is
+    killed could lose masks of a frame that nobody sends again.
+    """
+
+    def __init__(
+        self, context: zmq.asyncio.Context, address: str, publisher: Publisher, nodes: NodeDesk, tally: Tally
+    ) -> None:
+        """Bind the socket.
+
+        Args:
+            context: For the socket.
+            address: Where masks nodes connect.
+            publisher: Of masks.
+            nodes: Where ingest nodes are told what is finished.
+            tally: Counts.
+        """
+        options = {zmq.LINGER: 0, zmq.RCVHWM: _QUEUED_MASKS}
+        self._socket, _ = bound_socket(context, zmq.PULL, address, options)
+        self._publisher = publisher
+        self._nodes = nodes
+        self._tally = tally
+
+    async def serve(self) -> None:
+        """Pass on what comes, in order. Runs until it is cancelled."""
+        while True:
+            await self._pass_on(await receive(self._socket))
+
+    async def serve_rest(self) -> None:
+        """Pass on what has come already: of a file, subscribers want the last frame too."""
+        for _ in range(_MOST_LEFT):
+            if not await self._socket.poll(0):
+                return
+            await self._pass_on(await receive(self._socket))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    async def _pass_on(self, parts: list[zmq.Frame]) -> None:
+        if self._may_be_published(parts):
+            self._tally["masks_published"] += 1
+            await self._publisher.forward(parts)
+        elif (finished := self._finished(parts)) is not None:
+            if not await self._nodes.send(ingest_name(finished.stream), finished):
+                self._tally["finished_not_passed_on"] += 1
+        else:
+            self._tally.passed_over("masks_refused", "parts that are no mask message of this graph")
+
+    def _may_be_published(self, parts: list[zmq.Frame]) -> bool:
+        """Only the topic is read: the masks node has made the rest, and subscribers check it."""
+        if not 2 <= len(parts) <= MASK_LIMITS.max_frames or sum(map(len, parts)) > MASK_LIMITS.max_message_bytes:
+            return False
+        try:
+            topic = Topic.parse(parts[0].bytes)
+        except MessageError:
+            return False
+        return topic.kind == MASKS and topic.stream in self._nodes.starts
+
+    def _finished(self, parts: list[zmq.Frame]) -> Finished | None:
+        """What is for an ingest node of this graph; None if it is something else."""
+        try:
+            message = decode(parts, CONTROL_LIMITS).message
+        except MessageError:
+            return None
+        return message if isinstance(message, Finished) and message.stream in self._nodes.starts else None
