@@ -40,11 +40,13 @@ class VideoFeed:
         clock_ns: Monotonic clock.
 
     Attributes:
-        keeps_pictures: Whether somebody draws on pictures once their masks are there.
+        keeps_pictures: How many draw on pictures once their masks are there.
+        on_picture: Called when a picture was taken in.
     """
 
     def __init__(self, *, is_camera: bool, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self.keeps_pictures = 0
+        self.on_picture: Callable[[], None] = lambda: None
         self._is_camera, self._clock_ns = is_camera, clock_ns
         self._begin_ns: int | None = None
         self._last_pts = -1
@@ -86,6 +88,7 @@ class VideoFeed:
             self._pictures.popitem(last=False)
         for slot in self._viewers:
             slot.put(picture)
+        self.on_picture()
 
     def key_of(self, frame: FrameIdentity) -> Hashable:
         """How the picture of a frame is called here."""

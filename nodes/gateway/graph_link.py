@@ -12,6 +12,7 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.errors import MessageError, TransportError
+from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.runtime.links import pull
 from ssa_stream.protocols import (
     MASKS,
@@ -56,6 +57,7 @@ class GraphLink:
         requests: Address of the latter.
         streams: Which ones matter.
         on_message: Gets what is published about them: masks, prompts and states, with buffers.
+        keys: With what to connect; None where none is asked for.
 
     Attributes:
         malformed: Messages that could not be read.
@@ -67,6 +69,7 @@ class GraphLink:
         requests: str,
         streams: Iterable[str],
         on_message: Callable[[_Published, tuple[memoryview, ...]], None],
+        keys: ClientKeys | None = None,
     ) -> None:
         self.malformed = 0
         self._context = zmq.asyncio.Context()
@@ -78,6 +81,8 @@ class GraphLink:
         self._requests = self._context.socket(zmq.DEALER)
         for socket in (self._published, self._requests):
             socket.linger = 0
+            if keys is not None:
+                keys.secure(socket)
         self._published.rcvhwm = 64
         for stream in streams:
             for kind in (MASKS, PROMPTS, STATE):

@@ -79,7 +79,7 @@ class _Gateway:
 
     async def end(self, request: web.Request) -> web.StreamResponse:
         """End a session."""
-        if not self._peers.end(request.match_info["id"]):
+        if not await self._peers.end(request.match_info["id"]):
             raise Refused(404, "there is no such session; it may have ended already")
         return web.Response(status=200)
 

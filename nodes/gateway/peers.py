@@ -53,7 +53,7 @@ class Peers:
         self._settings, self._cameras, self._group = settings, cameras, group
         self._peers: dict[str, Peer] = {}
         self._publishing: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -78,25 +78,27 @@ class Peers:
         except BaseException:
             await self._forget(peer)
             raise
-        task = self._group.create_task(self._run(peer), name=f"peer of {stream}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[peer.id] = self._group.create_task(self._run(peer), name=f"peer of {stream}")
         _LOG.info("peer came", stream=stream, role=role, peers=len(self))
         return peer, answer
 
-    def end(self, peer_id: str) -> bool:
-        """End a session; whether there was one."""
+    async def end(self, peer_id: str) -> bool:
+        """End a session, and wait until its place is free; whether there was one."""
         peer = self._peers.get(peer_id)
-        if peer is not None:
-            peer.end("the peer ended it")
-        return peer is not None
+        if peer is None:
+            return False
+        peer.end("the peer ended it")
+        task = self._tasks.get(peer_id)
+        if task is not None:
+            await asyncio.wait([task], timeout=_CLOSE_S)
+        return True
 
     async def close(self) -> None:
         """End all sessions."""
         for peer in self._peers.values():
             peer.end("the gateway ends")
         if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=_CLOSE_S)
+            await asyncio.wait(list(self._tasks.values()), timeout=_CLOSE_S)
 
     def _expect_room(self, role: Role, stream: str) -> StreamDesk:
         desk = self.desks.get(stream)
@@ -123,6 +125,7 @@ class Peers:
 
     async def _forget(self, peer: Peer) -> None:
         self._peers.pop(peer.id, None)
+        self._tasks.pop(peer.id, None)
         if peer.role == "publish":
             self._publishing.discard(peer.stream)
         await peer.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,9 +26,15 @@ _LOG = structlog.get_logger()
 _SHUTDOWN_S = 1.0
 
 
-async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
+async def run_gateway(
+    settings: GatewaySettings, stop: asyncio.Event, on_page: Callable[[str], None] = lambda url: None
+) -> None:
     """Serve until `stop` is set.
 
+    Args:
+        settings: What it is to do.
+        stop: Ends it in order.
+        on_page: Called with the address of the page once it is served.
     Raises:
         ConfigError: A certificate cannot be read.
         TransportError: The port is taken.
@@ -43,7 +50,7 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
         if desk is not None:
             desk.take(message, buffers)
 
-    link = GraphLink(settings.publish, settings.requests, settings.streams, hand_over)
+    link = GraphLink(settings.publish, settings.requests, settings.streams, hand_over, settings.client_keys)
     for name, access in settings.streams.items():
         desks[name] = StreamDesk(name, access, cameras, link.ask, settings.limits.mask_bytes)
     try:
@@ -52,7 +59,7 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
             pictures = Pictures({name: desk.feed for name, desk in desks.items()}, settings.pictures_socket)
             tasks = [group.create_task(one) for one in (link.run(), cameras.run(), pictures.run())]
             try:
-                await _serve(settings, peers, stop)
+                await _serve(settings, peers, stop, on_page)
             finally:
                 await peers.close()
                 for task in tasks:
@@ -61,7 +68,7 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
         link.close()
 
 
-async def _serve(settings: GatewaySettings, peers: Peers, stop: asyncio.Event) -> None:
+async def _serve(settings: GatewaySettings, peers: Peers, stop: asyncio.Event, on_page: Callable[[str], None]) -> None:
     runner = web.AppRunner(
         make_app(settings, peers, Path(str(files("ssa_stream.nodes.gateway").joinpath("page")))),
         access_log=None,
@@ -79,7 +86,9 @@ async def _serve(settings: GatewaySettings, peers: Peers, stop: asyncio.Event) -
         host, port = runner.addresses[0][:2]
         scheme = "https" if settings.tls_cert else "http"
         shown = f"[{host}]" if ":" in str(host) else host
-        _LOG.info("page", url=f"{scheme}://{shown}:{port}/")
+        url = f"{scheme}://{shown}:{port}/"
+        _LOG.info("page", url=url)
+        on_page(url)
         await stop.wait()
     finally:
         await runner.cleanup()

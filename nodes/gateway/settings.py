@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.keys import ClientKeys
 
 __all__ = ["CAMERA", "GatewaySettings", "IceServer", "PeerLimits", "StreamAccess", "load_settings", "save_settings"]
 
@@ -72,6 +73,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         port: Its port; 0 takes a free one.
         publish: Where the graph publishes.
         requests: Where it takes requests.
+        keys: With what to connect to both: public and secret key, and the graph's public one; None where none is asked.
         run_dir: Folder of the local sockets.
         streams: By name.
         token: What a peer must know; None lets everybody in.
@@ -89,6 +91,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
     publish: str
     requests: str
+    keys: tuple[str, str, str] | None = None
     run_dir: str
     streams: dict[str, StreamAccess]
     token: str | None = None
@@ -100,6 +103,11 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     loopback_media: bool = False
     session_threshold: float = 0.5
     limits: PeerLimits = PeerLimits()
+
+    @property
+    def client_keys(self) -> ClientKeys | None:
+        """The keys as a socket takes them."""
+        return None if self.keys is None else ClientKeys(*(key.encode("ascii") for key in self.keys))
 
     @property
     def cameras_socket(self) -> Path:

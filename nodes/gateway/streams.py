@@ -1,5 +1,6 @@
 """What the gateway knows of a stream, and who uses it."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -21,6 +22,8 @@ from ssa_stream.protocols import MaskMessage, PromptState, SourceState
 __all__ = ["StreamDesk", "User"]
 
 _LOG = structlog.get_logger()
+_MAX_EARLY = 32
+Masks = tuple[MaskMessage, tuple[memoryview, ...]]
 
 
 class User(Protocol):
@@ -61,6 +64,8 @@ class StreamDesk:
         self._prompts: PromptState | None = None
         self._state: SourceState | None = None
         self._last_masks: dict[str, bytes] = {}
+        self._early: deque[Masks] = deque()
+        self.feed.on_picture = self._release
 
     @property
     def users(self) -> int:
@@ -128,8 +133,23 @@ class StreamDesk:
                     self._tell(self._state_text())
 
     def _take_masks(self, message: MaskMessage, buffers: tuple[memoryview, ...]) -> None:
+        """Masks came. Those of the graph's own sources come before their pictures, and wait for them."""
         if message.status != "final":
             return
+        self._early.append((message, buffers))
+        if self.access.kind == "camera":
+            self._release()
+        while len(self._early) > _MAX_EARLY:
+            self._send_masks(*self._early.popleft())
+
+    def _release(self) -> None:
+        """Send masks up to the last ones whose picture is there."""
+        ready = [i for i, (message, _) in enumerate(self._early) if self.feed.times_of(message.frame)[0] is not None]
+        count = len(self._early) if self.access.kind == "camera" else (ready[-1] + 1 if ready else 0)
+        for _ in range(count):
+            self._send_masks(*self._early.popleft())
+
+    def _send_masks(self, message: MaskMessage, buffers: tuple[memoryview, ...]) -> None:
         pts, sender_ns = self.feed.times_of(message.frame)
         extra = {
             "video_pts": pts,

@@ -4,7 +4,7 @@ import { promptColours, readMasks } from "./masks.js";
 import { Stage } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
-const stage = new Stage($("stage"), $("video"));
+const stage = globalThis.stageOfPage = new Stage($("stage"), $("video"));  // tests look at it
 const graphs = { fps: new Graph($("fps"), $("fps-value"), ""), age: new Graph($("age"), $("age-value"), " ms"),
                  latency: new Graph($("latency"), $("latency-value"), " ms") };
 const looks = new Map();  // what this page does with each prompt, by id

@@ -1,0 +1,128 @@
+"""`ssa-stream serve` with an independent WebRTC peer (aiortc): a camera in, masks and drawn pictures out."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import aioice.ice
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ssa_stream.data import demo_scene, render
+from tests.support.command_line import write_tiny_config
+from tests.support.gateway import CameraTrack, Peer, serving, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+PIPELINE: dict[str, Any] = {
+    "session": {"window": 2, "short_edge_px": 64},
+    "streams": {"cam": {"source": "webrtc", "prompts": ["the red circle"]}},
+}
+SCENE: dict[str, Any] = {
+    **PIPELINE,
+    "streams": {"scene": {"source": "synthetic@160x96,10fps", "live": True, "prompts": ["the red circle"]}},
+}
+
+
+@pytest.fixture(autouse=True)
+async def _no_idle_threads() -> AsyncIterator[None]:
+    yield
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
+@pytest.fixture(autouse=True)
+def _loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peer's media stay on this machine, too."""
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[NDArray[np.uint8]]:
+    """What the camera sees."""
+    scene = demo_scene(160, 96, 30)
+    return [np.ascontiguousarray(render(scene, number).image) for number in range(30)]
+
+
+def _tiny(pipeline: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The pipeline with a network that is made in no time."""
+    return {**pipeline, "model": {"name": str(write_tiny_config(folder)), "random_weights": True}}
+
+
+async def test_camera_comes_masks_go_back_prompts_change_camera_comes_again(
+    tmp_path: Path, pictures: list[NDArray[np.uint8]]
+) -> None:
+    """All of it in one graph, as starting one takes long."""
+    async with serving(tmp_path, _tiny(PIPELINE, tmp_path)) as served, aiohttp.ClientSession() as session:
+        url = served.pages[0]
+        peer = Peer(CameraTrack(pictures))
+        await peer.begin(session, url + "whip/cam")
+        await until(lambda: len(peer.masks) >= 3, "masks")
+        first = peer.masks[0]
+        assert (first["prompt"], first["source_size"]) == ("p1", [96, 160])
+        assert first["video_pts"] is not None
+
+        answer = await peer.ask(type="add", text="the blue square")
+        added = answer["prompts"][-1]
+        assert (added["text"], answer["version"]) == ("the blue square", added["version"])
+        await until(lambda: any(one["prompt"] == added["id"] for one in peer.masks), "masks of the new prompt")
+        new = [one for one in peer.masks if one["prompt"] == added["id"]]
+        applies = answer["applies_from"]
+        assert all((one["epoch"], one["seq"]) >= (applies["epoch"], applies["seq"]) for one in new)
+        refused = await peer.ask(type="remove", prompt_id="none")
+        assert (refused["type"], refused["code"]) == ("error", "unknown_prompt")
+
+        viewer = Peer()
+        await viewer.begin(session, url + "whep/cam?overlay=1")
+        viewer.watch()
+        await until(lambda: len(viewer.frames) >= 2, "drawn pictures")
+        assert (viewer.frames[0].width, viewer.frames[0].height) == (160, 96)
+        await viewer.close()
+
+        # The sender's clock is this machine's, so the age of its pictures is known once it reported.
+        await until(lambda: peer.masks[-1]["sender_ms"] is not None, "a sender report")
+        assert 0 < peer.masks[-1]["latency_ms"] < 120_000
+
+        last_epoch = peer.masks[-1]["epoch"]
+        async with session.delete(url.rstrip("/") + peer.location) as response:
+            assert response.status == 200
+        await peer.close()
+        again = Peer(CameraTrack(pictures))
+        await again.begin(session, url + "whip/cam")
+        await until(lambda: any(one["epoch"] > last_epoch for one in again.masks), "masks of the second camera")
+        assert {one["text"] for one in (await again.ask(type="list"))["prompts"]} == {
+            "the red circle",
+            "the blue square",
+        }
+        await again.close()
+
+
+async def test_watched_source_pictures_can_be_told_by_their_time(tmp_path: Path) -> None:
+    """A viewer of the graph's own source gets pictures, masks, and the RTP time of the picture of each mask."""
+    async with serving(tmp_path, _tiny(SCENE, tmp_path)) as served, aiohttp.ClientSession() as session:
+        viewer = Peer()
+        await viewer.begin(session, served.pages[0] + "whep/scene")
+        viewer.watch()
+        await until(lambda: len(viewer.frames) >= 4 and len(viewer.masks) >= 4, "pictures and masks")
+        await until(lambda: any(one["type"] == "video" for one in viewer.said), "the origin of RTP times")
+        origin = next(one["rtp_origin"] for one in viewer.said if one["type"] == "video")
+        mapper = vars(viewer.connection.getTransceivers()[0].receiver)["_RTCRtpReceiver__timestamp_mapper"]
+
+        def shared() -> set[int]:
+            """RTP times of pictures that came, and of masks that came."""
+            pictures = {(mapper._origin + frame.pts) % 2**32 for frame in viewer.frames if frame.pts is not None}
+            return pictures & {(origin + one["video_pts"]) % 2**32 for one in viewer.masks}
+
+        await until(lambda: len(shared()) >= 3, "pictures whose masks came as well")
+
+        os.kill(served.gateway_pid(), signal.SIGKILL)
+        await until(lambda: len(served.pages) == 2, "the gateway is started again")
+        again = Peer()
+        await again.begin(session, served.pages[1] + "whep/scene")
+        await until(lambda: len(again.masks) >= 2, "masks after the restart")
+        await again.close()
+        await viewer.close()
