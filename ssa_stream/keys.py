@@ -22,7 +22,7 @@ import zmq.auth
 
 from ssa_stream.errors import ConfigError
 
-__all__ = ["ClientKeys", "ServerKeys", "add_client", "client_keys", "make_keys"]
+__all__ = ["ClientKeys", "ServerKeys", "add_client", "can_encrypt", "client_keys", "make_keys"]
 
 _SERVER, _CLIENT, _SECRET, _PUBLIC = "server", "client", ".key_secret", ".key"
 _ALLOWED, _CLIENTS = "allowed", "clients"
@@ -117,6 +117,11 @@ class ClientKeys:
         socket.setsockopt(zmq.CURVE_SERVERKEY, self.server)
         socket.setsockopt(zmq.CURVE_PUBLICKEY, self.public)
         socket.setsockopt(zmq.CURVE_SECRETKEY, self.secret)
+
+
+def can_encrypt() -> bool:
+    """Whether this build of ZeroMQ can."""
+    return zmq.has("curve")
 
 
 def client_keys(keys: "ClientKeys | str | Path | None") -> ClientKeys | None:

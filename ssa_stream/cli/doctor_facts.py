@@ -151,10 +151,9 @@ def _pipeline(name: str) -> "tuple[PipelineConfig | None, str]":
 
 
 def _has_curve() -> bool:
-    import zmq.auth  # noqa: F401  # what reads key files
-    from zmq import has
+    from ssa_stream.keys import can_encrypt
 
-    return has("curve")
+    return can_encrypt()
 
 
 def _free_memory() -> int | None:

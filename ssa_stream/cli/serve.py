@@ -90,6 +90,22 @@ def serve(
     requests: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Where prompts can be changed.", rich_help_panel=_GRAPH)
     ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Let in known subscribers only, and other machines, too. Made by: ssa-stream keys init.",
+            rich_help_panel=_GRAPH,
+        ),
+    ] = None,
+    health: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve /livez, /readyz and /metrics (Prometheus) there, such as 127.0.0.1:8081.",
+            rich_help_panel=_GRAPH,
+        ),
+    ] = None,
     checkpoint: Checkpoint = None,
     random_weights: RandomWeights = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MODEL)] = None,
@@ -130,13 +146,14 @@ def serve(
         config,
         sources=source or (),
         prompts=prompt or (),
-        public={"publish": publish, "requests": requests},
+        public={"publish": publish, "requests": requests, "keys": keys},
         placement=placement,
     )
     servers = [*(IceServer(urls=url) for url in stun or ()), *(_turn(text) for text in turn or ())]
     _serve(
         config,
         quiet=quiet,
+        health=health,
         host=host,
         port=port,
         token=token,
@@ -179,7 +196,7 @@ def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConf
     return type(config).from_mapping(plain, origin="command line"), access
 
 
-def _serve(config: "PipelineConfig", *, quiet: bool, **page: Any) -> None:
+def _serve(config: "PipelineConfig", *, quiet: bool, health: str | None, **page: Any) -> None:
     from ssa_stream.cli.engine import all_cores_but_one
     from ssa_stream.cli.pipeline_options import with_model
 
@@ -188,11 +205,12 @@ def _serve(config: "PipelineConfig", *, quiet: bool, **page: Any) -> None:
         run_dir = Path(tempfile.mkdtemp(prefix=f"ssa-page-{secrets.token_hex(2)}-"))
         stack.callback(shutil.rmtree, run_dir, ignore_errors=True)
         config, access = with_gateway(config, run_dir)
-        asyncio.run(_run(config, quiet, run_dir, {**page, "streams": access}))
+        asyncio.run(_run(config, quiet, health, run_dir, {**page, "streams": access}))
 
 
-async def _run(config: "PipelineConfig", quiet: bool, run_dir: Path, page: dict[str, Any]) -> None:
+async def _run(config: "PipelineConfig", quiet: bool, health: str | None, run_dir: Path, page: dict[str, Any]) -> None:
     from ssa_stream.cli.graph_view import GraphView
+    from ssa_stream.cli.health import served_health
     from ssa_stream.nodes.launcher import Graph
     from ssa_stream.nodes.runtime.logs import log_as
     from ssa_stream.nodes.runtime.signals import stop_on_signals
@@ -201,7 +219,7 @@ async def _run(config: "PipelineConfig", quiet: bool, run_dir: Path, page: dict[
     graph = Graph(config, keep=True, on_line=view.line)
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        async with view.live(graph):
+        async with served_health(graph, health, view), view.live(graph):
             log_as("launcher")
             gateway = asyncio.create_task(_keep_gateway(graph, view, run_dir, page, stop), name="gateway")
             try:
@@ -221,6 +239,7 @@ async def _keep_gateway(
         ConfigError: It was set up wrongly.
         SsaStreamError: It failed, or died too often.
     """
+    from ssa_stream.nodes.control.sockets import within_reach
     from ssa_stream.nodes.gateway.settings import GatewaySettings, save_settings
     from ssa_stream.nodes.launcher.child import Child
     from ssa_stream.nodes.launcher.restarts import RestartPolicy
@@ -228,8 +247,13 @@ async def _keep_gateway(
 
     if not await _either(graph.bound.wait(), stop.wait()) or stop.is_set():
         return
+    own = graph.own_keys
     settings: GatewaySettings = GatewaySettings(
-        publish=graph.publish_address, requests=graph.requests_address, run_dir=str(run_dir), **page
+        publish=within_reach(graph.publish_address),
+        requests=within_reach(graph.requests_address),
+        keys=None if own is None else (own.public.decode(), own.secret.decode(), own.server.decode()),
+        run_dir=str(run_dir),
+        **page,
     )
     file = run_dir / "gateway.json"
     save_settings(settings, file)

@@ -14,7 +14,6 @@ from ssa_stream.cli.model_options import Checkpoint, RandomWeights
 from ssa_stream.errors import SinkError, SourceError
 
 if TYPE_CHECKING:
-    from ssa_stream.cli.graph_view import GraphView
     from ssa_stream.nodes.launcher import Graph, GraphReport
     from ssa_stream.nodes.pipeline import PipelineConfig
 
@@ -211,6 +210,7 @@ async def _run(
     http: str | None,
 ) -> "GraphReport":
     from ssa_stream.cli.graph_view import GraphView
+    from ssa_stream.cli.health import served_health
     from ssa_stream.nodes.launcher import Graph
     from ssa_stream.nodes.runtime.logs import log_as
     from ssa_stream.nodes.runtime.signals import stop_on_signals
@@ -219,22 +219,9 @@ async def _run(
     graph = Graph(config, keep=keep, on_line=view.line)
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        async with _served(graph, http, view), view.live(graph), _beside(graph, beside):
+        async with served_health(graph, http, view), view.live(graph), _beside(graph, beside):
             log_as("launcher")
             return await graph.run(stop, view.ready)
-
-
-@asynccontextmanager
-async def _served(graph: "Graph", http: str | None, view: "GraphView") -> AsyncIterator[None]:
-    """Serve the graph's health from before it is ready until it has ended."""
-    if http is None:
-        yield
-        return
-    from ssa_stream.nodes.health.server import HttpAddress, serve_health
-
-    async with serve_health(HttpAddress.parse(http, insecure=graph.config.public.insecure), graph) as url:
-        view.serving(url)
-        yield
 
 
 @asynccontextmanager

@@ -129,6 +129,7 @@ PINNED = {
         "ClientKeys",
         "ServerKeys",
         "add_client",
+        "can_encrypt",
         "client_keys",
         "make_keys",
     },

@@ -17,6 +17,7 @@ from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.keys import ClientKeys, ServerKeys, add_client, make_keys
 from ssa_stream.nodes.control import Hub, HubAddresses
 from ssa_stream.nodes.control.sockets import bound_socket
+from ssa_stream.nodes.gateway.graph_link import GraphLink
 from ssa_stream.nodes.launcher.observer import Observer
 from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.nodes.runtime.clock import MonotonicClock
@@ -178,6 +179,23 @@ async def test_launcher_watches_its_own_graph_with_keys_of_its_own(folder: Path)
             task.cancel()
             await asyncio.wait([task])
             observer.close()
+
+
+async def test_gateway_connects_with_the_keys_that_it_is_given(folder: Path) -> None:
+    """It is a client like others, in a process that the launcher starts."""
+    async with graph(_guarded(folder)) as running, _publishing(running):
+        hub, came = running.hub, asyncio.Event()
+        link = GraphLink(
+            hub.publish_address, hub.requests_address, ["cam0"], lambda message, buffers: came.set(), hub.own_keys
+        )
+        task = asyncio.create_task(link.run())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await came.wait()
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            link.close()
 
 
 async def test_graph_whose_keys_are_missing_does_not_start(tmp_path: Path) -> None:
