@@ -160,11 +160,12 @@ class Subscription(ABC, Generic[_Kept, _Item]):
             return closed()
         waited = f"for {self._timeout_s:g} s"
         if self._receiver.is_refused:
-            return TransportError(
-                f"the publisher at {self.address} refuses this client {waited}: it takes in known keys only, and was "
-                f"shown {'none' if self._keys is None else 'others'}; have a client added (ssa-stream keys add) and "
-                f"give its folder as keys"
+            why = (
+                "it takes in known clients only; give the folder of one as keys, made by: ssa-stream keys add"
+                if self._keys is None
+                else "its keys are not allowed there (ssa-stream keys list), of another graph, or that graph has none"
             )
+            return TransportError(f"the publisher at {self.address} refuses this client {waited}: {why}")
         if not self.is_connected:
             return TransportError(
                 f"there was no publisher at {self.address} {waited}; start one with: ssa-stream up, or name its address"

@@ -23,7 +23,7 @@ from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.protocols import AppliesFrom, ListPrompts, PromptReply
 from tests.support.mask_messages import mask_parts
-from tests.support.scripted_nodes import PATIENCE_S, Graph, graph, pipeline
+from tests.support.scripted_nodes import PATIENCE_S, Graph, graph, pipeline, until
 
 pytestmark = pytest.mark.e2e
 
@@ -107,14 +107,22 @@ async def test_subscribers_with_other_keys_or_none_get_nothing_and_disturb_nobod
             assert not any(one.is_connected for one in wrong)
 
 
-async def test_subscriber_that_is_refused_is_told_why(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("is_guarded", "has_keys", "why"),
+    [
+        (True, True, r"refuses this client.*keys are not allowed there \(ssa-stream keys list\)"),
+        (True, False, r"refuses this client.*it takes in known clients only.*ssa-stream keys add"),
+        (False, True, r"refuses this client.*or that graph has none"),
+    ],
+    ids=["other keys", "no keys", "keys that nobody asked for"],
+)
+async def test_subscriber_that_is_refused_is_told_why(folder: Path, is_guarded: bool, has_keys: bool, why: str) -> None:
     """Instead of waiting for masks that never come."""
-    keys = ClientKeys.make(ClientKeys.load(folder / "clients/robot").server)
-    async with graph(_guarded(folder)) as running:
-        with UpdateSubscription(running.hub.publish_address, timeout_s=PATIENCE_S, keys=keys) as subscribed:
-            await _refused(running, 1)
-            subscribed._timeout_s = BRIEFLY_S
-            with pytest.raises(TransportError, match=r"refuses this client.*was shown others.*ssa-stream keys add"):
+    keys = ClientKeys.make(ClientKeys.load(folder / "clients/robot").server) if has_keys else None
+    async with graph(_guarded(folder) if is_guarded else None) as running:
+        async with UpdateSubscription(running.hub.publish_address, timeout_s=BRIEFLY_S, keys=keys) as subscribed:
+            await until(lambda: subscribed._receiver.is_refused)
+            with pytest.raises(TransportError, match=why):
                 await anext(subscribed)
 
 
