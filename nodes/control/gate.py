@@ -17,6 +17,7 @@ __all__ = ["Gate"]
 _ADDRESS = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
 _REQUEST_PARTS = 7
+_KEY_BYTES = 32
 _log = structlog.get_logger()
 
 
@@ -50,7 +51,8 @@ class Gate:
         self._socket.close()
 
     def _may_pass(self, parts: list[bytes]) -> bool:
-        if len(parts) != _REQUEST_PARTS or parts[0] != _VERSION or parts[5] != b"CURVE":
+        is_curve = len(parts) == _REQUEST_PARTS and parts[0] == _VERSION and parts[5] == b"CURVE"
+        if not is_curve or len(parts[6]) != _KEY_BYTES:
             self._tally.passed_over("clients_refused", "a handshake that is not CURVE")
             return False
         key = z85.encode(parts[6])
