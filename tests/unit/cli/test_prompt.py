@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,8 +22,8 @@ class _Client:
 
     asked: list[tuple[Any, ...]]
 
-    def __init__(self, address: str, stream: str, *, timeout_s: float) -> None:
-        type(self).asked = [(address, stream, timeout_s)]
+    def __init__(self, address: str, stream: str, *, timeout_s: float, keys: Path | None) -> None:
+        type(self).asked = [(address, stream, timeout_s, keys)]
 
     def __enter__(self) -> Self:
         return self
@@ -72,14 +73,25 @@ def test_command_asks_and_shows_the_prompts(client: type[_Client], words: list[s
     """Text is shown as it is, with the first frame that follows."""
     result = RUNNER.invoke(app, ["prompt", *words])
     assert result.exit_code == 0, result.output
-    assert client.asked == [("tcp://127.0.0.1:5556", "cam0", 10.0), asked, ("closed",)]
+    assert client.asked == [("tcp://127.0.0.1:5556", "cam0", 10.0, None), asked, ("closed",)]
     assert "the [red] cup" in result.stdout
     assert "version 3, from frame 40 of epoch 1 on" in result.stdout
 
 
 def test_command_prints_json_on_request(client: type[_Client]) -> None:
-    """One object; address and time-out are passed on."""
-    words = ["prompt", "list", "cam0", "--json", "--address", "tcp://127.0.0.1:7", "--timeout", "1.5"]
+    """One object; address, time-out and keys are passed on."""
+    words = [
+        "prompt",
+        "list",
+        "cam0",
+        "--json",
+        "--address",
+        "tcp://127.0.0.1:7",
+        "--timeout",
+        "1.5",
+        "--keys",
+        "robot",
+    ]
     result = RUNNER.invoke(app, words)
     assert json.loads(result.stdout) == {
         "stream": "cam0",
@@ -87,7 +99,7 @@ def test_command_prints_json_on_request(client: type[_Client]) -> None:
         "applies_from": {"epoch": 1, "seq": 40, "index": 140},
         "prompts": [{"id": "p1", "text": "the [red] cup", "version": 2}],
     }
-    assert client.asked[0] == ("tcp://127.0.0.1:7", "cam0", 1.5)
+    assert client.asked[0] == ("tcp://127.0.0.1:7", "cam0", 1.5, Path("robot"))
 
 
 def test_defaults_are_those_of_the_library() -> None:
