@@ -14,6 +14,7 @@ from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.nodes.gateway.cameras import Cameras
 from ssa_stream.nodes.gateway.graph_link import GraphLink
 from ssa_stream.nodes.gateway.http import make_app
+from ssa_stream.nodes.gateway.pausing import run_while_watched
 from ssa_stream.nodes.gateway.peers import Peers
 from ssa_stream.nodes.gateway.pictures import Pictures
 from ssa_stream.nodes.gateway.settings import GatewaySettings
@@ -57,7 +58,8 @@ async def run_gateway(
         async with asyncio.TaskGroup() as group:
             peers = Peers(settings, desks, cameras, group)
             pictures = Pictures({name: desk.feed for name, desk in desks.items()}, settings.pictures_socket)
-            tasks = [group.create_task(one) for one in (link.run(), cameras.run(), pictures.run())]
+            scenes = [run_while_watched(desk) for desk in desks.values() if desk.access.kind == "scene"]
+            tasks = [group.create_task(one) for one in (link.run(), cameras.run(), pictures.run(), *scenes)]
             try:
                 await _serve(settings, peers, stop, on_page)
             finally:

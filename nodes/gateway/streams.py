@@ -1,5 +1,6 @@
 """What the gateway knows of a stream, and who uses it."""
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -45,6 +46,10 @@ class StreamDesk:
         cameras: Where cameras hand over pictures.
         ask: Asks the graph.
         mask_bytes: Longest message with masks.
+
+    Attributes:
+        users_changed: Set when somebody comes or leaves.
+        too_large: Masks that did not fit into a message, however small.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class StreamDesk:
         self.feed = VideoFeed(is_camera=access.kind == "camera")
         self.overlays = OverlayFeed(self.feed)
         self.too_large = 0
+        self.users_changed = asyncio.Event()
         self._cameras, self._mask_bytes = cameras, mask_bytes
         self._users: set[User] = set()
         self._prompts: PromptState | None = None
@@ -89,10 +95,12 @@ class StreamDesk:
     def join(self, user: User) -> None:
         """Somebody uses it."""
         self._users.add(user)
+        self.users_changed.set()
 
     def leave(self, user: User) -> None:
         """Somebody does not any more."""
         self._users.discard(user)
+        self.users_changed.set()
 
     def greeting(self) -> list[str]:
         """What somebody is told who comes later than it was published."""

@@ -139,6 +139,23 @@ async def test_page_masks_lie_on_what_is_named_and_follow_the_prompt(tmp_path: P
             if shot:
                 await page.screenshot(Path(shot))
 
+            await page.evaluate(
+                "globalThis.saved = []; const make = URL.createObjectURL; let size = 0;"
+                "URL.createObjectURL = (blob) => { size = blob.size; return make(blob); };"
+                "HTMLAnchorElement.prototype.click = function () { saved.push([this.download, size]); }; 0"
+            )
+            await page.evaluate("document.getElementById('snapshot').click()")
+            await page.until("saved.length === 1")
+            await page.evaluate("document.getElementById('record').click()")
+            await page.until("document.getElementById('record').ariaPressed === 'true'")
+            await asyncio.sleep(1.5)  # of which the recording is
+            await page.evaluate("document.getElementById('record').click()")
+            await page.until("saved.length === 2")
+            (picture, picture_bytes), (film, film_bytes) = await page.evaluate("saved")
+            assert picture.endswith(".png")
+            assert film.endswith((".webm", ".mp4"))
+            assert min(picture_bytes, film_bytes) > 5000
+
             await page.evaluate("document.querySelector('#prompts .on').click()")
             await page.until("document.querySelector('#prompts .count').textContent === '0 found'")
             await page.evaluate("document.querySelector('#prompts .on').click()")

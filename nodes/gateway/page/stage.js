@@ -1,8 +1,9 @@
 // Pictures and the masks that belong to them, on one canvas.
 
 const MAX_PICTURES = 96, MAX_EDGE = 640, STALE_MS = 3000, OPACITY = 115;
-// A busy browser passes over pictures of its own camera; a neighbour of the right one is better than the newest.
-const MATCH_MS = 150, MAX_WAITING = 16;
+// A busy browser passes over pictures of its own camera. The next masks may be of one that it has; only if there were
+// none for a while, a neighbour of the right picture is better than nothing new.
+const EXACT_MS = 20, NEAR_MS = 150, PATIENCE_MS = 600, MAX_WAITING = 16;
 
 export class Stage {
   constructor(canvas, video) {
@@ -140,8 +141,10 @@ export class Stage {
     let best = null;
     for (const one of this.pictures)
       if (!best || Math.abs(one.time - time) < Math.abs(best.time - time)) best = one;
+    const off = Math.abs(best.time - time), isLate = performance.now() - this.shown.at > PATIENCE_MS;
+    if (off > (isLate ? NEAR_MS : EXACT_MS)) return null;
     this.canvas.dataset.offBy = (best.time - time).toFixed(1);
-    return Math.abs(best.time - time) <= MATCH_MS ? best : null;
+    return best;
   }
 
   #draw() {

@@ -1,5 +1,6 @@
 """Small parts of the gateway: slot, rate, watchdog, feed, answer, wire, camera intake, outbox."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -15,6 +16,7 @@ from ssa_stream.nodes.gateway.channels import MaskOutbox, PromptDesk
 from ssa_stream.nodes.gateway.feed import VideoFeed
 from ssa_stream.nodes.gateway.graph_link import Answer, Request
 from ssa_stream.nodes.gateway.intake import CameraIntake
+from ssa_stream.nodes.gateway.pausing import run_while_watched
 from ssa_stream.nodes.gateway.rate import RateLimit
 from ssa_stream.nodes.gateway.sdp import with_bitrate
 from ssa_stream.nodes.gateway.settings import PeerLimits
@@ -28,7 +30,7 @@ from ssa_stream.nodes.gateway.wire import (
     pack_header,
     unpack_header,
 )
-from ssa_stream.protocols import AppliesFrom, ErrorReply, FrameIdentity, Prompt, PromptReply
+from ssa_stream.protocols import Accepted, AppliesFrom, ErrorReply, FrameIdentity, Prompt, PromptReply, SourceRequest
 
 
 async def test_slot_newer_item_replaces_and_counts() -> None:
@@ -252,9 +254,44 @@ async def test_outbox_slow_channel_newest_of_each_prompt_is_sent() -> None:
     assert (outbox.sent, outbox.overtaken) == (2, 4)
 
 
-def _soon() -> Any:
-    import asyncio
+class _Desk:
+    """A stream whose orders are kept."""
 
+    name = "scene"
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.users_changed = asyncio.Event()
+        self.orders: asyncio.Queue[str] = asyncio.Queue()
+
+    async def ask(self, request: SourceRequest) -> Answer:
+        """Keep the order; the first one comes too early."""
+        await self.orders.put(request.action)
+        return Accepted(request_id="x", stream="scene", epoch=0)
+
+
+async def test_scene_runs_only_while_somebody_watches() -> None:
+    """Stopped when nobody is there, started for the first one, and not stopped for one who comes back at once."""
+    desk: Any = _Desk()
+    running = asyncio.create_task(run_while_watched(desk, linger_s=0.05))
+    assert await desk.orders.get() == "stop"
+    desk.users = 1
+    desk.users_changed.set()
+    assert await desk.orders.get() == "start"
+    desk.users = 0
+    desk.users_changed.set()
+    await asyncio.sleep(0)
+    desk.users = 1
+    desk.users_changed.set()
+    desk.users = 0
+    desk.users_changed.set()
+    assert await desk.orders.get() == "stop"
+    assert desk.orders.empty()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+def _soon() -> Any:
     return asyncio.timeout(0.05)
 
 
