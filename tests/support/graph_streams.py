@@ -16,7 +16,7 @@ from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.protocols import MaskMessage, Packet, unpack_labels
 from ssa_stream.sources import open_source
 from ssa_stream.streaming import MaskResult, ReferSession
-from tests.support.tiny_model import random_frames, tiny_config, tiny_model
+from tests.support.tiny_model import one_model_thread, random_frames, tiny_config, tiny_model
 
 __all__ = ["Answer", "Material", "answers_of_graph", "answers_of_session", "graph_of", "make_material"]
 
@@ -90,14 +90,14 @@ def answers_of_session(
 ) -> Answers:
     """What a session makes of the stream; `changes` by stream time."""
     settings = None if config is None else config.to_session_config()
-    session = ReferSession(load_checkpoint(material.checkpoint), settings, prompts)
     due, results = sorted((changes or {}).items()), []
-    with open_source(source or material.frames) as opened:
+    with one_model_thread(), open_source(source or material.frames) as opened:
+        session = ReferSession(load_checkpoint(material.checkpoint), settings, prompts)
         for frame in opened.frames():
             while due and frame.t >= due[0][0]:
                 session.set_prompts(due.pop(0)[1])
             results += session.push(frame.image, frame.t)
-    results += session.flush()
+        results += session.flush()
     return {(result.frame_index, result.prompt_id): _of_result(result) for result in results if _is_final(result)}
 
 

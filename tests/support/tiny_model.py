@@ -2,6 +2,8 @@
 
 import functools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from ssa_stream.model import SSA, ClipConfig, FrameDecoderConfig, PixelDecoderConfig, SsaConfig, VideoDecoderConfig
 from ssa_stream.model.preprocess import to_input
 
-__all__ = ["random_frames", "tiny_config", "tiny_model"]
+__all__ = ["one_model_thread", "random_frames", "tiny_config", "tiny_model"]
 
 _CLIP = {
     "embed_dim": 32,
@@ -25,6 +27,17 @@ _CLIP = {
     # The tokenizer is CLIP's own, so the vocabulary keeps its size.
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
 }
+
+
+@contextmanager
+def one_model_thread() -> Iterator[None]:
+    """Run the model as graphs of tests do: sums split over threads round in another way."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def tiny_config(num_queries: int = 6) -> SsaConfig:

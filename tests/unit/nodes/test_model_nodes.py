@@ -14,7 +14,7 @@ from ssa_stream.protocols import MaskMessage
 from ssa_stream.sinks import read_json_lines
 from ssa_stream.streaming import MaskResult, ReferSession
 from tests.support.model_nodes import STREAM, ModelNodes, Player, model_nodes, pipeline
-from tests.support.tiny_model import random_frames, tiny_model
+from tests.support.tiny_model import one_model_thread, random_frames, tiny_model
 from tests.unit.streaming.comparing import assert_same_results
 
 THREE = ["a dog", "the red car", "a bird"]
@@ -24,13 +24,14 @@ Changes = Mapping[int, Sequence[str] | Mapping[str, str]]
 def _session_results(
     settings: PipelineConfig, times: Sequence[float], prompts: Sequence[str], changes: Changes
 ) -> list[MaskResult]:
-    session = ReferSession(tiny_model(), settings.to_session_config(), prompts)
     results = []
-    for number, (frame, t) in enumerate(zip(random_frames(len(times)), times, strict=True)):
-        if number in changes:
-            session.set_prompts(changes[number])
-        results += session.push(frame, t)
-    return results + session.flush()
+    with one_model_thread():
+        session = ReferSession(tiny_model(), settings.to_session_config(), prompts)
+        for number, (frame, t) in enumerate(zip(random_frames(len(times)), times, strict=True)):
+            if number in changes:
+                session.set_prompts(changes[number])
+            results += session.push(frame, t)
+        return results + session.flush()
 
 
 async def _play(
