@@ -236,7 +236,9 @@ $("mode").onchange = () => {
 $("add").onsubmit = async (event) => {
   event.preventDefault();
   const text = $("text").value.trim();
-  if (text && await command({ type: "add", text })) $("text").value = "";
+  if (!text) return;
+  $("text").value = "";  // at once: the next one may be typed before the answer comes
+  if (!await command({ type: "add", text }) && !$("text").value) $("text").value = text;
 };
 $("token-form").onsubmit = (event) => {
   event.preventDefault();

@@ -3,7 +3,7 @@
 const MAX_PICTURES = 96, MAX_EDGE = 640, STALE_MS = 3000, OPACITY = 115;
 // A busy browser passes over pictures of its own camera. The next masks may be of one that it has; only if there were
 // none for a while, a neighbour of the right picture is better than nothing new.
-const EXACT_MS = 20, NEAR_MS = 150, PATIENCE_MS = 600, MAX_WAITING = 16;
+const EXACT_MS = 20, NEAR_MS = 150, PATIENCE_MS = 2000, MAX_WAITING = 16;
 
 export class Stage {
   constructor(canvas, video) {
