@@ -1,6 +1,7 @@
 """`ssa-stream serve`: a graph with a page, for browsers and other WebRTC peers."""
 
 import asyncio
+import os
 import secrets
 import shutil
 import signal
@@ -202,7 +203,9 @@ def _serve(config: "PipelineConfig", *, quiet: bool, health: str | None, **page:
 
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
     with ExitStack() as stack:
-        run_dir = Path(tempfile.mkdtemp(prefix=f"ssa-page-{secrets.token_hex(2)}-"))
+        # Named as folders of graphs are: should this process be killed, the next graph removes it.
+        run_dir = Path(tempfile.gettempdir(), f"ssa-page-{os.getpid()}-{secrets.token_hex(2)}")
+        run_dir.mkdir(mode=0o700)
         stack.callback(shutil.rmtree, run_dir, ignore_errors=True)
         config, access = with_gateway(config, run_dir)
         asyncio.run(_run(config, quiet, health, run_dir, {**page, "streams": access}))

@@ -3,20 +3,28 @@
 import asyncio
 import functools
 import signal
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from ssa_stream.errors import TransportError
 from ssa_stream.nodes.gateway.camera_source import CameraLink
 from ssa_stream.sources import Frame
 from tests.support.checkout import ROOT
+from tests.support.command_line import run_command
 from tests.support.gateway import SDP, CameraTrack, Peer, gateway, until
 
 pytestmark = pytest.mark.e2e
@@ -240,3 +248,60 @@ async def test_killed_peer_frees_everything(tmp_path: Path, session: aiohttp.Cli
         await process.wait()
         await _until_alone(session, url)
         await until(lambda: _decoders() == 0, "decoders end")
+
+
+async def test_tls_is_served_with_the_certificate(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    """And the page's address says so."""
+    certificate, key = _certificate(tmp_path)
+    context = ssl.create_default_context(cafile=certificate)
+    async with gateway(tmp_path, tls_cert=str(certificate), tls_key=str(key)) as url:
+        assert url.startswith("https://127.0.0.1:")
+        async with session.get(url + "api/streams", ssl=context) as response:
+            assert response.status == 200
+            names = [one["name"] for one in (await response.json())["streams"]]
+        assert names == ["cam", "file"]
+
+
+async def test_port_in_use_raises_with_what_to_do(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    """The second one ends with a sentence, and leaves the first one alone."""
+    (tmp_path / "second").mkdir()
+    async with gateway(tmp_path) as url:
+        port = int(url.rstrip("/").rpartition(":")[2])
+        with pytest.raises(BaseExceptionGroup) as raised:
+            async with gateway(tmp_path / "second", port=port):
+                pass
+        assert raised.group_contains(TransportError, match="choose another --port")
+        assert (await _status(session, "GET", url))[0] == 200
+
+
+async def test_serve_open_to_a_network_is_refused(tmp_path: Path) -> None:
+    """Before anything is loaded, with what is missing."""
+    answer = await asyncio.to_thread(run_command, "serve", "--host", "0.0.0.0", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "--token-file" in answer.stderr
+    assert "--insecure" in answer.stderr
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for this machine, which signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(tz=UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "cert.pem", folder / "key.pem"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files

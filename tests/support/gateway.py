@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import struct
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -183,6 +184,7 @@ async def serving(folder: Path, pipeline: dict[str, Any], *options: str) -> Asyn
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(PATIENCE_S):
             assert await process.wait() == 0, served.log
+        assert list(Path(tempfile.gettempdir()).glob(f"ssa-page-{process.pid}-*")) == []
     finally:
         if process.returncode is None:
             process.kill()
