@@ -184,11 +184,16 @@ async def serving(folder: Path, pipeline: dict[str, Any], *options: str) -> Asyn
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(PATIENCE_S):
             assert await process.wait() == 0, served.log
-        assert list(Path(tempfile.gettempdir()).glob(f"ssa-page-{process.pid}-*")) == []
+        assert _folders_of(process.pid) == []
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def _folders_of(pid: int) -> list[Path]:
+    """Folders that a process left."""
+    return list(Path(tempfile.gettempdir()).glob(f"ssa-page-{pid}-*"))
 
 
 class Served:
