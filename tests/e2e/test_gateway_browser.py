@@ -247,3 +247,23 @@ async def test_page_unpacks_label_maps_as_python_does(tmp_path: Path) -> None:
             broken = f"import('/masks.js').then(m => {call}).then(() => 'taken', () => 'refused')"
             broken = broken.replace("SIZE", str(len(labels) + 1))
             assert await page.evaluate(broken) == "refused"
+
+
+async def test_page_token_is_asked_for_or_taken_from_the_link(tmp_path: Path) -> None:
+    """And it does not stay in the address."""
+    shown = "document.getElementById('source').options.length > 0"
+    async with gateway(tmp_path, token="secret") as url, open_page(_profile(tmp_path)) as page:
+        await page.go(url)
+        await page.until("!document.getElementById('token-form').hidden")
+        await page.type("#token", "wrong")
+        await page.until("!document.getElementById('token-form').hidden")
+        assert not await page.evaluate(shown)
+        await page.type("#token", "")
+        await page.evaluate("document.getElementById('token').value = 'secret'")
+        await page.type("#token", "")
+        await page.until(shown)
+        await page.evaluate("sessionStorage.clear()")
+        await page.go("about:blank")
+        await page.go(url + "#token=secret")
+        await page.until(shown)
+        assert await page.evaluate("location.hash") == ""
