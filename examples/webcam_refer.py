@@ -4,10 +4,11 @@ What you will see: the camera's picture with masks, boxes and track ids on whate
 another sentence into the terminal and press Enter: the masks follow. Several sentences are separated by semicolons.
 Without a display the picture goes to webcam_refer.mp4. Without a camera a made-up scene is shown.
 
+    python examples/webcam_refer.py "the red circle" --source synthetic --num-frames 100
     python examples/webcam_refer.py "the person on the left" --checkpoint ssa.safetensors
-    python examples/webcam_refer.py "the red circle" --source synthetic --random-weights --num-frames 100
 
-The second command prints something like this (random weights: the masks mean nothing):
+The shipped checkpoint knows drawn shapes, not the world; for a real camera give one that does (docs/checkpoints.md).
+The first command prints something like this:
 
     source: synthetic, prompts: the red circle
     type another sentence and press Enter to change what is looked for; Ctrl-C ends
@@ -23,9 +24,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from ssa_stream.checkpoints import load_checkpoint
-from ssa_stream.configs import load_config
 from ssa_stream.errors import SsaStreamError
-from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.sinks import OverlayVideoSink
 from ssa_stream.sources import Freshest, Prefetch, list_cameras, open_source
 from ssa_stream.streaming import ReferSession
@@ -37,27 +36,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("prompt", nargs="+", help="what to look for, in plain words")
     parser.add_argument("--source", help="camera index or device, file, rtsp:// address, or synthetic")
-    parser.add_argument("--checkpoint", help="weight file (.safetensors)")
-    parser.add_argument("--random-weights", action="store_true", help="meaningless masks, to try the pipeline")
+    parser.add_argument("--checkpoint", default="ssa-tiny", help="weight file, or the name of a shipped checkpoint")
     parser.add_argument("--output", default="webcam_refer.mp4", help="overlay video when there is no display")
     parser.add_argument("--no-window", action="store_true", help="write the video even if there is a display")
     parser.add_argument("--num-frames", type=int, help="stop after that many frames")
     options = parser.parse_args()
     try:
-        session = ReferSession(open_model(options.checkpoint, options.random_weights), prompts=options.prompt)
+        session = ReferSession(load_checkpoint(options.checkpoint), prompts=options.prompt)
         run(session, options.source or first_camera(), options.output, options.no_window, options.num_frames)
     except SsaStreamError as error:
         sys.exit(f"error: {error}")
-
-
-def open_model(checkpoint: str | None, random_weights: bool) -> SSA:
-    """Load trained weights, or make meaningless ones."""
-    if checkpoint:
-        return load_checkpoint(checkpoint)
-    if not random_weights:
-        sys.exit("error: no weights: give --checkpoint FILE, or --random-weights to try the pipeline without")
-    print("random weights: the masks mean nothing; they show that the pipeline runs")
-    return SSA(SsaConfig.from_mapping(load_config("model", "ssa-tiny")))
 
 
 def first_camera() -> str:

@@ -10,7 +10,7 @@ def network_edges(config: PipelineConfig) -> Edges:
     """Wanted shortest and longest edge. May read the header of a checkpoint, never its weights.
 
     Raises:
-        ConfigError: No such model configuration, or no weights named.
+        ConfigError: No such model configuration.
         CheckpointError: The checkpoint cannot be read.
     """
     short, long = config.session.short_edge_px, config.session.long_edge_px
@@ -22,14 +22,13 @@ def network_edges(config: PipelineConfig) -> Edges:
 
 def _own_edges(config: PipelineConfig) -> Edges:
     section = config.model
-    if section.checkpoint is None:
-        section.require_weights()
+    if section.random_weights:
         from ssa_stream.configs import load_config
         from ssa_stream.model import SsaConfig
 
         sizes = SsaConfig.from_mapping(load_config("model", section.name))
     else:
-        from ssa_stream.checkpoints import read_info
+        from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, read_info
 
-        sizes = read_info(section.checkpoint).config
+        sizes = read_info(section.checkpoint or DEFAULT_CHECKPOINT).config
     return sizes.short_edge_px, sizes.long_edge_px

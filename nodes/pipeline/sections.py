@@ -56,7 +56,7 @@ class ModelSection(_Section, frozen=True, kw_only=True):
 
     Attributes:
         name: Shipped model configuration or YAML path; used with random weights only, a checkpoint says what it is.
-        checkpoint: Weight file.
+        checkpoint: Weight file, or the name of a shipped one; None takes the default one, unless weights are random.
         random_weights: Make meaningless weights instead.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: Of weights and activations.
@@ -76,18 +76,6 @@ class ModelSection(_Section, frozen=True, kw_only=True):
         require(
             not (self.random_weights and self.checkpoint is not None),
             f"random_weights is true and checkpoint is {self.checkpoint!r}; expected one of the two",
-        )
-
-    def require_weights(self) -> None:
-        """Refuse a section that names no weights.
-
-        Raises:
-            ConfigError: It does not.
-        """
-        require(
-            self.random_weights or self.checkpoint is not None,
-            "model.checkpoint is not set: name a weight file, or set model.random_weights to try the pipeline with "
-            "masks that mean nothing",
         )
 
 

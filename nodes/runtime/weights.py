@@ -22,20 +22,19 @@ def load_network(section: ModelSection) -> "SSA":
     Args:
         section: Which network, with which weights, where.
     Raises:
-        ConfigError: No weights are named, or this machine lacks the device.
+        ConfigError: This machine lacks the device.
         CheckpointError: The checkpoint does not load.
     """
     import torch
 
-    from ssa_stream.checkpoints import load_checkpoint
+    from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
     from ssa_stream.configs import load_config
     from ssa_stream.model import SSA, SsaConfig
 
     device = _device(section.device)
     dtype: torch.dtype = getattr(torch, section.dtype)
-    if section.checkpoint is not None:
-        return load_checkpoint(section.checkpoint, device=device, dtype=dtype)
-    section.require_weights()
+    if not section.random_weights:
+        return load_checkpoint(section.checkpoint or DEFAULT_CHECKPOINT, device=device, dtype=dtype)
     with torch.random.fork_rng():
         torch.manual_seed(_RANDOM_SEED)
         model = SSA(SsaConfig.from_mapping(load_config("model", section.name))).eval()

@@ -5,9 +5,11 @@ from ssa_stream.checkpoints.golden import verify_folder
 from ssa_stream.checkpoints.golden_report import VerifyReport
 from ssa_stream.checkpoints.info import CheckpointInfo
 from ssa_stream.checkpoints.reference import export_reference, import_reference
+from ssa_stream.checkpoints.shipped import DEFAULT_CHECKPOINT, located, shipped_checkpoints
 from ssa_stream.checkpoints.store import load_checkpoint, read_info, save_checkpoint
 
 __all__ = [
+    "DEFAULT_CHECKPOINT",
     "CheckpointInfo",
     "VerifyReport",
     "clip_tags",
@@ -15,8 +17,10 @@ __all__ = [
     "export_reference",
     "import_reference",
     "load_checkpoint",
+    "located",
     "read_clip",
     "read_info",
     "save_checkpoint",
+    "shipped_checkpoints",
     "verify_folder",
 ]

@@ -10,10 +10,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ssa_stream.checkpoints.clip_help import CLIP_WAYS
-from ssa_stream.checkpoints.files import existing_file, replacing
+from ssa_stream.checkpoints.files import replacing
 from ssa_stream.checkpoints.info import FORMAT_VERSION, CheckpointInfo, metadata_of, parse_header
 from ssa_stream.checkpoints.layout import CLIP_PREFIX, build_model, compare_layouts, empty_model, model_layout
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
+from ssa_stream.checkpoints.shipped import located
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SSA, SsaConfig
 
@@ -65,10 +66,12 @@ def save_checkpoint(
 def read_info(path: str | Path) -> CheckpointInfo:
     """Read what a checkpoint says of itself; no tensor is loaded.
 
+    Args:
+        path: The file, or the name of a shipped checkpoint.
     Raises:
         CheckpointError: Not a whole safetensors file, not ours, or of a newer format.
     """
-    path = existing_file(path)
+    path = located(path)
     with _opened(path) as file:
         slices = {key: file.get_slice(key) for key in file.keys()}
         layout = {key: (tuple(part.get_shape()), str(part.get_dtype())) for key, part in slices.items()}
@@ -99,7 +102,7 @@ def load_checkpoint(
     """Build the network that a checkpoint describes, with its weights.
 
     Args:
-        path: The checkpoint.
+        path: The file, or the name of a shipped checkpoint.
         device: Where the network goes.
         dtype: float32 or bfloat16 for all but the pixel decoder, which is float32 always.
         clip: CLIP's weights under its own names, see `checkpoints.clip_weights`; needed if the file holds none, used

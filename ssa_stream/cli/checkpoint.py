@@ -1,4 +1,4 @@
-"""`ssa-stream checkpoint`: verify, import, inspect and export weights."""
+"""`ssa-stream checkpoint`: verify, import, convert, inspect and export weights."""
 
 import json
 from pathlib import Path
@@ -22,9 +22,20 @@ _BEYOND_TOLERANCE = 1
 _UNUSABLE = 2
 _COLOURS = {"agrees": "green", "deviates": "bold red", "flipped": "yellow", "after a flip": "yellow"}
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Verify, import, inspect and export weights.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="Verify, import, convert, inspect and export weights."
+)
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint of ssa_stream.", show_default=False)]
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE|NAME", help="A checkpoint of ssa_stream, or a shipped one's name.", show_default=False
+    ),
+]
+FileType = Annotated[
+    Literal["float32", "float16", "bfloat16"] | None,
+    typer.Option("--dtype", help="Type in the file; default: as it is."),
+]
 
 
 @app.command(epilog="Exit codes: 0 all agree, 1 beyond tolerance, 2 unusable folder or checkpoint.")
@@ -73,9 +84,7 @@ def import_(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The checkpoint to write.")],
     clip: Clip = None,
     download_clip: DownloadClip = None,
-    dtype: Annotated[
-        Literal["float32", "float16", "bfloat16"] | None, typer.Option(help="Type in the file; default: as it is.")
-    ] = None,
+    dtype: FileType = None,
     include_clip: Annotated[bool, typer.Option(help="Write the frozen CLIP's weights too.")] = True,
 ) -> None:
     """Turn a checkpoint of the reference implementation into one of ours.
@@ -111,6 +120,35 @@ def info(file: File) -> None:
     from ssa_stream.checkpoints import read_info
 
     _print_info(read_info(file))
+
+
+@app.command()
+def convert(
+    file: File,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The checkpoint to write.")],
+    dtype: FileType = None,
+    include_clip: Annotated[bool, typer.Option(help="Write the frozen CLIP's weights too.")] = True,
+) -> None:
+    """Write a checkpoint anew: smaller, by another type of numbers or without CLIP.
+
+    [dim]ssa-stream checkpoint convert best.safetensors --dtype float16 -o ssa-tiny.safetensors[/]
+    """
+    import torch
+
+    from ssa_stream.checkpoints import read_info, save_checkpoint
+    from ssa_stream.checkpoints.store import read_tensors
+
+    old = read_info(file)
+    with status(f"writing {out.name}"):
+        new = save_checkpoint(
+            out,
+            read_tensors(file),
+            old.config,
+            include_clip=include_clip,
+            dtype=None if dtype is None else getattr(torch, dtype),
+            notes=old.notes,
+        )
+    _print_info(new)
 
 
 @app.command(cls=OptionalTag)

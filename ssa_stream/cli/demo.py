@@ -60,7 +60,6 @@ def _pipeline(video: str, outputs: list[str], placement: str, change_at_s: float
     return {
         "name": "demo",
         "placement": placement,
-        "model": {"random_weights": True},
         "public": {"publish": "tcp://127.0.0.1:*", "requests": "tcp://127.0.0.1:*"},
         "streams": {"scene": stream},
     }

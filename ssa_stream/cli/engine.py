@@ -18,7 +18,7 @@ _RANDOM_SEED = 0
 
 def open_model(
     model: str,
-    checkpoint: Path | None,
+    checkpoint: str | None,
     *,
     random_weights: bool,
     clip: Path | None = None,
@@ -31,7 +31,7 @@ def open_model(
 
     Args:
         model: Shipped configuration name or YAML path; used with random weights only, a checkpoint says what it is.
-        checkpoint: Weight file.
+        checkpoint: Weight file, or the name of a shipped one; None takes the default, unless weights are random.
         random_weights: Make meaningless weights instead.
         clip: File with CLIP's weights, for a checkpoint without them.
         download_clip: Tag of the weights that open_clip shall download for such a checkpoint.
@@ -39,16 +39,14 @@ def open_model(
         dtype: `float32` or `bfloat16`.
         threads: Processor threads of torch in this process; None leaves them.
     Raises:
-        ConfigError: Both or neither of checkpoint and random weights, or an unknown device or dtype.
+        ConfigError: Both checkpoint and random weights, or an unknown device or dtype.
         CheckpointError: The checkpoint does not load.
     """
-    if random_weights == (checkpoint is not None):
-        raise ConfigError(
-            "no weights: give --checkpoint FILE, or --random-weights to try the pipeline with masks that mean nothing"
-            if checkpoint is None
-            else "give either --checkpoint or --random-weights, not both"
-        )
+    if random_weights and checkpoint is not None:
+        raise ConfigError(f"give either --checkpoint {checkpoint} or --random-weights, not both")
     import torch
+
+    from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint, read_info
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -56,14 +54,13 @@ def open_model(
     if dtype not in ("float32", "bfloat16"):
         raise ConfigError(f"--dtype is {dtype!r}; expected float32 or bfloat16")
     kind = torch.bfloat16 if dtype == "bfloat16" else torch.float32
-    with status(f"loading {checkpoint or model}"):
-        if checkpoint is not None:
-            from ssa_stream.checkpoints import load_checkpoint, read_info
-
-            weights = clip_weights(read_info(checkpoint).config, clip, download_clip)
-            return load_checkpoint(checkpoint, device=where, dtype=kind, clip=weights)
+    if random_weights:
         errors().print("[bold yellow]random weights:[/] the masks mean nothing; they show that the pipeline runs")
         return _random_model(model).to(where).cast(kind)
+    name = checkpoint or DEFAULT_CHECKPOINT
+    with status(f"loading {name}"):
+        weights = clip_weights(read_info(name).config, clip, download_clip)
+        return load_checkpoint(name, device=where, dtype=kind, clip=weights)
 
 
 def all_cores_but_one() -> int:

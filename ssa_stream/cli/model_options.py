@@ -31,7 +31,14 @@ _DOWNLOAD = "--download-clip"
 _PANEL = "Model"
 
 Checkpoint = Annotated[
-    Path | None, typer.Option("--checkpoint", "-c", help="Weight file (.safetensors).", rich_help_panel=_PANEL)
+    str | None,
+    typer.Option(
+        "--checkpoint",
+        "-c",
+        metavar="FILE|NAME",
+        help="Weight file (.safetensors), or the name of a shipped one. [default: ssa-tiny]",
+        rich_help_panel=_PANEL,
+    ),
 ]
 RandomWeights = Annotated[
     bool,

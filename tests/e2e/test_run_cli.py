@@ -132,7 +132,7 @@ def _wait_for_lines(path: Path, count: int, process: subprocess.Popen[str]) -> N
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["run", "input.mp4", "-p", "x"], 2, "--random-weights"),
+        (["run", "input.mp4", "-p", "x", "--random-weights", "-c", "ssa-tiny"], 2, "not both"),
         (["run", "missing.mp4", "-p", "x", "--random-weights"], 1, "missing.mp4"),
         (["run", "input.mp4", "-p", " ", "--random-weights"], 2, "expected a sentence"),
         (["run", "input.mp4", "-p", "x", "--random-weights", "--at", "soon=y"], 2, "SECONDS=TEXT"),
@@ -143,7 +143,7 @@ def _wait_for_lines(path: Path, count: int, process: subprocess.Popen[str]) -> N
         (["run", "nowhere://x", "-p", "x", "--random-weights"], 1, "scheme"),
         (["run", "input.mp4", "-p", "x", "-c", "missing.safetensors"], 1, "missing.safetensors"),
     ],
-    ids=["no-weights", "no-file", "no-prompt", "bad-at", "bad-lookahead", "bad-model", "bad-device", "bad-output",
+    ids=["two-weights", "no-file", "no-prompt", "bad-at", "bad-lookahead", "bad-model", "bad-device", "bad-output",
          "bad-scheme", "bad-checkpoint"],
 )  # fmt: skip
 def test_run_with_a_mistake_says_one_clear_error(folder: Path, arguments: Sequence[str], code: int, said: str) -> None:

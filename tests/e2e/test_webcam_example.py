@@ -16,17 +16,20 @@ EXAMPLE = ROOT / "examples" / "webcam_refer.py"
 PROGRAM = (sys.executable, EXAMPLE)
 
 
-def test_example_without_weights_says_what_to_give(tmp_path: Path) -> None:
-    """No silent nonsense: weights have to be asked for."""
-    done = run_command("a cat", "--source", "synthetic", cwd=tmp_path, program=PROGRAM)
+def test_example_with_missing_checkpoint_names_the_shipped_ones(tmp_path: Path) -> None:
+    """One line says what is not there and what is."""
+    done = run_command(
+        "a cat", "--source", "synthetic", "--checkpoint", "mine.safetensors", cwd=tmp_path, program=PROGRAM
+    )
     assert done.returncode == 1
-    assert "--random-weights" in done.stderr
+    assert "mine.safetensors" in done.stderr
+    assert "ssa-tiny" in done.stderr
 
 
 def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
     """Without a display the picture goes to a video with one picture per frame."""
     done = run_command(
-        "the red circle", "--source", "synthetic@320x180,30fps,12frames", "--random-weights", "--no-window",
+        "the red circle", "--source", "synthetic@320x180,30fps,12frames", "--no-window",
         cwd=tmp_path, program=PROGRAM,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -37,7 +40,7 @@ def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
 
 def test_example_follows_a_prompt_typed_while_it_runs(tmp_path: Path) -> None:
     """A line on the terminal changes the prompt of the running stream."""
-    command = [*map(str, PROGRAM), "the red circle", "--source", "synthetic@320x180", "--random-weights", "--no-window"]
+    command = [*map(str, PROGRAM), "the red circle", "--source", "synthetic@320x180", "--no-window"]
     process = subprocess.Popen(
         [*command, "--num-frames", "60"], cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -64,7 +67,7 @@ def test_example_follows_a_prompt_typed_while_it_runs(tmp_path: Path) -> None:
 def test_example_window_shows_frames_and_ends(tmp_path: Path) -> None:
     """With a display the picture goes to a window; SDL's dummy driver stands for one."""
     done = subprocess.run(
-        [*map(str, PROGRAM), "the red circle", "--source", "synthetic@320x180,30fps,5frames", "--random-weights"],
+        [*map(str, PROGRAM), "the red circle", "--source", "synthetic@320x180,30fps,5frames"],
         cwd=tmp_path, env={**os.environ, "SDL_VIDEODRIVER": "dummy"}, capture_output=True, text=True, timeout=180,
         check=False,
     )  # fmt: skip
@@ -77,8 +80,6 @@ def test_example_without_camera_falls_back_with_a_hint(tmp_path: Path) -> None:
     """Where there is no camera the made-up scene is shown and the hint says so."""
     if Path("/dev/video0").exists():
         pytest.skip("this machine has a camera, so there is nothing to fall back from")
-    done = run_command(
-        "the red circle", "--random-weights", "--no-window", "--num-frames", "3", cwd=tmp_path, program=PROGRAM
-    )
+    done = run_command("the red circle", "--no-window", "--num-frames", "3", cwd=tmp_path, program=PROGRAM)
     assert done.returncode == 0, done.stderr
     assert "no camera found" in done.stdout

@@ -161,10 +161,3 @@ def test_role_of_unknown_node_is_refused(name: str) -> None:
     """A name that no node has is an error, not a role."""
     with pytest.raises(ConfigError, match="expected one of ingest"):
         role_of(name)
-
-
-def test_pipeline_without_weights_is_refused_when_it_is_needed() -> None:
-    """A file may leave the weights to the command line; running without any is an error."""
-    with pytest.raises(ConfigError, match=r"model\.checkpoint is not set"):
-        _config().model.require_weights()
-    _config(model={"random_weights": True}).model.require_weights()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.nodes.pipeline import ModelSection
 from ssa_stream.nodes.runtime.weights import load_network
@@ -20,10 +21,11 @@ def test_random_weights_are_the_same_in_every_process() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_section_without_weights_is_refused() -> None:
+def test_section_that_names_no_weights_takes_the_shipped_ones() -> None:
     """Masks that mean nothing are not made by mistake."""
-    with pytest.raises(ConfigError, match=r"model\.checkpoint is not set"):
-        load_network(ModelSection())
+    shipped = load_checkpoint(DEFAULT_CHECKPOINT).state_dict()
+    taken = load_network(ModelSection(device="cpu")).state_dict()
+    assert all(torch.equal(taken[key], shipped[key]) for key in shipped)
 
 
 def test_checkpoint_that_is_not_there_is_refused(tmp_path: Path) -> None:
