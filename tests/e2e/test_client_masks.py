@@ -248,7 +248,9 @@ def test_closed_subscription_ends_the_loop_of_another_thread() -> None:
 def test_interrupted_loop_ends_its_process_at_once() -> None:
     """Ctrl-C while nothing comes."""
     program = """
+        import signal
         from ssa_stream.client import masks
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born without
         print("waiting", flush=True)
         for view in masks("tcp://127.0.0.1:1"):
             pass
