@@ -36,7 +36,6 @@ import zmq
 from numpy.typing import NDArray
 
 from ssa_stream.client import MaskSubscription
-from ssa_stream.client.clock import host_clock_name
 from ssa_stream.protocols import (
     Buffers,
     FrameIdentity,
@@ -48,6 +47,7 @@ from ssa_stream.protocols import (
     Track,
     decode,
     encode,
+    host_clock_name,
     pack_labels,
     unpack_labels,
 )

@@ -7,6 +7,7 @@ match packet.message:
         masks = {track.id: labels.mask(track) for track in message.tracks}
 """
 
+from ssa_stream.protocols.clock import host_clock_name
 from ssa_stream.protocols.codec import Packet, decode, encode
 from ssa_stream.protocols.control import Accepted, ErrorCode, ErrorReply, SetParameters, SourceRequest
 from ssa_stream.protocols.events import DropReason, Event, EventKind
@@ -112,6 +113,7 @@ __all__ = [
     "decode",
     "decode_counts",
     "encode",
+    "host_clock_name",
     "is_wanted",
     "negotiate",
     "pack_labels",

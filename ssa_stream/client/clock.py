@@ -1,29 +1,13 @@
 """This machine's clock, and how old pictures of other machines' clocks are at least."""
 
-import platform
-import re
 import time
-from functools import cache
-from pathlib import Path
 
-__all__ = ["DelayEstimate", "host_clock_name", "now_ns"]
+__all__ = ["DelayEstimate", "now_ns"]
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_ID_LENGTH = 12
 _NS = 1e-9
 _BASELINE_NS = 30 * 1_000_000_000
 
 now_ns = time.monotonic_ns
-
-
-@cache
-def host_clock_name() -> str:
-    """The name under which the graph's nodes on this machine give times of its monotonic clock."""
-    try:
-        owner = _BOOT_ID.read_text(encoding="ascii").strip().replace("-", "")[:_ID_LENGTH]
-    except OSError:  # not Linux
-        owner = re.sub(r"[^A-Za-z0-9_.-]", "-", platform.node())[:64]
-    return f"monotonic:{owner or 'host'}"
 
 
 class DelayEstimate:

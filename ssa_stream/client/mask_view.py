@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ssa_stream.client.clock import host_clock_name, now_ns
+from ssa_stream.client.clock import now_ns
 from ssa_stream.client.run_lengths import RunLengths, encode_counts
 from ssa_stream.protocols import (
     FrameIdentity,
@@ -16,6 +16,7 @@ from ssa_stream.protocols import (
     StageTime,
     Status,
     Track,
+    host_clock_name,
     unpack_labels,
 )
 

@@ -287,6 +287,7 @@ PINNED = {
         "decode",
         "decode_counts",
         "encode",
+        "host_clock_name",
         "is_wanted",
         "negotiate",
         "pack_labels",

@@ -1,7 +1,8 @@
 """Clocks of this machine and of others."""
 
-from ssa_stream.client.clock import DelayEstimate, host_clock_name
+from ssa_stream.client.clock import DelayEstimate
 from ssa_stream.nodes.runtime.clock import MonotonicClock
+from ssa_stream.protocols import host_clock_name
 
 SECOND = 1_000_000_000
 

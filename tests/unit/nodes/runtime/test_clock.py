@@ -2,7 +2,6 @@
 
 import msgspec
 
-from ssa_stream.client.clock import host_clock_name
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.protocols.fields import ClockName
 
@@ -12,11 +11,6 @@ def test_clock_name_fits_messages_and_is_the_same_for_all() -> None:
     name = MonotonicClock().name
     assert msgspec.convert(name, ClockName) == name == MonotonicClock().name
     assert name.startswith("monotonic:")
-
-
-def test_clock_name_is_the_one_that_subscribers_of_this_host_know() -> None:
-    """They import nothing of the nodes, and tell the age of masks only if the names are equal."""
-    assert MonotonicClock().name == host_clock_name()
 
 
 def test_clock_never_goes_back() -> None:
