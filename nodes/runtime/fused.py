@@ -10,12 +10,11 @@ import zmq.asyncio
 from numpy.typing import NDArray
 
 from ssa_stream.errors import MessageError, SessionStateError
-from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
+from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.delivery import Delivery
-from ssa_stream.nodes.runtime.links import LinkInlet, LinkMaskOutlet, connect, listen, push
-from ssa_stream.nodes.runtime.metrics import NodeMetrics
+from ssa_stream.nodes.runtime.link_transport import LinkTransport
+from ssa_stream.nodes.runtime.links import connect, push
 from ssa_stream.nodes.runtime.parcel import Parcel
-from ssa_stream.nodes.runtime.transport import CONTROL_LINK, PUBLISH_LINK
 from ssa_stream.protocols import AnyMessage, Limits, TensorSpec, Unknown, encode
 from ssa_stream.protocols.header import decode_header, encode_header
 
@@ -63,7 +62,7 @@ class LocalStore:
         return len(self._parcels)
 
 
-class FusedTransport:
+class FusedTransport(LinkTransport):
     """Links between nodes of one event loop.
 
     Args:
@@ -73,36 +72,13 @@ class FusedTransport:
     """
 
     def __init__(self, context: zmq.asyncio.Context, graph: str, *, clock: Clock | None = None) -> None:
-        self.context = context
+        super().__init__(context, clock)
         self._graph = graph
-        self._clock = clock or MonotonicClock()
         self._store = LocalStore()
-        self._links: list[LinkInlet | _FusedOutlet | LinkMaskOutlet] = []
 
     def mailbox_address(self, name: str) -> str:
         """Address of the socket that a node, `CONTROL_LINK` or `PUBLISH_LINK` binds."""
         return f"inproc://{self._graph}-{name}"
-
-    @property
-    def control_address(self) -> str:
-        """Where the hub listens to nodes."""
-        return self.mailbox_address(CONTROL_LINK)
-
-    @property
-    def publish_address(self) -> str:
-        """Where the hub listens to masks nodes."""
-        return self.mailbox_address(PUBLISH_LINK)
-
-    def inlet(self, name: str, *, metrics: NodeMetrics | None = None) -> LinkInlet:
-        """Where messages to the node of this name arrive.
-
-        Raises:
-            TransportError: Its address is in use.
-        """
-        address = self.mailbox_address(name)
-        inlet = LinkInlet(listen(self.context, address), address, self._read, self._clock, metrics)
-        self._links.append(inlet)
-        return inlet
 
     def outlet(self, names: Sequence[str]) -> "_FusedOutlet":
         """A link to these nodes; they need not be there yet."""
@@ -110,16 +86,9 @@ class FusedTransport:
         self._links.append(outlet)
         return outlet
 
-    def mask_outlet(self) -> LinkMaskOutlet:
-        """The link to the hub for masks."""
-        outlet = LinkMaskOutlet(connect(self.context, [self.publish_address]))
-        self._links.append(outlet)
-        return outlet
-
     def close(self) -> None:
         """Close all links and let all tensors go. May be called again."""
-        for link in self._links:
-            link.close()
+        super().close()
         self._store.clear()
 
     def _read(self, frames: list[zmq.Frame], received_ns: int) -> Delivery | None:

@@ -10,20 +10,19 @@ from pathlib import Path
 import zmq
 import zmq.asyncio
 
-from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
+from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.delivery import Delivery
-from ssa_stream.nodes.runtime.links import LinkInlet, LinkMaskOutlet, connect, listen
-from ssa_stream.nodes.runtime.metrics import NodeMetrics
+from ssa_stream.nodes.runtime.link_transport import LinkTransport
+from ssa_stream.nodes.runtime.links import connect
 from ssa_stream.nodes.runtime.ring_delivery import read_delivery
 from ssa_stream.nodes.runtime.ring_outlet import RingOutlet
 from ssa_stream.nodes.runtime.segments import free_bytes, segment_prefix
 from ssa_stream.nodes.runtime.shared_ring import RingReader, SharedRing
-from ssa_stream.nodes.runtime.transport import CONTROL_LINK, PUBLISH_LINK
 
 __all__ = ["ProcessTransport"]
 
 
-class ProcessTransport:
+class ProcessTransport(LinkTransport):
     """Links of one node to nodes of other processes on this machine.
 
     Args:
@@ -49,39 +48,16 @@ class ProcessTransport:
         folder: Path | None = None,
         free: Callable[[Path], int] = free_bytes,
     ) -> None:
-        self.context = context
+        super().__init__(context, clock)
         prefix = f"{segment_prefix(run_dir)}{node}-{incarnation}-"
         self.ring = SharedRing(prefix, ring_bytes, folder=folder, free=free)
         self.reader = RingReader(folder)
         self._run_dir = run_dir
-        self._clock = clock or MonotonicClock()
         self._copier = ThreadPoolExecutor(max_workers=1, thread_name_prefix="copier")
-        self._links: list[LinkInlet | RingOutlet | LinkMaskOutlet] = []
 
     def mailbox_address(self, name: str) -> str:
         """Address of the socket that a node, `CONTROL_LINK` or `PUBLISH_LINK` binds."""
         return f"ipc://{self._run_dir}/{name}.sock"
-
-    @property
-    def control_address(self) -> str:
-        """Where the hub listens to nodes."""
-        return self.mailbox_address(CONTROL_LINK)
-
-    @property
-    def publish_address(self) -> str:
-        """Where the hub listens to masks nodes."""
-        return self.mailbox_address(PUBLISH_LINK)
-
-    def inlet(self, name: str, *, metrics: NodeMetrics | None = None) -> LinkInlet:
-        """Where messages to the node of this name arrive.
-
-        Raises:
-            TransportError: Its address cannot be used.
-        """
-        address = self.mailbox_address(name)
-        inlet = LinkInlet(listen(self.context, address), address, self._read, self._clock, metrics)
-        self._links.append(inlet)
-        return inlet
 
     def outlet(self, names: Sequence[str]) -> RingOutlet:
         """A link to these nodes; they need not be there yet."""
@@ -90,16 +66,9 @@ class ProcessTransport:
         self._links.append(outlet)
         return outlet
 
-    def mask_outlet(self) -> LinkMaskOutlet:
-        """The link to the hub for masks."""
-        outlet = LinkMaskOutlet(connect(self.context, [self.publish_address]))
-        self._links.append(outlet)
-        return outlet
-
     def close(self) -> None:
         """Close all links and remove the ring. May be called again."""
-        for link in self._links:
-            link.close()
+        super().close()
         self._copier.shutdown(wait=True)
         self.ring.close()
         self.reader.close()
