@@ -151,7 +151,7 @@ def main() -> None:
     show("  parts to message and array (decode)", lambda: decode(parts, Limits()).buffers[0], runs)
     print("beside it, pickle of the same array")
     show("  pickle.dumps", lambda: pickle.dumps(features, protocol=5), runs)
-    data = pickle.dumps(features, protocol=5)
+    data = pickle.dumps(features, protocol=5)  # our own array; the project itself never unpickles
     show("  pickle.loads", lambda: pickle.loads(data), runs)
 
 

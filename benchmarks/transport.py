@@ -391,7 +391,7 @@ def transmit(plan: Plan) -> Outcome | None:
         cpu_ms: float = figures.cpu_ms + sent.get(timeout=PATIENCE_S)
     except OSError:
         return None
-    except Exception as error:
+    except Exception as error:  # of another package's way: it is left out, and said; the others go on
         print(f"  {plan.way}: {type(error).__name__} {error}", file=sys.stderr)
         return None
     finally:

@@ -65,16 +65,16 @@ async def refer(url: str, stream: str, prompt: str, num_masks: int, token: str |
     prompts, masks = connection.createDataChannel("prompts"), connection.createDataChannel("masks")
     found: asyncio.Queue[dict[str, Any]] = asyncio.Queue(maxsize=100)
 
-    @masks.on("message")  # type: ignore[misc,unused-ignore]
+    @masks.on("message")  # type: ignore[misc,unused-ignore]  # pyee is untyped in some versions
     def take(data: bytes) -> None:
         if not found.full():
             found.put_nowait(read_masks(data))
 
-    @prompts.on("open")  # type: ignore[misc,unused-ignore]
+    @prompts.on("open")  # type: ignore[misc,unused-ignore]  # likewise
     def ask() -> None:
         prompts.send(json.dumps({"type": "set", "id": 1, "prompts": [prompt]}))
 
-    @prompts.on("message")  # type: ignore[misc,unused-ignore]
+    @prompts.on("message")  # type: ignore[misc,unused-ignore]  # likewise
     def answered(text: str) -> None:
         answer = json.loads(text)
         if answer.get("id") == 1:

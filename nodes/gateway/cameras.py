@@ -83,7 +83,7 @@ class Cameras:
                 await self._serve_camera(stream, reader, writer)
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             pass  # the reader went away; it comes again
-        except Exception:
+        except Exception:  # of one reader: the others are served on, and the log has it whole
             _LOG.exception("pictures of a camera cannot be handed over")
         finally:
             writer.close()

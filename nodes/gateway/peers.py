@@ -118,7 +118,7 @@ class Peers:
     async def _run(self, peer: Peer) -> None:
         try:
             await peer.run()
-        except Exception:
+        except Exception:  # of one peer, with aiortc's errors of all kinds: the others stay, and the log has it whole
             _LOG.exception("a session failed", stream=peer.stream)
         finally:
             await self._forget(peer)

@@ -137,7 +137,7 @@ class SourceReader(Generic[T]):
             return call()
         except SsaStreamError:
             raise
-        except Exception as error:
+        except Exception as error:  # somebody else's code may raise anything
             raise SourceError(f"{self._name} failed: {type(error).__name__}: {error}") from error
 
     def _drop_frames(self) -> None:

@@ -147,5 +147,5 @@ class FusedPlacement:
                 )
             if not stop.is_set():
                 on_failure(SsaStreamError(f"{name} ended, though nobody asked it to"))
-        except Exception as error:
+        except Exception as error:  # not swallowed: it is what the graph ends with
             on_failure(error)

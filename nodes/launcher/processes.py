@@ -137,5 +137,5 @@ async def _guarded(supervisor: Supervisor, on_failure: OnFailure) -> None:
     """A node that is lost for good ends the graph in order, not at once."""
     try:
         await supervisor.run()
-    except Exception as error:
+    except Exception as error:  # not swallowed: it is what the graph ends with
         on_failure(error)
