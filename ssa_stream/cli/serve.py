@@ -14,6 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssa_stream.cli.model_options import Checkpoint, RandomWeights
+from ssa_stream.cli.pipeline_arguments import (
+    ModelDevice,
+    ModelThreads,
+    PlacementOption,
+    PromptOption,
+    PublishOption,
+    RequestsOption,
+    ServerKeys,
+    SourceOption,
+)
 from ssa_stream.errors import ConfigError, SsaStreamError
 
 if TYPE_CHECKING:
@@ -23,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["serve", "with_gateway"]
 
-_STREAMS, _GRAPH, _MODEL, _PAGE, _LIMITS = "Streams", "Graph", "Model", "Page", "Limits"
+_GRAPH, _PAGE, _LIMITS = "Graph", "Page", "Limits"
 _STOP_S = 4.0
 
 
@@ -74,31 +84,12 @@ def serve(
     loopback_media: Annotated[
         bool, typer.Option("--loopback-media", help="Media at 127.0.0.1 only.", rich_help_panel=_PAGE)
     ] = False,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STREAM=SPEC", help="Another source for a stream.", rich_help_panel=_STREAMS),
-    ] = None,
-    prompt: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--prompt", "-p", metavar="STREAM=TEXT", help="What to look for. Repeat.", rich_help_panel=_STREAMS
-        ),
-    ] = None,
-    placement: Annotated[str | None, typer.Option(metavar="fused|processes", rich_help_panel=_GRAPH)] = None,
-    publish: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Where subscribers get masks.", rich_help_panel=_GRAPH)
-    ] = None,
-    requests: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Where prompts can be changed.", rich_help_panel=_GRAPH)
-    ] = None,
-    keys: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="Let in known subscribers only, and other machines, too. Made by: ssa-stream keys init.",
-            rich_help_panel=_GRAPH,
-        ),
-    ] = None,
+    source: SourceOption = None,
+    prompt: PromptOption = None,
+    placement: PlacementOption = None,
+    publish: PublishOption = None,
+    requests: RequestsOption = None,
+    keys: ServerKeys = None,
     health: Annotated[
         str | None,
         typer.Option(
@@ -109,8 +100,8 @@ def serve(
     ] = None,
     checkpoint: Checkpoint = None,
     random_weights: RandomWeights = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MODEL)] = None,
-    threads: Annotated[int | None, typer.Option(min=1, rich_help_panel=_MODEL)] = None,
+    device: ModelDevice = None,
+    threads: ModelThreads = None,
     max_peers: Annotated[int, typer.Option(min=1, rich_help_panel=_LIMITS)] = 8,
     max_kbps: Annotated[int, typer.Option(min=1, help="Of one camera.", rich_help_panel=_LIMITS)] = 4000,
     max_edge: Annotated[

@@ -11,6 +11,16 @@ import typer
 
 from ssa_stream.cli.console import output as stdout
 from ssa_stream.cli.model_options import Checkpoint, RandomWeights
+from ssa_stream.cli.pipeline_arguments import (
+    ModelDevice,
+    ModelThreads,
+    PlacementOption,
+    PromptOption,
+    PublishOption,
+    RequestsOption,
+    ServerKeys,
+    SourceOption,
+)
 from ssa_stream.errors import SinkError, SourceError
 
 if TYPE_CHECKING:
@@ -30,26 +40,8 @@ def up(
             help="A shipped pipeline (demo, webcam, two-streams) or a YAML file. It names streams, prompts and limits.",
         ),
     ],
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="STREAM=SPEC",
-            help="Another source for a stream: a file, a camera (0), an address (rtsp://...), synthetic. With one "
-            "stream, STREAM= may be left out.",
-            rich_help_panel=_STREAMS,
-        ),
-    ] = None,
-    prompt: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--prompt",
-            "-p",
-            metavar="STREAM=TEXT",
-            help="What to look for in a stream, in place of its prompts and their scheduled changes. Repeat it for "
-            "several.",
-            rich_help_panel=_STREAMS,
-        ),
-    ] = None,
+    source: SourceOption = None,
+    prompt: PromptOption = None,
     output: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,34 +55,10 @@ def up(
     max_frames: Annotated[
         int | None, typer.Option(min=1, help="End each stream after that many frames.", rich_help_panel=_STREAMS)
     ] = None,
-    placement: Annotated[
-        str | None,
-        typer.Option(
-            metavar="fused|processes",
-            help="All nodes in one process, or a process each, which is started again when it fails.",
-            rich_help_panel=_GRAPH,
-        ),
-    ] = None,
-    publish: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Where subscribers get masks, such as tcp://127.0.0.1:5555; port * takes a free one.",
-            rich_help_panel=_GRAPH,
-        ),
-    ] = None,
-    requests: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Where prompts can be changed.", rich_help_panel=_GRAPH),
-    ] = None,
-    keys: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="Let in known clients only, and other machines, too: tcp://*:PORT. Made by: ssa-stream keys init.",
-            rich_help_panel=_GRAPH,
-        ),
-    ] = None,
+    placement: PlacementOption = None,
+    publish: PublishOption = None,
+    requests: RequestsOption = None,
+    keys: ServerKeys = None,
     insecure: Annotated[
         bool,
         typer.Option(
@@ -112,16 +80,9 @@ def up(
     ] = False,
     checkpoint: Checkpoint = None,
     random_weights: RandomWeights = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MODEL)] = None,
+    device: ModelDevice = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16.", rich_help_panel=_MODEL)] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Processor threads of each node with the network; default: all but one.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
+    threads: ModelThreads = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No live line, no summary.", rich_help_panel=_OUTPUT)
     ] = False,
