@@ -4,13 +4,14 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.errors import MessageError
-from ssa_stream.nodes.control.limits import CONTROL_LIMITS, MASK_LIMITS
+from ssa_stream.nodes.control.limits import MASK_LIMITS
 from ssa_stream.nodes.control.node_desk import NodeDesk
+from ssa_stream.nodes.control.once import Once
 from ssa_stream.nodes.control.publisher import Publisher
 from ssa_stream.nodes.control.sockets import bound_socket, receive
 from ssa_stream.nodes.control.tally import Tally
 from ssa_stream.nodes.pipeline import ingest_name
-from ssa_stream.protocols import MASKS, Finished, Topic, decode
+from ssa_stream.protocols import MASKS, Finished, MaskMessage, Topic, decode
 
 __all__ = ["MaskDesk"]
 
@@ -22,7 +23,8 @@ class MaskDesk:
     """The private socket for masks, and for what must not overtake them.
 
     A frame counts as finished once its masks are published. Were that told on another link, a masks node that is
-    killed could lose masks of a frame that nobody sends again.
+    killed could lose masks of a frame that nobody sends again. One that is killed in between does such a frame again,
+    because nobody knows then what got through; but what was published is not published again.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class MaskDesk:
         self._publisher = publisher
         self._nodes = nodes
         self._tally = tally
+        self._once = Once()
 
     async def serve(self) -> None:
         """Pass on what comes, in order. Runs until it is cancelled."""
@@ -60,29 +63,28 @@ class MaskDesk:
         self._socket.close()
 
     async def _pass_on(self, parts: list[zmq.Frame]) -> None:
-        if self._may_be_published(parts):
-            self._tally["masks_published"] += 1
-            await self._publisher.forward(parts)
-        elif (finished := self._finished(parts)) is not None:
-            if not await self._nodes.send(ingest_name(finished.stream), finished):
-                self._tally["finished_not_passed_on"] += 1
-        else:
-            self._tally.passed_over("masks_refused", "parts that are no mask message of this graph")
+        match self._read(parts):
+            case MaskMessage() as masks if self._once.is_new(masks):
+                self._tally["masks_published"] += 1
+                await self._publisher.forward(parts)
+            case MaskMessage():
+                self._tally["masks_repeated"] += 1
+            case Finished() as finished:
+                if not await self._nodes.send(ingest_name(finished.stream), finished):
+                    self._tally["finished_not_passed_on"] += 1
+            case _:
+                self._tally.passed_over("masks_refused", "parts that are no mask message of this graph")
 
-    def _may_be_published(self, parts: list[zmq.Frame]) -> bool:
-        """Only the topic is read: the masks node has made the rest, and subscribers check it."""
-        if not 2 <= len(parts) <= MASK_LIMITS.max_frames or sum(map(len, parts)) > MASK_LIMITS.max_message_bytes:
-            return False
+    def _read(self, parts: list[zmq.Frame]) -> MaskMessage | Finished | None:
+        """Masks to publish, or what is for an ingest node, of a stream of this graph; None if it is something else."""
         try:
-            topic = Topic.parse(parts[0].bytes)
-        except MessageError:
-            return False
-        return topic.kind == MASKS and topic.stream in self._nodes.starts
-
-    def _finished(self, parts: list[zmq.Frame]) -> Finished | None:
-        """What is for an ingest node of this graph; None if it is something else."""
-        try:
-            message = decode(parts, CONTROL_LIMITS).message
+            packet = decode(parts, MASK_LIMITS)
         except MessageError:
             return None
-        return message if isinstance(message, Finished) and message.stream in self._nodes.starts else None
+        match packet.message:
+            case MaskMessage(frame=frame, prompt=prompt) as masks:
+                is_ours = frame.stream in self._nodes.starts and packet.topic == Topic(frame.stream, MASKS, prompt.id)
+                return masks if is_ours else None
+            case Finished(stream=stream) as finished:
+                return finished if stream in self._nodes.starts else None
+        return None

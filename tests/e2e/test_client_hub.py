@@ -1,8 +1,9 @@
 """The hub with scripted nodes, clients and subscribers."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -18,7 +19,9 @@ from ssa_stream.protocols import (
     Finished,
     Heartbeat,
     Hello,
+    Limits,
     ListPrompts,
+    MaskMessage,
     NewPrompt,
     Prompt,
     PromptReply,
@@ -28,10 +31,11 @@ from ssa_stream.protocols import (
     SourceRequest,
     SourceState,
     StartStream,
-    Topic,
     Welcome,
+    decode,
     encode,
 )
+from tests.support.mask_messages import mask_parts
 from tests.support.scripted_nodes import PATIENCE_S, Graph, Peer, graph, heartbeat, pipeline, source_state
 
 pytestmark = pytest.mark.e2e
@@ -62,23 +66,57 @@ async def _state_seen(watcher: Peer, node: Peer, message: SourceState | PromptSt
 # Masks.
 
 
+def _masks(number: int, **fields: Any) -> list[bytes]:
+    return [bytes(part) for part in mask_parts(number, **fields)]
+
+
+def _index(parts: list[bytes]) -> int:
+    message = decode(parts, Limits()).message
+    assert isinstance(message, MaskMessage)
+    return message.frame.index
+
+
 async def test_masks_reach_a_subscriber_as_they_were_sent() -> None:
-    """No part is read or changed, not even one that is no header."""
+    """No part is changed on the way."""
     async with graph() as running:
         subscriber = running.subscriber(b"v1/cam0/masks/")
-        masks = running.masks()
+        masks, sent = running.masks(), [_masks(0)]
         async with asyncio.timeout(PATIENCE_S):
             while not await subscriber.socket.poll(50):
-                await masks.send([b"v1/cam0/masks/p1", b"\xc1 no header", b"bytes"])
-        assert await subscriber.socket.recv_multipart() == [b"v1/cam0/masks/p1", b"\xc1 no header", b"bytes"]
+                await masks.send(sent[-1])
+                sent.append(_masks(len(sent)))
+        parts = await subscriber.socket.recv_multipart()
+        assert parts == sent[_index(parts)]
+
+
+async def test_masks_are_published_once() -> None:
+    """As those are that a restarted node made again; they come in a later epoch."""
+    async with graph() as running:
+        subscriber, masks = running.subscriber(b"v1/cam0/masks/"), running.masks()
+        number = 0
+        async with asyncio.timeout(PATIENCE_S):
+            while not await subscriber.socket.poll(50):
+                number += 1
+                await masks.send(_masks(number))
+        await masks.send(_masks(number, epoch=1))
+        await masks.send(_masks(number, epoch=1, prompt="p2"))
+        await masks.send(_masks(number + 1, epoch=1))
+        await _until(lambda: running.hub.tally["masks_published"] == number + 2)
+        assert running.hub.tally["masks_repeated"] == 1
+        topics: list[bytes] = []
+        async with asyncio.timeout(PATIENCE_S):
+            while topics[-2:] != [b"v1/cam0/masks/p2", b"v1/cam0/masks/p1"]:
+                topics.append((await subscriber.socket.recv_multipart())[0])
 
 
 @pytest.mark.parametrize(
     "parts",
     [
         [b"v1/cam0/masks/p1"],
+        [b"v1/cam0/masks/p1", b"\xc1 no header"],
         [b"garbage", b"header"],
-        [b"v1/cam9/masks/p1", b"header"],
+        [bytes(part) for part in mask_parts(stream="cam9")],
+        [b"v1/cam0/masks/p2", *map(bytes, mask_parts(prompt="p1")[1:])],
         [b"v1/cam0/state", b"header"],
         [b"v1/cam0/masks/p1", *[b""] * 300],
         [b"", b"header"],
@@ -87,8 +125,10 @@ async def test_masks_reach_a_subscriber_as_they_were_sent() -> None:
     ],
     ids=[
         "no header",
+        "bad header",
         "no topic",
         "other stream",
+        "other prompt",
         "no masks",
         "too many parts",
         "garbage",
@@ -104,8 +144,8 @@ async def test_masks_that_are_none_are_counted_and_not_published(parts: list[byt
         subscriber = running.subscriber()
         masks = running.masks()
         async with asyncio.timeout(PATIENCE_S):
-            while True:
-                await masks.send([b"v1/cam0/masks/p1", b"header"])
+            for number in itertools.count():
+                await masks.send(_masks(number))
                 if await subscriber.socket.poll(50) and (await subscriber.socket.recv_multipart())[0].endswith(b"p1"):
                     break
         assert running.hub.tally["masks_refused"] == 1
@@ -116,15 +156,16 @@ async def test_finished_reaches_ingest_after_the_masks_before_it_are_published()
     async with graph() as running:
         node, subscriber, masks = await running.greeted("ingest-cam0"), running.subscriber(b""), running.masks()
         for number in range(20):
-            await masks.send([b"v1/cam0/masks/p1", b"header"])
-            await masks.send([b"v1/cam0/masks/p2", b"header"])
+            await masks.send(_masks(number, prompt="p1"))
+            await masks.send(_masks(number, prompt="p2"))
             await masks.say(msgspec.structs.replace(FINISHED, seq=number))
             assert (await node.hear(Finished)).seq == number
             assert running.hub.tally["masks_published"] == 2 * (number + 1)
         topics = [b""]
         async with asyncio.timeout(PATIENCE_S):
             while topics[-1] != b"v1/cam0/masks/last":
-                await masks.send([b"v1/cam0/masks/last", b"header"])
+                number += 1
+                await masks.send(_masks(number, prompt="last"))
                 if await subscriber.socket.poll(50):
                     topics.append((await subscriber.socket.recv_multipart())[0])
         assert all(topic.startswith(b"v1/") for topic in topics[1:])
@@ -320,7 +361,7 @@ async def test_states_told_to_a_late_subscriber_reach_the_others_again_but_masks
         await early.hear(SourceState)
         masks = running.masks()
         for number in range(20):
-            await masks.send(encode(source_state(), topic=Topic("cam0", "masks", f"p{number}")))
+            await masks.send(_masks(number, prompt=f"p{number}"))
         for subscriber in (early, late):
             topics = [str((await subscriber.packet()).topic) for _ in range(20)]
             assert topics == [f"v1/cam0/masks/p{number}" for number in range(20)]
@@ -447,6 +488,7 @@ async def test_masks_that_have_come_are_published_before_the_hub_ends() -> None:
     context = zmq.Context()
     late = context.socket(zmq.SUB)
     late.rcvtimeo = round(PATIENCE_S * 1000)
+    last = 0
     try:
         async with graph() as running:
             late.connect(running.hub.publish_address)
@@ -454,12 +496,13 @@ async def test_masks_that_have_come_are_published_before_the_hub_ends() -> None:
             masks = running.masks()
             async with asyncio.timeout(PATIENCE_S):
                 while not late.poll(0):
-                    await masks.send([b"v1/cam0/masks/p1", b"first"])
+                    last += 1
+                    await masks.send(_masks(last))
                     await asyncio.sleep(0.01)
-            for number in range(50):
-                await masks.send([b"v1/cam0/masks/p1", b"%d" % number])
-            await masks.send([b"v1/cam0/masks/p1", b"last"])
-        while late.recv_multipart()[1] != b"last":
+            for _ in range(50):
+                last += 1
+                await masks.send(_masks(last))
+        while _index(late.recv_multipart()) != last:
             pass
     finally:
         context.destroy(linger=0)
