@@ -1,26 +1,24 @@
 """`ssa-stream run` on a camera that goes away and comes back."""
 
 import json
-import queue
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
 from tests.support.command_line import CONSOLE_SCRIPT, run_command, write_tiny_config
 from tests.support.components import require
+from tests.support.lines import PATIENCE_S, Lines
 from tests.support.rtsp_server import HOW_TO_GET, rtsp_server, rtsp_server_available
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
-DEADLINE_S = 120.0
 # On a busy machine the server takes its time to make the first picture.
 PROMPT = ("-p", "the red circle", "--connect-timeout", "60")
 
@@ -34,50 +32,6 @@ def _needs_server() -> None:
 def model(tmp_path: Path) -> list[str]:
     """Options for a small network without trained weights."""
     return ["--random-weights", "--model", str(write_tiny_config(tmp_path)), "--device", "cpu"]
-
-
-class Lines:
-    """The lines of a pipe, as they come."""
-
-    def __init__(self, pipe: IO[str]) -> None:
-        self.all: list[str] = []
-        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._read, args=(pipe,))
-        self._thread.start()
-
-    def _read(self, pipe: IO[str]) -> None:
-        for line in pipe:
-            self._queue.put(line)
-        self._queue.put(None)
-
-    def until(self, text: str, *, beside: "Lines | None" = None) -> None:
-        """Wait for a line that holds the text, passing over the others.
-
-        Args:
-            text: What to look for.
-            beside: What to show as well if it does not come.
-        """
-        deadline_s = time.monotonic() + DEADLINE_S
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            try:
-                line = self._queue.get(timeout=left_s)
-            except queue.Empty:
-                break
-            if line is None:
-                break
-            self.all.append(line)
-            if text in line:
-                return
-        pytest.fail(f"{text!r} did not come; what came: {self.all[-20:]}, beside {beside.rest() if beside else None}")
-
-    def rest(self) -> list[str]:
-        """Every line, once the other side has closed."""
-        self._thread.join(DEADLINE_S)
-        while not self._queue.empty():
-            line = self._queue.get()
-            if line is not None:
-                self.all.append(line)
-        return self.all
 
 
 @contextmanager
@@ -105,7 +59,7 @@ def test_run_goes_on_when_the_camera_comes_back(model: list[str], tmp_path: Path
                 states.until("source: live again after")
                 masks.until('"epoch":1')
                 process.send_signal(signal.SIGINT)
-                assert process.wait(DEADLINE_S) == 0
+                assert process.wait(PATIENCE_S) == 0
             told, results = states.rest(), masks.rest()
     assert any(line.startswith("source: live") for line in told)
     assert any("ended by Ctrl-C" in line for line in told)
@@ -126,8 +80,8 @@ def test_run_ends_by_ctrl_c_while_the_camera_is_frozen(model: list[str], tmp_pat
             states.until("source: stalled")
             began_s = time.monotonic()
             process.send_signal(signal.SIGINT)
-            assert process.wait(DEADLINE_S) == 0
-            assert time.monotonic() - began_s < DEADLINE_S / 2
+            assert process.wait(PATIENCE_S) == 0
+            assert time.monotonic() - began_s < PATIENCE_S / 2
             assert any("ended by Ctrl-C" in line for line in states.rest())
             masks.rest()
 
@@ -149,7 +103,7 @@ def test_run_without_recovery_ends_at_the_loss(model: list[str], tmp_path: Path)
         with _running(arguments, tmp_path) as (process, masks, states):
             masks.until('"epoch":0', beside=states)
             server.kill()
-            assert process.wait(DEADLINE_S) == 1
+            assert process.wait(PATIENCE_S) == 1
             assert any("was lost after" in line for line in states.rest())
             masks.rest()
 

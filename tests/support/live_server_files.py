@@ -5,15 +5,24 @@ from pathlib import Path
 
 import cv2
 
+from ssa_stream.data import demo_scene, render
 from tests.support.video_files import numbered_image
 
-__all__ = ["write_certificate", "write_pictures"]
+__all__ = ["write_certificate", "write_pictures", "write_scene_pictures"]
 
 
 def write_pictures(folder: Path, count: int) -> Path:
     """Write `000.jpg` and so on, each showing its number; returns the folder."""
     for number in range(count):
         cv2.imwrite(str(folder / f"{number:03d}.jpg"), numbered_image(number))
+    return folder
+
+
+def write_scene_pictures(folder: Path, count: int, *, width: int, height: int) -> Path:
+    """Write the first pictures of the demo's scene as `000.jpg` and so on; returns the folder."""
+    scene = demo_scene(width, height, count)
+    for number in range(count):
+        cv2.imwrite(str(folder / f"{number:03d}.jpg"), cv2.cvtColor(render(scene, number).image, cv2.COLOR_RGB2BGR))
     return folder
 
 
