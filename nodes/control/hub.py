@@ -20,7 +20,7 @@ from ssa_stream.nodes.control.publisher import Publisher
 from ssa_stream.nodes.control.refusals import note
 from ssa_stream.nodes.control.tally import Tally
 from ssa_stream.nodes.health import HealthRecord, HealthView
-from ssa_stream.nodes.pipeline import CONTROL, PipelineConfig, ingest_name, role_of
+from ssa_stream.nodes.pipeline import CONTROL, GATEWAY, PipelineConfig, ingest_name, role_of
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.protocols import (
     EVENTS,
@@ -51,10 +51,12 @@ class HubAddresses:
     Attributes:
         control: First words, heartbeats, states and requests; `Transport.control_address`.
         masks: Masks on their way to subscribers, and which frames are finished; `Transport.publish_address`.
+        gateway: As `control`, for a gateway beside the graph; None where there is none.
     """
 
     control: str
     masks: str
+    gateway: str | None = None
 
 
 class Hub:
@@ -97,7 +99,7 @@ class Hub:
         self._heartbeat_s = config.health.heartbeat_s
         self._beat = 0
         self.tally = Tally()
-        self._record = HealthRecord(config, clock)
+        self._record = HealthRecord(config, clock, beside=() if addresses.gateway is None else (GATEWAY,))
         keys = None if config.public.keys is None else ServerKeys.load(config.public.keys)
         with ExitStack() as opened:
             self._gate = None if keys is None else Gate(context, keys, self.tally)
@@ -124,6 +126,7 @@ class Hub:
                 clock,
                 self.tally,
                 self._record,
+                gateway=addresses.gateway,
                 on_answer=self._clients.answer,
                 on_restart=self._on_restart,
                 on_ready=on_node_ready,

@@ -11,11 +11,11 @@ from ssa_stream.nodes.control.limits import CONTROL_LIMITS
 from ssa_stream.nodes.control.liveness import NodeTable, Peer
 from ssa_stream.nodes.control.publisher import Publisher
 from ssa_stream.nodes.control.refusals import note
-from ssa_stream.nodes.control.sockets import bound_socket, receive, try_send
+from ssa_stream.nodes.control.sockets import bind, bound_socket, receive, try_send
 from ssa_stream.nodes.control.stream_starts import StreamStarts
 from ssa_stream.nodes.control.tally import Tally
 from ssa_stream.nodes.health import HealthRecord
-from ssa_stream.nodes.pipeline import CONTROL, PipelineConfig, role_of
+from ssa_stream.nodes.pipeline import CONTROL, GATEWAY, PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.protocols import (
     EVENTS,
@@ -63,6 +63,7 @@ class NodeDesk:
         tally: Tally,
         record: HealthRecord,
         *,
+        gateway: str | None = None,
         on_answer: Callable[[str | None, Answer], Awaitable[bool]],
         on_restart: Callable[[str], Awaitable[None]],
         on_ready: Callable[[str], None] | None,
@@ -77,6 +78,7 @@ class NodeDesk:
             clock: Tells when a node was heard.
             tally: Counts.
             record: Of how nodes and sources fare.
+            gateway: Where a gateway connects, which is no node of the graph; None where there is none.
             on_answer: Takes a node's answer, of the stream that it ingests; False if nobody waits for it.
             on_restart: Called with a stream whose node said hello anew.
             on_ready: See the attribute.
@@ -89,6 +91,9 @@ class NodeDesk:
         }
         self._socket, _ = bound_socket(context, zmq.ROUTER, address, options)
         self._names = frozenset(config.node_names)
+        if gateway is not None:
+            bind(self._socket, gateway)
+            self._names |= {GATEWAY}
         self._publisher = publisher
         self._clock = clock
         self._tally = tally

@@ -8,7 +8,7 @@ import zmq.asyncio
 from ssa_stream.errors import TransportError
 from ssa_stream.keys import ServerKeys
 
-__all__ = ["bound_socket", "receive", "try_send", "within_reach"]
+__all__ = ["bind", "bound_socket", "receive", "try_send", "within_reach"]
 
 
 def bound_socket(
@@ -36,6 +36,15 @@ def bound_socket(
         socket.setsockopt(zmq.IPV6, 1)
     if keys is not None:
         keys.secure(socket)
+    return socket, bind(socket, address)
+
+
+def bind(socket: zmq.asyncio.Socket, address: str) -> str:
+    """Let a socket listen, at a further address if it listens already; returns the address as it was bound.
+
+    Raises:
+        TransportError: The address is taken or is none; the socket is closed.
+    """
     try:
         socket.bind(address)
     except zmq.ZMQError as error:
@@ -43,7 +52,7 @@ def bound_socket(
         raise TransportError(
             f"cannot listen at {address} ({error}); is another graph running there? End it, or choose another address"
         ) from error
-    return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
+    return socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
 
 def within_reach(address: str) -> str:

@@ -14,21 +14,22 @@ from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
 _CONFIG_ERROR, _ERROR = 2, 1
 
 
-async def _run(settings: GatewaySettings) -> None:
+async def _run(settings: GatewaySettings, incarnation: int) -> None:
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        await run_gateway(settings, stop)
+        await run_gateway(settings, stop, incarnation=incarnation)
 
 
 def main() -> None:
     """Run until a signal; exit codes are those of nodes."""
     parser = argparse.ArgumentParser(description="The gateway of a graph; started by `ssa-stream serve`.")
     parser.add_argument("settings", type=Path, help="what ssa-stream serve wrote for it")
+    parser.add_argument("--incarnation", type=int, default=0, help="another number for every start")
     options = parser.parse_args()
     log_as("gateway")
     end_with_parent()
     try:
-        asyncio.run(_run(load_settings(options.settings)))
+        asyncio.run(_run(load_settings(options.settings), options.incarnation))
     except (SsaStreamError, BaseExceptionGroup) as error:
         cause: BaseException = error
         while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:

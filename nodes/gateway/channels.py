@@ -12,6 +12,7 @@ from ssa_stream.nodes.gateway.graph_link import Answer, Request
 from ssa_stream.nodes.gateway.page_messages import PromptAnswer, as_json, as_request, error_text, read_command
 from ssa_stream.nodes.gateway.rate import RateLimit
 from ssa_stream.nodes.gateway.settings import PeerLimits
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import Accepted, ErrorReply, PromptReply
 
 __all__ = ["MaskOutbox", "PromptDesk", "send_text"]
@@ -37,10 +38,13 @@ class PromptDesk:
         stream: Which stream they are about.
         ask: Asks the graph.
         limits: Of messages.
+        metrics: Count those that are refused.
     """
 
-    def __init__(self, stream: str, ask: Callable[[Request], Awaitable[Answer]], limits: PeerLimits) -> None:
-        self._stream, self._ask, self._limits = stream, ask, limits
+    def __init__(
+        self, stream: str, ask: Callable[[Request], Awaitable[Answer]], limits: PeerLimits, metrics: NodeMetrics
+    ) -> None:
+        self._stream, self._ask, self._limits, self._metrics = stream, ask, limits, metrics
         self._rate = RateLimit(limits.messages_per_s)
         self._waiting: asyncio.Queue[str | bytes] = asyncio.Queue(_MAX_WAITING_COMMANDS)
 
@@ -48,10 +52,12 @@ class PromptDesk:
         """A message came. It waits for its turn; returns the refusal if it does not."""
         size = len(data.encode() if isinstance(data, str) else data)
         if size > self._limits.message_bytes:
+            self._metrics.count("limit_command_bytes", stream=self._stream)
             return error_text(
                 "too_large", f"the message has {size} bytes; at most {self._limits.message_bytes} are taken"
             )
         if not self._rate.take() or self._waiting.full():
+            self._metrics.count("limit_commands", stream=self._stream)
             return error_text(
                 "busy", f"more than {self._limits.messages_per_s} messages a second; wait and send it again"
             )

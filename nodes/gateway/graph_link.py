@@ -14,6 +14,7 @@ import zmq.asyncio
 from ssa_stream.errors import MessageError, TransportError
 from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.runtime.links import pull
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import (
     MASKS,
     PROMPTS,
@@ -57,10 +58,8 @@ class GraphLink:
         requests: Address of the latter.
         streams: Which ones matter.
         on_message: Gets what is published about them: masks, prompts and states, with buffers.
+        metrics: Count messages that cannot be read.
         keys: With what to connect; None where none is asked for.
-
-    Attributes:
-        malformed: Messages that could not be read.
     """
 
     def __init__(
@@ -69,11 +68,11 @@ class GraphLink:
         requests: str,
         streams: Iterable[str],
         on_message: Callable[[_Published, tuple[memoryview, ...]], None],
+        metrics: NodeMetrics,
         keys: ClientKeys | None = None,
     ) -> None:
-        self.malformed = 0
         self._context = zmq.asyncio.Context()
-        self._on_message = on_message
+        self._on_message, self._metrics = on_message, metrics
         self._numbers = itertools.count()
         self._name = secrets.token_hex(8)
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
@@ -148,7 +147,7 @@ class GraphLink:
         try:
             packet = decode(parts, _LIMITS)
         except MessageError as error:
-            self.malformed += 1
+            self._metrics.count("decode_error")
             _LOG.warning("a message of the graph cannot be read", error=str(error))
             return None
         return packet.message, packet.buffers

@@ -12,6 +12,7 @@ from ssa_stream.nodes.gateway.page_messages import as_json
 from ssa_stream.nodes.gateway.peer import Role
 from ssa_stream.nodes.gateway.peers import Peers, Refused
 from ssa_stream.nodes.gateway.settings import GatewaySettings, IceServer
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
 
 __all__ = ["make_app"]
 
@@ -30,17 +31,18 @@ _SECURITY = {
 }
 
 
-def make_app(settings: GatewaySettings, peers: Peers, page: Path) -> web.Application:
+def make_app(settings: GatewaySettings, peers: Peers, page: Path, metrics: NodeMetrics) -> web.Application:
     """The application.
 
     Args:
         settings: Of the gateway.
         peers: Its sessions.
         page: Folder of the page.
+        metrics: Count what is refused.
     """
     access = Access(settings.host, settings.token, settings.hosts, settings.origins)
     gateway = _Gateway(settings, peers)
-    app = web.Application(client_max_size=settings.limits.offer_bytes, middlewares=[_guard(access)])
+    app = web.Application(client_max_size=settings.limits.offer_bytes, middlewares=[_guard(access, metrics)])
     for role, path in (("publish", "/whip"), ("watch", "/whep")):
         app.router.add_post(f"{path}/{{stream}}", gateway.begin_of(role))
     app.router.add_delete("/sessions/{id}", gateway.end)
@@ -102,7 +104,7 @@ class _Gateway:
         return web.Response(text=as_json(body), content_type="application/json")
 
 
-def _guard(access: Access) -> Middleware:
+def _guard(access: Access, metrics: NodeMetrics) -> Middleware:
     """Refuses what may not be asked; turns refusals into answers."""
 
     @web.middleware
@@ -124,6 +126,8 @@ def _guard(access: Access) -> Middleware:
             response = web.Response(status=refused.status, text=refused.text + "\n")
         except web.HTTPException as error:
             response = web.Response(status=error.status, text=f"{error.reason}\n", headers=_allow(error))
+        if response.status >= 400:
+            metrics.count(f"refused_{response.status}")
         response.headers.update(_SECURITY)
         allowed = access.allowed_origin(origin)
         if allowed is not None:

@@ -7,6 +7,7 @@ from av import VideoFrame
 
 from ssa_stream.nodes.gateway.aiortc_queues import CLOCK_RATE, SenderClock
 from ssa_stream.nodes.gateway.cameras import CameraPicture, Cameras
+from ssa_stream.nodes.gateway.excess import Excess
 from ssa_stream.nodes.gateway.feed import VideoFeed
 from ssa_stream.nodes.gateway.slot import NewestSlot
 from ssa_stream.nodes.gateway.wire import PictureHeader
@@ -55,21 +56,22 @@ class CameraIntake:
 
     @property
     def overtaken(self) -> int:
-        """Pictures that a newer one replaced before the ingest node asked."""
+        """Pictures that a newer one replaced before the ingest node asked; it counts them by their missing numbers."""
         return self._slot.overtaken
 
-    def take(self, frame: VideoFrame) -> str:
+    def take(self, frame: VideoFrame) -> Excess | None:
         """A frame came.
 
         Returns:
-            Why the camera cannot be taken; empty if it can.
+            Why the camera cannot be taken; None if it can.
         """
         size = frame.height, frame.width
         if max(size) > self._edge_px:
-            return f"the camera sends {frame.width}x{frame.height} pixels; at most {self._edge_px} in each direction"
+            text = f"the camera sends {frame.width}x{frame.height} pixels; at most {self._edge_px} in each direction"
+            return Excess("edge", text)
         received_ns, pts = self._monotonic_ns(), frame.pts
         if pts is None or pts <= self._last_pts:
-            return ""
+            return None
         self._last_pts = pts
         if size != self._size:
             self._size, self._epoch, self._seq = size, self._epoch + 1, 0
@@ -90,7 +92,7 @@ class CameraIntake:
         self.frames += 1
         self._slot.put((header, frame))
         self._feed.push(received_ns, frame, camera_ns)
-        return ""
+        return None
 
     def close(self) -> None:
         """The camera is gone."""

@@ -17,6 +17,8 @@ from av import VideoFrame
 from ssa_stream.errors import MessageError
 from ssa_stream.nodes.gateway.aiortc_queues import ReceiverGuard, bytes_received, rtp_timestamp_of_last
 from ssa_stream.nodes.gateway.channels import MaskOutbox, PromptDesk, send_text
+from ssa_stream.nodes.gateway.excess import Excess
+from ssa_stream.nodes.gateway.figures import PeerFigures
 from ssa_stream.nodes.gateway.intake import CameraIntake
 from ssa_stream.nodes.gateway.page_messages import as_json
 from ssa_stream.nodes.gateway.sdp import with_bitrate
@@ -24,6 +26,7 @@ from ssa_stream.nodes.gateway.settings import GatewaySettings, IceServer
 from ssa_stream.nodes.gateway.streams import StreamDesk
 from ssa_stream.nodes.gateway.track import FeedTrack
 from ssa_stream.nodes.gateway.watchdog import Watchdog
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
 
 __all__ = ["Peer", "Role"]
 
@@ -46,6 +49,7 @@ class Peer:
         role: What it does.
         desk: The stream that it is about.
         settings: Of the gateway.
+        metrics: Count what it sends and gets, and limits that it comes to.
         overlay: Whether a viewer gets pictures with masks drawn on them.
 
     Attributes:
@@ -54,15 +58,18 @@ class Peer:
         reason: Why it ended.
     """
 
-    def __init__(self, role: Role, desk: StreamDesk, settings: GatewaySettings, *, overlay: bool = False) -> None:
+    def __init__(
+        self, role: Role, desk: StreamDesk, settings: GatewaySettings, metrics: NodeMetrics, *, overlay: bool = False
+    ) -> None:
         self.id = secrets.token_urlsafe(16)
         self.role: Role = role
         self.reason = ""
         self._desk, self._limits, self._overlay = desk, settings.limits, overlay
+        self._counted = PeerFigures(metrics, desk.name)
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[_ice(one) for one in settings.ice_servers]))
         self._ended = asyncio.Event()
         self._watchdog = Watchdog(settings.limits, time.monotonic())
-        self._prompts = PromptDesk(desk.name, desk.ask, settings.limits)
+        self._prompts = PromptDesk(desk.name, desk.ask, settings.limits, metrics)
         self._prompt_channel: RTCDataChannel | None = None
         self._masks: asyncio.Future[RTCDataChannel] = asyncio.get_running_loop().create_future()
         self._outbox = MaskOutbox()
@@ -115,6 +122,7 @@ class Peer:
         finally:
             self._desk.leave(self)
             await self.close()
+            self._counted.tell(self._figures())
             _LOG.info("peer left", stream=self.stream, role=self.role, reason=self.reason, **self._figures())
 
     async def close(self) -> None:
@@ -167,9 +175,9 @@ class Peer:
             while True:
                 frame = await track.recv()
                 assert isinstance(frame, VideoFrame)  # of a video track, decoded
-                problem = self._intake.take(frame)
-                if problem:
-                    self.end(problem)
+                excess = self._intake.take(frame)
+                if excess is not None:
+                    self._end_for(excess)
                     return
         except MediaStreamError:
             self.end("the camera was stopped")
@@ -187,10 +195,16 @@ class Peer:
             received = bytes_received(self._connection)
             has_media = bool(self._connection.getTransceivers())
             is_connected = self._connection.connectionState == "connected"
-            problem = self._watchdog.look(time.monotonic(), received, is_connected=is_connected, has_media=has_media)
-            if problem:
-                self.end(problem)
+            excess = self._watchdog.look(time.monotonic(), received, is_connected=is_connected, has_media=has_media)
+            if excess is not None:
+                self._end_for(excess)
+            self._counted.tell(self._figures())
             await asyncio.sleep(_TICK_S)
+
+    def _end_for(self, excess: Excess) -> None:
+        if not self._ended.is_set():
+            self._counted.limit(excess.limit)
+        self.end(excess.text)
 
     def _on_state(self) -> None:
         state = self._connection.connectionState
@@ -223,11 +237,14 @@ class Peer:
 
     def _figures(self) -> dict[str, int]:
         figures = {"masks_sent": self._outbox.sent, "masks_overtaken": self._outbox.overtaken}
+        if self._feed_track is not None:
+            figures["pictures_overtaken"] = self._feed_track.overtaken
         if self._camera is not None and self._intake is not None:
             guard = self._camera[1]
             figures |= {
                 "frames": self._intake.frames,
-                "frames_overtaken": guard.frames.overtaken + self._intake.overtaken,
+                "frames_overtaken": guard.frames.overtaken,
+                "frames_not_fetched": self._intake.overtaken,
                 "frames_not_decoded": guard.backlog.dropped,
             }
         return figures

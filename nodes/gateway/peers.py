@@ -11,6 +11,7 @@ from ssa_stream.nodes.gateway.cameras import Cameras
 from ssa_stream.nodes.gateway.peer import Peer, Role
 from ssa_stream.nodes.gateway.settings import GatewaySettings
 from ssa_stream.nodes.gateway.streams import StreamDesk
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
 
 __all__ = ["Peers", "Refused"]
 
@@ -40,6 +41,7 @@ class Peers:
         desks: Streams by name.
         cameras: See there.
         group: Runs the sessions.
+        metrics: Count what peers send and get, and how many there are.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class Peers:
         desks: Mapping[str, StreamDesk],
         cameras: Cameras,
         group: asyncio.TaskGroup,
+        metrics: NodeMetrics,
     ) -> None:
         self.desks = desks
-        self._settings, self._cameras, self._group = settings, cameras, group
+        self._settings, self._cameras, self._group, self._metrics = settings, cameras, group, metrics
         self._peers: dict[str, Peer] = {}
         self._publishing: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tell_number()
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -65,8 +69,9 @@ class Peers:
             Refused: It cannot begin.
         """
         desk = self._expect_room(role, stream)
-        peer = Peer(role, desk, self._settings, overlay=overlay)
+        peer = Peer(role, desk, self._settings, self._metrics, overlay=overlay)
         self._peers[peer.id] = peer
+        self._tell_number()
         if role == "publish":
             self._publishing.add(stream)
         try:
@@ -128,4 +133,8 @@ class Peers:
         self._tasks.pop(peer.id, None)
         if peer.role == "publish":
             self._publishing.discard(peer.stream)
+        self._tell_number()
         await peer.close()
+
+    def _tell_number(self) -> None:
+        self._metrics.queue("peers", len(self), self._settings.limits.peers)

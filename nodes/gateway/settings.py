@@ -9,7 +9,17 @@ from msgspec import Meta, Struct
 from ssa_stream.errors import ConfigError
 from ssa_stream.keys import ClientKeys
 
-__all__ = ["CAMERA", "GatewaySettings", "IceServer", "PeerLimits", "StreamAccess", "load_settings", "save_settings"]
+__all__ = [
+    "CAMERA",
+    "ControlAccess",
+    "GatewaySettings",
+    "IceServer",
+    "PeerLimits",
+    "StreamAccess",
+    "control_socket",
+    "load_settings",
+    "save_settings",
+]
 
 CAMERA = "webrtc"
 """Source of a stream whose pictures a browser, or any other WHIP client, sends."""
@@ -65,6 +75,20 @@ class StreamAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     label: str
 
 
+class ControlAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the gateway says how it fares.
+
+    Attributes:
+        address: Where control listens to it.
+        heartbeat_s: Between two signs of life.
+        heartbeat_timeout_s: Silence after which one side takes the other for lost.
+    """
+
+    address: str
+    heartbeat_s: _Time = 0.25
+    heartbeat_timeout_s: _Time = 3.0
+
+
 class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that the process of a gateway needs.
 
@@ -85,6 +109,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         loopback_media: Send and take media at 127.0.0.1 only, which browsers do in tests.
         session_threshold: Least score of tracks that the graph publishes.
         limits: See there.
+        control: Where it says how it fares; None: nowhere.
     """
 
     host: str = "127.0.0.1"
@@ -103,6 +128,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     loopback_media: bool = False
     session_threshold: float = 0.5
     limits: PeerLimits = PeerLimits()
+    control: ControlAccess | None = None
 
     @property
     def client_keys(self) -> ClientKeys | None:
@@ -118,6 +144,11 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def pictures_socket(self) -> Path:
         """Where the masks node leaves pictures of the graph's own sources."""
         return Path(self.run_dir, "pictures.sock")
+
+
+def control_socket(run_dir: Path) -> Path:
+    """Where control listens to a gateway."""
+    return run_dir / "control.sock"
 
 
 def save_settings(settings: GatewaySettings, path: Path) -> None:

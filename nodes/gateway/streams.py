@@ -18,6 +18,7 @@ from ssa_stream.nodes.gateway.page_messages import PromptAnswer, as_json, mask_b
 from ssa_stream.nodes.gateway.settings import StreamAccess
 from ssa_stream.nodes.gateway.slot import NewestSlot
 from ssa_stream.nodes.gateway.track import FeedTrack
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import MaskMessage, PromptState, SourceState
 
 __all__ = ["StreamDesk", "User"]
@@ -46,10 +47,10 @@ class StreamDesk:
         cameras: Where cameras hand over pictures.
         ask: Asks the graph.
         mask_bytes: Longest message with masks.
+        metrics: Count masks that did not fit into one, however small.
 
     Attributes:
         users_changed: Set when somebody comes or leaves.
-        too_large: Masks that did not fit into a message, however small.
     """
 
     def __init__(
@@ -59,13 +60,13 @@ class StreamDesk:
         cameras: Cameras,
         ask: Callable[[Request], Awaitable[Answer]],
         mask_bytes: int,
+        metrics: NodeMetrics,
     ) -> None:
         self.name, self.access, self.ask = name, access, ask
         self.feed = VideoFeed(is_camera=access.kind == "camera")
         self.overlays = OverlayFeed(self.feed)
-        self.too_large = 0
         self.users_changed = asyncio.Event()
-        self._cameras, self._mask_bytes = cameras, mask_bytes
+        self._cameras, self._mask_bytes, self._metrics = cameras, mask_bytes, metrics
         self._users: set[User] = set()
         self._prompts: PromptState | None = None
         self._state: SourceState | None = None
@@ -172,7 +173,7 @@ class StreamDesk:
             _LOG.warning("masks cannot be read", stream=self.name, error=str(error))
             return
         if data is None:
-            self.too_large += 1
+            self._metrics.count("masks_too_large", stream=self.name)
             return
         self._last_masks[message.prompt.id] = data
         for user in self._users:

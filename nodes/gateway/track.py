@@ -63,6 +63,11 @@ class FeedTrack(MediaStreamTrack):
         self._last_pts = picture.pts
         return frame
 
+    @property
+    def overtaken(self) -> int:
+        """Pictures that a newer one replaced before the encoder had time."""
+        return self._slot.overtaken
+
     def stop(self) -> None:
         """End the track."""
         super().stop()

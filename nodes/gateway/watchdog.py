@@ -1,5 +1,6 @@
 """When a session has to end, whatever its peer wants."""
 
+from ssa_stream.nodes.gateway.excess import Excess
 from ssa_stream.nodes.gateway.settings import PeerLimits
 
 __all__ = ["Watchdog"]
@@ -25,8 +26,8 @@ class Watchdog:
         self._was_connected = False
         self._window = (now_s, 0)
 
-    def look(self, now_s: float, received: int, *, is_connected: bool, has_media: bool) -> str:
-        """Why the session has to end; empty if it has not.
+    def look(self, now_s: float, received: int, *, is_connected: bool, has_media: bool) -> Excess | None:
+        """Why the session has to end; None if it has not.
 
         Args:
             now_s: The time.
@@ -40,20 +41,22 @@ class Watchdog:
         if received != self._received:
             self._received, self._heard_s = received, now_s
         if now_s - self._began_s > limits.session_s:
-            return f"the session has lasted {limits.session_s:g} s, the longest that is allowed; begin a new one"
+            text = f"the session has lasted {limits.session_s:g} s, the longest that is allowed; begin a new one"
+            return Excess("session", text)
         if not self._was_connected:
-            return "" if now_s - self._began_s <= limits.connect_s else f"not connected within {limits.connect_s:g} s"
+            is_late = now_s - self._began_s > limits.connect_s
+            return Excess("connect", f"not connected within {limits.connect_s:g} s") if is_late else None
         if has_media and now_s - self._heard_s > limits.silence_s:
-            return f"nothing came for {limits.silence_s:g} s"
+            return Excess("silence", f"nothing came for {limits.silence_s:g} s")
         return self._too_much(now_s, received)
 
-    def _too_much(self, now_s: float, received: int) -> str:
+    def _too_much(self, now_s: float, received: int) -> Excess | None:
         since_s, before = self._window
         passed_s = now_s - since_s
         if passed_s < _WINDOW_S:
-            return ""
+            return None
         self._window = now_s, received
         kbps = (received - before) * 8 / 1000 / passed_s
         if kbps <= _TOLERANCE * self._limits.bitrate_kbps:
-            return ""
-        return f"it sends {kbps:.0f} kbit/s; at most {self._limits.bitrate_kbps} are allowed"
+            return None
+        return Excess("bitrate", f"it sends {kbps:.0f} kbit/s; at most {self._limits.bitrate_kbps} are allowed")

@@ -1,5 +1,6 @@
 """What is known of a graph, from what its nodes say."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ssa_stream.nodes.health.view import HealthView, NodeHealth
@@ -27,13 +28,14 @@ class HealthRecord:
     Args:
         config: Names nodes and streams; what comes of others is passed over.
         clock: Tells when something was heard.
+        beside: Nodes beside the graph that are to be well, too.
     """
 
-    def __init__(self, config: PipelineConfig, clock: Clock) -> None:
+    def __init__(self, config: PipelineConfig, clock: Clock, beside: Collection[str] = ()) -> None:
         self._config = config
         self._clock = clock
         self._began_ns = clock.monotonic_ns()
-        self._nodes = {name: _Node() for name in config.all_names}
+        self._nodes = {name: _Node() for name in (*config.all_names, *beside)}
         self._sources: dict[str, SourceState | None] = dict.fromkeys(config.streams)
 
     def note(self, message: object) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import zmq.asyncio
@@ -17,7 +18,7 @@ from ssa_stream.nodes.launcher.placement import Placement, not_ready
 from ssa_stream.nodes.launcher.processes import Command, ProcessPlacement, node_command
 from ssa_stream.nodes.launcher.report import GraphReport
 from ssa_stream.nodes.launcher.run_dir import remove_leftovers
-from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
 from ssa_stream.nodes.runtime.segments import remove_segments
 
@@ -44,10 +45,11 @@ class Graph:
         on_line: Called with each line that the process of a node writes to stderr.
         load_model: Makes the network of a fused graph; None: as `config.model` says.
         command: The command line of a node of a graph of processes.
+        gateway: Where a gateway beside the graph says hello to control; None where there is none.
 
     Attributes:
         config: What it consists of.
-        bound: Set once the addresses are known; nodes are being started then.
+        bound: Set while the addresses are; nodes are being started once they are.
         ready: Set once all nodes are ready.
     """
 
@@ -60,6 +62,7 @@ class Graph:
         on_line: Callable[[str], None] = _to_stderr,
         load_model: "Callable[[], SSA] | None" = None,
         command: Command = node_command,
+        gateway: str | None = None,
     ) -> None:
         self.config = config
         self.bound = asyncio.Event()
@@ -69,6 +72,7 @@ class Graph:
         self._on_line = on_line
         self._load_model = load_model
         self._command = command
+        self._gateway = gateway
         self._placement: Placement | None = None
         self._hub: Hub | None = None
         self._observer: Observer | None = None
@@ -118,6 +122,16 @@ class Graph:
         """
         self._processes().supervisors[name].kill()
 
+    async def gateway_lost(self, incarnation: int, text: str) -> None:
+        """The gateway beside the graph has ended: whoever watches the graph is told.
+
+        Args:
+            incarnation: Which start of it.
+            text: How, for people.
+        """
+        if self.bound.is_set():
+            await self._expect_hub().node_lost(GATEWAY, incarnation, "exited", text)
+
     async def run(self, stop: asyncio.Event, on_ready: "Callable[[Graph], None]" = lambda graph: None) -> GraphReport:
         """Run until the sources have ended, `stop` is set or something fails; leaves nothing behind.
 
@@ -161,11 +175,14 @@ class Graph:
         on_ready: "Callable[[Graph], None]",
     ) -> None:
         def on_node_ready(name: str) -> None:
+            if name == GATEWAY:
+                return
             placement.on_node_ready(name)
             if not placement.missing():
                 self.ready.set()
 
-        self._hub = hub = Hub(self.config, context, placement.addresses, self._clock, on_node_ready=on_node_ready)
+        addresses = replace(placement.addresses, gateway=self._gateway)
+        self._hub = hub = Hub(self.config, context, addresses, self._clock, on_node_ready=on_node_ready)
         address = within_reach(hub.publish_address)
         self._observer = observer = Observer(context, address, list(self.config.streams), hub.own_keys)
         self.bound.set()
@@ -185,6 +202,7 @@ class Graph:
                     watching.cancel()
                     await asyncio.wait([watching])
                     await observer.drain()
+                    self.bound.clear()
                     hub_stop.set()
         finally:
             observer.close()

@@ -5,6 +5,7 @@ from ssa_stream.nodes.pipeline.loading import load_pipeline, save_pipeline
 from ssa_stream.nodes.pipeline.names import (
     CONTROL,
     DECODER,
+    GATEWAY,
     MASKS,
     ROLES,
     ingest_name,
@@ -29,6 +30,7 @@ from ssa_stream.nodes.pipeline.sections import (
 __all__ = [
     "CONTROL",
     "DECODER",
+    "GATEWAY",
     "MASKS",
     "ROLES",
     "DecoderSection",

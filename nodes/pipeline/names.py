@@ -2,9 +2,11 @@
 
 from ssa_stream.errors import ConfigError
 
-__all__ = ["CONTROL", "DECODER", "MASKS", "ROLES", "ingest_name", "role_of", "stream_of", "worker_names"]
+__all__ = ["CONTROL", "DECODER", "GATEWAY", "MASKS", "ROLES", "ingest_name", "role_of", "stream_of", "worker_names"]
 
 CONTROL, DECODER, MASKS = "control", "decoder-0", "masks-0"
+GATEWAY = "gateway-0"
+"""Stands beside the graph of `ssa-stream serve` and says hello to its control."""
 ROLES = ("ingest", "encoder", "queries", "decoder", "masks")
 """From the beginning of the graph to its end."""
 
@@ -26,6 +28,8 @@ def role_of(name: str) -> str:
         ConfigError: No node has that name.
     """
     role, separator, rest = name.partition("-")
+    if name == GATEWAY:
+        return role
     if role not in ROLES or not separator or not rest:
         raise ConfigError(f"node is {name!r}; expected one of {', '.join(ROLES)}, a dash, and a stream or number")
     return role

@@ -205,12 +205,13 @@ def _serve(config: "PipelineConfig", *, quiet: bool, health: str | None, **page:
 async def _run(config: "PipelineConfig", quiet: bool, health: str | None, run_dir: Path, page: dict[str, Any]) -> None:
     from ssa_stream.cli.graph_view import GraphView
     from ssa_stream.cli.health import served_health
+    from ssa_stream.nodes.gateway.settings import control_socket
     from ssa_stream.nodes.launcher import Graph
     from ssa_stream.nodes.runtime.logs import log_as
     from ssa_stream.nodes.runtime.signals import stop_on_signals
 
     view = GraphView(quiet=quiet)
-    graph = Graph(config, keep=True, on_line=view.line)
+    graph = Graph(config, keep=True, on_line=view.line, gateway=f"ipc://{control_socket(run_dir)}")
     stop = asyncio.Event()
     with stop_on_signals(stop):
         async with served_health(graph, health, view), view.live(graph):
@@ -234,28 +235,33 @@ async def _keep_gateway(
         SsaStreamError: It failed, or died too often.
     """
     from ssa_stream.nodes.control.sockets import within_reach
-    from ssa_stream.nodes.gateway.settings import GatewaySettings, save_settings
+    from ssa_stream.nodes.gateway.settings import ControlAccess, GatewaySettings, control_socket, save_settings
     from ssa_stream.nodes.launcher.child import Child
     from ssa_stream.nodes.launcher.restarts import RestartPolicy
     from ssa_stream.nodes.runtime.clock import MonotonicClock
 
     if not await _either(graph.bound.wait(), stop.wait()) or stop.is_set():
         return
-    own = graph.own_keys
+    own, health = graph.own_keys, graph.config.health
     settings: GatewaySettings = GatewaySettings(
         publish=within_reach(graph.publish_address),
         requests=within_reach(graph.requests_address),
         keys=None if own is None else (own.public.decode(), own.secret.decode(), own.server.decode()),
         run_dir=str(run_dir),
+        control=ControlAccess(
+            address=f"ipc://{control_socket(run_dir)}",
+            heartbeat_s=health.heartbeat_s,
+            heartbeat_timeout_s=health.heartbeat_timeout_s,
+        ),
         **page,
     )
     file = run_dir / "gateway.json"
     save_settings(settings, file)
-    policy, starts = RestartPolicy(graph.config.health, MonotonicClock()), 0
+    policy, starts = RestartPolicy(health, MonotonicClock()), 0
     command = [sys.executable, "-P", "-m", "ssa_stream.nodes.gateway", str(file)]
     try:
         while not stop.is_set():
-            child = await Child.start("gateway", starts, command, view.line)
+            child = await Child.start("gateway", starts, [*command, f"--incarnation={starts}"], view.line)
             starts += 1
             try:
                 await _either(child.wait(), stop.wait())
@@ -270,6 +276,7 @@ async def _keep_gateway(
                 kind = ConfigError if how.code == 2 else SsaStreamError
                 raise kind(f"the gateway failed: {how.last_words}")
             view.line(f"the gateway died ({how}) and is started again")
+            await graph.gateway_lost(starts - 1, str(how))
             pause_s = policy.pause_after_loss()
             if pause_s is None:
                 raise SsaStreamError(f"the gateway died {policy.recent_losses} times; last: {how}")

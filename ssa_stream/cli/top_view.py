@@ -12,7 +12,7 @@ __all__ = ["top_view"]
 
 _COLOURS = {"running": "green", "starting": "yellow", "ended": "dim", "stopped": "dim", "lost": "red", "failed": "red"}
 _SEVERITY = {"info": "dim", "warning": "yellow", "error": "red"}
-_ROLES = ("ingest", "encoder", "queries", "decoder", "masks", "control")
+_ROLES = ("ingest", "encoder", "queries", "decoder", "masks", "control", "gateway")
 _BAR_CELLS = 8
 _SLOW_S, _STUCK_S = 1.0, 5.0
 _LATE_MS, _VERY_LATE_MS = 200.0, 500.0

@@ -195,6 +195,7 @@ PINNED = {
         "DECODER",
         "DecoderSection",
         "FlowSection",
+        "GATEWAY",
         "HealthSection",
         "MASKS",
         "MasksSection",

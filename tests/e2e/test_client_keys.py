@@ -19,8 +19,9 @@ from ssa_stream.nodes.control import Hub, HubAddresses
 from ssa_stream.nodes.control.sockets import bound_socket
 from ssa_stream.nodes.gateway.graph_link import GraphLink
 from ssa_stream.nodes.launcher.observer import Observer
-from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig
 from ssa_stream.nodes.runtime.clock import MonotonicClock
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import AppliesFrom, ListPrompts, PromptReply
 from tests.support.mask_messages import mask_parts
 from tests.support.scripted_nodes import PATIENCE_S, Graph, graph, pipeline, until
@@ -194,7 +195,12 @@ async def test_gateway_connects_with_the_keys_that_it_is_given(folder: Path) -> 
     async with graph(_guarded(folder)) as running, _publishing(running):
         hub, came = running.hub, asyncio.Event()
         link = GraphLink(
-            hub.publish_address, hub.requests_address, ["cam0"], lambda message, buffers: came.set(), hub.own_keys
+            hub.publish_address,
+            hub.requests_address,
+            ["cam0"],
+            lambda message, buffers: came.set(),
+            NodeMetrics(GATEWAY, "gateway"),
+            hub.own_keys,
         )
         task = asyncio.create_task(link.run())
         try:

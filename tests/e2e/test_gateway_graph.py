@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from ssa_stream.data import demo_scene, render
 from tests.support.command_line import write_tiny_config
-from tests.support.gateway import CameraTrack, Peer, serving, until
+from tests.support.gateway import PATIENCE_S, CameraTrack, Peer, Served, serving, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -51,6 +52,18 @@ def pictures() -> list[NDArray[np.uint8]]:
 def _tiny(pipeline: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The pipeline with a network that is made in no time."""
     return {**pipeline, "model": {"name": str(write_tiny_config(folder)), "random_weights": True}}
+
+
+async def _until_metrics_say(session: aiohttp.ClientSession, served: Served, *lines: str) -> None:
+    """Wait until they hold all the lines, or beginnings of lines."""
+    (url,) = re.findall(r"metrics at (\S+)", served.log)
+    missing = set(lines)
+    async with asyncio.timeout(PATIENCE_S):
+        while missing:
+            async with session.get(url) as response:
+                text = await response.text()
+            missing = {line for line in lines if line not in text}
+            await asyncio.sleep(0.1)
 
 
 async def test_camera_comes_masks_go_back_prompts_change_camera_comes_again(
@@ -103,7 +116,8 @@ async def test_camera_comes_masks_go_back_prompts_change_camera_comes_again(
 
 async def test_watched_source_pictures_can_be_told_by_their_time(tmp_path: Path) -> None:
     """A viewer of the graph's own source gets pictures, masks, and the RTP time of the picture of each mask."""
-    async with serving(tmp_path, _tiny(SCENE, tmp_path)) as served, aiohttp.ClientSession() as session:
+    options = "--health", "127.0.0.1:0"
+    async with serving(tmp_path, _tiny(SCENE, tmp_path), *options) as served, aiohttp.ClientSession() as session:
         viewer = Peer()
         await viewer.begin(session, served.pages[0] + "whep/scene")
         viewer.watch()
@@ -124,5 +138,13 @@ async def test_watched_source_pictures_can_be_told_by_their_time(tmp_path: Path)
         again = Peer()
         await again.begin(session, served.pages[1] + "whep/scene")
         await until(lambda: len(again.masks) >= 2, "masks after the restart")
+        await _until_metrics_say(
+            session,
+            served,
+            'ssa_stream_node_losses_total{node="gateway-0"} 1.0',
+            'ssa_stream_node_ready{node="gateway-0"} 1.0',
+            'ssa_stream_queue_peers_length{node="gateway-0"} 1.0',
+            'ssa_stream_count_masks_sent_total{node="gateway-0",stream="scene"}',
+        )
         await again.close()
         await viewer.close()

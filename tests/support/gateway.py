@@ -49,7 +49,7 @@ async def until(is_so: Callable[[], Any], what: str = "") -> None:
 @asynccontextmanager
 async def gateway(run_dir: Path, **settings: Any) -> AsyncIterator[str]:
     """A gateway without a graph in this process; gives the address of its page."""
-    limits = settings.pop("limits", {})
+    limits, incarnation = settings.pop("limits", {}), settings.pop("incarnation", 0)
     config = GatewaySettings(
         **{
             "port": 0,
@@ -64,7 +64,7 @@ async def gateway(run_dir: Path, **settings: Any) -> AsyncIterator[str]:
     )
     stop, url = asyncio.Event(), asyncio.get_running_loop().create_future()
     before = aioice.ice.get_host_addresses
-    task = asyncio.create_task(run_gateway(config, stop, url.set_result), name="gateway")
+    task = asyncio.create_task(run_gateway(config, stop, url.set_result, incarnation=incarnation), name="gateway")
     try:
         await asyncio.wait([task, url], return_when=asyncio.FIRST_COMPLETED)
         if task.done():

@@ -167,11 +167,13 @@ class Graph:
 
 
 @asynccontextmanager
-async def graph(config: PipelineConfig | None = None, *, request_timeout_s: float = PATIENCE_S) -> AsyncIterator[Graph]:
-    """A hub that runs until the block ends."""
+async def graph(
+    config: PipelineConfig | None = None, *, request_timeout_s: float = PATIENCE_S, gateway: str | None = None
+) -> AsyncIterator[Graph]:
+    """A hub that runs until the block ends; `gateway` is where it listens to one."""
     config = config or pipeline()
     context = zmq.asyncio.Context()
-    addresses = HubAddresses("inproc://control", "inproc://publish")
+    addresses = HubAddresses("inproc://control", "inproc://publish", gateway)
     ready: list[str] = []
     hub = Hub(config, context, addresses, CLOCK, request_timeout_s=request_timeout_s, on_node_ready=ready.append)
     stop = asyncio.Event()

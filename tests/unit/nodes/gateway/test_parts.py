@@ -14,6 +14,7 @@ from ssa_stream.nodes.gateway.aiortc_queues import SenderClock
 from ssa_stream.nodes.gateway.cameras import CameraPicture
 from ssa_stream.nodes.gateway.channels import MaskOutbox, PromptDesk
 from ssa_stream.nodes.gateway.feed import VideoFeed
+from ssa_stream.nodes.gateway.figures import PeerFigures
 from ssa_stream.nodes.gateway.graph_link import Answer, Request
 from ssa_stream.nodes.gateway.intake import CameraIntake
 from ssa_stream.nodes.gateway.pausing import run_while_watched
@@ -30,6 +31,8 @@ from ssa_stream.nodes.gateway.wire import (
     pack_header,
     unpack_header,
 )
+from ssa_stream.nodes.pipeline import GATEWAY
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import Accepted, AppliesFrom, ErrorReply, FrameIdentity, Prompt, PromptReply, SourceRequest
 
 
@@ -57,14 +60,15 @@ LIMITS = PeerLimits(bitrate_kbps=1000, session_s=100.0, connect_s=5.0, silence_s
 
 
 def _look(dog: Watchdog, now_s: float, received: int = 0, connected: bool = True, media: bool = True) -> str:
-    return dog.look(now_s, received, is_connected=connected, has_media=media)
+    excess = dog.look(now_s, received, is_connected=connected, has_media=media)
+    return "" if excess is None else f"{excess.limit}: {excess.text}"
 
 
 def test_watchdog_never_connected_ends() -> None:
     """An offer whose sender is gone takes no place for long."""
     dog = Watchdog(LIMITS, 0.0)
     assert _look(dog, 4.0, connected=False) == ""
-    assert "not connected" in _look(dog, 6.0, connected=False)
+    assert "connect: not connected" in _look(dog, 6.0, connected=False)
 
 
 def test_watchdog_silence_ends_only_with_media() -> None:
@@ -72,7 +76,7 @@ def test_watchdog_silence_ends_only_with_media() -> None:
     dog, quiet = Watchdog(LIMITS, 0.0), Watchdog(LIMITS, 0.0)
     for now_s in (1.0, 2.0, 3.0):
         assert _look(dog, now_s, received=int(now_s)) == ""
-    assert "nothing came" in _look(dog, 6.5, received=3)
+    assert "silence: nothing came" in _look(dog, 6.5, received=3)
     assert _look(quiet, 1.0, media=False) == ""
     assert _look(quiet, 50.0, media=False) == ""
 
@@ -82,8 +86,10 @@ def test_watchdog_session_and_bitrate_end() -> None:
     dog = Watchdog(LIMITS, 0.0)
     assert _look(dog, 1.0) == ""
     assert _look(dog, 6.0, received=5 * 125_000) == ""
-    assert "kbit/s" in _look(dog, 11.0, received=5 * 125_000 + 5 * 250_000)
-    assert "session" in _look(Watchdog(LIMITS, 0.0), 101.0)
+    too_much = _look(dog, 11.0, received=5 * 125_000 + 5 * 250_000)
+    assert too_much.startswith("bitrate: ")
+    assert "kbit/s" in too_much
+    assert "session: " in _look(Watchdog(LIMITS, 0.0), 101.0)
 
 
 def _picture(width: int = 32, height: int = 16, pts: int | None = 0) -> av.VideoFrame:
@@ -190,7 +196,7 @@ async def test_intake_size_changes_epoch_begins() -> None:
     intake, slot, _ = _intake()
     headers = []
     for pts, width in ((0, 32), (3000, 32), (3000, 32), (6000, 48)):
-        assert intake.take(_picture(width, pts=pts)) == ""
+        assert intake.take(_picture(width, pts=pts)) is None
     taken = await slot.take()
     assert taken is not None
     headers.append(taken[0])
@@ -212,7 +218,10 @@ async def test_intake_sender_report_gives_capture_time() -> None:
 def test_intake_too_large_is_refused() -> None:
     """With what came and what is allowed."""
     intake, _, _ = _intake(edge_px=40)
-    assert "48x16" in intake.take(_picture(48))
+    excess = intake.take(_picture(48))
+    assert excess is not None
+    assert excess.limit == "edge"
+    assert "48x16" in excess.text
 
 
 class _Channel:
@@ -252,6 +261,22 @@ async def test_outbox_slow_channel_newest_of_each_prompt_is_sent() -> None:
             await running
     assert channel.sent == [b"a2", b"b2"]
     assert (outbox.sent, outbox.overtaken) == (2, 4)
+
+
+def test_figures_of_peers_add_up_and_lost_frames_are_drops() -> None:
+    """Each peer tells all that it did since it came; the metrics hold the sum, by stream."""
+    metrics = NodeMetrics(GATEWAY, "gateway")
+    first, second = PeerFigures(metrics, "cam"), PeerFigures(metrics, "cam")
+    first.tell({"masks_sent": 3, "frames": 10, "frames_overtaken": 2})
+    first.tell({"masks_sent": 5, "frames": 12, "frames_overtaken": 2, "frames_not_decoded": 7})
+    second.tell({"masks_sent": 1, "frames_overtaken": 1})
+    second.limit("bitrate")
+    told = metrics.statistics()
+    assert {(one.stream, one.reason): one.count for one in told.drops} == {
+        ("cam", "overtaken"): 3,
+        ("cam", "queue_full"): 7,
+    }
+    assert {one.name: one.value for one in told.counters} == {"masks_sent": 6, "frames": 12, "limit_bitrate": 1}
 
 
 class _Desk:
@@ -301,13 +326,13 @@ REPLY = PromptReply(
 )  # fmt: skip
 
 
-def _desk(answer: Answer | Exception, **limits: int) -> PromptDesk:
+def _desk(answer: Answer | Exception, metrics: NodeMetrics | None = None, **limits: int) -> PromptDesk:
     async def ask(request: Request) -> Answer:
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    return PromptDesk("cam", ask, PeerLimits(**limits))
+    return PromptDesk("cam", ask, PeerLimits(**limits), metrics or NodeMetrics(GATEWAY, "gateway"))
 
 
 async def _answer(desk: PromptDesk, text: str) -> dict[str, Any]:
@@ -340,12 +365,15 @@ async def test_prompt_desk_nonsense_is_answered() -> None:
 
 
 def test_prompt_desk_limits_refuse() -> None:
-    """Size and rate."""
-    desk = _desk(REPLY, message_bytes=10, messages_per_s=2)
+    """Size and rate; both are counted."""
+    metrics = NodeMetrics(GATEWAY, "gateway")
+    desk = _desk(REPLY, metrics, message_bytes=10, messages_per_s=2)
     assert json.loads(desk.take("x" * 11) or "")["code"] == "too_large"
     refusals = [desk.take("{}") for _ in range(10)]
     assert [text is None for text in refusals].count(True) == 4
     assert json.loads(refusals[-1] or "")["code"] == "busy"
+    counts = {(one.name, one.stream): one.value for one in metrics.statistics().counters}
+    assert counts == {("limit_command_bytes", "cam"): 1, ("limit_commands", "cam"): 6}
 
 
 def test_serve_pipeline_is_connected_to_gateway(tmp_path: Any) -> None:
