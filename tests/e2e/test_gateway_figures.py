@@ -1,6 +1,7 @@
 """What a gateway counts is published as nodes' figures are, with a hub and without a graph."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -90,7 +91,7 @@ async def test_gateway_says_hello_again_when_control_is_back(tmp_path: Path) -> 
     async with gateway(tmp_path, control=control) as url:
         for _ in range(2):
             async with graph(pipeline(cam={}), gateway=control.address) as running:
-                await until(lambda running=running: _is_ready(running), "the gateway said hello")
+                await until(functools.partial(_is_ready, running), "the gateway said hello")
         async with aiohttp.ClientSession() as session, session.get(url) as page:
             assert page.status == 200
 
