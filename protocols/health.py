@@ -33,7 +33,7 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
 
     Attributes:
         node: Its name.
-        role: What it does: `ingest`, `encoder`, `queries`, `decoder`, `masks`, `control`. Open.
+        role: What it does: `ingest`, `encoder`, `queries`, `decoder`, `masks`, `control`, `gateway`. Open.
         incarnation: Another number for every start of the node, growing.
         beat: Number of the heartbeat in this incarnation, from 0.
         at_ns: When it was sent.

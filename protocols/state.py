@@ -26,7 +26,8 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
 
     Attributes:
         stream: Which stream.
-        status: `starting`, `running`, `lost`, `ended`, `stopped` or `failed`. Open: others may come.
+        status: `starting`, `running`, `stalled` (silent, still connected), `lost` (tried again), `ended`, `stopped` or
+            `failed`. Open: others may come.
         epoch: Of the newest frame; see FrameIdentity.
         at_ns: When this was so.
         clock: Clock of `at_ns`.
@@ -43,6 +44,10 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
         frames_done: Frames of the source, from its beginning, that are finished.
         next_prompt_number: Number for the next prompt that comes without an id.
         drops: Frames that got no masks, by reason, since the node started.
+        code: What is wrong, for programs, such as `refused`, `auth_failed`, `stalled` or `lost`; None if nothing is.
+            Open: others may come.
+        attempt: Attempts to connect since the last frame, the present one included; 0 while frames come.
+        retry_in_s: Seconds from `at_ns` to the next attempt; None if none is being waited for.
     """
 
     stream: Name
@@ -62,3 +67,6 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
     frames_done: Whole = 0
     next_prompt_number: Positive = 1
     drops: Annotated[tuple[DropCount, ...], Meta(max_length=MAX_LISTED)] = ()
+    code: Keyword | None = None
+    attempt: Whole = 0
+    retry_in_s: Annotated[float, Meta(ge=0, le=1e6)] | None = None

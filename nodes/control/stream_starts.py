@@ -42,7 +42,9 @@ class StreamStarts:
         if self._source is None or self._source.status in _OVER:
             return None
         text = "the node that reads it was lost and is started again"
-        return msgspec.structs.replace(self._source, status="starting", at_ns=at_ns, clock=clock, text=text)
+        return msgspec.structs.replace(
+            self._source, status="starting", at_ns=at_ns, clock=clock, text=text, code=None, attempt=0, retry_in_s=None
+        )
 
     def next_start(self) -> StartStream:
         """Where the next start of the node begins. Every call opens another epoch."""

@@ -79,6 +79,7 @@ def test_state_while_the_node_is_away(status: str, shown: str | None) -> None:
     """What is at an end stays so."""
     starts = StreamStarts("cam0", ())
     assert starts.while_away(1, "monotonic:x") is None
-    starts.saw_source(source_state(status=status, epoch=2))
+    starts.saw_source(source_state(status=status, epoch=2, code="refused", attempt=3, retry_in_s=4.0))
     away = starts.while_away(5, "monotonic:x")
     assert (None if away is None else (away.status, away.epoch, away.at_ns)) == (shown and (shown, 2, 5))
+    assert away is None or (away.code, away.attempt, away.retry_in_s) == (None, 0, None)  # nobody tries at the moment
