@@ -141,8 +141,11 @@ class _Ingest:
                 await stream.changes.until(lambda: stream.ledger.has_unsent)
                 continue
             await self._send(outgoing)
-            self._node.metrics.queue("window", stream.ledger.unfinished, stream.rules.capacity)
+            self._tell_window()
             stream.changes.notify()
+
+    def _tell_window(self) -> None:
+        self._node.metrics.queue("window", self.stream.ledger.unfinished, self.stream.rules.capacity)
 
     async def _send(self, outgoing: Outgoing) -> None:
         ledger = self.stream.ledger
@@ -238,6 +241,7 @@ class _Ingest:
         stream = self.stream
         if finished.stream == stream.rules.stream and stream.is_started:
             stream.ledger.finish(Position(finished.epoch, finished.seq))
+            self._tell_window()
             stream.changes.notify()
 
     def _change_prompts(self, request: PromptRequest) -> PromptReply | ErrorReply:

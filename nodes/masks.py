@@ -154,23 +154,31 @@ class _Masks:
         message, due, begin_ns = item.message, item.due, self._node.clock.monotonic_ns()
         assert isinstance(message, VideoQueriesMessage)
         assert due is not None
-        for prompt in lacking(stream.state, due):
+        lacked = lacking(stream.state, due)
+        for prompt in lacked:
             _LOG.warning("mask features did not come", stream=message.frame.stream, prompt=prompt.prompt_id)
-            self._drops.count(message.frame, DropReason.GAP)
         try:
             made = await self._node.executor.run(self._make, stream, item, begin_ns)
         except Exception as error:  # of one frame: the node lives on
             stream.give_up(due)
             self._drops.count(message.frame, DropReason.FAILED, error=error)
             return
-        for _, parts in made:
-            if not await self._publish(message.frame, parts):
-                self._drops.count(message.frame, DropReason.QUEUE_FULL)
+        are_taken = [await self._publish(message.frame, parts) for _, parts in made]
         if due.status == "final":
+            self._account(message.frame, is_whole=not lacked, is_taken=all(are_taken))
             await self._save(message.frame.stream, stream)
         if stream.needs_pictures and made:
             picture = stream.picture(due.stamp.index)
             stream.needs_pictures = await self.outputs.write(message, picture, [result for result, _ in made])
+
+    def _account(self, frame: FrameIdentity, *, is_whole: bool, is_taken: bool) -> None:
+        """Count a frame once, whatever the number of its prompts: it is out, or masks of it are missing."""
+        if not is_whole:
+            self._drops.count(frame, DropReason.GAP)
+        elif not is_taken:
+            self._drops.count(frame, DropReason.QUEUE_FULL)
+        else:
+            self._node.metrics.count("frames_out", stream=frame.stream)
 
     def _make(
         self, stream: MaskStream, item: Waiting, begin_ns: int

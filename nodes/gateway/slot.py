@@ -41,7 +41,6 @@ class NewestSlot(Generic[_T]):
         return item
 
     def close(self) -> None:
-        """Nothing more comes; who waits is told."""
+        """Nothing more comes; who waits is told. What is there may still be taken."""
         self._is_closed = True
-        self._item = None
         self._changed.set()

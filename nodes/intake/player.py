@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ssa_stream.errors import ConfigError, ShapeError, SourceError
 from ssa_stream.nodes.intake.backoff import Backoff
@@ -66,6 +67,7 @@ class SourcePlayer:
         self._was_lost = False
         self._lost_epoch: int | None = None  # of the source: its frames may still wait when it is lost
         self._is_resumed = False
+        self._told = _NOTHING
 
     async def run(self) -> None:
         """Play until cancelled.
@@ -161,10 +163,12 @@ class SourcePlayer:
             self._opened(info)
             await self._skip_finished(reader)
             while (picture := await self._next(reader)) is not None:
+                self._count(reader)
                 self._take(picture)
             return not reader.is_halted
         finally:
-            self._reader = None
+            self._count(reader)
+            self._reader, self._told = None, _NOTHING
             await reader.close(_CLOSE_LIMIT_S)
 
     def _open(self, on_state: OnState) -> Source:
@@ -228,6 +232,13 @@ class SourcePlayer:
             self._was_lost = False
             stream.event(EventKind.SOURCE_REGAINED, epoch=ledger.epoch)
         stream.set_status("running")
+
+    def _count(self, reader: SourceReader[Picture]) -> None:
+        """Count what came, and of what was overtaken that which the numbers of frames do not show."""
+        now = _Told(reader.received, reader.dropped_last)
+        self._stream.received(now.received - self._told.received)
+        self._stream.lost(DropReason.OVERTAKEN, now.dropped_last - self._told.dropped_last)
+        self._told = now
 
     def _change_prompts(self, t: float) -> None:
         """Make the changes that are planned for a time before this frame; one that changes nothing is left out."""
@@ -296,6 +307,16 @@ class SourcePlayer:
             return False
         self._is_wanted = False
         return True
+
+
+class _Told(NamedTuple):
+    """What was counted of one opening of the source."""
+
+    received: int
+    dropped_last: int
+
+
+_NOTHING = _Told(0, 0)
 
 
 class _Countdown:

@@ -9,7 +9,7 @@ import structlog
 
 from ssa_stream.errors import SourceError, SsaStreamError
 from ssa_stream.nodes.intake.worker import Worker
-from ssa_stream.sources import Frame, Source, SourceInfo
+from ssa_stream.sources import Frame, Freshest, Prefetch, Recovering, Source, SourceInfo
 
 __all__ = ["SourceReader"]
 
@@ -41,6 +41,20 @@ class SourceReader(Generic[T]):
     def is_halted(self) -> bool:
         """Whether the source was told to close."""
         return self._is_halted
+
+    @property
+    def received(self) -> int:
+        """Frames that came so far, those included that a newer one replaced before anybody took them."""
+        source = self._source
+        if not isinstance(source, Freshest | Prefetch):
+            return 0
+        inner = source.source
+        return source.received + (inner.status.overtaken if isinstance(inner, Recovering) else 0)
+
+    @property
+    def dropped_last(self) -> int:
+        """Frames that were overtaken although no gap in `seq` tells of it; see `Freshest`."""
+        return self._source.dropped_last if isinstance(self._source, Freshest) else 0
 
     async def open(self) -> SourceInfo | None:
         """Open the source; None if it was told to close meanwhile.

@@ -133,6 +133,11 @@ class IntakeStream:
             self._drops[str(reason)] += frames
             self._metrics.dropped(self.rules.stream, reason, frames)
 
+    def received(self, frames: int) -> None:
+        """Count frames that came from the source, whatever becomes of them."""
+        if frames:
+            self._metrics.count("frames_received", frames, self.rules.stream)
+
     def event(self, kind: EventKind, *, severity: Literal["info", "warning", "error"] = "info", **fields: Any) -> None:
         """Tell that something happened; fields are those of `Event`."""
         if "text" in fields:

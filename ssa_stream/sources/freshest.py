@@ -12,7 +12,8 @@ __all__ = ["Freshest"]
 class Freshest(Source):
     """Read a source in a thread and always hand out its newest frame.
 
-    A frame that a newer one overtakes before it was asked for is dropped and counted; the gap also shows in `seq`.
+    A frame that a newer one overtakes before it was asked for is dropped and counted; the gap also shows in `seq`,
+    unless the newer one begins an epoch.
     An error of the source is raised where the frames are asked for, after the last frame was delivered.
     """
 
@@ -42,6 +43,11 @@ class Freshest(Source):
     def dropped(self) -> int:
         """Frames that were overtaken by a newer one."""
         return self._handoff.dropped
+
+    @property
+    def dropped_last(self) -> int:
+        """Frames that no gap in `seq` tells of: the last ones of an epoch, overtaken by a frame of the next one."""
+        return self._handoff.dropped_last
 
     @property
     def received(self) -> int:

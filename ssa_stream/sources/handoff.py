@@ -20,16 +20,20 @@ class Handoff:
 
     Attributes:
         dropped: Frames that nobody asked for in time.
+        dropped_last: Frames that no gap in `seq` tells of: the last ones of an epoch, which a frame of the next one
+            overtook.
         received: Frames read from the source.
     """
 
     def __init__(self, source: Source, *, capacity: int, drop_oldest: bool) -> None:
         self.dropped = 0
+        self.dropped_last = 0
         self.received = 0
         self._source = source
         self._capacity = capacity
         self._drop_oldest = drop_oldest
         self._queue: deque[Frame] = deque()
+        self._taken = (-1, -1)  # epoch and seq of the last frame that was handed out
         self._changed = threading.Condition()
         self._ended = False
         self._stopping = False
@@ -58,6 +62,7 @@ class Handoff:
                 return None
             if self._queue:
                 frame = self._queue.popleft()
+                self._taken = frame.epoch, frame.seq
                 self._changed.notify_all()
                 return frame
         if self._error is not None:
@@ -95,8 +100,9 @@ class Handoff:
         with self._changed:
             self.received += 1
             if self._drop_oldest and len(self._queue) == self._capacity:
-                self._queue.popleft()
+                oldest = self._queue.popleft()
                 self.dropped += 1
+                self.dropped_last += self._untold(oldest) if oldest.epoch != frame.epoch else 0
             # Ends with stop(), which the asking thread always calls; the wait is on our own thread, not on the world.
             self._changed.wait_for(lambda: len(self._queue) < self._capacity or self._stopping)
             if self._stopping:
@@ -104,3 +110,8 @@ class Handoff:
             self._queue.append(frame)
             self._changed.notify_all()
             return True
+
+    def _untold(self, last: Frame) -> int:
+        """How many frames were lost at the end of the epoch of a frame, itself the last of them."""
+        epoch, seq = self._taken
+        return last.seq - seq if epoch == last.epoch else last.seq + 1

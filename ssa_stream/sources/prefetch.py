@@ -39,6 +39,11 @@ class Prefetch(Source):
         """The wrapped source."""
         return self._source
 
+    @property
+    def received(self) -> int:
+        """Frames that the source has delivered."""
+        return self._handoff.received
+
     def frames(self) -> Iterator[Frame]:
         """Deliver every frame of the source, in order.
 

@@ -211,6 +211,11 @@ class ModelNodes:
                 counts[drop.reason] = counts.get(drop.reason, 0) + drop.count
         return counts
 
+    def frames_out(self) -> int:
+        """Frames that the masks node says are out with all their masks."""
+        counters = self.metrics[MASKS].statistics().counters
+        return sum(one.value for one in counters if one.name == "frames_out")
+
     async def listen(self) -> None:
         """Take what the nodes say, until cancelled."""
         try:

@@ -78,6 +78,29 @@ async def test_live_frames_without_room_are_overtaken_and_counted() -> None:
         assert all(message.work.frame.live for message in stand.frames)
 
 
+async def test_last_frames_of_an_epoch_that_a_newer_one_overtakes_are_counted() -> None:
+    """What came is what was sent and what was overtaken, though no number tells of the frames before a reconnect."""
+    source = PlayedSource(live=True)
+    async with ingest_stand(source, in_flight=1) as stand:
+        source.give(*_frames(0))
+        await stand.until_sent(1)
+        source.give(*_frames(1, 2), Frame(_frames(0)[0].image, 0, 1, 9.0, 0))
+        await stand.until(lambda: source._steps.empty())
+        stand.finish(0, 0)
+        await stand.until(lambda: stand.frames[-1].work.frame.epoch == 1)
+        await stand.until(lambda: bool(stand.drops))
+        counts = {one.name: one.value for one in stand.metrics.statistics().counters}
+        assert counts["frames_received"] == 4 == len(stand.frames) + stand.drops["overtaken"]
+
+
+async def test_window_is_told_to_be_empty_when_all_is_finished() -> None:
+    """Not only when something is sent."""
+    async with ingest_stand(PlayedSource(*_frames(0, 1))) as stand:
+        await stand.until_sent(2)
+        stand.finish(0, 1)
+        await stand.until(lambda: [one.depth for one in stand.metrics.heartbeat(ready=True).queues] == [0])
+
+
 async def test_picture_is_resized_as_a_session_does() -> None:
     """Bit by bit; and the padded size is said."""
     rng = np.random.default_rng(3)

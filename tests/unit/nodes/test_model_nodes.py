@@ -73,6 +73,7 @@ async def test_nodes_in_a_row_equal_a_session(case: str) -> None:
         await _play(stand, Player(tiny_model(), settings), times, prompts, changes)
         assert_same_results(stand.results, _session_results(settings, times, prompts, changes))
         assert stand.drops() == {}
+        assert stand.frames_out() == len(times)
         assert stand.finished == sorted(stand.finished)
 
 
@@ -103,7 +104,7 @@ async def test_masks_that_control_does_not_take_are_lost_only_if_live(
     settings = pipeline(stream={"flow": flow})
     async with model_nodes(settings, tiny_model()) as stand:
         await _play(stand, Player(tiny_model(), settings), TIMES[:3], THREE[:1], {})
-        assert stand.drops() == drops
+        assert (stand.frames_out(), stand.drops()) == (3 - len(drops), drops)
         lost = [1] if drops else []
         assert [one.frame_index for one in stand.results] == [index for index in range(3) if index not in lost]
 

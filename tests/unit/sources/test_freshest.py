@@ -1,20 +1,20 @@
 """The newest frame wins; what it overtakes is counted; nothing waits for ever."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from ssa_stream.errors import SourceError
 from ssa_stream.sources import Frame, Freshest, Realtime
-from tests.support.scripted_source import DEADLINE_S, ScriptedSource
+from tests.support.scripted_source import DEADLINE_S, ScriptedSource, numbered_frame
 
 
 class StepSource(ScriptedSource):
     """Delivers as many frames as it is let; being asked for one more means the last one was taken in."""
 
-    def __init__(self) -> None:
-        super().__init__(range(1000))
+    def __init__(self, script: Sequence[int | Frame] = range(1000)) -> None:
+        super().__init__(script)
         self._permits = threading.Semaphore(0)
         self._asked = threading.Semaphore(0)
 
@@ -75,6 +75,20 @@ def test_exactly_the_overtaken_frames_are_dropped() -> None:
         script.wait_until_asked(8)
         assert next(frames).seq == 7
         assert freshest.dropped == 6
+
+
+def test_frames_overtaken_at_the_end_of_their_epoch_are_told_apart() -> None:
+    """No gap in the numbers shows them: of the first epoch 2 to 4, and all of the second one, 0 and 1."""
+    numbers = (0, 1), (0, 2), (0, 4), (1, 1), (2, 3), (2, 4)
+    script = StepSource([numbered_frame(seq, epoch=epoch) for epoch, seq in numbers])
+    with Freshest(script) as freshest:
+        frames = freshest.frames()
+        script.let(1)
+        assert (next(frames).seq, freshest.dropped_last) == (1, 0)
+        script.let(4)
+        script.wait_until_asked(5)
+        assert (next(frames).seq, freshest.received) == (3, 5)
+        assert (freshest.dropped, freshest.dropped_last) == (3, 5)
 
 
 def test_last_frame_of_a_finite_source_is_delivered() -> None:
