@@ -114,7 +114,7 @@ class HealthView:
                 for name, node in self.nodes.items()
             },
             "streams": {
-                name: {"status": "unknown"} if source is None else {"status": source.status, "text": source.text}
+                name: {"status": "unknown"} if source is None else _source(source)
                 for name, source in self.sources.items()
             },
         }
@@ -133,6 +133,16 @@ class HealthView:
         age_s = node.step_age_s
         if age_s is not None and age_s > self.limits.hang_timeout_s:
             yield f"{node.name} has been at one step for {age_s:.1f} s"
+
+
+def _source(source: SourceState) -> dict[str, Any]:
+    return {
+        "status": source.status,
+        "text": source.text,
+        "code": source.code,
+        "attempt": source.attempt,
+        "retry_in_s": _rounded(source.retry_in_s),
+    }
 
 
 def _rounded(value: float | None) -> float | None:

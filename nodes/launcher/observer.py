@@ -44,7 +44,7 @@ class Reading:
 
     def __init__(self, streams: list[str]) -> None:
         self.report = GraphReport()
-        self._status = dict.fromkeys(streams, "")
+        self._streams = frozenset(streams)
         self._first_ns = 0
         self._newest: dict[str, int] = {}  # stream: index
         self._drops: dict[tuple[str, int], Counter[str]] = {}  # by node and incarnation, whose counters begin anew
@@ -53,7 +53,8 @@ class Reading:
     @property
     def is_finished(self) -> bool:
         """Whether the sources of all streams have ended and all their frames are done with."""
-        return all(status in (_ENDED, _FAILED) for status in self._status.values())
+        sources = self.report.sources
+        return all(name in sources and sources[name].status in (_ENDED, _FAILED) for name in self._streams)
 
     def take(self, message: AnyMessage | Unknown) -> None:
         """Read one message."""
@@ -72,9 +73,9 @@ class Reading:
                 self._changes[stream, version] = message.at_ns
 
     def _take_source(self, state: SourceState) -> None:
-        if state.stream not in self._status:
+        if state.stream not in self._streams:
             return
-        self._status[state.stream] = state.status
+        self.report.sources[state.stream] = state
         if state.status == _FAILED:
             self.report.failures[state.stream] = state.text or "its source failed"
         else:

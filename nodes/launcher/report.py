@@ -8,6 +8,8 @@ from itertools import islice
 
 import numpy as np
 
+from ssa_stream.protocols import SourceState
+
 __all__ = ["GraphReport"]
 
 _KEPT = 100_000
@@ -29,6 +31,7 @@ class GraphReport:
             frame was sent to the first node.
         prompt_to_mask_ms: For each change of prompts that brought a sentence, from the change to its first masks.
         failures: What ended a stream, by its name; only of streams that failed.
+        sources: The last state of each source, by stream.
         is_interrupted: Whether it was stopped before its sources ended.
     """
 
@@ -41,6 +44,7 @@ class GraphReport:
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     prompt_to_mask_ms: list[float] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, SourceState] = field(default_factory=dict)
     is_interrupted: bool = False
 
     @property

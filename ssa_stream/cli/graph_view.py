@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from ssa_stream.cli.console import errors
+from ssa_stream.cli.source_words import source_words
 
 if TYPE_CHECKING:
     from ssa_stream.nodes.launcher import Graph, GraphReport
@@ -51,7 +52,7 @@ class GraphView:
         if self._quiet:
             yield
             return
-        columns = (SpinnerColumn(), TextColumn("{task.fields[figures]}"))
+        columns = (SpinnerColumn(), TextColumn("{task.fields[figures]}", markup=False))
         shows = self._console.is_terminal
         with Progress(*columns, console=self._console, transient=True, disable=not shows) as progress:
             showing = asyncio.create_task(self._show(graph, progress if shows else None), name="live line")
@@ -70,14 +71,16 @@ class GraphView:
             if progress is not None and task is not None:
                 progress.update(task, figures=_figures(graph.report))
             else:
-                self._console.print(_figures(graph.report))
+                self._console.print(_figures(graph.report), markup=False, soft_wrap=True)
 
 
 def _figures(report: "GraphReport") -> str:
     restarts = sum(report.restarts.values())
+    said = {name: source_words(source) for name, source in sorted(report.sources.items())}
     return (
         f"frame {report.total_frames}  {report.recent_fps:5.1f} fps  latency {report.recent_latency_ms:.0f} ms  "
         f"dropped {report.dropped}{f'  restarts {restarts}' if restarts else ''}"
+        + "".join(f"  {name} {words}" for name, words in said.items() if words.trouble)
     )
 
 

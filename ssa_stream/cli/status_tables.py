@@ -5,11 +5,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ssa_stream.cli.graph_status import GraphStatus, NodeStatus, StreamStatus
+from ssa_stream.cli.source_words import source_text
 from ssa_stream.protocols import Latency
 
 __all__ = ["status_tables"]
 
-_COLOURS = {"running": "green", "starting": "yellow", "ended": "dim", "stopped": "dim", "lost": "red", "failed": "red"}
 _SEVERITY = {"info": "", "warning": "yellow", "error": "red"}
 
 
@@ -35,12 +35,9 @@ def _source(stream: StreamStatus) -> list[Text]:
     source = stream.source
     if source is None:
         return [Text("?")] * 5
-    state = Text(source.status, style=_COLOURS.get(source.status, ""))
-    if source.text or source.address:
-        state.append(f" {source.text or source.address}", style="")
     size = "-" if source.size is None else f"{source.size[1]}x{source.size[0]}"
     rate = "-" if source.rate_hz is None else f"{source.rate_hz:.1f}"
-    return [state, Text(size), Text(rate), Text(str(source.epoch)), Text(str(source.next_index))]
+    return [source_text(source), Text(size), Text(rate), Text(str(source.epoch)), Text(str(source.next_index))]
 
 
 def _prompts(stream: StreamStatus) -> str:

@@ -5,12 +5,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ssa_stream.cli.graph_status import GraphStatus, NodeStatus, StreamStatus
+from ssa_stream.cli.source_words import source_text
 from ssa_stream.cli.top_rates import PromptFigures, Rates
 from ssa_stream.protocols import Heartbeat, Statistics
 
 __all__ = ["top_view"]
 
-_COLOURS = {"running": "green", "starting": "yellow", "ended": "dim", "stopped": "dim", "lost": "red", "failed": "red"}
 _SEVERITY = {"info": "dim", "warning": "yellow", "error": "red"}
 _ROLES = ("ingest", "encoder", "queries", "decoder", "masks", "control", "gateway")
 _BAR_CELLS = 8
@@ -56,11 +56,8 @@ def _source(stream: StreamStatus) -> list[Text]:
     source = stream.source
     if source is None:
         return [Text("?"), Text("-"), Text("-")]
-    state = Text(source.status, style=_COLOURS.get(source.status, ""))
-    if source.text or source.address:
-        state.append(f" {source.text or source.address}", style="")
     size = "-" if source.size is None else f"{source.size[1]}x{source.size[0]}"
-    return [state, Text(size), Text("-" if source.rate_hz is None else f"{source.rate_hz:.1f}")]
+    return [source_text(source), Text(size), Text("-" if source.rate_hz is None else f"{source.rate_hz:.1f}")]
 
 
 def _prompt(figures: PromptFigures | None) -> list[Text]:

@@ -3,6 +3,9 @@
 import json
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +15,7 @@ from ssa_stream.cli.graph_options import Keys, PublishAddress
 from ssa_stream.cli.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from ssa_stream.client import MaskSubscription, MaskView
+    from ssa_stream.client import MaskSubscription, MaskView, UpdateSubscription
 
 __all__ = ["as_line", "as_mapping", "watch"]
 
@@ -42,15 +45,18 @@ def watch(
     """Print a line for each mask message of a running graph, as a robot's subscriber gets it. Ctrl-C ends.
 
     A line tells the frame (epoch.number), the prompt, the tracks (id:score and box), the age of the picture, frames of
-    the prompt that are missing since the line before, and how many of them came but were overtaken here.
+    the prompt that are missing since the line before, and how many of them came but were overtaken here. A source that
+    is lost, and tried again, is told on stderr.
     """
-    from ssa_stream.client import MaskSubscription
+    from ssa_stream.client import MaskSubscription, UpdateSubscription
 
     with (
         Interrupts() as interrupts,
         MaskSubscription(
             address, stream, prompts=prompt, max_age_s=max_age_s, timeout_s=timeout_s, keys=keys
         ) as subscribed,
+        UpdateSubscription(address, stream, kinds=["state"], keys=keys) as states,
+        _told(states),
     ):
         if sys.stderr.isatty():
             errors().print(f"watching {address}; Ctrl-C ends", markup=False)
@@ -64,6 +70,29 @@ def watch(
                 f"{counts.given} of {counts.received} shown, {counts.overtaken} overtaken, {counts.too_old} too old, "
                 f"{counts.malformed} unreadable"
             )
+
+
+@contextmanager
+def _told(states: "UpdateSubscription") -> Iterator[None]:
+    """Tell of sources, beside the masks, until the end of the body."""
+    thread = threading.Thread(target=_tell, args=(states,), name="sources")
+    thread.start()
+    try:
+        yield
+    finally:
+        states.close()
+        thread.join()
+
+
+def _tell(states: "UpdateSubscription") -> None:
+    from ssa_stream.cli.source_words import SourceNews
+    from ssa_stream.protocols import SourceState
+
+    news = SourceNews()
+    for update in states:
+        line = news.line(update.message) if isinstance(update.message, SourceState) else None
+        if line is not None:
+            errors().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _follow(subscribed: "MaskSubscription", interrupts: Interrupts, as_json: bool, count: int | None) -> None:

@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ssa_stream.protocols import AppliesFrom, ListPrompts, Prompt, PromptReply
+from ssa_stream.protocols import STATE, AppliesFrom, ListPrompts, Prompt, PromptReply, Topic, encode
 from tests.support.command_line import CONSOLE_SCRIPT, run_command
 from tests.support.mask_messages import mask_parts, publishing
 from tests.support.scripted_nodes import PATIENCE_S, graph, heartbeat, source_state
@@ -34,6 +36,25 @@ def test_watch_prints_what_comes_and_ends_after_some(address: str, tmp_path: Pat
     as_json = run_command("watch", "--address", address, "--count", "2", "--json", cwd=tmp_path)
     first, second = map(json.loads, as_json.stdout.splitlines())
     assert first["seq"] < second["seq"]
+
+
+def test_watch_tells_on_stderr_of_a_source_that_is_lost(tmp_path: Path) -> None:
+    """Masks, on stdout, stay what programs read."""
+
+    def published(number: int) -> list[list[Any]]:
+        trouble = {"text": "connection refused", "code": "refused", "attempt": 3}
+        lost = source_state(status="lost", retry_in_s=max(0.0, 4.0 - number / 100), **trouble)
+        trying = source_state(status="lost", **trouble | {"attempt": 4})
+        return [mask_parts(number), *(encode(one, topic=Topic("cam0", STATE)) for one in (lost, trying, lost))]
+
+    with publishing(published) as address:
+        watched = run_command("watch", "--address", address, "--count", "20", "--json", cwd=tmp_path)
+    assert watched.returncode == 0
+    assert len([json.loads(line) for line in watched.stdout.splitlines()]) == 20
+    assert len(watched.stderr.splitlines()) == 1
+    assert re.fullmatch(
+        r"cam0  reconnecting, attempt 3, next in \d s: connection refused \(refused\)", watched.stderr.strip()
+    )
 
 
 @contextmanager

@@ -129,8 +129,9 @@ def test_losses_and_sources_are_told() -> None:
     stand = _Stand()
     for name in ("decoder-0", "decoder-0", "somebody"):
         stand.record.note(Event(kind=EventKind.NODE_LOST, node=CONTROL, at_ns=0, clock="monotonic:x", about_node=name))
-    stand.record.note(source_state(status="lost", text="refused"))
+    trouble = {"status": "lost", "text": "nothing listens", "code": "refused", "attempt": 3, "retry_in_s": 4.0}
+    stand.record.note(source_state(**trouble))
     stand.record.note(source_state("cam9"))
     plain = stand.view().to_mapping()
     assert plain["nodes"]["decoder-0"]["losses"] == 2
-    assert plain["streams"] == {"cam0": {"status": "lost", "text": "refused"}}
+    assert plain["streams"] == {"cam0": trouble}
