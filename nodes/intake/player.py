@@ -11,6 +11,7 @@ from ssa_stream.nodes.intake.picture import Picture
 from ssa_stream.nodes.intake.prompt_requests import PlannedChanges, planned_book
 from ssa_stream.nodes.intake.reader import SourceReader
 from ssa_stream.nodes.intake.stream import IntakeStream
+from ssa_stream.nodes.intake.trouble import Trouble
 from ssa_stream.protocols import DropReason, EventKind
 from ssa_stream.sources import (
     Frame,
@@ -64,6 +65,7 @@ class SourcePlayer:
         self._orders = 0  # how many requests came; who waits sees that it is out of date
         self._to_skip = 0
         self._taken = 0
+        self._attempts = 0  # to open the source, since its last frame
         self._was_lost = False
         self._lost_epoch: int | None = None  # of the source: its frames may still wait when it is lost
         self._is_resumed = False
@@ -87,11 +89,11 @@ class SourcePlayer:
             try:
                 is_at_end = await self._play()
             except _BROKEN as error:
-                await self._broke(str(error), orders)
+                await self._broke(error, orders)
             except ConfigError as error:
                 if stream.address == stream.section.source:
                     raise
-                await self._fail(str(error), orders)
+                await self._fail(error, orders)
             else:
                 if is_at_end:
                     await self._end(orders)
@@ -128,6 +130,7 @@ class SourcePlayer:
     def _order(self, *, is_wanted: bool) -> None:
         self._is_wanted = is_wanted
         self._orders += 1
+        self._attempts = 0
         self._backoff.reset()
         if self._reader is not None:
             self._reader.halt()
@@ -147,8 +150,11 @@ class SourcePlayer:
     async def _play(self) -> bool:
         """Play once; returns whether the source came to its end."""
         stream = self._stream
-        if not self._was_lost:
-            stream.set_status("starting")
+        self._attempts += 1
+        if self._was_lost:
+            stream.is_tried_again(self._attempts)
+        else:
+            stream.set_status("starting", Trouble(attempt=self._attempts))
         loop = asyncio.get_running_loop()
 
         def on_state(status: SourceStatus) -> None:
@@ -224,6 +230,7 @@ class SourcePlayer:
         self._change_prompts(picture.frame.t)
         stream.lost(DropReason.OVERTAKEN, ledger.admit(picture))
         self._taken += 1
+        self._attempts = 0
         self._backoff.reset()
         stream.came(picture.sizes.source, picture.frame.t_receive_ns)
         if self._was_lost and picture.frame.epoch == self._lost_epoch:
@@ -259,37 +266,43 @@ class SourcePlayer:
         """A source that recovers by itself says how it fares."""
         if reader is not self._reader or reader.is_halted:
             return
-        if status.stage == SourceStage.RECONNECTING:
-            self._lose(status.text, status.epoch)
-        elif status.stage == SourceStage.STALLED:
-            self._stream.set_status("stalled", status.text)
+        trouble = Trouble.of_status(status)
+        match status.stage:
+            case SourceStage.RECONNECTING:
+                self._lose(trouble, status.epoch)
+            case SourceStage.STALLED:
+                self._stream.set_status("stalled", trouble)
+            case SourceStage.CONNECTING if not self._was_lost:
+                self._stream.set_status("starting", trouble)
 
-    def _lose(self, text: str, epoch: int | None = None) -> None:
+    def _lose(self, trouble: Trouble, epoch: int | None = None) -> None:
         """The source is lost, but may come back: let what waits for its frames come out."""
         stream = self._stream
         if not self._was_lost:
-            stream.event(EventKind.SOURCE_LOST, severity="warning", epoch=stream.ledger.epoch, text=text)
+            stream.event(EventKind.SOURCE_LOST, severity="warning", epoch=stream.ledger.epoch, text=trouble.text)
         self._was_lost, self._lost_epoch = True, epoch
         stream.ledger.end()
         stream.rate.reset()
-        stream.set_status("lost", text)
+        stream.set_status("lost", trouble)
 
-    async def _broke(self, text: str, orders: int) -> None:
+    async def _broke(self, error: Exception, orders: int) -> None:
         """The source is lost: try again if it may come back."""
         stream = self._stream
         if not stream.live:
-            await self._fail(text, orders)
+            await self._fail(error, orders)
             return
         if orders != self._orders:
             return
-        self._lose(text)
-        await stream.changes.until(lambda: self._orders != orders, self._backoff.next_s())
+        wait_s = self._backoff.next_s()
+        self._lose(Trouble.of_error(error, self._attempts, wait_s))
+        await stream.changes.until(lambda: self._orders != orders, wait_s)
 
-    async def _fail(self, text: str, orders: int) -> None:
+    async def _fail(self, error: Exception, orders: int) -> None:
         """The source will not come back by itself."""
-        self._stream.event(EventKind.SOURCE_LOST, severity="error", epoch=self._stream.ledger.epoch, text=text)
+        trouble, stream = Trouble.of_error(error, self._attempts), self._stream
+        stream.event(EventKind.SOURCE_LOST, severity="error", epoch=stream.ledger.epoch, text=trouble.text)
         if await self._drain(orders):
-            self._stream.set_status("failed", text)
+            stream.set_status("failed", trouble)
 
     async def _end(self, orders: int) -> None:
         """The source has ended."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import structlog
@@ -11,6 +12,7 @@ from ssa_stream.nodes.intake.changes import Changes
 from ssa_stream.nodes.intake.ledger import FrameLedger
 from ssa_stream.nodes.intake.rate import RateMeter
 from ssa_stream.nodes.intake.rules import StreamRules
+from ssa_stream.nodes.intake.trouble import NO_TROUBLE, Trouble
 from ssa_stream.nodes.pipeline import StreamSection
 from ssa_stream.nodes.runtime.hub_link import HubLink
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
@@ -58,7 +60,7 @@ class IntakeStream:
         self.rate = RateMeter()
         self.address = section.source
         self.live = is_live_address(section.source, section.live)
-        self.status, self._text = "starting", ""
+        self.status, self._trouble, self._retry_at_ns = "starting", NO_TROUBLE, 0
         self._hub, self._metrics, self._now_ns = hub, metrics, now_ns
         self._ledger: FrameLedger | None = None
         self._drops: Counter[str] = Counter()
@@ -101,10 +103,16 @@ class IntakeStream:
         self.rate.saw(self.ledger.source_count, received_ns)
         self.changes.notify()
 
-    def set_status(self, status: str, text: str = "") -> None:
+    def set_status(self, status: str, trouble: Trouble = NO_TROUBLE) -> None:
         """Say how the source fares."""
-        self.status, self._text = status, redact(text)[:_MAX_NOTE]
+        self.status, self._trouble = status, trouble
+        if trouble.retry_in_s is not None:
+            self._retry_at_ns = self._now_ns() + round(trouble.retry_in_s * 1e9)
         self.changes.notify()
+
+    def is_tried_again(self, attempt: int) -> None:
+        """What was waited for begins; what was wrong stays said until it is known to be over."""
+        self.set_status(self.status, replace(self._trouble, attempt=attempt, retry_in_s=None))
 
     def set_book(self, book: PromptBook) -> None:
         """Let these be the prompts, and tell everybody."""
@@ -152,13 +160,13 @@ class IntakeStream:
 
     def source_state(self) -> SourceState:
         """What is known of the source now; enough to start the node again where it is."""
-        ledger = self.ledger
+        ledger, trouble, now_ns = self.ledger, self._trouble, self._now_ns()
         rate_hz = self.rate.rate_hz or self._nominal_hz
         return SourceState(
             stream=self.rules.stream,
             status=self.status,
             epoch=ledger.epoch,
-            at_ns=self._now_ns(),
+            at_ns=now_ns,
             clock=self.rules.clock,
             live=self.live,
             flow="every_frame" if ledger.every_frame else "freshest",
@@ -166,7 +174,7 @@ class IntakeStream:
             size=self._size,
             rate_hz=min(rate_hz, _MAX_RATE_HZ) if rate_hz and rate_hz > 0 else None,
             frames=ledger.next_seq,
-            text=self._text,
+            text=redact(trouble.text)[:_MAX_NOTE],
             memory=ledger.memory,
             next_index=ledger.resume_index,
             frames_done=ledger.frames_done,
@@ -174,4 +182,7 @@ class IntakeStream:
             drops=tuple(
                 DropCount(stream=self.rules.stream, reason=reason, count=count) for reason, count in self._drops.items()
             ),
+            code=trouble.code,
+            attempt=trouble.attempt,
+            retry_in_s=None if trouble.retry_in_s is None else max(0.0, (self._retry_at_ns - now_ns) / 1e9),
         )

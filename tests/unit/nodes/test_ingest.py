@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from ssa_stream.errors import ConfigError, SourceError
+from ssa_stream.errors import ConfigError, SourceError, SourceErrorCode
 from ssa_stream.model.preprocess import network_size, resize_frame
 from ssa_stream.protocols import (
     Accepted,
@@ -23,6 +23,8 @@ from ssa_stream.protocols import (
     SetParameters,
     SetPrompts,
     SourceRequest,
+    SourceState,
+    encode,
 )
 from ssa_stream.sources import Frame, SourceStage, SourceStatus
 from tests.support.ingest_stand import PlayedSource, ingest_stand
@@ -342,14 +344,14 @@ async def test_end_with_lookahead_tells_those_that_wait() -> None:
 
 async def test_broken_recording_fails_after_its_frames_are_finished() -> None:
     """With a text that holds no secret; a start plays it again."""
-    error = SourceError("cannot read rtsp://user:secret@host/1")
+    error = SourceError("cannot read rtsp://user:secret@host/1", SourceErrorCode.UNREADABLE)
     async with ingest_stand(PlayedSource(*_frames(0), error), PlayedSource(*_frames(0))) as stand:
         await stand.until_sent(1)
         await stand.until(lambda: "source_lost" in stand.events())
         assert stand.state.status == "running"
         stand.finish(0, 0)
         await stand.until_status("failed")
-        assert stand.state.text == "cannot read rtsp://***@host/1"
+        assert (stand.state.text, stand.state.code) == ("cannot read rtsp://***@host/1", "unreadable")
         stand.ask(_source_request("start"))
         await stand.until_sent(2)
         assert stand.numbers[1] == (1, 0, 1, 0)
@@ -370,7 +372,47 @@ async def test_lost_live_source_is_opened_again_with_a_new_memory() -> None:
         assert [message.work.memory for message in stand.frames] == [0, 1]
         assert stand.frames[1].history == ()
         await stand.until_status("running")
+        assert (stand.state.attempt, stand.state.code) == (0, None)
         assert stand.events() == ["source_lost", "epoch", "source_regained"]
+
+
+async def test_camera_that_is_not_there_yet_tells_its_attempts_and_the_next_one() -> None:
+    """No word of its address: neither to people nor to programs, neither in states nor in events."""
+    refused = SourceError("nobody listens at rtsp://me:secret@host/1?token=secret", SourceErrorCode.REFUSED)
+    async with ingest_stand(refused, refused, PlayedSource(*_frames(0), live=True), source="0") as stand:
+        await stand.until(lambda: bool(stand.said(SourceState)) and stand.state.retry_in_s is not None)
+        first = stand.state
+        assert (first.status, first.code, first.attempt) == ("lost", "refused", 1)
+        assert first.retry_in_s is not None
+        assert 0 < first.retry_in_s <= 0.5
+        await stand.until(lambda: stand.state.attempt == 2 and stand.state.retry_in_s is not None)
+        tried = [state for state in stand.said(SourceState) if state.attempt == 2]
+        assert (tried[0].status, tried[0].code, tried[0].retry_in_s) == ("lost", "refused", None)
+        await stand.until_status("running")
+        assert (stand.state.code, stand.state.attempt, stand.state.retry_in_s) == (None, 0, None)
+        told = b"".join(bytes(part) for message in stand.hub.said for part in encode(message))
+        assert b"nobody listens at" in told
+        assert b"secret" not in told
+
+
+async def test_wait_for_the_next_attempt_counts_down() -> None:
+    """Each state says how long it is from its own time."""
+    source = PlayedSource(*_frames(0), live=True)
+    async with ingest_stand(source) as stand:
+        await stand.until_sent(1)
+        said = SourceStatus(
+            stage=SourceStage.RECONNECTING, since_s=0, epoch=0, text="refused at rtsp://me:secret@host/1",
+            code=SourceErrorCode.REFUSED, attempt=3, retry_in_s=60.0,
+        )  # fmt: skip
+        stand.on_state(said)
+        await stand.until_status("lost")
+        first = stand.state
+        await stand.until(lambda: (stand.state.retry_in_s or 60.0) < (first.retry_in_s or 0.0))
+        second = stand.state
+        assert first.retry_in_s is not None
+        assert second.retry_in_s is not None
+        assert first.retry_in_s - second.retry_in_s == pytest.approx((second.at_ns - first.at_ns) / 1e9)
+        assert (second.code, second.attempt, second.text) == ("refused", 3, "refused at rtsp://***@host/1")
 
 
 async def test_source_that_recovers_by_itself_is_lost_for_a_while_and_keeps_its_memory() -> None:
