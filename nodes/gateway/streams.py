@@ -25,6 +25,7 @@ __all__ = ["StreamDesk", "User"]
 
 _LOG = structlog.get_logger()
 _MAX_EARLY = 32
+_TOLD_OF_SOURCES = ("status", "text", "size", "code", "attempt", "retry_in_s")
 Masks = tuple[MaskMessage, tuple[memoryview, ...]]
 
 
@@ -137,8 +138,8 @@ class StreamDesk:
                 self.overlays.prompts_are(ids)
                 self._tell(self._prompts_text())
             case SourceState():
-                before, self._state = self._state_text(), message
-                if self._state_text() != before:
+                before, self._state = self._state, message
+                if before is None or _news(before) != _news(message):
                     self._tell(self._state_text())
 
     def _take_masks(self, message: MaskMessage, buffers: tuple[memoryview, ...]) -> None:
@@ -204,4 +205,9 @@ class StreamDesk:
         state = self._state
         if state is None:
             return None
-        return as_json({"type": "state", "status": state.status, "text": state.text, "size": state.size})
+        return as_json({"type": "state", **{name: getattr(state, name) for name in _TOLD_OF_SOURCES}})
+
+
+def _news(state: SourceState) -> tuple[object, ...]:
+    """What changes when there is something to tell; not that the next attempt comes nearer."""
+    return state.status, state.text, state.size, state.code, state.attempt, state.retry_in_s is None

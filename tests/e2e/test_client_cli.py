@@ -42,7 +42,7 @@ def test_watch_tells_on_stderr_of_a_source_that_is_lost(tmp_path: Path) -> None:
     """Masks, on stdout, stay what programs read."""
 
     def published(number: int) -> list[list[Any]]:
-        trouble = {"text": "connection refused", "code": "refused", "attempt": 3}
+        trouble: dict[str, Any] = {"text": "connection refused", "code": "refused", "attempt": 3}
         lost = source_state(status="lost", retry_in_s=max(0.0, 4.0 - number / 100), **trouble)
         trying = source_state(status="lost", **trouble | {"attempt": 4})
         return [mask_parts(number), *(encode(one, topic=Topic("cam0", STATE)) for one in (lost, trying, lost))]

@@ -1,7 +1,9 @@
 """The page in a real browser, with a camera that shows a rendered scene and the network that comes with the package."""
 
 import asyncio
+import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,8 +17,10 @@ import pytest
 from ssa_stream.checkpoints import shipped_checkpoints
 from ssa_stream.data import demo_scene, render
 from tests.support.chromium import Page, chromium_path, open_page, write_camera
+from tests.support.command_line import run_command, write_tiny_config
 from tests.support.components import require
 from tests.support.gateway import gateway, serving
+from tests.support.threads import in_thread
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -181,6 +185,38 @@ async def test_page_scene_of_the_server_is_watched_in_both_ways(tmp_path: Path) 
         await page.evaluate("document.getElementById('start').click()")
         await page.until("document.getElementById('video').videoWidth === 640")
         assert page.problems == []
+
+
+async def test_page_says_how_a_source_is_tried_again_and_nobody_its_password(tmp_path: Path) -> None:
+    """In the words of `ssa-stream status`. Looked for everywhere: page, log, health, metrics, what is published."""
+    pipeline = {
+        "session": {"window": 2, "short_edge_px": 64},
+        "model": {"name": str(write_tiny_config(tmp_path)), "random_weights": True},
+        "streams": {"door": {"source": "rtsp://me:hush@127.0.0.1:9/door?token=hush"}},
+    }
+    options = "--health", "127.0.0.1:0"
+    async with serving(tmp_path, pipeline, *options) as served, open_page(_profile(tmp_path)) as page:
+        await page.go(served.pages[0])
+        await page.until("document.getElementById('source').options.length > 0")
+        await page.evaluate("document.getElementById('start').click()")
+        words = await page.until(
+            "document.getElementById('status').textContent.match(/reconnecting, .*next in.*/)?.[0]"
+        )
+        assert re.fullmatch(r"reconnecting, attempt \d+, next in \d+ s: .+ \(refused\)", words)
+
+        (health,) = re.findall(r"health at (\S+)/readyz", served.log)
+        (publish,) = re.findall(r"masks at ([^,\s]+)", served.log)
+        told = {"page": await page.evaluate("document.documentElement.outerHTML")}
+        async with aiohttp.ClientSession() as session:
+            for url in (health + "/readyz", health + "/metrics", served.pages[0] + "api/streams"):
+                async with session.get(url) as response:
+                    told[url] = await response.text()
+        shown = await in_thread(lambda: run_command("status", "--json", "--address", publish, cwd=tmp_path))
+        told |= {"status": shown.stdout, "log": served.log}
+        source = json.loads(shown.stdout)["streams"]["door"]["source"]
+        assert (source["status"], source["code"]) == ("lost", "refused")
+        assert source["attempt"] >= 1
+        assert {name for name, text in told.items() if "hush" in text} == set()
 
 
 async def test_page_that_is_closed_or_killed_frees_everything(tmp_path: Path, camera: Path) -> None:

@@ -78,7 +78,16 @@ async def test_page_is_served_and_may_load_nothing_from_elsewhere(
             text = await response.text()
         assert "http://" not in text
         assert "https://" not in text
-        for name in ("app.js", "connection.js", "stage.js", "masks.js", "graphs.js", "style.css", "favicon.ico"):
+        for name in (
+            "app.js",
+            "connection.js",
+            "stage.js",
+            "masks.js",
+            "graphs.js",
+            "source.js",
+            "style.css",
+            "favicon.ico",
+        ):
             async with session.get(url + name) as response:
                 assert (name, response.status) == (name, 200)
         assert (await _status(session, "GET", url + "__init__.py"))[0] == 404

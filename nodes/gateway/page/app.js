@@ -1,6 +1,7 @@
 import { Connection, ask, Refusal } from "./connection.js";
 import { Graph } from "./graphs.js";
 import { promptColours, readMasks } from "./masks.js";
+import { troubleOf } from "./source.js";
 import { Stage } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
@@ -9,7 +10,7 @@ const graphs = { fps: new Graph($("fps"), $("fps-value"), ""), age: new Graph($(
                  latency: new Graph($("latency"), $("latency-value"), " ms") };
 const looks = new Map();  // what this page does with each prompt, by id
 let prompts = [], colours = new Map(), info = { streams: [], ice_servers: [], threshold: 0.5 };
-let connection = null, viewer = null, camera = null, recorder = null, received = 0, latency = null, lastSaid = "";
+let connection = null, viewer = null, camera = null, recorder = null, received = 0, latency = null, lastSaid = "", isTroubled = false;
 let token = sessionStorage.getItem("ssa-token") ?? "";
 
 const say = (text) => { $("status").textContent = text; };
@@ -85,10 +86,11 @@ async function open(own) {
     track: camera?.getVideoTracks()[0], overlay: stage.mode === "server", token, iceServers: info.ice_servers });
   const show = (event) => { video.srcObject = new MediaStream([event.detail]); video.play().catch(() => {}); };
   connection.addEventListener("track", show);
-  connection.addEventListener("connected", () => say(`Connected: ${own.label}.`));
+  isTroubled = false;
+  connection.addEventListener("connected", () => { if (!isTroubled) say(`Connected: ${own.label}.`); });
   connection.addEventListener("end", (event) => { if (connection === own_connection) stop(`Ended: ${event.detail}.`); });
   connection.addEventListener("prompts", (event) => setPrompts(event.detail.prompts));
-  connection.addEventListener("state", (event) => { if (event.detail.text) say(event.detail.text); });
+  connection.addEventListener("state", (event) => saySource(own, event.detail));
   connection.addEventListener("video", (event) => { stage.rtpOrigin = event.detail.rtp_origin; });
   connection.addEventListener("masks", (event) => takeMasks(event.detail));
   stage.begin(!isCamera);
@@ -100,6 +102,13 @@ async function open(own) {
     await viewer.open();
   }
   $("hint").hidden = true;
+}
+
+function saySource(own, state) {
+  const before = isTroubled;
+  isTroubled = Boolean(troubleOf(state));
+  if (isTroubled) say(own.kind === "camera" ? state.text : troubleOf(state));  // nobody reconnects to a camera of ours
+  else if (before) say(`Connected: ${own.label}.`);
 }
 
 function stop(text = "Stopped.") {

@@ -1,5 +1,7 @@
 """Sources of a graph in words."""
 
+from typing import Any
+
 import pytest
 
 from ssa_stream.cli.graph_view import _figures
@@ -34,7 +36,7 @@ REFUSED = {"text": "connection refused", "code": "refused"}
     ],
     ids=["running", "starting", "waiting", "trying", "just lost", "never there", "stalled", "failed", "later version"],
 )
-def test_words_tell_state_attempt_wait_and_reason(fields: dict[str, object], expected: str) -> None:
+def test_words_tell_state_attempt_wait_and_reason(fields: dict[str, Any], expected: str) -> None:
     """As far as they are known."""
     assert str(source_words(source_state(**fields))) == expected
 
@@ -49,7 +51,7 @@ def test_text_of_a_source_that_is_well_has_its_address_and_of_others_the_trouble
 def test_news_are_told_once() -> None:
     """Not that time passes, nor that another attempt has begun; that it is over, too."""
     news = SourceNews()
-    states = [
+    states: list[dict[str, Any]] = [
         {},
         {"frames": 7},
         {"status": "lost", "attempt": 0, "retry_in_s": 0.5, "text": "it ended", "code": "lost"},
