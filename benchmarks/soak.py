@@ -1,0 +1,152 @@
+"""Does a graph that runs for long grow, slow down, or lose frames without saying why?
+
+    python -m benchmarks.soak                    # twenty minutes
+    python -m benchmarks.soak --minutes 2        # a first look
+
+`ssa-stream serve` runs two streams: a real RTSP server and a camera over WebRTC, both with small pictures, so that two
+cores keep up with room to spare. The server is killed and started again, or freezes; the camera vanishes or leaves, and
+comes back; so does somebody who watches. What happens when is determined by `--seed`.
+
+Memory of all processes (what no file backs; shared parts count in parts), open files, threads and the age of masks are
+measured every few seconds. At the end come their slopes with standard errors (the first two minutes are left out, at
+most a quarter), how soon each fault was overcome, and the balance of each stream: frames received are frames published,
+dropped for a reason that the metrics name, or in flight. The figures are those of `/metrics` and of a subscriber.
+
+Exit code 1 means that a balance does not close, that something did not come back, or that a node was lost. A real RTSP
+server is needed: the tests' one, of GStreamer.
+"""
+
+import argparse
+import json
+import os
+import platform
+import socket
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks.soaking.faults import CAMERA, RTSP, WATCHER, plan_faults
+from benchmarks.soaking.graph import served_graph
+from benchmarks.soaking.masks import MaskLog
+from benchmarks.soaking.report import Report
+from benchmarks.soaking.run import Sample, Soak, balance, settled
+from benchmarks.soaking.targets import PeerTarget, RtspTarget
+from tests.support.rtsp_server import HOW_TO_GET, rtsp_server_available
+
+SIZE = (160, 96)
+STREAMS = (RTSP, CAMERA)
+SESSION = {"short_edge_px": 96, "long_edge_px": 192}
+STALENESS_S = 3.0
+CONNECT_S = 30.0
+PRINT_EVERY = 3
+WARM_UP_S = 120.0
+
+
+def main() -> None:
+    """Soak, print, judge."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=20.0, help="how long; 20 by default")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    parser.add_argument("--fps", type=int, default=5, help="of both streams; 5 by default")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between two samples; 5 by default")
+    parser.add_argument("--placement", choices=("fused", "processes"), default="fused", help="of the graph's nodes")
+    parser.add_argument("--json", type=Path, help="also write everything there")
+    options = parser.parse_args()
+    if not rtsp_server_available():
+        sys.exit(f"error: there is no RTSP server (GStreamer) on this machine; to get it: {HOW_TO_GET}")
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {options.minutes:g} minutes")
+    report = soak(options)
+    for line in report.lines():
+        print(line)
+    if options.json:
+        options.json.write_text(json.dumps(report.to_mapping(), indent=1) + "\n", encoding="utf-8")
+    sys.exit(0 if report.is_sound else 1)
+
+
+def soak(options: argparse.Namespace) -> Report:
+    """Run the graph and everything around it; what was found."""
+    seconds = options.minutes * 60
+    port = free_port()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        graph = stack.enter_context(served_graph(folder, pipeline(port, options.placement)))
+        masks = stack.enter_context(MaskLog(graph.publish))
+        wait_for_connection(masks)
+        rtsp = RtspTarget(folder, SIZE, options.fps, port, RTSP, masks)
+        camera = PeerTarget(f"{graph.page}whip/{CAMERA}", SIZE, options.fps, CAMERA, masks)
+        watcher = PeerTarget(f"{graph.page}whep/{RTSP}?overlay=1", SIZE, 0, RTSP, masks)
+        targets = {RTSP: rtsp, CAMERA: camera, WATCHER: watcher}
+        for target in targets.values():
+            stack.callback(target.stop)
+            target.start()
+        running = Soak(graph, masks, targets, STREAMS, print_progress)
+        running.run(seconds, plan_faults(seconds, options.seed), options.every)
+        for target in targets.values():
+            target.stop()
+        figures = settled(graph, STREAMS)
+        return Report(
+            samples=running.samples,
+            recoveries=running.recoveries,
+            balances={one: balance(figures, masks, one, is_camera=one == CAMERA) for one in STREAMS},
+            sent_by_camera=sum(one.pictures.value for one in camera.lives),
+            cameras=len(camera.lives),
+            nodes_lost=figures.total("node_losses_total"),
+            exit_code=graph.stop(),
+            warm_up_s=min(WARM_UP_S, seconds / 4),
+        )
+
+
+def pipeline(port: int, placement: str) -> dict[str, Any]:
+    """Two live streams with a prompt each."""
+    return {
+        "name": "soak",
+        "placement": placement,
+        "public": {"publish": "tcp://127.0.0.1:*", "requests": "tcp://127.0.0.1:*"},
+        "model": {"checkpoint": "ssa-tiny", "device": "cpu"},
+        "session": SESSION,
+        "flow": {"staleness_s": STALENESS_S},
+        "streams": {
+            RTSP: {"source": f"rtsp://127.0.0.1:{port}/cam", "prompts": ["the red circle"]},
+            CAMERA: {"source": "webrtc", "prompts": ["the blue square"]},
+        },
+    }
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_connection(masks: MaskLog) -> None:
+    """Wait until the subscriber is there: no frame comes before."""
+    deadline_s = time.monotonic() + CONNECT_S
+    while not masks.is_connected:
+        if time.monotonic() > deadline_s:
+            sys.exit(f"error: masks cannot be subscribed to within {CONNECT_S:g} s")
+        time.sleep(0.05)
+
+
+def print_progress(running: Soak, sample: Sample) -> None:
+    """Say now and then how it goes."""
+    if len(running.samples) % PRINT_EVERY:
+        return
+    held = sample.holdings
+    ages = ", ".join(f"{name} {_ms(one.p50_ms)}/{_ms(one.p95_ms)} ms" for name, one in sample.ages.items())
+    print(
+        f"{sample.at_s // 60:3.0f}:{sample.at_s % 60:02.0f} {held.total_mib:7.1f} MiB, {held.files} files, "
+        f"{held.threads} threads; age p50/p95 {ages}; {len(running.recoveries)} faults",
+        flush=True,
+    )
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""What a soak has found, for people and for programs."""
+
+import dataclasses
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.soaking.figures import Balance, Slope, slope
+from benchmarks.soaking.run import Recovery, Sample
+
+__all__ = ["Report"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Findings.
+
+    Attributes:
+        samples: In the order of time.
+        recoveries: One for each fault.
+        balances: By stream.
+        sent_by_camera: Pictures that the WebRTC cameras encoded; a few of each do not get through its end.
+        cameras: How many of them there were, one after the other.
+        nodes_lost: How often a node was lost; then its figures have begun anew, and no balance can close.
+        exit_code: Of the graph, when it was told to end.
+        warm_up_s: What was measured before is left out of slopes.
+    """
+
+    samples: Sequence[Sample]
+    recoveries: Sequence[Recovery]
+    balances: Mapping[str, Balance]
+    sent_by_camera: int
+    cameras: int
+    nodes_lost: int
+    exit_code: int
+    warm_up_s: float
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether all books close and everything came back."""
+        return (
+            all(balance.closes for balance in self.balances.values())
+            and all(recovery.took_s is not None for recovery in self.recoveries)
+            and not self.nodes_lost
+            and not self.exit_code
+        )
+
+    def slopes(self) -> dict[str, Slope | None]:
+        """What may grow, each with its unit."""
+        looks: dict[str, Callable[[Sample], float | None]] = {"memory, MiB": lambda one: one.holdings.total_mib}
+        for name in sorted({name for sample in self.samples for name in sample.holdings.mib}):
+            looks[f"  {name}, MiB"] = lambda one, name=name: one.holdings.mib.get(name)  # type: ignore[misc]  # default binds it now
+        looks["resident, MiB"] = lambda one: one.holdings.resident_mib
+        looks |= {"open files": lambda one: one.holdings.files, "threads": lambda one: one.holdings.threads}
+        for stream in self.balances:
+            looks[f"age of {stream}, p50, ms"] = lambda one, stream=stream: one.ages[stream].p50_ms  # type: ignore[misc]  # likewise
+            looks[f"age of {stream}, p95, ms"] = lambda one, stream=stream: one.ages[stream].p95_ms  # type: ignore[misc]  # likewise
+        times_s = [sample.at_s for sample in self.samples]
+        return {
+            name: slope(times_s, [look(sample) for sample in self.samples], after_s=self.warm_up_s)
+            for name, look in looks.items()
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Tables."""
+        yield f"\n{f'after the first {self.warm_up_s:.0f} s':28s} {'mean':>9s} {'slope, per hour':>22s}"
+        for name, found in self.slopes().items():
+            yield f"{name:28s} " + ("   too few to tell" if found is None else _slope_cells(found))
+        yield f"\n{'fault':28s} {'times':>6s} {'median, s':>10s} {'longest, s':>11s}   from when it could work again"
+        for name, times_s in self._by_fault().items():
+            yield f"{name:28s} {len(times_s):6d} " + _recovery_cells(times_s)
+        yield from self._balance_lines()
+        if self.nodes_lost:
+            yield f"nodes were lost {self.nodes_lost} times"
+        if self.exit_code:
+            yield f"the graph ended with exit code {self.exit_code}"
+        yield "\nsound" if self.is_sound else "\nNOT SOUND"
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        plain = dataclasses.asdict(dataclasses.replace(self, balances={}))
+        plain["slopes"] = {name.strip(): found and found._asdict() for name, found in self.slopes().items()}
+        plain["balances"] = {
+            stream: {
+                **dataclasses.asdict(dataclasses.replace(one, dropped={})),
+                "dropped": {f"{node} {reason}": count for (node, reason), count in one.dropped.items()},
+                "remainder": one.remainder,
+            }
+            for stream, one in self.balances.items()
+        }
+        return {**plain, "is_sound": self.is_sound}
+
+    def _by_fault(self) -> dict[str, list[float | None]]:
+        found: dict[str, list[float | None]] = defaultdict(list)
+        for recovery in self.recoveries:
+            found[f"{recovery.fault.target} {recovery.fault.kind}"].append(recovery.took_s)
+        return dict(sorted(found.items()))
+
+    def _balance_lines(self) -> Iterator[str]:
+        for stream, one in self.balances.items():
+            yield f"\n{stream + ': received':28s} {one.received:9d}"
+            yield f"{'  published':28s} {one.published:9d}   {one.seen} of them came to the subscriber"
+            for (node, reason), count in sorted(one.dropped.items()):
+                yield f"{f'  {reason}, {node}':28s} {count:9d}"
+            yield f"{'  in flight':28s} {one.in_flight:9d}"
+            yield f"{'  remainder':28s} {one.remainder:9d}"
+        yield f"\n{self.cameras} cameras, one after the other, encoded {self.sent_by_camera} pictures"
+
+
+def _slope_cells(found: Slope) -> str:
+    return f"{found.mean:9.1f} {found.per_hour:+11.2f} +- {found.error_per_hour:<7.2f}"
+
+
+def _recovery_cells(times_s: Sequence[float | None]) -> str:
+    known = [one for one in times_s if one is not None]
+    lost = f"   {len(times_s) - len(known)} did not" if len(known) < len(times_s) else ""
+    return (f"{statistics.median(known):10.2f} {max(known):11.2f}" if known else f"{'-':>10s} {'-':>11s}") + lost
