@@ -1,6 +1,6 @@
 """WHIP, WHEP, and the page, over HTTP."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -8,10 +8,11 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from ssa_stream.nodes.gateway.access import Access
+from ssa_stream.nodes.gateway.health import METRICS_PATH, add_health
 from ssa_stream.nodes.gateway.page_messages import as_json
 from ssa_stream.nodes.gateway.peer import Role
 from ssa_stream.nodes.gateway.peers import Peers, Refused
-from ssa_stream.nodes.gateway.settings import GatewaySettings, IceServer
+from ssa_stream.nodes.gateway.settings import GatewaySettings, IceServer, health_socket
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 
 __all__ = ["make_app"]
@@ -48,6 +49,7 @@ def make_app(settings: GatewaySettings, peers: Peers, page: Path, metrics: NodeM
     app.router.add_delete("/sessions/{id}", gateway.end)
     app.router.add_patch("/sessions/{id}", gateway.no_patch)
     app.router.add_get("/api/streams", gateway.streams)
+    add_health(app, health_socket(Path(settings.run_dir)), access)
     for file in sorted(page.iterdir()):
         if file.suffix in _PAGE_TYPES:
             app.router.add_get("/" if file.name == "index.html" else f"/{file.name}", _file(file))
@@ -107,6 +109,10 @@ class _Gateway:
 def _guard(access: Access, metrics: NodeMetrics) -> Middleware:
     """Refuses what may not be asked; turns refusals into answers."""
 
+    def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
+        metrics.count(f"refused_{status}")
+        return web.Response(status=status, text=text + "\n", headers=headers)
+
     @web.middleware
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         origin, host = request.headers.get(hdrs.ORIGIN), request.headers.get(hdrs.HOST)
@@ -118,16 +124,13 @@ def _guard(access: Access, metrics: NodeMetrics) -> Middleware:
             if request.method == hdrs.METH_OPTIONS:
                 response: web.StreamResponse = web.Response(status=204, headers={"Accept-Post": _SDP})
             elif _is_private(request.path) and not access.is_authorised(request.headers.get(hdrs.AUTHORIZATION)):
-                response = web.Response(status=401, text="the token is missing or wrong\n")
-                response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+                response = refusal(401, "the token is missing or wrong", {hdrs.WWW_AUTHENTICATE: "Bearer"})
             else:
                 response = await handler(request)
         except Refused as refused:
-            response = web.Response(status=refused.status, text=refused.text + "\n")
+            response = refusal(refused.status, refused.text)
         except web.HTTPException as error:
-            response = web.Response(status=error.status, text=f"{error.reason}\n", headers=_allow(error))
-        if response.status >= 400:
-            metrics.count(f"refused_{response.status}")
+            response = refusal(error.status, error.reason, _allow(error))
         response.headers.update(_SECURITY)
         allowed = access.allowed_origin(origin)
         if allowed is not None:
@@ -154,7 +157,7 @@ def _cross_origin(origin: str) -> dict[str, str]:
 
 def _is_private(path: str) -> bool:
     """The page itself holds no secrets: it asks for the token."""
-    return path.startswith(("/whip/", "/whep/", "/sessions/", "/api/"))
+    return path.startswith(("/whip/", "/whep/", "/sessions/", "/api/", METRICS_PATH))
 
 
 def _link(server: IceServer) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "PeerLimits",
     "StreamAccess",
     "control_socket",
+    "health_socket",
     "load_settings",
     "save_settings",
 ]
@@ -144,6 +145,11 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def pictures_socket(self) -> Path:
         """Where the masks node leaves pictures of the graph's own sources."""
         return Path(self.run_dir, "pictures.sock")
+
+
+def health_socket(run_dir: Path) -> Path:
+    """Where the process that runs the graph answers for its health."""
+    return run_dir / "health.sock"
 
 
 def control_socket(run_dir: Path) -> Path:

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -12,7 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.nodes.health.routes import HasHealth, health_routes
 
-__all__ = ["HttpAddress", "serve_health"]
+__all__ = ["HttpAddress", "serve_health", "serve_health_in_file"]
 
 _ADDRESS = re.compile(r"(?:http://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)?:(?P<port>\d{1,5})/?")
 _SHUTDOWN_S = 1.0
@@ -59,11 +60,7 @@ async def serve_health(address: HttpAddress, graph: HasHealth) -> AsyncIterator[
     Raises:
         TransportError: The address is taken.
     """
-    app = web.Application(middlewares=[_refusing_pages(address)])
-    app.add_routes(health_routes(graph))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
-    try:
+    async with _runner(graph, _refusing_pages(address)) as runner:
         try:
             await web.TCPSite(runner, address.host, address.port).start()
         except OSError as error:
@@ -72,6 +69,24 @@ async def serve_health(address: HttpAddress, graph: HasHealth) -> AsyncIterator[
             ) from error
         host, port = runner.addresses[0][:2]
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+@asynccontextmanager
+async def serve_health_in_file(path: Path, graph: HasHealth) -> AsyncIterator[None]:
+    """Serve at a socket file until the end of the body, to whoever may enter its folder."""
+    async with _runner(graph) as runner:
+        await web.UnixSite(runner, path).start()
+        yield
+
+
+@asynccontextmanager
+async def _runner(graph: HasHealth, *middlewares: Middleware) -> AsyncIterator[web.AppRunner]:
+    app = web.Application(middlewares=middlewares)
+    app.add_routes(health_routes(graph))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        yield runner
     finally:
         await runner.cleanup()
 

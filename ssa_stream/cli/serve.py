@@ -94,7 +94,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Serve /livez, /readyz and /metrics (Prometheus) there, such as 127.0.0.1:8081.",
+            help="Serve /livez, /readyz and /metrics (Prometheus) there, too, without a token, such as 127.0.0.1:8081.",
             rich_help_panel=_GRAPH,
         ),
     ] = None,
@@ -205,7 +205,8 @@ def _serve(config: "PipelineConfig", *, quiet: bool, health: str | None, **page:
 async def _run(config: "PipelineConfig", quiet: bool, health: str | None, run_dir: Path, page: dict[str, Any]) -> None:
     from ssa_stream.cli.graph_view import GraphView
     from ssa_stream.cli.health import served_health
-    from ssa_stream.nodes.gateway.settings import control_socket
+    from ssa_stream.nodes.gateway.settings import control_socket, health_socket
+    from ssa_stream.nodes.health.server import serve_health_in_file
     from ssa_stream.nodes.launcher import Graph
     from ssa_stream.nodes.runtime.logs import log_as
     from ssa_stream.nodes.runtime.signals import stop_on_signals
@@ -214,7 +215,8 @@ async def _run(config: "PipelineConfig", quiet: bool, health: str | None, run_di
     graph = Graph(config, keep=True, on_line=view.line, gateway=f"ipc://{control_socket(run_dir)}")
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        async with served_health(graph, health, view), view.live(graph):
+        own_health = serve_health_in_file(health_socket(run_dir), graph)
+        async with own_health, served_health(graph, health, view), view.live(graph):
             log_as("launcher")
             gateway = asyncio.create_task(_keep_gateway(graph, view, run_dir, page, stop), name="gateway")
             try:

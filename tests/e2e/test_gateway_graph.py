@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -56,11 +55,10 @@ def _tiny(pipeline: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 async def _until_metrics_say(session: aiohttp.ClientSession, served: Served, *lines: str) -> None:
     """Wait until they hold all the lines, or beginnings of lines."""
-    (url,) = re.findall(r"metrics at (\S+)", served.log)
     missing = set(lines)
     async with asyncio.timeout(PATIENCE_S):
         while missing:
-            async with session.get(url) as response:
+            async with session.get(served.pages[-1] + "metrics") as response:
                 text = await response.text()
             missing = {line for line in lines if line not in text}
             await asyncio.sleep(0.1)
@@ -116,8 +114,7 @@ async def test_camera_comes_masks_go_back_prompts_change_camera_comes_again(
 
 async def test_watched_source_pictures_can_be_told_by_their_time(tmp_path: Path) -> None:
     """A viewer of the graph's own source gets pictures, masks, and the RTP time of the picture of each mask."""
-    options = "--health", "127.0.0.1:0"
-    async with serving(tmp_path, _tiny(SCENE, tmp_path), *options) as served, aiohttp.ClientSession() as session:
+    async with serving(tmp_path, _tiny(SCENE, tmp_path)) as served, aiohttp.ClientSession() as session:
         viewer = Peer()
         await viewer.begin(session, served.pages[0] + "whep/scene")
         viewer.watch()
@@ -133,6 +130,8 @@ async def test_watched_source_pictures_can_be_told_by_their_time(tmp_path: Path)
 
         await until(lambda: len(shared()) >= 3, "pictures whose masks came as well")
 
+        async with session.get(served.pages[0] + "readyz") as response:
+            assert (response.status, (await response.json())["ok"]) == (200, True)
         os.kill(served.gateway_pid(), signal.SIGKILL)
         await until(lambda: len(served.pages) == 2, "the gateway is started again")
         again = Peer()
