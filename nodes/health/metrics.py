@@ -76,6 +76,7 @@ class _GraphCollector(Collector):
             if source is None:
                 continue
             families.gauge("source_epoch", "Number of the present epoch.", source.epoch, stream=name)
+            families.gauge("source_attempts", "Attempts to connect since the last frame.", source.attempt, stream=name)
             families.counter("stream_frames", "Frames sent to the first node.", source.next_index, stream=name)
             if source.rate_hz is not None:
                 families.gauge("source_rate_hertz", "Pictures per second.", source.rate_hz, stream=name)

@@ -27,7 +27,7 @@ def _families() -> dict[str, Metric]:
     with node.working():
         record.note(node.heartbeat(ready=True))
     record.note(node.statistics())
-    record.note(source_state(rate_hz=29.5, next_index=40, epoch=2))
+    record.note(source_state(rate_hz=29.5, next_index=40, epoch=2, attempt=3))
     return {family.name: family for family in text_string_to_metric_families(exposition(record.view()).decode())}
 
 
@@ -74,6 +74,7 @@ def test_streams_are_there_from_the_beginning() -> None:
     assert _values(families["ssa_stream_source_up"]) == {("cam0",): 1, ("side",): 0}
     assert _values(families["ssa_stream_source_rate_hertz"]) == {("cam0",): 29.5}
     assert _values(families["ssa_stream_stream_frames"]) == {("cam0",): 40}
+    assert _values(families["ssa_stream_source_attempts"]) == {("cam0",): 3}
     assert _values(families["ssa_stream_ready"]) == {(): 0}
 
 
