@@ -1,6 +1,7 @@
 """What the node graph costs: fused and as processes, against the model alone on the same frames.
 
     python benchmarks/pipeline.py                 # the shipped checkpoint, about three minutes on two cores
+    python benchmarks/pipeline.py --random ssa-base --frames 30 --rounds 1     # what a larger network makes of it
 
 The model alone is a session that is given frames from memory, one by one. Graphs decode the same frames from a video
 file and publish masks, which a subscriber receives. All are measured in turns, so that other load hits them alike; read
@@ -29,8 +30,10 @@ import structlog
 import torch
 import zmq
 
-from ssa_stream.checkpoints import load_checkpoint
+from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
 from ssa_stream.cli.demo import write_scene
+from ssa_stream.configs import load_config
+from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.nodes.launcher import Graph
 from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.protocols import Limits, MaskMessage, StageTime, decode
@@ -54,6 +57,9 @@ def main() -> None:
     """Measure in turns, print two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="ssa-tiny", help="weight file, or the name of a shipped checkpoint")
+    parser.add_argument(
+        "--random", metavar="MODEL", help="random weights of this configuration in place of a checkpoint"
+    )
     parser.add_argument("--frames", type=int, default=120, help="of each run")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each figure; the median counts")
     parser.add_argument("--threads", type=int, default=1, help="of the model, in each process")
@@ -64,10 +70,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "scene.mp4"
         write_scene(video, options.frames)
+        if options.random:
+            options.checkpoint = str(random_checkpoint(options.random, Path(folder) / "random.safetensors"))
         figures = measure(video, options)
     show(figures)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+def random_checkpoint(name: str, path: Path) -> Path:
+    """Weights that nobody trained: what a network costs does not depend on them."""
+    torch.manual_seed(0)
+    config = SsaConfig.from_mapping(load_config("model", name))
+    save_checkpoint(path, SSA(config), config)
+    return path
 
 
 def measure(video: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -168,9 +184,9 @@ def show(figures: dict[str, Any]) -> None:
     """Print both tables."""
     print(figures["machine"])
     alone = figures["fps"]["model alone"]
-    print(f"\n{'':14s} {'fps':>7s} {'of the model alone':>20s}")
+    print(f"\n{'':14s} {'fps':>7s} {'of the model alone':>20s} {'ms per frame':>14s} {'more':>7s}")
     for name, fps in figures["fps"].items():
-        print(f"{name:14s} {fps:7.2f} {fps / alone:20.3f}")
+        print(f"{name:14s} {fps:7.2f} {fps / alone:20.3f} {1e3 / fps:14.1f} {1e3 / fps - 1e3 / alone:7.1f}")
     print(
         f"\n{'hop, ms':24s}"
         + "".join(f"{placement + ' ' + p:>16s}" for placement in PLACEMENTS for p in ("p50", "p95"))
