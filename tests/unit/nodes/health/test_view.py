@@ -129,7 +129,13 @@ def test_losses_and_sources_are_told() -> None:
     stand = _Stand()
     for name in ("decoder-0", "decoder-0", "somebody"):
         stand.record.note(Event(kind=EventKind.NODE_LOST, node=CONTROL, at_ns=0, clock="monotonic:x", about_node=name))
-    trouble: dict[str, Any] = {"status": "lost", "text": "nothing listens", "code": "refused", "attempt": 3, "retry_in_s": 4.0}
+    trouble: dict[str, Any] = {
+        "status": "lost",
+        "text": "nothing listens",
+        "code": "refused",
+        "attempt": 3,
+        "retry_in_s": 4.0,
+    }
     stand.record.note(source_state(**trouble))
     stand.record.note(source_state("cam9"))
     plain = stand.view().to_mapping()
