@@ -188,13 +188,14 @@ class _Ingest:
         return await self._encoders.send(message, parcel, timeout_s=_SEND_S)
 
     async def publish_states(self) -> None:
-        """Tell of every change, and often enough while frames come."""
+        """Tell at once what others act on or a restart needs, and of the rest often enough while frames come."""
         stream = self.stream
         await stream.changes.until(lambda: stream.is_started)
         last: SourceState | None = None
         while True:
             state = stream.source_state()
-            if last is None or state.status == "running" or msgspec.structs.replace(state, at_ns=last.at_ns) != last:
+            is_due = last is not None and state.status == "running" and state.at_ns - last.at_ns >= _STATE_S * 1e9
+            if last is None or is_due or _is_news(state, last):
                 self._node.hub.publish(state)
                 last = state
             await stream.changes.wait(_STATE_S)
@@ -271,6 +272,14 @@ class _Ingest:
             reason=DropReason.NODE_RESTART if lost else None,
         )
         stream.changes.notify()
+
+
+def _is_news(state: SourceState, last: SourceState) -> bool:
+    """Whether more than figures differs; where frames may be lost nobody goes back to those that are finished."""
+    figures = {"at_ns": last.at_ns, "frames": last.frames, "rate_hz": last.rate_hz}
+    if state.flow == "freshest":
+        figures["frames_done"] = last.frames_done
+    return msgspec.structs.replace(state, **figures) != last
 
 
 def _order(player: SourcePlayer, request: SourceRequest) -> None:
