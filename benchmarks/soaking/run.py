@@ -17,7 +17,7 @@ __all__ = ["Recovery", "Sample", "Soak", "balance", "settled"]
 
 _TICK_S = 0.05
 _GRACE_S = 30.0
-"""After the end, for what has not come back yet."""
+"""What has not come back when the next fault is due, or at the end, gets so much longer."""
 _SETTLE_S, _AGAIN_S = 30.0, 2.5
 
 
@@ -79,11 +79,11 @@ class Soak:
         """Let the faults happen and measure, until the time is up."""
         begin_s, left, due_s = time.monotonic(), list(faults), every_s
         while (now_s := time.monotonic() - begin_s) < seconds:
-            while left and left[0].at_s <= now_s:
-                self._begin(left.pop(0))
-            for fault, began_ns in list(self._suffering.values()):
-                if fault.ends_s <= now_s:
-                    self._end(fault, began_ns)
+            for fault in [one for one in left if one.at_s <= now_s]:
+                if self._may_begin(fault, now_s):
+                    left.remove(fault)
+                    self._begin(fault)
+            self._end_what_is_over()
             self._note_recoveries()
             if now_s >= due_s:
                 self._measure(now_s)
@@ -91,8 +91,20 @@ class Soak:
             time.sleep(_TICK_S)
         self._wait_for_the_last(time.monotonic() + _GRACE_S)
 
+    def _end_what_is_over(self) -> None:
+        for fault, began_ns in list(self._suffering.values()):
+            if time.monotonic_ns() - began_ns >= fault.lasts_s * 1e9:
+                self._end(fault, began_ns)
+
+    def _may_begin(self, fault: Fault, now_s: float) -> bool:
+        """Whether what happened to the target before is over; it is not waited for without end."""
+        if fault.target in self._suffering:
+            return False
+        return fault.target not in self._back or now_s > fault.at_s + _GRACE_S
+
     def _wait_for_the_last(self, deadline_s: float) -> None:
-        while self._back and time.monotonic() < deadline_s:
+        while (self._back or self._suffering) and time.monotonic() < deadline_s:
+            self._end_what_is_over()
             self._note_recoveries()
             time.sleep(_TICK_S)
         for target in list(self._back):

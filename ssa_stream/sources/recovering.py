@@ -94,13 +94,14 @@ class Recovering(Source):
     @property
     def status(self) -> SourceStatus:
         """The present state, with figures of this moment."""
-        attempt = self._attempt
-        return dataclasses.replace(
-            self._monitor.status,
-            frames=self._frames,
-            overtaken=self._overtaken + (attempt.overtaken if attempt else 0),
-            losses=self._losses.plus(attempt.losses) if attempt else self._losses,
-        )
+        with self._changed:
+            attempt = self._attempt
+            return dataclasses.replace(
+                self._monitor.status,
+                frames=self._frames,
+                overtaken=self._overtaken + (attempt.overtaken if attempt else 0),
+                losses=self._losses.plus(attempt.losses) if attempt else self._losses,
+            )
 
     def frames(self) -> Iterator[Frame]:
         """Deliver the newest frame at each step, over any number of connections.
@@ -210,13 +211,14 @@ class Recovering(Source):
 
     def _end_attempt(self) -> None:
         """Let go of a connection, without waiting for it."""
-        with self._changed:
-            attempt, self._attempt = self._attempt, None
+        attempt = self._attempt
         if attempt is None:
             return
         attempt.give_up()
-        self._overtaken += attempt.overtaken
-        self._losses = self._losses.plus(attempt.losses)
+        with self._changed:  # so that nobody sees its figures missing, or twice
+            self._attempt = None
+            self._overtaken += attempt.overtaken
+            self._losses = self._losses.plus(attempt.losses)
         self._given_up.append(attempt)
 
     def _bear(self, problem: Exception) -> None:

@@ -250,6 +250,25 @@ def test_slow_reader_gets_the_newest_frame_and_the_rest_is_counted() -> None:
         assert source.status.overtaken == 49
 
 
+def test_overtaken_frames_stay_counted_while_their_connection_is_closed() -> None:
+    """However long that takes: whoever looks at that moment must not find them missing."""
+    lost, seen = threading.Event(), []
+
+    class Watched(ScriptedSource):
+        def close(self) -> None:
+            if threading.current_thread() is threading.main_thread():  # which reads, and gives it up
+                seen.append(source.status.overtaken)
+            super().close()
+
+    camera = Camera(Watched([*range(50), lost, LOST]), ScriptedSource([0], block_at_end=True))
+    with Recovering("cam", camera, POLICY) as source:
+        assert lost.wait(DEADLINE_S)
+        frames = source.frames()
+        assert [next(frames).seq, next(frames).seq] == [49, 0]
+        assert source.status.overtaken == 49
+    assert set(seen) == {49}
+
+
 def test_finite_source_ends_and_is_not_connected_again() -> None:
     """Not after its end, and not after a loss: it would begin from its start."""
     camera = Camera(ScriptedSource([0]))
