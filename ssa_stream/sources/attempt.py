@@ -62,6 +62,7 @@ class Attempt:
         self._changed = changed
         self._clock = clock
         self._source: Source | None = None
+        self._losses = SourceLosses()
         self._events: list[Opened | Ended] = []
         self._slot: Arrived | None = None
         self._is_given_up = False
@@ -77,7 +78,7 @@ class Attempt:
     def losses(self) -> SourceLosses:
         """What the connection lost so far."""
         source = self._source
-        return source.losses if isinstance(source, LiveSource) else SourceLosses()
+        return source.losses if isinstance(source, LiveSource) else self._losses
 
     def poll(self) -> Opened | Arrived | Ended | None:
         """Return the next thing that happened, None if nothing did. Call with the condition held."""
@@ -93,7 +94,10 @@ class Attempt:
         with self._changed:
             self._is_given_up = True
             self._slot = None
-            source = self._source
+            # An error knows the calls that it came through, and they know this attempt and its source: kept here it
+            # would hold all of them, decoder and buffers, until the garbage collector finds them.
+            self._events.clear()
+            self._losses, source, self._source = self.losses, self._source, None
         if source is not None:
             source.close()
 
@@ -103,7 +107,6 @@ class Attempt:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        error: Exception | None = None
         try:
             source = self._factory()
             with source:
@@ -112,15 +115,21 @@ class Attempt:
                         if not self._put(frame):
                             break
         except Exception as raised:  # handed to whoever reads, whatever it is
-            error = raised
+            self._ended(raised)
+        else:
+            self._ended(None)
+
+    def _ended(self, error: Exception | None) -> None:
         with self._changed:
-            self._events.append(Ended(error))
+            if not self._is_given_up:
+                self._events.append(Ended(error))
             self._changed.notify_all()
 
     def _was_opened(self, source: Source) -> bool:
         with self._changed:
-            self._source = source
-            self._events.append(Opened(source.info))
+            if not self._is_given_up:
+                self._source = source
+                self._events.append(Opened(source.info))
             self._changed.notify_all()
             return not self._is_given_up
 

@@ -113,6 +113,7 @@ class Recovering(Source):
             while (problem := (yield from self._one_connection())) is not None:
                 self._end_attempt()
                 self._bear(problem)
+                del problem  # it holds the source that raised it, see `Attempt.give_up`
                 if not self._may_begin():
                     break
                 self._begin_attempt()

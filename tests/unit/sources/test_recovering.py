@@ -1,7 +1,9 @@
 """A source that is connected again: scripted connections instead of a network, limits of milliseconds."""
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
@@ -267,6 +269,29 @@ def test_overtaken_frames_stay_counted_while_their_connection_is_closed() -> Non
         assert [next(frames).seq, next(frames).seq] == [49, 0]
         assert source.status.overtaken == 49
     assert set(seen) == {49}
+
+
+def test_lost_connection_is_let_go_without_the_garbage_collector() -> None:
+    """Its decoder and buffers are large, and the collector may not come for minutes."""
+
+    class LostOnce(ScriptedSource):
+        def frames(self) -> Iterator[Frame]:
+            yield from super().frames()
+            raise SourceError("cam was lost", SourceErrorCode.LOST)
+
+    first = LostOnce([0])
+    kept, connections = weakref.ref(first), [first, ScriptedSource([0], block_at_end=True)]
+    del first
+    gc.disable()
+    try:
+        with Recovering("cam", lambda: connections.pop(0), POLICY) as source:
+            assert [frame.epoch for frame in islice(source.frames(), 2)] == [0, 1]
+            deadline_s = time.monotonic() + DEADLINE_S
+            while kept() is not None and time.monotonic() < deadline_s:
+                time.sleep(0.001)  # its thread is just ending
+            assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_finite_source_ends_and_is_not_connected_again() -> None:
