@@ -5,7 +5,8 @@
 
 `ssa-stream serve` runs two streams: a real RTSP server and a camera over WebRTC, both with small pictures, so that two
 cores keep up with room to spare. The server is killed and started again, or freezes; the camera vanishes or leaves, and
-comes back; so does somebody who watches. What happens when is determined by `--seed`.
+comes back; so does somebody who watches. What happens when is determined by `--seed`. Once, early, the prompts change:
+the window is then computed at once, for which the network needs the most memory that it ever does.
 
 Memory of all processes (what no file backs; shared parts count in parts), open files, threads and the age of masks are
 measured every few seconds. At the end come their slopes with standard errors (the first two minutes are left out, at
@@ -34,14 +35,18 @@ from benchmarks.soaking.masks import MaskLog
 from benchmarks.soaking.report import Report
 from benchmarks.soaking.run import Sample, Soak, balance, settled
 from benchmarks.soaking.targets import PeerTarget, RtspTarget
+from ssa_stream.client import PromptClient
 from tests.support.rtsp_server import HOW_TO_GET, rtsp_server_available
 
 SIZE = (160, 96)
-STREAMS = (RTSP, CAMERA)
+PROMPTS = {RTSP: ("the circle", "the red circle"), CAMERA: ("the square", "the blue square")}
+"""At first, and from the change on."""
+STREAMS = tuple(PROMPTS)
 SESSION = {"short_edge_px": 96, "long_edge_px": 192}
 STALENESS_S = 3.0
 CONNECT_S = 30.0
-PRINT_EVERY = 3
+PRINT_EVERY, CHANGE_AT = 3, 4
+"""Samples: between two lines; until the prompts change."""
 WARM_UP_S = 120.0
 
 
@@ -82,7 +87,13 @@ def soak(options: argparse.Namespace) -> Report:
         for target in targets.values():
             stack.callback(target.stop)
             target.start()
-        running = Soak(graph, masks, targets, STREAMS, print_progress)
+
+        def on_sample(running: Soak, sample: Sample) -> None:
+            print_progress(running, sample)
+            if len(running.samples) == CHANGE_AT:
+                change_prompts(graph.requests)
+
+        running = Soak(graph, masks, targets, STREAMS, on_sample)
         running.run(seconds, plan_faults(seconds, options.seed), options.every)
         for target in targets.values():
             target.stop()
@@ -109,10 +120,17 @@ def pipeline(port: int, placement: str) -> dict[str, Any]:
         "session": SESSION,
         "flow": {"staleness_s": STALENESS_S},
         "streams": {
-            RTSP: {"source": f"rtsp://127.0.0.1:{port}/cam", "prompts": ["the red circle"]},
-            CAMERA: {"source": "webrtc", "prompts": ["the blue square"]},
+            RTSP: {"source": f"rtsp://127.0.0.1:{port}/cam", "prompts": [PROMPTS[RTSP][0]]},
+            CAMERA: {"source": "webrtc", "prompts": [PROMPTS[CAMERA][0]]},
         },
     }
+
+
+def change_prompts(requests: str) -> None:
+    """Look for something else from now on."""
+    for stream, (_, prompt) in PROMPTS.items():
+        with PromptClient(requests, stream=stream) as client:
+            client.set([prompt])
 
 
 def free_port() -> int:

@@ -75,6 +75,7 @@ class Graph:
     Attributes:
         page: Address of its page.
         publish: Where masks are published.
+        requests: Where prompts can be changed.
         log: What it wrote.
     """
 
@@ -84,6 +85,7 @@ class Graph:
         self._until_ready()
         self.page = self._said(r"event=page url=(\S+)")
         self.publish = self._said(r"masks at ([^,\s]+)")
+        self.requests = self._said(r"requests at ([^,\s]+)")
         self._metrics = self._said(r"metrics at (\S+)")
 
     def figures(self) -> Figures:
