@@ -9,9 +9,10 @@ comes back; so does somebody who watches. What happens when is determined by `--
 the window is then computed at once, for which the network needs the most memory that it ever does.
 
 Memory of all processes (what no file backs; shared parts count in parts), open files, threads and the age of masks are
-measured every few seconds. At the end come their slopes with standard errors (the first two minutes are left out, at
-most a quarter), how soon each fault was overcome, and the balance of each stream: frames received are frames published,
-dropped for a reason that the metrics name, or in flight. The figures are those of `/metrics` and of a subscriber.
+measured every few seconds. At the end come their slopes with standard errors (without the first quarter, five minutes
+at most: so long the allocators fill), how soon each fault was overcome, and the balance of each stream: frames received
+are frames published, dropped for a reason that the metrics name, or in flight. The figures are those of `/metrics` and
+of a subscriber.
 
 Exit code 1 means that a balance does not close, that something did not come back, or that a node was lost. A real RTSP
 server is needed: the tests' one, of GStreamer.
@@ -47,7 +48,7 @@ STALENESS_S = 3.0
 CONNECT_S = 30.0
 PRINT_EVERY, CHANGE_AT = 3, 4
 """Samples: between two lines; until the prompts change."""
-WARM_UP_S = 120.0
+WARM_UP_S = 300.0
 
 
 def main() -> None:
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
     parser.add_argument("--fps", type=int, default=5, help="of both streams; 5 by default")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two samples; 5 by default")
+    parser.add_argument("--warm-up", type=float, help="minutes left out of slopes; a quarter by default, at most 5")
     parser.add_argument("--placement", choices=("fused", "processes"), default="fused", help="of the graph's nodes")
     parser.add_argument("--json", type=Path, help="also write everything there")
     options = parser.parse_args()
@@ -106,7 +108,7 @@ def soak(options: argparse.Namespace) -> Report:
             cameras=len(camera.lives),
             nodes_lost=figures.total("node_losses_total"),
             exit_code=graph.stop(),
-            warm_up_s=min(WARM_UP_S, seconds / 4),
+            warm_up_s=min(WARM_UP_S, seconds / 4) if options.warm_up is None else options.warm_up * 60,
         )
 
 
