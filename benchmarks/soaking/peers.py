@@ -97,11 +97,12 @@ def _run(address: str, fps: int, size: tuple[int, int], seen: Seen, leave: Event
     """The process of a peer."""
     aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
     with suppress(KeyboardInterrupt):
-        asyncio.run(_session(address, _Camera(fps, size, seen) if fps else None, seen, leave))
+        while not leave.is_set():  # on a busy machine a connection may take longer than the gateway waits for it
+            asyncio.run(_session(address, _Camera(fps, size, seen) if fps else None, seen, leave))
 
 
 async def _session(address: str, camera: _Camera | None, seen: Seen, leave: Event) -> None:
-    """Connect, as often as it takes; stay until told to leave."""
+    """Connect; stay until told to leave, or until the connection is lost."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     masks = connection.createDataChannel("masks")
     masks.on("message", lambda _: _count(seen.masks))
@@ -113,13 +114,14 @@ async def _session(address: str, camera: _Camera | None, seen: Seen, leave: Even
     try:
         async with aiohttp.ClientSession() as session:
             await connection.setLocalDescription(await connection.createOffer())
-            seen.tries_ns.value = time.monotonic_ns()
+            seen.tries_ns.value = seen.tries_ns.value or time.monotonic_ns()
             answer, place = await _answer(session, address, connection.localDescription.sdp, leave.is_set)
             await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
             if camera is None:
                 watching = asyncio.create_task(_watch(connection, seen))
             while not await asyncio.to_thread(leave.wait, _AGAIN_S):
-                pass
+                if connection.connectionState in ("failed", "closed"):
+                    return
             await session.delete(place)
     finally:
         await connection.close()
