@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.chromium import chromium_path, open_page
 from tests.support.command_line import ROOT
+from tests.support.components import require
 from tests.support.gateway import PATIENCE_S, serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -21,6 +23,31 @@ PIPELINE: dict[str, Any] = {
     "streams": {"camera": {"source": "webrtc", "prompts": ["the blue square"]}},
 }
 MASKS = re.compile(r"frame \d+: #\d+ [01]\.\d\d at \d+,\d+-\d+,\d+(, \d+ ms after the camera)?")
+
+
+WATCH = """(async () => {
+  const connection = new RTCPeerConnection(), video = document.createElement('video');
+  connection.addTransceiver('video', { direction: 'recvonly' });
+  connection.ontrack = (event) => { video.srcObject = new MediaStream([event.track]); };
+  globalThis.watched = Object.assign(video, { muted: true, autoplay: true });
+  await connection.setLocalDescription(await connection.createOffer());
+  while (connection.iceGatheringState !== 'complete') await new Promise((done) => setTimeout(done, 20));
+  const answer = await fetch('/whep/camera', {
+    method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: connection.localDescription.sdp });
+  await connection.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
+  return answer.status;
+})()"""
+BLUE_PIXELS = """(() => {
+  // How many pixels of the picture are blue.
+  const canvas = new OffscreenCanvas(640, 360), context = canvas.getContext('2d');
+  context.drawImage(watched, 0, 0);
+  const pixels = context.getImageData(0, 0, 640, 360).data;
+  let blue = 0;
+  for (let at = 0; at < pixels.length; at += 4) {
+    blue += pixels[at] < 90 && pixels[at + 1] < 130 && pixels[at + 2] > 150;
+  }
+  return blue;
+})()"""
 
 
 async def _run_example(*arguments: str) -> tuple[int | None, list[str], str]:
@@ -52,3 +79,22 @@ async def test_example_sends_its_camera_asks_and_prints_masks(tmp_path: Path) ->
         code, lines, errors = await _run_example("--url", url, "--stream", "none")
         assert (code, lines) == (1, [])
         assert errors == "404: there is no stream 'none'; there are: camera\n"
+
+
+async def test_example_is_seen_by_a_browser(tmp_path: Path) -> None:
+    """What it sends comes out of the same gateway, in a page of Chromium that plays it over WHEP."""
+    require("a browser (Chromium)", chromium_path() is not None, "apt-get install chromium")
+    (tmp_path / "profile").mkdir()
+    async with serving(tmp_path, PIPELINE) as served, open_page(tmp_path / "profile") as page:
+        url = served.pages[0]
+        await page.go(url)
+        example = asyncio.create_task(_run_example("--url", url, "--num-masks", "150"))
+        try:
+            assert await page.evaluate(WATCH) == 201
+            await page.until("watched.videoWidth === 640 && watched.currentTime > 0.5")
+            assert await page.evaluate(BLUE_PIXELS) > 500  # the scene's square; nothing else there is blue
+            code, lines, errors = await example
+        finally:
+            example.cancel()
+        assert code == 0, errors
+        assert len(lines) == 151
