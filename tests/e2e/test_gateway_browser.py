@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from tests.support.components import require
 from tests.support.gateway import gateway, serving
 from tests.support.threads import in_thread
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("no_idle_threads")]
 
 PIPELINE: dict[str, Any] = {
     "model": {"checkpoint": "ssa-tiny"},
@@ -39,12 +38,6 @@ RED, BLUE = (230, 20, 20), (20, 60, 230)
 @pytest.fixture(autouse=True)
 def _browser() -> None:
     require("a browser (Chromium)", chromium_path() is not None, "apt-get install chromium")
-
-
-@pytest.fixture(autouse=True)
-async def _no_idle_threads() -> AsyncIterator[None]:
-    yield
-    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
 """What a gateway counts is published as nodes' figures are, with a hub and without a graph."""
 
-import asyncio
 import functools
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
-import aioice.ice
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,19 +16,7 @@ from ssa_stream.nodes.pipeline import GATEWAY
 from tests.support.gateway import SDP, CameraTrack, Peer, gateway, until
 from tests.support.scripted_nodes import Graph, graph, pipeline
 
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(autouse=True)
-async def _no_idle_threads() -> AsyncIterator[None]:
-    yield
-    await asyncio.get_running_loop().shutdown_default_executor()
-
-
-@pytest.fixture(autouse=True)
-def _loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The peer's media stay on this machine, too."""
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_idle_threads", "media_on_loopback")]
 
 
 def _control(folder: Path) -> ControlAccess:

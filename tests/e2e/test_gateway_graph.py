@@ -3,12 +3,10 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import aioice.ice
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,7 +15,7 @@ from ssa_stream.data import demo_scene, render
 from tests.support.command_line import write_tiny_config
 from tests.support.gateway import PATIENCE_S, CameraTrack, Peer, Served, serving, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("no_idle_threads", "media_on_loopback")]
 
 PIPELINE: dict[str, Any] = {
     "session": {"window": 2, "short_edge_px": 64},
@@ -27,18 +25,6 @@ SCENE: dict[str, Any] = {
     **PIPELINE,
     "streams": {"scene": {"source": "synthetic@160x96,10fps", "live": True, "prompts": ["the red circle"]}},
 }
-
-
-@pytest.fixture(autouse=True)
-async def _no_idle_threads() -> AsyncIterator[None]:
-    yield
-    await asyncio.get_running_loop().shutdown_default_executor()
-
-
-@pytest.fixture(autouse=True)
-def _loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The peer's media stay on this machine, too."""
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """`/livez`, `/readyz` and `/metrics` on the port of the page, with a hub and without a graph."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -12,22 +10,9 @@ from ssa_stream.nodes.health.server import serve_health_in_file
 from tests.support.gateway import gateway
 from tests.support.scripted_nodes import graph, heartbeat, source_state, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_idle_threads")]
 
 PATHS = ("livez", "readyz", "metrics")
-
-
-@pytest.fixture(autouse=True)
-async def _no_idle_threads() -> AsyncIterator[None]:
-    yield
-    await asyncio.get_running_loop().shutdown_default_executor()
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that is no browser."""
-    async with aiohttp.ClientSession() as opened:
-        yield opened
 
 
 async def _get(session: aiohttp.ClientSession, url: str, **headers: str) -> tuple[int, str]:

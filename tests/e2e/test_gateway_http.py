@@ -7,7 +7,6 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,23 +26,9 @@ from tests.support.checkout import ROOT
 from tests.support.command_line import run_command
 from tests.support.gateway import SDP, CameraTrack, Peer, gateway, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_idle_threads")]
 
 GREY = np.full((48, 64, 3), 128, dtype=np.uint8)
-
-
-@pytest.fixture(autouse=True)
-async def _no_idle_threads() -> AsyncIterator[None]:
-    """Threads of the loop's own pool, which aiortc encodes in, end with the loop; here it has to be before."""
-    yield
-    await asyncio.get_running_loop().shutdown_default_executor()
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that is no browser."""
-    async with aiohttp.ClientSession() as opened:
-        yield opened
 
 
 async def _status(session: aiohttp.ClientSession, method: str, url: str, **request: Any) -> tuple[int, str]:
