@@ -48,7 +48,7 @@ async def test_killed_node_costs_no_frame_of_a_file(material: Material, name: st
         material,
         "processes",
         {"cam0": {"prompts": _PROMPTS}},
-        decoder={"checkpoint": str(tmp_path / "states"), "checkpoint_every_s": 0.01},
+        decoder={"checkpoint": str(tmp_path / "states"), "checkpoint_every_s": 1e-6},
     )
     async with watched(graph) as seen:
         await seen.frames(_BEFORE)
