@@ -3,7 +3,7 @@
 import dataclasses
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,19 +49,18 @@ class Report:
 
     def slopes(self) -> dict[str, Slope | None]:
         """What may grow, each with its unit."""
-        looks: dict[str, Callable[[Sample], float | None]] = {"memory, MiB": lambda one: one.holdings.total_mib}
-        for name in sorted({name for sample in self.samples for name in sample.holdings.mib}):
-            looks[f"  {name}, MiB"] = lambda one, name=name: one.holdings.mib.get(name)  # type: ignore[misc]  # default binds it now
-        looks["resident, MiB"] = lambda one: one.holdings.resident_mib
-        looks |= {"open files": lambda one: one.holdings.files, "threads": lambda one: one.holdings.threads}
+        samples = self.samples
+        series: dict[str, list[float | None]] = {"memory, MiB": [one.holdings.total_mib for one in samples]}
+        for name in sorted({name for one in samples for name in one.holdings.mib}):
+            series[f"  {name}, MiB"] = [one.holdings.mib.get(name) for one in samples]
+        series["resident, MiB"] = [one.holdings.resident_mib for one in samples]
+        series["open files"] = [one.holdings.files for one in samples]
+        series["threads"] = [one.holdings.threads for one in samples]
         for stream in self.balances:
-            looks[f"age of {stream}, p50, ms"] = lambda one, stream=stream: one.ages[stream].p50_ms  # type: ignore[misc]  # likewise
-            looks[f"age of {stream}, p95, ms"] = lambda one, stream=stream: one.ages[stream].p95_ms  # type: ignore[misc]  # likewise
-        times_s = [sample.at_s for sample in self.samples]
-        return {
-            name: slope(times_s, [look(sample) for sample in self.samples], after_s=self.warm_up_s)
-            for name, look in looks.items()
-        }
+            series[f"age of {stream}, p50, ms"] = [one.ages[stream].p50_ms for one in samples]
+            series[f"age of {stream}, p95, ms"] = [one.ages[stream].p95_ms for one in samples]
+        times_s = [one.at_s for one in samples]
+        return {name: slope(times_s, values, after_s=self.warm_up_s) for name, values in series.items()}
 
     def lines(self) -> Iterator[str]:
         """Tables."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssa_stream.sources import Frame, Source, SourceInfo
 
-__all__ = ["DEADLINE_S", "FRAME_INTERVAL_S", "ScriptedSource", "numbered_frame"]
+__all__ = ["DEADLINE_S", "FRAME_INTERVAL_S", "ScriptedSource", "numbered_frame", "numbered_frames"]
 
 DEADLINE_S: Final = 10.0
 FRAME_INTERVAL_S: Final = 0.1
@@ -61,3 +61,8 @@ class ScriptedSource(Source):
     def close(self) -> None:
         """End the script."""
         self.closed.set()
+
+
+def numbered_frames(*numbers: int, epoch: int = 0, size: tuple[int, int] = (48, 64)) -> list[Frame]:
+    """Frames of these numbers; see `numbered_frame`."""
+    return [numbered_frame(number, epoch=epoch, size=size) for number in numbers]
