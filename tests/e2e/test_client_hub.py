@@ -13,7 +13,6 @@ from ssa_stream.protocols import (
     AppliesFrom,
     ErrorReply,
     Event,
-    Finished,
     Heartbeat,
     Hello,
     ListPrompts,
@@ -30,24 +29,13 @@ from ssa_stream.protocols import (
     encode,
 )
 from tests.support.graphs import until
-from tests.support.scripted_nodes import PATIENCE_S, Graph, Peer, graph, heartbeat, pipeline, source_state
+from tests.support.scripted_nodes import PATIENCE_S, Graph, Peer, graph, heartbeat, pipeline, source_state, state_seen
 
 pytestmark = pytest.mark.e2e
 
 HERE = AppliesFrom(epoch=0, seq=4, index=4)
 _HEADER = bytes(encode(ListPrompts(request_id="r1", stream="cam0"))[1])
-FINISHED = Finished(node="masks-0", incarnation=0, stream="cam0", epoch=0, seq=7)
 STICK = (Prompt(id="p1", text="the stick", version=2),)
-
-
-async def _state_seen(watcher: Peer, node: Peer, message: SourceState | PromptState) -> None:
-    """Say a state until a subscriber, whose subscription may still be on its way, has it."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            await node.say(message)
-            if await watcher.socket.poll(50):
-                await watcher.hear(type(message))
-                return
 
 
 # Nodes.
@@ -76,12 +64,12 @@ async def test_restarted_ingest_goes_on_after_what_it_said_last() -> None:
     """Unfinished frames of a file come again under their numbers; prompts are those of the last change."""
     async with graph() as running:
         first, watcher = await running.greeted("ingest-cam0"), running.subscriber(b"v1/cam0/")
-        await _state_seen(
+        await state_seen(
             watcher,
             first,
             source_state(epoch=2, memory=1, next_index=9, frames_done=7, next_prompt_number=5),
         )
-        await _state_seen(watcher, first, PromptState(stream="cam0", prompts=STICK, version=2, applies_from=HERE))
+        await state_seen(watcher, first, PromptState(stream="cam0", prompts=STICK, version=2, applies_from=HERE))
         await running.hub.node_lost("ingest-cam0", 1, "exited", "killed")
         second = await running.greeted("ingest-cam0", incarnation=2)
         assert await second.hear(StartStream) == StartStream(
@@ -178,7 +166,7 @@ async def test_recover_begins_an_epoch_in_every_stream_and_is_told() -> None:
     async with graph(pipeline(cam0={}, cam1={})) as running:
         nodes = {stream: await running.greeted(f"ingest-{stream}") for stream in ("cam0", "cam1")}
         watcher = running.subscriber(b"v1/")
-        await _state_seen(watcher, nodes["cam0"], source_state(epoch=4))
+        await state_seen(watcher, nodes["cam0"], source_state(epoch=4))
         await running.hub.recover("encoder-0", "hung", "no step for 20 s")
         for stream, node in nodes.items():
             recover = await node.hear(Recover)
@@ -193,7 +181,7 @@ async def test_lost_ingest_is_told_to_subscribers_and_to_who_waits_for_it() -> N
     """Its state says that it is starting, its requests are given up, late subscribers see it as not ready."""
     async with graph() as running:
         node, watcher, client = await running.greeted("ingest-cam0"), running.subscriber(b"v1/"), running.client()
-        await _state_seen(watcher, node, source_state(epoch=1))
+        await state_seen(watcher, node, source_state(epoch=1))
         await client.say(ListPrompts(request_id="mine", stream="cam0"))
         await node.hear(ListPrompts)
         await running.hub.node_lost("ingest-cam0", 1, "exited", "signal 9")
@@ -214,9 +202,9 @@ async def test_late_subscriber_gets_the_newest_states_at_once() -> None:
     """One of every type on every topic."""
     async with graph() as running:
         node, watcher = await running.greeted("ingest-cam0"), running.subscriber(b"v1/cam0/")
-        await _state_seen(watcher, node, source_state(epoch=1))
-        await _state_seen(watcher, node, source_state(epoch=3))
-        await _state_seen(watcher, node, PromptState(stream="cam0", prompts=STICK, version=2, applies_from=HERE))
+        await state_seen(watcher, node, source_state(epoch=1))
+        await state_seen(watcher, node, source_state(epoch=3))
+        await state_seen(watcher, node, PromptState(stream="cam0", prompts=STICK, version=2, applies_from=HERE))
         late = running.subscriber(b"v1/cam0/")
         assert (await late.hear(SourceState)).epoch == 3
         assert (await late.hear(PromptState)).prompts == STICK

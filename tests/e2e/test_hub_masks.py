@@ -9,37 +9,22 @@ import pytest
 import zmq
 
 from ssa_stream.protocols import (
-    AppliesFrom,
     Finished,
     Limits,
     ListPrompts,
     MaskMessage,
-    Prompt,
-    PromptState,
     SourceState,
     decode,
     encode,
 )
 from tests.support.graphs import until
 from tests.support.mask_messages import mask_parts
-from tests.support.scripted_nodes import PATIENCE_S, Peer, graph, source_state
+from tests.support.scripted_nodes import PATIENCE_S, graph, source_state, state_seen
 
 pytestmark = pytest.mark.e2e
 
-HERE = AppliesFrom(epoch=0, seq=4, index=4)
 _HEADER = bytes(encode(ListPrompts(request_id="r1", stream="cam0"))[1])
 FINISHED = Finished(node="masks-0", incarnation=0, stream="cam0", epoch=0, seq=7)
-STICK = (Prompt(id="p1", text="the stick", version=2),)
-
-
-async def _state_seen(watcher: Peer, node: Peer, message: SourceState | PromptState) -> None:
-    """Say a state until a subscriber, whose subscription may still be on its way, has it."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            await node.say(message)
-            if await watcher.socket.poll(50):
-                await watcher.hear(type(message))
-                return
 
 
 def _masks(number: int, **fields: Any) -> list[bytes]:
@@ -159,7 +144,7 @@ async def test_states_told_to_a_late_subscriber_reach_the_others_again_but_masks
     """What libzmq can do without drafts. What is repeated is state only."""
     async with graph() as running:
         node, early = await running.greeted("ingest-cam0"), running.subscriber(b"v1/cam0/")
-        await _state_seen(early, node, source_state())
+        await state_seen(early, node, source_state())
         late = running.subscriber(b"v1/cam0/")
         await late.hear(SourceState)
         await early.hear(SourceState)

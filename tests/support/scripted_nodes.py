@@ -18,6 +18,7 @@ from ssa_stream.protocols import (
     Hello,
     Limits,
     Packet,
+    PromptState,
     SourceState,
     Topic,
     Welcome,
@@ -25,7 +26,7 @@ from ssa_stream.protocols import (
     encode,
 )
 
-__all__ = ["Graph", "Peer", "graph", "heartbeat", "pipeline", "source_state", "until"]
+__all__ = ["Graph", "Peer", "graph", "heartbeat", "pipeline", "source_state", "state_seen", "until"]
 
 PATIENCE_S = 20.0
 CLOCK = MonotonicClock()
@@ -189,3 +190,13 @@ async def graph(
                     peer.socket.close()
     finally:
         context.term()
+
+
+async def state_seen(watcher: Peer, node: Peer, message: SourceState | PromptState) -> None:
+    """Say a state until a subscriber, whose subscription may still be on its way, has it."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            await node.say(message)
+            if await watcher.socket.poll(50):
+                await watcher.hear(type(message))
+                return
