@@ -3,7 +3,14 @@
 from ssa_stream.data.mevis import MevisExpression, MevisReader, MevisVideo
 from ssa_stream.data.mevis_writer import write_mevis
 from ssa_stream.data.synthetic.appearance import HELD_OUT_PAIRS
-from ssa_stream.data.synthetic.captions import CaptionedImage, object_crop, sample_object_crop, sample_scene_image
+from ssa_stream.data.synthetic.captions import (
+    ASPECTS,
+    CaptionedObject,
+    CaptionedPicture,
+    captioned_picture,
+    crop_object,
+    sample_captioned_picture,
+)
 from ssa_stream.data.synthetic.clips import TYPE_WEIGHTS, ClipSample, sample_clip
 from ssa_stream.data.synthetic.demo import DEMO_SENTENCES, demo_scene
 from ssa_stream.data.synthetic.describe import describe
@@ -15,13 +22,15 @@ from ssa_stream.data.synthetic.seeds import SPLITS, Split
 from ssa_stream.data.synthetic.wording import HELD_OUT_PHRASES
 
 __all__ = [
+    "ASPECTS",
     "DEMO_SENTENCES",
     "EXPRESSION_TYPES",
     "HELD_OUT_PAIRS",
     "HELD_OUT_PHRASES",
     "SPLITS",
     "TYPE_WEIGHTS",
-    "CaptionedImage",
+    "CaptionedObject",
+    "CaptionedPicture",
     "ClipSample",
     "Expression",
     "ExpressionType",
@@ -33,14 +42,14 @@ __all__ = [
     "SceneConfig",
     "SceneObject",
     "Split",
+    "captioned_picture",
+    "crop_object",
     "demo_scene",
     "describe",
     "expressions",
-    "object_crop",
     "render",
+    "sample_captioned_picture",
     "sample_clip",
-    "sample_object_crop",
     "sample_scene",
-    "sample_scene_image",
     "write_mevis",
 ]

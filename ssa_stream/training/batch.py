@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, SIZE_DIVISOR
 
-__all__ = ["ClipBatch", "ImageBatch", "Sentence", "TrainingClip", "collate_clips", "normalize"]
+__all__ = ["CaptionBatch", "ClipBatch", "Sentence", "TrainingClip", "collate_clips", "normalize"]
 
 
 class Sentence(NamedTuple):
@@ -47,18 +47,24 @@ class ClipBatch(NamedTuple):
     present: Tensor
 
 
-class ImageBatch(NamedTuple):
-    """Captioned images, and sentences said twice.
+class CaptionBatch(NamedTuple):
+    """Pictures whose objects have captions, and sentences said twice. `R` objects of `B` pictures.
 
     Attributes:
-        images: Square, `(B, S, S, 3)` uint8.
-        tokens: Of their captions, `(B, 77)` int64.
-        fits: Whether a caption, a column, is true of an image, a row, `(B, B)` bool.
+        images: `(B, H, W, 3)` uint8.
+        masks: Where each object is, `(R, H, W)` uint8.
+        picture: Which picture each object is in, `(R,)` int64.
+        aspects: Numbers of shape, colour and texture, see `captions.ASPECTS`, `(R, 3)` int64.
+        tokens: Of the captions, `(R, 77)` int64.
+        fits: Whether a caption, a column, is true of an object, a row, `(R, R)` bool.
         paraphrases: Tokens of pairs of sentences that mean the same, `(P, 2, 77)` int64.
         equal: Whether two pairs mean the same, `(P, P)` bool.
     """
 
     images: Tensor
+    masks: Tensor
+    picture: Tensor
+    aspects: Tensor
     tokens: Tensor
     fits: Tensor
     paraphrases: Tensor = torch.empty(0, 2, 0, dtype=torch.int64)

@@ -1,26 +1,22 @@
-"""Images with captions for CLIP: objects cut out of generated scenes, and whole scenes."""
+"""Captioned objects for CLIP: cut out of generated pictures, or in them."""
 
 import numpy as np
 import torch
 
-from ssa_stream.data import CaptionedImage, SceneConfig, Split, object_crop, sample_scene, sample_scene_image
-from ssa_stream.data.synthetic.render import render_labels
+from ssa_stream.data import ASPECTS, CaptionedObject, CaptionedPicture, Split, crop_object, sample_captioned_picture
 from ssa_stream.model.clip import tokenize
-from ssa_stream.training.batch import ImageBatch
+from ssa_stream.training.batch import CaptionBatch
 from ssa_stream.training.config import ClipPretrainStage
 from ssa_stream.training.paraphrases import ParaphrasePool
 
 __all__ = ["CaptionBatches", "caption_batch"]
 
-_CROPS_PER_SCENE = 8
-_CANVAS_PX = 128
-_LATEST_FRAME = 200
-_SEEN_FRACTION = 0.5
-_FRAME_TRIES = 6
-_PAIR_STREAM = 107
+_CROP_STREAM, _PAIR_STREAM = 104, 107
+_PICTURES_PER_CROP = 4
+"""Seeds kept for each image of a batch; some pictures show nothing."""
 
 
-class CaptionBatches(torch.utils.data.Dataset[ImageBatch]):
+class CaptionBatches(torch.utils.data.Dataset[CaptionBatch]):
     """Batch number `step` of one device.
 
     Args:
@@ -39,43 +35,63 @@ class CaptionBatches(torch.utils.data.Dataset[ImageBatch]):
     def __len__(self) -> int:
         return self._stage.steps
 
-    def __getitem__(self, step: int) -> ImageBatch:
+    def __getitem__(self, step: int) -> CaptionBatch:
+        size = self._stage.sizes[step % len(self._stage.sizes)]
         first = step * self._stage.batch + self._rank * self._local
-        batch = caption_batch(self._stage, self._seed, first, self._local, self._context, "train")
+        batch = caption_batch(self._stage.view, self._seed, first, self._local, size, self._context, "train")
         if self._pool is None:
             return batch
         rng = np.random.default_rng([self._seed, _PAIR_STREAM, step, self._rank])
-        return ImageBatch(*batch[:3], *self._pool.pairs(self._local_pairs, rng, self._context))
+        return CaptionBatch(*batch[:6], *self._pool.pairs(self._local_pairs, rng, self._context))
 
 
 def caption_batch(
-    stage: ClipPretrainStage, seed: int, first: int, count: int, context_length: int, split: Split
-) -> ImageBatch:
-    """Images `first` to `first + count - 1`; equal arguments give the same batch on every machine."""
-    num_scenes = round(count * stage.scene_fraction)
-    pictures = [sample_scene_image(seed + first + index, stage.image_px, split) for index in range(num_scenes)]
-    index = first + num_scenes
-    while len(pictures) < count:
-        pictures += _crops(seed + index, stage.image_px, split)[: count - len(pictures)]
-        index += 1
-    images = torch.from_numpy(np.stack([picture.image for picture in pictures]))
-    fits = torch.tensor([[caption.claims <= picture.facts for caption in pictures] for picture in pictures])
-    return ImageBatch(images, tokenize([picture.caption for picture in pictures], context_length), fits)
+    view: str, seed: int, first: int, count: int, size: tuple[int, int], context_length: int, split: Split
+) -> CaptionBatch:
+    """Images `first` to `first + count - 1`; equal arguments give the same batch on every machine.
 
-
-def _crops(seed: int, size: int, split: Split) -> list[CaptionedImage]:
-    """Several objects of one scene, each in a frame that shows it well; drawing a scene costs more than a crop."""
-    scene = sample_scene(
-        seed, split=split, config=SceneConfig(size=(_CANVAS_PX, _CANVAS_PX), min_objects=2, max_objects=4)
+    Args:
+        view: `crops` or `pictures`, see `ClipPretrainStage`.
+        seed: Seed of the run.
+        first: Number of the first image.
+        count: Number of images; each has one object, or all that a picture shows.
+        size: Height and width of the pictures; crops are a third as high, rounded to multiples of 16.
+        context_length: Of the text tower.
+        split: Of the generator.
+    """
+    images: list[np.ndarray] = []
+    masks: list[np.ndarray] = []
+    shown: list[CaptionedObject] = []
+    owner: list[int] = []
+    number = _PICTURES_PER_CROP * (seed + first)
+    while len(images) < count:
+        picture = sample_captioned_picture(number, size, split)
+        number += 1
+        if view == "pictures":
+            owner += [len(images)] * len(picture.objects)
+            images.append(picture.image)
+            masks += [item.mask for item in picture.objects]
+            shown += picture.objects
+            continue
+        for item, (pixels, mask) in zip(picture.objects, _crops(picture, number, size), strict=True):
+            owner.append(len(images))
+            images.append(pixels)
+            masks.append(mask)
+            shown.append(item)
+    if view == "crops":
+        images, masks, shown, owner = images[:count], masks[:count], shown[:count], owner[:count]
+    aspects = [[values.index(getattr(item.appearance, name)) for name, values in ASPECTS.items()] for item in shown]
+    return CaptionBatch(
+        images=torch.from_numpy(np.stack(images)),
+        masks=torch.from_numpy(np.stack(masks).astype(np.uint8)),
+        picture=torch.tensor(owner),
+        aspects=torch.tensor(aspects),
+        tokens=tokenize([item.caption for item in shown], context_length),
+        fits=torch.tensor([[caption.claims <= item.facts for caption in shown] for item in shown]),
     )
-    rng = np.random.default_rng([seed, 104])
-    crops = []
-    for _ in range(_FRAME_TRIES):
-        t = int(rng.integers(_LATEST_FRAME))
-        labels = render_labels(scene, t)
-        visible = np.count_nonzero(labels.masks, axis=(1, 2))
-        for row in np.flatnonzero(visible > np.maximum(_SEEN_FRACTION * labels.whole_px, 1.0)):
-            crops.append(object_crop(scene, scene.ids[int(row)], t, size, rng))
-        if len(crops) >= _CROPS_PER_SCENE:
-            break
-    return crops[:_CROPS_PER_SCENE]
+
+
+def _crops(picture: CaptionedPicture, number: int, size: tuple[int, int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng([number, _CROP_STREAM])
+    side = max(32, round(min(size) / 48) * 16)
+    return [crop_object(picture, index, side, rng) for index in range(len(picture.objects))]

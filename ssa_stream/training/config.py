@@ -50,11 +50,13 @@ class _Stage(_Config, frozen=True, kw_only=True):
 
 
 class ClipPretrainStage(_Stage, frozen=True, kw_only=True, tag="clip_pretrain", tag_field="kind"):
-    """Train CLIP contrastively on generated crops and scenes with captions.
+    """Train CLIP contrastively on objects of generated pictures with captions; `batch` counts pictures.
 
     Attributes:
-        image_px: Side of the square images.
-        scene_fraction: Part of the images that show a whole scene; the others show one object.
+        view: `crops` shows each object alone, in the middle of a small square; `pictures` shows whole pictures, where
+            the features of an object are those within its mask, as SSA finds them. Shapes are learned on crops.
+        sizes: Heights and widths of the pictures, in turn; crops are as large in proportion.
+        aspect_weight: Weight of naming shape, colour and texture from each trunk stage.
         paraphrases: Pairs of sentences in each step, over all devices, that say the same in other words and are told
             apart from those that say something else. Captions of pictures name looks only: this is how the text tower
             learns of motion, relations and numbers.
@@ -62,8 +64,9 @@ class ClipPretrainStage(_Stage, frozen=True, kw_only=True, tag="clip_pretrain", 
         freeze_images: Train the text tower only, so that what was learned on its images stays of use.
     """
 
-    image_px: int = 64
-    scene_fraction: float = 0.15
+    view: Literal["crops", "pictures"] = "crops"
+    sizes: tuple[tuple[int, int], ...] = ((96, 160),)
+    aspect_weight: float = 1.0
     paraphrases: int = 0
     paraphrase_scenes: int = 1000
     freeze_images: bool = False
@@ -74,6 +77,10 @@ class ClipPretrainStage(_Stage, frozen=True, kw_only=True, tag="clip_pretrain", 
             self.paraphrases >= 0 and self.paraphrase_scenes >= 1,
             f"stage {self.name}: paraphrases is {self.paraphrases} and paraphrase_scenes {self.paraphrase_scenes}; "
             f"expected 0 or more, and 1 or more",
+        )
+        _require(
+            len(self.sizes) >= 1 and all(min(size) >= 64 and size[0] % 32 == size[1] % 32 == 0 for size in self.sizes),
+            f"stage {self.name}: sizes are {self.sizes}; expected multiples of 32 from 64 on",
         )
 
 

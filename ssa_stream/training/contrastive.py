@@ -1,4 +1,7 @@
-"""Contrastive pre-training of CLIP. `B` pairs of image and caption, `P` pairs of sentences, `E` embedding width."""
+"""Contrastive pre-training of CLIP.
+
+`R` objects with captions in `B` pictures, `P` pairs of sentences, `E` embedding width.
+"""
 
 import math
 
@@ -7,12 +10,22 @@ import torch.nn.functional as F
 from open_clip.model import CLIP
 from torch import Tensor, nn
 
-from ssa_stream.training.batch import ImageBatch, normalize
+from ssa_stream.data import ASPECTS
+from ssa_stream.model.clip import trunk_channels
+from ssa_stream.training.aspects import AspectHeads, object_features
+from ssa_stream.training.batch import CaptionBatch, normalize
 from ssa_stream.training.objective import StepLoss
 
-__all__ = ["CLIP_PARTS", "ContrastiveObjective", "contrastive_loss", "retrieval_accuracy"]
+__all__ = [
+    "CLIP_PARTS",
+    "AspectHeads",
+    "ContrastiveObjective",
+    "contrastive_loss",
+    "object_features",
+    "retrieval_accuracy",
+]
 
-CLIP_PARTS = ("contrastive", "image_to_text", "text_to_image", "paraphrase", "paraphrase_to_other")
+CLIP_PARTS = ("contrastive", "image_to_text", "text_to_image", "paraphrase", "paraphrase_to_other", *ASPECTS)
 _MAX_LOGIT_SCALE = math.log(100)
 
 
@@ -34,22 +47,28 @@ def contrastive_loss(one: Tensor, other: Tensor, scale: Tensor, fits: Tensor) ->
 
 
 class ContrastiveObjective(nn.Module):
-    """CLIP with its loss. Each device contrasts its own part of the batch.
+    """CLIP with its losses. Each device contrasts its own part of the batch.
 
     Args:
         clip: What is trained.
+        aspect_weight: Weight of naming aspects.
         freeze_images: Train the text tower only.
     """
 
-    def __init__(self, clip: CLIP, *, freeze_images: bool = False) -> None:
+    def __init__(self, clip: CLIP, *, aspect_weight: float = 1.0, freeze_images: bool = False) -> None:
         super().__init__()
         self.clip = clip
+        self.aspects = AspectHeads(trunk_channels(clip))
+        self._aspect_weight = aspect_weight
         clip.requires_grad_(True)
         clip.visual.requires_grad_(not freeze_images)
+        self.aspects.requires_grad_(not freeze_images)
 
-    def forward(self, batch: ImageBatch) -> StepLoss:
+    def forward(self, batch: CaptionBatch) -> StepLoss:
         """Loss of a batch on CLIP's device."""
-        image = self.clip.encode_image(normalize(batch.images), normalize=True)
+        features = object_features(self.clip, normalize(batch.images), batch.masks, batch.picture)
+        visual = self.clip.visual
+        image = F.normalize(visual.head(visual.trunk.forward_head(features[-1][:, :, None, None])), dim=-1)
         text = _encode_captions(self.clip, batch.tokens)
         with torch.autocast(batch.images.device.type, enabled=False):
             image, text = image.float(), text.float()
@@ -57,10 +76,11 @@ class ContrastiveObjective(nn.Module):
             loss = contrastive_loss(image, text, scale, batch.fits)
             to_text, to_image = retrieval_accuracy(image.detach(), text.detach(), batch.fits)
         paraphrase, to_other = self._paraphrases(batch, scale)
-        parts = [loss.detach(), to_text, to_image, paraphrase.detach(), to_other]
-        return StepLoss(loss + paraphrase, torch.stack(parts))
+        naming, named = self.aspects(features, batch.aspects)
+        parts = [loss.detach(), to_text, to_image, paraphrase.detach(), to_other, *named.unbind()]
+        return StepLoss(loss + paraphrase + self._aspect_weight * naming, torch.stack(parts))
 
-    def _paraphrases(self, batch: ImageBatch, scale: Tensor) -> tuple[Tensor, Tensor]:
+    def _paraphrases(self, batch: CaptionBatch, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of telling sentences apart by meaning, and part of them whose nearest sentence is the right one."""
         if not len(batch.paraphrases):
             return scale.new_zeros(()), scale.new_zeros(())

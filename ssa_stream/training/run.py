@@ -1,5 +1,6 @@
 """From a configuration to a finished training run."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ssa_stream.configs import load_config
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.training.config import TrainConfig
+from ssa_stream.training.initial import initialize_trunk
 from ssa_stream.training.run_folder import RunFolder
 from ssa_stream.training.trainer import Observer, Progress, Trainer
 
@@ -45,7 +47,8 @@ def train(
     Returns:
         Whether the run is complete; else it was stopped.
     Raises:
-        ConfigError: There is a run in `folder` already, it is of another configuration, or the data is not there.
+        ConfigError: There is a run in `folder` already, it is of another configuration, the data is not there, or
+            torchrun started more processes than `devices` says.
         CheckpointError: Weights or state cannot be read.
         SsaStreamError: The loss is no longer a number.
     """
@@ -68,6 +71,12 @@ def train(
 
 
 def _fabric(config: TrainConfig, accelerator: str, devices: int) -> Fabric:
+    started = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if started != devices and "LOCAL_WORLD_SIZE" in os.environ:
+        raise ConfigError(
+            f"torchrun started {started} processes on this machine, but the number of devices is {devices}; give "
+            f"--devices {started}, or each of them trains alone and writes over the others"
+        )
     try:
         return Fabric(
             accelerator=accelerator,
@@ -91,6 +100,7 @@ def _build_model(config: TrainConfig, init: Path | None, clip: Path | None) -> S
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = SSA(sizes)
+        initialize_trunk(model.clip)
     if weights is not None:
         model.clip.load_state_dict(weights)
     return model

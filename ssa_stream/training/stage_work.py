@@ -27,6 +27,10 @@ class StageWork(Protocol):
         """Maps a batch to a `StepLoss`."""
 
     @property
+    def own(self) -> nn.Module | None:
+        """What is trained beside the network and is not part of it."""
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts of the loss."""
 
@@ -52,7 +56,10 @@ class ClipPretrainWork:
 
     def __init__(self, model: SSA, stage: ClipPretrainStage, validation: ValidationConfig) -> None:
         self._stage, self._validation = stage, validation
-        self.objective = ContrastiveObjective(model.clip, freeze_images=stage.freeze_images)
+        self.objective = ContrastiveObjective(
+            model.clip, aspect_weight=stage.aspect_weight, freeze_images=stage.freeze_images
+        )
+        self.own = self.objective.aspects
 
     def optimizer(self, *, fused: bool) -> torch.optim.Optimizer:
         """AdamW over all of CLIP; biases and gains do not decay."""
@@ -71,6 +78,7 @@ class ClipPretrainWork:
 class SegmentWork:
     """SSA on images or clips, CLIP frozen."""
 
+    own = None
     parts = SEGMENT_PARTS
     chooses_best = True
 

@@ -7,12 +7,13 @@ from typing import Any, Protocol, cast
 
 import torch
 from lightning.fabric import Fabric
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ssa_stream.checkpoints import save_checkpoint
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.model import SSA
-from ssa_stream.training.batch import ClipBatch, ImageBatch
+from ssa_stream.training.batch import CaptionBatch, ClipBatch
 from ssa_stream.training.config import Stage, TrainConfig
 from ssa_stream.training.objective import StepLoss
 from ssa_stream.training.optimizer import set_learning_rate
@@ -124,6 +125,8 @@ class Trainer:
         if resumed is not None:
             optimizer.load_state_dict(resumed["optimizer"])
             fabric.strategy.precision.load_state_dict(resumed["precision"])
+            if work.own is not None:
+                work.own.load_state_dict(resumed["own"])
         objective.train()
         batches = self._loader(work)
         for step in range(progress.step, stage.steps):
@@ -140,11 +143,11 @@ class Trainer:
                 self._validate(work, stage)
             stops = self._stops() and not is_last
             if stops or (progress.step % config.save_every == 0 and not is_last):
-                self._save(optimizer)
+                self._save(optimizer, work.own)
             if stops:
                 return False
         progress.stage, progress.step = progress.stage + 1, 0
-        self._save(None)
+        self._save(None, None)
         return True
 
     def _loader(self, work: StageWork) -> Any:
@@ -169,7 +172,7 @@ class Trainer:
         stage: Stage,
         objective: Any,
         optimizer: Any,
-        batch: ClipBatch | ImageBatch,
+        batch: ClipBatch | CaptionBatch,
         step: int,
         parts: tuple[str, ...],
     ) -> dict[str, float]:
@@ -221,7 +224,7 @@ class Trainer:
             return value
         return cast(torch.Tensor, self._fabric.all_reduce(value, reduce_op="mean"))
 
-    def _save(self, optimizer: Any | None) -> None:
+    def _save(self, optimizer: Any | None, own: nn.Module | None) -> None:
         if self._log is not None:
             self._folder.save_state(
                 self._config,
@@ -231,6 +234,7 @@ class Trainer:
                     "best": self.progress.best,
                     "model": self._model.state_dict(),
                     "optimizer": None if optimizer is None else optimizer.state_dict(),
+                    "own": None if own is None else own.state_dict(),
                     "precision": self._fabric.strategy.precision.state_dict(),
                 },
             )

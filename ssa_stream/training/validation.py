@@ -11,7 +11,7 @@ from torch import nn
 from ssa_stream.data import TYPE_WEIGHTS, ClipSample, SceneConfig, sample_clip
 from ssa_stream.evaluation import ClipData, EvaluationConfig, evaluate
 from ssa_stream.model import SSA
-from ssa_stream.training.batch import ImageBatch
+from ssa_stream.training.batch import CaptionBatch
 from ssa_stream.training.caption_batches import caption_batch
 from ssa_stream.training.config import ClipPretrainStage, SegmentStage, ValidationConfig
 from ssa_stream.training.contrastive import CLIP_PARTS, ContrastiveObjective
@@ -82,13 +82,13 @@ def _clips(config: ValidationConfig, stage: SegmentStage) -> list[ClipSample]:
 def validate_clip(
     objective: ContrastiveObjective, config: ValidationConfig, stage: ClipPretrainStage, device: torch.device
 ) -> Validation:
-    """Retrieve captions, images and paraphrases among `config.clips` of the validation split."""
+    """Retrieve captions, objects and paraphrases, and name aspects, among `config.clips` of the validation split."""
     context_length = objective.clip.context_length
-    batch = caption_batch(stage, 0, 0, config.clips, context_length, "val")
+    batch = caption_batch(stage.view, 0, 0, config.clips, config.size, context_length, "val")
     if stage.paraphrases:
         pool = ParaphrasePool(config.clips, 0, "val")
         pairs = pool.pairs(config.clips, np.random.default_rng(0), context_length)
-        batch = ImageBatch(*batch[:3], *pairs)
-    parts = objective(ImageBatch(*(field.to(device) for field in batch))).parts.tolist()
+        batch = CaptionBatch(*batch[:6], *pairs)
+    parts = objective(CaptionBatch(*(field.to(device) for field in batch))).parts.tolist()
     figures = dict(zip(CLIP_PARTS, parts, strict=True))
     return Validation((figures["image_to_text"] + figures["text_to_image"]) / 2, figures)

@@ -1,41 +1,40 @@
-"""Images with captions for contrastive pre-training, from the same scenes and words as the sentences."""
+"""Pictures whose objects have captions, for contrastive pre-training with the scenes and words of the sentences."""
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssa_stream.data.synthetic.appearance import COLOURS, TEXTURES, Appearance
 from ssa_stream.data.synthetic.background import Background
-from ssa_stream.data.synthetic.motion import Box, MotionProgram
 from ssa_stream.data.synthetic.predicates import Attributes
-from ssa_stream.data.synthetic.render import FrameLabels, render_labels, renderer
+from ssa_stream.data.synthetic.render import FrameLabels, renderer
 from ssa_stream.data.synthetic.sampling import SceneConfig, sample_scene
 from ssa_stream.data.synthetic.scene import Scene
 from ssa_stream.data.synthetic.seeds import Split, generator
+from ssa_stream.data.synthetic.shapes import SHAPES
 from ssa_stream.data.synthetic.wording import Wording, noun_phrase
-from ssa_stream.errors import ConfigError
 
 __all__ = [
-    "CaptionedImage",
-    "object_crop",
-    "sample_object_crop",
-    "sample_scene_image",
-    "scene_caption",
+    "ASPECTS",
+    "CaptionedObject",
+    "CaptionedPicture",
+    "captioned_picture",
+    "crop_object",
+    "sample_captioned_picture",
 ]
 
-_CROP_STREAM: Final = 4
-_SCENE_IMAGE_STREAM: Final = 5
+_CAPTION_STREAM: Final = 4
 _SEEN_FRACTION: Final = 0.5
-_CANVAS_PX: Final = 208
+_LEAST_PX: Final = 20
 _LATEST_FRAME: Final = 200
-_FRAME_TRIES: Final = 12
+_NEW_WORDS: Final = 0.4
+"""How often words that are held out of training are used outside of it."""
 _BRIEF: Final = 0.5
 _BRIEF_ASPECTS: Final = ("shape", "texture", "colour")
 _BRIEF_SHARES: Final = (0.55, 0.3, 0.15)
-_NUMBERS: Final = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 _BACKDROPS: Final = {
     "flat": ("plain", "empty"),
     "gradient": ("smooth", "shaded"),
@@ -46,64 +45,97 @@ _BACKDROPS: Final = {
 }
 
 
-Aspects = frozenset[tuple[str, str]]
-"""Aspects of a picture by name, such as `("colour", "red")`."""
+ASPECTS: Final[Mapping[str, tuple[str, ...]]] = {"shape": SHAPES, "colour": tuple(COLOURS), "texture": TEXTURES}
+"""What looks are made of, and all that each can be."""
+
+Facts = frozenset[tuple[str, str]]
+"""Aspects of an object by name, such as `("colour", "red")`."""
 
 
 @dataclass(frozen=True)
-class CaptionedImage:
-    """An image and what it shows.
+class CaptionedObject:
+    """An object of a picture and what is said of it.
 
     Attributes:
-        image: `(H, W, 3)` uint8 RGB.
+        mask: Where it is seen, `(H, W)` bool.
+        appearance: Its looks.
         caption: What is said of it.
         claims: Aspects that the caption names.
-        facts: Aspects that are true of the image; the claims are among them. A caption fits every image whose facts
+        facts: Aspects that are true of the object; the claims are among them. A caption fits every object whose facts
             hold all of its claims.
     """
 
-    image: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.bool_]
+    appearance: Appearance
     caption: str
-    claims: Aspects
-    facts: Aspects
+    claims: Facts
+    facts: Facts
 
 
-def object_crop(scene: Scene, object_id: int, t: int, size: int, rng: np.random.Generator) -> CaptionedImage:
-    """Cut one object out of a frame, with some of what is around it.
+@dataclass(frozen=True)
+class CaptionedPicture:
+    """A picture, `(H, W, 3)` uint8 RGB, and the objects that it shows by more than half."""
+
+    image: npt.NDArray[np.uint8]
+    objects: tuple[CaptionedObject, ...]
+
+
+def captioned_picture(scene: Scene, t: int, rng: np.random.Generator) -> CaptionedPicture:
+    """Caption the objects of a frame.
 
     Args:
         scene: The scene.
-        object_id: Which object; it must be visible in the frame.
         t: Frame number.
-        size: Side of the square image in pixels.
-        rng: Source of chance, for the framing and the words.
+        rng: Source of chance, for the words.
+    """
+    image, labels = renderer(scene).frame(t)
+    wording = Wording(rng, scene.split in ("val", "test") and bool(rng.uniform() < _NEW_WORDS))
+    objects = []
+    for index in np.flatnonzero(_is_shown(labels)):
+        look = scene.objects[index].appearance
+        caption, claims = _object_caption(scene, int(index), wording)
+        facts = _facts(Attributes(look.shape, look.colour, look.texture), scene.background)
+        objects.append(CaptionedObject(labels.masks[index], look, caption, claims, facts))
+    return CaptionedPicture(image, tuple(objects))
+
+
+def sample_captioned_picture(seed: int, size: tuple[int, int] = (96, 160), split: Split = "train") -> CaptionedPicture:
+    """Draw a captioned picture; equal arguments give the same pixels and words on every machine.
 
     Raises:
-        ConfigError: If the scene has no such object, or the frame does not show it.
+        ConfigError: If the seed or the split is out of range.
     """
-    if object_id not in scene.ids:
-        raise ConfigError(f"object {object_id} was asked for; the scene has {list(scene.ids)}")
-    index = scene.ids.index(object_id)
-    image, labels = renderer(scene).frame(t)
-    mask = labels.masks[index]
-    if not mask.any():
-        raise ConfigError(f"object {object_id} is not visible in frame {t}; choose another frame")
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    centre = np.array([columns[0] + columns[-1], rows[0] + rows[-1]]) / 2.0
-    side = max(columns[-1] - columns[0], rows[-1] - rows[0], 4) + 1
-    window = side * rng.uniform(1.1, 1.9)
-    centre = centre + rng.uniform(-0.3, 0.3, 2) * (window - side)
-    caption, claims = _object_caption(scene, index, _wording(scene, rng))
-    look = scene.objects[index].appearance
-    return CaptionedImage(
-        _cut(image, centre, float(window), size),
-        caption,
-        claims,
-        _aspects(Attributes(look.shape, look.colour, look.texture), scene.background),
-    )
+    scene = sample_scene(seed, split=split, config=SceneConfig(size=size))
+    rng = generator(scene.seed, _CAPTION_STREAM)
+    return captioned_picture(scene, int(rng.integers(_LATEST_FRAME)), rng)
 
 
-def _object_caption(scene: Scene, index: int, wording: Wording) -> tuple[str, Aspects]:
+def crop_object(
+    picture: CaptionedPicture, index: int, side_px: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """Cut a square around an object, at the picture's own scale and not quite centred; edges are repeated outwards.
+
+    Args:
+        picture: The picture.
+        index: Which of its objects.
+        side_px: Side of the square.
+        rng: Source of chance, for the framing.
+    Returns:
+        Pixels `(side_px, side_px, 3)` uint8 and the object's mask `(side_px, side_px)` bool.
+    """
+    mask = picture.objects[index].mask
+    corner = []
+    for axis in (1, 0):
+        seen = np.flatnonzero(mask.any(axis=axis))
+        shift = int(rng.integers(-side_px // 6, side_px // 6 + 1))
+        corner.append((int(seen[0]) + int(seen[-1])) // 2 + side_px // 2 + shift)  # of the padded picture
+    window = tuple(slice(start, start + side_px) for start in corner)
+    border = (side_px, side_px)
+    pixels = np.pad(picture.image, (border, border, (0, 0)), mode="edge")[window]
+    return pixels, np.pad(mask, (border, border))[window]
+
+
+def _object_caption(scene: Scene, index: int, wording: Wording) -> tuple[str, Facts]:
     """Say what an object looks like, at varied length and in varied words; what is said, and what it claims."""
     look = scene.objects[index].appearance
     if wording.chance(_BRIEF):  # one aspect alone: else colour, the easiest, answers nearly every question
@@ -116,10 +148,10 @@ def _object_caption(scene: Scene, index: int, wording: Wording) -> tuple[str, As
         shape = look.shape if wording.chance(0.92) or colour is None else None
         named = Attributes(shape, colour, texture)
     background = scene.background if wording.chance(0.15) else None
-    return _framed(noun_phrase(named, wording), background, wording), _aspects(named, background)
+    return _framed(noun_phrase(named, wording), background, wording), _facts(named, background)
 
 
-def _aspects(named: Attributes, background: Background | None) -> Aspects:
+def _facts(named: Attributes, background: Background | None) -> Facts:
     looks = {"shape": named.shape, "colour": named.colour, "texture": named.texture}
     aspects = {(name, value) for name, value in looks.items() if value is not None}
     if background is not None:
@@ -127,86 +159,9 @@ def _aspects(named: Attributes, background: Background | None) -> Aspects:
     return frozenset(aspects)
 
 
-def scene_caption(scene: Scene, t: int, wording: Wording) -> str:
-    """Say which objects a frame shows: "two red stars and a blue ring"."""
-    return _scene_caption(scene, render_labels(scene, t), wording)
-
-
-def sample_object_crop(seed: int, size: int, split: Split = "train") -> CaptionedImage:
-    """Draw one captioned object; equal arguments give the same image and words on every machine.
-
-    Raises:
-        ConfigError: If the seed or the split is out of range.
-    """
-    scene, rng = _sample(seed, split, _CROP_STREAM)
-    scene, t, shown = _telling_frame(scene, rng)
-    return object_crop(scene, scene.ids[int(rng.choice(shown))], t, size, rng)
-
-
-def sample_scene_image(seed: int, size: int, split: Split = "train") -> CaptionedImage:
-    """Draw one captioned scene as a square image; equal arguments give the same result on every machine.
-
-    Raises:
-        ConfigError: If the seed or the split is out of range.
-    """
-    scene, rng = _sample(seed, split, _SCENE_IMAGE_STREAM)
-    scene, t, _ = _telling_frame(scene, rng)
-    image, labels = renderer(scene).frame(t)
-    resized = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-    caption = _scene_caption(scene, labels, _wording(scene, rng))
-    said = frozenset({("scene", caption)})  # whether it fits another scene is not worked out
-    return CaptionedImage(resized, caption, said, said)
-
-
-def _sample(seed: int, split: Split, stream: int) -> tuple[Scene, np.random.Generator]:
-    config = SceneConfig(size=(_CANVAS_PX, _CANVAS_PX), min_objects=1, max_objects=4)
-    scene = sample_scene(seed, split=split, config=config)
-    return scene, generator(scene.seed, stream)
-
-
-def _telling_frame(scene: Scene, rng: np.random.Generator) -> tuple[Scene, int, npt.NDArray[np.intp]]:
-    """Find a frame that shows some object well; a scene that hides all of them is made to show one."""
-    for _ in range(_FRAME_TRIES):
-        t = int(rng.integers(_LATEST_FRAME))
-        shown = np.flatnonzero(_is_shown(render_labels(scene, t)))
-        if len(shown):
-            return scene, t, shown
-    middle_x, middle_y = scene.width / scene.unit_px / 2.0, scene.height / scene.unit_px / 2.0
-    still = MotionProgram(middle_x, middle_y, Box(0.0, 0.0, 2.0 * middle_x, 2.0 * middle_y))
-    alone = replace(scene, objects=(replace(scene.objects[0], motion=still),), occluders=())
-    return alone, 0, np.zeros(1, np.intp)
-
-
-def _wording(scene: Scene, rng: np.random.Generator) -> Wording:
-    return Wording(rng, scene.split in ("val", "test") and bool(rng.uniform() < 0.4))
-
-
 def _is_shown(labels: FrameLabels) -> npt.NDArray[np.bool_]:
     visible = np.count_nonzero(labels.masks, axis=(1, 2))
-    return np.asarray(visible > np.maximum(_SEEN_FRACTION * labels.whole_px, 1.0))
-
-
-def _cut(
-    image: npt.NDArray[np.uint8], centre: npt.NDArray[np.float64], window: float, size: int
-) -> npt.NDArray[np.uint8]:
-    scale = window / size
-    corner = centre - window / 2.0 + scale / 2.0 - 0.5
-    to_image = np.array([[scale, 0.0, corner[0]], [0.0, scale, corner[1]]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    cut = cv2.warpAffine(image, to_image, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(cut, np.uint8)
-
-
-def _scene_caption(scene: Scene, labels: FrameLabels, wording: Wording) -> str:
-    looks = [scene.objects[index].appearance for index in np.flatnonzero(_is_shown(labels))]
-    parts = []
-    for (colour, shape), count in Counter((look.colour, look.shape) for look in looks).items():
-        phrase = noun_phrase(Attributes(shape, colour), wording, plural=count > 1)
-        parts.append(f"{_NUMBERS.get(count, 'many')} {phrase}" if count > 1 else _a(phrase))
-    if not parts:
-        return _framed("background", None, wording)
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return listed + _on(scene.background, wording) if wording.chance(0.3) else listed
+    return np.asarray(visible > np.maximum(_SEEN_FRACTION * labels.whole_px, _LEAST_PX))
 
 
 def _framed(phrase: str, background: Background | None, wording: Wording) -> str:

@@ -60,7 +60,7 @@ def settings(tiny_yaml: str) -> dict[str, Any]:
         "log_every": 1,
         "validation": {"every": 3, "clips": 2, "frames": 2, "size": [32, 64]},
         "stages": [
-            {"kind": "clip_pretrain", "name": "clip", "image_px": 32, **common, "batch": 4},
+            {"kind": "clip_pretrain", "name": "clip", "sizes": [[64, 96]], **common, "batch": 4},
             {"kind": "images", "name": "images", **segment},
             {"kind": "long_clips", "name": "long", "frames": [3, 4], "window": 2, **segment},
         ],

@@ -1,5 +1,7 @@
 """Batches: pure functions of seed and step, shared evenly, padded as the network pads."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -99,13 +101,35 @@ def test_normalize_equals_the_networks_own_preprocessing() -> None:
     torch.testing.assert_close(normalize(batch.images, batch.extents)[0], to_input(list(frames)))
 
 
-def test_caption_batch_is_a_function_of_the_step(stage: ClipsStage) -> None:
-    """As for clips; whole scenes are among the images."""
-    clip_stage = ClipPretrainStage(name="clip", steps=4, batch=8, optimizer=stage.optimizer, image_px=32)
+@pytest.mark.parametrize(("view", "shape"), [("crops", (8, 32, 32, 3)), ("pictures", (8, 64, 96, 3))])
+def test_caption_batch_is_a_function_of_the_step(stage: ClipsStage, view: Any, shape: tuple[int, ...]) -> None:
+    """As for clips; a crop has one object, a picture all that it shows."""
+    clip_stage = ClipPretrainStage(
+        name="clip", steps=4, batch=8, view=view, sizes=((64, 96), (128, 160)), optimizer=stage.optimizer
+    )
+    batches = CaptionBatches(clip_stage, 0, 77, 0, 1)
     first, second = (CaptionBatches(clip_stage, 0, 77, 0, 1)[2] for _ in range(2))
-    assert first.images.shape == (8, 32, 32, 3)
-    assert torch.equal(first.images, second.images)
-    assert torch.equal(first.tokens, second.tokens)
+    assert first.images.shape == shape
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+    objects = len(first.picture)
+    assert objects == 8 if view == "crops" else objects > 8
+    assert first.masks.shape == (objects, *shape[1:3])
+    assert (first.masks.flatten(1).sum(dim=1) >= 20).all()
+    assert first.aspects.amax(dim=0).le(torch.tensor([9, 9, 3])).all()
+    assert first.fits.diagonal().all()
+    assert not torch.equal(batches[0].images, first.images)
+    assert batches[1].images.shape != first.images.shape
+
+
+@pytest.mark.parametrize("view", ["crops", "pictures"])
+def test_devices_and_steps_see_other_captioned_images(stage: ClipsStage, view: Any) -> None:
+    """The devices' parts add up to the batch, and nothing is seen twice."""
+    clip_stage = ClipPretrainStage(
+        name="clip", steps=2, batch=4, view=view, sizes=((64, 96),), optimizer=stage.optimizer
+    )
+    parts = [CaptionBatches(clip_stage, 0, 77, rank, 2)[step].images for rank in (0, 1) for step in (0, 1)]
+    assert [len(part) for part in parts] == [2] * 4
+    assert len({image.tobytes() for part in parts for image in part.numpy()}) == 8
 
 
 def test_step_seed_differs_by_step_stage_and_device() -> None:

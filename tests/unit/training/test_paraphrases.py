@@ -6,7 +6,7 @@ import torch
 
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import tokenize
-from ssa_stream.training.batch import ImageBatch
+from ssa_stream.training.batch import CaptionBatch
 from ssa_stream.training.caption_batches import CaptionBatches
 from ssa_stream.training.config import ClipPretrainStage
 from ssa_stream.training.contrastive import ContrastiveObjective
@@ -17,7 +17,7 @@ STAGE = ClipPretrainStage(
     name="sentences",
     steps=4,
     batch=4,
-    image_px=32,
+    sizes=((64, 96),),
     paraphrases=6,
     paraphrase_scenes=3,
     optimizer=OptimizerConfig(lr=1e-3),
@@ -55,7 +55,7 @@ def test_batches_hold_pairs_when_asked_for() -> None:
     batch = CaptionBatches(STAGE, 0, 77, 0, 1)[1]
     assert batch.fits.diagonal().all()
     assert batch.paraphrases.shape == (6, 2, 77)
-    plain = ClipPretrainStage(name="clip", steps=4, batch=4, image_px=32, optimizer=STAGE.optimizer)
+    plain = ClipPretrainStage(name="clip", steps=4, batch=4, sizes=((64, 96),), optimizer=STAGE.optimizer)
     assert len(CaptionBatches(plain, 0, 77, 0, 1)[1].paraphrases) == 0
 
 
@@ -63,9 +63,9 @@ def test_objective_teaches_sentences_apart_with_images_frozen(model: SSA) -> Non
     """A few steps on two pairs: the loss falls, the nearest sentence is the right one, images stay as they were."""
     objective = ContrastiveObjective(model.clip, freeze_images=True)
     said = tokenize(["it moves left", "it goes to the left", "it moves right", "it goes to the right"], 77)
-    images = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
-    apart = torch.eye(2, dtype=torch.bool)
-    batch = ImageBatch(images, said[:2], apart, said.view(2, 2, 77), apart)
+    images, apart = torch.zeros(2, 32, 32, 3, dtype=torch.uint8), torch.eye(2, dtype=torch.bool)
+    masks, aspects = torch.ones(2, 32, 32, dtype=torch.uint8), torch.zeros(2, 3, dtype=torch.int64)
+    batch = CaptionBatch(images, masks, torch.arange(2), aspects, said[:2], apart, said.view(2, 2, 77), apart)
     before = {name: value.clone() for name, value in model.clip.visual.named_parameters()}
     learnable = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learnable, lr=1e-2)

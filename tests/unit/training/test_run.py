@@ -158,3 +158,13 @@ def test_diverged_loss_ends_the_run(settings: dict[str, Any], tmp_path: Path) ->
     settings["stages"][0]["steps"] = 50
     with pytest.raises(SsaStreamError, match=r"optimizer\.lr"):
         _run(settings, tmp_path)
+
+
+def test_processes_that_do_not_know_of_each_other_are_refused(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torchrun without --devices would train as many networks in one folder."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="--devices 2"):
+        _run(settings, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,166 @@
+"""What a checkpoint knows of looks: objects told apart from their twins, and linear probes on the frozen trunk.
+
+A twin is alike but for one property: shape, colour or texture. Asked for by that property ("the star"), the object has
+to get the mask and not its twin; asked for by a value that neither has, none should. Then linear probes tell what is in
+the maps of CLIP's trunk, averaged over an object's true mask: what they do not hold, SSA hardly learns.
+
+    python benchmarks/look_probe.py --checkpoint ssa-tiny
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ssa_stream.checkpoints import load_checkpoint
+from ssa_stream.data import ASPECTS, SceneConfig, sample_captioned_picture, sample_scene
+from ssa_stream.data.synthetic.appearance import COLOURS, Appearance
+from ssa_stream.data.synthetic.render import renderer
+from ssa_stream.model import SSA
+from ssa_stream.streaming import ReferSession, SessionConfig
+from ssa_stream.training.aspects import object_features
+from ssa_stream.training.batch import normalize
+
+_LEAST_PX = 60
+_FITTED = 0.75
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A picture of two objects that differ in one property.
+
+    Attributes:
+        image: `(H, W, 3)` uint8.
+        masks: Of the object and of its twin, `(2, H, W)` bool.
+        value: The object's value of the property.
+        absent: One that neither has.
+    """
+
+    image: np.ndarray
+    masks: np.ndarray
+    value: str
+    absent: str
+
+
+def main() -> None:
+    """Read the options, print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", default="ssa-tiny", help="weight file, or the name of a shipped checkpoint")
+    parser.add_argument("--pairs", type=int, default=100, help="pictures of each property")
+    parser.add_argument("--height", type=int, default=128, help="of the pictures; the width is 7/4 of it")
+    options = parser.parse_args()
+    size = (options.height, options.height * 7 // 4 // 32 * 32)
+    model = load_checkpoint(options.checkpoint)
+    print(
+        f"twins, {options.pairs} pairs of {size[0]} x {size[1]}: right (guessing: 50 %), and none for an absent value"
+    )
+    for aspect in ASPECTS:
+        right, none = judge(model, aspect, size, options.pairs)
+        print(f"  {aspect:8} right {right:4.0%}   absent: none {none:4.0%}")
+    print("linear probes on the trunk's maps, stages of stride 4, 8, 16, 32 (always the most frequent answer)")
+    for aspect, (found, frequent) in probes(model, size, 4 * options.pairs).items():
+        print(f"  {aspect:8} {'  '.join(f'{part:4.0%}' for part in found)}   ({frequent:.0%})")
+
+
+def pairs(aspect: str, size: tuple[int, int], count: int) -> Iterator[Pair]:
+    """Draw pictures of twins."""
+    rng, seed, found = np.random.default_rng(0), 0, 0
+    while found < count:
+        seed += 1
+        config = SceneConfig(size=size, min_objects=2, max_objects=2, occluders=0.0)
+        scene = sample_scene(seed, config=config)
+        one, other = scene.objects
+        value = getattr(one.appearance, aspect)
+        others = [name for name in ASPECTS[aspect] if name != value]
+        different, absent = (str(name) for name in rng.choice(others, 2, replace=False))
+        look = replace(one.appearance, outlined=False)
+        alike = replace(look, size=other.appearance.size, radius=other.appearance.radius)
+        twin = _with(alike, aspect, different)
+        things = (replace(one, appearance=look), replace(other, appearance=twin))
+        image, labels = renderer(replace(scene, objects=things)).frame(3)
+        held_out = look.is_held_out or twin.is_held_out
+        if not held_out and (labels.masks.sum(axis=(1, 2)) >= _LEAST_PX).all():
+            found += 1
+            yield Pair(image, labels.masks, value, absent)
+
+
+def _with(look: Appearance, aspect: str, value: str) -> Appearance:
+    match aspect:
+        case "shape":
+            return replace(look, shape=value)
+        case "colour":
+            return replace(look, colour=value, rgb=COLOURS[value])
+        case _:
+            return replace(look, texture=value)
+
+
+def judge(model: SSA, aspect: str, size: tuple[int, int], count: int) -> tuple[float, float]:
+    """How often the object gets more of the mask than its twin, and how often an absent value gets no mask."""
+    right, none = [], []
+    for pair in pairs(aspect, size, count):
+        noun = "" if aspect == "shape" else " object"
+        present, absent = (_mask(model, pair.image, f"the {value}{noun}") for value in (pair.value, pair.absent))
+        mine, twins = ((present & mask).sum() / mask.sum() for mask in pair.masks)
+        right.append(float(mine > twins) if mine != twins else 0.5)
+        none.append(not absent.any())
+    return float(np.mean(right)), float(np.mean(none))
+
+
+def _mask(model: SSA, image: np.ndarray, text: str) -> np.ndarray:
+    """The mask of a sentence, `(H, W)` bool."""
+    session = ReferSession(model, SessionConfig(short_edge_px=min(image.shape[:2]), long_edge_px=max(image.shape[:2])))
+    session.set_prompts([text])
+    (result,) = [*session.push(image), *session.flush()]
+    return result.merged()
+
+
+@torch.inference_mode()
+def probes(model: SSA, size: tuple[int, int], count: int) -> dict[str, tuple[list[float], float]]:
+    """Accuracy of a linear layer for each trunk stage, and that of always the same answer, by aspect."""
+    features: list[list[Tensor]] = []
+    answers = []
+    for seed in range(count):
+        picture = sample_captioned_picture(seed, size)
+        if not picture.objects:
+            continue
+        masks = torch.from_numpy(np.stack([item.mask for item in picture.objects]).astype(np.uint8))
+        pixels = normalize(torch.from_numpy(picture.image)[None])
+        features.append(object_features(model.clip, pixels, masks, torch.zeros(len(masks), dtype=torch.int64)))
+        answers += [
+            [values.index(getattr(item.appearance, name)) for name, values in ASPECTS.items()]
+            for item in picture.objects
+        ]
+    right = torch.tensor(answers)
+    first = int(_FITTED * len(right))
+    table = {}
+    for column, (name, values) in enumerate(ASPECTS.items()):
+        labels = right[:, column]
+        found = [_probe(torch.cat(maps), labels, len(values), first) for maps in zip(*features, strict=True)]
+        table[name] = (found, float(labels[first:].bincount().max() / len(labels[first:])))
+    return table
+
+
+def _probe(features: Tensor, labels: Tensor, num_values: int, first: int) -> float:
+    """Fit to the first rows, judge by the others."""
+    features = ((features - features.mean(0)) / (features.std(0) + 1e-6)).clone()
+    with torch.inference_mode(False), torch.enable_grad():
+        x, y = features[:first].clone(), labels[:first].clone()
+        weights = torch.zeros(features.shape[1], num_values, requires_grad=True)
+        optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
+
+        def loss() -> Tensor:
+            optimizer.zero_grad()
+            value = F.cross_entropy(x @ weights, y) + 1e-2 * weights.pow(2).sum()
+            value.backward()
+            return value
+
+        optimizer.step(loss)
+    return float(((features[first:] @ weights.detach()).argmax(dim=1) == labels[first:]).float().mean())
+
+
+if __name__ == "__main__":
+    main()
