@@ -90,8 +90,7 @@ class _Masks:
                     for spec in (message.probability, message.mask_embedding, message.aligned)
                 ]
                 if self._is_whole(delivery, message.frame):
-                    due = due_frame(message, *tensors)
-                    (await self._stream(message.frame)).add(Waiting(message, due, delivery.received_ns))
+                    await self._add(Waiting(message, due_frame(message, *tensors), delivery.received_ns))
             case MaskFeaturesMessage() as message:
                 await self._take_features(message, delivery)
             case PictureMessage() as message:
@@ -101,7 +100,7 @@ class _Masks:
                 if self._is_whole(delivery, message.frame):
                     (await self._stream(message.frame)).add_picture(message.frame.index, picture)
             case DropNotice() as notice:
-                (await self._stream(notice.frame)).add(Waiting(notice, None, delivery.received_ns))
+                await self._add(Waiting(notice, None, delivery.received_ns))
             case _:
                 self._node.metrics.count("unexpected")
 
@@ -122,6 +121,14 @@ class _Masks:
             await self.outputs.close()
         finally:
             self._outlet.close()
+
+    async def _add(self, item: Waiting) -> None:
+        frame = item.message.frame
+        stream = await self._stream(frame)
+        if stream.comes_late(frame):
+            self._node.metrics.count("sent_before_restart", stream=frame.stream)
+        else:
+            stream.add(item)
 
     async def _take_features(self, message: MaskFeaturesMessage, delivery: Delivery) -> None:
         work, rows = message.work, message.work.rows()

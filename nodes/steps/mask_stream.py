@@ -73,8 +73,20 @@ class MaskStream:
     state: MaskState = field(default_factory=MaskState)
     _out: tuple[_Out, ...] = (_Out(),)
     _is_restored: bool = False
+    _epoch: int = -1
+    _is_joined: bool = True
     _queue: deque[Waiting] = field(default_factory=deque)
     _pictures: dict[int, OutputFrame] = field(default_factory=dict)
+
+    def comes_late(self, frame: FrameIdentity) -> bool:
+        """Whether an earlier incarnation of this node was given frames of the epoch before this one; ask in order.
+
+        Where every frame counts, nothing of such an epoch may leave: that frame would say that those before it are
+        finished, too. All of them come again in the epoch that begins because of the restart.
+        """
+        if frame.epoch != self._epoch:
+            self._epoch, self._is_joined = frame.epoch, frame.live or frame.seq == 0
+        return not self._is_joined
 
     def add(self, item: Waiting) -> None:
         """Take what is to leave after all that came before."""
@@ -99,14 +111,18 @@ class MaskStream:
     def leave_lost(self) -> list[FrameIdentity]:
         """Forget due frames whose mask features were lost with a node.
 
-        They come again in a newer epoch, or are lost: when something of that waits behind them they do not wait.
+        They come again in a newer epoch, or are lost: when something of that waits behind them they do not wait. Where
+        every frame counts, what waits between them and that comes again as well, and must not leave before them.
         """
-        lost = []
+        lost: list[FrameIdentity] = []
         while self._queue and self._queue[0].message.frame.epoch < self._queue[-1].message.frame.epoch:
-            due = self._queue[0].due
-            if due is None or self.is_repeated(due) or not lacking(self.state, due):
+            due, frame = self._queue[0].due, self._queue[0].message.frame
+            comes_again = bool(lost) and not frame.live
+            if not comes_again and (due is None or self.is_repeated(due) or not lacking(self.state, due)):
                 break
-            lost.append(self._queue.popleft().message.frame)
+            self._queue.popleft()
+            if due is not None:
+                lost.append(frame)
         return lost
 
     def next(self, now_ns: int, wait_ns: int) -> Waiting | None:

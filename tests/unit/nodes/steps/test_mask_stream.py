@@ -140,6 +140,29 @@ def test_due_frame_whose_features_were_lost_makes_way_for_a_new_epoch() -> None:
     assert len(stream) == 1
 
 
+def test_what_waits_behind_a_lost_frame_comes_again_as_well() -> None:
+    """It has all that it needs, but would say that the lost frame is finished; of a live stream it still leaves."""
+    for live in (False, True):
+        stream = _stream()
+        for index in range(3):
+            stream.add(Waiting(notice(index, live=live), _due(index, PROMPT), 0))
+        stream.add_features(_features(1) | _features(2))
+        stream.add(Waiting(notice(0, epoch=1, index=0, live=live), _due(0, PROMPT), 0))
+        assert [one.seq for one in stream.leave_lost()] == ([0] if live else [0, 1, 2])
+        assert len(stream) == (3 if live else 1)
+
+
+def test_epoch_that_began_before_a_restart_is_not_joined() -> None:
+    """Its first frames went to who is no more; the next epoch is complete. A live stream goes on with what it gets."""
+    stream = _stream()
+    assert stream.comes_late(notice(11).frame)
+    assert stream.comes_late(notice(12).frame)
+    assert not stream.comes_late(notice(0, epoch=1, index=9).frame)
+    assert not stream.comes_late(notice(1, epoch=1, index=10).frame)
+    assert not _stream().comes_late(notice(11, live=True).frame)
+    assert not _stream().comes_late(notice(0).frame)
+
+
 def test_prompt_without_mask_features_keeps_its_tracks() -> None:
     """Ids go on in the next frame."""
     stream = _stream()

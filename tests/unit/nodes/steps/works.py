@@ -76,6 +76,16 @@ def rows(one: FrameWork, num_queries: int, width: int) -> PromptRows | None:
     return PromptRows(session_prompts(one), tuple(item.frames for item in one.prompts), both[:, 1:], both[:, 0])
 
 
-def notice(seq: int, *, epoch: int = 0, index: int | None = None, reason: str = "stale", missed: int = 0) -> DropNotice:
+def notice(
+    seq: int,
+    *,
+    epoch: int = 0,
+    index: int | None = None,
+    reason: str = "stale",
+    missed: int = 0,
+    live: bool = False,
+) -> DropNotice:
     """A frame that does not come."""
-    return DropNotice(frame=frame(seq, epoch=epoch, index=index), node="encoder-0", reason=reason, frames_missed=missed)
+    return DropNotice(
+        frame=frame(seq, epoch=epoch, index=index, live=live), node="encoder-0", reason=reason, frames_missed=missed
+    )
