@@ -25,7 +25,8 @@ class SyntheticData(_Config, frozen=True, kw_only=True, tag="synthetic", tag_fie
         sentences: Sentences per clip, about different objects where there are any; they share the clip's pixels.
         min_objects: Fewest objects in a scene.
         max_objects: Most objects in a scene.
-        type_weights: How often each type of sentence is asked for; None takes the generator's own.
+        type_weights: How often each type of sentence is asked for; None takes the generator's own. Of a picture,
+            sentences about motion are among the further ones only, and mean every object that looks as they say.
         photometric: Largest relative change of brightness and contrast, the same for all frames of a clip; also
             scales the noise. Colours keep their names.
         first_seed: Seed of the first clip.

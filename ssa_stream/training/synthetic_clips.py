@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssa_stream.data import TYPE_WEIGHTS, ClipSample, ExpressionType, SceneConfig, sample_clip
-from ssa_stream.data.synthetic.expressions import find_expression
-from ssa_stream.data.synthetic.truth import observe
+from ssa_stream.data.synthetic.expressions import Expression, find_expression
+from ssa_stream.data.synthetic.possible import find_possible
+from ssa_stream.data.synthetic.truth import ObservedClip, observe
 from ssa_stream.training.batch import Sentence, TrainingClip
 from ssa_stream.training.data_config import SyntheticData
 
@@ -15,7 +16,6 @@ __all__ = ["SyntheticClips", "photometric"]
 
 _EPOCH_STREAM, _SENTENCE_STREAM, _PHOTO_STREAM = 101, 102, 103
 _TRIES_PER_SENTENCE = 3
-_MOTION_TYPES = ("motion", "appearance_motion")
 
 
 class SyntheticClips:
@@ -71,17 +71,24 @@ class SyntheticClips:
         wanted, num_frames = self._data.sentences - 1, len(sample.frames)
         seen = observe(sample.scene, sample.t0, num_frames)
         rng = self._rng(_SENTENCE_STREAM, index)
-        kinds = [k for k in self._weights if num_frames > 1 or k not in _MOTION_TYPES]
+        kinds = list(self._weights)
         weights = np.array([self._weights[kind] for kind in kinds])
         texts = {sample.text}
         found: list[Sentence] = []
         for kind in rng.choice(len(kinds), wanted * _TRIES_PER_SENTENCE, p=weights / weights.sum()):
-            expression = find_expression(seen.truth, rng, kinds[kind])
+            expression = _find(sample, seen, rng, kinds[kind])
             if expression is not None and expression.text not in texts and len(found) < wanted:
                 texts.add(expression.text)
                 rows = [sample.scene.ids.index(object_id) for object_id in expression.target_ids]
                 found.append(Sentence(expression.text, seen.masks[rows]))
         return found
+
+
+def _find(sample: ClipSample, seen: ObservedClip, rng: np.random.Generator, kind: ExpressionType) -> Expression | None:
+    """A further sentence; of a picture, one about motion means all that it may mean there."""
+    if len(sample.frames) == 1 and (kind == "motion" or kind == "appearance_motion"):
+        return find_possible(sample.scene, sample.t0, rng, kind)
+    return find_expression(seen.truth, rng, kind)
 
 
 def photometric(frames: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:

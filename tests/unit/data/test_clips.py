@@ -19,7 +19,11 @@ from ssa_stream.data import (
     render,
     sample_captioned_picture,
     sample_clip,
+    sample_scene,
 )
+from ssa_stream.data.synthetic.possible import find_possible
+from ssa_stream.data.synthetic.predicates import Described
+from ssa_stream.data.synthetic.truth import observe
 from ssa_stream.errors import ConfigError
 
 PHRASES = re.compile(r"\b(" + "|".join(map(re.escape, HELD_OUT_PHRASES)) + r")(s|es)?\b")
@@ -133,3 +137,27 @@ def test_captioned_pictures_of_one_seed_are_the_same() -> None:
     first, again = sample_captioned_picture(4), sample_captioned_picture(4)
     np.testing.assert_array_equal(first.image, again.image)
     assert [item.caption for item in first.objects] == [item.caption for item in again.objects]
+
+
+def test_motion_said_of_a_picture_may_mean_all_that_looks_so() -> None:
+    """Every object of a sentence that names no looks; of others, those that fit."""
+    seen = set()
+    for seed in range(30):
+        scene = sample_scene(seed, config=SceneConfig(size=(96, 160), min_objects=3, max_objects=4))
+        present = {
+            item for item, verdict in zip(scene.ids, observe(scene, 0, 1).truth.presence, strict=True) if verdict
+        }
+        rng = np.random.default_rng(seed)
+        if (sentence := find_possible(scene, 0, rng, "motion")) is not None:
+            assert set(sentence.target_ids) == present
+            seen.add("motion")
+        if (sentence := find_possible(scene, 0, rng, "appearance_motion")) is not None:
+            assert isinstance(sentence.described, Described)
+            wanted = sentence.described.attributes
+            looks = {thing.object_id: thing.appearance for thing in scene.objects}
+            for name in ("shape", "colour", "texture"):
+                if (value := getattr(wanted, name)) is not None:
+                    assert all(getattr(looks[item], name) == value for item in sentence.target_ids)
+            assert set(sentence.target_ids) <= present
+            seen.add("fewer" if len(sentence.target_ids) < len(present) else "all")
+    assert {"motion", "fewer"} <= seen
