@@ -41,6 +41,7 @@ def forward_clips(
     frame_layers: int = 1,
     window: int | None = None,
     decay: float = 1.0,
+    freeze_frames: bool = False,
 ) -> TrainingOutput:
     """Run the network on clips of one length.
 
@@ -53,6 +54,8 @@ def forward_clips(
         window: Only the last so many frames are predicted; those before come in through the carried pool, as in a
             stream, and get no gradient. None takes all frames.
         decay: Factor on frames that have left the window, per frame.
+        freeze_frames: Whether what comes from single frames gets no gradient; of their predictions, only those of the
+            last `frame_layers` depths are returned then.
     """
     split = max(0, images.shape[1] - (window or images.shape[1]))
     history = None
@@ -60,7 +63,10 @@ def forward_clips(
         with torch.no_grad():
             before = _generate(model, images[:, :split], text, clip_index)
             history = _align(_project(model, before, len(clip_index), frame_layers), None)
-    now = _generate(model, images[:, split:], text, clip_index)
+    with torch.set_grad_enabled(not freeze_frames):
+        now = _generate(model, images[:, split:], text, clip_index)
+    if freeze_frames:
+        now = now._replace(predictions=now.predictions[-frame_layers:])
     return _decode(model, now, len(clip_index), frame_layers, history, decay)
 
 

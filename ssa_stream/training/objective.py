@@ -49,6 +49,8 @@ class SegmentObjective(nn.Module):
         self.model = model
         self.stage = stage
         self.reduce = reduce
+        model.requires_grad_(not stage.freeze_frames)
+        model.video_decoder.requires_grad_(True)
         model.clip.requires_grad_(False)
         set_dropout(model, model.config.dropout if stage.dropout is None else stage.dropout)
 
@@ -73,6 +75,7 @@ class SegmentObjective(nn.Module):
             frame_layers=stage.loss.frame_layers,
             window=window,
             decay=decay,
+            freeze_frames=stage.freeze_frames,
         )
         masks = batch.masks[:, :, -window:] if window else batch.masks
         with torch.autocast(batch.images.device.type, enabled=False):

@@ -32,6 +32,18 @@ def test_loss_reaches_everything_but_clip(model: SSA, stage: ClipsStage) -> None
     assert without == []
 
 
+def test_frozen_frames_leave_the_video_decoder_to_be_trained(model: SSA, stage: ClipsStage) -> None:
+    """Its loss is that of an ordinary stage, but for the points that are drawn; a later stage trains all again."""
+    batch = _batch(stage)
+    whole = _objective(model, stage)(batch)
+    frozen = _objective(model, msgspec.structs.replace(stage, freeze_frames=True))(batch)
+    frozen.total.backward()
+    assert {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None} == {"video_decoder"}
+    torch.testing.assert_close(frozen.parts, whole.parts, rtol=0.1, atol=0.02)
+    _objective(model, stage)
+    assert all(p.requires_grad != name.startswith("clip.") for name, p in model.named_parameters())
+
+
 def test_stochastic_depth_quirk_wakes_clip_only_when_asked(model: SSA, stage: ClipsStage) -> None:
     """CLIP stays in evaluation mode by default."""
     assert not _objective(model, stage).model.clip.training
