@@ -28,7 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "hidden width 64": {"hidden_dim": 64},
     "hidden width 128": {"hidden_dim": 128},
     "published inner widths": {"adapter_dim": 256, "pixel_decoder": {"ffn_dim": 1024, "fusion_dim": 512}},
-    "smaller trunk": {"clip": {"definition": {"vision_cfg": {"timm_model_name": "convnext_zepto_rms"}}}},
+    "former trunk (atto)": {"clip": {"definition": {"vision_cfg": {"timm_model_name": "convnext_atto"}}}},
 }
 STAGES = ("stem", "condition", "pixels", "queries", "window")
 
