@@ -97,4 +97,4 @@ async def test_example_is_seen_by_a_browser(tmp_path: Path) -> None:
         finally:
             example.cancel()
         assert code == 0, errors
-        assert len(lines) == 151
+        assert 120 < len(lines) <= 151  # a line for each frame in which the square was found
