@@ -4,7 +4,7 @@ A twin is alike but for one property: shape, colour or texture. Asked for by tha
 to get the mask and not its twin; asked for by a value that neither has, none should. Then linear probes tell what is in
 the maps of CLIP's trunk, averaged over an object's true mask: what they do not hold, SSA hardly learns.
 
-    python benchmarks/look_probe.py --checkpoint ssa-tiny
+    python -m benchmarks.look_probe --checkpoint ssa-tiny
 """
 
 import argparse
@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from benchmarks.linear_probe import probe
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.data import ASPECTS, SceneConfig, sample_captioned_picture, sample_scene
 from ssa_stream.data.synthetic.appearance import COLOURS, Appearance
@@ -26,7 +26,6 @@ from ssa_stream.training.aspects import object_features
 from ssa_stream.training.batch import normalize
 
 _LEAST_PX = 60
-_FITTED = 0.75
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,6 @@ def _mask(model: SSA, image: np.ndarray, text: str) -> np.ndarray:
     return result.merged()
 
 
-@torch.inference_mode()
 def probes(model: SSA, size: tuple[int, int], count: int) -> dict[str, tuple[list[float], float]]:
     """Accuracy of a linear layer for each trunk stage, and that of always the same answer, by aspect."""
     features: list[list[Tensor]] = []
@@ -129,37 +127,18 @@ def probes(model: SSA, size: tuple[int, int], count: int) -> dict[str, tuple[lis
             continue
         masks = torch.from_numpy(np.stack([item.mask for item in picture.objects]).astype(np.uint8))
         pixels = normalize(torch.from_numpy(picture.image)[None])
-        features.append(object_features(model.clip, pixels, masks, torch.zeros(len(masks), dtype=torch.int64)))
+        with torch.no_grad():
+            features.append(object_features(model.clip, pixels, masks, torch.zeros(len(masks), dtype=torch.int64)))
         answers += [
             [values.index(getattr(item.appearance, name)) for name, values in ASPECTS.items()]
             for item in picture.objects
         ]
-    right = torch.tensor(answers)
-    first = int(_FITTED * len(right))
+    maps = [torch.cat(of_stage) for of_stage in zip(*features, strict=True)]
     table = {}
-    for column, (name, values) in enumerate(ASPECTS.items()):
-        labels = right[:, column]
-        found = [_probe(torch.cat(maps), labels, len(values), first) for maps in zip(*features, strict=True)]
-        table[name] = (found, float(labels[first:].bincount().max() / len(labels[first:])))
+    for name, labels in zip(ASPECTS, torch.tensor(answers).unbind(1), strict=True):
+        results = [probe(of_stage, labels) for of_stage in maps]
+        table[name] = ([result.right for result in results], results[0].usual)
     return table
-
-
-def _probe(features: Tensor, labels: Tensor, num_values: int, first: int) -> float:
-    """Fit to the first rows, judge by the others."""
-    features = ((features - features.mean(0)) / (features.std(0) + 1e-6)).clone()
-    with torch.inference_mode(False), torch.enable_grad():
-        x, y = features[:first].clone(), labels[:first].clone()
-        weights = torch.zeros(features.shape[1], num_values, requires_grad=True)
-        optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
-
-        def loss() -> Tensor:
-            optimizer.zero_grad()
-            value = F.cross_entropy(x @ weights, y) + 1e-2 * weights.pow(2).sum()
-            value.backward()
-            return value
-
-        optimizer.step(loss)
-    return float(((features[first:] @ weights.detach()).argmax(dim=1) == labels[first:]).float().mean())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ The decoders hear of the sentence through this vector alone. A property that no 
 learn for whatever stands on it. Printed is the accuracy on sentences that the probe was not fitted to, beside that of
 always giving the most frequent answer.
 
-    python benchmarks/text_probe.py --checkpoint ssa-tiny
+    python -m benchmarks.text_probe --checkpoint ssa-tiny
 """
 
 import argparse
@@ -15,14 +15,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from benchmarks.linear_probe import probe
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.data import SceneConfig, sample_scene
 from ssa_stream.data.synthetic.expressions import EXPRESSION_TYPES, find_expression
 from ssa_stream.data.synthetic.truth import observe
 
-_FITTED = 0.75
 _DIRECTIONS = ("left", "right", "up", "down")
 _SIDES = ("left", "right", "above|over", "below|under")
 _COLOURS = ("red", "blue", "green", "yellow", "orange", "purple", "white", "black", "pink")
@@ -48,9 +47,8 @@ def main() -> None:
     with torch.inference_mode():
         parts = [model.encode_text(texts[i : i + 128]).sentence for i in range(0, len(texts), 128)]
     features = torch.cat(parts).clone()
-    features = (features - features.mean(0)) / (features.std(0) + 1e-6)
     types: list[str] = list(EXPRESSION_TYPES)
-    probe("type of sentence", features, [types.index(sentence.type) for sentence in said])
+    _show("type of sentence", features, [types.index(sentence.type) for sentence in said])
     looks = ("appearance", "appearance_motion", "no_target")
     for name, words, kinds in (
         ("direction, motion", _DIRECTIONS, ("motion",)),
@@ -59,7 +57,7 @@ def main() -> None:
         ("colour", _COLOURS, looks),
         ("shape", _SHAPES, looks),
     ):
-        probe(name, features, [_word(sentence.text, words) if sentence.type in kinds else -1 for sentence in said])
+        _show(name, features, [_word(sentence.text, words) if sentence.type in kinds else -1 for sentence in said])
 
 
 def sentences(num_scenes: int) -> list[Sentence]:
@@ -76,27 +74,11 @@ def sentences(num_scenes: int) -> list[Sentence]:
     return found
 
 
-def probe(name: str, features: Tensor, labels: Sequence[int]) -> None:
-    """Fit on the first part of the labelled rows, print how often it is right on the others."""
+def _show(name: str, features: Tensor, labels: Sequence[int]) -> None:
+    """Probe the rows that have a label, print one line."""
     rows = [row for row, label in enumerate(labels) if label >= 0]
-    x, y = features[rows], torch.tensor([labels[row] for row in rows])
-    fitted = int(_FITTED * len(rows))
-    weight = torch.zeros(x.shape[1], int(y.max()) + 1, requires_grad=True)
-    bias = torch.zeros(weight.shape[1], requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=100)
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        value = F.cross_entropy(x[:fitted] @ weight + bias, y[:fitted]) + 1e-2 * weight.square().sum()
-        value.backward()
-        return value
-
-    optimizer.step(loss)
-    right = (x[fitted:] @ weight + bias).argmax(1) == y[fitted:]
-    usual = y[fitted:].bincount().max() / len(right)
-    print(
-        f"{name:34s} {100 * right.float().mean():5.1f} %   most frequent answer {100 * usual:5.1f} %   of {len(right)}"
-    )
+    result = probe(features[rows], torch.tensor([labels[row] for row in rows]))
+    print(f"{name:34s} {result.right:6.1%}   most frequent answer {result.usual:6.1%}   of {result.rows}")
 
 
 def _word(text: str, words: Sequence[str]) -> int:

@@ -124,11 +124,8 @@ class _Masks:
 
     async def _add(self, item: Waiting) -> None:
         frame = item.message.frame
-        stream = await self._stream(frame)
-        if stream.comes_late(frame):
+        if not (await self._stream(frame)).add(item):
             self._node.metrics.count("sent_before_restart", stream=frame.stream)
-        else:
-            stream.add(item)
 
     async def _take_features(self, message: MaskFeaturesMessage, delivery: Delivery) -> None:
         work, rows = message.work, message.work.rows()

@@ -78,19 +78,22 @@ class MaskStream:
     _queue: deque[Waiting] = field(default_factory=deque)
     _pictures: dict[int, OutputFrame] = field(default_factory=dict)
 
-    def comes_late(self, frame: FrameIdentity) -> bool:
-        """Whether an earlier incarnation of this node was given frames of the epoch before this one; ask in order.
+    def add(self, item: Waiting) -> bool:
+        """Take what is to leave after all that came before.
 
-        Where every frame counts, nothing of such an epoch may leave: that frame would say that those before it are
-        finished, too. All of them come again in the epoch that begins because of the restart.
+        Where every frame counts, an epoch is joined at its beginning or not at all. If its first frames went to an
+        earlier incarnation of this node, a later one would say that those are finished, too; all of them come again in
+        the epoch that begins because of the restart.
+
+        Returns:
+            Whether it was taken.
         """
+        frame = item.message.frame
         if frame.epoch != self._epoch:
             self._epoch, self._is_joined = frame.epoch, frame.live or frame.seq == 0
-        return not self._is_joined
-
-    def add(self, item: Waiting) -> None:
-        """Take what is to leave after all that came before."""
-        self._queue.append(item)
+        if self._is_joined:
+            self._queue.append(item)
+        return self._is_joined
 
     def add_features(self, features: Mapping[MaskKey, Tensor]) -> None:
         """Take mask features, which stay as they are."""

@@ -12,8 +12,8 @@ from ssa_stream.training.paraphrases import ParaphrasePool
 __all__ = ["CaptionBatches", "caption_batch"]
 
 _CROP_STREAM, _PAIR_STREAM = 104, 107
-_PICTURES_PER_CROP = 4
-"""Seeds kept for each image of a batch; some pictures show nothing."""
+_SEEDS_PER_IMAGE = 4
+"""Kept for each image of a batch, since some pictures show nothing."""
 
 
 class CaptionBatches(torch.utils.data.Dataset[CaptionBatch]):
@@ -42,7 +42,8 @@ class CaptionBatches(torch.utils.data.Dataset[CaptionBatch]):
         if self._pool is None:
             return batch
         rng = np.random.default_rng([self._seed, _PAIR_STREAM, step, self._rank])
-        return CaptionBatch(*batch[:6], *self._pool.pairs(self._local_pairs, rng, self._context))
+        paraphrases, equal = self._pool.pairs(self._local_pairs, rng, self._context)
+        return batch._replace(paraphrases=paraphrases, equal=equal)
 
 
 def caption_batch(
@@ -63,10 +64,12 @@ def caption_batch(
     masks: list[np.ndarray] = []
     shown: list[CaptionedObject] = []
     owner: list[int] = []
-    number = _PICTURES_PER_CROP * (seed + first)
+    number = _SEEDS_PER_IMAGE * (seed + first)
     while len(images) < count:
         picture = sample_captioned_picture(number, size, split)
         number += 1
+        if not picture.objects:
+            continue
         if view == "pictures":
             owner += [len(images)] * len(picture.objects)
             images.append(picture.image)

@@ -16,14 +16,7 @@ from ssa_stream.training.aspects import AspectHeads, object_features
 from ssa_stream.training.batch import CaptionBatch, normalize
 from ssa_stream.training.objective import StepLoss
 
-__all__ = [
-    "CLIP_PARTS",
-    "AspectHeads",
-    "ContrastiveObjective",
-    "contrastive_loss",
-    "object_features",
-    "retrieval_accuracy",
-]
+__all__ = ["CLIP_PARTS", "ContrastiveObjective", "contrastive_loss", "retrieval_accuracy"]
 
 CLIP_PARTS = ("contrastive", "image_to_text", "text_to_image", "paraphrase", "paraphrase_to_other", *ASPECTS)
 _MAX_LOGIT_SCALE = math.log(100)

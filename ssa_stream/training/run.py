@@ -71,11 +71,11 @@ def train(
 
 
 def _fabric(config: TrainConfig, accelerator: str, devices: int) -> Fabric:
-    started = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if started != devices and "LOCAL_WORLD_SIZE" in os.environ:
+    started = os.environ.get("LOCAL_WORLD_SIZE")  # set by torchrun
+    if started is not None and int(started) != devices:
         raise ConfigError(
-            f"torchrun started {started} processes on this machine, but the number of devices is {devices}; give "
-            f"--devices {started}, or each of them trains alone and writes over the others"
+            f"torchrun started {started} processes on this machine, but the number of devices is {devices}; expected "
+            f"--devices {started}"
         )
     try:
         return Fabric(

@@ -87,8 +87,8 @@ def validate_clip(
     batch = caption_batch(stage.view, 0, 0, config.clips, config.size, context_length, "val")
     if stage.paraphrases:
         pool = ParaphrasePool(config.clips, 0, "val")
-        pairs = pool.pairs(config.clips, np.random.default_rng(0), context_length)
-        batch = CaptionBatch(*batch[:6], *pairs)
+        paraphrases, equal = pool.pairs(config.clips, np.random.default_rng(0), context_length)
+        batch = batch._replace(paraphrases=paraphrases, equal=equal)
     parts = objective(CaptionBatch(*(field.to(device) for field in batch))).parts.tolist()
     figures = dict(zip(CLIP_PARTS, parts, strict=True))
     return Validation((figures["image_to_text"] + figures["text_to_image"]) / 2, figures)

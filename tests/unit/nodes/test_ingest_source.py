@@ -1,5 +1,7 @@
 """The ingest node with a source that a test plays: how it ends, is lost, and what is asked of it."""
 
+from typing import Literal
+
 import pytest
 
 from ssa_stream.errors import ConfigError, SourceError, SourceErrorCode
@@ -20,8 +22,8 @@ from tests.support.scripted_source import numbered_frame, numbered_frames
 RECOVER = Recover(stream="cam0", about_node="encoder-0", reason="exited")
 
 
-def _source_request(action: str, address: str | None = None) -> SourceRequest:
-    return SourceRequest(request_id="r", stream="cam0", action=action, address=address)  # type: ignore[arg-type]
+def _source_request(action: Literal["start", "stop", "reconnect"], address: str | None = None) -> SourceRequest:
+    return SourceRequest(request_id="r", stream="cam0", action=action, address=address)
 
 
 # -- ends and losses

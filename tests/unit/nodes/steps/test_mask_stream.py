@@ -155,12 +155,11 @@ def test_what_waits_behind_a_lost_frame_comes_again_as_well() -> None:
 def test_epoch_that_began_before_a_restart_is_not_joined() -> None:
     """Its first frames went to who is no more; the next epoch is complete. A live stream goes on with what it gets."""
     stream = _stream()
-    assert stream.comes_late(notice(11).frame)
-    assert stream.comes_late(notice(12).frame)
-    assert not stream.comes_late(notice(0, epoch=1, index=9).frame)
-    assert not stream.comes_late(notice(1, epoch=1, index=10).frame)
-    assert not _stream().comes_late(notice(11, live=True).frame)
-    assert not _stream().comes_late(notice(0).frame)
+    late, again = [notice(11), notice(12)], [notice(0, epoch=1, index=9), notice(1, epoch=1, index=10)]
+    assert [stream.add(Waiting(one, None, 0)) for one in (*late, *again)] == [False, False, True, True]
+    assert len(stream) == 2
+    assert _stream().add(Waiting(notice(11, live=True), None, 0))
+    assert _stream().add(Waiting(notice(0), None, 0))
 
 
 def test_prompt_without_mask_features_keeps_its_tracks() -> None:
