@@ -22,6 +22,8 @@ class LossConfig(_Config, frozen=True, kw_only=True):
         mask_weight: Weight of the mask's cross-entropy, in loss and matching.
         dice_weight: Weight of the dice loss, in loss and matching.
         similarity_weight: Weight of the similarity loss. The published code multiplies by 1 where 0.5 is configured.
+        place_weight: Weight of telling an object's place from its frame queries. Not in the published recipe, whose
+            queries come from a pre-trained segmenter; without it, a short training gets no sense of motion.
         no_object_weight: Weight of unmatched queries in the class loss.
         num_points: Points at which masks are compared.
         oversampling: Candidates per point when uncertain points are looked for.
@@ -37,6 +39,7 @@ class LossConfig(_Config, frozen=True, kw_only=True):
     mask_weight: float = 5.0
     dice_weight: float = 5.0
     similarity_weight: float = 0.5
+    place_weight: float = 0.0
     no_object_weight: float = 0.1
     num_points: int = 12544
     oversampling: float = 3.0

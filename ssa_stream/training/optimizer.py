@@ -12,7 +12,7 @@ from ssa_stream.training.optimizer_config import OptimizerConfig
 __all__ = ["build_optimizer", "parameter_groups", "set_learning_rate"]
 
 _NO_DECAY = (nn.LayerNorm, nn.GroupNorm, nn.Embedding)
-_ADAPTERS = "adapters."
+_ADAPTERS = ".adapters."
 
 
 def _learnable(module: nn.Module, *, decay_vectors: bool) -> Iterator[tuple[str, nn.Parameter, bool]]:
@@ -30,7 +30,7 @@ def parameter_groups(module: nn.Module, config: OptimizerConfig, *, decay_vector
     """Group what is learnable.
 
     Args:
-        module: The network; parameters under `adapters` get their own rate.
+        module: What is trained; parameters under `adapters` get their own rate.
         config: Rates and decay.
         decay_vectors: Whether biases and gains decay, as in the published training of SSA; CLIP's decay does not.
     Returns:
@@ -38,7 +38,7 @@ def parameter_groups(module: nn.Module, config: OptimizerConfig, *, decay_vector
     """
     groups: dict[tuple[float, float], list[tuple[str, nn.Parameter]]] = defaultdict(list)
     for name, parameter, decays in _learnable(module, decay_vectors=decay_vectors):
-        scale = config.adapter_lr_factor if name.startswith(_ADAPTERS) else 1.0
+        scale = config.adapter_lr_factor if _ADAPTERS in f".{name}" else 1.0
         groups[scale, config.weight_decay if decays else 0.0].append((name, parameter))
     return [
         {

@@ -78,7 +78,6 @@ class ClipPretrainWork:
 class SegmentWork:
     """SSA on images or clips, CLIP frozen."""
 
-    own = None
     parts = SEGMENT_PARTS
     chooses_best = True
 
@@ -87,10 +86,11 @@ class SegmentWork:
     ) -> None:
         self._model, self._stage, self._validation, self._number = model, stage, validation, number
         self.objective = SegmentObjective(model, stage, reduce)
+        self.own = self.objective.place_head
 
     def optimizer(self, *, fused: bool) -> torch.optim.Optimizer:
         """AdamW over all but CLIP."""
-        return build_optimizer(self._model, self._stage.optimizer, fused=fused)
+        return build_optimizer(self.objective, self._stage.optimizer, fused=fused)
 
     def batches(self, seed: int, rank: int, world_size: int) -> Dataset[Any]:
         """Clips with sentences and masks."""

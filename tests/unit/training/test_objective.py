@@ -70,8 +70,26 @@ def test_quirk_of_misordered_similarity_changes_the_similarity_only(model: SSA, 
         loss = msgspec.structs.replace(stage.loss, misordered_similarity=misordered)
         torch.manual_seed(0)
         parts.append(_objective(model, msgspec.structs.replace(stage, loss=loss))(_batch(stage)).parts)
-    assert torch.equal(parts[0][:-1], parts[1][:-1])
-    assert parts[0][-1] != parts[1][-1]
+    differ = [name for name, one, other in zip(SEGMENT_PARTS, *parts, strict=True) if one != other]
+    assert differ == ["similarity"]
+
+
+def test_places_are_learned_from_the_frame_queries_of_objects(model: SSA, stage: ClipsStage) -> None:
+    """The head is trained with the network, and without a weight there is none."""
+    batch = _batch(stage)
+    assert _objective(model, stage).place_head is None
+    loss = msgspec.structs.replace(stage.loss, place_weight=1.0)
+    objective = _objective(model, msgspec.structs.replace(stage, loss=loss))
+    place = dict(zip(SEGMENT_PARTS, objective(batch).parts, strict=True))["place"]
+    assert place > 0
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-3)
+    for _ in range(10):
+        optimizer.zero_grad()
+        objective(batch).total.backward()
+        optimizer.step()
+    assert objective.place_head is not None
+    assert objective.place_head.weight.abs().sum() > 0
+    assert dict(zip(SEGMENT_PARTS, objective(batch).parts, strict=True))["place"] < place
 
 
 def test_several_sentences_of_a_clip_equal_the_clip_given_several_times(model: SSA, stage: ClipsStage) -> None:
