@@ -22,14 +22,18 @@ class TrainingOutput(NamedTuple):
         video: Video-level predictions; depths are layer-major (`layer * L + copy`), `I` items of `T` frames.
         projected: Projected frame queries in the frame decoder's order, `(L, I, T, N, C)`.
         aligned: The same in slot order.
+        enhanced: Temporally enhanced slots, same shape.
         video_queries: Normalised video queries after the last layer, `(L, I, N, C)`.
+        memories: What the frame decoder looks at, three of `(I * T, C, h, w)`.
     """
 
     frames: SetPrediction
     video: SetPrediction
     projected: Tensor
     aligned: Tensor
+    enhanced: Tensor
     video_queries: Tensor
+    memories: tuple[Tensor, ...]
 
 
 def forward_clips(
@@ -121,7 +125,9 @@ def _decode(
         ),
         projected=projected.unflatten(0, (L, num_items)),
         aligned=aligned.unflatten(0, (L, num_items)),
+        enhanced=window.enhanced.unflatten(0, (L, num_items)),
         video_queries=layers[-1].queries.unflatten(0, (L, num_items)),
+        memories=frames.memories,
     )
 
 

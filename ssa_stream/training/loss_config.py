@@ -22,8 +22,9 @@ class LossConfig(_Config, frozen=True, kw_only=True):
         mask_weight: Weight of the mask's cross-entropy, in loss and matching.
         dice_weight: Weight of the dice loss, in loss and matching.
         similarity_weight: Weight of the similarity loss. The published code multiplies by 1 where 0.5 is configured.
-        place_weight: Weight of telling an object's place from its frame queries. Not in the published recipe, whose
-            queries come from a pre-trained segmenter; without it, a short training gets no sense of motion.
+        place_weight: Weight of telling places from features and from objects' frame queries, and motion from slots.
+            Not in the published recipe, whose queries come from a pre-trained segmenter; without it, a short training
+            gets no sense of motion.
         no_object_weight: Weight of unmatched queries in the class loss.
         num_points: Points at which masks are compared.
         oversampling: Candidates per point when uncertain points are looked for.

@@ -14,7 +14,7 @@ from ssa_stream.training.forward import TrainingOutput, forward_clips
 from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.losses import Reduce, set_losses
 from ssa_stream.training.matching import Matches, SetPrediction, match
-from ssa_stream.training.places import PlaceHead, place_loss
+from ssa_stream.training.places import PlaceHeads, motion_loss, place_loss
 from ssa_stream.training.similarity import matched_rows, similarity_loss
 from ssa_stream.training.targets import clip_targets, frame_targets
 
@@ -23,7 +23,7 @@ __all__ = ["SEGMENT_PARTS", "SegmentObjective", "StepLoss", "criterion", "set_dr
 SEGMENT_PARTS = (
     *("frame_class", "frame_mask", "frame_dice"),
     *("video_class", "video_mask", "video_dice"),
-    *("similarity", "place"),
+    *("similarity", "place", "motion"),
 )
 """Parts of the loss that are logged: of the last depth, unweighted."""
 
@@ -54,7 +54,7 @@ class SegmentObjective(nn.Module):
         self.model = model
         self.stage = stage
         self.reduce = reduce
-        self.place_head = PlaceHead(model.config.hidden_dim) if stage.loss.place_weight else None
+        self.place_heads = PlaceHeads(model.config.hidden_dim) if stage.loss.place_weight else None
         model.requires_grad_(not stage.freeze_frames)
         model.video_decoder.requires_grad_(True)
         model.clip.requires_grad_(False)
@@ -85,7 +85,7 @@ class SegmentObjective(nn.Module):
         )
         masks = batch.masks[:, :, -window:] if window else batch.masks
         with torch.autocast(batch.images.device.type, enabled=False):
-            return criterion(model, self.place_head, _float32(output), masks, batch.present, stage.loss, self.reduce)
+            return criterion(model, self.place_heads, _float32(output), masks, batch.present, stage.loss, self.reduce)
 
 
 def set_dropout(model: SSA, dropout: float) -> None:
@@ -100,7 +100,7 @@ def set_dropout(model: SSA, dropout: float) -> None:
 
 def criterion(
     model: SSA,
-    place_head: PlaceHead | None,
+    place_heads: PlaceHeads | None,
     output: TrainingOutput,
     masks: Tensor,
     present: Tensor,
@@ -111,7 +111,7 @@ def criterion(
 
     Args:
         model: For the projections of the similarity loss.
-        place_head: For the place loss; None goes without.
+        place_heads: For the place loss; None goes without.
         output: Predictions for `I` items of `T` frames, float32.
         masks: `(I, G, T, H, W)` uint8.
         present: `(I, G)` bool.
@@ -136,18 +136,20 @@ def criterion(
         matched_rows(decoder.video_similarity(output.video_queries), last_video).flatten(0, 1),
         last_video.matched.flatten(0, 1),
     )
-    place = similarity.new_zeros(())
-    if place_head is not None:
+    place = motion = similarity.new_zeros(())
+    if place_heads is not None:
         of_objects = matched_rows(output.projected, last_frames)  # (L, I, T, G, C)
-        place = place_loss(place_head, of_objects, last_frames.matched, masks)
+        place = place_loss(place_heads, output.memories, of_objects, last_frames.matched, masks)
+        slots = Matches(*(field[:, :, None].expand(-1, -1, masks.shape[2], -1) for field in last_video))
+        motion = motion_loss(place_heads, matched_rows(output.enhanced, slots), last_video.matched, masks)
     weights = frame.new_tensor([config.class_weight, config.mask_weight, config.dice_weight])
     total = (
         config.frame_weight * (frame * weights).sum()
         + config.video_weight * (video * weights).sum()
         + config.similarity_weight * similarity
-        + config.place_weight * place
+        + config.place_weight * (place + motion)
     )
-    return StepLoss(total, torch.cat([frame[-1], video[-1], torch.stack([similarity, place])]).detach())
+    return StepLoss(total, torch.cat([frame[-1], video[-1], torch.stack([similarity, place, motion])]).detach())
 
 
 def _float32(output: TrainingOutput) -> TrainingOutput:
@@ -155,5 +157,9 @@ def _float32(output: TrainingOutput) -> TrainingOutput:
     return TrainingOutput(
         SetPrediction(*(field.float() for field in output.frames)),
         SetPrediction(*(field.float() for field in output.video)),
-        *(field.float() for field in output[2:]),
+        output.projected.float(),
+        output.aligned.float(),
+        output.enhanced.float(),
+        output.video_queries.float(),
+        tuple(memory.float() for memory in output.memories),
     )
