@@ -1,6 +1,6 @@
-"""What the image trunk knows of single objects: their features, and heads that name what they look like.
+"""What maps know of single objects: means over their masks, and heads that name what they look like.
 
-`R` objects in `B` pictures; `Cs` channels of a trunk stage.
+`R` objects in `B` pictures; `Cs` channels of a map.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ssa_stream.data import ASPECTS
 from ssa_stream.model.clip import trunk_stages
 
-__all__ = ["AspectHeads", "object_features"]
+__all__ = ["AspectHeads", "mean_over_masks", "object_features"]
 
 
 def object_features(clip: CLIP, pixels: Tensor, masks: Tensor, picture: Tensor) -> list[Tensor]:
@@ -22,7 +22,7 @@ def object_features(clip: CLIP, pixels: Tensor, masks: Tensor, picture: Tensor) 
     Args:
         clip: The model.
         pixels: Normalised, `(B, 3, H, W)`.
-        masks: `(R, H, W)` uint8; a cell of a map counts by how much of it is covered.
+        masks: `(R, H, W)` uint8.
         picture: `(R,)` int64.
     Returns:
         `(R, Cs)` for each of the four stages.
@@ -31,25 +31,36 @@ def object_features(clip: CLIP, pixels: Tensor, masks: Tensor, picture: Tensor) 
     h, means = stem(pixels), []
     for stage in stages:
         h = stage(h)
-        weights = F.interpolate(masks[:, None].to(h.dtype), size=h.shape[-2:], mode="area")[:, 0]
-        weights = weights / weights.sum(dim=(1, 2), keepdim=True)
-        means.append(torch.einsum("rhw,rchw->rc", weights, h[picture]))
+        means.append(mean_over_masks(h, masks, picture))
     return means
 
 
-class AspectHeads(nn.Module):
-    """Names shape, colour and texture from each of the trunk's later stages; not part of CLIP.
+def mean_over_masks(maps: Tensor, masks: Tensor, picture: Tensor) -> Tensor:
+    """Means of maps over masks; a cell counts by how much of it is covered.
 
     Args:
-        channels: Of the four trunk stages. The first stage sees too little of an object to name it.
+        maps: `(B, Cs, h, w)`.
+        masks: `(R, H, W)` uint8, none of them empty.
+        picture: Which map each is about, `(R,)` int64.
+    Returns:
+        `(R, Cs)`.
+    """
+    weights = F.interpolate(masks[:, None].to(maps.dtype), size=maps.shape[-2:], mode="area")[:, 0]
+    weights = weights / weights.sum(dim=(1, 2), keepdim=True)
+    return torch.einsum("rhw,rchw->rc", weights, maps[picture])
+
+
+class AspectHeads(nn.Module):
+    """Names shape, colour and texture from each of several maps; not part of the network.
+
+    Args:
+        channels: Of the maps.
     """
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
         self._sizes = [len(values) for values in ASPECTS.values()]
-        self.heads = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(width), self._classifier(width)) for width in channels[1:]
-        )
+        self.heads = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), self._classifier(width)) for width in channels)
 
     def _classifier(self, width: int) -> nn.Linear:
         """Zero at first: a resumed run makes these heads anew, so there must be no chance in them."""
@@ -62,14 +73,14 @@ class AspectHeads(nn.Module):
         """Judge features of `R` objects.
 
         Args:
-            features: Of each of the four stages, `(R, Cs)`.
+            features: Of each map, `(R, Cs)`.
             aspects: What is right, `(R, 3)` int64.
         Returns:
-            Cross-entropy, summed over aspects and stages; and the part of the objects that is named rightly, mean over
-            stages, `(3,)`.
+            Cross-entropy, summed over aspects and maps; and the part of the objects that is named rightly, mean over
+            maps, `(3,)`.
         """
         losses, right = [], []
-        for head, feature in zip(self.heads, features[1:], strict=True):
+        for head, feature in zip(self.heads, features, strict=True):
             for logits, answer in zip(head(feature).float().split(self._sizes, dim=1), aspects.unbind(1), strict=True):
                 losses.append(F.cross_entropy(logits, answer))
                 right.append((logits.detach().argmax(dim=1) == answer).float().mean())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, SIZE_DIVISOR
 
-__all__ = ["CaptionBatch", "ClipBatch", "Sentence", "TrainingClip", "collate_clips", "normalize"]
+__all__ = ["CaptionBatch", "ClipBatch", "KnownObjects", "Sentence", "TrainingClip", "collate_clips", "normalize"]
 
 
 class Sentence(NamedTuple):
@@ -20,15 +20,28 @@ class Sentence(NamedTuple):
     masks: NDArray[np.bool_]
 
 
+class KnownObjects(NamedTuple):
+    """All objects of a clip, meant or not, where it is known what they look like.
+
+    Attributes:
+        masks: `(n, T, H, W)` bool.
+        aspects: Numbers of shape, colour and texture, see `captions.ASPECTS`, `(n, 3)` int64.
+    """
+
+    masks: NDArray[np.bool_]
+    aspects: NDArray[np.int64]
+
+
 class TrainingClip(NamedTuple):
     """A clip `(T, H, W, 3)` uint8 RGB with one sentence or more."""
 
     frames: NDArray[np.uint8]
     sentences: tuple[Sentence, ...]
+    objects: KnownObjects | None = None
 
 
 class ClipBatch(NamedTuple):
-    """Clips of one length, padded on the right and bottom to a multiple of 32 and to each other.
+    """Clips of one length, padded on the right and bottom to a multiple of 32 and to each other; `R` known objects.
 
     Attributes:
         images: `(B, T, H, W, 3)` uint8.
@@ -37,6 +50,9 @@ class ClipBatch(NamedTuple):
         clip_index: Which clip each sentence is about, `(I,)` int64.
         masks: `(I, G, T, H, W)` uint8; 0 in the padding and where there are fewer objects.
         present: Which objects there are, `(I, G)` bool.
+        object_masks: All objects of the clips whose looks are known, `(R, T, H, W)` uint8.
+        object_clip: Which clip each of them is in, `(R,)` int64.
+        object_aspects: Numbers of their shapes, colours and textures, `(R, 3)` int64.
     """
 
     images: Tensor
@@ -45,6 +61,9 @@ class ClipBatch(NamedTuple):
     clip_index: Tensor
     masks: Tensor
     present: Tensor
+    object_masks: Tensor
+    object_clip: Tensor
+    object_aspects: Tensor
 
 
 class CaptionBatch(NamedTuple):
@@ -91,6 +110,13 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
         count, _, h, w = sentence.masks.shape
         masks[i, :count, :, :h, :w] = sentence.masks
         present[i, :count] = True
+    known = [(b, clip.objects) for b, clip in enumerate(clips) if clip.objects is not None]
+    object_masks = np.zeros((sum(len(objects.masks) for _, objects in known), T, height, width), np.uint8)
+    first = 0
+    for _, objects in known:
+        count, _, h, w = objects.masks.shape
+        object_masks[first : first + count, :, :h, :w] = objects.masks
+        first += count
     return ClipBatch(
         images=torch.from_numpy(images),
         extents=torch.tensor([clip.frames.shape[1:3] for clip in clips]),
@@ -98,6 +124,9 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
         clip_index=torch.tensor([b for b, _ in items]),
         masks=torch.from_numpy(masks),
         present=torch.from_numpy(present),
+        object_masks=torch.from_numpy(object_masks),
+        object_clip=torch.tensor([b for b, objects in known for _ in objects.masks], dtype=torch.int64),
+        object_aspects=torch.from_numpy(np.concatenate([np.zeros((0, 3), np.int64), *(o.aspects for _, o in known)])),
     )
 
 

@@ -51,7 +51,7 @@ class ContrastiveObjective(nn.Module):
     def __init__(self, clip: CLIP, *, aspect_weight: float = 1.0, freeze_images: bool = False) -> None:
         super().__init__()
         self.clip = clip
-        self.aspects = AspectHeads(trunk_channels(clip))
+        self.aspects = AspectHeads(trunk_channels(clip)[1:])  # the first stage sees too little of an object
         self._aspect_weight = aspect_weight
         clip.requires_grad_(True)
         clip.visual.requires_grad_(not freeze_images)
@@ -69,7 +69,7 @@ class ContrastiveObjective(nn.Module):
             loss = contrastive_loss(image, text, scale, batch.fits)
             to_text, to_image = retrieval_accuracy(image.detach(), text.detach(), batch.fits)
         paraphrase, to_other = self._paraphrases(batch, scale)
-        naming, named = self.aspects(features, batch.aspects)
+        naming, named = self.aspects(features[1:], batch.aspects)
         parts = [loss.detach(), to_text, to_image, paraphrase.detach(), to_other, *named.unbind()]
         return StepLoss(loss + paraphrase + self._aspect_weight * naming, torch.stack(parts))
 

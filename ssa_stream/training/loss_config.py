@@ -25,6 +25,8 @@ class LossConfig(_Config, frozen=True, kw_only=True):
         place_weight: Weight of telling places from features and from objects' frame queries, and motion from slots.
             Not in the published recipe, whose queries come from a pre-trained segmenter; without it, a short training
             gets no sense of motion.
+        token_weight: Weight of telling from the pixel decoder's features what all objects look like, and which tokens
+            are meant. Not in the published recipe either; needs data that knows looks.
         no_object_weight: Weight of unmatched queries in the class loss.
         num_points: Points at which masks are compared.
         oversampling: Candidates per point when uncertain points are looked for.
@@ -41,6 +43,7 @@ class LossConfig(_Config, frozen=True, kw_only=True):
     dice_weight: float = 5.0
     similarity_weight: float = 0.5
     place_weight: float = 0.0
+    token_weight: float = 0.0
     no_object_weight: float = 0.1
     num_points: int = 12544
     oversampling: float = 3.0

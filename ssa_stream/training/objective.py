@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from ssa_stream.model import SSA
 from ssa_stream.model.adapter import StageAdapter
 from ssa_stream.model.clip import encode_text
+from ssa_stream.training.auxiliary import AUXILIARY_PARTS, AuxiliaryHeads
 from ssa_stream.training.batch import ClipBatch, normalize
 from ssa_stream.training.config import LongClipsStage, SegmentStage
 from ssa_stream.training.forward import TrainingOutput, forward_clips
 from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.losses import Reduce, set_losses
 from ssa_stream.training.matching import Matches, SetPrediction, match
-from ssa_stream.training.places import PlaceHeads, motion_loss, place_loss
 from ssa_stream.training.similarity import matched_rows, similarity_loss
 from ssa_stream.training.targets import clip_targets, frame_targets
 
@@ -23,7 +23,8 @@ __all__ = ["SEGMENT_PARTS", "SegmentObjective", "StepLoss", "criterion", "set_dr
 SEGMENT_PARTS = (
     *("frame_class", "frame_mask", "frame_dice"),
     *("video_class", "video_mask", "video_dice"),
-    *("similarity", "place", "motion"),
+    "similarity",
+    *AUXILIARY_PARTS,
 )
 """Parts of the loss that are logged: of the last depth, unweighted."""
 
@@ -54,7 +55,7 @@ class SegmentObjective(nn.Module):
         self.model = model
         self.stage = stage
         self.reduce = reduce
-        self.place_heads = PlaceHeads(model.config.hidden_dim) if stage.loss.place_weight else None
+        self.auxiliary = AuxiliaryHeads(model.config.hidden_dim, stage.loss)
         model.requires_grad_(not stage.freeze_frames)
         model.video_decoder.requires_grad_(True)
         model.clip.requires_grad_(False)
@@ -83,9 +84,14 @@ class SegmentObjective(nn.Module):
             decay=decay,
             freeze_frames=stage.freeze_frames,
         )
-        masks = batch.masks[:, :, -window:] if window else batch.masks
+        if window:
+            batch = batch._replace(
+                images=batch.images[:, -window:],
+                masks=batch.masks[:, :, -window:],
+                object_masks=batch.object_masks[:, -window:],
+            )
         with torch.autocast(batch.images.device.type, enabled=False):
-            return criterion(model, self.place_heads, _float32(output), masks, batch.present, stage.loss, self.reduce)
+            return criterion(model, self.auxiliary, _float32(output), batch, stage.loss, self.reduce)
 
 
 def set_dropout(model: SSA, dropout: float) -> None:
@@ -100,10 +106,9 @@ def set_dropout(model: SSA, dropout: float) -> None:
 
 def criterion(
     model: SSA,
-    place_heads: PlaceHeads | None,
+    auxiliary: AuxiliaryHeads,
     output: TrainingOutput,
-    masks: Tensor,
-    present: Tensor,
+    batch: ClipBatch,
     config: LossConfig,
     reduce: Reduce,
 ) -> StepLoss:
@@ -111,13 +116,13 @@ def criterion(
 
     Args:
         model: For the projections of the similarity loss.
-        place_heads: For the place loss; None goes without.
+        auxiliary: Further losses.
         output: Predictions for `I` items of `T` frames, float32.
-        masks: `(I, G, T, H, W)` uint8.
-        present: `(I, G)` bool.
+        batch: What they are for, no longer than the window.
         config: Weights.
         reduce: Mean over devices.
     """
+    masks, present = batch.masks, batch.present
     of_frames, of_clips = frame_targets(masks, present), clip_targets(masks, present)
     L = config.frame_layers
     frame_matches = match(output.frames, of_frames, config)
@@ -136,20 +141,15 @@ def criterion(
         matched_rows(decoder.video_similarity(output.video_queries), last_video).flatten(0, 1),
         last_video.matched.flatten(0, 1),
     )
-    place = motion = similarity.new_zeros(())
-    if place_heads is not None:
-        of_objects = matched_rows(output.projected, last_frames)  # (L, I, T, G, C)
-        place = place_loss(place_heads, output.memories, of_objects, last_frames.matched, masks)
-        slots = Matches(*(field[:, :, None].expand(-1, -1, masks.shape[2], -1) for field in last_video))
-        motion = motion_loss(place_heads, matched_rows(output.enhanced, slots), last_video.matched, masks)
+    further, parts = auxiliary(output, batch, last_frames, last_video)
     weights = frame.new_tensor([config.class_weight, config.mask_weight, config.dice_weight])
     total = (
         config.frame_weight * (frame * weights).sum()
         + config.video_weight * (video * weights).sum()
         + config.similarity_weight * similarity
-        + config.place_weight * (place + motion)
+        + further
     )
-    return StepLoss(total, torch.cat([frame[-1], video[-1], torch.stack([similarity, place, motion])]).detach())
+    return StepLoss(total, torch.cat([frame[-1], video[-1], similarity.view(1), parts]).detach())
 
 
 def _float32(output: TrainingOutput) -> TrainingOutput:

@@ -86,7 +86,7 @@ class SegmentWork:
     ) -> None:
         self._model, self._stage, self._validation, self._number = model, stage, validation, number
         self.objective = SegmentObjective(model, stage, reduce)
-        self.own = self.objective.place_heads
+        self.own = self.objective.auxiliary
 
     def optimizer(self, *, fused: bool) -> torch.optim.Optimizer:
         """AdamW over all but CLIP."""

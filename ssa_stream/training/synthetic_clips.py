@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ssa_stream.data import TYPE_WEIGHTS, ClipSample, ExpressionType, SceneConfig, sample_clip
+from ssa_stream.data import ASPECTS, TYPE_WEIGHTS, ClipSample, ExpressionType, SceneConfig, sample_clip
 from ssa_stream.data.synthetic.expressions import Expression, find_expression
 from ssa_stream.data.synthetic.possible import find_possible
 from ssa_stream.data.synthetic.truth import ObservedClip, observe
-from ssa_stream.training.batch import Sentence, TrainingClip
+from ssa_stream.training.batch import KnownObjects, Sentence, TrainingClip
 from ssa_stream.training.data_config import SyntheticData
 
 __all__ = ["SyntheticClips", "photometric"]
@@ -47,13 +47,14 @@ class SyntheticClips:
             config=self._scenes,
             type_weights=self._weights,
         )
+        seen = observe(sample.scene, sample.t0, num_frames)
         sentences = [Sentence(sample.text, sample.masks)]
         if data.sentences > 1:
-            sentences += self._more_sentences(sample, index)
+            sentences += self._more_sentences(sample, seen, index)
         frames = sample.frames
         if data.photometric:
             frames = photometric(frames, data.photometric, self._rng(_PHOTO_STREAM, index))
-        return TrainingClip(frames, tuple(sentences))
+        return TrainingClip(frames, tuple(sentences), _known_objects(seen))
 
     def _rng(self, stream: int, index: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, stream, index])
@@ -66,10 +67,9 @@ class SyntheticClips:
         order = self._rng(_EPOCH_STREAM, round_number).permutation(self._data.num_clips)
         return int(order[place])
 
-    def _more_sentences(self, sample: ClipSample, index: int) -> list[Sentence]:
+    def _more_sentences(self, sample: ClipSample, seen: ObservedClip, index: int) -> list[Sentence]:
         """Further sentences about the same clip, with other words."""
-        wanted, num_frames = self._data.sentences - 1, len(sample.frames)
-        seen = observe(sample.scene, sample.t0, num_frames)
+        wanted = self._data.sentences - 1
         rng = self._rng(_SENTENCE_STREAM, index)
         kinds = list(self._weights)
         weights = np.array([self._weights[kind] for kind in kinds])
@@ -82,6 +82,12 @@ class SyntheticClips:
                 rows = [sample.scene.ids.index(object_id) for object_id in expression.target_ids]
                 found.append(Sentence(expression.text, seen.masks[rows]))
         return found
+
+
+def _known_objects(seen: ObservedClip) -> KnownObjects:
+    looks = [thing.appearance for thing in seen.truth.scene.objects]
+    aspects = [[values.index(getattr(look, name)) for name, values in ASPECTS.items()] for look in looks]
+    return KnownObjects(seen.masks, np.array(aspects, np.int64).reshape(-1, len(ASPECTS)))
 
 
 def _find(sample: ClipSample, seen: ObservedClip, rng: np.random.Generator, kind: ExpressionType) -> Expression | None:

@@ -74,20 +74,20 @@ def test_quirk_of_misordered_similarity_changes_the_similarity_only(model: SSA, 
     assert differ == ["similarity"]
 
 
-def test_places_are_learned_from_the_frame_queries_of_objects(model: SSA, stage: ClipsStage) -> None:
-    """The head is trained with the network, and without a weight there is none."""
+def test_places_and_looks_are_learned_by_heads_that_have_a_weight(model: SSA, stage: ClipsStage) -> None:
+    """They are trained with the network, and without weights there are none."""
     batch = _batch(stage)
-    assert _objective(model, stage).place_heads is None
-    loss = msgspec.structs.replace(stage.loss, place_weight=1.0)
+    assert not list(_objective(model, stage).auxiliary.parameters())
+    loss = msgspec.structs.replace(stage.loss, place_weight=1.0, token_weight=1.0)
     objective = _objective(model, msgspec.structs.replace(stage, loss=loss))
-    place = dict(zip(SEGMENT_PARTS, objective(batch).parts, strict=True))["place"]
-    assert place > 0
+    before = dict(zip(SEGMENT_PARTS, objective(batch).parts, strict=True))
     optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-3)
     for _ in range(10):
         optimizer.zero_grad()
         objective(batch).total.backward()
         optimizer.step()
-    assert dict(zip(SEGMENT_PARTS, objective(batch).parts, strict=True))["place"] < place
+    after = dict(zip(SEGMENT_PARTS, objective(batch).parts, strict=True))
+    assert all(0 < after[name] < before[name] for name in ("place", "look", "reference"))
 
 
 def test_several_sentences_of_a_clip_equal_the_clip_given_several_times(model: SSA, stage: ClipsStage) -> None:

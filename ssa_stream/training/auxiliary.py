@@ -1,0 +1,58 @@
+"""Readings of what features and queries should hold, taught beside the losses of SSA and thrown away afterwards."""
+
+import torch
+from torch import Tensor, nn
+
+from ssa_stream.training.batch import ClipBatch
+from ssa_stream.training.forward import TrainingOutput
+from ssa_stream.training.loss_config import LossConfig
+from ssa_stream.training.matching import Matches
+from ssa_stream.training.places import PlaceHeads, motion_loss, place_loss
+from ssa_stream.training.similarity import matched_rows
+from ssa_stream.training.tokens import TokenHeads, look_loss, reference_loss
+
+__all__ = ["AUXILIARY_PARTS", "AuxiliaryHeads"]
+
+AUXILIARY_PARTS = ("place", "motion", "look", "reference")
+"""Names of the losses, in order."""
+
+
+class AuxiliaryHeads(nn.Module):
+    """The heads whose losses have a weight.
+
+    Args:
+        dim: Hidden width of the network.
+        config: Weights.
+    """
+
+    def __init__(self, dim: int, config: LossConfig) -> None:
+        super().__init__()
+        self.weights = [config.place_weight, config.place_weight, config.token_weight, config.token_weight]
+        self.places = PlaceHeads(dim) if config.place_weight else None
+        self.tokens = TokenHeads(dim) if config.token_weight else None
+
+    def forward(
+        self, output: TrainingOutput, batch: ClipBatch, of_frames: Matches, of_clips: Matches
+    ) -> tuple[Tensor, Tensor]:
+        """Losses of a batch.
+
+        Args:
+            output: Predictions for `I` items of `T` frames, float32.
+            batch: What they are for, no longer than the window.
+            of_frames: Queries of the last frame-decoder layers, `(L, I, T, G)`.
+            of_clips: Queries of the last video-decoder layer, `(L, I, G)`.
+        Returns:
+            The weighted sum, a scalar, and the losses, `(len(AUXILIARY_PARTS),)`.
+        """
+        masks = batch.masks
+        place = motion = look = reference = output.projected.new_zeros(())
+        if self.places is not None:
+            of_objects = matched_rows(output.projected, of_frames)  # (L, I, T, G, C)
+            place = place_loss(self.places, output.memories, of_objects, of_frames.matched, masks)
+            slots = Matches(*(field[:, :, None].expand(-1, -1, masks.shape[2], -1) for field in of_clips))
+            motion = motion_loss(self.places, matched_rows(output.enhanced, slots), of_clips.matched, masks)
+        if self.tokens is not None:
+            look = look_loss(self.tokens, output.memories, batch)
+            reference = reference_loss(self.tokens, output.memories, masks)
+        losses = torch.stack([place, motion, look, reference])
+        return (losses * losses.new_tensor(self.weights)).sum(), losses

@@ -1,0 +1,78 @@
+"""What each token of the pixel decoder's memories knows: what its object looks like, and whether the sentence means it.
+
+Text is fused into the features that SSA decodes. Losses on queries alone leave only what this one sentence asks for in
+them, and only some of that. Axes: `I` items on `B` clips of `T` frames, `G` meant objects, `R` known objects, `C`
+channels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssa_stream.training.aspects import AspectHeads, mean_over_masks
+from ssa_stream.training.batch import ClipBatch
+
+__all__ = ["TokenHeads", "look_loss", "reference_loss"]
+
+_NUM_LEVELS = 3
+
+
+class TokenHeads(nn.Module):
+    """Linear readings of looks and of being meant; not part of the network.
+
+    Args:
+        dim: `C`.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.looks = AspectHeads([dim] * _NUM_LEVELS)
+        self.is_meant = nn.ModuleList(nn.Linear(dim, 1) for _ in range(_NUM_LEVELS))
+        chance = torch.Generator().manual_seed(0)  # the same in each run: a resumed run makes these heads anew
+        for linear in self.is_meant.children():
+            nn.init.normal_(linear.get_parameter("weight"), std=dim**-0.5, generator=chance)
+            nn.init.zeros_(linear.get_parameter("bias"))
+
+
+def look_loss(heads: TokenHeads, memories: Sequence[Tensor], batch: ClipBatch) -> Tensor:
+    """Cross-entropy of the shapes, colours and textures of all known objects, whatever the sentence is about.
+
+    Args:
+        heads: Name them.
+        memories: Three of `(I * T, C, h, w)`, items clip-major.
+        batch: The objects.
+    Returns:
+        Sum over aspects and memories, a scalar; 0 without objects.
+    """
+    T = batch.images.shape[1]
+    item, known, frame = (
+        (batch.clip_index[:, None] == batch.object_clip)[..., None] & (batch.object_masks.flatten(2).amax(dim=2) > 0)
+    ).nonzero(as_tuple=True)
+    if not len(item):
+        return memories[0].new_zeros(())
+    masks, picture = batch.object_masks[known, frame], item * T + frame
+    means = [mean_over_masks(memory, masks, picture) for memory in memories]
+    loss: Tensor = heads.looks(means, batch.object_aspects[known])[0]
+    return loss
+
+
+def reference_loss(heads: TokenHeads, memories: Sequence[Tensor], masks: Tensor) -> Tensor:
+    """Binary cross-entropy of being meant, of every token.
+
+    Args:
+        heads: Tell it.
+        memories: Three of `(I * T, C, h, w)`, items clip-major.
+        masks: Of the meant objects, `(I, G, T, H, W)` uint8; a token is meant as far as it is covered.
+    Returns:
+        Sum over the memories, a scalar; each is divided by the number of its tokens that are meant.
+    """
+    covered = masks.amax(dim=1).flatten(0, 1)[:, None].to(memories[0].dtype)  # (I * T, 1, H, W)
+    loss = memories[0].new_zeros(())
+    for head, memory in zip(heads.is_meant, memories, strict=True):
+        target = F.interpolate(covered, size=memory.shape[-2:], mode="area")[:, 0]
+        logits = head(memory.movedim(1, -1))[..., 0]
+        entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+        loss = loss + entropy / target.sum().clamp(min=1)
+    return loss
