@@ -27,12 +27,14 @@ class PixelFeatures(NamedTuple):
         fpn: Map at stride 4, `(B, C, H/4, W/4)`.
         mask_features: Projection of `fpn` for the frame decoder, same shape.
         text: Sentence after fusion with this frame, `(B, C)`.
+        depths: Maps like `memories` after each encoder layer, the last of them again, for training.
     """
 
     memories: tuple[Tensor, Tensor, Tensor]
     fpn: Tensor
     mask_features: Tensor
     text: Tensor
+    depths: tuple[tuple[Tensor, ...], ...] = ()
 
 
 class EncoderLayer(nn.Module):
@@ -105,11 +107,19 @@ class PixelDecoder(nn.Module):
                 for (h, w), embed in zip(sizes, self.level_embed, strict=True)
             ]
         )
+        states = []
         for layer in self.layers:
             visual, text = layer(visual, text, position, sizes)
+            states.append(visual)
 
-        tokens = visual.transpose(1, 2).split([h * w for h, w in sizes], dim=-1)
-        coarse32, coarse16, coarse8 = (t.unflatten(-1, size) for t, size in zip(tokens, sizes, strict=True))
+        coarse32, coarse16, coarse8 = _to_maps(visual, sizes)
         upsampled = F.interpolate(coarse8, size=stride4.shape[-2:], mode="bilinear", align_corners=False)
         fpn = F.relu(self.output_norm(self.output(self.lateral_norm(self.lateral(stride4)) + upsampled)))
-        return PixelFeatures((coarse32, coarse16, coarse8), fpn, self.mask_features(fpn), text)
+        depths = tuple(_to_maps(state, sizes) for state in states) if self.training else ()
+        return PixelFeatures((coarse32, coarse16, coarse8), fpn, self.mask_features(fpn), text, depths)
+
+
+def _to_maps(tokens: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[Tensor, ...]:
+    """Split tokens `(B, S, C)` into maps `(B, C, h, w)`."""
+    levels = tokens.transpose(1, 2).split([h * w for h, w in sizes], dim=-1)
+    return tuple(level.unflatten(-1, size) for level, size in zip(levels, sizes, strict=True))

@@ -33,7 +33,7 @@ class FrameQueries(NamedTuple):
         mask_features: For masks of video queries, `(B, C, H/4, W/4)`. By far the largest of the three.
         predictions: Head outputs at each depth of the frame decoder, for training.
         frame_mask_features: Mask features of the frame decoder's own predictions, for training.
-        memories: What the frame decoder looks at, at strides 32, 16, 8, for training.
+        depths: What the pixel decoder makes of strides 32, 16, 8 after each of its layers, for training.
     """
 
     queries: Tensor
@@ -41,7 +41,7 @@ class FrameQueries(NamedTuple):
     mask_features: Tensor
     predictions: tuple[FramePrediction, ...] = ()
     frame_mask_features: Tensor | None = None
-    memories: tuple[Tensor, ...] = ()
+    depths: tuple[tuple[Tensor, ...], ...] = ()
 
 
 class ClipOutput(NamedTuple):
@@ -211,7 +211,7 @@ class SSA(nn.Module):
             mask_features=self.video_mask_features(features.fpn.to(self.dtype)),
             predictions=tuple(predictions) if self.training else (),
             frame_mask_features=features.mask_features if self.training else None,
-            memories=features.memories if self.training else (),
+            depths=features.depths,
         )
 
     def project_queries(self, queries: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ssa_stream.data import ASPECTS
 from ssa_stream.model.clip import trunk_stages
 
-__all__ = ["AspectHeads", "mean_over_masks", "object_features"]
+__all__ = ["AspectHeads", "head_layer", "mean_over_masks", "object_features"]
 
 
 def object_features(clip: CLIP, pixels: Tensor, masks: Tensor, picture: Tensor) -> list[Tensor]:
@@ -50,6 +50,18 @@ def mean_over_masks(maps: Tensor, masks: Tensor, picture: Tensor) -> Tensor:
     return torch.einsum("rhw,rchw->rc", weights, maps[picture])
 
 
+def head_layer(width: int, num_outputs: int) -> nn.Linear:
+    """Make the linear layer of a head that is thrown away after training.
+
+    Its weights are drawn from a chance of their own, equal in each run, since a resumed run makes them anew. They are
+    not zero: features that do not hold what is asked for yet would get no gradient from zeros, and give none to them.
+    """
+    linear = nn.Linear(width, num_outputs)
+    nn.init.normal_(linear.weight, std=width**-0.5, generator=torch.Generator().manual_seed(0))
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
 class AspectHeads(nn.Module):
     """Names shape, colour and texture from each of several maps; not part of the network.
 
@@ -60,14 +72,9 @@ class AspectHeads(nn.Module):
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
         self._sizes = [len(values) for values in ASPECTS.values()]
-        self.heads = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), self._classifier(width)) for width in channels)
-
-    def _classifier(self, width: int) -> nn.Linear:
-        """Zero at first: a resumed run makes these heads anew, so there must be no chance in them."""
-        linear = nn.Linear(width, sum(self._sizes))
-        nn.init.zeros_(linear.weight)
-        nn.init.zeros_(linear.bias)
-        return linear
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(width), head_layer(width, sum(self._sizes))) for width in channels
+        )
 
     def forward(self, features: Sequence[Tensor], aspects: Tensor) -> tuple[Tensor, Tensor]:
         """Judge features of `R` objects.

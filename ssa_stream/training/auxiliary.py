@@ -48,11 +48,11 @@ class AuxiliaryHeads(nn.Module):
         place = motion = look = reference = output.projected.new_zeros(())
         if self.places is not None:
             of_objects = matched_rows(output.projected, of_frames)  # (L, I, T, G, C)
-            place = place_loss(self.places, output.memories, of_objects, of_frames.matched, masks)
+            place = place_loss(self.places, output.depths[-1], of_objects, of_frames.matched, masks)
             slots = Matches(*(field[:, :, None].expand(-1, -1, masks.shape[2], -1) for field in of_clips))
             motion = motion_loss(self.places, matched_rows(output.enhanced, slots), of_clips.matched, masks)
         if self.tokens is not None:
-            look = look_loss(self.tokens, output.memories, batch)
-            reference = reference_loss(self.tokens, output.memories, masks)
+            look = look_loss(self.tokens, output.depths, batch)
+            reference = reference_loss(self.tokens, output.depths[-1], masks)
         losses = torch.stack([place, motion, look, reference])
         return (losses * losses.new_tensor(self.weights)).sum(), losses

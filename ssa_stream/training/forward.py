@@ -24,7 +24,8 @@ class TrainingOutput(NamedTuple):
         aligned: The same in slot order.
         enhanced: Temporally enhanced slots, same shape.
         video_queries: Normalised video queries after the last layer, `(L, I, N, C)`.
-        memories: What the frame decoder looks at, three of `(I * T, C, h, w)`.
+        depths: What the pixel decoder makes of strides 32, 16, 8 after each of its layers, `(I * T, C, h, w)`; the last
+            is what the frame decoder looks at.
     """
 
     frames: SetPrediction
@@ -33,7 +34,7 @@ class TrainingOutput(NamedTuple):
     aligned: Tensor
     enhanced: Tensor
     video_queries: Tensor
-    memories: tuple[Tensor, ...]
+    depths: tuple[tuple[Tensor, ...], ...]
 
 
 def forward_clips(
@@ -127,7 +128,7 @@ def _decode(
         aligned=aligned.unflatten(0, (L, num_items)),
         enhanced=window.enhanced.unflatten(0, (L, num_items)),
         video_queries=layers[-1].queries.unflatten(0, (L, num_items)),
-        memories=frames.memories,
+        depths=frames.depths,
     )
 
 

@@ -161,5 +161,5 @@ def _float32(output: TrainingOutput) -> TrainingOutput:
         output.aligned.float(),
         output.enhanced.float(),
         output.video_queries.float(),
-        tuple(memory.float() for memory in output.memories),
+        tuple(tuple(level.float() for level in levels) for levels in output.depths),
     )

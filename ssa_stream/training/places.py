@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssa_stream.training.aspects import head_layer
+
 __all__ = ["PlaceHeads", "motion_loss", "object_place_loss", "place_loss", "places", "steps"]
 
 _NUM_LEVELS = 3
@@ -27,14 +29,9 @@ class PlaceHeads(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.of_object = nn.Linear(dim, 3)
-        self.of_token = nn.ModuleList(nn.Linear(dim, 2) for _ in range(_NUM_LEVELS))
-        self.of_motion = nn.Linear(dim, 3)
-        # Their own chance, the same in each run: a resumed run makes these heads anew.
-        chance = torch.Generator().manual_seed(0)
-        for linear in (self.of_object, *self.of_token, self.of_motion):
-            nn.init.normal_(linear.weight, std=dim**-0.5, generator=chance)
-            nn.init.zeros_(linear.bias)
+        self.of_object = head_layer(dim, 3)
+        self.of_token = nn.ModuleList(head_layer(dim, 2) for _ in range(_NUM_LEVELS))
+        self.of_motion = head_layer(dim, 3)
 
 
 def place_loss(

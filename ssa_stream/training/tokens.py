@@ -1,8 +1,9 @@
-"""What each token of the pixel decoder's memories knows: what its object looks like, and whether the sentence means it.
+"""What each token of the pixel decoder knows: what its object looks like, and whether the sentence means it.
 
-Text is fused into the features that SSA decodes. Losses on queries alone leave only what this one sentence asks for in
-them, and only some of that. Axes: `I` items on `B` clips of `T` frames, `G` meant objects, `R` known objects, `C`
-channels.
+Text is fused into the features that SSA decodes, layer by layer. With losses on queries alone, looks go with each
+layer, and what is left is one guess at whether an object is meant.
+
+Axes: `I` items on `B` clips of `T` frames, `G` meant objects, `R` known objects, `C` channels.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssa_stream.training.aspects import AspectHeads, mean_over_masks
+from ssa_stream.training.aspects import AspectHeads, head_layer, mean_over_masks
 from ssa_stream.training.batch import ClipBatch
 
 __all__ = ["TokenHeads", "look_loss", "reference_loss"]
@@ -29,33 +30,31 @@ class TokenHeads(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.looks = AspectHeads([dim] * _NUM_LEVELS)
-        self.is_meant = nn.ModuleList(nn.Linear(dim, 1) for _ in range(_NUM_LEVELS))
-        chance = torch.Generator().manual_seed(0)  # the same in each run: a resumed run makes these heads anew
-        for linear in self.is_meant.children():
-            nn.init.normal_(linear.get_parameter("weight"), std=dim**-0.5, generator=chance)
-            nn.init.zeros_(linear.get_parameter("bias"))
+        self.is_meant = nn.ModuleList(head_layer(dim, 1) for _ in range(_NUM_LEVELS))
 
 
-def look_loss(heads: TokenHeads, memories: Sequence[Tensor], batch: ClipBatch) -> Tensor:
+def look_loss(heads: TokenHeads, depths: Sequence[Sequence[Tensor]], batch: ClipBatch) -> Tensor:
     """Cross-entropy of the shapes, colours and textures of all known objects, whatever the sentence is about.
 
     Args:
-        heads: Name them.
-        memories: Three of `(I * T, C, h, w)`, items clip-major.
+        heads: Name them, alike at all depths: looks shall be passed on.
+        depths: Three maps `(I * T, C, h, w)` after each layer, items clip-major.
         batch: The objects.
     Returns:
-        Sum over aspects and memories, a scalar; 0 without objects.
+        Sum over aspects, maps and depths, a scalar; 0 without objects.
     """
     T = batch.images.shape[1]
     item, known, frame = (
         (batch.clip_index[:, None] == batch.object_clip)[..., None] & (batch.object_masks.flatten(2).amax(dim=2) > 0)
     ).nonzero(as_tuple=True)
     if not len(item):
-        return memories[0].new_zeros(())
+        return depths[0][0].new_zeros(())
     masks, picture = batch.object_masks[known, frame], item * T + frame
-    means = [mean_over_masks(memory, masks, picture) for memory in memories]
-    loss: Tensor = heads.looks(means, batch.object_aspects[known])[0]
-    return loss
+    losses = []
+    for maps in depths:
+        means = [mean_over_masks(level, masks, picture) for level in maps]
+        losses.append(heads.looks(means, batch.object_aspects[known])[0])
+    return torch.stack(losses).sum()
 
 
 def reference_loss(heads: TokenHeads, memories: Sequence[Tensor], masks: Tensor) -> Tensor:

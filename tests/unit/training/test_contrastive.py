@@ -96,7 +96,7 @@ def test_aspects_are_named_once_they_are_learned() -> None:
     features = [torch.randn(6, width) for width in (8, 16, 32)]
     aspects = torch.stack([torch.randint(0, size, (6,)) for size in (10, 10, 4)], dim=1)
     loss, _ = heads(features, aspects)
-    torch.testing.assert_close(loss, torch.tensor(3 * math.log(10 * 10 * 4)))
+    assert float(loss.detach()) > 0.9 * 3 * math.log(10 * 10 * 4)
     optimizer = torch.optim.Adam(heads.parameters(), lr=0.1)
     for _ in range(100):
         heads(features, aspects)[0].backward()
