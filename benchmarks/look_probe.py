@@ -2,13 +2,14 @@
 
 A twin is alike but for one property: shape, colour or texture. Asked for by that property ("the star"), the object has
 to get the mask and not its twin; asked for by a value that neither has, none should. Then linear probes tell what is in
-the maps of CLIP's trunk, averaged over an object's true mask: what they do not hold, SSA hardly learns.
+the maps of CLIP's trunk, averaged over an object's true mask: what they do not hold, SSA hardly learns. Last, what is
+left of it after each layer of the pixel decoder, at stride 8, while the sentence is about another object.
 
     python -m benchmarks.look_probe --checkpoint ssa-tiny
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,8 +23,9 @@ from ssa_stream.data.synthetic.appearance import COLOURS, Appearance
 from ssa_stream.data.synthetic.render import renderer
 from ssa_stream.model import SSA
 from ssa_stream.streaming import ReferSession, SessionConfig
-from ssa_stream.training.aspects import object_features
+from ssa_stream.training.aspects import mean_over_masks, object_features
 from ssa_stream.training.batch import normalize
+from ssa_stream.training.objective import set_dropout
 
 _LEAST_PX = 60
 
@@ -61,7 +63,13 @@ def main() -> None:
         right, none = judge(model, aspect, size, options.pairs)
         print(f"  {aspect:8} right {right:4.0%}   absent: none {none:4.0%}")
     print("linear probes on the trunk's maps, stages of stride 4, 8, 16, 32 (always the most frequent answer)")
-    for aspect, (found, frequent) in probes(model, size, 4 * options.pairs).items():
+    _print_probes(probes(model, size, 4 * options.pairs, trunk_features))
+    print("linear probes on the pixel decoder's maps of stride 8 after each layer, of objects that are not meant")
+    _print_probes(probes(model, size, 4 * options.pairs, pixel_decoder_features))
+
+
+def _print_probes(table: dict[str, tuple[list[float], float]]) -> None:
+    for aspect, (found, frequent) in table.items():
         print(f"  {aspect:8} {'  '.join(f'{part:4.0%}' for part in found)}   ({frequent:.0%})")
 
 
@@ -117,21 +125,43 @@ def _mask(model: SSA, image: np.ndarray, text: str) -> np.ndarray:
     return result.merged()
 
 
-def probes(model: SSA, size: tuple[int, int], count: int) -> dict[str, tuple[list[float], float]]:
-    """Accuracy of a linear layer for each trunk stage, and that of always the same answer, by aspect."""
+Features = Callable[[SSA, Tensor, Tensor, str], list[Tensor]]
+"""From a network, pixels `(1, 3, H, W)`, masks `(R, H, W)` and a sentence to features `(R, C)` of several maps."""
+
+
+def trunk_features(model: SSA, pixels: Tensor, masks: Tensor, text: str) -> list[Tensor]:
+    """Of the trunk, whatever the sentence."""
+    return object_features(model.clip, pixels, masks, torch.zeros(len(masks), dtype=torch.int64))
+
+
+def pixel_decoder_features(model: SSA, pixels: Tensor, masks: Tensor, text: str) -> list[Tensor]:
+    """Of the pixel decoder's finest level after each layer."""
+    rows = model.encode_text([text])
+    set_dropout(model.train(), 0.0)
+    depths = model.generate_queries(model.encode_frame(pixels, rows), rows).depths
+    model.eval()
+    return [mean_over_masks(levels[-1], masks, torch.zeros(len(masks), dtype=torch.int64)) for levels in depths]
+
+
+def probes(
+    model: SSA, size: tuple[int, int], count: int, features_of: Features
+) -> dict[str, tuple[list[float], float]]:
+    """Accuracy of a linear layer for each map, and that of always the same answer, by aspect.
+
+    The sentence is about the first object of each picture, which is left out.
+    """
     features: list[list[Tensor]] = []
     answers = []
     for seed in range(count):
         picture = sample_captioned_picture(seed, size)
-        if not picture.objects:
+        if len(picture.objects) < 2:
             continue
-        masks = torch.from_numpy(np.stack([item.mask for item in picture.objects]).astype(np.uint8))
-        pixels = normalize(torch.from_numpy(picture.image)[None])
+        meant, *others = picture.objects
+        masks = torch.from_numpy(np.stack([item.mask for item in others]).astype(np.uint8))
         with torch.no_grad():
-            features.append(object_features(model.clip, pixels, masks, torch.zeros(len(masks), dtype=torch.int64)))
+            features.append(features_of(model, normalize(torch.from_numpy(picture.image)[None]), masks, meant.caption))
         answers += [
-            [values.index(getattr(item.appearance, name)) for name, values in ASPECTS.items()]
-            for item in picture.objects
+            [values.index(getattr(item.appearance, name)) for name, values in ASPECTS.items()] for item in others
         ]
     maps = [torch.cat(of_stage) for of_stage in zip(*features, strict=True)]
     table = {}
