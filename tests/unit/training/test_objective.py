@@ -75,7 +75,7 @@ def test_quirk_of_misordered_similarity_changes_the_similarity_only(model: SSA, 
 
 
 def test_places_and_looks_are_learned_by_heads_that_have_a_weight(model: SSA, stage: ClipsStage) -> None:
-    """Without weights there are none. Here only they are trained: the network's features hold something of all three."""
+    """Without weights there are none. Only they are trained here: the features hold something of all three."""
     batch = _batch(stage)
     assert not list(_objective(model, stage).auxiliary.parameters())
     loss = msgspec.structs.replace(stage.loss, place_weight=1.0, token_weight=1.0)

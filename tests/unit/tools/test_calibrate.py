@@ -1,0 +1,36 @@
+"""The tool that makes 0.5 the best threshold."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from ssa_stream.checkpoints import load_checkpoint
+from tools.calibrate import shift
+
+_TOOL = Path(__file__).parents[3] / "tools" / "calibrate.py"
+
+
+def test_what_had_the_threshold_as_probability_has_one_half() -> None:
+    """And the order of probabilities stays."""
+    model = load_checkpoint("ssa-tiny")
+    classifier = model.video_decoder.classifier
+    x = torch.randn(50, classifier.in_features)
+    before = classifier(x).softmax(dim=-1)[:, 0]
+    shift(model, 0.8)
+    after = classifier(x).softmax(dim=-1)[:, 0]
+    assert torch.equal(before > 0.8, after > 0.5)
+    assert torch.equal(before.argsort(), after.argsort())
+
+
+def test_tool_writes_a_checkpoint_and_says_what_it_did(tmp_path: Path) -> None:
+    """Only the bias of the classes differs."""
+    out = tmp_path / "calibrated.safetensors"
+    settings = "--clips 6 --frames 2 --size 64 96".split()
+    command = [sys.executable, str(_TOOL), "ssa-tiny", "-o", str(out), *settings]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "becomes 0.5" in done.stdout
+    old, new = load_checkpoint("ssa-tiny").state_dict(), load_checkpoint(str(out)).state_dict()
+    changed = {name for name, tensor in old.items() if not torch.equal(tensor, new[name])}
+    assert changed <= {"video_decoder.classifier.bias"}

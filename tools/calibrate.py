@@ -1,0 +1,81 @@
+"""Shift what a trained checkpoint calls probable, so that a threshold of 0.5 serves all kinds of sentences best.
+
+How probable a network finds what a sentence means depends on how often sentences meant nothing in its training, and on
+the weight of "none" in the loss. On generated clips of the training split every threshold is tried; the best one for
+the mean over the kinds of sentences becomes 0.5, by the bias of the video decoder's classes. The order of probabilities
+stays the same.
+
+    python tools/calibrate.py runs/tiny/best.safetensors -o runs/tiny/calibrated.safetensors
+"""
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.progress import track
+
+from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
+from ssa_stream.data import EXPRESSION_TYPES, ClipSample, sample_clip
+from ssa_stream.metrics import region_similarity
+from ssa_stream.model import SSA
+from ssa_stream.model.preprocess import to_input
+
+_THRESHOLDS = np.round(np.linspace(0.1, 0.95, 18), 2)
+_FIRST_SEED = 2_000_000_000  # beyond all clips of training runs
+
+
+def main() -> None:
+    """Read the options, try all thresholds, write the shifted checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", help="weight file")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="file to write")
+    parser.add_argument("--clips", type=int, default=180, help="generated clips, of all kinds of sentences alike")
+    parser.add_argument("--frames", type=int, default=12, help="of each clip")
+    parser.add_argument("--size", type=int, nargs=2, default=(128, 224), help="height and width of the clips")
+    options = parser.parse_args()
+    model = load_checkpoint(options.checkpoint)
+    by_kind = defaultdict(list)
+    for index in track(range(options.clips), "clips"):
+        kind = EXPRESSION_TYPES[index % len(EXPRESSION_TYPES)]
+        size = (options.size[0], options.size[1])
+        clip = sample_clip(_FIRST_SEED + index, options.frames, size, "train", type_weights={kind: 1.0})
+        by_kind[clip.type].append(scores(model, clip))
+    table = np.stack([np.mean(rows, axis=0) for rows in by_kind.values()])
+    for kind, row in zip(by_kind, table, strict=True):
+        print(f"{kind:18} {len(by_kind[kind]):4}  " + "  ".join(f"{value:.2f}" for value in row))
+    mean = table.mean(axis=0)
+    best = float(_THRESHOLDS[mean.argmax()])
+    print(f"{'mean':24}" + "  ".join(f"{value:.2f}" for value in mean))
+    print(f"{'threshold':24}" + "  ".join(f"{value:.2f}" for value in _THRESHOLDS))
+    print(
+        f"{best} becomes 0.5: region similarity {mean[np.abs(_THRESHOLDS - 0.5).argmin()]:.3f} becomes {mean.max():.3f}"
+    )
+    shift(model, best)
+    save_checkpoint(options.output, model, model.config, notes={"calibrated": f"{best} became 0.5"})
+
+
+@torch.inference_mode()
+def scores(model: SSA, clip: ClipSample) -> list[float]:
+    """Region similarity of a clip at each threshold, offline."""
+    output = model(to_input(list(clip.frames), model.device, model.dtype), model.encode_text([clip.text]))
+    height, width = clip.frames.shape[1:3]
+    embeddings = output.window.mask_embedding.expand(len(clip.frames), -1, -1)
+    logits = model.predict_masks(embeddings, output.mask_features).float()
+    masks = F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)[..., :height, :width] > 0
+    target = np.asarray(clip.masks.any(axis=0))
+    probability = output.window.probability[0]
+    chosen = [masks[:, probability > float(threshold)].any(dim=1).numpy() for threshold in _THRESHOLDS]
+    return [float(region_similarity(union, target).mean()) for union in chosen]
+
+
+def shift(model: SSA, threshold: float) -> None:
+    """Make what had a probability of `threshold` have one of 0.5."""
+    with torch.no_grad():
+        model.video_decoder.classifier.bias[0] -= float(np.log(threshold / (1 - threshold)))
+
+
+if __name__ == "__main__":
+    main()
