@@ -107,16 +107,16 @@ class PixelDecoder(nn.Module):
                 for (h, w), embed in zip(sizes, self.level_embed, strict=True)
             ]
         )
-        states = []
+        depths = []
         for layer in self.layers:
             visual, text = layer(visual, text, position, sizes)
-            states.append(visual)
+            if self.training:
+                depths.append(_to_maps(visual, sizes))
 
         coarse32, coarse16, coarse8 = _to_maps(visual, sizes)
         upsampled = F.interpolate(coarse8, size=stride4.shape[-2:], mode="bilinear", align_corners=False)
         fpn = F.relu(self.output_norm(self.output(self.lateral_norm(self.lateral(stride4)) + upsampled)))
-        depths = tuple(_to_maps(state, sizes) for state in states) if self.training else ()
-        return PixelFeatures((coarse32, coarse16, coarse8), fpn, self.mask_features(fpn), text, depths)
+        return PixelFeatures((coarse32, coarse16, coarse8), fpn, self.mask_features(fpn), text, tuple(depths))
 
 
 def _to_maps(tokens: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[Tensor, ...]:
