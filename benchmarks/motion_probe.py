@@ -22,7 +22,7 @@ from ssa_stream.training.config import ClipsStage
 from ssa_stream.training.data_config import SyntheticData
 from ssa_stream.training.forward import forward_clips
 from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.matching import match
+from ssa_stream.training.matching import Matches, match
 from ssa_stream.training.objective import set_dropout
 from ssa_stream.training.optimizer_config import OptimizerConfig
 from ssa_stream.training.places import places, steps
@@ -73,11 +73,10 @@ def known(model: SSA, size: tuple[int, int], clips: int, frames: int) -> tuple[l
             output = forward_clips(model, normalize(batch.images, batch.extents), text, batch.clip_index)
             of_frames = match(output.frames, frame_targets(batch.masks, batch.present), loss)
             of_clips = match(output.video, clip_targets(batch.masks, batch.present), loss)
-        query, is_matched = of_frames.query[-1], of_frames.matched[-1]  # (T, G): one item
-        rows = output.projected[0, 0].gather(1, query[..., None].expand(-1, -1, output.projected.shape[-1]))
-        queries.append(rows[is_matched])
-        place.append(places(batch.masks)[0].transpose(0, 1)[is_matched])
-        last = type(of_clips)(*(field[-1, :, None].expand(-1, frames, -1) for field in of_clips))
+        in_frames = Matches(*(field[-1] for field in of_frames))  # (T, G): one item
+        queries.append(matched_rows(output.projected[0, 0], in_frames)[in_frames.matched])
+        place.append(places(batch.masks)[0].transpose(0, 1)[in_frames.matched])
+        last = Matches(*(field[-1, :, None].expand(-1, frames, -1) for field in of_clips))
         of_step, is_known = steps(batch.masks)
         is_known = is_known & last.matched
         slots.append(matched_rows(output.enhanced[0], last)[is_known])

@@ -13,9 +13,10 @@ from ssa_stream.model.fusion import TextFusion
 from ssa_stream.model.layers import FeedForward
 from ssa_stream.model.positions import sine_2d
 
-__all__ = ["PixelDecoder", "PixelFeatures"]
+__all__ = ["NUM_LEVELS", "PixelDecoder", "PixelFeatures"]
 
-_NUM_LEVELS = 3
+NUM_LEVELS = 3
+"""Levels that are encoded: strides 32, 16 and 8."""
 _NORM_GROUPS = 32
 
 
@@ -44,7 +45,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         dim, sizes = config.hidden_dim, config.pixel_decoder
         self.fusion = TextFusion(dim, sizes.fusion_dim, sizes.fusion_heads, config.dropout)
-        self.deformable = DeformableAttention(dim, sizes.num_heads, _NUM_LEVELS, sizes.num_points)
+        self.deformable = DeformableAttention(dim, sizes.num_heads, NUM_LEVELS, sizes.num_points)
         self.deformable_norm = nn.LayerNorm(dim)
         self.feed_forward = FeedForward(dim, sizes.ffn_dim)
 
@@ -72,7 +73,7 @@ class PixelDecoder(nn.Module):
         self.input_proj = nn.ModuleList(
             nn.Sequential(nn.Conv2d(width, dim, 1), nn.GroupNorm(_NORM_GROUPS, dim)) for width in reversed(channels[1:])
         )
-        self.level_embed = nn.Parameter(torch.empty(_NUM_LEVELS, dim))
+        self.level_embed = nn.Parameter(torch.empty(NUM_LEVELS, dim))
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.pixel_decoder.num_layers))
         self.lateral = nn.Conv2d(channels[0], dim, 1, bias=False)
         self.lateral_norm = nn.GroupNorm(_NORM_GROUPS, dim)

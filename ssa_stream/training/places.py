@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssa_stream.model.pixel_decoder import NUM_LEVELS
 from ssa_stream.training.aspects import head_layer
 
 __all__ = ["PlaceHeads", "motion_loss", "object_place_loss", "place_loss", "places", "steps"]
 
-_NUM_LEVELS = 3
 _STEP_UNIT = 0.1
 
 
@@ -30,7 +30,7 @@ class PlaceHeads(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.of_object = head_layer(dim, 3)
-        self.of_token = nn.ModuleList(head_layer(dim, 2) for _ in range(_NUM_LEVELS))
+        self.of_token = nn.ModuleList(head_layer(dim, 2) for _ in range(NUM_LEVELS))
         self.of_motion = head_layer(dim, 3)
 
 

@@ -12,12 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssa_stream.model.pixel_decoder import NUM_LEVELS
 from ssa_stream.training.aspects import AspectHeads, head_layer, mean_over_masks
 from ssa_stream.training.batch import ClipBatch
 
 __all__ = ["TokenHeads", "look_loss", "reference_loss"]
-
-_NUM_LEVELS = 3
 
 
 class TokenHeads(nn.Module):
@@ -29,8 +28,8 @@ class TokenHeads(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.looks = AspectHeads([dim] * _NUM_LEVELS)
-        self.is_meant = nn.ModuleList(head_layer(dim, 1) for _ in range(_NUM_LEVELS))
+        self.looks = AspectHeads([dim] * NUM_LEVELS)
+        self.is_meant = nn.ModuleList(head_layer(dim, 1) for _ in range(NUM_LEVELS))
 
 
 def look_loss(heads: TokenHeads, depths: Sequence[Sequence[Tensor]], batch: ClipBatch) -> Tensor:
