@@ -25,7 +25,7 @@ from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.matching import Matches, match
 from ssa_stream.training.objective import set_dropout
 from ssa_stream.training.optimizer_config import OptimizerConfig
-from ssa_stream.training.places import places, steps
+from ssa_stream.training.places import places, velocities
 from ssa_stream.training.similarity import matched_rows
 from ssa_stream.training.targets import clip_targets, frame_targets
 
@@ -72,14 +72,14 @@ def known(model: SSA, size: tuple[int, int], clips: int, frames: int) -> tuple[l
             text = encode_text(model.clip, batch.tokens, model.config.clip.num_words)
             output = forward_clips(model, normalize(batch.images, batch.extents), text, batch.clip_index)
             of_frames = match(output.frames, frame_targets(batch.masks, batch.present), loss)
-            of_clips = match(output.video, clip_targets(batch.masks, batch.present), loss)
+            of_clips = match(output.video.prediction, clip_targets(batch.masks, batch.present), loss)
         in_frames = Matches(*(field[-1] for field in of_frames))  # (T, G): one item
-        queries.append(matched_rows(output.projected[0, 0], in_frames)[in_frames.matched])
+        queries.append(matched_rows(output.video.projected[0, 0], in_frames)[in_frames.matched])
         place.append(places(batch.masks)[0].transpose(0, 1)[in_frames.matched])
         last = Matches(*(field[-1, :, None].expand(-1, frames, -1) for field in of_clips))
-        of_step, is_known = steps(batch.masks)
+        of_step, is_known = velocities(batch.masks)
         is_known = is_known & last.matched
-        slots.append(matched_rows(output.enhanced[0], last)[is_known])
+        slots.append(matched_rows(output.video.enhanced[0], last)[is_known])
         step.append(of_step[is_known])
     return explained(torch.cat(queries), torch.cat(place)), explained(torch.cat(slots), torch.cat(step))
 

@@ -19,10 +19,11 @@ from ssa_stream.data.synthetic.render import RenderedFrame, render
 from ssa_stream.data.synthetic.sampling import SceneConfig, sample_scene
 from ssa_stream.data.synthetic.scene import Scene, SceneObject
 from ssa_stream.data.synthetic.seeds import SPLITS, Split
-from ssa_stream.data.synthetic.wording import HELD_OUT_PHRASES
+from ssa_stream.data.synthetic.wording import CLIP_ONLY_WORDS, HELD_OUT_PHRASES
 
 __all__ = [
     "ASPECTS",
+    "CLIP_ONLY_WORDS",
     "DEMO_SENTENCES",
     "EXPRESSION_TYPES",
     "HELD_OUT_PAIRS",

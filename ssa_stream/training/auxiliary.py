@@ -7,8 +7,7 @@ from ssa_stream.training.batch import ClipBatch
 from ssa_stream.training.forward import TrainingOutput
 from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.matching import Matches
-from ssa_stream.training.places import PlaceHeads, motion_loss, place_loss
-from ssa_stream.training.similarity import matched_rows
+from ssa_stream.training.places import PlaceHeads, TokenPlaceHeads
 from ssa_stream.training.tokens import TokenHeads, look_loss, reference_loss
 
 __all__ = ["AUXILIARY_PARTS", "AuxiliaryHeads"]
@@ -29,6 +28,7 @@ class AuxiliaryHeads(nn.Module):
         super().__init__()
         self.weights = [config.place_weight, config.place_weight, config.token_weight, config.token_weight]
         self.places = PlaceHeads(dim) if config.place_weight else None
+        self.token_places = TokenPlaceHeads(dim) if config.place_weight else None
         self.tokens = TokenHeads(dim) if config.token_weight else None
 
     def forward(
@@ -45,12 +45,10 @@ class AuxiliaryHeads(nn.Module):
             The weighted sum, a scalar, and the losses, `(len(AUXILIARY_PARTS),)`.
         """
         masks = batch.masks
-        place = motion = look = reference = output.projected.new_zeros(())
-        if self.places is not None:
-            of_objects = matched_rows(output.projected, of_frames)  # (L, I, T, G, C)
-            place = place_loss(self.places, output.depths[-1], of_objects, of_frames.matched, masks)
-            slots = Matches(*(field[:, :, None].expand(-1, -1, masks.shape[2], -1) for field in of_clips))
-            motion = motion_loss(self.places, matched_rows(output.enhanced, slots), of_clips.matched, masks)
+        place = motion = look = reference = output.video.projected.new_zeros(())
+        if self.places is not None and self.token_places is not None:
+            place, motion = self.places(output.video, of_frames, of_clips, masks)
+            place = place + self.token_places(output.depths[-1])
         if self.tokens is not None:
             look = look_loss(self.tokens, output.depths, batch)
             reference = reference_loss(self.tokens, output.depths[-1], masks)

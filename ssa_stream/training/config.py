@@ -93,15 +93,12 @@ class SegmentStage(_Stage, frozen=True, kw_only=True):
         stochastic_depth: Leave the frozen CLIP in training mode, so that its stochastic depth is active; a quirk of
             the published training.
         dropout: Dropout instead of the model's own; None keeps that. Clips that are never seen twice need none.
-        freeze_frames: Train the video decoder only. What single frames give is then computed without gradient, which
-            takes less than half of the time: clips teach motion, and pictures have taught the rest.
     """
 
     data: SyntheticData | MevisData
     loss: LossConfig = LossConfig()
     stochastic_depth: bool = False
     dropout: float | None = None
-    freeze_frames: bool = False
 
     @property
     def frame_range(self) -> tuple[int, int]:
@@ -139,6 +136,32 @@ class ClipsStage(SegmentStage, frozen=True, kw_only=True, tag="clips", tag_field
         )
 
 
+class KeptClipsStage(ClipsStage, frozen=True, kw_only=True, tag="kept_clips", tag_field="kind"):
+    """Clips that teach the video decoder only: what single frames give is computed once, kept in memory, used again.
+
+    Motion takes many steps to learn, and these are cheap; the frames before them are dear.
+
+    Attributes:
+        passes: How often each clip is used; `steps / passes` batches are kept.
+    """
+
+    passes: int
+
+    @property
+    def num_batches(self) -> int:
+        """Different batches."""
+        return -(-self.steps // self.passes)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.passes >= 1, f"stage {self.name}: passes is {self.passes}; expected 1 or more")
+        _require(
+            self.loss.frame_layers == 1,
+            f"stage {self.name}: loss.frame_layers is {self.loss.frame_layers}; kept clips have the last layer's "
+            f"queries only, so set it to 1",
+        )
+
+
 class LongClipsStage(ClipsStage, frozen=True, kw_only=True, tag="long_clips", tag_field="kind"):
     """Clips longer than the window: the frames before it come in through the carried pool, without gradient.
 
@@ -160,7 +183,7 @@ class LongClipsStage(ClipsStage, frozen=True, kw_only=True, tag="long_clips", ta
         _require(self.window >= 1, f"stage {self.name}: window is {self.window}; expected 1 or more")
 
 
-Stage = ClipPretrainStage | ImagesStage | ClipsStage | LongClipsStage
+Stage = ClipPretrainStage | ImagesStage | ClipsStage | KeptClipsStage | LongClipsStage
 
 
 class ValidationConfig(_Config, frozen=True, kw_only=True):

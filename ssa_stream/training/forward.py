@@ -11,7 +11,33 @@ from torch import Tensor
 from ssa_stream.model import SSA, CarriedPool, FrameQueries, TextFeatures, align_chain, empty_carry, fold
 from ssa_stream.training.matching import SetPrediction
 
-__all__ = ["TrainingOutput", "fold_history", "forward_clips"]
+__all__ = [
+    "TrainingOutput",
+    "VideoOutput",
+    "decode_video",
+    "fold_history",
+    "forward_clips",
+    "frame_prediction",
+    "generate",
+]
+
+
+class VideoOutput(NamedTuple):
+    """What the video decoder makes of clips.
+
+    Attributes:
+        prediction: Predictions of all depths, layer-major (`layer * L + copy`), `I` items of `T` frames.
+        projected: Projected frame queries in the frame decoder's order, `(L, I, T, N, C)`.
+        aligned: The same in slot order.
+        enhanced: Temporally enhanced slots, same shape.
+        queries: Normalised video queries after the last layer, `(L, I, N, C)`.
+    """
+
+    prediction: SetPrediction
+    projected: Tensor
+    aligned: Tensor
+    enhanced: Tensor
+    queries: Tensor
 
 
 class TrainingOutput(NamedTuple):
@@ -19,21 +45,13 @@ class TrainingOutput(NamedTuple):
 
     Attributes:
         frames: Frame-level predictions of all depths, items clip-major: `I * T` items of one frame.
-        video: Video-level predictions; depths are layer-major (`layer * L + copy`), `I` items of `T` frames.
-        projected: Projected frame queries in the frame decoder's order, `(L, I, T, N, C)`.
-        aligned: The same in slot order.
-        enhanced: Temporally enhanced slots, same shape.
-        video_queries: Normalised video queries after the last layer, `(L, I, N, C)`.
+        video: Of whole clips.
         depths: What the pixel decoder makes of strides 32, 16, 8 after each of its layers, `(I * T, C, h, w)`; the last
             is what the frame decoder looks at.
     """
 
     frames: SetPrediction
-    video: SetPrediction
-    projected: Tensor
-    aligned: Tensor
-    enhanced: Tensor
-    video_queries: Tensor
+    video: VideoOutput
     depths: tuple[tuple[Tensor, ...], ...]
 
 
@@ -46,7 +64,6 @@ def forward_clips(
     frame_layers: int = 1,
     window: int | None = None,
     decay: float = 1.0,
-    freeze_frames: bool = False,
 ) -> TrainingOutput:
     """Run the network on clips of one length.
 
@@ -59,24 +76,29 @@ def forward_clips(
         window: Only the last so many frames are predicted; those before come in through the carried pool, as in a
             stream, and get no gradient. None takes all frames.
         decay: Factor on frames that have left the window, per frame.
-        freeze_frames: Whether what comes from single frames gets no gradient; of their predictions, only those of the
-            last `frame_layers` depths are returned then.
     """
     split = max(0, images.shape[1] - (window or images.shape[1]))
-    history = None
+    num_items, history = len(clip_index), None
     if split:
         with torch.no_grad():
-            before = _generate(model, images[:, :split], text, clip_index)
-            history = _align(_project(model, before, len(clip_index), frame_layers), None)
-    with torch.set_grad_enabled(not freeze_frames):
-        now = _generate(model, images[:, split:], text, clip_index)
-    if freeze_frames:
-        now = now._replace(predictions=now.predictions[-frame_layers:])
-    return _decode(model, now, len(clip_index), frame_layers, history, decay)
+            before = generate(model, images[:, :split], text, clip_index)
+            history = _align(model.project_queries(_last_queries(before, num_items, frame_layers)).flatten(0, 1), None)
+    now = generate(model, images[:, split:], text, clip_index)
+    queries = _last_queries(now, num_items, frame_layers)
+    sentences, features = (values.unflatten(0, (num_items, -1)) for values in (now.text, now.mask_features))
+    video = decode_video(model, queries, sentences, features, history=history, decay=decay)
+    return TrainingOutput(frame_prediction(now), video, now.depths)
 
 
-def _generate(model: SSA, images: Tensor, text: TextFeatures, clip_index: Tensor) -> FrameQueries:
-    """Frame queries of all frames of all items, `I * T` rows, clip-major; clips with several sentences share stems."""
+def generate(model: SSA, images: Tensor, text: TextFeatures, clip_index: Tensor) -> FrameQueries:
+    """Frame queries of all frames of all items, `I * T` rows, clip-major; clips with several sentences share stems.
+
+    Args:
+        model: The network, in training mode.
+        images: Normalised and padded, `(B, T, 3, H, W)`.
+        text: `I` rows.
+        clip_index: Which clip each row is about, `(I,)` int64, ascending.
+    """
     B, T = images.shape[:2]
     num_items = len(clip_index)
     stem = model.encode_stem(images.flatten(0, 1))
@@ -86,50 +108,61 @@ def _generate(model: SSA, images: Tensor, text: TextFeatures, clip_index: Tensor
     return model.generate_queries(model.condition(stem, rows, frame_index), rows)
 
 
-def _project(model: SSA, frames: FrameQueries, num_items: int, frame_layers: int) -> Tensor:
-    """Projected queries of the last layers, `(L * I, T, N, C)`."""
+def frame_prediction(frames: FrameQueries) -> SetPrediction:
+    """Predictions of single frames, one depth after the other."""
+    assert frames.frame_mask_features is not None  # the model is in training mode
+    return SetPrediction(
+        torch.stack([prediction.class_logits for prediction in frames.predictions]),
+        torch.stack([prediction.mask_embedding for prediction in frames.predictions]),
+        frames.frame_mask_features[:, None],
+    )
+
+
+def decode_video(
+    model: SSA,
+    queries: Tensor,
+    text: Tensor,
+    mask_features: Tensor,
+    *,
+    history: Tensor | None = None,
+    decay: float = 1.0,
+) -> VideoOutput:
+    """Project, align and decode frame queries.
+
+    Args:
+        model: The network, in training mode.
+        queries: Of the last frame-decoder layers, `(L, I, T, N, C)`.
+        text: Fused sentence of each frame, `(I, T, C)`.
+        mask_features: `(I, T, C, h, w)`.
+        history: Slots of the frames before, `(L * I, T0, N, C)`; without gradient.
+        decay: Factor on frames that have left the window, per frame.
+    """
+    L, num_items = queries.shape[:2]
+    projected = model.project_queries(queries.flatten(0, 1))
+    aligned = _align(projected, None if history is None else history[:, -1])
+    carried = None
+    if history is not None:
+        carried = fold_history(model, torch.cat([history, aligned.detach()], dim=1), history.shape[1], decay)
+    window = model.decode_window(aligned, text.repeat(L, 1, 1), carried)
+    logits, embeddings = (
+        torch.stack([getattr(layer, name) for layer in window.predictions]).unflatten(1, (L, num_items)).flatten(0, 1)
+        for name in ("class_logits", "mask_embedding")
+    )
+    copies = [values.unflatten(0, (L, num_items)) for values in (projected, aligned, window.enhanced)]
+    last = window.predictions[-1].queries.unflatten(0, (L, num_items))
+    return VideoOutput(SetPrediction(logits, embeddings, mask_features), *copies, last)
+
+
+def _last_queries(frames: FrameQueries, num_items: int, frame_layers: int) -> Tensor:
+    """Queries of the last layers, `(L, I, T, N, C)`."""
     queries = torch.stack([prediction.queries for prediction in frames.predictions[-frame_layers:]])
-    return model.project_queries(queries.unflatten(1, (num_items, -1)).flatten(0, 1))
+    return queries.unflatten(1, (num_items, -1))
 
 
 def _align(projected: Tensor, previous: Tensor | None) -> Tensor:
     """The alignment chain; it runs on the CPU, where a run in mixed precision would leave it no numpy type."""
     with torch.autocast("cpu", enabled=False):
         return align_chain(projected, previous)[0]
-
-
-def _decode(
-    model: SSA, frames: FrameQueries, num_items: int, frame_layers: int, history: Tensor | None, decay: float
-) -> TrainingOutput:
-    L = frame_layers
-    assert frames.frame_mask_features is not None  # the model is in training mode
-    projected = _project(model, frames, num_items, L)
-    aligned = _align(projected, None if history is None else history[:, -1])
-    carried = None
-    if history is not None:
-        carried = fold_history(model, torch.cat([history, aligned.detach()], dim=1), history.shape[1], decay)
-    text = frames.text.unflatten(0, (num_items, -1)).repeat(L, 1, 1)
-    window = model.decode_window(aligned, text, carried)
-    layers = window.predictions
-    return TrainingOutput(
-        frames=SetPrediction(
-            torch.stack([prediction.class_logits for prediction in frames.predictions]),
-            torch.stack([prediction.mask_embedding for prediction in frames.predictions]),
-            frames.frame_mask_features[:, None],
-        ),
-        video=SetPrediction(
-            torch.stack([prediction.class_logits for prediction in layers]).unflatten(1, (L, num_items)).flatten(0, 1),
-            torch.stack([prediction.mask_embedding for prediction in layers])
-            .unflatten(1, (L, num_items))
-            .flatten(0, 1),
-            frames.mask_features.unflatten(0, (num_items, -1)),
-        ),
-        projected=projected.unflatten(0, (L, num_items)),
-        aligned=aligned.unflatten(0, (L, num_items)),
-        enhanced=window.enhanced.unflatten(0, (L, num_items)),
-        video_queries=layers[-1].queries.unflatten(0, (L, num_items)),
-        depths=frames.depths,
-    )
 
 
 @torch.no_grad()

@@ -11,14 +11,23 @@ from ssa_stream.model.clip import encode_text
 from ssa_stream.training.auxiliary import AUXILIARY_PARTS, AuxiliaryHeads
 from ssa_stream.training.batch import ClipBatch, normalize
 from ssa_stream.training.config import LongClipsStage, SegmentStage
-from ssa_stream.training.forward import TrainingOutput, forward_clips
+from ssa_stream.training.forward import TrainingOutput, VideoOutput, forward_clips
 from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.losses import Reduce, set_losses
 from ssa_stream.training.matching import Matches, SetPrediction, match
 from ssa_stream.training.similarity import matched_rows, similarity_loss
 from ssa_stream.training.targets import clip_targets, frame_targets
 
-__all__ = ["SEGMENT_PARTS", "SegmentObjective", "StepLoss", "criterion", "set_dropout"]
+__all__ = [
+    "SEGMENT_PARTS",
+    "SegmentObjective",
+    "StepLoss",
+    "VideoLoss",
+    "criterion",
+    "set_dropout",
+    "video_float32",
+    "video_losses",
+]
 
 SEGMENT_PARTS = (
     *("frame_class", "frame_mask", "frame_dice"),
@@ -56,8 +65,7 @@ class SegmentObjective(nn.Module):
         self.stage = stage
         self.reduce = reduce
         self.auxiliary = AuxiliaryHeads(model.config.hidden_dim, stage.loss)
-        model.requires_grad_(not stage.freeze_frames)
-        model.video_decoder.requires_grad_(True)
+        model.requires_grad_(True)
         model.clip.requires_grad_(False)
         set_dropout(model, model.config.dropout if stage.dropout is None else stage.dropout)
 
@@ -82,7 +90,6 @@ class SegmentObjective(nn.Module):
             frame_layers=stage.loss.frame_layers,
             window=window,
             decay=decay,
-            freeze_frames=stage.freeze_frames,
         )
         if window:
             batch = batch._replace(
@@ -122,44 +129,84 @@ def criterion(
         config: Weights.
         reduce: Mean over devices.
     """
-    masks, present = batch.masks, batch.present
-    of_frames, of_clips = frame_targets(masks, present), clip_targets(masks, present)
-    L = config.frame_layers
+    of_frames = frame_targets(batch.masks, batch.present)
     frame_matches = match(output.frames, of_frames, config)
     frame = set_losses(output.frames, of_frames, frame_matches, config, reduce)  # (D, 3)
-    video_matches = match(output.video, of_clips, config)
-    # The L copies of a layer have the same targets, so the mean over copies is what one loss over all of them gives.
-    video = set_losses(output.video, of_clips, video_matches, config, reduce).unflatten(0, (-1, L)).mean(dim=1)
+    last = (field[-config.frame_layers :].unflatten(1, (len(batch.masks), -1)) for field in frame_matches)
+    last_frames = Matches(*last)  # (L, I, T, G)
+    video = video_losses(model, output.video, last_frames, batch.masks, batch.present, config, reduce)
+    further, parts = auxiliary(output, batch, last_frames, video.matches)
+    total = config.frame_weight * (frame * set_weights(config).to(frame)).sum() + video.total + further
+    return StepLoss(total, torch.cat([frame[-1].detach(), video.parts, parts.detach()]))
 
+
+class VideoLoss(NamedTuple):
+    """Losses of whole clips.
+
+    Attributes:
+        total: Weighted sum, a scalar.
+        parts: Class, mask, dice and similarity loss of the last depth, unweighted, `(4,)`, detached.
+        matches: Video queries of the objects after the last layer, `(L, I, G)`.
+    """
+
+    total: Tensor
+    parts: Tensor
+    matches: Matches
+
+
+def video_losses(
+    model: SSA,
+    output: VideoOutput,
+    of_frames: Matches,
+    masks: Tensor,
+    present: Tensor,
+    config: LossConfig,
+    reduce: Reduce,
+) -> VideoLoss:
+    """Losses of what the video decoder makes of clips.
+
+    Args:
+        model: For the projections of the similarity loss.
+        output: Predictions for `I` items of `T` frames, float32.
+        of_frames: Frame queries of the objects, `(L, I, T, G)`.
+        masks: Of the objects, `(I, G, T, H, W)` uint8.
+        present: Which objects there are, `(I, G)` bool.
+        config: Weights.
+        reduce: Mean over devices.
+    """
+    L, targets = config.frame_layers, clip_targets(masks, present)
+    matches = match(output.prediction, targets, config)
+    # The L copies of a layer have the same targets, so the mean over copies is what one loss over all of them gives.
+    losses = set_losses(output.prediction, targets, matches, config, reduce).unflatten(0, (-1, L)).mean(dim=1)
     queries = output.aligned if config.misordered_similarity else output.projected  # (L, I, T, N, C)
-    last_frames = Matches(*(field[-L:].unflatten(1, (len(masks), -1)) for field in frame_matches))  # (L, I, T, G)
-    last_video = Matches(*(field[-L:] for field in video_matches))  # (L, I, G)
+    last = Matches(*(field[-L:] for field in matches))  # (L, I, G)
     decoder = model.video_decoder
     similarity = similarity_loss(
-        matched_rows(decoder.frame_similarity(queries), last_frames).flatten(0, 1),
-        last_frames.matched.flatten(0, 1),
-        matched_rows(decoder.video_similarity(output.video_queries), last_video).flatten(0, 1),
-        last_video.matched.flatten(0, 1),
+        matched_rows(decoder.frame_similarity(queries), of_frames).flatten(0, 1),
+        of_frames.matched.flatten(0, 1),
+        matched_rows(decoder.video_similarity(output.queries), last).flatten(0, 1),
+        last.matched.flatten(0, 1),
     )
-    further, parts = auxiliary(output, batch, last_frames, last_video)
-    weights = frame.new_tensor([config.class_weight, config.mask_weight, config.dice_weight])
-    total = (
-        config.frame_weight * (frame * weights).sum()
-        + config.video_weight * (video * weights).sum()
-        + config.similarity_weight * similarity
-        + further
-    )
-    return StepLoss(total, torch.cat([frame[-1], video[-1], similarity.view(1), parts]).detach())
+    total = config.video_weight * (losses * set_weights(config).to(losses)).sum()
+    parts = torch.cat([losses[-1], similarity.view(1)]).detach()
+    return VideoLoss(total + config.similarity_weight * similarity, parts, last)
+
+
+def set_weights(config: LossConfig) -> Tensor:
+    """Weights of class, mask and dice loss, `(3,)`."""
+    return torch.tensor([config.class_weight, config.mask_weight, config.dice_weight])
+
+
+def float32(prediction: SetPrediction) -> SetPrediction:
+    """Predictions in float32: losses are computed in it whatever the network runs in."""
+    return SetPrediction(*(field.float() for field in prediction))
+
+
+def video_float32(output: VideoOutput) -> VideoOutput:
+    """The same in float32."""
+    return VideoOutput(float32(output.prediction), *(field.float() for field in output[1:]))
 
 
 def _float32(output: TrainingOutput) -> TrainingOutput:
-    """Losses are computed in float32 whatever the network runs in."""
-    return TrainingOutput(
-        SetPrediction(*(field.float() for field in output.frames)),
-        SetPrediction(*(field.float() for field in output.video)),
-        output.projected.float(),
-        output.aligned.float(),
-        output.enhanced.float(),
-        output.video_queries.float(),
-        tuple(tuple(level.float() for level in levels) for levels in output.depths),
-    )
+    depths = tuple(tuple(level.float() for level in levels) for levels in output.depths)
+    return TrainingOutput(float32(output.frames), video_float32(output.video), depths)

@@ -1,6 +1,6 @@
 """Sentences said twice in different words: what teaches the text tower all that sentences can mean."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from ssa_stream.data.synthetic.predicates import Described, Either
 from ssa_stream.data.synthetic.sampling import sample_scene
 from ssa_stream.data.synthetic.seeds import Split
 from ssa_stream.data.synthetic.truth import observe
-from ssa_stream.data.synthetic.wording import Wording
+from ssa_stream.data.synthetic.wording import Vocabulary, Wording
 from ssa_stream.model.clip import tokenize
 
 __all__ = ["ParaphrasePool"]
@@ -21,6 +21,7 @@ __all__ = ["ParaphrasePool"]
 _POOL_STREAM = 106
 _FRAMES = 8
 _SIZE = (64, 112)
+_VOCABULARIES: Final[tuple[Vocabulary, ...]] = ("trained", "clip")
 
 
 class _Meaning(NamedTuple):
@@ -34,12 +35,12 @@ class ParaphrasePool:
     """Meanings of sentences about scenes, to be put into words anew for every batch.
 
     Pairs come scene by scene, so that those to be told apart name the same things and differ in what these do, where
-    they are, or how many.
+    they are, or how many. Half of the sentences use words that only CLIP is told.
 
     Args:
         num_scenes: Scenes whose sentences are gathered; takes some 30 ms each.
         seed: Seed of the run.
-        split: Of the generator; `train` has no held-out phrase.
+        split: Of the generator.
     """
 
     def __init__(self, num_scenes: int, seed: int, split: Split = "train") -> None:
@@ -60,7 +61,9 @@ class ParaphrasePool:
             chosen += self._scenes[int(rng.integers(len(self._scenes)))]
         chosen = chosen[:count]
         texts = [
-            sentence(meaning.described, Wording(rng), count=meaning.quantity) for meaning in chosen for _ in range(2)
+            sentence(meaning.described, Wording(rng, vocabulary), count=meaning.quantity)
+            for meaning in chosen
+            for vocabulary in _VOCABULARIES
         ]
         numbers: dict[str, int] = {}
         labels = torch.tensor([numbers.setdefault(repr(meaning), len(numbers)) for meaning in chosen])

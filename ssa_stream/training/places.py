@@ -14,14 +14,19 @@ from torch import Tensor, nn
 
 from ssa_stream.model.pixel_decoder import NUM_LEVELS
 from ssa_stream.training.aspects import head_layer
+from ssa_stream.training.forward import VideoOutput
+from ssa_stream.training.matching import Matches
+from ssa_stream.training.similarity import matched_rows
 
-__all__ = ["PlaceHeads", "motion_loss", "object_place_loss", "place_loss", "places", "steps"]
+__all__ = ["PlaceHeads", "TokenPlaceHeads", "places", "velocities"]
 
-_STEP_UNIT = 0.1
+_VELOCITY_UNIT = 0.1
+_REACH = 3
+"""Frames on either side of one, from which its velocity is estimated: as far as the enhancer's convolutions see."""
 
 
 class PlaceHeads(nn.Module):
-    """Linear readings of places and motion; not part of the network.
+    """Linear readings of objects' places from frame queries and of velocities from slots; not part of the network.
 
     Args:
         dim: `C`.
@@ -29,76 +34,88 @@ class PlaceHeads(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.of_object = head_layer(dim, 3)
-        self.of_token = nn.ModuleList(head_layer(dim, 2) for _ in range(NUM_LEVELS))
-        self.of_motion = head_layer(dim, 3)
+        self.place = head_layer(dim, 3)
+        self.velocity = head_layer(dim, 3)
+
+    def forward(
+        self, output: VideoOutput, of_frames: Matches, of_clips: Matches, masks: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What they get wrong.
+
+        Args:
+            output: Of the video decoder, for `I` items of `T` frames, float32.
+            of_frames: Queries of the objects, `(L, I, T, G)`.
+            of_clips: Slots of the objects, `(L, I, G)`.
+            masks: `(I, G, T, H, W)` uint8.
+        Returns:
+            Mean absolute error of places, and that of velocities in tenths of half the picture a frame, summed over
+            their three figures; scalars, 0 without any object.
+        """
+        place = places(masks).transpose(1, 2)  # (I, T, G, 3)
+        velocity, known = velocities(masks)
+        slots = Matches(*(field[:, :, None].expand(-1, -1, masks.shape[2], -1) for field in of_clips))
+        return (
+            _error(self.place(matched_rows(output.projected, of_frames)), place, of_frames.matched),
+            _error(
+                self.velocity(matched_rows(output.enhanced, slots)), velocity / _VELOCITY_UNIT, slots.matched & known
+            ),
+        )
 
 
-def place_loss(
-    heads: PlaceHeads, memories: Sequence[Tensor], queries: Tensor, matched: Tensor, masks: Tensor
-) -> Tensor:
-    """What all heads get wrong.
-
-    Args:
-        heads: Read places.
-        memories: Of the pixel decoder, three of `(B, C, h, w)`: each token shall know its own place, so that a query
-            that looks at an object finds the object's.
-        queries: Of the objects, `(L, I, T, G, C)`.
-        matched: Which of them there are, `(L, I, T, G)` bool.
-        masks: `(I, G, T, H, W)` uint8.
-    Returns:
-        Sum of mean absolute errors, a scalar.
-    """
-    loss = object_place_loss(heads, queries, matched, masks)
-    for head, memory in zip(heads.of_token, memories, strict=True):
-        height, width = memory.shape[-2:]
-        rows, columns = (_centres(size, memory.device) for size in (height, width))
-        target = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)  # (h, w, 2)
-        loss = loss + (head(memory.movedim(1, -1)) - target).abs().sum(dim=-1).mean()
-    return loss
-
-
-def object_place_loss(heads: PlaceHeads, queries: Tensor, matched: Tensor, masks: Tensor) -> Tensor:
-    """The part of `place_loss` that is about objects; 0 without any."""
-    target = places(masks).transpose(1, 2)  # (I, T, G, 3)
-    error = (heads.of_object(queries) - target).abs().sum(dim=-1)
-    total: Tensor = (error * matched).sum()
-    return total / matched.sum().clamp(min=1)
-
-
-def motion_loss(heads: PlaceHeads, enhanced: Tensor, matched: Tensor, masks: Tensor) -> Tensor:
-    """Mean absolute error of the steps that objects take, in tenths of half the picture.
+class TokenPlaceHeads(nn.Module):
+    """Linear readings of each token's own place, so that a query that looks at an object finds the object's.
 
     Args:
-        heads: Read motion.
-        enhanced: Temporally enhanced slots of the objects, `(L, I, T, G, C)`.
-        matched: Which of them there are, `(L, I, G)` bool.
-        masks: `(I, G, T, H, W)` uint8.
-    Returns:
-        Sum over the three figures, mean over the frames that show motion, a scalar; 0 without any.
+        dim: `C`.
     """
-    step, known = steps(masks)
-    counts = matched[:, :, None] & known  # (L, I, T, G)
-    total: Tensor = ((heads.of_motion(enhanced) - step / _STEP_UNIT).abs().sum(dim=-1) * counts).sum()
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.place = nn.ModuleList(head_layer(dim, 2) for _ in range(NUM_LEVELS))
+
+    def forward(self, memories: Sequence[Tensor]) -> Tensor:
+        """Sum of the mean absolute errors.
+
+        Args:
+            memories: Of the pixel decoder, three of `(B, C, h, w)`.
+        """
+        errors = []
+        for head, memory in zip(self.place, memories, strict=True):
+            rows, columns = (_centres(size, memory.device) for size in memory.shape[-2:])
+            target = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)  # (h, w, 2)
+            errors.append((head(memory.movedim(1, -1)) - target).abs().sum(dim=-1).mean())
+        return torch.stack(errors).sum()
+
+
+def _error(found: Tensor, wanted: Tensor, counts: Tensor) -> Tensor:
+    total: Tensor = ((found - wanted).abs().sum(dim=-1) * counts).sum()
     return total / counts.sum().clamp(min=1)
 
 
-def steps(masks: Tensor) -> tuple[Tensor, Tensor]:
-    """How places change from frame to frame, the mean of the change before and after each frame.
+def velocities(masks: Tensor) -> tuple[Tensor, Tensor]:
+    """How fast places change: of each frame, the slope of the line that fits the frames around it best.
 
     Args:
         masks: `(I, G, T, H, W)` uint8.
     Returns:
-        Steps, `(I, T, G, 3)` float32, in the units of `places`; and where there is one, `(I, T, G)` bool: an object
-        has to be seen in both of two frames.
+        Change a frame in the units of `places`, `(I, T, G, 3)` float32; and where it is known, `(I, T, G)` bool: an
+        object has to be seen in two frames at least, no more than three before or after the frame.
     """
-    place = places(masks).transpose(1, 2)  # (I, T, G, 3)
-    seen = place[..., 2] > 0
-    both = seen[:, 1:] & seen[:, :-1]
-    change = F.pad((place[:, 1:] - place[:, :-1]) * both[..., None], (0, 0, 0, 0, 1, 1))  # (I, T + 1, G, 3)
-    count = F.pad(both.float(), (0, 0, 1, 1))
-    count = count[:, 1:] + count[:, :-1]
-    return (change[:, 1:] + change[:, :-1]) / count.clamp(min=1)[..., None], count > 0
+    place = places(masks)  # (I, G, T, 3)
+    seen = (place[..., 2:] > 0).float()
+    time = torch.arange(masks.shape[2], device=masks.device, dtype=place.dtype)[:, None]
+    number, of_time, of_square = (_around(seen * power) for power in (time**0, time, time**2))
+    of_place, of_product = _around(seen * place), _around(seen * place * time)
+    spread = number * of_square - of_time**2
+    known = spread > 0.5  # whole numbers: 0 with fewer than two frames
+    slope = (number * of_product - of_time * of_place) / torch.where(known, spread, 1.0)
+    return (slope * known).transpose(1, 2), known[..., 0].transpose(1, 2)
+
+
+def _around(values: Tensor) -> Tensor:
+    """Sums over the frames around each frame, of `(I, G, T, D)`."""
+    padded = F.pad(values, (0, 0, _REACH, _REACH))
+    return padded.unfold(2, 2 * _REACH + 1, 1).sum(dim=-1)
 
 
 def places(masks: Tensor) -> Tensor:

@@ -9,14 +9,15 @@ from torch.utils.data import Dataset
 from ssa_stream.model import SSA
 from ssa_stream.training.caption_batches import CaptionBatches
 from ssa_stream.training.clip_batches import ClipBatches, open_source
-from ssa_stream.training.config import ClipPretrainStage, SegmentStage, Stage, ValidationConfig
+from ssa_stream.training.config import ClipPretrainStage, KeptClipsStage, SegmentStage, Stage, ValidationConfig
 from ssa_stream.training.contrastive import CLIP_PARTS, ContrastiveObjective
+from ssa_stream.training.kept_frames import KEPT_PARTS, KeptBatches, KeptFramesObjective
 from ssa_stream.training.losses import Reduce
 from ssa_stream.training.objective import SEGMENT_PARTS, SegmentObjective
 from ssa_stream.training.optimizer import build_optimizer
 from ssa_stream.training.validation import Validation, in_evaluation, validate_clip, validate_segmentation
 
-__all__ = ["ClipPretrainWork", "SegmentWork", "StageWork", "stage_work"]
+__all__ = ["ClipPretrainWork", "KeptClipsWork", "SegmentWork", "StageWork", "stage_work"]
 
 
 class StageWork(Protocol):
@@ -33,6 +34,10 @@ class StageWork(Protocol):
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts of the loss."""
+
+    @property
+    def loads_aside(self) -> bool:
+        """Whether processes of their own can make the batches."""
 
     @property
     def chooses_best(self) -> bool:
@@ -52,6 +57,7 @@ class ClipPretrainWork:
     """CLIP, contrastively."""
 
     parts = CLIP_PARTS
+    loads_aside = True
     chooses_best = False
 
     def __init__(self, model: SSA, stage: ClipPretrainStage, validation: ValidationConfig) -> None:
@@ -75,32 +81,64 @@ class ClipPretrainWork:
             return validate_clip(self.objective, self._validation, self._stage, device)
 
 
-class SegmentWork:
-    """SSA on images or clips, CLIP frozen."""
+class _ClipsWork:
+    """What both ways of training SSA on clips share."""
 
-    parts = SEGMENT_PARTS
     chooses_best = True
+    objective: nn.Module
 
-    def __init__(
-        self, model: SSA, stage: SegmentStage, validation: ValidationConfig, number: int, reduce: Reduce
-    ) -> None:
+    def __init__(self, model: SSA, stage: SegmentStage, validation: ValidationConfig, number: int) -> None:
         self._model, self._stage, self._validation, self._number = model, stage, validation, number
-        self.objective = SegmentObjective(model, stage, reduce)
-        self.own = self.objective.auxiliary
 
     def optimizer(self, *, fused: bool) -> torch.optim.Optimizer:
-        """AdamW over all but CLIP."""
+        """AdamW over all that gets a gradient, which CLIP does not."""
         return build_optimizer(self.objective, self._stage.optimizer, fused=fused)
-
-    def batches(self, seed: int, rank: int, world_size: int) -> Dataset[Any]:
-        """Clips with sentences and masks."""
-        source = open_source(self._stage, seed, self._number)
-        return ClipBatches(self._stage, source, seed, self._model.clip.context_length, rank, world_size)
 
     def validate(self, device: torch.device) -> Validation:
         """J&F on the validation clips."""
         with in_evaluation(self.objective):
             return validate_segmentation(self._model, self._validation, self._stage)
+
+    def _clips(self, seed: int, rank: int, world_size: int) -> ClipBatches:
+        source = open_source(self._stage, seed, self._number)
+        return ClipBatches(self._stage, source, seed, self._model.clip.context_length, rank, world_size)
+
+
+class SegmentWork(_ClipsWork):
+    """SSA on images or clips, CLIP frozen."""
+
+    parts = SEGMENT_PARTS
+    loads_aside = True
+
+    def __init__(
+        self, model: SSA, stage: SegmentStage, validation: ValidationConfig, number: int, reduce: Reduce
+    ) -> None:
+        super().__init__(model, stage, validation, number)
+        self.objective = objective = SegmentObjective(model, stage, reduce)
+        self.own = objective.auxiliary
+
+    def batches(self, seed: int, rank: int, world_size: int) -> Dataset[Any]:
+        """Clips with sentences and masks."""
+        return self._clips(seed, rank, world_size)
+
+
+class KeptClipsWork(_ClipsWork):
+    """SSA's video decoder on frames that are computed once."""
+
+    parts = KEPT_PARTS
+    loads_aside = False
+
+    def __init__(
+        self, model: SSA, stage: KeptClipsStage, validation: ValidationConfig, number: int, reduce: Reduce
+    ) -> None:
+        super().__init__(model, stage, validation, number)
+        self._kept_stage = stage
+        self.objective = objective = KeptFramesObjective(model, stage, reduce)
+        self.own = objective.places
+
+    def batches(self, seed: int, rank: int, world_size: int) -> Dataset[Any]:
+        """Frame queries with masks."""
+        return KeptBatches(self._clips(seed, rank, world_size), self._model, self._kept_stage, seed)
 
 
 def _alone(value: Tensor) -> Tensor:
@@ -113,4 +151,6 @@ def stage_work(
     """Prepare stage number `number` of a run on `model`."""
     if isinstance(stage, ClipPretrainStage):
         return ClipPretrainWork(model, stage, validation)
+    if isinstance(stage, KeptClipsStage):
+        return KeptClipsWork(model, stage, validation, number, reduce)
     return SegmentWork(model, stage, validation, number, reduce)

@@ -152,7 +152,7 @@ class Trainer:
 
     def _loader(self, work: StageWork) -> Any:
         """Batches from the present step on."""
-        fabric, workers = self._fabric, self._config.workers
+        fabric, workers = self._fabric, self._config.workers if work.loads_aside else 0
         dataset = work.batches(self._config.seed, fabric.global_rank, fabric.world_size)
         steps = range(self.progress.step, self._config.stages[self.progress.stage].steps)
         return iter(

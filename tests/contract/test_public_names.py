@@ -49,6 +49,7 @@ PINNED = {
     },
     "ssa_stream.data": {
         "ASPECTS",
+        "CLIP_ONLY_WORDS",
         "CaptionedObject",
         "CaptionedPicture",
         "ClipSample",

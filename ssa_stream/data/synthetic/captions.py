@@ -89,7 +89,8 @@ def captioned_picture(scene: Scene, t: int, rng: np.random.Generator) -> Caption
         rng: Source of chance, for the words.
     """
     image, labels = renderer(scene).frame(t)
-    wording = Wording(rng, scene.split in ("val", "test") and bool(rng.uniform() < _NEW_WORDS))
+    is_held_out = scene.split in ("val", "test") and rng.uniform() < _NEW_WORDS
+    wording = Wording(rng, "all" if is_held_out else "trained")
     objects = []
     for index in np.flatnonzero(_is_shown(labels)):
         look = scene.objects[index].appearance

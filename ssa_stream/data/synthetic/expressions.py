@@ -105,7 +105,7 @@ def _express(
     if (verdicts == UNSURE).any() or not fits or (is_training and names_pair):
         return None
     may_hold_out = truth.scene.split in ("val", "test")
-    wording = Wording(rng, may_hold_out and bool(rng.uniform() < _HELD_OUT_WORDING))
+    wording = Wording(rng, "all" if may_hold_out and rng.uniform() < _HELD_OUT_WORDING else "trained")
     count = len(matches) if kind != "no_target" else int(rng.uniform() < 0.7 or _must_be_one(described))
     text = sentence(described, wording, count=count)
     targets = [truth.scene.objects[index] for index in matches]

@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from ssa_stream.data.synthetic.predicates import Attributes
 
-__all__ = ["HELD_OUT_PHRASES", "Wording", "noun_phrase", "with_article"]
+__all__ = ["CLIP_ONLY_WORDS", "HELD_OUT_PHRASES", "Vocabulary", "Wording", "noun_phrase", "with_article"]
 
-HELD_OUT_PHRASES: Final = (
+CLIP_ONLY_WORDS: Final = (
     # nouns
     "disk",
     "rhombus",
-    "plus sign",
     "figure",
     # looks
     "tiny",
@@ -37,19 +36,28 @@ HELD_OUT_PHRASES: Final = (
     "motionless",
     # relations
     "beneath",
-    "on the left-hand side of",
-    "on the right-hand side of",
     "overhauling",
     "overhauls",
     "overhaul",
-    # sentence forms
+)
+"""Words that CLIP's text tower is told the meaning of, as a public CLIP knows them from elsewhere, and that never occur
+in a sentence that SSA is trained on. What nobody was ever told, nobody can know."""
+
+HELD_OUT_PHRASES: Final = (
+    *CLIP_ONLY_WORDS,
+    # from here on: told to nobody, and to be understood from the words around them
+    "plus sign",
+    "on the left-hand side of",
+    "on the right-hand side of",
     "find",
     "namely",
     "every one of the",
 )
-"""Words and sentence forms that never occur in a training sentence."""
+"""Words and sentence forms that never occur in a sentence that SSA is trained on."""
 
 _HELD_OUT_CHANCE: Final = 0.5
+Vocabulary = Literal["trained", "clip", "all"]
+"""Which words are said: those of training, those that CLIP knows as well, or held-out phrases too."""
 
 
 @dataclass
@@ -58,17 +66,17 @@ class Wording:
 
     Attributes:
         rng: Source of chance.
-        wants_held_out: Whether held-out phrases are taken, half of the time that there is one.
-        used_held_out: Whether one was taken.
+        vocabulary: Which words may be said; of those that training sentences lack, half of the time that there is one.
+        used_held_out: Whether one of these was taken.
     """
 
     rng: np.random.Generator
-    wants_held_out: bool = False
+    vocabulary: Vocabulary = "trained"
     used_held_out: bool = field(default=False, init=False)
 
     def pick(self, common: Sequence[str], held_out: Sequence[str] = ()) -> str:
         """Choose one phrase."""
-        if held_out and self.wants_held_out and self.chance(_HELD_OUT_CHANCE):
+        if held_out and self._may_say(held_out) and self.chance(_HELD_OUT_CHANCE):
             self.used_held_out = True
             return held_out[int(self.rng.integers(len(held_out)))]
         return common[int(self.rng.integers(len(common)))]
@@ -76,6 +84,11 @@ class Wording:
     def chance(self, probability: float) -> bool:
         """Decide by chance."""
         return bool(self.rng.uniform() < probability)
+
+    def _may_say(self, held_out: Sequence[str]) -> bool:
+        if self.vocabulary == "clip":
+            return all(phrase in CLIP_ONLY_WORDS for phrase in held_out)
+        return self.vocabulary == "all"
 
 
 @dataclass(frozen=True, slots=True)

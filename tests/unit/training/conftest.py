@@ -49,7 +49,7 @@ def tiny_yaml(tmp_path: Path) -> str:
 
 @pytest.fixture
 def settings(tiny_yaml: str) -> dict[str, Any]:
-    """A whole run of three kinds of stages, a few steps each."""
+    """A whole run of four kinds of stages, a few steps each."""
     data = {"source": "synthetic", "size": [32, 64], "max_objects": 2}
     common = {"steps": 4, "batch": 2, "optimizer": {"lr": 1e-3, "warmup_steps": 2}}
     segment = {**common, "data": data, "loss": {"num_points": 16, "frame_layers": 1}}
@@ -62,6 +62,7 @@ def settings(tiny_yaml: str) -> dict[str, Any]:
         "stages": [
             {"kind": "clip_pretrain", "name": "clip", "sizes": [[64, 96]], **common, "batch": 4},
             {"kind": "images", "name": "images", **segment},
+            {"kind": "kept_clips", "name": "kept", "frames": [2, 3], "passes": 2, **segment},
             {"kind": "long_clips", "name": "long", "frames": [3, 4], "window": 2, **segment},
         ],
     }

@@ -32,18 +32,6 @@ def test_loss_reaches_everything_but_clip(model: SSA, stage: ClipsStage) -> None
     assert without == []
 
 
-def test_frozen_frames_leave_the_video_decoder_to_be_trained(model: SSA, stage: ClipsStage) -> None:
-    """Its loss is that of an ordinary stage, but for the points that are drawn; a later stage trains all again."""
-    batch = _batch(stage)
-    whole = _objective(model, stage)(batch)
-    frozen = _objective(model, msgspec.structs.replace(stage, freeze_frames=True))(batch)
-    frozen.total.backward()
-    assert {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None} == {"video_decoder"}
-    torch.testing.assert_close(frozen.parts, whole.parts, rtol=0.1, atol=0.02)
-    _objective(model, stage)
-    assert all(p.requires_grad != name.startswith("clip.") for name, p in model.named_parameters())
-
-
 def test_stochastic_depth_quirk_wakes_clip_only_when_asked(model: SSA, stage: ClipsStage) -> None:
     """CLIP stays in evaluation mode by default."""
     assert not _objective(model, stage).model.clip.training
@@ -57,7 +45,7 @@ def test_stage_dropout_replaces_that_of_the_model(model: SSA, stage: ClipsStage,
     objective = _objective(model, msgspec.structs.replace(stage, dropout=dropout))
     text = encode_text(model.clip, batch.tokens, 8)
     first, second = (
-        forward_clips(objective.model, normalize(batch.images), text, batch.clip_index).video.class_logits
+        forward_clips(objective.model, normalize(batch.images), text, batch.clip_index).video.prediction.class_logits
         for _ in range(2)
     )
     assert torch.equal(first, second) == (dropout == 0)
@@ -98,7 +86,9 @@ def test_several_sentences_of_a_clip_equal_the_clip_given_several_times(model: S
     images = normalize(batch.images)
     shared = forward_clips(objective.model, images, text, batch.clip_index)
     repeated = forward_clips(objective.model, images[batch.clip_index], text, torch.arange(len(batch.clip_index)))
-    torch.testing.assert_close(shared.video.embeddings, repeated.video.embeddings, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        shared.video.prediction.embeddings, repeated.video.prediction.embeddings, rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("frame_layers", [1, 2])
@@ -131,8 +121,8 @@ def test_long_clip_sees_what_a_stream_has_carried(model: SSA, stage: ClipsStage,
             new = FrameBatch(made.queries[t : t + 1], made.text[t : t + 1])
             (step,) = advance_windows(model, [state], [new], window=window, decay=decay)
             state = step.state
-    torch.testing.assert_close(trained.video.embeddings[-1, 0], step.mask_embedding, rtol=1e-4, atol=1e-4)
-    assert trained.video.features.shape[1] == window
+    torch.testing.assert_close(trained.video.prediction.embeddings[-1, 0], step.mask_embedding, rtol=1e-4, atol=1e-4)
+    assert trained.video.prediction.features.shape[1] == window
 
 
 def test_frames_before_the_window_get_no_gradient(model: SSA, stage: ClipsStage) -> None:
@@ -142,9 +132,9 @@ def test_frames_before_the_window_get_no_gradient(model: SSA, stage: ClipsStage)
     images = normalize(batch.images).requires_grad_()
     text = encode_text(model.clip, batch.tokens, 8)
     output = forward_clips(objective.model, images, text, batch.clip_index, window=2)
-    output.video.embeddings.sum().backward()
+    output.video.prediction.embeddings.sum().backward()
     assert images.grad is not None
     assert images.grad[:, :2].abs().sum() == 0
     assert images.grad[:, 2:].abs().sum() > 0
     alone = forward_clips(objective.model, images[:, 2:], text, batch.clip_index)
-    assert not torch.allclose(alone.video.embeddings, output.video.embeddings)
+    assert not torch.allclose(alone.video.prediction.embeddings, output.video.prediction.embeddings)

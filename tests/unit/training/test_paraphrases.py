@@ -1,9 +1,13 @@
 """Pairs of sentences that mean the same."""
 
+import re
+
 import numpy as np
+import open_clip
 import pytest
 import torch
 
+from ssa_stream.data import CLIP_ONLY_WORDS, HELD_OUT_PHRASES
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import tokenize
 from ssa_stream.training.batch import CaptionBatch
@@ -48,6 +52,22 @@ def test_pairs_of_equal_chance_are_equal(pool: ParaphrasePool) -> None:
     again = ParaphrasePool(6, 0).pairs(16, np.random.default_rng(3), 77)[0]
     assert torch.equal(first, second)
     assert torch.equal(first, again)
+
+
+def test_only_one_of_a_pair_has_words_that_ssa_does_not_train_on(pool: ParaphrasePool) -> None:
+    """The other ties their meaning to words that it does; and nobody is told what is not a word."""
+    tokens = pool.pairs(400, np.random.default_rng(0), 77)[0]
+    trained, told = ([_said(row) for row in tokens[:, side]] for side in (0, 1))
+    phrases = [re.compile(rf"\b{phrase}(s|es)?\b") for phrase in HELD_OUT_PHRASES]
+    assert not any(phrase.search(text) for phrase in phrases for text in trained)
+    found = {phrase for phrase in HELD_OUT_PHRASES if any(re.search(rf"\b{phrase}", text) for text in told)}
+    assert len(found) > len(CLIP_ONLY_WORDS) / 2
+    assert found <= set(CLIP_ONLY_WORDS)
+
+
+def _said(tokens: torch.Tensor) -> str:
+    text: str = open_clip.decode(tokens[: int(tokens.argmax()) + 1])
+    return text
 
 
 def test_batches_hold_pairs_when_asked_for() -> None:

@@ -3,7 +3,19 @@
 import pytest
 import torch
 
-from ssa_stream.training.places import PlaceHeads, motion_loss, object_place_loss, place_loss, places, steps
+from ssa_stream.training.forward import VideoOutput
+from ssa_stream.training.matching import Matches, SetPrediction
+from ssa_stream.training.places import PlaceHeads, TokenPlaceHeads, places, velocities
+
+
+def _output(projected: torch.Tensor, enhanced: torch.Tensor) -> VideoOutput:
+    nothing = torch.zeros(0)
+    return VideoOutput(SetPrediction(nothing, nothing, nothing), projected, projected, enhanced, nothing)
+
+
+def _matches(matched: torch.Tensor) -> Matches:
+    """Object g has query g."""
+    return Matches(torch.arange(matched.shape[-1]).expand(matched.shape), matched)
 
 
 def test_place_of_a_rectangle_is_its_centre_and_the_root_of_its_part() -> None:
@@ -30,61 +42,66 @@ def test_only_matched_queries_count() -> None:
     masks = torch.zeros(1, 2, 1, 8, 8, dtype=torch.uint8)  # an item of two objects and one frame
     masks[0, 0, 0, :4, 6:] = 1
     masks[0, 1, 0, 7, 7] = 1
-    matched = torch.tensor([True, False]).view(1, 1, 1, 2)
+    matched = torch.tensor([True, False])
     heads = PlaceHeads(16)
-    torch.nn.init.zeros_(heads.of_object.weight)
-    loss = object_place_loss(heads, torch.randn(1, 1, 1, 2, 16), matched, masks)
-    assert float(loss.detach()) == pytest.approx(0.5 + 0.75 + (8 / 64) ** 0.5)
-    assert not object_place_loss(heads, torch.randn(1, 1, 1, 2, 16), torch.zeros_like(matched), masks)
+    torch.nn.init.zeros_(heads.place.weight)
+    output = _output(torch.randn(1, 1, 1, 2, 16), torch.randn(1, 1, 1, 2, 16))
+    of_frames, of_clips = _matches(matched.view(1, 1, 1, 2)), _matches(matched.view(1, 1, 2))
+    place, motion = heads(output, of_frames, of_clips, masks)
+    assert float(place.detach()) == pytest.approx(0.5 + 0.75 + (8 / 64) ** 0.5)
+    assert not motion, "one frame shows no motion"
+    assert not heads(output, Matches(of_frames.query, torch.zeros_like(of_frames.matched)), of_clips, masks)[0]
 
 
-def test_head_reads_what_its_weights_say() -> None:
-    """Right places have no loss."""
-    masks = torch.zeros(1, 1, 1, 8, 8, dtype=torch.uint8)
-    masks[0, 0, 0, :4, 6:] = 1
+def test_heads_read_what_their_weights_say() -> None:
+    """Right places and velocities have no loss; the velocity's unit is a tenth."""
+    masks = torch.zeros(1, 1, 3, 8, 8, dtype=torch.uint8)
+    for frame in range(3):
+        masks[0, 0, frame, :4, frame] = 1
     heads = PlaceHeads(3)
-    torch.nn.init.eye_(heads.of_object.weight)
-    queries = places(masks)[None]  # (L, I, G, T, 3); G and T are 1
-    assert not object_place_loss(heads, queries, torch.ones(1, 1, 1, 1, dtype=torch.bool), masks)
+    torch.nn.init.eye_(heads.place.weight)
+    torch.nn.init.eye_(heads.velocity.weight)
+    place, velocity = places(masks).transpose(1, 2)[None], velocities(masks)[0][None]  # (L, I, T, N, 3)
+    matches = _matches(torch.ones(1, 1, 3, 1, dtype=torch.bool)), _matches(torch.ones(1, 1, 1, dtype=torch.bool))
+    right = torch.stack(heads(_output(place, 10 * velocity), *matches, masks)).detach()
+    torch.testing.assert_close(right, torch.zeros(2), atol=1e-5, rtol=0)
+    wrong = heads(_output(place, -10 * velocity), *matches, masks)[1]
+    assert float(wrong.detach()) == pytest.approx(2 * 0.25 / 0.1)
 
 
 def test_tokens_shall_know_their_own_place() -> None:
     """Memories that hold nothing but the places have no loss with weights that read them, and else they have."""
-    heads = PlaceHeads(2)
+    heads = TokenPlaceHeads(2)
     y, x = torch.meshgrid(torch.tensor([-0.5, 0.5]), torch.tensor([-0.75, -0.25, 0.25, 0.75]), indexing="ij")
     memory = torch.stack([y, x])[None]
     for level in range(3):
-        torch.nn.init.eye_(heads.of_token.get_parameter(f"{level}.weight"))
-    nothing = torch.zeros(1, 1, 1, 1, 2), torch.zeros(1, 1, 1, 1, dtype=torch.bool), torch.zeros(1, 1, 1, 8, 16)
-    assert not place_loss(heads, [memory] * 3, *nothing)
-    assert float(place_loss(heads, [memory, memory, memory.flip(2)], *nothing).detach()) == pytest.approx(1.0)
+        torch.nn.init.eye_(heads.place.get_parameter(f"{level}.weight"))
+    assert not heads([memory] * 3)
+    assert float(heads([memory, memory, memory.flip(2)]).detach()) == pytest.approx(1.0)
 
 
 def test_heads_are_the_same_whatever_chance_came_before() -> None:
     """So that a resumed run begins a stage with the same ones."""
     one = PlaceHeads(8)
     torch.rand(3)
-    assert torch.equal(one.of_object.weight, PlaceHeads(8).of_object.weight)
+    assert torch.equal(one.place.weight, PlaceHeads(8).place.weight)
 
 
-def test_step_is_the_mean_of_those_before_and_after_a_frame() -> None:
-    """One pixel of eight is a quarter of -1..1; a frame that does not show the object has no step to or from it."""
-    masks = torch.zeros(1, 1, 5, 8, 8, dtype=torch.uint8)  # an object of one pixel, not seen in frame 3
-    for frame, column in ((0, 2), (1, 3), (2, 5), (4, 7)):
+def test_velocity_is_the_slope_over_the_frames_around() -> None:
+    """One pixel of eight is a quarter of -1..1; frames that do not show the object say nothing of it."""
+    masks = torch.zeros(1, 1, 10, 8, 8, dtype=torch.uint8)  # an object of one pixel, not seen in frame 3, nor from 5 on
+    for frame, column in ((0, 2), (1, 3), (2, 4), (4, 6)):
         masks[0, 0, frame, 4, column] = 1
-    step, known = steps(masks)
-    assert known[0, :, 0].tolist() == [True, True, True, False, False]
-    torch.testing.assert_close(step[0, :3, 0, 1], torch.tensor([0.25, 0.375, 0.5]))
-    assert not step[..., 0].any()
+    velocity, known = velocities(masks)
+    assert known[0, :, 0].tolist() == [True] * 6 + [False] * 4, "two frames are needed, three at most away"
+    torch.testing.assert_close(velocity[0, :6, 0, 1], torch.full((6,), 0.25))
+    assert not velocity[..., 0].any()
+    assert not velocity[0, 6:].any()
 
 
-def test_motion_is_judged_where_it_is_known() -> None:
-    """A head that says nothing moves is wrong by the step, in tenths; a single frame has no motion."""
-    masks = torch.zeros(1, 1, 2, 8, 8, dtype=torch.uint8)
-    masks[0, 0, 0, 4, 2] = masks[0, 0, 1, 4, 3] = 1
-    heads = PlaceHeads(4)
-    torch.nn.init.zeros_(heads.of_motion.weight)
-    matched = torch.ones(1, 1, 1, dtype=torch.bool)
-    assert float(motion_loss(heads, torch.randn(1, 1, 2, 1, 4), matched, masks).detach()) == pytest.approx(2.5)
-    assert not motion_loss(heads, torch.randn(1, 1, 2, 1, 4), ~matched, masks)
-    assert not motion_loss(heads, torch.randn(1, 1, 1, 1, 4), matched, masks[:, :, :1])
+def test_velocity_averages_over_noise() -> None:
+    """An object that goes to and fro has none in the middle of it."""
+    masks = torch.zeros(1, 1, 7, 8, 8, dtype=torch.uint8)
+    for frame, column in enumerate((3, 4, 3, 4, 3, 4, 3)):
+        masks[0, 0, frame, 4, column] = 1
+    torch.testing.assert_close(velocities(masks)[0][0, 3, 0], torch.zeros(3), atol=1e-6, rtol=0)
