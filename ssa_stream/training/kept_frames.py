@@ -122,17 +122,17 @@ def _keep(model: SSA, batch: ClipBatch, stage: KeptClipsStage) -> KeptFrames:
     batch = ClipBatch(*(field.to(model.device) for field in batch))
     text = encode_text(model.clip, batch.tokens, model.config.clip.num_words)
     frames = generate(model, normalize(batch.images, batch.extents), text, batch.clip_index)
-    I, G, T = batch.masks.shape[:3]
+    num_items, num_objects, T = batch.masks.shape[:3]
     prediction = frame_prediction(frames._replace(predictions=frames.predictions[-1:]))
     found = match(prediction, frame_targets(batch.masks, batch.present), stage.loss)
     smaller = F.avg_pool2d(batch.masks.flatten(0, 1).float(), _COARSER) >= 0.5
     kept = KeptFrames(
-        queries=frames.queries.unflatten(0, (I, T)).half(),
-        text=frames.text.unflatten(0, (I, T)).half(),
-        mask_features=F.avg_pool2d(frames.mask_features, _COARSER).unflatten(0, (I, T)).half(),
-        query=found.query.view(I, T, G),
-        matched=found.matched.view(I, T, G),
-        masks=smaller.unflatten(0, (I, G)).to(torch.uint8),
+        queries=frames.queries.unflatten(0, (num_items, T)).half(),
+        text=frames.text.unflatten(0, (num_items, T)).half(),
+        mask_features=F.avg_pool2d(frames.mask_features, _COARSER).unflatten(0, (num_items, T)).half(),
+        query=found.query.view(num_items, T, num_objects),
+        matched=found.matched.view(num_items, T, num_objects),
+        masks=smaller.unflatten(0, (num_items, num_objects)).to(torch.uint8),
         present=batch.present,
     )
     return KeptFrames(*(field.cpu() for field in kept))
