@@ -1,7 +1,7 @@
 """What a checkpoint knows of places and motion: linear probes on what its video decoder gets and makes.
 
 For objects that sentences mean, a linear layer reads their place (row, column, extent) from their frame queries, and
-the step that they take (the change of these from frame to frame) from their temporally enhanced slots. Printed is the
+their velocity (how fast these change) from their temporally enhanced slots. Printed is the
 part of the variance that it explains, on clips that it was not fitted to: 100 % is perfect, 0 % is knowing nothing.
 
     python -m benchmarks.motion_probe --checkpoint ssa-tiny
@@ -25,9 +25,9 @@ from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.matching import Matches, match
 from ssa_stream.training.objective import set_dropout
 from ssa_stream.training.optimizer_config import OptimizerConfig
-from ssa_stream.training.places import places, velocities
+from ssa_stream.training.places import places, slots, velocities
 from ssa_stream.training.similarity import matched_rows
-from ssa_stream.training.targets import clip_targets, frame_targets
+from ssa_stream.training.targets import frame_targets
 
 _FITTED, _RIDGE = 0.75, 10.0
 _SEED = 1_000_003  # no training run draws these clips
@@ -45,13 +45,13 @@ def main() -> None:
     model = load_checkpoint(options.checkpoint)
     print(f"variance explained on {options.clips} clips of {options.frames} frames, {size[0]} x {size[1]}")
     of_queries, of_slots = known(model, size, options.clips, options.frames)
-    for name, explained in (("place in frame query", of_queries), ("step in slot", of_slots)):
+    for name, explained in (("place in frame query", of_queries), ("velocity in slot", of_slots)):
         row, column, extent = explained
         print(f"  {name:20}  row {row:5.0%}  column {column:5.0%}  extent {extent:5.0%}")
 
 
 def known(model: SSA, size: tuple[int, int], clips: int, frames: int) -> tuple[list[float], list[float]]:
-    """Parts of the variance of places and of steps that linear layers explain."""
+    """Parts of the variance of places and of velocities that linear layers explain."""
     loss = LossConfig(frame_layers=1, num_points=768)
     data = SyntheticData(size=size, min_objects=1, max_objects=5, type_weights={"appearance": 1.0}, first_seed=_SEED)
     stage = ClipsStage(
@@ -65,23 +65,22 @@ def known(model: SSA, size: tuple[int, int], clips: int, frames: int) -> tuple[l
     )
     batches = ClipBatches(stage, open_source(stage, 0, 0), 0, model.clip.context_length)
     set_dropout(model.train(), 0.0)
-    queries, place, slots, step = [], [], [], []
+    queries, place, enhanced, velocity = [], [], [], []
     for index in track(range(clips), "clips"):
         batch = batches[index]
         with torch.no_grad():
             text = encode_text(model.clip, batch.tokens, model.config.clip.num_words)
             output = forward_clips(model, normalize(batch.images, batch.extents), text, batch.clip_index)
-            of_frames = match(output.frames, frame_targets(batch.masks, batch.present), loss)
-            of_clips = match(output.video.prediction, clip_targets(batch.masks, batch.present), loss)
-        in_frames = Matches(*(field[-1] for field in of_frames))  # (T, G): one item
-        queries.append(matched_rows(output.video.projected[0, 0], in_frames)[in_frames.matched])
-        place.append(places(batch.masks)[0].transpose(0, 1)[in_frames.matched])
-        last = Matches(*(field[-1, :, None].expand(-1, frames, -1) for field in of_clips))
-        of_step, is_known = velocities(batch.masks)
-        is_known = is_known & last.matched
-        slots.append(matched_rows(output.video.enhanced[0], last)[is_known])
-        step.append(of_step[is_known])
-    return explained(torch.cat(queries), torch.cat(place)), explained(torch.cat(slots), torch.cat(step))
+            found = match(output.frames, frame_targets(batch.masks, batch.present), loss)
+        of_frames = Matches(*(field[-1:, None] for field in found))  # (1, 1, T, G)
+        seen = of_frames.matched[0, 0]
+        queries.append(matched_rows(output.video.projected, of_frames)[0, 0, seen])
+        place.append(places(batch.masks).transpose(1, 2)[0, seen])
+        of_velocity, is_known = velocities(batch.masks)
+        seen = seen & is_known[0]
+        enhanced.append(matched_rows(output.video.enhanced, slots(output.video.order, of_frames))[0, 0, seen])
+        velocity.append(of_velocity[0, seen])
+    return explained(torch.cat(queries), torch.cat(place)), explained(torch.cat(enhanced), torch.cat(velocity))
 
 
 def explained(features: Tensor, targets: Tensor) -> list[float]:

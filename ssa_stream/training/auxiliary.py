@@ -31,23 +31,20 @@ class AuxiliaryHeads(nn.Module):
         self.token_places = TokenPlaceHeads(dim) if config.place_weight else None
         self.tokens = TokenHeads(dim) if config.token_weight else None
 
-    def forward(
-        self, output: TrainingOutput, batch: ClipBatch, of_frames: Matches, of_clips: Matches
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, output: TrainingOutput, batch: ClipBatch, of_frames: Matches) -> tuple[Tensor, Tensor]:
         """Losses of a batch.
 
         Args:
             output: Predictions for `I` items of `T` frames, float32.
             batch: What they are for, no longer than the window.
             of_frames: Queries of the last frame-decoder layers, `(L, I, T, G)`.
-            of_clips: Queries of the last video-decoder layer, `(L, I, G)`.
         Returns:
             The weighted sum, a scalar, and the losses, `(len(AUXILIARY_PARTS),)`.
         """
         masks = batch.masks
         place = motion = look = reference = output.video.projected.new_zeros(())
         if self.places is not None and self.token_places is not None:
-            place, motion = self.places(output.video, of_frames, of_clips, masks)
+            place, motion = self.places(output.video, of_frames, masks)
             place = place + self.token_places(output.depths[-1])
         if self.tokens is not None:
             look = look_loss(self.tokens, output.depths, batch)

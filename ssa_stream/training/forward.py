@@ -29,6 +29,7 @@ class VideoOutput(NamedTuple):
         prediction: Predictions of all depths, layer-major (`layer * L + copy`), `I` items of `T` frames.
         projected: Projected frame queries in the frame decoder's order, `(L, I, T, N, C)`.
         aligned: The same in slot order.
+        order: Which of the projected queries each slot holds, `(L, I, T, N)` int64.
         enhanced: Temporally enhanced slots, same shape.
         queries: Normalised video queries after the last layer, `(L, I, N, C)`.
     """
@@ -36,6 +37,7 @@ class VideoOutput(NamedTuple):
     prediction: SetPrediction
     projected: Tensor
     aligned: Tensor
+    order: Tensor
     enhanced: Tensor
     queries: Tensor
 
@@ -82,7 +84,9 @@ def forward_clips(
     if split:
         with torch.no_grad():
             before = generate(model, images[:, :split], text, clip_index)
-            history = _align(model.project_queries(_last_queries(before, num_items, frame_layers)).flatten(0, 1), None)
+            history = _align(model.project_queries(_last_queries(before, num_items, frame_layers)).flatten(0, 1), None)[
+                0
+            ]
     now = generate(model, images[:, split:], text, clip_index)
     queries = _last_queries(now, num_items, frame_layers)
     sentences, features = (values.unflatten(0, (num_items, -1)) for values in (now.text, now.mask_features))
@@ -139,7 +143,7 @@ def decode_video(
     """
     L, num_items = queries.shape[:2]
     projected = model.project_queries(queries.flatten(0, 1))
-    aligned = _align(projected, None if history is None else history[:, -1])
+    aligned, order = _align(projected, None if history is None else history[:, -1])
     carried = None
     if history is not None:
         carried = fold_history(model, torch.cat([history, aligned.detach()], dim=1), history.shape[1], decay)
@@ -148,7 +152,7 @@ def decode_video(
         torch.stack([getattr(layer, name) for layer in window.predictions]).unflatten(1, (L, num_items)).flatten(0, 1)
         for name in ("class_logits", "mask_embedding")
     )
-    copies = [values.unflatten(0, (L, num_items)) for values in (projected, aligned, window.enhanced)]
+    copies = [values.unflatten(0, (L, num_items)) for values in (projected, aligned, order, window.enhanced)]
     last = window.predictions[-1].queries.unflatten(0, (L, num_items))
     return VideoOutput(SetPrediction(logits, embeddings, mask_features), *copies, last)
 
@@ -159,10 +163,10 @@ def _last_queries(frames: FrameQueries, num_items: int, frame_layers: int) -> Te
     return queries.unflatten(1, (num_items, -1))
 
 
-def _align(projected: Tensor, previous: Tensor | None) -> Tensor:
+def _align(projected: Tensor, previous: Tensor | None) -> tuple[Tensor, Tensor]:
     """The alignment chain; it runs on the CPU, where a run in mixed precision would leave it no numpy type."""
     with torch.autocast("cpu", enabled=False):
-        return align_chain(projected, previous)[0]
+        return align_chain(projected, previous)
 
 
 @torch.no_grad()

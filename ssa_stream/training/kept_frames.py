@@ -112,7 +112,7 @@ class KeptFramesObjective(nn.Module):
         with torch.autocast(queries.device.type, enabled=False):
             output = video_float32(output)
             video = video_losses(self.model, output, of_frames, kept.masks, kept.present, loss, self.reduce)
-            place, motion = self.places(output, of_frames, video.matches, kept.masks)
+            place, motion = self.places(output, of_frames, kept.masks)
             total = video.total + loss.place_weight * (place + motion)
         return StepLoss(total, torch.cat([video.parts, torch.stack([place, motion]).detach()]))
 

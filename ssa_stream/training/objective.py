@@ -22,7 +22,6 @@ __all__ = [
     "SEGMENT_PARTS",
     "SegmentObjective",
     "StepLoss",
-    "VideoLoss",
     "criterion",
     "set_dropout",
     "video_float32",
@@ -135,23 +134,9 @@ def criterion(
     last = (field[-config.frame_layers :].unflatten(1, (len(batch.masks), -1)) for field in frame_matches)
     last_frames = Matches(*last)  # (L, I, T, G)
     video = video_losses(model, output.video, last_frames, batch.masks, batch.present, config, reduce)
-    further, parts = auxiliary(output, batch, last_frames, video.matches)
+    further, parts = auxiliary(output, batch, last_frames)
     total = config.frame_weight * (frame * set_weights(config).to(frame)).sum() + video.total + further
     return StepLoss(total, torch.cat([frame[-1].detach(), video.parts, parts.detach()]))
-
-
-class VideoLoss(NamedTuple):
-    """Losses of whole clips.
-
-    Attributes:
-        total: Weighted sum, a scalar.
-        parts: Class, mask, dice and similarity loss of the last depth, unweighted, `(4,)`, detached.
-        matches: Video queries of the objects after the last layer, `(L, I, G)`.
-    """
-
-    total: Tensor
-    parts: Tensor
-    matches: Matches
 
 
 def video_losses(
@@ -162,8 +147,8 @@ def video_losses(
     present: Tensor,
     config: LossConfig,
     reduce: Reduce,
-) -> VideoLoss:
-    """Losses of what the video decoder makes of clips.
+) -> StepLoss:
+    """Losses of what the video decoder makes of clips; the parts are class, mask, dice and similarity loss.
 
     Args:
         model: For the projections of the similarity loss.
@@ -189,7 +174,7 @@ def video_losses(
     )
     total = config.video_weight * (losses * set_weights(config).to(losses)).sum()
     parts = torch.cat([losses[-1], similarity.view(1)]).detach()
-    return VideoLoss(total + config.similarity_weight * similarity, parts, last)
+    return StepLoss(total + config.similarity_weight * similarity, parts)
 
 
 def set_weights(config: LossConfig) -> Tensor:
@@ -204,7 +189,14 @@ def float32(prediction: SetPrediction) -> SetPrediction:
 
 def video_float32(output: VideoOutput) -> VideoOutput:
     """The same in float32."""
-    return VideoOutput(float32(output.prediction), *(field.float() for field in output[1:]))
+    return VideoOutput(
+        prediction=float32(output.prediction),
+        projected=output.projected.float(),
+        aligned=output.aligned.float(),
+        order=output.order,
+        enhanced=output.enhanced.float(),
+        queries=output.queries.float(),
+    )
 
 
 def _float32(output: TrainingOutput) -> TrainingOutput:

@@ -18,7 +18,7 @@ from ssa_stream.training.forward import VideoOutput
 from ssa_stream.training.matching import Matches
 from ssa_stream.training.similarity import matched_rows
 
-__all__ = ["PlaceHeads", "TokenPlaceHeads", "places", "velocities"]
+__all__ = ["PlaceHeads", "TokenPlaceHeads", "places", "slots", "velocities"]
 
 _VELOCITY_UNIT = 0.1
 _REACH = 3
@@ -37,15 +37,12 @@ class PlaceHeads(nn.Module):
         self.place = head_layer(dim, 3)
         self.velocity = head_layer(dim, 3)
 
-    def forward(
-        self, output: VideoOutput, of_frames: Matches, of_clips: Matches, masks: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, output: VideoOutput, of_frames: Matches, masks: Tensor) -> tuple[Tensor, Tensor]:
         """What they get wrong.
 
         Args:
             output: Of the video decoder, for `I` items of `T` frames, float32.
             of_frames: Queries of the objects, `(L, I, T, G)`.
-            of_clips: Slots of the objects, `(L, I, G)`.
             masks: `(I, G, T, H, W)` uint8.
         Returns:
             Mean absolute error of places, and that of velocities in tenths of half the picture a frame, summed over
@@ -53,12 +50,11 @@ class PlaceHeads(nn.Module):
         """
         place = places(masks).transpose(1, 2)  # (I, T, G, 3)
         velocity, known = velocities(masks)
-        slots = Matches(*(field[:, :, None].expand(-1, -1, masks.shape[2], -1) for field in of_clips))
+        of_slots = slots(output.order, of_frames)
+        found = self.velocity(matched_rows(output.enhanced, of_slots))
         return (
             _error(self.place(matched_rows(output.projected, of_frames)), place, of_frames.matched),
-            _error(
-                self.velocity(matched_rows(output.enhanced, slots)), velocity / _VELOCITY_UNIT, slots.matched & known
-            ),
+            _error(found, velocity / _VELOCITY_UNIT, of_slots.matched & known),
         )
 
 
@@ -85,6 +81,16 @@ class TokenPlaceHeads(nn.Module):
             target = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)  # (h, w, 2)
             errors.append((head(memory.movedim(1, -1)) - target).abs().sum(dim=-1).mean())
         return torch.stack(errors).sum()
+
+
+def slots(order: Tensor, of_frames: Matches) -> Matches:
+    """Slots that hold the objects' frame queries; no video query has to have the same number.
+
+    Args:
+        order: Which query each slot holds, `(L, I, T, N)` int64.
+        of_frames: Queries of the objects, `(L, I, T, G)`.
+    """
+    return Matches(order.argsort(dim=-1).gather(-1, of_frames.query), of_frames.matched)
 
 
 def _error(found: Tensor, wanted: Tensor, counts: Tensor) -> Tensor:

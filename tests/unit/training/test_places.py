@@ -9,8 +9,10 @@ from ssa_stream.training.places import PlaceHeads, TokenPlaceHeads, places, velo
 
 
 def _output(projected: torch.Tensor, enhanced: torch.Tensor) -> VideoOutput:
-    nothing = torch.zeros(0)
-    return VideoOutput(SetPrediction(nothing, nothing, nothing), projected, projected, enhanced, nothing)
+    """Slot s holds the query after s."""
+    nothing, order = torch.zeros(0), torch.arange(projected.shape[-2]).roll(-1).expand(projected.shape[:-1])
+    slots_of = enhanced.roll(-1, dims=-2)
+    return VideoOutput(SetPrediction(nothing, nothing, nothing), projected, slots_of, order, slots_of, nothing)
 
 
 def _matches(matched: torch.Tensor) -> Matches:
@@ -46,26 +48,26 @@ def test_only_matched_queries_count() -> None:
     heads = PlaceHeads(16)
     torch.nn.init.zeros_(heads.place.weight)
     output = _output(torch.randn(1, 1, 1, 2, 16), torch.randn(1, 1, 1, 2, 16))
-    of_frames, of_clips = _matches(matched.view(1, 1, 1, 2)), _matches(matched.view(1, 1, 2))
-    place, motion = heads(output, of_frames, of_clips, masks)
+    of_frames = _matches(matched.view(1, 1, 1, 2))
+    place, motion = heads(output, of_frames, masks)
     assert float(place.detach()) == pytest.approx(0.5 + 0.75 + (8 / 64) ** 0.5)
     assert not motion, "one frame shows no motion"
-    assert not heads(output, Matches(of_frames.query, torch.zeros_like(of_frames.matched)), of_clips, masks)[0]
+    assert not heads(output, Matches(of_frames.query, torch.zeros_like(of_frames.matched)), masks)[0]
 
 
 def test_heads_read_what_their_weights_say() -> None:
     """Right places and velocities have no loss; the velocity's unit is a tenth."""
-    masks = torch.zeros(1, 1, 3, 8, 8, dtype=torch.uint8)
+    masks = torch.zeros(1, 2, 3, 8, 8, dtype=torch.uint8)
     for frame in range(3):
-        masks[0, 0, frame, :4, frame] = 1
+        masks[0, 0, frame, :4, frame] = masks[0, 1, frame, 5:, 7 - frame] = 1
     heads = PlaceHeads(3)
     torch.nn.init.eye_(heads.place.weight)
     torch.nn.init.eye_(heads.velocity.weight)
     place, velocity = places(masks).transpose(1, 2)[None], velocities(masks)[0][None]  # (L, I, T, N, 3)
-    matches = _matches(torch.ones(1, 1, 3, 1, dtype=torch.bool)), _matches(torch.ones(1, 1, 1, dtype=torch.bool))
-    right = torch.stack(heads(_output(place, 10 * velocity), *matches, masks)).detach()
+    matches = _matches(torch.ones(1, 1, 3, 2, dtype=torch.bool))
+    right = torch.stack(heads(_output(place, 10 * velocity), matches, masks)).detach()
     torch.testing.assert_close(right, torch.zeros(2), atol=1e-5, rtol=0)
-    wrong = heads(_output(place, -10 * velocity), *matches, masks)[1]
+    wrong = heads(_output(place, -10 * velocity), matches, masks)[1]
     assert float(wrong.detach()) == pytest.approx(2 * 0.25 / 0.1)
 
 
