@@ -25,8 +25,9 @@ from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.matching import Matches, match
 from ssa_stream.training.objective import set_dropout
 from ssa_stream.training.optimizer_config import OptimizerConfig
-from ssa_stream.training.places import places, slots, velocities
+from ssa_stream.training.places import places, velocities
 from ssa_stream.training.similarity import matched_rows
+from ssa_stream.training.slots import slots_of
 from ssa_stream.training.targets import frame_targets
 
 _FITTED, _RIDGE = 0.75, 10.0
@@ -78,7 +79,7 @@ def known(model: SSA, size: tuple[int, int], clips: int, frames: int) -> tuple[l
         place.append(places(batch.masks).transpose(1, 2)[0, seen])
         of_velocity, is_known = velocities(batch.masks)
         seen = seen & is_known[0]
-        enhanced.append(matched_rows(output.video.enhanced, slots(output.video.order, of_frames))[0, 0, seen])
+        enhanced.append(matched_rows(output.video.enhanced, slots_of(output.video.order, of_frames))[0, 0, seen])
         velocity.append(of_velocity[0, seen])
     return explained(torch.cat(queries), torch.cat(place)), explained(torch.cat(enhanced), torch.cat(velocity))
 

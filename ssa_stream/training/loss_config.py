@@ -27,6 +27,9 @@ class LossConfig(_Config, frozen=True, kw_only=True):
             gets no sense of motion.
         token_weight: Weight of telling from the pixel decoder's features what all objects look like, and which tokens
             are meant. Not in the published recipe either; needs data that knows looks.
+        slot_weight: Weight, in matching objects to video queries, of the part of frames in which the query's slot
+            holds the object's frame query: each video query is then asked about the object that it starts from. Not
+            in the published recipe, whose video decoder is free to look for objects in all slots.
         no_object_weight: Weight of unmatched queries in the class loss.
         num_points: Points at which masks are compared.
         oversampling: Candidates per point when uncertain points are looked for.
@@ -44,6 +47,7 @@ class LossConfig(_Config, frozen=True, kw_only=True):
     similarity_weight: float = 0.5
     place_weight: float = 0.0
     token_weight: float = 0.0
+    slot_weight: float = 0.0
     no_object_weight: float = 0.1
     num_points: int = 12544
     oversampling: float = 3.0

@@ -46,8 +46,17 @@ class Matches(NamedTuple):
 
 
 @torch.no_grad()
-def match(prediction: SetPrediction, targets: MaskTargets, config: LossConfig) -> Matches:
-    """Match queries to objects at points drawn at random, the same ones for all depths and masks of an item."""
+def match(
+    prediction: SetPrediction, targets: MaskTargets, config: LossConfig, preference: Tensor | None = None
+) -> Matches:
+    """Match queries to objects at points drawn at random, the same ones for all depths and masks of an item.
+
+    Args:
+        prediction: Predictions.
+        targets: Objects.
+        config: Points and weights.
+        preference: Subtracted from the cost of each pair, `(D, I, Q, G)`.
+    """
     num_items, T, C = prediction.features.shape[:3]
     points = random_points(num_items, config.num_points, prediction.features.device)
     per_frame = points[:, None].expand(-1, T, -1, -1).flatten(0, 1)
@@ -59,7 +68,8 @@ def match(prediction: SetPrediction, targets: MaskTargets, config: LossConfig) -
         matching_costs(logits, embeddings @ features, masks, config)
         for logits, embeddings in zip(prediction.class_logits, prediction.embeddings, strict=True)
     ]
-    query, matched = _assign(torch.stack(costs).cpu().numpy(), targets.valid.cpu().numpy())
+    total = torch.stack(costs) if preference is None else torch.stack(costs) - preference
+    query, matched = _assign(total.cpu().numpy(), targets.valid.cpu().numpy())
     device = prediction.features.device
     return Matches(torch.from_numpy(query).to(device), torch.from_numpy(matched).to(device))
 

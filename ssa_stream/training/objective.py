@@ -16,6 +16,7 @@ from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.losses import Reduce, set_losses
 from ssa_stream.training.matching import Matches, SetPrediction, match
 from ssa_stream.training.similarity import matched_rows, similarity_loss
+from ssa_stream.training.slots import share_of_frames
 from ssa_stream.training.targets import clip_targets, frame_targets
 
 __all__ = [
@@ -160,7 +161,9 @@ def video_losses(
         reduce: Mean over devices.
     """
     L, targets = config.frame_layers, clip_targets(masks, present)
-    matches = match(output.prediction, targets, config)
+    depths = len(output.prediction.class_logits) // L
+    of_slots = config.slot_weight * share_of_frames(output.order, of_frames).repeat(depths, 1, 1, 1)
+    matches = match(output.prediction, targets, config, of_slots)
     # The L copies of a layer have the same targets, so the mean over copies is what one loss over all of them gives.
     losses = set_losses(output.prediction, targets, matches, config, reduce).unflatten(0, (-1, L)).mean(dim=1)
     queries = output.aligned if config.misordered_similarity else output.projected  # (L, I, T, N, C)

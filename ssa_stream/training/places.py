@@ -17,8 +17,9 @@ from ssa_stream.training.aspects import head_layer
 from ssa_stream.training.forward import VideoOutput
 from ssa_stream.training.matching import Matches
 from ssa_stream.training.similarity import matched_rows
+from ssa_stream.training.slots import slots_of
 
-__all__ = ["PlaceHeads", "TokenPlaceHeads", "places", "slots", "velocities"]
+__all__ = ["PlaceHeads", "TokenPlaceHeads", "places", "velocities"]
 
 _VELOCITY_UNIT = 0.1
 _REACH = 3
@@ -50,7 +51,7 @@ class PlaceHeads(nn.Module):
         """
         place = places(masks).transpose(1, 2)  # (I, T, G, 3)
         velocity, known = velocities(masks)
-        of_slots = slots(output.order, of_frames)
+        of_slots = slots_of(output.order, of_frames)
         found = self.velocity(matched_rows(output.enhanced, of_slots))
         return (
             _error(self.place(matched_rows(output.projected, of_frames)), place, of_frames.matched),
@@ -81,16 +82,6 @@ class TokenPlaceHeads(nn.Module):
             target = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)  # (h, w, 2)
             errors.append((head(memory.movedim(1, -1)) - target).abs().sum(dim=-1).mean())
         return torch.stack(errors).sum()
-
-
-def slots(order: Tensor, of_frames: Matches) -> Matches:
-    """Slots that hold the objects' frame queries; no video query has to have the same number.
-
-    Args:
-        order: Which query each slot holds, `(L, I, T, N)` int64.
-        of_frames: Queries of the objects, `(L, I, T, G)`.
-    """
-    return Matches(order.argsort(dim=-1).gather(-1, of_frames.query), of_frames.matched)
 
 
 def _error(found: Tensor, wanted: Tensor, counts: Tensor) -> Tensor:

@@ -49,6 +49,14 @@ def test_match_finds_the_query_of_each_object_at_every_depth() -> None:
     assert matches.matched.tolist() == [[[True, True, False]], [[True, True, False]]]
 
 
+def test_preference_outweighs_cost_where_it_is_large_enough() -> None:
+    """Query 3 is preferred for the first object at one depth, by too little at the other."""
+    prediction, targets = _squares()
+    preference = torch.zeros(2, 1, 4, 3)
+    preference[0, 0, 3, 0], preference[1, 0, 3, 0] = 1000.0, 0.1
+    assert match(prediction, targets, CONFIG, preference).query[..., :2].tolist() == [[[3, 0]], [[2, 0]]]
+
+
 def test_match_more_objects_than_queries_leaves_some_out() -> None:
     """Each query serves once."""
     prediction, targets = _squares()
