@@ -152,15 +152,17 @@ def decode_video(
         torch.stack([getattr(layer, name) for layer in window.predictions]).unflatten(1, (L, num_items)).flatten(0, 1)
         for name in ("class_logits", "mask_embedding")
     )
-    copies = [values.unflatten(0, (L, num_items)) for values in (projected, aligned, order, window.enhanced)]
-    last = window.predictions[-1].queries.unflatten(0, (L, num_items))
-    return VideoOutput(SetPrediction(logits, embeddings, mask_features), *copies, last)
+    last = window.predictions[-1].queries
+    copies = [values.unflatten(0, (L, num_items)) for values in (projected, aligned, order, window.enhanced, last)]
+    prediction = SetPrediction(logits, embeddings, mask_features)
+    return VideoOutput(prediction, *copies)
 
 
 def _last_queries(frames: FrameQueries, num_items: int, frame_layers: int) -> Tensor:
     """Queries of the last layers, `(L, I, T, N, C)`."""
     queries = torch.stack([prediction.queries for prediction in frames.predictions[-frame_layers:]])
-    return queries.unflatten(1, (num_items, -1))
+    by_item: Tensor = queries.unflatten(1, (num_items, -1))
+    return by_item
 
 
 def _align(projected: Tensor, previous: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,8 @@ __all__ = ["SyntheticClips", "photometric"]
 
 _EPOCH_STREAM, _SENTENCE_STREAM, _PHOTO_STREAM = 101, 102, 103
 _TRIES_PER_SENTENCE = 3
+_ABSENT_AND_MOVING = 0.75
+"""Without such, every sentence about motion that is said of a picture would mean something in it."""
 
 
 class SyntheticClips:
@@ -91,8 +93,10 @@ def _known_objects(seen: ObservedClip) -> KnownObjects:
 
 
 def _find(sample: ClipSample, seen: ObservedClip, rng: np.random.Generator, kind: ExpressionType) -> Expression | None:
-    """A further sentence; of a picture, one about motion means all that it may mean there."""
+    """A further sentence; of a picture, one about motion means all that it may mean there, often nothing."""
     if len(sample.frames) == 1 and (kind == "motion" or kind == "appearance_motion"):
+        return find_possible(sample.scene, sample.t0, rng, kind)
+    if len(sample.frames) == 1 and kind == "no_target" and rng.uniform() < _ABSENT_AND_MOVING:
         return find_possible(sample.scene, sample.t0, rng, kind)
     return find_expression(seen.truth, rng, kind)
 

@@ -160,4 +160,11 @@ def test_motion_said_of_a_picture_may_mean_all_that_looks_so() -> None:
                     assert all(getattr(looks[item], name) == value for item in sentence.target_ids)
             assert set(sentence.target_ids) <= present
             seen.add("fewer" if len(sentence.target_ids) < len(present) else "all")
-    assert {"motion", "fewer"} <= seen
+        if (sentence := find_possible(scene, 0, rng, "no_target")) is not None:
+            assert sentence.target_ids == ()
+            assert isinstance(sentence.described, Described)
+            assert sentence.described.claims
+            looks_so = sentence.described.attributes.judge(observe(scene, 0, 1).truth)
+            assert not any(looks_so), "nothing looks so, whatever it does"
+            seen.add("none")
+    assert {"motion", "fewer", "none"} <= seen

@@ -41,7 +41,7 @@ def test_a_resumed_run_computes_what_it_lacks(model: SSA, kept: KeptClipsStage) 
     first = [_batches(model, kept)[step] for step in range(4)]
     with torch.no_grad():
         for parameter in model.video_decoder.parameters():
-            parameter += 0.1
+            parameter.add_(0.1)
     torch.rand(7)
     assert all(_equal(_batches(model, kept)[step], first[step]) for step in (3, 2))
 
