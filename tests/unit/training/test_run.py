@@ -89,17 +89,27 @@ def test_run_killed_after_a_saved_state_repeats_the_lost_steps(
     assert _steps(tmp_path / "killed" / "train_images.csv") == [5, 6, 7, 8]
 
 
+def test_kept_clips_killed_run_continues_identically(settings: dict[str, Any], tmp_path: Path) -> None:
+    """The frames that were kept are gone with the process; what is computed again is the same to the bit."""
+    del settings["stages"][0], settings["stages"][-1]
+    _run(settings, tmp_path / "whole")
+    _run(settings, tmp_path / "stopped", stop_after=7)  # in the second pass
+    _run(settings, tmp_path / "stopped", resume=True)
+    ours, theirs = _weights(tmp_path / "stopped"), _weights(tmp_path / "whole")
+    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+
+
 def test_run_leaves_checkpoints_figures_and_settings(settings: dict[str, Any], tmp_path: Path) -> None:
     """Validations come at their interval and at each stage's end; CLIP's do not choose the best checkpoint."""
     recorder = _run(settings, tmp_path / "run")
     assert [entry[:2] for entry in recorder.validations] == [
-        (name, step) for name in ("clip", "images", "long") for step in (3, 4)
+        (name, step) for name in ("clip", "images", "kept", "long") for step in (3, 4)
     ]
     assert [best for _, _, best in recorder.validations][:3] == [False, False, True]
     assert read_info(tmp_path / "run" / "best.safetensors").notes["run"] == "test"
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"config.yaml", "state.pt", "best.safetensors", "last.safetensors", "tensorboard"} <= names
-    assert _steps(tmp_path / "run" / "train_long.csv") == [9, 10, 11, 12]
+    assert _steps(tmp_path / "run" / "train_long.csv") == [13, 14, 15, 16]
 
 
 def test_clip_is_trained_in_its_stage_and_frozen_after_it(settings: dict[str, Any], tmp_path: Path) -> None:
