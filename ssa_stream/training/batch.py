@@ -14,10 +14,17 @@ __all__ = ["CaptionBatch", "ClipBatch", "KnownObjects", "Sentence", "TrainingCli
 
 
 class Sentence(NamedTuple):
-    """A sentence about a clip and the masks of what it means, `(n, T, H, W)` bool."""
+    """A sentence about a clip.
+
+    Attributes:
+        text: The sentence.
+        masks: Of what it means, `(n, T, H, W)` bool.
+        possible: Of what else it may mean as far as single frames show, `(m, T, H, W)` bool; None for nothing.
+    """
 
     text: str
     masks: NDArray[np.bool_]
+    possible: NDArray[np.bool_] | None = None
 
 
 class KnownObjects(NamedTuple):
@@ -49,7 +56,8 @@ class ClipBatch(NamedTuple):
         tokens: `(I, 77)` int64.
         clip_index: Which clip each sentence is about, `(I,)` int64.
         masks: `(I, G, T, H, W)` uint8; 0 in the padding and where there are fewer objects.
-        present: Which objects there are, `(I, G)` bool.
+        possible: Which objects the sentence may mean as far as single frames show, `(I, G)` bool.
+        meant: Which it means, `(I, G)` bool; some of the possible ones.
         object_masks: All objects of the clips whose looks are known, `(R, T, H, W)` uint8.
         object_clip: Which clip each of them is in, `(R,)` int64.
         object_aspects: Numbers of their shapes, colours and textures, `(R, 3)` int64.
@@ -60,7 +68,8 @@ class ClipBatch(NamedTuple):
     tokens: Tensor
     clip_index: Tensor
     masks: Tensor
-    present: Tensor
+    possible: Tensor
+    meant: Tensor
     object_masks: Tensor
     object_clip: Tensor
     object_aspects: Tensor
@@ -100,16 +109,19 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
     items = [(b, sentence) for b, clip in enumerate(clips) for sentence in clip.sentences]
     T = len(clips[0].frames)
     height, width = (_padded(max(clip.frames.shape[axis] for clip in clips)) for axis in (1, 2))
-    G = max(1, *(len(sentence.masks) for _, sentence in items))
+    objects_of = [_all_objects(sentence) for _, sentence in items]
+    G = max(1, *(len(objects) for objects in objects_of))
     images = np.zeros((len(clips), T, height, width, 3), np.uint8)
     masks = np.zeros((len(items), G, T, height, width), np.uint8)
-    present = np.zeros((len(items), G), bool)
+    possible = np.zeros((len(items), G), bool)
+    meant = np.zeros((len(items), G), bool)
     for b, clip in enumerate(clips):
         images[b, :, : clip.frames.shape[1], : clip.frames.shape[2]] = clip.frames
     for i, (_, sentence) in enumerate(items):
-        count, _, h, w = sentence.masks.shape
-        masks[i, :count, :, :h, :w] = sentence.masks
-        present[i, :count] = True
+        count, _, h, w = objects_of[i].shape
+        masks[i, :count, :, :h, :w] = objects_of[i]
+        possible[i, :count] = True
+        meant[i, : len(sentence.masks)] = True
     known = [(b, clip.objects) for b, clip in enumerate(clips) if clip.objects is not None]
     object_masks = np.zeros((sum(len(objects.masks) for _, objects in known), T, height, width), np.uint8)
     first = 0
@@ -123,11 +135,16 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
         tokens=tokens,
         clip_index=torch.tensor([b for b, _ in items]),
         masks=torch.from_numpy(masks),
-        present=torch.from_numpy(present),
+        possible=torch.from_numpy(possible),
+        meant=torch.from_numpy(meant),
         object_masks=torch.from_numpy(object_masks),
         object_clip=torch.tensor([b for b, objects in known for _ in objects.masks], dtype=torch.int64),
         object_aspects=torch.from_numpy(np.concatenate([np.zeros((0, 3), np.int64), *(o.aspects for _, o in known)])),
     )
+
+
+def _all_objects(sentence: Sentence) -> NDArray[np.bool_]:
+    return sentence.masks if sentence.possible is None else np.concatenate([sentence.masks, sentence.possible])
 
 
 def _padded(length: int) -> int:

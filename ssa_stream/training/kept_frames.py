@@ -44,7 +44,7 @@ class KeptFrames(NamedTuple):
         query: Frame query of each object, `(I, T, G)` int64.
         matched: Whether there is one, `(I, T, G)` bool.
         masks: Of the objects, at half of the input's resolution, `(I, G, T, H/2, W/2)` uint8.
-        present: Which objects there are, `(I, G)` bool.
+        meant: Which of them the sentence means, `(I, G)` bool.
     """
 
     queries: Tensor
@@ -53,7 +53,7 @@ class KeptFrames(NamedTuple):
     query: Tensor
     matched: Tensor
     masks: Tensor
-    present: Tensor
+    meant: Tensor
 
 
 class KeptBatches(torch.utils.data.Dataset[KeptFrames]):
@@ -111,7 +111,7 @@ class KeptFramesObjective(nn.Module):
         of_frames = Matches(kept.query[None], kept.matched[None])
         with torch.autocast(queries.device.type, enabled=False):
             output = video_float32(output)
-            video = video_losses(self.model, output, of_frames, kept.masks, kept.present, loss, self.reduce)
+            video = video_losses(self.model, output, of_frames, kept.masks, kept.meant, loss, self.reduce)
             place, motion = self.places(output, of_frames, kept.masks)
             total = video.total + loss.place_weight * (place + motion)
         return StepLoss(total, torch.cat([video.parts, torch.stack([place, motion]).detach()]))
@@ -124,7 +124,7 @@ def _keep(model: SSA, batch: ClipBatch, stage: KeptClipsStage) -> KeptFrames:
     frames = generate(model, normalize(batch.images, batch.extents), text, batch.clip_index)
     num_items, num_objects, T = batch.masks.shape[:3]
     prediction = frame_prediction(frames._replace(predictions=frames.predictions[-1:]))
-    found = match(prediction, frame_targets(batch.masks, batch.present), stage.loss)
+    found = match(prediction, frame_targets(batch.masks, batch.possible), stage.loss)
     smaller = F.avg_pool2d(batch.masks.flatten(0, 1).float(), _COARSER) >= 0.5
     kept = KeptFrames(
         queries=frames.queries.unflatten(0, (num_items, T)).half(),
@@ -133,6 +133,6 @@ def _keep(model: SSA, batch: ClipBatch, stage: KeptClipsStage) -> KeptFrames:
         query=found.query.view(num_items, T, num_objects),
         matched=found.matched.view(num_items, T, num_objects),
         masks=smaller.unflatten(0, (num_items, num_objects)).to(torch.uint8),
-        present=batch.present,
+        meant=batch.meant,
     )
     return KeptFrames(*(field.cpu() for field in kept))

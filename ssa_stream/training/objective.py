@@ -129,12 +129,12 @@ def criterion(
         config: Weights.
         reduce: Mean over devices.
     """
-    of_frames = frame_targets(batch.masks, batch.present)
+    of_frames = frame_targets(batch.masks, batch.possible)
     frame_matches = match(output.frames, of_frames, config)
     frame = set_losses(output.frames, of_frames, frame_matches, config, reduce)  # (D, 3)
     last = (field[-config.frame_layers :].unflatten(1, (len(batch.masks), -1)) for field in frame_matches)
     last_frames = Matches(*last)  # (L, I, T, G)
-    video = video_losses(model, output.video, last_frames, batch.masks, batch.present, config, reduce)
+    video = video_losses(model, output.video, last_frames, batch.masks, batch.meant, config, reduce)
     further, parts = auxiliary(output, batch, last_frames)
     total = config.frame_weight * (frame * set_weights(config).to(frame)).sum() + video.total + further
     return StepLoss(total, torch.cat([frame[-1].detach(), video.parts, parts.detach()]))
@@ -145,7 +145,7 @@ def video_losses(
     output: VideoOutput,
     of_frames: Matches,
     masks: Tensor,
-    present: Tensor,
+    meant: Tensor,
     config: LossConfig,
     reduce: Reduce,
 ) -> StepLoss:
@@ -156,11 +156,11 @@ def video_losses(
         output: Predictions for `I` items of `T` frames, float32.
         of_frames: Frame queries of the objects, `(L, I, T, G)`.
         masks: Of the objects, `(I, G, T, H, W)` uint8.
-        present: Which objects there are, `(I, G)` bool.
+        meant: Which of them are to be found, `(I, G)` bool.
         config: Weights.
         reduce: Mean over devices.
     """
-    L, targets = config.frame_layers, clip_targets(masks, present)
+    L, targets = config.frame_layers, clip_targets(masks, meant)
     depths = len(output.prediction.class_logits) // L
     of_slots = config.slot_weight * share_of_frames(output.order, of_frames).repeat(depths, 1, 1, 1)
     matches = match(output.prediction, targets, config, of_slots)

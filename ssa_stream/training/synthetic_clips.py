@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from ssa_stream.data import ASPECTS, TYPE_WEIGHTS, ClipSample, ExpressionType, SceneConfig, sample_clip
 from ssa_stream.data.synthetic.expressions import Expression, find_expression
-from ssa_stream.data.synthetic.possible import find_possible
+from ssa_stream.data.synthetic.possible import find_possible, names_motion, possible_ids
+from ssa_stream.data.synthetic.predicates import Described
 from ssa_stream.data.synthetic.truth import ObservedClip, observe
 from ssa_stream.training.batch import KnownObjects, Sentence, TrainingClip
 from ssa_stream.training.data_config import SyntheticData
@@ -50,7 +51,7 @@ class SyntheticClips:
             type_weights=self._weights,
         )
         seen = observe(sample.scene, sample.t0, num_frames)
-        sentences = [Sentence(sample.text, sample.masks)]
+        sentences = [_sentence(sample.expression, seen)]
         if data.sentences > 1:
             sentences += self._more_sentences(sample, seen, index)
         frames = sample.frames
@@ -81,8 +82,7 @@ class SyntheticClips:
             expression = _find(sample, seen, rng, kinds[kind])
             if expression is not None and expression.text not in texts and len(found) < wanted:
                 texts.add(expression.text)
-                rows = [sample.scene.ids.index(object_id) for object_id in expression.target_ids]
-                found.append(Sentence(expression.text, seen.masks[rows]))
+                found.append(_sentence(expression, seen))
         return found
 
 
@@ -90,6 +90,15 @@ def _known_objects(seen: ObservedClip) -> KnownObjects:
     looks = [thing.appearance for thing in seen.truth.scene.objects]
     aspects = [[values.index(getattr(look, name)) for name, values in ASPECTS.items()] for look in looks]
     return KnownObjects(seen.masks, np.array(aspects, np.int64).reshape(-1, len(ASPECTS)))
+
+
+def _sentence(expression: Expression, seen: ObservedClip) -> Sentence:
+    """With what single frames leave open: of a clip, a sentence about motion may mean all that looks as it says."""
+    ids, possible = seen.truth.scene.ids, None
+    if len(seen.masks[0]) > 1 and names_motion(expression) and isinstance(expression.described, Described):
+        others = set(possible_ids(expression.described, seen.truth)) - set(expression.target_ids)
+        possible = seen.masks[[ids.index(other) for other in sorted(others)]]
+    return Sentence(expression.text, seen.masks[[ids.index(target) for target in expression.target_ids]], possible)
 
 
 def _find(sample: ClipSample, seen: ObservedClip, rng: np.random.Generator, kind: ExpressionType) -> Expression | None:

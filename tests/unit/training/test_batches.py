@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from ssa_stream.data import ExpressionType, SceneConfig, sample_clip
 from ssa_stream.errors import ConfigError
 from ssa_stream.model.clip import tokenize
 from ssa_stream.model.preprocess import to_input
@@ -88,9 +89,42 @@ def test_collate_pads_clips_to_each_other() -> None:
     assert batch.images.shape == (2, 2, 64, 64, 3)
     assert batch.extents.tolist() == [[30, 40], [33, 20]]
     assert batch.clip_index.tolist() == [0, 1, 1]
-    assert batch.present.tolist() == [[True, True], [False, False], [False, False]]
+    assert batch.possible.tolist() == batch.meant.tolist() == [[True, True], [False, False], [False, False]]
     assert batch.masks.shape == (3, 2, 2, 64, 64)
     assert int(batch.masks.sum()) == 2 * 2 * 30 * 40
+
+
+def test_collate_puts_what_is_meant_before_what_is_possible() -> None:
+    """What a sentence means is possible too."""
+    meant, other = (np.full((1, 2, 32, 32), value, bool) for value in (False, True))
+    clip = TrainingClip(np.zeros((2, 32, 32, 3), np.uint8), (Sentence("a", meant, other), Sentence("b", other)))
+    batch = collate_clips([clip], tokenize(["a", "b"], 77))
+    assert batch.possible.tolist() == [[True, True], [True, False]]
+    assert batch.meant.tolist() == [[True, False], [True, False]]
+    assert batch.masks.flatten(2).any(dim=2).tolist() == [[False, True], [True, False]]
+
+
+def test_single_frames_of_a_clip_leave_open_what_only_motion_tells() -> None:
+    """Of a sentence about motion alone all other objects, of one without motion none."""
+    weights: dict[ExpressionType, float] = {"motion": 0.7, "appearance": 0.3}
+    data = SyntheticData(size=(64, 96), min_objects=4, max_objects=4, type_weights=weights)
+    scenes = SceneConfig(min_objects=4, max_objects=4)
+    source, kinds = SyntheticClips(data, seed=0), set()
+    for index in range(12):
+        kind = sample_clip(data.first_seed + index, 6, data.size, config=scenes, type_weights=weights).expression.type
+        clip = source.clip(index, 6)
+        sentence = clip.sentences[0]
+        kinds.add(kind)
+        if kind == "motion":
+            assert sentence.possible is not None
+            assert clip.objects is not None
+            assert len(sentence.masks) + len(sentence.possible) == clip.objects.masks.any(axis=(1, 2, 3)).sum()
+            assert not any((mask == sentence.masks).all() for mask in sentence.possible)
+        if kind == "appearance":
+            assert sentence.possible is None
+    assert {"motion", "appearance"} <= kinds
+    picture = SyntheticClips(data, seed=0).clip(0, 1)
+    assert all(sentence.possible is None for sentence in picture.sentences)
 
 
 def test_normalize_equals_the_networks_own_preprocessing() -> None:

@@ -78,6 +78,24 @@ def test_places_and_looks_are_learned_by_heads_that_have_a_weight(model: SSA, st
     assert all(0 < after[name] < before[name] for name in ("place", "look", "reference"))
 
 
+def test_frames_are_to_find_what_is_possible_and_videos_what_is_meant(model: SSA, stage: ClipsStage) -> None:
+    """A clip decides between the objects that its frames leave open."""
+    batch = _batch(stage)
+    assert batch.meant.any()
+    parts = []
+    for name in ("none", "meant", "possible"):
+        torch.manual_seed(0)
+        loss = _objective(model, stage)(
+            batch._replace(**({name: torch.zeros_like(batch.meant)} if name != "none" else {}))
+        )
+        parts.append(dict(zip(SEGMENT_PARTS, loss.parts.tolist(), strict=True)))
+    whole, nothing_meant, nothing_possible = parts
+    assert [nothing_meant[name] == whole[name] for name in SEGMENT_PARTS[:3]] == [True] * 3
+    assert nothing_meant["video_mask"] == nothing_meant["video_dice"] == 0 < whole["video_dice"]
+    assert nothing_possible["frame_mask"] == nothing_possible["frame_dice"] == 0 < whole["frame_dice"]
+    assert nothing_possible["video_dice"] > 0
+
+
 def test_several_sentences_of_a_clip_equal_the_clip_given_several_times(model: SSA, stage: ClipsStage) -> None:
     """They share the pixels and the first trunk stage, nothing else."""
     batch = _batch(stage)

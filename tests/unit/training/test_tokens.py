@@ -22,7 +22,8 @@ def _batch(masks: torch.Tensor, clips: list[int], aspects: list[list[int]], item
         tokens=torch.zeros(len(items), 77, dtype=torch.int64),
         clip_index=torch.tensor(items),
         masks=torch.zeros(len(items), 1, T, 32, 32, dtype=torch.uint8),
-        present=torch.zeros(len(items), 1, dtype=torch.bool),
+        possible=torch.zeros(len(items), 1, dtype=torch.bool),
+        meant=torch.zeros(len(items), 1, dtype=torch.bool),
         object_masks=masks,
         object_clip=torch.tensor(clips),
         object_aspects=torch.tensor(aspects),
@@ -73,5 +74,5 @@ def test_generated_clips_know_the_looks_of_all_objects(stage: ClipsStage) -> Non
     assert set(batch.object_clip.tolist()) <= set(range(len(batch.images)))
     for item, clip in enumerate(batch.clip_index.tolist()):
         known = batch.object_masks[batch.object_clip == clip]
-        for mask in batch.masks[item][batch.present[item]]:
+        for mask in batch.masks[item][batch.possible[item]]:
             assert any(torch.equal(mask, other) for other in known)
