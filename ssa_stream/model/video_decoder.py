@@ -11,7 +11,7 @@ from ssa_stream.model.config import SsaConfig
 from ssa_stream.model.layers import MLP, Attention, CrossAttention, FeedForward, SelfAttention
 from ssa_stream.model.positions import sine_1d
 
-__all__ = ["TemporalEnhancer", "VideoDecoder", "VideoPrediction", "WindowOutput", "pool"]
+__all__ = ["TemporalEnhancer", "VideoDecoder", "VideoDecoderLayer", "VideoPrediction", "WindowOutput", "pool"]
 
 
 class VideoPrediction(NamedTuple):
@@ -133,12 +133,13 @@ class VideoDecoder(nn.Module):
             states.append(x)
         if not self.training:
             states = states[-1:]
-        predictions = tuple(self._predict(state) for state in states)
+        predictions = tuple(self.predict(state) for state in states)
         last = predictions[-1]
         probability = last.class_logits.float().softmax(dim=-1)[..., 0]
         return WindowOutput(probability, last.mask_embedding, enhanced, logits, initial, predictions)
 
-    def _predict(self, x: Tensor) -> VideoPrediction:
+    def predict(self, x: Tensor) -> VideoPrediction:
+        """Heads on the states of video queries, `(B, N, C)`."""
         z = self.norm(x)
         return VideoPrediction(self.classifier(z), self.mask_embed(z), z)
 

@@ -14,6 +14,7 @@ __all__ = [
     "ClipsStage",
     "ImagesStage",
     "LongClipsStage",
+    "MotionStage",
     "SegmentStage",
     "Stage",
     "TrainConfig",
@@ -136,29 +137,55 @@ class ClipsStage(SegmentStage, frozen=True, kw_only=True, tag="clips", tag_field
         )
 
 
-class KeptClipsStage(ClipsStage, frozen=True, kw_only=True, tag="kept_clips", tag_field="kind"):
-    """Clips that teach the video decoder only: what single frames give is computed once, kept in memory, used again.
+class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field="kind"):
+    """Teach the video decoder how things move: many sentences about clips whose frames are computed once and kept.
 
-    Motion takes many steps to learn, and these are cheap; the frames before them are dear.
+    Each step cuts `batch` windows out of the kept clips and plays half of them backwards. Of `data`, `sentences` is the
+    number of sentences about each clip, which differ in the movement that they name.
 
     Attributes:
-        passes: How often each clip is used; `steps / passes` batches are kept.
+        clips: Clips that are kept, over all devices.
+        kept_frames: Their length; `frames` is that of the windows.
+        teaches: `slots` trains temporal enhancer and pooling to tell what each object does, whatever was asked;
+            `decisions` trains all of the video decoder to find what a sentence means.
+        ordinary: Other clips in each step of `decisions`, over all devices, with all kinds of sentences and with the
+            losses of ordinary stages.
+        velocity_weight: Weight of telling velocities from slots, beside `loss.place_weight`.
+        deed_weight: Weight of telling from each slot which movements its object makes.
+        state_weight: The same of each state of the video queries.
+        asked_weight: Weight of telling from each state of the video queries which movement was asked for.
+        decision_weight: Weight of deciding whether an object is meant.
+        noise: Of frame queries, relative to their standard deviation.
     """
 
-    passes: int
-
-    @property
-    def num_batches(self) -> int:
-        """Different batches."""
-        return -(-self.steps // self.passes)
+    data: SyntheticData
+    clips: int
+    kept_frames: int
+    teaches: Literal["slots", "decisions"]
+    ordinary: int = 0
+    velocity_weight: float = 30.0
+    deed_weight: float = 20.0
+    state_weight: float = 60.0
+    asked_weight: float = 1.0
+    decision_weight: float = 24.0
+    noise: float = 0.05
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.passes >= 1, f"stage {self.name}: passes is {self.passes}; expected 1 or more")
+        _require(
+            (self.ordinary >= 1) == (self.teaches == "decisions"),
+            f"stage {self.name}: ordinary is {self.ordinary}; expected 1 or more where decisions are taught, which "
+            f"would be forgotten for other sentences, and 0 where slots are",
+        )
+        _require(
+            self.frames[1] <= self.kept_frames,
+            f"stage {self.name}: frames are {self.frames} and kept_frames {self.kept_frames}; windows must fit in",
+        )
+        _require(self.clips >= 1, f"stage {self.name}: clips is {self.clips}; expected 1 or more")
         _require(
             self.loss.frame_layers == 1,
-            f"stage {self.name}: loss.frame_layers is {self.loss.frame_layers}; kept clips have the last layer's "
-            f"queries only, so set it to 1",
+            f"stage {self.name}: loss.frame_layers is {self.loss.frame_layers}; the last layer's queries are all that "
+            f"is kept, so set it to 1",
         )
 
 
@@ -183,7 +210,7 @@ class LongClipsStage(ClipsStage, frozen=True, kw_only=True, tag="long_clips", ta
         _require(self.window >= 1, f"stage {self.name}: window is {self.window}; expected 1 or more")
 
 
-Stage = ClipPretrainStage | ImagesStage | ClipsStage | KeptClipsStage | LongClipsStage
+Stage = ClipPretrainStage | ImagesStage | ClipsStage | MotionStage | LongClipsStage
 
 
 class ValidationConfig(_Config, frozen=True, kw_only=True):

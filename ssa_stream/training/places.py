@@ -50,11 +50,33 @@ class PlaceHeads(nn.Module):
             their three figures; scalars, 0 without any object.
         """
         place = places(masks).transpose(1, 2)  # (I, T, G, 3)
-        velocity, known = velocities(masks)
-        of_slots = slots_of(output.order, of_frames)
-        found = self.velocity(matched_rows(output.enhanced, of_slots))
+        return self.errors(output.projected, output.enhanced, output.order, of_frames, place, *velocities(masks))
+
+    def errors(
+        self,
+        projected: Tensor,
+        enhanced: Tensor,
+        order: Tensor,
+        of_frames: Matches,
+        place: Tensor,
+        velocity: Tensor,
+        known: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The same, with what is to be read.
+
+        Args:
+            projected: Frame queries, `(L, I, T, N, C)`.
+            enhanced: Slots, same shape.
+            order: Which query each slot holds, `(L, I, T, N)` int64.
+            of_frames: Queries of the objects, `(L, I, T, G)`.
+            place: See `places`, `(I, T, G, 3)`.
+            velocity: See `velocities`, `(I, T, G, 3)`.
+            known: Where it is known, `(I, T, G)` bool.
+        """
+        of_slots = slots_of(order, of_frames)
+        found = self.velocity(matched_rows(enhanced, of_slots))
         return (
-            _error(self.place(matched_rows(output.projected, of_frames)), place, of_frames.matched),
+            _error(self.place(matched_rows(projected, of_frames)), place, of_frames.matched),
             _error(found, velocity / _VELOCITY_UNIT, of_slots.matched & known),
         )
 

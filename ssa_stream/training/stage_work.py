@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+import msgspec
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -9,15 +10,16 @@ from torch.utils.data import Dataset
 from ssa_stream.model import SSA
 from ssa_stream.training.caption_batches import CaptionBatches
 from ssa_stream.training.clip_batches import ClipBatches, open_source
-from ssa_stream.training.config import ClipPretrainStage, KeptClipsStage, SegmentStage, Stage, ValidationConfig
+from ssa_stream.training.config import ClipPretrainStage, MotionStage, SegmentStage, Stage, ValidationConfig
 from ssa_stream.training.contrastive import CLIP_PARTS, ContrastiveObjective
-from ssa_stream.training.kept_frames import KEPT_PARTS, KeptBatches, KeptFramesObjective
 from ssa_stream.training.losses import Reduce
+from ssa_stream.training.motion_batches import MotionBatches
+from ssa_stream.training.motion_objective import DECISION_PARTS, SLOT_PARTS, MotionObjective
 from ssa_stream.training.objective import SEGMENT_PARTS, SegmentObjective
 from ssa_stream.training.optimizer import build_optimizer
 from ssa_stream.training.validation import Validation, in_evaluation, validate_clip, validate_segmentation
 
-__all__ = ["ClipPretrainWork", "KeptClipsWork", "SegmentWork", "StageWork", "stage_work"]
+__all__ = ["ClipPretrainWork", "MotionWork", "SegmentWork", "StageWork", "stage_work"]
 
 
 class StageWork(Protocol):
@@ -99,9 +101,9 @@ class _ClipsWork:
         with in_evaluation(self.objective):
             return validate_segmentation(self._model, self._validation, self._stage)
 
-    def _clips(self, seed: int, rank: int, world_size: int) -> ClipBatches:
-        source = open_source(self._stage, seed, self._number)
-        return ClipBatches(self._stage, source, seed, self._model.clip.context_length, rank, world_size)
+    def _clips(self, seed: int, rank: int, world_size: int, stage: SegmentStage) -> ClipBatches:
+        source = open_source(stage, seed, self._number)
+        return ClipBatches(stage, source, seed, self._model.clip.context_length, rank, world_size)
 
 
 class SegmentWork(_ClipsWork):
@@ -119,26 +121,29 @@ class SegmentWork(_ClipsWork):
 
     def batches(self, seed: int, rank: int, world_size: int) -> Dataset[Any]:
         """Clips with sentences and masks."""
-        return self._clips(seed, rank, world_size)
+        return self._clips(seed, rank, world_size, self._stage)
 
 
-class KeptClipsWork(_ClipsWork):
-    """SSA's video decoder on frames that are computed once."""
+class MotionWork(_ClipsWork):
+    """SSA's video decoder on windows of clips whose frames are computed once."""
 
-    parts = KEPT_PARTS
     loads_aside = False
 
     def __init__(
-        self, model: SSA, stage: KeptClipsStage, validation: ValidationConfig, number: int, reduce: Reduce
+        self, model: SSA, stage: MotionStage, validation: ValidationConfig, number: int, reduce: Reduce
     ) -> None:
         super().__init__(model, stage, validation, number)
-        self._kept_stage = stage
-        self.objective = objective = KeptFramesObjective(model, stage, reduce)
-        self.own = objective.places
+        self._motion_stage = stage
+        self.objective = objective = MotionObjective(model, stage, reduce)
+        self.own = objective.heads
+        self.parts = DECISION_PARTS if objective.decides else SLOT_PARTS
 
     def batches(self, seed: int, rank: int, world_size: int) -> Dataset[Any]:
-        """Frame queries with masks."""
-        return KeptBatches(self._clips(seed, rank, world_size), self._model, self._kept_stage, seed)
+        """Windows with sentences, and other clips."""
+        stage, ordinary = self._motion_stage, None
+        if stage.ordinary:
+            ordinary = self._clips(seed, rank, world_size, msgspec.structs.replace(stage, batch=stage.ordinary))
+        return MotionBatches(ordinary, self._model, stage, seed, rank, world_size)
 
 
 def _alone(value: Tensor) -> Tensor:
@@ -151,6 +156,6 @@ def stage_work(
     """Prepare stage number `number` of a run on `model`."""
     if isinstance(stage, ClipPretrainStage):
         return ClipPretrainWork(model, stage, validation)
-    if isinstance(stage, KeptClipsStage):
-        return KeptClipsWork(model, stage, validation, number, reduce)
+    if isinstance(stage, MotionStage):
+        return MotionWork(model, stage, validation, number, reduce)
     return SegmentWork(model, stage, validation, number, reduce)

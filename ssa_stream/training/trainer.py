@@ -249,4 +249,7 @@ class Trainer:
 
 
 def _to_device(batch: Any, device: torch.device) -> Any:
-    return type(batch)(*(field.to(device, non_blocking=True) for field in batch))
+    """Batches are named tuples of tensors, of None and of such tuples."""
+    if batch is None or isinstance(batch, torch.Tensor):
+        return None if batch is None else batch.to(device, non_blocking=True)
+    return type(batch)(*(_to_device(field, device) for field in batch))

@@ -36,7 +36,7 @@ from ssa_stream.data.synthetic.relations import (
 from ssa_stream.data.synthetic.shapes import SHAPES
 from ssa_stream.data.synthetic.truth import YES, ClipTruth
 
-__all__ = ["propose"]
+__all__ = ["CROSSINGS", "MOVEMENTS", "propose", "some_looks"]
 
 _AXES: Final = tuple(DIRECTIONS)[::2]
 _VALUES: Final[dict[str, tuple[str, ...]]] = {
@@ -45,8 +45,8 @@ _VALUES: Final[dict[str, tuple[str, ...]]] = {
     "texture": TEXTURES,
     "size": SIZES,
 }
-_CROSSINGS: Final = (Crosses(enters=True), Crosses(enters=False))
-_MOVEMENTS: Final[tuple[Movement, ...]] = (
+CROSSINGS: Final = (Crosses(enters=True), Crosses(enters=False))
+MOVEMENTS: Final[tuple[Movement, ...]] = (
     Resting(),
     Pauses(),
     Resizes(grows=True),
@@ -68,20 +68,20 @@ def propose(truth: ClipTruth, rng: np.random.Generator, kind: str) -> Described 
     index = int(rng.choice(present))
     match kind:
         case "appearance":
-            return Described(_some_looks(truth, rng, index, fewest=1))
+            return Described(some_looks(truth, rng, index, fewest=1))
         case "motion":
             claim = _movement_of(truth, rng, index)
             return None if claim is None else Described(Attributes(), (claim,))
         case "appearance_motion":
             claim = _movement_of(truth, rng, index)
-            return None if claim is None else Described(_some_looks(truth, rng, index, fewest=1), (claim,))
+            return None if claim is None else Described(some_looks(truth, rng, index, fewest=1), (claim,))
         case "relation":
             return _relation_of(truth, rng, index)
         case _:
             return _group_of(truth, rng, index)
 
 
-def _some_looks(truth: ClipTruth, rng: np.random.Generator, index: int, fewest: int = 0) -> Attributes:
+def some_looks(truth: ClipTruth, rng: np.random.Generator, index: int, fewest: int = 0) -> Attributes:
     """Give some true looks of an object, the shape and the colour most often."""
     look = truth.scene.objects[index].appearance
     chances = {"shape": 0.8, "colour": 0.75, "texture": 0.3, "size": 0.25}
@@ -98,15 +98,15 @@ def _movement_of(truth: ClipTruth, rng: np.random.Generator, index: int) -> Pred
     facts = truth.movements[index]
     if facts is None:
         return None
-    crossings: list[Predicate] = [claim for claim in _CROSSINGS if claim.judge(truth)[index] == YES]
-    true = crossings + [claim for claim in _MOVEMENTS if claim.verdict(facts) == YES]
+    crossings: list[Predicate] = [claim for claim in CROSSINGS if claim.judge(truth)[index] == YES]
+    true = crossings + [claim for claim in MOVEMENTS if claim.verdict(facts) == YES]
     if true and rng.uniform() < 0.93:
         return true[int(rng.integers(len(true)))]
     return Moving() if Moving().verdict(facts) == YES else None
 
 
 def _relation_of(truth: ClipTruth, rng: np.random.Generator, index: int) -> Described | None:
-    looks = _some_looks(truth, rng, index)
+    looks = some_looks(truth, rng, index)
     among = replace(looks, size=None)
     if rng.uniform() < 0.3:
         kind = str(rng.choice(SUPERLATIVES))
@@ -130,7 +130,7 @@ def _relation_of(truth: ClipTruth, rng: np.random.Generator, index: int) -> Desc
 
 def _unique_looks(truth: ClipTruth, rng: np.random.Generator, index: int) -> Attributes | None:
     for _ in range(3):
-        looks = _some_looks(truth, rng, index, fewest=1)
+        looks = some_looks(truth, rng, index, fewest=1)
         if only_match(looks, truth) == index:
             return looks
     return None
@@ -145,7 +145,7 @@ def _group_of(truth: ClipTruth, rng: np.random.Generator, index: int) -> Describ
         halves = [_unique_looks(truth, rng, which) for which in (index, int(rng.choice(others)))]
         first, second = halves
         return None if first is None or second is None else Either(Described(first), Described(second))
-    looks = _some_looks(truth, rng, index)
+    looks = some_looks(truth, rng, index)
     single = [name for name in ("shape", "colour", "texture", "size") if getattr(looks, name) is not None]
     if len(single) > 1 and rng.uniform() < 0.75:
         kept = str(rng.choice(single))
@@ -162,7 +162,7 @@ def _absent(truth: ClipTruth, rng: np.random.Generator) -> Described | None:
     if len(present) == 0:
         return Described(Attributes(str(rng.choice(SHAPES)), str(rng.choice(list(COLOURS)))))
     index = int(rng.choice(present))
-    looks = _some_looks(truth, rng, index, fewest=1)
+    looks = some_looks(truth, rng, index, fewest=1)
     claim = _movement_of(truth, rng, index) if rng.uniform() < 0.6 else None
     if claim is not None and rng.uniform() < 0.55:
         return Described(looks, (_changed_claim(claim, rng),))

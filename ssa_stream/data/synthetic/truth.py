@@ -90,6 +90,25 @@ class ClipTruth:
     in_frame: Floats  # (N, T), part of the object within the frame, whatever covers it, 0 to 1
     whole_px: Floats  # (N, T)
 
+    def window(self, first: int, num_frames: int, *, backwards: bool = False) -> "ClipTruth":
+        """What a shorter clip shows.
+
+        Args:
+            first: Its first frame, counted from this clip's.
+            num_frames: Its length.
+            backwards: Whether it is played backwards; `t0` then means nothing.
+        """
+        shown = slice(first, first + num_frames)
+        order = slice(None, None, -1 if backwards else 1)
+        return ClipTruth(
+            self.scene,
+            self.t0 + first,
+            self.poses[:, shown][:, order],
+            self.visible_px[:, shown][:, order],
+            self.in_frame[:, shown][:, order],
+            self.whole_px[:, shown][:, order],
+        )
+
     @cached_property
     def seen(self) -> npt.NDArray[np.bool_]:
         """Whether enough of the object is visible to tell what it is, `(N, T)`."""

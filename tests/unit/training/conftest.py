@@ -62,7 +62,11 @@ def settings(tiny_yaml: str) -> dict[str, Any]:
         "stages": [
             {"kind": "clip_pretrain", "name": "clip", "sizes": [[64, 96]], **common, "batch": 4},
             {"kind": "images", "name": "images", **segment},
-            {"kind": "kept_clips", "name": "kept", "frames": [2, 3], "passes": 2, **segment},
+            {
+                **{"kind": "motion", "name": "motion", "teaches": "decisions", "ordinary": 2, "clips": 4},
+                **{"kept_frames": 6, "frames": [5, 6], **segment},
+                "data": data | {"sentences": 3},
+            },
             {"kind": "long_clips", "name": "long", "frames": [3, 4], "window": 2, **segment},
         ],
     }

@@ -89,11 +89,11 @@ def test_run_killed_after_a_saved_state_repeats_the_lost_steps(
     assert _steps(tmp_path / "killed" / "train_images.csv") == [5, 6, 7, 8]
 
 
-def test_kept_clips_killed_run_continues_identically(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_motion_stage_killed_run_continues_identically(settings: dict[str, Any], tmp_path: Path) -> None:
     """The frames that were kept are gone with the process; what is computed again is the same to the bit."""
     del settings["stages"][0], settings["stages"][-1]
     _run(settings, tmp_path / "whole")
-    _run(settings, tmp_path / "stopped", stop_after=7)  # in the second pass
+    _run(settings, tmp_path / "stopped", stop_after=7)  # in the second stage
     _run(settings, tmp_path / "stopped", resume=True)
     ours, theirs = _weights(tmp_path / "stopped"), _weights(tmp_path / "whole")
     assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
@@ -103,7 +103,7 @@ def test_run_leaves_checkpoints_figures_and_settings(settings: dict[str, Any], t
     """Validations come at their interval and at each stage's end; CLIP's do not choose the best checkpoint."""
     recorder = _run(settings, tmp_path / "run")
     assert [entry[:2] for entry in recorder.validations] == [
-        (name, step) for name in ("clip", "images", "kept", "long") for step in (3, 4)
+        (name, step) for name in ("clip", "images", "motion", "long") for step in (3, 4)
     ]
     assert [best for _, _, best in recorder.validations][:3] == [False, False, True]
     assert read_info(tmp_path / "run" / "best.safetensors").notes["run"] == "test"

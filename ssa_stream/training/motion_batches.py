@@ -1,0 +1,158 @@
+"""Windows of kept clips, in which sentences are judged anew: a clip says more than one thing, and more backwards.
+
+Axes: `B` windows, `K` sentences, `T` frames, `N` queries, `C` channels, `G` objects, `M` movements.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ssa_stream.data.synthetic.movement_sentences import judge_movements
+from ssa_stream.data.synthetic.predicates import all_of
+from ssa_stream.data.synthetic.truth import NO, UNSURE, YES
+from ssa_stream.errors import ConfigError
+from ssa_stream.model import SSA
+from ssa_stream.training.batch import ClipBatch
+from ssa_stream.training.clip_batches import ClipBatches
+from ssa_stream.training.config import MotionStage
+from ssa_stream.training.motion_clips import MotionClip, motion_clip
+
+__all__ = ["MotionBatch", "MotionBatches", "MotionWindows"]
+
+_WINDOW_STREAM = 109
+
+
+class MotionWindows(NamedTuple):
+    """Windows of one length.
+
+    Attributes:
+        queries: Frame queries, `(B, T, N, C)` float32.
+        text: Fused token of each sentence, `(B, K, C)` float32.
+        query: Frame query of each object, `(B, T, G)` int64.
+        matched: Whether there is one, `(B, T, G)` bool.
+        place: See `places.places`, `(B, T, G, 3)` float32.
+        velocity: See `places.velocities`, `(B, T, G, 3)` float32.
+        known: Where it is known, `(B, T, G)` bool.
+        does: 1 where an object makes a movement, 0 where it does not, -1 where it cannot be told, `(B, G, M)` float32.
+        asked: Movement of each sentence, `(B, K)` int64.
+        fits: Which sentences are clear and in the right number, `(B, K)` bool.
+        meant: Which objects they mean, `(B, K, G)` bool.
+    """
+
+    queries: Tensor
+    text: Tensor
+    query: Tensor
+    matched: Tensor
+    place: Tensor
+    velocity: Tensor
+    known: Tensor
+    does: Tensor
+    asked: Tensor
+    fits: Tensor
+    meant: Tensor
+
+
+class MotionBatch(NamedTuple):
+    """What one step trains on; `ordinary` is None without such clips."""
+
+    windows: MotionWindows
+    ordinary: ClipBatch | None
+
+
+class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
+    """Batch number `step` of one device. Clips that are not there yet are computed, also after a resume.
+
+    Args:
+        ordinary: Other clips; None for none.
+        model: Gives the frame queries; only its video decoder may change.
+        stage: Sizes.
+        seed: Seed of the run.
+        rank: Number of this device.
+        world_size: Number of devices; they share a step's batch and the clips.
+    Raises:
+        ConfigError: The batch cannot be shared evenly.
+    """
+
+    def __init__(
+        self, ordinary: ClipBatches | None, model: SSA, stage: MotionStage, seed: int, rank: int, world_size: int
+    ) -> None:
+        if stage.batch % world_size or stage.clips < world_size:
+            raise ConfigError(
+                f"stage {stage.name}: batch {stage.batch} and clips {stage.clips} cannot be shared by {world_size} "
+                f"devices"
+            )
+        self._ordinary, self._model, self._stage, self._seed = ordinary, model, stage, seed
+        self._rank, self._world_size = rank, world_size
+        self._kept: dict[int, MotionClip] = {}
+
+    def __len__(self) -> int:
+        return self._stage.steps
+
+    def __getitem__(self, step: int) -> MotionBatch:
+        stage = self._stage
+        rng = np.random.default_rng([self._seed, _WINDOW_STREAM, step])
+        length = int(rng.integers(stage.frames[0], stage.frames[1] + 1))
+        rng = np.random.default_rng([self._seed, _WINDOW_STREAM, step, self._rank])
+        numbers = rng.integers(stage.clips // self._world_size, size=stage.batch // self._world_size)
+        windows = [_window(self._clip(int(number)), length, rng) for number in numbers]
+        G = max(window.place.shape[1] for window in windows)
+        fields = zip(*(_padded(window, G) for window in windows), strict=True)
+        return MotionBatch(
+            MotionWindows(*(torch.stack(field) for field in fields)),
+            None if self._ordinary is None else self._ordinary[step],
+        )
+
+    def _clip(self, number: int) -> MotionClip:
+        number = number * self._world_size + self._rank
+        if number not in self._kept:
+            with torch.random.fork_rng(devices=[]):
+                self._kept[number] = motion_clip(self._model, self._stage, self._seed, number)
+        return self._kept[number]
+
+
+def _window(clip: MotionClip, length: int, rng: np.random.Generator) -> MotionWindows:
+    """A window without the axis `B`."""
+    first = int(rng.integers(len(clip.queries) - length + 1))
+    backwards = rng.uniform() < 0.5
+    truth = clip.truth.window(first, length, backwards=backwards)
+    looking, moving = clip.looks.judge(truth), judge_movements(truth)
+    verdicts = [all_of([looking, moving[sentence.claim]]) for sentence in clip.sentences]
+    others = np.delete(looking, clip.rows)
+    clear = not len(others) or bool((others == NO).all())  # else something looks so that frames were not asked for
+
+    def cut(values: Tensor) -> Tensor:
+        part = values[first : first + length]
+        return part.flip(0) if backwards else part
+
+    rows = list(clip.rows)
+    return MotionWindows(
+        queries=cut(clip.queries).float(),
+        text=clip.text.float(),
+        query=cut(clip.query),
+        matched=cut(clip.matched),
+        place=cut(clip.place),
+        velocity=cut(clip.velocity) * (-1.0 if backwards else 1.0),
+        known=cut(clip.known),
+        does=torch.from_numpy(np.where(moving == UNSURE, -1, moving == YES)[:, rows].T.astype(np.float32)),
+        asked=torch.tensor([sentence.claim for sentence in clip.sentences]),
+        fits=torch.tensor([clear and s.fits(v) for s, v in zip(clip.sentences, verdicts, strict=True)]),
+        meant=torch.from_numpy(np.array(verdicts)[:, rows] == YES),
+    )
+
+
+def _padded(window: MotionWindows, G: int) -> MotionWindows:
+    """With room for `G` objects; one that is not there has no query, and nothing is known of it."""
+    lacking = G - window.place.shape[1]
+    last, one_before = (0, lacking), (0, 0, 0, lacking)
+    return window._replace(
+        query=F.pad(window.query, last),
+        matched=F.pad(window.matched, last),
+        place=F.pad(window.place, one_before),
+        velocity=F.pad(window.velocity, one_before),
+        known=F.pad(window.known, last),
+        does=F.pad(window.does, one_before, value=-1.0),
+        meant=F.pad(window.meant, last),
+    )

@@ -1,0 +1,115 @@
+"""Clips whose frames are computed once, for many sentences about how their objects move.
+
+A sentence changes what frames give: their queries look for what it may mean. For sentences that differ in the movement
+alone that is the same, so that they share the frame queries of one of them; only its fused token is a sentence's own,
+for which one frame is enough.
+
+Axes: `K` sentences, `T` frames, `N` queries, `C` channels, `G` objects that look as the sentences say.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssa_stream.data import SceneConfig, sample_scene
+from ssa_stream.data.synthetic.movement_sentences import MovementSentence, movement_sentences, shared_looks
+from ssa_stream.data.synthetic.possible import possible_ids
+from ssa_stream.data.synthetic.predicates import Attributes, Described
+from ssa_stream.data.synthetic.truth import ClipTruth, observe
+from ssa_stream.model import SSA
+from ssa_stream.model.clip import encode_text, tokenize
+from ssa_stream.training.batch import Sentence, TrainingClip, collate_clips, normalize
+from ssa_stream.training.config import MotionStage
+from ssa_stream.training.forward import frame_prediction, generate
+from ssa_stream.training.matching import match
+from ssa_stream.training.places import places, velocities
+from ssa_stream.training.targets import frame_targets
+
+__all__ = ["MotionClip", "motion_clip"]
+
+_CLIP_STREAM = 108
+_LATEST_START = 96
+
+
+class MotionClip(NamedTuple):
+    """What is kept of a clip.
+
+    Attributes:
+        truth: What its objects do.
+        looks: What all sentences say of looks.
+        sentences: `K`.
+        rows: Which objects of the scene look so, `G` numbers.
+        queries: Frame queries, `(T, N, C)` float16.
+        text: Fused token of each sentence, of one frame, `(K, C)` float16.
+        query: Frame query of each object, `(T, G)` int64.
+        matched: Whether there is one, `(T, G)` bool.
+        place: See `places.places`, `(T, G, 3)` float32.
+        velocity: See `places.velocities`, `(T, G, 3)` float32.
+        known: Where it is known, `(T, G)` bool.
+    """
+
+    truth: ClipTruth
+    looks: Attributes
+    sentences: tuple[MovementSentence, ...]
+    rows: tuple[int, ...]
+    queries: Tensor
+    text: Tensor
+    query: Tensor
+    matched: Tensor
+    place: Tensor
+    velocity: Tensor
+    known: Tensor
+
+
+@torch.no_grad()
+def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> MotionClip:
+    """Make one clip and compute its frames; equal arguments give the same clip.
+
+    Args:
+        model: Gives the frame queries; in training mode, for its frames' own mask features.
+        stage: Sizes, scenes and the losses that match queries to objects.
+        seed: Seed of the run.
+        number: Number of the clip.
+    """
+    data, rng = stage.data, np.random.default_rng([seed, _CLIP_STREAM, number])
+    scenes = SceneConfig(
+        size=data.size, num_frames=stage.kept_frames, min_objects=data.min_objects, max_objects=data.max_objects
+    )
+    ids: tuple[int, ...] = ()
+    while not ids:  # of some scenes nothing is in the frame
+        scene = sample_scene(data.first_seed + number, split="train", config=scenes)
+        seen = observe(scene, int(rng.integers(_LATEST_START)), stage.kept_frames)
+        looks = shared_looks(seen.truth, rng)
+        ids = possible_ids(Described(looks), seen.truth)
+        number += stage.clips
+    rows = tuple(scene.ids.index(one) for one in ids)
+    sentences = tuple(movement_sentences(seen.truth, looks, rng, data.sentences))
+    torch.manual_seed(int(rng.integers(2**31)))
+
+    device = model.device
+    tokens = tokenize([sentence.text for sentence in sentences], model.clip.context_length)
+    asked = Sentence(sentences[0].text, seen.masks[list(rows)])
+    batch = collate_clips([TrainingClip(seen.frames, (asked,))], tokens[:1])
+    images = normalize(batch.images.to(device), batch.extents.to(device))  # (1, T, 3, H, W)
+    text = encode_text(model.clip, tokens.to(device), model.config.clip.num_words)
+    first = torch.zeros(1, dtype=torch.int64, device=device)
+    frames = generate(model, images, text.take(first), first)
+    masks, possible = batch.masks.to(device), batch.possible.to(device)
+    last = frame_prediction(frames._replace(predictions=frames.predictions[-1:]))
+    found = match(last, frame_targets(masks, possible), stage.loss)
+    of_frames = torch.from_numpy(rng.integers(0, stage.kept_frames, len(sentences))).to(device)
+    others = torch.arange(1, len(sentences), device=device)
+    alone = generate(model, images[0, of_frames[1:], None], text.take(others), others - 1).text
+    velocity, known = velocities(masks)
+    kept = (
+        frames.queries.half(),
+        torch.cat([frames.text[of_frames[:1]], alone]).half(),
+        found.query[0],
+        found.matched[0],
+        places(masks)[0].transpose(0, 1),
+        velocity[0],
+        known[0],
+    )
+    return MotionClip(seen.truth, looks, sentences, rows, *(values.cpu() for values in kept))

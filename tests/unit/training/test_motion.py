@@ -1,0 +1,150 @@
+"""Motion stages: windows say what their frames show, decisions are those of the network, only the right parts learn."""
+
+import msgspec
+import pytest
+import torch
+
+from ssa_stream.model import SSA, align_chain
+from ssa_stream.training.clip_batches import ClipBatches, open_source
+from ssa_stream.training.config import ClipsStage, MotionStage
+from ssa_stream.training.motion_batches import MotionBatch, MotionBatches
+from ssa_stream.training.motion_objective import DECISION_PARTS, SLOT_PARTS, MotionObjective, _Slots, _states
+from ssa_stream.training.objective import SegmentObjective
+
+
+@pytest.fixture
+def motion(stage: ClipsStage) -> MotionStage:
+    """Decisions about four clips."""
+    fields = msgspec.structs.asdict(stage) | {
+        "loss": msgspec.structs.replace(stage.loss, frame_layers=1, place_weight=1.0, slot_weight=5.0),
+        "data": msgspec.structs.replace(stage.data, size=(64, 96), sentences=5),
+        "frames": (5, 7),
+        "batch": 4,
+    }
+    return MotionStage(teaches="decisions", clips=4, kept_frames=9, ordinary=2, **fields)
+
+
+def _slots_stage(stage: MotionStage) -> MotionStage:
+    return msgspec.structs.replace(stage, teaches="slots", ordinary=0)
+
+
+def _batches(model: SSA, stage: MotionStage, rank: int = 0, world_size: int = 1) -> MotionBatches:
+    ordinary = None
+    if stage.ordinary:
+        others = msgspec.structs.replace(stage, batch=stage.ordinary)
+        ordinary = ClipBatches(others, open_source(others, 0, 0), 0, 77, rank, world_size)
+    return MotionBatches(ordinary, model, stage, 0, rank, world_size)
+
+
+def _equal(one: MotionBatch, other: MotionBatch) -> bool:
+    assert one.ordinary is not None
+    assert other.ordinary is not None
+    pairs = (*zip(one.windows, other.windows, strict=True), *zip(one.ordinary, other.ordinary, strict=True))
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_windows_are_consistent(model: SSA, motion: MotionStage) -> None:
+    """An object that is meant does what was asked; places change as velocities say; lengths are within the range."""
+    lengths, meant = set(), 0
+    for step in range(6):
+        windows = _batches(model, motion)[step].windows
+        lengths.add(windows.queries.shape[1])
+        does = windows.does.gather(2, windows.asked[:, None].expand(-1, windows.does.shape[1], -1)).transpose(1, 2)
+        assert (does[windows.fits][windows.meant[windows.fits]] == 1).all()
+        meant += int(windows.meant[windows.fits].sum())
+        seen = windows.matched.all(dim=1)  # (B, G)
+        assert seen.any()
+        change = (windows.place[:, -1] - windows.place[:, 0])[..., :2][seen]
+        slope = windows.velocity.mean(dim=1)[..., :2][seen]
+        clear = change.abs() > 0.15
+        assert (change.sign() == slope.sign())[clear].float().mean() > 0.9
+    assert lengths <= {5, 6, 7}
+    assert len(lengths) > 1
+    assert meant > 0
+
+
+def test_a_resumed_run_computes_what_it_lacks(model: SSA, motion: MotionStage) -> None:
+    """Whatever the video decoder has learned since, and whatever chance was used up; others' chance is left alone."""
+    batches = _batches(model, motion)
+    first = [batches[step] for step in range(4)]
+    with torch.no_grad():
+        for parameter in model.video_decoder.parameters():
+            parameter.add_(0.1)
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    assert all(_equal(_batches(model, motion)[step], first[step]) for step in (3, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_devices_keep_different_clips(model: SSA, motion: MotionStage) -> None:
+    """Each its share of clips and windows; windows of a step have one length."""
+    ours, theirs = (_batches(model, motion, rank, 2)[0].windows for rank in (0, 1))
+    assert len(ours.queries) == len(theirs.queries) == 2
+    assert ours.queries.shape[1] == theirs.queries.shape[1]
+    assert not torch.equal(ours.queries, theirs.queries)
+
+
+def test_states_are_those_of_the_network(model: SSA, motion: MotionStage) -> None:
+    """Many sentences about shared slots, or a window decoded for each of them."""
+    windows = _batches(model, motion)[0].windows
+    decoder = model.video_decoder
+    with torch.no_grad():
+        aligned, _ = align_chain(decoder.project(windows.queries))
+        K, T = windows.text.shape[1], windows.queries.shape[1]
+        text = windows.text.flatten(0, 1)[:, None].expand(-1, T, -1)
+        whole = decoder(aligned.repeat_interleave(K, dim=0), text)
+        first = whole.initial_queries.unflatten(0, (-1, K))[:, 0]
+        none = torch.empty(0)
+        slots = _Slots(whole.enhanced.unflatten(0, (-1, K))[:, 0], first, none, none)
+        states = _states(decoder, slots, windows.text)
+    for ours, theirs in zip(states, whole.predictions, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a.flatten(0, 1), b, rtol=1e-4, atol=1e-5)
+
+
+def test_only_what_is_taught_learns(model: SSA, motion: MotionStage) -> None:
+    """Slots: what comes before the layers; decisions: the video decoder; later stages train all but CLIP again."""
+    for stage, wanted, parts in (
+        (_slots_stage(motion), ("video_decoder.enhancer", "video_decoder.pooling"), SLOT_PARTS),
+        (motion, ("video_decoder",), DECISION_PARTS),
+    ):
+        model.zero_grad()
+        objective = MotionObjective(model, stage, lambda value: value).train()
+        loss = objective(_batches(model, stage)[0])
+        assert len(loss.parts) == len(parts)
+        loss.total.backward()
+        learners = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+        assert learners == {name for name, _ in model.named_parameters() if name.startswith(wanted)}
+        assert all(parameter.grad is not None for parameter in objective.heads.parameters())
+    SegmentObjective(model, motion, lambda value: value)
+    assert all(p.requires_grad != name.startswith("clip.") for name, p in model.named_parameters())
+
+
+def test_losses_fall_on_a_few_clips(model: SSA, motion: MotionStage) -> None:
+    """What objects do and what was asked can be learned from windows alone."""
+    batches = _batches(model, motion)
+    objective = MotionObjective(model, motion, lambda value: value).train()
+    optimizer = torch.optim.Adam(objective.parameters(), 3e-3)
+    history = []
+    for step in range(40):
+        torch.manual_seed(step)
+        loss = objective(batches[step])
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        history.append(dict(zip(DECISION_PARTS, loss.parts.tolist(), strict=True)))
+    for name in ("deeds", "state_deeds", "asked", "decision"):
+        first, last = (sum(parts[name] for parts in some) / 5 for some in (history[:5], history[-5:]))
+        assert last < 0.9 * first, name
+
+
+def test_settings_that_cannot_work_are_refused(motion: MotionStage) -> None:
+    """With what would."""
+    for change, told in (
+        ({"loss": msgspec.structs.replace(motion.loss, frame_layers=2)}, "set it to 1"),
+        ({"kept_frames": 6}, "windows must fit in"),
+        ({"ordinary": 0}, "1 or more where decisions are taught"),
+        ({"clips": 0}, "expected 1 or more"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            msgspec.structs.replace(motion, **change)
