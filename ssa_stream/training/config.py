@@ -250,6 +250,8 @@ class TrainConfig(_Config, frozen=True, kw_only=True):
         save_every: Steps between saved states.
         log_every: Steps between lines in the log.
         workers: Processes that prepare data; 0 does it between steps.
+        mean_decay: Checkpoints and validation take a running mean of the weights, in which each step's mean weighs so
+            much in the next; 0 for the weights themselves. A stage ends with its mean.
     """
 
     name: str
@@ -261,8 +263,10 @@ class TrainConfig(_Config, frozen=True, kw_only=True):
     save_every: int = 500
     log_every: int = 20
     workers: int = 0
+    mean_decay: float = 0.0
 
     def __post_init__(self) -> None:
+        _require(0 <= self.mean_decay < 1, f"mean_decay is {self.mean_decay}; expected 0 or more, below 1")
         _require(len(self.stages) > 0, "stages is empty; expected at least one")
         names = [stage.name for stage in self.stages]
         _require(len(set(names)) == len(names), f"stages are named {names}; expected different names")

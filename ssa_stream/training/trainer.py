@@ -15,6 +15,7 @@ from ssa_stream.errors import SsaStreamError
 from ssa_stream.model import SSA
 from ssa_stream.training.batch import CaptionBatch, ClipBatch
 from ssa_stream.training.config import Stage, TrainConfig
+from ssa_stream.training.mean_weights import MeanWeights
 from ssa_stream.training.objective import StepLoss
 from ssa_stream.training.optimizer import set_learning_rate
 from ssa_stream.training.run_folder import RunFolder, RunLog
@@ -121,12 +122,14 @@ class Trainer:
         fabric, config, progress = self._fabric, self._config, self.progress
         work = stage_work(self._model, stage, config.validation, progress.stage, self._mean)
         bare = work.optimizer(fused=config.precision != "16-mixed")
+        mean = MeanWeights(self._model, config.mean_decay)
         objective, optimizer = fabric.setup(work.objective, bare)
         if resumed is not None:
             optimizer.load_state_dict(resumed["optimizer"])
             fabric.strategy.precision.load_state_dict(resumed["precision"])
             if work.own is not None:
                 work.own.load_state_dict(resumed["own"])
+            mean.load_state_dict(resumed["mean"])
         objective.train()
         batches = self._loader(work)
         for step in range(progress.step, stage.steps):
@@ -134,20 +137,23 @@ class Trainer:
             batch = _to_device(next(batches), fabric.device)
             loaded = time.perf_counter()
             figures = self._step(stage, objective, optimizer, batch, step, work.parts)
+            mean.update()
             progress.step = step + 1
             ended = time.perf_counter()
             figures |= {"step_ms": 1e3 * (ended - loaded), "data_ms": 1e3 * (loaded - started)}
             self._tell(stage, figures)
             is_last = progress.step == stage.steps
             if is_last or progress.step % config.validation.every == 0:
-                self._validate(work, stage)
+                with mean.applied():
+                    self._validate(work, stage)
             stops = self._stops() and not is_last
             if stops or (progress.step % config.save_every == 0 and not is_last):
-                self._save(optimizer, work.own)
+                self._save(optimizer, work.own, mean)
             if stops:
                 return False
         progress.stage, progress.step = progress.stage + 1, 0
-        self._save(None, None)
+        mean.keep()
+        self._save(None, None, mean)
         return True
 
     def _loader(self, work: StageWork) -> Any:
@@ -224,7 +230,7 @@ class Trainer:
             return value
         return cast(torch.Tensor, self._fabric.all_reduce(value, reduce_op="mean"))
 
-    def _save(self, optimizer: Any | None, own: nn.Module | None) -> None:
+    def _save(self, optimizer: Any | None, own: nn.Module | None, mean: MeanWeights) -> None:
         if self._log is not None:
             self._folder.save_state(
                 self._config,
@@ -235,10 +241,12 @@ class Trainer:
                     "model": self._model.state_dict(),
                     "optimizer": None if optimizer is None else optimizer.state_dict(),
                     "own": None if own is None else own.state_dict(),
+                    "mean": mean.state_dict(),
                     "precision": self._fabric.strategy.precision.state_dict(),
                 },
             )
-            self._save_weights(self._folder.last, str(self.progress.stage), None)
+            with mean.applied():
+                self._save_weights(self._folder.last, str(self.progress.stage), None)
         self._fabric.barrier()
 
     def _save_weights(self, path: Any, stage: str, validation: Validation | None) -> None:
