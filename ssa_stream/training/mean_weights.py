@@ -33,6 +33,9 @@ class MeanWeights:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """The network has its mean weights within, and its own again afterwards."""
+        if self._mean is None:
+            yield
+            return
         own = {name: value.clone() for name, value in self._model.state_dict().items()}
         self.keep()
         try:
