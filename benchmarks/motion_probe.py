@@ -72,7 +72,7 @@ def known(model: SSA, size: tuple[int, int], clips: int, frames: int) -> tuple[l
         with torch.no_grad():
             text = encode_text(model.clip, batch.tokens, model.config.clip.num_words)
             output = forward_clips(model, normalize(batch.images, batch.extents), text, batch.clip_index)
-            found = match(output.frames, frame_targets(batch.masks, batch.possible), loss)
+            found = match(output.frames, frame_targets(batch.masks, batch.possible, batch.possible), loss)
         of_frames = Matches(*(field[-1:, None] for field in found))  # (1, 1, T, G)
         seen = of_frames.matched[0, 0]
         queries.append(matched_rows(output.video.projected, of_frames)[0, 0, seen])

@@ -22,11 +22,13 @@ class AuxiliaryHeads(nn.Module):
     Args:
         dim: Hidden width of the network.
         config: Weights.
+        steady: Whether frames are as far apart as in a video; velocities mean nothing otherwise.
     """
 
-    def __init__(self, dim: int, config: LossConfig) -> None:
+    def __init__(self, dim: int, config: LossConfig, *, steady: bool = True) -> None:
         super().__init__()
-        self.weights = [config.place_weight, config.place_weight, config.token_weight, config.token_weight]
+        velocity_weight = config.place_weight if steady else 0.0
+        self.weights = [config.place_weight, velocity_weight, config.token_weight, config.token_weight]
         self.places = PlaceHeads(dim) if config.place_weight else None
         self.token_places = TokenPlaceHeads(dim) if config.place_weight else None
         self.tokens = TokenHeads(dim) if config.token_weight else None
@@ -48,6 +50,7 @@ class AuxiliaryHeads(nn.Module):
             place = place + self.token_places(output.depths[-1])
         if self.tokens is not None:
             look = look_loss(self.tokens, output.depths, batch)
-            reference = reference_loss(self.tokens, output.depths[-1], masks)
+            possible = masks * batch.possible[..., None, None, None]
+            reference = reference_loss(self.tokens, output.depths[-1], possible)
         losses = torch.stack([place, motion, look, reference])
         return (losses * losses.new_tensor(self.weights)).sum(), losses

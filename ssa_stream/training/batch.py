@@ -20,11 +20,13 @@ class Sentence(NamedTuple):
         text: The sentence.
         masks: Of what it means, `(n, T, H, W)` bool.
         possible: Of what else it may mean as far as single frames show, `(m, T, H, W)` bool; None for nothing.
+        others: Of what else there is in the clip, `(k, T, H, W)` bool; None where that is not known.
     """
 
     text: str
     masks: NDArray[np.bool_]
     possible: NDArray[np.bool_] | None = None
+    others: NDArray[np.bool_] | None = None
 
 
 class KnownObjects(NamedTuple):
@@ -58,6 +60,7 @@ class ClipBatch(NamedTuple):
         masks: `(I, G, T, H, W)` uint8; 0 in the padding and where there are fewer objects.
         possible: Which objects the sentence may mean as far as single frames show, `(I, G)` bool.
         meant: Which it means, `(I, G)` bool; some of the possible ones.
+        known: Which objects there are, possible or not, `(I, G)` bool.
         object_masks: All objects of the clips whose looks are known, `(R, T, H, W)` uint8.
         object_clip: Which clip each of them is in, `(R,)` int64.
         object_aspects: Numbers of their shapes, colours and textures, `(R, 3)` int64.
@@ -70,6 +73,7 @@ class ClipBatch(NamedTuple):
     masks: Tensor
     possible: Tensor
     meant: Tensor
+    known: Tensor
     object_masks: Tensor
     object_clip: Tensor
     object_aspects: Tensor
@@ -115,17 +119,19 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
     masks = np.zeros((len(items), G, T, height, width), np.uint8)
     possible = np.zeros((len(items), G), bool)
     meant = np.zeros((len(items), G), bool)
+    known = np.zeros((len(items), G), bool)
     for b, clip in enumerate(clips):
         images[b, :, : clip.frames.shape[1], : clip.frames.shape[2]] = clip.frames
     for i, (_, sentence) in enumerate(items):
         count, _, h, w = objects_of[i].shape
         masks[i, :count, :, :h, :w] = objects_of[i]
-        possible[i, :count] = True
+        known[i, :count] = True
+        possible[i, : count - (0 if sentence.others is None else len(sentence.others))] = True
         meant[i, : len(sentence.masks)] = True
-    known = [(b, clip.objects) for b, clip in enumerate(clips) if clip.objects is not None]
-    object_masks = np.zeros((sum(len(objects.masks) for _, objects in known), T, height, width), np.uint8)
+    with_looks = [(b, clip.objects) for b, clip in enumerate(clips) if clip.objects is not None]
+    object_masks = np.zeros((sum(len(objects.masks) for _, objects in with_looks), T, height, width), np.uint8)
     first = 0
-    for _, objects in known:
+    for _, objects in with_looks:
         count, _, h, w = objects.masks.shape
         object_masks[first : first + count, :, :h, :w] = objects.masks
         first += count
@@ -137,14 +143,18 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
         masks=torch.from_numpy(masks),
         possible=torch.from_numpy(possible),
         meant=torch.from_numpy(meant),
+        known=torch.from_numpy(known),
         object_masks=torch.from_numpy(object_masks),
-        object_clip=torch.tensor([b for b, objects in known for _ in objects.masks], dtype=torch.int64),
-        object_aspects=torch.from_numpy(np.concatenate([np.zeros((0, 3), np.int64), *(o.aspects for _, o in known)])),
+        object_clip=torch.tensor([b for b, objects in with_looks for _ in objects.masks], dtype=torch.int64),
+        object_aspects=torch.from_numpy(
+            np.concatenate([np.zeros((0, 3), np.int64), *(o.aspects for _, o in with_looks)])
+        ),
     )
 
 
 def _all_objects(sentence: Sentence) -> NDArray[np.bool_]:
-    return sentence.masks if sentence.possible is None else np.concatenate([sentence.masks, sentence.possible])
+    groups = (sentence.masks, sentence.possible, sentence.others)
+    return np.concatenate([group for group in groups if group is not None])
 
 
 def _padded(length: int) -> int:

@@ -150,6 +150,8 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
             `decisions` trains all of the video decoder to find what a sentence means.
         ordinary: Other clips in each step of `decisions`, over all devices, with all kinds of sentences and with the
             losses of ordinary stages.
+        ordinary_batches: How many steps' other clips are kept with their frames and come again; 0 computes them anew
+            each time.
         velocity_weight: Weight of telling velocities from slots, beside `loss.place_weight`.
         deed_weight: Weight of telling from each slot which movements its object makes.
         state_weight: The same of each state of the video queries.
@@ -163,6 +165,7 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
     kept_frames: int
     teaches: Literal["slots", "decisions"]
     ordinary: int = 0
+    ordinary_batches: int = 0
     velocity_weight: float = 30.0
     deed_weight: float = 20.0
     state_weight: float = 60.0
@@ -181,7 +184,11 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
             self.frames[1] <= self.kept_frames,
             f"stage {self.name}: frames are {self.frames} and kept_frames {self.kept_frames}; windows must fit in",
         )
-        _require(self.clips >= 1, f"stage {self.name}: clips is {self.clips}; expected 1 or more")
+        _require(
+            self.clips >= 1 and self.ordinary_batches >= 0,
+            f"stage {self.name}: clips is {self.clips} and ordinary_batches {self.ordinary_batches}; expected 1 or "
+            f"more, and 0 or more",
+        )
         _require(
             self.loss.frame_layers == 1,
             f"stage {self.name}: loss.frame_layers is {self.loss.frame_layers}; the last layer's queries are all that "

@@ -30,6 +30,8 @@ class SyntheticData(_Config, frozen=True, kw_only=True, tag="synthetic", tag_fie
         photometric: Largest relative change of brightness and contrast, the same for all frames of a clip; also
             scales the noise. Colours keep their names.
         first_seed: Seed of the first clip.
+        spread: Frames are drawn at random out of so many consecutive ones, in order: a few frames then show an object
+            in places far apart. Sentences are true of all of them. 0 for consecutive frames.
     """
 
     size: tuple[int, int]
@@ -40,6 +42,7 @@ class SyntheticData(_Config, frozen=True, kw_only=True, tag="synthetic", tag_fie
     type_weights: dict[ExpressionType, float] | None = None
     photometric: float = 0.0
     first_seed: int = 0
+    spread: int = 0
 
     def __post_init__(self) -> None:
         _require(min(self.size) >= 32, f"data.size is {self.size}; expected (height, width) of at least 32 each")
@@ -51,6 +54,7 @@ class SyntheticData(_Config, frozen=True, kw_only=True, tag="synthetic", tag_fie
             1 <= self.min_objects <= self.max_objects <= 32,
             f"data objects are {self.min_objects} to {self.max_objects}; expected 1 <= min <= max <= 32",
         )
+        _require(self.spread >= 0, f"data.spread is {self.spread}; expected 0 or more")
         _require(0 <= self.photometric < 1, f"data.photometric is {self.photometric}; expected 0 or more, below 1")
 
 

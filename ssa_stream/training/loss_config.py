@@ -30,6 +30,9 @@ class LossConfig(_Config, frozen=True, kw_only=True):
         slot_weight: Weight, in matching objects to video queries, of the part of frames in which the query's slot
             holds the object's frame query: each video query is then asked about the object that it starts from. Not
             in the published recipe, whose video decoder is free to look for objects in all slots.
+        all_objects: Ask queries for the masks of all objects of a clip, and by their class for those that are meant.
+            Not in the published recipe, which asks for the meant ones alone and starts from a segmenter that knows
+            things. Needs data that knows all objects.
         no_object_weight: Weight of unmatched queries in the class loss.
         num_points: Points at which masks are compared.
         oversampling: Candidates per point when uncertain points are looked for.
@@ -48,6 +51,7 @@ class LossConfig(_Config, frozen=True, kw_only=True):
     place_weight: float = 0.0
     token_weight: float = 0.0
     slot_weight: float = 0.0
+    all_objects: bool = False
     no_object_weight: float = 0.1
     num_points: int = 12544
     oversampling: float = 3.0

@@ -31,19 +31,29 @@ def set_losses(
     Returns:
         Class, mask and dice loss, `(D, 3)` float32.
     """
-    classes = class_losses(prediction.class_logits, matches, config.no_object_weight)
+    classes = class_losses(prediction.class_logits, matches, targets.referred, config.no_object_weight)
     num_masks = reduce(targets.valid.sum().float()).clamp(min=1)
     return torch.cat([classes[:, None], mask_losses(prediction, targets, matches, config) / num_masks], dim=1)
 
 
-def class_losses(class_logits: Tensor, matches: Matches, no_object_weight: float) -> Tensor:
-    """Weighted cross-entropy over all queries of all items, `(D,)`."""
+def class_losses(class_logits: Tensor, matches: Matches, referred: Tensor, no_object_weight: float) -> Tensor:
+    """Weighted cross-entropy over all queries of all items, `(D,)`.
+
+    Args:
+        class_logits: Referred, not referred, `(D, I, Q, 2)`.
+        matches: Queries of the objects; each of them has weight 1.
+        referred: Which objects the sentence refers to, `(I, G)` bool; the others' queries are not referred to.
+        no_object_weight: Weight of the queries without an object.
+    """
     is_matched = torch.zeros(class_logits.shape[:3], dtype=torch.bool, device=class_logits.device)
+    is_referred = torch.zeros_like(is_matched)
     d, i, g = matches.matched.nonzero(as_tuple=True)
-    is_matched[d, i, matches.query[d, i, g]] = True
+    query = matches.query[d, i, g]
+    is_matched[d, i, query] = True
+    is_referred[d, i, query] = referred[i, g]
     log_probability = class_logits.float().log_softmax(dim=-1)
-    loss = -torch.where(is_matched, log_probability[..., 0], no_object_weight * log_probability[..., 1])
     weight = torch.where(is_matched, 1.0, no_object_weight)
+    loss = -weight * torch.where(is_referred, log_probability[..., 0], log_probability[..., 1])
     return loss.sum(dim=(1, 2)) / weight.sum(dim=(1, 2))
 
 

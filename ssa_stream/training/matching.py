@@ -65,7 +65,7 @@ def match(
     masks = sample_at(targets.masks.transpose(1, 2).flatten(0, 1).to(features.dtype), per_frame)  # (I*T, G, P)
     masks = masks.unflatten(0, (num_items, T)).transpose(1, 2).flatten(2)  # (I, G, T*P)
     costs = [
-        matching_costs(logits, embeddings @ features, masks, config)
+        matching_costs(logits, embeddings @ features, masks, targets.referred, config)
         for logits, embeddings in zip(prediction.class_logits, prediction.embeddings, strict=True)
     ]
     total = torch.stack(costs) if preference is None else torch.stack(costs) - preference
@@ -74,25 +74,29 @@ def match(
     return Matches(torch.from_numpy(query).to(device), torch.from_numpy(matched).to(device))
 
 
-def matching_costs(class_logits: Tensor, mask_logits: Tensor, masks: Tensor, config: LossConfig) -> Tensor:
+def matching_costs(
+    class_logits: Tensor, mask_logits: Tensor, masks: Tensor, referred: Tensor, config: LossConfig
+) -> Tensor:
     """Cost of each pair.
 
     Args:
         class_logits: `(I, Q, 2)`.
         mask_logits: At the points, `(I, Q, P)`.
         masks: At the points, `(I, G, P)` in 0..1.
+        referred: Which objects the sentence refers to, `(I, G)` bool: their class is "referred", the others' is not.
         config: Weights.
     Returns:
         `(I, Q, G)`: class, cross-entropy and dice, weighted.
     """
     to_masks = masks.transpose(1, 2)
-    referred = class_logits.float().softmax(dim=-1)[..., :1]  # (I, Q, 1)
+    probability = class_logits.float().softmax(dim=-1)
+    of_class = torch.where(referred[:, None], probability[..., :1], probability[..., 1:])  # (I, Q, G)
     # Cross-entropy is softplus(x) - x * t, so that no (Q, G, P) tensor is needed.
     entropy = (F.softplus(mask_logits).sum(dim=-1, keepdim=True) - mask_logits @ to_masks) / masks.shape[-1]
     inside = mask_logits.sigmoid()
     total = inside.sum(dim=-1, keepdim=True) + masks.sum(dim=-1)[:, None]
     dice = 1 - (2 * (inside @ to_masks) + 1) / (total + 1)
-    return -config.class_weight * referred + config.mask_weight * entropy + config.dice_weight * dice
+    return -config.class_weight * of_class + config.mask_weight * entropy + config.dice_weight * dice
 
 
 def _assign(costs: NDArray[np.float32], valid: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

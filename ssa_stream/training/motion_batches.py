@@ -15,14 +15,14 @@ from ssa_stream.data.synthetic.predicates import all_of
 from ssa_stream.data.synthetic.truth import NO, UNSURE, YES
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA
-from ssa_stream.training.batch import ClipBatch
 from ssa_stream.training.clip_batches import ClipBatches
 from ssa_stream.training.config import MotionStage
-from ssa_stream.training.motion_clips import MotionClip, motion_clip
+from ssa_stream.training.motion_clips import KeptFrames, MotionClip, keep_frames, motion_clip
+from ssa_stream.training.step_seed import step_seed
 
 __all__ = ["MotionBatch", "MotionBatches", "MotionWindows"]
 
-_WINDOW_STREAM = 109
+_WINDOW_STREAM, _ROUND_STREAM = 109, 111
 
 
 class MotionWindows(NamedTuple):
@@ -59,7 +59,7 @@ class MotionBatch(NamedTuple):
     """What one step trains on; `ordinary` is None without such clips."""
 
     windows: MotionWindows
-    ordinary: ClipBatch | None
+    ordinary: KeptFrames | None
 
 
 class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
@@ -87,6 +87,7 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
         self._ordinary, self._model, self._stage, self._seed = ordinary, model, stage, seed
         self._rank, self._world_size = rank, world_size
         self._kept: dict[int, MotionClip] = {}
+        self._kept_ordinary: dict[int, KeptFrames] = {}
 
     def __len__(self) -> int:
         return self._stage.steps
@@ -102,8 +103,25 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
         fields = zip(*(_padded(window, G) for window in windows), strict=True)
         return MotionBatch(
             MotionWindows(*(torch.stack(field) for field in fields)),
-            None if self._ordinary is None else self._ordinary[step],
+            None if self._ordinary is None else self._other_clips(self._ordinary, step),
         )
+
+    def _other_clips(self, source: ClipBatches, step: int) -> KeptFrames:
+        """Ordinary clips of a step, fresh ones or kept ones, these in a new order each round."""
+        stage = self._stage
+        if not stage.ordinary_batches:
+            return self._frames_of(source, step)
+        round_number, place = divmod(step, stage.ordinary_batches)
+        order = np.random.default_rng([self._seed, _ROUND_STREAM, round_number]).permutation(stage.ordinary_batches)
+        number = int(order[place])
+        if number not in self._kept_ordinary:
+            self._kept_ordinary[number] = self._frames_of(source, number)
+        return self._kept_ordinary[number]
+
+    def _frames_of(self, source: ClipBatches, number: int) -> KeptFrames:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(step_seed(self._seed, 0, number, self._rank))
+            return keep_frames(self._model, self._stage.loss, source[number])
 
     def _clip(self, number: int) -> MotionClip:
         number = number * self._world_size + self._rank

@@ -1,4 +1,4 @@
-"""Clips whose frames are computed once, for many sentences about how their objects move.
+"""Clips whose frames are computed once: for many sentences about how their objects move, and for sentences of any kind.
 
 A sentence changes what frames give: their queries look for what it may mean. For sentences that differ in the movement
 alone that is the same, so that they share the frame queries of one of them; only its fused token is a sentence's own,
@@ -18,16 +18,17 @@ from ssa_stream.data.synthetic.movement_sentences import MovementSentence, movem
 from ssa_stream.data.synthetic.possible import possible_ids
 from ssa_stream.data.synthetic.predicates import Attributes, Described
 from ssa_stream.data.synthetic.truth import ClipTruth, observe
-from ssa_stream.model import SSA
+from ssa_stream.model import SSA, FrameQueries
 from ssa_stream.model.clip import encode_text, tokenize
-from ssa_stream.training.batch import Sentence, TrainingClip, collate_clips, normalize
+from ssa_stream.training.batch import ClipBatch, Sentence, TrainingClip, collate_clips, normalize
 from ssa_stream.training.config import MotionStage
 from ssa_stream.training.forward import frame_prediction, generate
-from ssa_stream.training.matching import match
+from ssa_stream.training.loss_config import LossConfig
+from ssa_stream.training.matching import Matches, match
 from ssa_stream.training.places import places, velocities
 from ssa_stream.training.targets import frame_targets
 
-__all__ = ["MotionClip", "motion_clip"]
+__all__ = ["KeptFrames", "MotionClip", "keep_frames", "motion_clip"]
 
 _CLIP_STREAM = 108
 _LATEST_START = 96
@@ -40,7 +41,7 @@ class MotionClip(NamedTuple):
         truth: What its objects do.
         looks: What all sentences say of looks.
         sentences: `K`.
-        rows: Which objects of the scene look so, `G` numbers.
+        rows: Objects of the scene that queries were asked to find: those that look so, or all; `G` numbers.
         queries: Frame queries, `(T, N, C)` float16.
         text: Fused token of each sentence, of one frame, `(K, C)` float16.
         query: Frame query of each object, `(T, G)` int64.
@@ -84,21 +85,23 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
         looks = shared_looks(seen.truth, rng)
         ids = possible_ids(Described(looks), seen.truth)
         number += stage.clips
-    rows = tuple(scene.ids.index(one) for one in ids)
+    looking = [scene.ids.index(one) for one in ids]
+    others = [row for row in range(len(scene.ids)) if row not in looking]
+    rows = tuple(looking + others) if stage.loss.all_objects else tuple(looking)
     sentences = tuple(movement_sentences(seen.truth, looks, rng, data.sentences))
     torch.manual_seed(int(rng.integers(2**31)))
 
     device = model.device
     tokens = tokenize([sentence.text for sentence in sentences], model.clip.context_length)
-    asked = Sentence(sentences[0].text, seen.masks[list(rows)])
+    asked = Sentence(sentences[0].text, seen.masks[looking], others=seen.masks[others])
     batch = collate_clips([TrainingClip(seen.frames, (asked,))], tokens[:1])
+    batch = batch._replace(masks=batch.masks[:, : len(rows)])
     images = normalize(batch.images.to(device), batch.extents.to(device))  # (1, T, 3, H, W)
     text = encode_text(model.clip, tokens.to(device), model.config.clip.num_words)
     first = torch.zeros(1, dtype=torch.int64, device=device)
     frames = generate(model, images, text.take(first), first)
-    masks, possible = batch.masks.to(device), batch.possible.to(device)
-    last = frame_prediction(frames._replace(predictions=frames.predictions[-1:]))
-    found = match(last, frame_targets(masks, possible), stage.loss)
+    masks = batch.masks.to(device)
+    found = _objects(frames, masks, batch.known[:, : len(rows)], batch.possible[:, : len(rows)], stage.loss)
     of_frames = torch.from_numpy(rng.integers(0, stage.kept_frames, len(sentences))).to(device)
     others = torch.arange(1, len(sentences), device=device)
     alone = generate(model, images[0, of_frames[1:], None], text.take(others), others - 1).text
@@ -113,3 +116,52 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
         known[0],
     )
     return MotionClip(seen.truth, looks, sentences, rows, *(values.cpu() for values in kept))
+
+
+class KeptFrames(NamedTuple):
+    """A batch of clips with what frames give of them. `I` items of `T` frames.
+
+    Attributes:
+        batch: The clips, without pixels.
+        queries: Frame queries, `(I, T, N, C)`.
+        text: Fused tokens, `(I, T, C)`.
+        features: Of the video decoder's masks, `(I, T, C, h, w)`.
+        of_frames: Frame queries of the objects, `(1, I, T, G)`.
+    """
+
+    batch: ClipBatch
+    queries: Tensor
+    text: Tensor
+    features: Tensor
+    of_frames: Matches
+
+
+@torch.no_grad()
+def keep_frames(model: SSA, loss: LossConfig, batch: ClipBatch) -> KeptFrames:
+    """Compute the frames of a batch.
+
+    Args:
+        model: Gives queries and features; in training mode, for its frames' own mask features.
+        loss: What matches queries to objects.
+        batch: Clips with sentences of any kind, on any device; what comes back is on the same one, float16.
+    """
+    device = model.device
+    text = encode_text(model.clip, batch.tokens.to(device), model.config.clip.num_words)
+    images = normalize(batch.images.to(device), batch.extents.to(device))
+    frames = generate(model, images, text, batch.clip_index.to(device))
+    asked = batch.known if loss.all_objects else batch.possible
+    found = _objects(frames, batch.masks.to(device), asked, batch.possible, loss)
+    by_item = (len(batch.tokens), -1)
+    kept = (frames.queries, frames.text, frames.mask_features)
+    without_pixels = batch._replace(images=batch.images[:, :, :0, :0], object_masks=batch.object_masks[:0])
+    return KeptFrames(
+        without_pixels,
+        *(values.unflatten(0, by_item).half().to(batch.images.device) for values in kept),
+        Matches(*(field.unflatten(1, by_item).to(batch.images.device) for field in found)),
+    )
+
+
+def _objects(frames: FrameQueries, masks: Tensor, asked: Tensor, possible: Tensor, loss: LossConfig) -> Matches:
+    """Last queries of the objects, `(1, I * T, G)`."""
+    last = frame_prediction(frames._replace(predictions=frames.predictions[-1:]))
+    return match(last, frame_targets(masks, asked.to(masks.device), possible.to(masks.device)), loss)

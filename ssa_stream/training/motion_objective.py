@@ -14,19 +14,17 @@ from torch import Tensor, nn
 
 from ssa_stream.data.synthetic.movement_sentences import CLAIM_WEIGHTS
 from ssa_stream.model import SSA, align_chain
-from ssa_stream.model.clip import encode_text
 from ssa_stream.model.video_decoder import VideoDecoder, VideoDecoderLayer, VideoPrediction, pool
 from ssa_stream.training.aspects import head_layer
-from ssa_stream.training.batch import ClipBatch, normalize
 from ssa_stream.training.config import MotionStage
-from ssa_stream.training.forward import decode_video, frame_prediction, generate
+from ssa_stream.training.forward import decode_video
 from ssa_stream.training.losses import Reduce
-from ssa_stream.training.matching import Matches, match
+from ssa_stream.training.matching import Matches
 from ssa_stream.training.motion_batches import MotionBatch, MotionWindows
+from ssa_stream.training.motion_clips import KeptFrames
 from ssa_stream.training.objective import StepLoss, set_dropout, video_float32, video_losses
 from ssa_stream.training.places import PlaceHeads
 from ssa_stream.training.slots import share_of_frames
-from ssa_stream.training.targets import frame_targets
 
 __all__ = ["DECISION_PARTS", "SLOT_PARTS", "MotionHeads", "MotionObjective"]
 
@@ -117,9 +115,7 @@ class MotionObjective(nn.Module):
     def _slots(self, windows: MotionWindows) -> tuple[_Slots, Tensor, Tensor]:
         """Slots, and how wrong places and velocities are."""
         decoder = self.model.video_decoder
-        queries = windows.queries
-        queries = queries + self.stage.noise * queries.std() * torch.randn_like(queries)
-        projected = decoder.project(queries)
+        projected = decoder.project(self._noisy(windows.queries))
         aligned, order = align_chain(projected)
         enhanced = decoder.enhancer(aligned)
         initial = pool(enhanced, decoder.pooling(enhanced)[..., 0], None)
@@ -162,22 +158,16 @@ class MotionObjective(nn.Module):
         right = _right(states[-1].class_logits, is_object, is_meant, windows.fits)
         return StepLoss(total, torch.stack([deeds[-1], asked[-1], decision[-1], *right]))
 
-    def _ordinary(self, batch: ClipBatch) -> StepLoss:
+    def _ordinary(self, kept: KeptFrames) -> StepLoss:
         """Losses of the video decoder on clips, as ordinary stages have them."""
         model, loss = self.model, self.stage.loss
-        with torch.no_grad():
-            text = encode_text(model.clip, batch.tokens, model.config.clip.num_words)
-            frames = generate(model, normalize(batch.images, batch.extents), text, batch.clip_index)
-            last = frame_prediction(frames._replace(predictions=frames.predictions[-1:]))
-            found = match(last, frame_targets(batch.masks, batch.possible), loss)
-        by_item = (len(batch.tokens), -1)
-        of_frames = Matches(*(field.unflatten(1, by_item) for field in found))
-        queries, sentences, features = (
-            values.unflatten(0, by_item) for values in (frames.queries, frames.text, frames.mask_features)
-        )
-        output = decode_video(model, queries[None], sentences, features)
+        queries, sentences, features = (values.float() for values in (kept.queries, kept.text, kept.features))
+        output = decode_video(model, self._noisy(queries)[None], sentences, features)
         with torch.autocast(queries.device.type, enabled=False):
-            return video_losses(model, video_float32(output), of_frames, batch.masks, batch.meant, loss, self.reduce)
+            return video_losses(model, video_float32(output), kept.of_frames, kept.batch, loss, self.reduce)
+
+    def _noisy(self, queries: Tensor) -> Tensor:
+        return queries + self.stage.noise * queries.std() * torch.randn_like(queries)
 
 
 def _mean(losses: Tensor) -> Tensor:

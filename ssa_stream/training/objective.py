@@ -11,6 +11,7 @@ from ssa_stream.model.clip import encode_text
 from ssa_stream.training.auxiliary import AUXILIARY_PARTS, AuxiliaryHeads
 from ssa_stream.training.batch import ClipBatch, normalize
 from ssa_stream.training.config import LongClipsStage, SegmentStage
+from ssa_stream.training.data_config import SyntheticData
 from ssa_stream.training.forward import TrainingOutput, VideoOutput, forward_clips
 from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.losses import Reduce, set_losses
@@ -64,7 +65,8 @@ class SegmentObjective(nn.Module):
         self.model = model
         self.stage = stage
         self.reduce = reduce
-        self.auxiliary = AuxiliaryHeads(model.config.hidden_dim, stage.loss)
+        steady = not (isinstance(stage.data, SyntheticData) and stage.data.spread)
+        self.auxiliary = AuxiliaryHeads(model.config.hidden_dim, stage.loss, steady=steady)
         model.requires_grad_(True)
         model.clip.requires_grad_(False)
         set_dropout(model, model.config.dropout if stage.dropout is None else stage.dropout)
@@ -129,12 +131,13 @@ def criterion(
         config: Weights.
         reduce: Mean over devices.
     """
-    of_frames = frame_targets(batch.masks, batch.possible)
+    asked = batch.known if config.all_objects else batch.possible
+    of_frames = frame_targets(batch.masks, asked, batch.possible)
     frame_matches = match(output.frames, of_frames, config)
     frame = set_losses(output.frames, of_frames, frame_matches, config, reduce)  # (D, 3)
     last = (field[-config.frame_layers :].unflatten(1, (len(batch.masks), -1)) for field in frame_matches)
     last_frames = Matches(*last)  # (L, I, T, G)
-    video = video_losses(model, output.video, last_frames, batch.masks, batch.meant, config, reduce)
+    video = video_losses(model, output.video, last_frames, batch, config, reduce)
     further, parts = auxiliary(output, batch, last_frames)
     total = config.frame_weight * (frame * set_weights(config).to(frame)).sum() + video.total + further
     return StepLoss(total, torch.cat([frame[-1].detach(), video.parts, parts.detach()]))
@@ -144,8 +147,7 @@ def video_losses(
     model: SSA,
     output: VideoOutput,
     of_frames: Matches,
-    masks: Tensor,
-    meant: Tensor,
+    batch: ClipBatch,
     config: LossConfig,
     reduce: Reduce,
 ) -> StepLoss:
@@ -155,12 +157,12 @@ def video_losses(
         model: For the projections of the similarity loss.
         output: Predictions for `I` items of `T` frames, float32.
         of_frames: Frame queries of the objects, `(L, I, T, G)`.
-        masks: Of the objects, `(I, G, T, H, W)` uint8.
-        meant: Which of them are to be found, `(I, G)` bool.
+        batch: What the predictions are for.
         config: Weights.
         reduce: Mean over devices.
     """
-    L, targets = config.frame_layers, clip_targets(masks, meant)
+    asked = batch.known if config.all_objects else batch.meant
+    L, targets = config.frame_layers, clip_targets(batch.masks, asked, batch.meant)
     depths = len(output.prediction.class_logits) // L
     of_slots = config.slot_weight * share_of_frames(output.order, of_frames).repeat(depths, 1, 1, 1)
     matches = match(output.prediction, targets, config, of_slots)

@@ -15,7 +15,7 @@ from ssa_stream.training.data_config import SyntheticData
 
 __all__ = ["SyntheticClips", "photometric"]
 
-_EPOCH_STREAM, _SENTENCE_STREAM, _PHOTO_STREAM = 101, 102, 103
+_EPOCH_STREAM, _SENTENCE_STREAM, _PHOTO_STREAM, _FRAME_STREAM = 101, 102, 103, 110
 _TRIES_PER_SENTENCE = 3
 _ABSENT_AND_MOVING = 0.75
 """Without such, every sentence about motion that is said of a picture would mean something in it."""
@@ -42,22 +42,26 @@ class SyntheticClips:
             index: Number within the stage.
             num_frames: Its length.
         """
-        data = self._data
+        data, length = self._data, max(num_frames, self._data.spread)
         sample = sample_clip(
             data.first_seed + self._scene_number(index),
-            num_frames,
+            length,
             data.size,
             config=self._scenes,
             type_weights=self._weights,
         )
-        seen = observe(sample.scene, sample.t0, num_frames)
+        seen = observe(sample.scene, sample.t0, length)
         sentences = [_sentence(sample.expression, seen)]
         if data.sentences > 1:
             sentences += self._more_sentences(sample, seen, index)
-        frames = sample.frames
+        clip = TrainingClip(sample.frames, tuple(sentences), _known_objects(seen))
+        if length > num_frames:
+            chosen = self._rng(_FRAME_STREAM, index).choice(length, num_frames, replace=False)
+            clip = _some_frames(clip, np.sort(chosen))
         if data.photometric:
-            frames = photometric(frames, data.photometric, self._rng(_PHOTO_STREAM, index))
-        return TrainingClip(frames, tuple(sentences), _known_objects(seen))
+            changed = photometric(clip.frames, data.photometric, self._rng(_PHOTO_STREAM, index))
+            clip = clip._replace(frames=changed)
+        return clip
 
     def _rng(self, stream: int, index: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, stream, index])
@@ -94,11 +98,26 @@ def _known_objects(seen: ObservedClip) -> KnownObjects:
 
 def _sentence(expression: Expression, seen: ObservedClip) -> Sentence:
     """With what single frames leave open: of a clip, a sentence about motion may mean all that looks as it says."""
-    ids, possible = seen.truth.scene.ids, None
+    ids, meant, possible = seen.truth.scene.ids, set(expression.target_ids), None
+    left_open: set[int] = set()
     if len(seen.masks[0]) > 1 and names_motion(expression) and isinstance(expression.described, Described):
-        others = set(possible_ids(expression.described, seen.truth)) - set(expression.target_ids)
-        possible = seen.masks[[ids.index(other) for other in sorted(others)]]
-    return Sentence(expression.text, seen.masks[[ids.index(target) for target in expression.target_ids]], possible)
+        left_open = set(possible_ids(expression.described, seen.truth)) - meant
+        possible = seen.masks[[ids.index(other) for other in sorted(left_open)]]
+    others = seen.masks[[row for row, one in enumerate(ids) if one not in meant | left_open]]
+    return Sentence(
+        expression.text, seen.masks[[ids.index(target) for target in expression.target_ids]], possible, others
+    )
+
+
+def _some_frames(clip: TrainingClip, chosen: NDArray[np.int64]) -> TrainingClip:
+    """The same clip with some of its frames only."""
+
+    def cut(masks: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        return None if masks is None else masks[:, chosen]
+
+    sentences = tuple(Sentence(s.text, s.masks[:, chosen], cut(s.possible), cut(s.others)) for s in clip.sentences)
+    objects = None if clip.objects is None else clip.objects._replace(masks=clip.objects.masks[:, chosen])
+    return TrainingClip(clip.frames[chosen], sentences, objects)
 
 
 def _find(sample: ClipSample, seen: ObservedClip, rng: np.random.Generator, kind: ExpressionType) -> Expression | None:

@@ -104,6 +104,50 @@ def test_collate_puts_what_is_meant_before_what_is_possible() -> None:
     assert batch.masks.flatten(2).any(dim=2).tolist() == [[False, True], [True, False]]
 
 
+def test_collate_puts_what_else_there_is_last() -> None:
+    """It is known, and neither meant nor possible."""
+    meant, possible, other = (np.full((1, 2, 32, 32), value, bool) for value in (True, False, True))
+    clip = TrainingClip(np.zeros((2, 32, 32, 3), np.uint8), (Sentence("a", meant, possible, other),))
+    batch = collate_clips([clip], tokenize(["a"], 77))
+    assert batch.known.tolist() == [[True, True, True]]
+    assert batch.possible.tolist() == [[True, True, False]]
+    assert batch.meant.tolist() == [[True, False, False]]
+    assert batch.masks.flatten(2).any(dim=2).tolist() == [[True, False, True]]
+
+
+def test_a_sentence_knows_all_objects_of_its_clip() -> None:
+    """Each of them once."""
+    source = SyntheticClips(SyntheticData(size=(64, 96), sentences=3, min_objects=3, max_objects=5), seed=0)
+    for index in range(6):
+        clip = source.clip(index, 5)
+        assert clip.objects is not None
+        for sentence in clip.sentences:
+            groups = (sentence.masks, sentence.possible, sentence.others)
+            masks = np.concatenate([group for group in groups if group is not None])
+            assert {mask.tobytes() for mask in masks} == {mask.tobytes() for mask in clip.objects.masks}
+            assert len(masks) == len(clip.objects.masks)
+
+
+def test_spread_frames_are_some_of_a_longer_clip_in_order() -> None:
+    """With the masks of these very frames."""
+    data = SyntheticData(size=(64, 96), sentences=2, min_objects=3, max_objects=3)
+    spread = SyntheticData(size=(64, 96), sentences=2, min_objects=3, max_objects=3, spread=9)
+    distances = set()
+    for index in range(6):
+        whole, part = SyntheticClips(data, 0).clip(index, 9), SyntheticClips(spread, 0).clip(index, 3)
+        assert [s.text for s in whole.sentences] == [s.text for s in part.sentences]
+        places = [next(t for t, frame in enumerate(whole.frames) if (frame == one).all()) for one in part.frames]
+        assert len(places) == 3
+        assert places == sorted(places)
+        distances.add(places[1] - places[0])
+        for long, short in zip(whole.sentences, part.sentences, strict=True):
+            assert (long.masks[:, places] == short.masks).all()
+            assert long.others is not None
+            assert short.others is not None
+            assert (long.others[:, places] == short.others).all()
+    assert len(distances) > 1
+
+
 def test_single_frames_of_a_clip_leave_open_what_only_motion_tells() -> None:
     """Of a sentence about motion alone all other objects, of one without motion none."""
     weights: dict[ExpressionType, float] = {"motion": 0.7, "appearance": 0.3}

@@ -12,12 +12,16 @@ MATCHES = Matches(torch.tensor([[[1, 0]], [[2, 0]]]), torch.tensor([[[True, Fals
 
 
 def test_class_losses_are_the_weighted_mean() -> None:
-    """Unmatched queries count a tenth, in sum and in weight."""
+    """Unmatched queries count a tenth, in sum and in weight; of two objects one may be there and not be meant."""
     logits = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 1, 3, 2)))
     log_p = logits.log_softmax(-1).numpy()
     first = -(log_p[0, 0, 1, 0] + 0.1 * (log_p[0, 0, 0, 1] + log_p[0, 0, 2, 1])) / 1.2
     second = -(log_p[1, 0, 2, 0] + log_p[1, 0, 0, 0] + 0.1 * log_p[1, 0, 1, 1]) / 2.1
-    np.testing.assert_allclose(class_losses(logits.float(), MATCHES, 0.1).numpy(), [first, second], rtol=1e-5)
+    both = torch.tensor([[True, True]])
+    np.testing.assert_allclose(class_losses(logits.float(), MATCHES, both, 0.1).numpy(), [first, second], rtol=1e-5)
+    other = -(log_p[1, 0, 2, 0] + log_p[1, 0, 0, 1] + 0.1 * log_p[1, 0, 1, 1]) / 2.1
+    one = torch.tensor([[True, False]])
+    np.testing.assert_allclose(class_losses(logits.float(), MATCHES, one, 0.1).numpy(), [first, other], rtol=1e-5)
 
 
 def test_mask_losses_equal_the_formulas() -> None:
@@ -37,7 +41,8 @@ def _uniform(depths: int) -> tuple[SetPrediction, MaskTargets]:
     prediction = SetPrediction(
         torch.zeros(depths, 1, 3, 2), torch.full((depths, 1, 3, 1), 0.5, requires_grad=True), torch.ones(1, 2, 1, 2, 2)
     )
-    return prediction, MaskTargets(torch.ones(1, 2, 2, 8, 8, dtype=torch.uint8), torch.tensor([[True, True]]))
+    both = torch.tensor([[True, True]])
+    return prediction, MaskTargets(torch.ones(1, 2, 2, 8, 8, dtype=torch.uint8), both, both)
 
 
 def test_set_losses_sum_over_masks_and_divide_by_their_number() -> None:
@@ -68,6 +73,8 @@ def test_frame_targets_drop_hidden_objects_clip_targets_keep_them() -> None:
     masks[0, 0, :, 0, 0] = 1
     masks[0, 1, 1, 2, 2] = 1
     present = torch.tensor([[True, True, True]])
-    assert frame_targets(masks, present).valid.tolist() == [[True, False, False], [True, True, False]]
-    assert frame_targets(masks, present).masks.shape == (2, 3, 1, 4, 4)
-    assert clip_targets(masks, present).valid.tolist() == [[True, True, False]]
+    referred = torch.tensor([[True, False, True]])
+    assert frame_targets(masks, present, referred).valid.tolist() == [[True, False, False], [True, True, False]]
+    assert frame_targets(masks, present, referred).masks.shape == (2, 3, 1, 4, 4)
+    assert clip_targets(masks, present, referred).valid.tolist() == [[True, True, False]]
+    assert frame_targets(masks, present, referred).referred.tolist() == referred.tolist() * 2

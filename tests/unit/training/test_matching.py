@@ -11,7 +11,7 @@ CONFIG = LossConfig(num_points=64)
 
 
 def test_costs_equal_the_formula() -> None:
-    """Twice the negative probability, five times cross-entropy, five times dice, pair by pair in numpy."""
+    """Minus twice the probability of the object's class, and five times cross-entropy and dice, in numpy."""
     rng = np.random.default_rng(0)
     classes, logits = rng.normal(size=(1, 3, 2)), rng.normal(size=(1, 3, 7))
     masks = (rng.uniform(size=(1, 2, 7)) > 0.5).astype(float)
@@ -19,11 +19,13 @@ def test_costs_equal_the_formula() -> None:
     for q in range(3):
         for g in range(2):
             p, t = 1 / (1 + np.exp(-logits[0, q])), masks[0, g]
-            referred = np.exp(classes[0, q, 0]) / np.exp(classes[0, q]).sum()
+            of_class = np.exp(classes[0, q, g]) / np.exp(classes[0, q]).sum()  # the second one is not referred to
             entropy = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean()
             dice = 1 - (2 * (p * t).sum() + 1) / (p.sum() + t.sum() + 1)
-            expected[q, g] = -2 * referred + 5 * entropy + 5 * dice
-    costs = matching_costs(torch.from_numpy(classes), torch.from_numpy(logits), torch.from_numpy(masks), CONFIG)
+            expected[q, g] = -2 * of_class + 5 * entropy + 5 * dice
+    referred = torch.tensor([[True, False]])
+    tensors = (torch.from_numpy(values) for values in (classes, logits, masks))
+    costs = matching_costs(*tensors, referred, CONFIG)
     np.testing.assert_allclose(costs[0].numpy(), expected, rtol=1e-6)
 
 
@@ -35,10 +37,8 @@ def _squares() -> tuple[SetPrediction, MaskTargets]:
     embeddings[:, 0, 2, 0], embeddings[:, 0, 0, 1] = 9.0, 9.0
     masks = torch.zeros(1, 3, 2, 16, 16, dtype=torch.uint8)
     masks[0, 0, ..., :8], masks[0, 1, ..., 8:] = 1, 1
-    return (
-        SetPrediction(torch.zeros(2, 1, 4, 2), embeddings, features),
-        MaskTargets(masks, torch.tensor([[True, True, False]])),
-    )
+    there = torch.tensor([[True, True, False]])
+    return SetPrediction(torch.zeros(2, 1, 4, 2), embeddings, features), MaskTargets(masks, there, there)
 
 
 def test_match_finds_the_query_of_each_object_at_every_depth() -> None:

@@ -36,11 +36,17 @@ def _batches(model: SSA, stage: MotionStage, rank: int = 0, world_size: int = 1)
     return MotionBatches(ordinary, model, stage, 0, rank, world_size)
 
 
+def _tensors(batch: object) -> list[torch.Tensor]:
+    if isinstance(batch, torch.Tensor):
+        return [batch]
+    assert isinstance(batch, tuple)
+    return [tensor for field in batch for tensor in _tensors(field)]
+
+
 def _equal(one: MotionBatch, other: MotionBatch) -> bool:
     assert one.ordinary is not None
     assert other.ordinary is not None
-    pairs = (*zip(one.windows, other.windows, strict=True), *zip(one.ordinary, other.ordinary, strict=True))
-    return all(torch.equal(a, b) for a, b in pairs)
+    return all(torch.equal(a, b) for a, b in zip(_tensors(one), _tensors(other), strict=True))
 
 
 def test_windows_are_consistent(model: SSA, motion: MotionStage) -> None:
@@ -74,6 +80,35 @@ def test_a_resumed_run_computes_what_it_lacks(model: SSA, motion: MotionStage) -
     before = torch.get_rng_state()
     assert all(_equal(_batches(model, motion)[step], first[step]) for step in (3, 2))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_kept_ordinary_clips_come_again(model: SSA, motion: MotionStage) -> None:
+    """All of them in each round, in another order; a resumed run has the same ones."""
+    kept = msgspec.structs.replace(motion, ordinary_batches=3)
+    batches = _batches(model, kept)
+    rounds = []
+    for first in (0, 3, 6):
+        ordinary = [batches[step].ordinary for step in range(first, first + 3)]
+        rounds.append([str(clips.batch.tokens.tolist()) for clips in ordinary if clips is not None])
+    assert len(set(rounds[0])) == 3
+    assert set(rounds[0]) == set(rounds[1]) == set(rounds[2])
+    assert rounds[0] != rounds[1] or rounds[0] != rounds[2]
+    assert _equal(_batches(model, kept)[4], batches[4])
+
+
+def test_all_objects_are_looked_for_where_that_is_wanted(model: SSA, motion: MotionStage) -> None:
+    """Those that look otherwise are never meant, and it is known what they do."""
+    loss = msgspec.structs.replace(motion.loss, all_objects=True)
+    data = msgspec.structs.replace(motion.data, min_objects=4, max_objects=4)
+    stage = msgspec.structs.replace(motion, loss=loss, data=data)
+    others = 0
+    for step in range(4):
+        batches = _batches(model, stage)
+        windows = batches[step].windows
+        assert windows.place.shape[2] == 4
+        assert (windows.does >= 0).any(dim=2).any(dim=0).all()
+        others += int((~windows.meant & windows.matched.any(dim=1)[:, None]).sum())
+    assert others > 0
 
 
 def test_devices_keep_different_clips(model: SSA, motion: MotionStage) -> None:
@@ -144,7 +179,8 @@ def test_settings_that_cannot_work_are_refused(motion: MotionStage) -> None:
         ({"loss": msgspec.structs.replace(motion.loss, frame_layers=2)}, "set it to 1"),
         ({"kept_frames": 6}, "windows must fit in"),
         ({"ordinary": 0}, "1 or more where decisions are taught"),
-        ({"clips": 0}, "expected 1 or more"),
+        ({"clips": 0}, "clips is 0 and ordinary_batches 0"),
+        ({"ordinary_batches": -1}, "clips is 4 and ordinary_batches -1"),
     ):
         with pytest.raises(ValueError, match=told):
             msgspec.structs.replace(motion, **change)

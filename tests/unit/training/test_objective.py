@@ -96,6 +96,32 @@ def test_frames_are_to_find_what_is_possible_and_videos_what_is_meant(model: SSA
     assert nothing_possible["video_dice"] > 0
 
 
+def test_all_objects_are_asked_for_where_that_is_wanted(model: SSA, stage: ClipsStage) -> None:
+    """By their masks; their classes say which are meant."""
+    batch = _batch(stage)
+    assert (batch.known & ~batch.possible).any()
+    parts = []
+    for all_objects, changed in (
+        (False, {}),
+        (True, {}),
+        (True, {"meant": ~batch.meant}),
+        (True, {"possible": ~batch.possible}),
+        (True, {"known": batch.possible}),
+    ):
+        torch.manual_seed(0)
+        loss = msgspec.structs.replace(stage.loss, all_objects=all_objects)
+        objective = _objective(model, msgspec.structs.replace(stage, loss=loss))
+        losses = objective(batch._replace(**changed)).parts.tolist()
+        parts.append(dict(zip(SEGMENT_PARTS, losses, strict=True)))
+    of_meant, of_all, others_meant, others_possible, without_others = parts
+    assert of_meant["video_dice"] != of_all["video_dice"]
+    assert of_meant["frame_dice"] != of_all["frame_dice"]
+    assert others_meant["video_class"] != of_all["video_class"]
+    assert others_meant["frame_class"] == of_all["frame_class"]
+    assert others_possible["frame_class"] != of_all["frame_class"]
+    assert without_others["frame_dice"] == of_meant["frame_dice"]
+
+
 def test_several_sentences_of_a_clip_equal_the_clip_given_several_times(model: SSA, stage: ClipsStage) -> None:
     """They share the pixels and the first trunk stage, nothing else."""
     batch = _batch(stage)

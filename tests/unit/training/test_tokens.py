@@ -24,6 +24,7 @@ def _batch(masks: torch.Tensor, clips: list[int], aspects: list[list[int]], item
         masks=torch.zeros(len(items), 1, T, 32, 32, dtype=torch.uint8),
         possible=torch.zeros(len(items), 1, dtype=torch.bool),
         meant=torch.zeros(len(items), 1, dtype=torch.bool),
+        known=torch.zeros(len(items), 1, dtype=torch.bool),
         object_masks=masks,
         object_clip=torch.tensor(clips),
         object_aspects=torch.tensor(aspects),
