@@ -20,7 +20,7 @@ from ssa_stream.training.config import MotionStage
 from ssa_stream.training.motion_clips import KeptFrames, MotionClip, keep_frames, motion_clip
 from ssa_stream.training.step_seed import step_seed
 
-__all__ = ["MotionBatch", "MotionBatches", "MotionWindows"]
+__all__ = ["KeptClips", "MotionBatch", "MotionBatches", "MotionWindows"]
 
 _WINDOW_STREAM, _ROUND_STREAM = 109, 111
 
@@ -62,6 +62,37 @@ class MotionBatch(NamedTuple):
     ordinary: KeptFrames | None
 
 
+class KeptClips:
+    """Motion clips by number. Stages that follow each other and keep the same clips compute them once.
+
+    Args:
+        seed: Of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._clips: dict[int, MotionClip] = {}
+        self._settings: object = None
+
+    def clip(self, model: SSA, stage: MotionStage, number: int) -> MotionClip:
+        """Clip number `number`, of the same frames for all stages that make it alike; other settings begin anew.
+
+        Args:
+            model: Gives the frame queries. Only its video decoder may have changed since the last call.
+            stage: What a clip is like.
+            number: Over all devices.
+        """
+        loss = stage.loss  # what it has to do with matching queries to objects
+        weights = (loss.class_weight, loss.mask_weight, loss.dice_weight)
+        settings = (stage.data, stage.clips, stage.kept_frames, loss.all_objects, loss.num_points, weights)
+        if settings != self._settings:
+            self._clips, self._settings = {}, settings
+        if number not in self._clips:
+            with torch.random.fork_rng(devices=[]):
+                self._clips[number] = motion_clip(model, stage, self._seed, number)
+        return self._clips[number]
+
+
 class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
     """Batch number `step` of one device. Clips that are not there yet are computed, also after a resume.
 
@@ -72,12 +103,20 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
         seed: Seed of the run.
         rank: Number of this device.
         world_size: Number of devices; they share a step's batch and the clips.
+        kept: Clips of stages before this one; None for none.
     Raises:
         ConfigError: The batch cannot be shared evenly.
     """
 
     def __init__(
-        self, ordinary: ClipBatches | None, model: SSA, stage: MotionStage, seed: int, rank: int, world_size: int
+        self,
+        ordinary: ClipBatches | None,
+        model: SSA,
+        stage: MotionStage,
+        seed: int,
+        rank: int,
+        world_size: int,
+        kept: KeptClips | None = None,
     ) -> None:
         if stage.batch % world_size or stage.clips < world_size:
             raise ConfigError(
@@ -86,7 +125,7 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
             )
         self._ordinary, self._model, self._stage, self._seed = ordinary, model, stage, seed
         self._rank, self._world_size = rank, world_size
-        self._kept: dict[int, MotionClip] = {}
+        self._kept = kept or KeptClips(seed)
         self._kept_ordinary: dict[int, KeptFrames] = {}
 
     def __len__(self) -> int:
@@ -124,11 +163,7 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
             return keep_frames(self._model, self._stage.loss, source[number])
 
     def _clip(self, number: int) -> MotionClip:
-        number = number * self._world_size + self._rank
-        if number not in self._kept:
-            with torch.random.fork_rng(devices=[]):
-                self._kept[number] = motion_clip(self._model, self._stage, self._seed, number)
-        return self._kept[number]
+        return self._kept.clip(self._model, self._stage, number * self._world_size + self._rank)
 
 
 def _window(clip: MotionClip, length: int, rng: np.random.Generator) -> MotionWindows:

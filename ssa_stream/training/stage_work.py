@@ -13,7 +13,7 @@ from ssa_stream.training.clip_batches import ClipBatches, open_source
 from ssa_stream.training.config import ClipPretrainStage, MotionStage, SegmentStage, Stage, ValidationConfig
 from ssa_stream.training.contrastive import CLIP_PARTS, ContrastiveObjective
 from ssa_stream.training.losses import Reduce
-from ssa_stream.training.motion_batches import MotionBatches
+from ssa_stream.training.motion_batches import KeptClips, MotionBatches
 from ssa_stream.training.motion_objective import DECISION_PARTS, SLOT_PARTS, MotionObjective
 from ssa_stream.training.objective import SEGMENT_PARTS, SegmentObjective
 from ssa_stream.training.optimizer import build_optimizer
@@ -130,10 +130,16 @@ class MotionWork(_ClipsWork):
     loads_aside = False
 
     def __init__(
-        self, model: SSA, stage: MotionStage, validation: ValidationConfig, number: int, reduce: Reduce
+        self,
+        model: SSA,
+        stage: MotionStage,
+        validation: ValidationConfig,
+        number: int,
+        reduce: Reduce,
+        kept: KeptClips | None,
     ) -> None:
         super().__init__(model, stage, validation, number)
-        self._motion_stage = stage
+        self._motion_stage, self._kept = stage, kept
         self.objective = objective = MotionObjective(model, stage, reduce)
         self.own = objective.heads
         self.parts = DECISION_PARTS if objective.decides else SLOT_PARTS
@@ -143,7 +149,7 @@ class MotionWork(_ClipsWork):
         stage, ordinary = self._motion_stage, None
         if stage.ordinary:
             ordinary = self._clips(seed, rank, world_size, msgspec.structs.replace(stage, batch=stage.ordinary))
-        return MotionBatches(ordinary, self._model, stage, seed, rank, world_size)
+        return MotionBatches(ordinary, self._model, stage, seed, rank, world_size, self._kept)
 
 
 def _alone(value: Tensor) -> Tensor:
@@ -151,11 +157,16 @@ def _alone(value: Tensor) -> Tensor:
 
 
 def stage_work(
-    model: SSA, stage: Stage, validation: ValidationConfig, number: int, reduce: Reduce = _alone
+    model: SSA,
+    stage: Stage,
+    validation: ValidationConfig,
+    number: int,
+    reduce: Reduce = _alone,
+    kept: KeptClips | None = None,
 ) -> StageWork:
-    """Prepare stage number `number` of a run on `model`."""
+    """Prepare stage number `number` of a run on `model`; `kept` are the clips of motion stages right before it."""
     if isinstance(stage, ClipPretrainStage):
         return ClipPretrainWork(model, stage, validation)
     if isinstance(stage, MotionStage):
-        return MotionWork(model, stage, validation, number, reduce)
+        return MotionWork(model, stage, validation, number, reduce, kept)
     return SegmentWork(model, stage, validation, number, reduce)

@@ -14,8 +14,9 @@ from ssa_stream.checkpoints import save_checkpoint
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.model import SSA
 from ssa_stream.training.batch import CaptionBatch, ClipBatch
-from ssa_stream.training.config import Stage, TrainConfig
+from ssa_stream.training.config import MotionStage, Stage, TrainConfig
 from ssa_stream.training.mean_weights import MeanWeights
+from ssa_stream.training.motion_batches import KeptClips
 from ssa_stream.training.objective import StepLoss
 from ssa_stream.training.optimizer import set_learning_rate
 from ssa_stream.training.run_folder import RunFolder, RunLog
@@ -91,6 +92,7 @@ class Trainer:
     ) -> None:
         self._config, self._fabric, self._model, self._folder = config, fabric, model, folder
         self._observer, self._should_stop = observer, should_stop
+        self._kept = KeptClips(config.seed)
         self.progress = progress
         self._log = RunLog(folder.path, self._steps_done()) if fabric.is_global_zero else None
 
@@ -120,7 +122,9 @@ class Trainer:
     def _run_stage(self, stage: Stage, resumed: dict[str, Any] | None) -> bool:
         """Run one stage to its end or to a stop; whether it came to its end."""
         fabric, config, progress = self._fabric, self._config, self.progress
-        work = stage_work(self._model, stage, config.validation, progress.stage, self._mean)
+        if not isinstance(stage, MotionStage):
+            self._kept = KeptClips(config.seed)  # frames change
+        work = stage_work(self._model, stage, config.validation, progress.stage, self._mean, self._kept)
         bare = work.optimizer(fused=config.precision != "16-mixed")
         mean = MeanWeights(self._model, config.mean_decay)
         objective, optimizer = fabric.setup(work.objective, bare)

@@ -7,7 +7,7 @@ import torch
 from ssa_stream.model import SSA, align_chain
 from ssa_stream.training.clip_batches import ClipBatches, open_source
 from ssa_stream.training.config import ClipsStage, MotionStage
-from ssa_stream.training.motion_batches import MotionBatch, MotionBatches
+from ssa_stream.training.motion_batches import KeptClips, MotionBatch, MotionBatches
 from ssa_stream.training.motion_objective import DECISION_PARTS, SLOT_PARTS, MotionObjective, _Slots, _states
 from ssa_stream.training.objective import SegmentObjective
 
@@ -94,6 +94,16 @@ def test_kept_ordinary_clips_come_again(model: SSA, motion: MotionStage) -> None
     assert set(rounds[0]) == set(rounds[1]) == set(rounds[2])
     assert rounds[0] != rounds[1] or rounds[0] != rounds[2]
     assert _equal(_batches(model, kept)[4], batches[4])
+
+
+def test_stages_that_follow_each_other_share_kept_clips(model: SSA, motion: MotionStage) -> None:
+    """The very frames of the stage before; not those of clips that are made in another way."""
+    kept = KeptClips(0)
+    first = kept.clip(model, _slots_stage(motion), 1)
+    assert kept.clip(model, motion, 1) is first
+    longer = msgspec.structs.replace(motion, kept_frames=10)
+    assert len(kept.clip(model, longer, 1).queries) == 10
+    assert kept.clip(model, motion, 1) is not first
 
 
 def test_all_objects_are_looked_for_where_that_is_wanted(model: SSA, motion: MotionStage) -> None:
