@@ -3,7 +3,7 @@
 How probable a network finds what a sentence means depends on how often sentences meant nothing in its training, and on
 the weight of "none" in the loss. On generated clips of the training split every threshold is tried; the best one for
 the mean over the kinds of sentences becomes 0.5, by the bias of the video decoder's classes. The order of probabilities
-stays the same.
+stays the same. `--absent 0.85` looks among the thresholds at which at least so many absent things are noticed.
 
     python tools/calibrate.py runs/tiny/best.safetensors -o runs/tiny/calibrated.safetensors
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from rich.progress import track
 
 from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
@@ -23,7 +24,7 @@ from ssa_stream.metrics import region_similarity
 from ssa_stream.model import SSA
 from ssa_stream.model.preprocess import to_input
 
-_THRESHOLDS = np.round(np.linspace(0.1, 0.95, 18), 2)
+_THRESHOLDS = np.round(np.append(np.linspace(0.1, 0.95, 18), (0.97, 0.98, 0.99)), 2)
 _FIRST_SEED = 2_000_000_000  # beyond all clips of training runs
 
 
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=180, help="generated clips, of all kinds of sentences alike")
     parser.add_argument("--frames", type=int, default=12, help="of each clip")
     parser.add_argument("--size", type=int, nargs=2, default=(128, 224), help="height and width of the clips")
+    parser.add_argument("--absent", type=float, default=0.0, help="least part of absent things to notice, 0..1")
     options = parser.parse_args()
     model = load_checkpoint(options.checkpoint)
     by_kind = defaultdict(list)
@@ -47,14 +49,30 @@ def main() -> None:
     for kind, row in zip(by_kind, table, strict=True):
         print(f"{kind:18} {len(by_kind[kind]):4}  " + "  ".join(f"{value:.2f}" for value in row))
     mean = table.mean(axis=0)
-    best = float(_THRESHOLDS[mean.argmax()])
+    noticed = (np.array(by_kind["no_target"]) == 1).mean(axis=0)
+    best = choose(mean, noticed, options.absent)
+    print(f"{'noticed if absent':24}" + "  ".join(f"{value:.2f}" for value in noticed))
     print(f"{'mean':24}" + "  ".join(f"{value:.2f}" for value in mean))
     print(f"{'threshold':24}" + "  ".join(f"{value:.2f}" for value in _THRESHOLDS))
     print(
-        f"{best} becomes 0.5: region similarity {mean[np.abs(_THRESHOLDS - 0.5).argmin()]:.3f} becomes {mean.max():.3f}"
+        f"{best} becomes 0.5: region similarity {mean[np.abs(_THRESHOLDS - 0.5).argmin()]:.3f} becomes "
+        f"{mean[np.abs(_THRESHOLDS - best).argmin()]:.3f}"
     )
     shift(model, best)
     save_checkpoint(options.output, model, model.config, notes={"calibrated": f"{best} became 0.5"})
+
+
+def choose(mean: NDArray[np.float64], noticed: NDArray[np.float64], least: float) -> float:
+    """The best threshold of those at which enough absent things are noticed; the highest one if there is none.
+
+    Args:
+        mean: Region similarity at each threshold, mean over the kinds of sentences.
+        noticed: Part of the absent things of which nothing is selected.
+        least: How many of them are enough.
+    """
+    allowed = noticed >= least
+    allowed[-1] = True
+    return float(_THRESHOLDS[np.where(allowed, mean, -np.inf).argmax()])
 
 
 @torch.inference_mode()

@@ -150,6 +150,7 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
             `decisions` trains all of the video decoder to find what a sentence means.
         ordinary: Other clips in each step of `decisions`, over all devices, with all kinds of sentences and with the
             losses of ordinary stages.
+        ordinary_sentences: Sentences about each of them.
         ordinary_batches: How many steps' other clips are kept with their frames and come again; 0 computes them anew
             each time.
         velocity_weight: Weight of telling velocities from slots, beside `loss.place_weight`.
@@ -165,6 +166,7 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
     kept_frames: int
     teaches: Literal["slots", "decisions"]
     ordinary: int = 0
+    ordinary_sentences: int = 2
     ordinary_batches: int = 0
     velocity_weight: float = 30.0
     deed_weight: float = 20.0
@@ -185,9 +187,9 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
             f"stage {self.name}: frames are {self.frames} and kept_frames {self.kept_frames}; windows must fit in",
         )
         _require(
-            self.clips >= 1 and self.ordinary_batches >= 0,
-            f"stage {self.name}: clips is {self.clips} and ordinary_batches {self.ordinary_batches}; expected 1 or "
-            f"more, and 0 or more",
+            self.clips >= 1 and self.ordinary_sentences >= 1 and self.ordinary_batches >= 0,
+            f"stage {self.name}: clips is {self.clips}, ordinary_sentences {self.ordinary_sentences} and "
+            f"ordinary_batches {self.ordinary_batches}; expected 1 or more, and 0 or more batches",
         )
         _require(
             self.loss.frame_layers == 1,

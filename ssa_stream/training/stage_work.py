@@ -148,7 +148,9 @@ class MotionWork(_ClipsWork):
         """Windows with sentences, and other clips."""
         stage, ordinary = self._motion_stage, None
         if stage.ordinary:
-            ordinary = self._clips(seed, rank, world_size, msgspec.structs.replace(stage, batch=stage.ordinary))
+            data = msgspec.structs.replace(stage.data, sentences=stage.ordinary_sentences)
+            others = msgspec.structs.replace(stage, batch=stage.ordinary, data=data)
+            ordinary = self._clips(seed, rank, world_size, others)
         return MotionBatches(ordinary, self._model, stage, seed, rank, world_size, self._kept)
 
 

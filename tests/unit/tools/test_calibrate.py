@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 
 from ssa_stream.checkpoints import load_checkpoint
-from tools.calibrate import shift
+from tools.calibrate import _THRESHOLDS, choose, shift
 
 _TOOL = Path(__file__).parents[3] / "tools" / "calibrate.py"
 
@@ -24,6 +26,16 @@ def test_what_had_the_threshold_as_probability_has_one_half() -> None:
     assert torch.equal(before.argsort(), after.argsort())
 
 
+@pytest.mark.parametrize(
+    ("least", "expected"), [(0.0, 0.1), (0.5, 0.3), (0.75, 0.95), (1.5, 0.99)], ids=["any", "half", "most", "too_many"]
+)
+def test_best_threshold_of_those_that_notice_enough(least: float, expected: float) -> None:
+    """The mean falls with the threshold, what is noticed grows; more than all is as much as there is."""
+    mean = np.linspace(0.6, 0.4, len(_THRESHOLDS))
+    noticed = np.select([_THRESHOLDS < 0.29, _THRESHOLDS < 0.94, _THRESHOLDS < 0.985], [0.2, 0.6, 0.9], 1.0)
+    assert choose(mean, noticed, least) == expected
+
+
 def test_tool_writes_a_checkpoint_and_says_what_it_did(tmp_path: Path) -> None:
     """Only the bias of the classes differs."""
     out = tmp_path / "calibrated.safetensors"
@@ -31,6 +43,7 @@ def test_tool_writes_a_checkpoint_and_says_what_it_did(tmp_path: Path) -> None:
     command = [sys.executable, str(_TOOL), "ssa-tiny", "-o", str(out), *settings]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "becomes 0.5" in done.stdout
+    assert "noticed if absent" in done.stdout
     old, new = load_checkpoint("ssa-tiny").state_dict(), load_checkpoint(str(out)).state_dict()
     changed = {name for name, tensor in old.items() if not torch.equal(tensor, new[name])}
     assert changed <= {"video_decoder.classifier.bias"}

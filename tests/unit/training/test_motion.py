@@ -189,8 +189,9 @@ def test_settings_that_cannot_work_are_refused(motion: MotionStage) -> None:
         ({"loss": msgspec.structs.replace(motion.loss, frame_layers=2)}, "set it to 1"),
         ({"kept_frames": 6}, "windows must fit in"),
         ({"ordinary": 0}, "1 or more where decisions are taught"),
-        ({"clips": 0}, "clips is 0 and ordinary_batches 0"),
-        ({"ordinary_batches": -1}, "clips is 4 and ordinary_batches -1"),
+        ({"clips": 0}, "clips is 0, ordinary_sentences 2"),
+        ({"ordinary_sentences": 0}, "ordinary_sentences 0"),
+        ({"ordinary_batches": -1}, "ordinary_batches -1"),
     ):
         with pytest.raises(ValueError, match=told):
             msgspec.structs.replace(motion, **change)
