@@ -103,8 +103,8 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
     masks = batch.masks.to(device)
     found = _objects(frames, masks, batch.known[:, : len(rows)], batch.possible[:, : len(rows)], stage.loss)
     of_frames = torch.from_numpy(rng.integers(0, stage.kept_frames, len(sentences))).to(device)
-    others = torch.arange(1, len(sentences), device=device)
-    alone = generate(model, images[0, of_frames[1:], None], text.take(others), others - 1).text
+    further = torch.arange(1, len(sentences), device=device)
+    alone = generate(model, images[0, of_frames[1:], None], text.take(further), further - 1).text
     velocity, known = velocities(masks)
     kept = (
         frames.queries.half(),
@@ -145,19 +145,23 @@ def keep_frames(model: SSA, loss: LossConfig, batch: ClipBatch) -> KeptFrames:
         loss: What matches queries to objects.
         batch: Clips with sentences of any kind, on any device; what comes back is on the same one, float16.
     """
-    device = model.device
+    device, home = model.device, batch.images.device
     text = encode_text(model.clip, batch.tokens.to(device), model.config.clip.num_words)
     images = normalize(batch.images.to(device), batch.extents.to(device))
     frames = generate(model, images, text, batch.clip_index.to(device))
     asked = batch.known if loss.all_objects else batch.possible
     found = _objects(frames, batch.masks.to(device), asked, batch.possible, loss)
     by_item = (len(batch.tokens), -1)
-    kept = (frames.queries, frames.text, frames.mask_features)
-    without_pixels = batch._replace(images=batch.images[:, :, :0, :0], object_masks=batch.object_masks[:0])
+    queries, sentences, features = (
+        values.unflatten(0, by_item).half().to(home) for values in (frames.queries, frames.text, frames.mask_features)
+    )
+    nothing = batch.images.new_empty(0)  # a view of no pixels would keep them all
     return KeptFrames(
-        without_pixels,
-        *(values.unflatten(0, by_item).half().to(batch.images.device) for values in kept),
-        Matches(*(field.unflatten(1, by_item).to(batch.images.device) for field in found)),
+        batch._replace(images=nothing, object_masks=nothing),
+        queries,
+        sentences,
+        features,
+        Matches(*(field.unflatten(1, by_item).to(home) for field in found)),
     )
 
 

@@ -24,8 +24,8 @@ def test_costs_equal_the_formula() -> None:
             dice = 1 - (2 * (p * t).sum() + 1) / (p.sum() + t.sum() + 1)
             expected[q, g] = -2 * of_class + 5 * entropy + 5 * dice
     referred = torch.tensor([[True, False]])
-    tensors = (torch.from_numpy(values) for values in (classes, logits, masks))
-    costs = matching_costs(*tensors, referred, CONFIG)
+    predicted, at_points, wanted = (torch.from_numpy(values) for values in (classes, logits, masks))
+    costs = matching_costs(predicted, at_points, wanted, referred, CONFIG)
     np.testing.assert_allclose(costs[0].numpy(), expected, rtol=1e-6)
 
 
