@@ -11,6 +11,7 @@ from ssa_stream.training.optimizer_config import OptimizerConfig
 
 __all__ = [
     "ClipPretrainStage",
+    "ClipTextStage",
     "ClipsStage",
     "ImagesStage",
     "LongClipsStage",
@@ -83,6 +84,23 @@ class ClipPretrainStage(_Stage, frozen=True, kw_only=True, tag="clip_pretrain", 
             len(self.sizes) >= 1 and all(min(size) >= 64 and size[0] % 32 == size[1] % 32 == 0 for size in self.sizes),
             f"stage {self.name}: sizes are {self.sizes}; expected multiples of 32 from 64 on",
         )
+
+
+class ClipTextStage(_Stage, frozen=True, kw_only=True, tag="clip_text", tag_field="kind"):
+    """Teach CLIP's text tower to pass over unknown words and forms; what it says of all other sentences stays.
+
+    So it can come after any stage; nothing else has to be trained again. `batch` counts sentences.
+
+    Attributes:
+        scenes: Scenes that the sentences are about.
+    """
+
+    scenes: int = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.scenes >= 1, f"stage {self.name}: scenes is {self.scenes}; expected 1 or more")
+        _require(self.batch >= 2, f"stage {self.name}: batch is {self.batch}; expected 2 or more sentences a device")
 
 
 class SegmentStage(_Stage, frozen=True, kw_only=True):
@@ -219,7 +237,7 @@ class LongClipsStage(ClipsStage, frozen=True, kw_only=True, tag="long_clips", ta
         _require(self.window >= 1, f"stage {self.name}: window is {self.window}; expected 1 or more")
 
 
-Stage = ClipPretrainStage | ImagesStage | ClipsStage | MotionStage | LongClipsStage
+Stage = ClipPretrainStage | ClipTextStage | ImagesStage | ClipsStage | MotionStage | LongClipsStage
 
 
 class ValidationConfig(_Config, frozen=True, kw_only=True):

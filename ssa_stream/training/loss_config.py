@@ -34,6 +34,9 @@ class LossConfig(_Config, frozen=True, kw_only=True):
             Not in the published recipe, which asks for the meant ones alone and starts from a segmenter that knows
             things. Needs data that knows all objects.
         no_object_weight: Weight of unmatched queries in the class loss.
+        duplicate_iou: An unmatched video query whose mask overlaps an object's by more than this is a duplicate, and
+            has the object's class and a weight of 1; a stream drops duplicates by their masks. 0 asks of duplicates to
+            be told apart by their class, as published.
         num_points: Points at which masks are compared.
         oversampling: Candidates per point when uncertain points are looked for.
         uncertain_fraction: Part of the points that are the most uncertain candidates.
@@ -53,6 +56,7 @@ class LossConfig(_Config, frozen=True, kw_only=True):
     slot_weight: float = 0.0
     all_objects: bool = False
     no_object_weight: float = 0.1
+    duplicate_iou: float = 0.0
     num_points: int = 12544
     oversampling: float = 3.0
     uncertain_fraction: float = 0.75
@@ -64,6 +68,7 @@ class LossConfig(_Config, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         _require(self.num_points >= 1, f"loss.num_points is {self.num_points}; expected 1 or more")
         _require(self.frame_layers >= 1, f"loss.frame_layers is {self.frame_layers}; expected 1 or more")
+        _require(0 <= self.duplicate_iou < 1, f"loss.duplicate_iou is {self.duplicate_iou}; expected 0..1")
         _require(
             self.oversampling >= 1 and 0 <= self.uncertain_fraction <= 1,
             f"loss.oversampling is {self.oversampling} and loss.uncertain_fraction {self.uncertain_fraction}; "

@@ -18,7 +18,12 @@ Reduce = Callable[[Tensor], Tensor]
 
 
 def set_losses(
-    prediction: SetPrediction, targets: MaskTargets, matches: Matches, config: LossConfig, reduce: Reduce
+    prediction: SetPrediction,
+    targets: MaskTargets,
+    matches: Matches,
+    config: LossConfig,
+    reduce: Reduce,
+    doubles: Tensor | None = None,
 ) -> Tensor:
     """Losses of all depths, unweighted.
 
@@ -28,15 +33,22 @@ def set_losses(
         matches: Of `matching.match`.
         config: Points and weights.
         reduce: Mean over devices, for the number of objects.
+        doubles: Of `matching.duplicates`; None for none.
     Returns:
         Class, mask and dice loss, `(D, 3)` float32.
     """
-    classes = class_losses(prediction.class_logits, matches, targets.referred, config.no_object_weight)
+    classes = class_losses(prediction.class_logits, matches, targets.referred, config.no_object_weight, doubles)
     num_masks = reduce(targets.valid.sum().float()).clamp(min=1)
     return torch.cat([classes[:, None], mask_losses(prediction, targets, matches, config) / num_masks], dim=1)
 
 
-def class_losses(class_logits: Tensor, matches: Matches, referred: Tensor, no_object_weight: float) -> Tensor:
+def class_losses(
+    class_logits: Tensor,
+    matches: Matches,
+    referred: Tensor,
+    no_object_weight: float,
+    doubles: Tensor | None = None,
+) -> Tensor:
     """Weighted cross-entropy over all queries of all items, `(D,)`.
 
     Args:
@@ -44,9 +56,14 @@ def class_losses(class_logits: Tensor, matches: Matches, referred: Tensor, no_ob
         matches: Queries of the objects; each of them has weight 1.
         referred: Which objects the sentence refers to, `(I, G)` bool; the others' queries are not referred to.
         no_object_weight: Weight of the queries without an object.
+        doubles: Objects of further queries, which are treated as if matched, `(D, I, Q)` int64; -1 for none.
     """
     is_matched = torch.zeros(class_logits.shape[:3], dtype=torch.bool, device=class_logits.device)
     is_referred = torch.zeros_like(is_matched)
+    if doubles is not None:
+        is_matched = doubles >= 0
+        of_query = referred[None].expand(len(doubles), -1, -1).gather(2, doubles.clamp(min=0))
+        is_referred = of_query & is_matched
     d, i, g = matches.matched.nonzero(as_tuple=True)
     query = matches.query[d, i, g]
     is_matched[d, i, query] = True

@@ -16,7 +16,7 @@ from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.points import random_points, sample_at
 from ssa_stream.training.targets import MaskTargets
 
-__all__ = ["Matches", "SetPrediction", "match", "matching_costs"]
+__all__ = ["Matches", "SetPrediction", "duplicates", "match", "matching_costs"]
 
 
 class SetPrediction(NamedTuple):
@@ -57,13 +57,7 @@ def match(
         config: Points and weights.
         preference: Subtracted from the cost of each pair, `(D, I, Q, G)`.
     """
-    num_items, T, C = prediction.features.shape[:3]
-    points = random_points(num_items, config.num_points, prediction.features.device)
-    per_frame = points[:, None].expand(-1, T, -1, -1).flatten(0, 1)
-    features = sample_at(prediction.features.flatten(0, 1), per_frame)  # (I*T, C, P)
-    features = features.view(num_items, T, C, -1).transpose(1, 2).flatten(2)  # (I, C, T*P)
-    masks = sample_at(targets.masks.transpose(1, 2).flatten(0, 1).to(features.dtype), per_frame)  # (I*T, G, P)
-    masks = masks.unflatten(0, (num_items, T)).transpose(1, 2).flatten(2)  # (I, G, T*P)
+    features, masks = _at_points(prediction, targets, config)
     costs = [
         matching_costs(logits, embeddings @ features, masks, targets.referred, config)
         for logits, embeddings in zip(prediction.class_logits, prediction.embeddings, strict=True)
@@ -72,6 +66,36 @@ def match(
     query, matched = _assign(total.cpu().numpy(), targets.valid.cpu().numpy())
     device = prediction.features.device
     return Matches(torch.from_numpy(query).to(device), torch.from_numpy(matched).to(device))
+
+
+@torch.no_grad()
+def duplicates(prediction: SetPrediction, targets: MaskTargets, config: LossConfig) -> Tensor:
+    """Objects that queries' masks overlap by more than `config.duplicate_iou`, matched or not, at random points.
+
+    Returns:
+        Number of the object that a query's mask overlaps most, `(D, I, Q)` int64; -1 where it is not enough.
+    """
+    features, masks = _at_points(prediction, targets, config)
+    masks = (masks > 0.5).to(features.dtype) * targets.valid[..., None]
+    found = []
+    for embeddings in prediction.embeddings:
+        inside = (embeddings @ features > 0).to(features.dtype)  # (I, Q, T*P)
+        both = inside @ masks.transpose(1, 2)  # (I, Q, G)
+        either = inside.sum(dim=-1, keepdim=True) + masks.sum(dim=-1)[:, None] - both
+        iou, number = (both / either.clamp(min=1)).max(dim=-1)
+        found.append(torch.where(iou > config.duplicate_iou, number, -1))
+    return torch.stack(found)
+
+
+def _at_points(prediction: SetPrediction, targets: MaskTargets, config: LossConfig) -> tuple[Tensor, Tensor]:
+    """Features `(I, C, T * P)` and masks `(I, G, T * P)` at points drawn at random, the same ones in all frames."""
+    num_items, T, C = prediction.features.shape[:3]
+    points = random_points(num_items, config.num_points, prediction.features.device)
+    per_frame = points[:, None].expand(-1, T, -1, -1).flatten(0, 1)
+    features = sample_at(prediction.features.flatten(0, 1), per_frame)  # (I*T, C, P)
+    features = features.view(num_items, T, C, -1).transpose(1, 2).flatten(2)
+    masks = sample_at(targets.masks.transpose(1, 2).flatten(0, 1).to(features.dtype), per_frame)  # (I*T, G, P)
+    return features, masks.unflatten(0, (num_items, T)).transpose(1, 2).flatten(2)
 
 
 def matching_costs(

@@ -33,6 +33,7 @@ class MotionWindows(NamedTuple):
         text: Fused token of each sentence, `(B, K, C)` float32.
         query: Frame query of each object, `(B, T, G)` int64.
         matched: Whether there is one, `(B, T, G)` bool.
+        covers: Which queries' masks lie over which object, `(B, T, N, G)` bool.
         place: See `places.places`, `(B, T, G, 3)` float32.
         velocity: See `places.velocities`, `(B, T, G, 3)` float32.
         known: Where it is known, `(B, T, G)` bool.
@@ -46,6 +47,7 @@ class MotionWindows(NamedTuple):
     text: Tensor
     query: Tensor
     matched: Tensor
+    covers: Tensor
     place: Tensor
     velocity: Tensor
     known: Tensor
@@ -186,6 +188,7 @@ def _window(clip: MotionClip, length: int, rng: np.random.Generator) -> MotionWi
         text=clip.text.float(),
         query=cut(clip.query),
         matched=cut(clip.matched),
+        covers=cut(clip.covers),
         place=cut(clip.place),
         velocity=cut(clip.velocity) * (-1.0 if backwards else 1.0),
         known=cut(clip.known),
@@ -203,6 +206,7 @@ def _padded(window: MotionWindows, G: int) -> MotionWindows:
     return window._replace(
         query=F.pad(window.query, last),
         matched=F.pad(window.matched, last),
+        covers=F.pad(window.covers, last),
         place=F.pad(window.place, one_before),
         velocity=F.pad(window.velocity, one_before),
         known=F.pad(window.known, last),

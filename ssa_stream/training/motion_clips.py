@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ssa_stream.data import SceneConfig, sample_scene
@@ -32,6 +33,7 @@ __all__ = ["KeptFrames", "MotionClip", "keep_frames", "motion_clip"]
 
 _CLIP_STREAM = 108
 _LATEST_START = 96
+_COVERED_IOU = 0.4
 
 
 class MotionClip(NamedTuple):
@@ -46,6 +48,7 @@ class MotionClip(NamedTuple):
         text: Fused token of each sentence, of one frame, `(K, C)` float16.
         query: Frame query of each object, `(T, G)` int64.
         matched: Whether there is one, `(T, G)` bool.
+        covers: Which queries' masks lie over which object, `(T, N, G)` bool.
         place: See `places.places`, `(T, G, 3)` float32.
         velocity: See `places.velocities`, `(T, G, 3)` float32.
         known: Where it is known, `(T, G)` bool.
@@ -59,6 +62,7 @@ class MotionClip(NamedTuple):
     text: Tensor
     query: Tensor
     matched: Tensor
+    covers: Tensor
     place: Tensor
     velocity: Tensor
     known: Tensor
@@ -111,6 +115,7 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
         torch.cat([frames.text[of_frames[:1]], alone]).half(),
         found.query[0],
         found.matched[0],
+        _covers(frames, masks[0]),
         places(masks)[0].transpose(0, 1),
         velocity[0],
         known[0],
@@ -169,3 +174,14 @@ def _objects(frames: FrameQueries, masks: Tensor, asked: Tensor, possible: Tenso
     """Last queries of the objects, `(1, I * T, G)`."""
     last = frame_prediction(frames._replace(predictions=frames.predictions[-1:]))
     return match(last, frame_targets(masks, asked.to(masks.device), possible.to(masks.device)), loss)
+
+
+def _covers(frames: FrameQueries, masks: Tensor) -> Tensor:
+    """Which queries' masks lie over which object: `(T, N, G)` bool, of masks `(G, T, H, W)` uint8."""
+    prediction = frame_prediction(frames._replace(predictions=frames.predictions[-1:]))
+    logits = torch.einsum("tnc,tchw->tnhw", prediction.embeddings[0], prediction.features[:, 0])
+    inside = F.interpolate(logits, size=masks.shape[-2:], mode="bilinear", align_corners=False) > 0
+    ours, theirs = inside.flatten(2).float(), masks.transpose(0, 1).flatten(2).float()
+    both = ours @ theirs.transpose(1, 2)  # (T, N, G)
+    either = ours.sum(dim=-1, keepdim=True) + theirs.sum(dim=-1)[:, None] - both
+    return both > _COVERED_IOU * either.clamp(min=1)

@@ -24,7 +24,7 @@ from ssa_stream.training.motion_batches import MotionBatch, MotionWindows
 from ssa_stream.training.motion_clips import KeptFrames
 from ssa_stream.training.objective import StepLoss, set_dropout, video_float32, video_losses
 from ssa_stream.training.places import PlaceHeads
-from ssa_stream.training.slots import share_of_frames
+from ssa_stream.training.slots import objects_of_slots
 
 __all__ = ["DECISION_PARTS", "SLOT_PARTS", "MotionHeads", "MotionObjective"]
 
@@ -35,9 +35,7 @@ DECISION_PARTS = (*SLOT_PARTS, "state_deeds", "asked", "decision", "right", "rig
 """The same where decisions are taught: of the last state; then the parts of sentences answered rightly, of those that
 mean something and of those that mean nothing; then class and mask loss of ordinary clips."""
 
-_OWN_SHARE = 0.3
-"""Part of an object's frames that a slot has to hold to stand for it."""
-_EMPTY_SLOT_WEIGHT, _NOT_MEANT_WEIGHT = 0.3, 0.8
+_EMPTY_SLOT_WEIGHT, _NOT_MEANT_WEIGHT = 0.2, 0.8
 
 
 class MotionHeads(nn.Module):
@@ -63,14 +61,16 @@ class _Slots(NamedTuple):
     Attributes:
         enhanced: `(B, T, N, C)`.
         initial: Pooled over time, `(B, N, C)`.
-        own: Slot that stands for each object, `(B, G)` int64.
-        held: Whether there is one, `(B, G)` bool.
+        object: Which object each slot is over, `(B, N)` int64.
+        stands: Whether it is over it long enough to stand for it, `(B, N)` bool.
+        empty: Whether it is over hardly anything, `(B, N)` bool.
     """
 
     enhanced: Tensor
     initial: Tensor
-    own: Tensor
-    held: Tensor
+    object: Tensor
+    stands: Tensor
+    empty: Tensor
 
 
 class MotionObjective(nn.Module):
@@ -100,7 +100,7 @@ class MotionObjective(nn.Module):
         windows, stage = batch.windows, self.stage
         with torch.autocast(windows.queries.device.type, enabled=False):
             slots, place, velocity = self._slots(windows)
-            deeds = self._deeds(self.heads.deeds(_rows(slots.initial, slots.own)), windows.does, slots.held)
+            deeds = self._deeds(self.heads.deeds(slots.initial), _rows(windows.does, slots.object), slots.stands)
             total = stage.loss.place_weight * (place + velocity)
             total = total + stage.velocity_weight * velocity + stage.deed_weight * deeds
             parts = torch.stack([place, velocity, deeds])
@@ -120,14 +120,13 @@ class MotionObjective(nn.Module):
         enhanced = decoder.enhancer(aligned)
         initial = pool(enhanced, decoder.pooling(enhanced)[..., 0], None)
         of_frames = Matches(windows.query[None], windows.matched[None])
-        share, own = share_of_frames(order[None], of_frames)[0].max(dim=1)
         place, velocity = self.heads.places.errors(
             projected[None], enhanced[None], order[None], of_frames, windows.place, windows.velocity, windows.known
         )
-        return _Slots(enhanced, initial, own, share > _OWN_SHARE), place, velocity
+        return _Slots(enhanced, initial, *objects_of_slots(order, windows.covers)), place, velocity
 
     def _deeds(self, logits: Tensor, does: Tensor, counts: Tensor) -> Tensor:
-        """Mean cross-entropy of what is known of the objects that count: `(..., G, M)`, `(..., G, M)`, `(..., G)`."""
+        """Mean cross-entropy of what is known of the slots that count: `(..., N, M)`, `(..., N, M)`, `(..., N)`."""
         weight = (does >= 0) * counts[..., None] * self.claim_weights
         entropy = F.binary_cross_entropy_with_logits(logits, does.clamp(min=0), reduction="none")
         mean: Tensor = (entropy * weight).sum() / weight.sum().clamp(min=1)
@@ -135,27 +134,24 @@ class MotionObjective(nn.Module):
 
     def _decisions(self, slots: _Slots, windows: MotionWindows) -> StepLoss:
         """Losses of all states of the video queries."""
-        stage, (B, K), N = self.stage, windows.asked.shape, slots.initial.shape[1]
+        stage, K, N = self.stage, windows.asked.shape[1], slots.initial.shape[1]
         states = _states(self.model.video_decoder, slots, windows.text)
-        own = slots.own[:, None].expand(-1, K, -1)
-        counts = slots.held[:, None] & windows.fits[..., None]  # (B, K, G)
-        does = windows.does[:, None].expand(-1, K, -1, -1)
-        one_hot = F.one_hot(slots.own, N).bool() & slots.held[..., None]  # (B, G, N)
-        is_object = one_hot.any(dim=1)[:, None].expand(B, K, N)
-        is_meant = (one_hot[:, None] & windows.meant[..., None]).any(dim=2)  # (B, K, N)
-        weight = torch.where(is_object, 1.0, _EMPTY_SLOT_WEIGHT) * torch.where(is_meant, 1.0, _NOT_MEANT_WEIGHT)
-        weight = weight * windows.fits[..., None]
+        counts = (slots.stands[:, None] & windows.fits[..., None]).expand(-1, -1, N)  # (B, K, N)
+        does = _rows(windows.does, slots.object)[:, None].expand(-1, K, -1, -1)
+        of_slot = slots.object[:, None].expand(-1, K, -1)
+        is_meant = windows.meant.gather(2, of_slot) & slots.stands[:, None]  # (B, K, N)
+        weight = slots.stands + _EMPTY_SLOT_WEIGHT * slots.empty
+        weight = weight[:, None] * torch.where(is_meant, 1.0, _NOT_MEANT_WEIGHT) * windows.fits[..., None]
         asked_of = windows.asked[..., None].expand_as(counts)[counts]
         deeds, asked, decision = [], [], []
         for state, deed_head, asked_head in zip(states, self.heads.state_deeds, self.heads.asked, strict=True):
-            of_objects = _rows(state.queries, own)
-            deeds.append(self._deeds(deed_head(of_objects), does, counts))
-            asked.append(_mean(F.cross_entropy(asked_head(of_objects[counts]), asked_of, reduction="none")))
+            deeds.append(self._deeds(deed_head(state.queries), does, counts))
+            asked.append(_mean(F.cross_entropy(asked_head(state.queries[counts]), asked_of, reduction="none")))
             log_meant, log_not = state.class_logits.log_softmax(dim=-1).unbind(dim=-1)
             decision.append((-torch.where(is_meant, log_meant, log_not) * weight).sum() / weight.sum().clamp(min=1))
         total = stage.state_weight * torch.stack(deeds).sum() + stage.asked_weight * torch.stack(asked).sum()
         total = total + stage.decision_weight * torch.stack(decision).mean()
-        right = _right(states[-1].class_logits, is_object, is_meant, windows.fits)
+        right = _right(states[-1].class_logits, counts, is_meant, windows.fits)
         return StepLoss(total, torch.stack([deeds[-1], asked[-1], decision[-1], *right]))
 
     def _ordinary(self, kept: KeptFrames) -> StepLoss:
@@ -176,7 +172,7 @@ def _mean(losses: Tensor) -> Tensor:
 
 
 def _rows(values: Tensor, index: Tensor) -> Tensor:
-    """Rows `(..., G)` of `(..., N, C)`."""
+    """Rows `(..., N)` of `(..., G, C)`."""
     return values.gather(-2, index[..., None].expand(*index.shape, values.shape[-1]))
 
 
@@ -202,10 +198,10 @@ def _states(decoder: VideoDecoder, slots: _Slots, text: Tensor) -> list[VideoPre
 
 
 @torch.no_grad()
-def _right(class_logits: Tensor, is_object: Tensor, is_meant: Tensor, fits: Tensor) -> tuple[Tensor, Tensor]:
-    """Parts of sentences of which each object is decided rightly: of those that mean some, and none."""
+def _right(class_logits: Tensor, counts: Tensor, is_meant: Tensor, fits: Tensor) -> tuple[Tensor, Tensor]:
+    """Parts of sentences of which each slot that counts is decided rightly: of those that mean some, and none."""
     chosen = class_logits[..., 0] > class_logits[..., 1]
-    right = ((chosen == is_meant) | ~is_object).all(dim=-1)  # (B, K)
+    right = ((chosen == is_meant) | ~counts).all(dim=-1)  # (B, K)
     means_some = is_meant.any(dim=-1)
     some, none = (
         (right & fits & which).sum() / (fits & which).sum().clamp(min=1) for which in (means_some, ~means_some)

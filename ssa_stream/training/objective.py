@@ -15,7 +15,7 @@ from ssa_stream.training.data_config import SyntheticData
 from ssa_stream.training.forward import TrainingOutput, VideoOutput, forward_clips
 from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.losses import Reduce, set_losses
-from ssa_stream.training.matching import Matches, SetPrediction, match
+from ssa_stream.training.matching import Matches, SetPrediction, duplicates, match
 from ssa_stream.training.similarity import matched_rows, similarity_loss
 from ssa_stream.training.slots import share_of_frames
 from ssa_stream.training.targets import clip_targets, frame_targets
@@ -167,7 +167,8 @@ def video_losses(
     of_slots = config.slot_weight * share_of_frames(output.order, of_frames).repeat(depths, 1, 1, 1)
     matches = match(output.prediction, targets, config, of_slots)
     # The L copies of a layer have the same targets, so the mean over copies is what one loss over all of them gives.
-    losses = set_losses(output.prediction, targets, matches, config, reduce).unflatten(0, (-1, L)).mean(dim=1)
+    doubles = duplicates(output.prediction, targets, config) if config.duplicate_iou else None
+    losses = set_losses(output.prediction, targets, matches, config, reduce, doubles).unflatten(0, (-1, L)).mean(dim=1)
     queries = output.aligned if config.misordered_similarity else output.projected  # (L, I, T, N, C)
     last = Matches(*(field[-L:] for field in matches))  # (L, I, G)
     decoder = model.video_decoder

@@ -21,7 +21,7 @@ __all__ = ["ParaphrasePool"]
 _POOL_STREAM = 106
 _FRAMES = 8
 _SIZE = (64, 112)
-_VOCABULARIES: Final[tuple[Vocabulary, ...]] = ("trained", "clip")
+_VOCABULARIES: Final[tuple[Vocabulary, Vocabulary]] = ("trained", "clip")
 
 
 class _Meaning(NamedTuple):
@@ -46,13 +46,20 @@ class ParaphrasePool:
     def __init__(self, num_scenes: int, seed: int, split: Split = "train") -> None:
         self._scenes = [found for number in range(num_scenes) if (found := _meanings(number, seed, split))]
 
-    def pairs(self, count: int, rng: np.random.Generator, context_length: int) -> tuple[Tensor, Tensor]:
+    def pairs(
+        self,
+        count: int,
+        rng: np.random.Generator,
+        context_length: int,
+        vocabularies: tuple[Vocabulary, Vocabulary] = _VOCABULARIES,
+    ) -> tuple[Tensor, Tensor]:
         """Draw pairs of sentences.
 
         Args:
             count: Number of pairs.
             rng: Source of chance.
             context_length: Of the text tower.
+            vocabularies: Of the first and of the second of a pair.
         Returns:
             Tokens, `(count, 2, context_length)`; and which pairs mean the same, `(count, count)` bool.
         """
@@ -63,7 +70,7 @@ class ParaphrasePool:
         texts = [
             sentence(meaning.described, Wording(rng, vocabulary), count=meaning.quantity)
             for meaning in chosen
-            for vocabulary in _VOCABULARIES
+            for vocabulary in vocabularies
         ]
         numbers: dict[str, int] = {}
         labels = torch.tensor([numbers.setdefault(repr(meaning), len(numbers)) for meaning in chosen])

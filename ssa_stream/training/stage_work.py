@@ -10,16 +10,31 @@ from torch.utils.data import Dataset
 from ssa_stream.model import SSA
 from ssa_stream.training.caption_batches import CaptionBatches
 from ssa_stream.training.clip_batches import ClipBatches, open_source
-from ssa_stream.training.config import ClipPretrainStage, MotionStage, SegmentStage, Stage, ValidationConfig
+from ssa_stream.training.config import (
+    ClipPretrainStage,
+    ClipTextStage,
+    MotionStage,
+    SegmentStage,
+    Stage,
+    ValidationConfig,
+)
 from ssa_stream.training.contrastive import CLIP_PARTS, ContrastiveObjective
 from ssa_stream.training.losses import Reduce
 from ssa_stream.training.motion_batches import KeptClips, MotionBatches
 from ssa_stream.training.motion_objective import DECISION_PARTS, SLOT_PARTS, MotionObjective
 from ssa_stream.training.objective import SEGMENT_PARTS, SegmentObjective
 from ssa_stream.training.optimizer import build_optimizer
-from ssa_stream.training.validation import Validation, in_evaluation, validate_clip, validate_segmentation
+from ssa_stream.training.text_objective import TEXT_PARTS, TextObjective
+from ssa_stream.training.unknown_words import TextBatches
+from ssa_stream.training.validation import (
+    Validation,
+    in_evaluation,
+    validate_clip,
+    validate_segmentation,
+    validate_text,
+)
 
-__all__ = ["ClipPretrainWork", "MotionWork", "SegmentWork", "StageWork", "stage_work"]
+__all__ = ["ClipPretrainWork", "ClipTextWork", "MotionWork", "SegmentWork", "StageWork", "stage_work"]
 
 
 class StageWork(Protocol):
@@ -81,6 +96,33 @@ class ClipPretrainWork:
         """Retrieval on the validation split."""
         with in_evaluation(self.objective):
             return validate_clip(self.objective, self._validation, self._stage, device)
+
+
+class ClipTextWork:
+    """CLIP's text tower, beside the one that it was."""
+
+    parts = TEXT_PARTS
+    loads_aside = True
+    chooses_best = False
+
+    def __init__(self, model: SSA, stage: ClipTextStage, validation: ValidationConfig) -> None:
+        self._stage, self._validation = stage, validation
+        self.objective = TextObjective(model.clip, model.config.clip.num_words)
+        self.own = self.objective.before
+
+    def optimizer(self, *, fused: bool) -> torch.optim.Optimizer:
+        """AdamW over the text tower; biases and gains do not decay."""
+        return build_optimizer(self.objective, self._stage.optimizer, decay_vectors=False, fused=fused)
+
+    def batches(self, seed: int, rank: int, world_size: int) -> Dataset[Any]:
+        """Sentences as they are and with unknown words."""
+        stage, context_length = self._stage, self.objective.clip.context_length
+        return TextBatches(stage.scenes, stage.steps, stage.batch // world_size, seed, context_length, rank)
+
+    def validate(self, device: torch.device) -> Validation:
+        """Sentences with kept-back phrases, found again among all others of their scene."""
+        with in_evaluation(self.objective):
+            return validate_text(self.objective.clip, self._validation, device)
 
 
 class _ClipsWork:
@@ -169,6 +211,8 @@ def stage_work(
     """Prepare stage number `number` of a run on `model`; `kept` are the clips of motion stages right before it."""
     if isinstance(stage, ClipPretrainStage):
         return ClipPretrainWork(model, stage, validation)
+    if isinstance(stage, ClipTextStage):
+        return ClipTextWork(model, stage, validation)
     if isinstance(stage, MotionStage):
         return MotionWork(model, stage, validation, number, reduce, kept)
     return SegmentWork(model, stage, validation, number, reduce)

@@ -6,19 +6,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from open_clip.model import CLIP
 from torch import nn
 
 from ssa_stream.data import TYPE_WEIGHTS, ClipSample, SceneConfig, sample_clip
 from ssa_stream.evaluation import ClipData, EvaluationConfig, evaluate
 from ssa_stream.model import SSA
+from ssa_stream.model.clip import encode_text
 from ssa_stream.training.batch import CaptionBatch
 from ssa_stream.training.caption_batches import caption_batch
 from ssa_stream.training.config import ClipPretrainStage, SegmentStage, ValidationConfig
-from ssa_stream.training.contrastive import CLIP_PARTS, ContrastiveObjective
+from ssa_stream.training.contrastive import CLIP_PARTS, ContrastiveObjective, retrieval_accuracy
 from ssa_stream.training.data_config import SyntheticData
 from ssa_stream.training.paraphrases import ParaphrasePool
 
-__all__ = ["Validation", "in_evaluation", "validate_clip", "validate_segmentation"]
+__all__ = ["Validation", "in_evaluation", "validate_clip", "validate_segmentation", "validate_text"]
 
 
 @dataclass(frozen=True)
@@ -92,3 +95,15 @@ def validate_clip(
     parts = objective(CaptionBatch(*(field.to(device) for field in batch))).parts.tolist()
     figures = dict(zip(CLIP_PARTS, parts, strict=True))
     return Validation((figures["image_to_text"] + figures["text_to_image"]) / 2, figures)
+
+
+@torch.no_grad()
+def validate_text(clip: CLIP, config: ValidationConfig, device: torch.device) -> Validation:
+    """Sentences said with kept-back phrases, and whether the nearest one without them means the same."""
+    pool = ParaphrasePool(config.clips, 0, "val")
+    tokens, equal = pool.pairs(config.clips, np.random.default_rng(0), clip.context_length, ("trained", "all"))
+    sentences = encode_text(clip, tokens.flatten(0, 1).to(device), 1).sentence.float()
+    one, other = F.normalize(sentences, dim=-1).unflatten(0, (-1, 2)).unbind(1)
+    found = float(retrieval_accuracy(other, one, equal.to(device))[0])
+    distance = (sentences[1::2] - sentences[::2]).square().sum(dim=-1).mean() / sentences[::2].var(dim=0).sum()
+    return Validation(found, {"found": found, "distance": float(distance)})

@@ -24,6 +24,19 @@ def test_class_losses_are_the_weighted_mean() -> None:
     np.testing.assert_allclose(class_losses(logits.float(), MATCHES, one, 0.1).numpy(), [first, other], rtol=1e-5)
 
 
+def test_duplicates_have_the_class_of_their_object() -> None:
+    """With a weight of 1, as its own query; the others are not referred to and weigh a tenth."""
+    logits = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 1, 3, 2)))
+    log_p = logits.log_softmax(-1).numpy()[0, 0]
+    matches = Matches(MATCHES.query[:1], MATCHES.matched[:1])  # query 1 is the first object's
+    referred = torch.tensor([[True, False]])
+    for of_query_0, kind in ((0, 0), (1, 1)):
+        doubles = torch.tensor([[[of_query_0, -1, -1]]])
+        expected = -(log_p[1, 0] + log_p[0, kind] + 0.1 * log_p[2, 1]) / 2.1
+        found = class_losses(logits.float(), matches, referred, 0.1, doubles)
+        np.testing.assert_allclose(found.numpy(), [expected], rtol=1e-5)
+
+
 def test_mask_losses_equal_the_formulas() -> None:
     """Cross-entropy is a mean over points; dice has 1 added above and below."""
     rng = np.random.default_rng(1)

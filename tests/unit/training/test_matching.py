@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.matching import SetPrediction, match, matching_costs
+from ssa_stream.training.matching import SetPrediction, duplicates, match, matching_costs
 from ssa_stream.training.targets import MaskTargets
 
 CONFIG = LossConfig(num_points=64)
@@ -47,6 +47,15 @@ def test_match_finds_the_query_of_each_object_at_every_depth() -> None:
     matches = match(prediction, targets, CONFIG)
     assert matches.query[..., :2].tolist() == [[[2, 0]], [[2, 0]]]
     assert matches.matched.tolist() == [[[True, True, False]], [[True, True, False]]]
+
+
+def test_duplicates_are_found_by_their_masks() -> None:
+    """Query 1 covers the left half too at one depth, and both halves at the other: neither of them by enough."""
+    prediction, targets = _squares()
+    prediction.embeddings[0, 0, 1, 0] = 9.0
+    prediction.embeddings[1, 0, 1] = 9.0
+    config = LossConfig(num_points=256, duplicate_iou=0.7)
+    assert duplicates(prediction, targets, config).tolist() == [[[1, 0, 0, -1]], [[1, -1, 0, -1]]]
 
 
 def test_preference_outweighs_cost_where_it_is_large_enough() -> None:
