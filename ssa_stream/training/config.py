@@ -139,9 +139,11 @@ class ClipsStage(SegmentStage, frozen=True, kw_only=True, tag="clips", tag_field
 
     Attributes:
         frames: Fewest and most frames; the length is drawn anew for each step.
+        freeze_video: Leave the video decoder as it is, so that better frames stay what it knows how to read.
     """
 
     frames: tuple[int, int]
+    freeze_video: bool = False
 
     @property
     def frame_range(self) -> tuple[int, int]:
@@ -199,6 +201,10 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
             (self.ordinary >= 1) == (self.teaches == "decisions"),
             f"stage {self.name}: ordinary is {self.ordinary}; expected 1 or more where decisions are taught, which "
             f"would be forgotten for other sentences, and 0 where slots are",
+        )
+        _require(
+            not self.freeze_video,
+            f"stage {self.name}: freeze_video is set; nothing but the video decoder is trained, so leave it out",
         )
         _require(
             self.frames[1] <= self.kept_frames,

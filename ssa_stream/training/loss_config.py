@@ -25,6 +25,8 @@ class LossConfig(_Config, frozen=True, kw_only=True):
         place_weight: Weight of telling places from features and from objects' frame queries, and motion from slots.
             Not in the published recipe, whose queries come from a pre-trained segmenter; without it, a short training
             gets no sense of motion.
+        outline_weight: Weight of telling, from objects' frame queries, which way they are turned and how large they
+            are. Not in the published recipe; what spins and grows cannot be told without.
         token_weight: Weight of telling from the pixel decoder's features what all objects look like, and which tokens
             are meant. Not in the published recipe either; needs data that knows looks.
         slot_weight: Weight, in matching objects to video queries, of the part of frames in which the query's slot
@@ -52,6 +54,7 @@ class LossConfig(_Config, frozen=True, kw_only=True):
     dice_weight: float = 5.0
     similarity_weight: float = 0.5
     place_weight: float = 0.0
+    outline_weight: float = 0.0
     token_weight: float = 0.0
     slot_weight: float = 0.0
     all_objects: bool = False

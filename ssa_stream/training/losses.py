@@ -24,6 +24,7 @@ def set_losses(
     config: LossConfig,
     reduce: Reduce,
     doubles: Tensor | None = None,
+    clear: Tensor | None = None,
 ) -> Tensor:
     """Losses of all depths, unweighted.
 
@@ -34,10 +35,11 @@ def set_losses(
         config: Points and weights.
         reduce: Mean over devices, for the number of objects.
         doubles: Of `matching.duplicates`; None for none.
+        clear: Of which items classes are asked, `(I,)` bool; None for all.
     Returns:
         Class, mask and dice loss, `(D, 3)` float32.
     """
-    classes = class_losses(prediction.class_logits, matches, targets.referred, config.no_object_weight, doubles)
+    classes = class_losses(prediction.class_logits, matches, targets.referred, config.no_object_weight, doubles, clear)
     num_masks = reduce(targets.valid.sum().float()).clamp(min=1)
     return torch.cat([classes[:, None], mask_losses(prediction, targets, matches, config) / num_masks], dim=1)
 
@@ -48,6 +50,7 @@ def class_losses(
     referred: Tensor,
     no_object_weight: float,
     doubles: Tensor | None = None,
+    clear: Tensor | None = None,
 ) -> Tensor:
     """Weighted cross-entropy over all queries of all items, `(D,)`.
 
@@ -57,6 +60,7 @@ def class_losses(
         referred: Which objects the sentence refers to, `(I, G)` bool; the others' queries are not referred to.
         no_object_weight: Weight of the queries without an object.
         doubles: Objects of further queries, which are treated as if matched, `(D, I, Q)` int64; -1 for none.
+        clear: Of which items classes are asked, `(I,)` bool; None for all.
     """
     is_matched = torch.zeros(class_logits.shape[:3], dtype=torch.bool, device=class_logits.device)
     is_referred = torch.zeros_like(is_matched)
@@ -70,8 +74,10 @@ def class_losses(
     is_referred[d, i, query] = referred[i, g]
     log_probability = class_logits.float().log_softmax(dim=-1)
     weight = torch.where(is_matched, 1.0, no_object_weight)
+    if clear is not None:
+        weight = weight * clear[:, None]
     loss = -weight * torch.where(is_referred, log_probability[..., 0], log_probability[..., 1])
-    return loss.sum(dim=(1, 2)) / weight.sum(dim=(1, 2))
+    return loss.sum(dim=(1, 2)) / weight.sum(dim=(1, 2)).clamp(min=1e-6)
 
 
 def mask_losses(prediction: SetPrediction, targets: MaskTargets, matches: Matches, config: LossConfig) -> Tensor:

@@ -10,7 +10,7 @@ from ssa_stream.model.adapter import StageAdapter
 from ssa_stream.model.clip import encode_text
 from ssa_stream.training.auxiliary import AUXILIARY_PARTS, AuxiliaryHeads
 from ssa_stream.training.batch import ClipBatch, normalize
-from ssa_stream.training.config import LongClipsStage, SegmentStage
+from ssa_stream.training.config import ClipsStage, LongClipsStage, SegmentStage
 from ssa_stream.training.data_config import SyntheticData
 from ssa_stream.training.forward import TrainingOutput, VideoOutput, forward_clips
 from ssa_stream.training.loss_config import LossConfig
@@ -69,6 +69,8 @@ class SegmentObjective(nn.Module):
         self.auxiliary = AuxiliaryHeads(model.config.hidden_dim, stage.loss, steady=steady)
         model.requires_grad_(True)
         model.clip.requires_grad_(False)
+        model.video_decoder.requires_grad_(not (isinstance(stage, ClipsStage) and stage.freeze_video))
+        self.steady = steady
         set_dropout(model, model.config.dropout if stage.dropout is None else stage.dropout)
 
     def train(self, mode: bool = True) -> "SegmentObjective":
@@ -100,7 +102,9 @@ class SegmentObjective(nn.Module):
                 object_masks=batch.object_masks[:, -window:],
             )
         with torch.autocast(batch.images.device.type, enabled=False):
-            return criterion(model, self.auxiliary, _float32(output), batch, stage.loss, self.reduce)
+            return criterion(
+                model, self.auxiliary, _float32(output), batch, stage.loss, self.reduce, steady=self.steady
+            )
 
 
 def set_dropout(model: SSA, dropout: float) -> None:
@@ -120,6 +124,8 @@ def criterion(
     batch: ClipBatch,
     config: LossConfig,
     reduce: Reduce,
+    *,
+    steady: bool = True,
 ) -> StepLoss:
     """All losses of SSA.
 
@@ -130,6 +136,7 @@ def criterion(
         batch: What they are for, no longer than the window.
         config: Weights.
         reduce: Mean over devices.
+        steady: See `video_losses`.
     """
     asked = batch.known if config.all_objects else batch.possible
     of_frames = frame_targets(batch.masks, asked, batch.possible)
@@ -137,7 +144,7 @@ def criterion(
     frame = set_losses(output.frames, of_frames, frame_matches, config, reduce)  # (D, 3)
     last = (field[-config.frame_layers :].unflatten(1, (len(batch.masks), -1)) for field in frame_matches)
     last_frames = Matches(*last)  # (L, I, T, G)
-    video = video_losses(model, output.video, last_frames, batch, config, reduce)
+    video = video_losses(model, output.video, last_frames, batch, config, reduce, steady=steady)
     further, parts = auxiliary(output, batch, last_frames)
     total = config.frame_weight * (frame * set_weights(config).to(frame)).sum() + video.total + further
     return StepLoss(total, torch.cat([frame[-1].detach(), video.parts, parts.detach()]))
@@ -150,6 +157,8 @@ def video_losses(
     batch: ClipBatch,
     config: LossConfig,
     reduce: Reduce,
+    *,
+    steady: bool = True,
 ) -> StepLoss:
     """Losses of what the video decoder makes of clips; the parts are class, mask, dice and similarity loss.
 
@@ -160,6 +169,8 @@ def video_losses(
         batch: What the predictions are for.
         config: Weights.
         reduce: Mean over devices.
+        steady: Whether the frames follow each other, so that they show motion; otherwise nothing is asked of the
+            classes of sentences that single frames leave open.
     """
     asked = batch.known if config.all_objects else batch.meant
     L, targets = config.frame_layers, clip_targets(batch.masks, asked, batch.meant)
@@ -168,7 +179,9 @@ def video_losses(
     matches = match(output.prediction, targets, config, of_slots)
     # The L copies of a layer have the same targets, so the mean over copies is what one loss over all of them gives.
     doubles = duplicates(output.prediction, targets, config) if config.duplicate_iou else None
-    losses = set_losses(output.prediction, targets, matches, config, reduce, doubles).unflatten(0, (-1, L)).mean(dim=1)
+    clear = None if steady else ~(batch.possible & ~batch.meant).any(dim=1)
+    losses = set_losses(output.prediction, targets, matches, config, reduce, doubles, clear)
+    losses = losses.unflatten(0, (-1, L)).mean(dim=1)
     queries = output.aligned if config.misordered_similarity else output.projected  # (L, I, T, N, C)
     last = Matches(*(field[-L:] for field in matches))  # (L, I, G)
     decoder = model.video_decoder

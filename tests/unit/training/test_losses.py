@@ -37,6 +37,17 @@ def test_duplicates_have_the_class_of_their_object() -> None:
         np.testing.assert_allclose(found.numpy(), [expected], rtol=1e-5)
 
 
+def test_classes_are_asked_of_clear_items_only() -> None:
+    """The others count neither in the sum nor in the weight; without any clear one there is no loss."""
+    logits = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 2, 3, 2))).float()
+    matches = Matches(torch.tensor([[[1], [2]]]), torch.ones(1, 2, 1, dtype=torch.bool))
+    referred = torch.ones(2, 1, dtype=torch.bool)
+    first = class_losses(logits[:, :1], Matches(*(field[:, :1] for field in matches)), referred[:1], 0.1)
+    found = class_losses(logits, matches, referred, 0.1, clear=torch.tensor([True, False]))
+    torch.testing.assert_close(found, first)
+    assert not class_losses(logits, matches, referred, 0.1, clear=torch.tensor([False, False])).any()
+
+
 def test_mask_losses_equal_the_formulas() -> None:
     """Cross-entropy is a mean over points; dice has 1 added above and below."""
     rng = np.random.default_rng(1)

@@ -197,6 +197,7 @@ def test_settings_that_cannot_work_are_refused(motion: MotionStage) -> None:
         ({"loss": msgspec.structs.replace(motion.loss, frame_layers=2)}, "set it to 1"),
         ({"kept_frames": 6}, "windows must fit in"),
         ({"ordinary": 0}, "1 or more where decisions are taught"),
+        ({"freeze_video": True}, "freeze_video is set"),
         ({"clips": 0}, "clips is 0, ordinary_sentences 2"),
         ({"ordinary_sentences": 0}, "ordinary_sentences 0"),
         ({"ordinary_batches": -1}, "ordinary_batches -1"),

@@ -32,6 +32,50 @@ def test_loss_reaches_everything_but_clip(model: SSA, stage: ClipsStage) -> None
     assert without == []
 
 
+def test_a_frozen_video_decoder_passes_gradients_on(model: SSA, stage: ClipsStage) -> None:
+    """Frames learn what it knows how to read; a later stage trains it again."""
+    frozen = msgspec.structs.replace(stage, freeze_video=True)
+    loss = _objective(model, frozen)(_batch(stage))
+    loss.total.backward()
+    learners = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    wanted = {name for name, _ in model.named_parameters() if not name.startswith(("clip.", "video_decoder."))}
+    assert learners == wanted
+    _objective(model, stage)
+    assert all(parameter.requires_grad for parameter in model.video_decoder.parameters())
+
+
+def test_frames_far_apart_ask_for_no_class_that_they_leave_open(model: SSA, stage: ClipsStage) -> None:
+    """Whatever of the open objects is meant, the class loss of the video decoder is the same."""
+    data = msgspec.structs.replace(stage.data, spread=5)
+    batch = _batch(stage)
+    batch = batch._replace(meant=torch.zeros_like(batch.meant))
+    batch.possible[0] = batch.known[0]
+    batch.meant[1:] = batch.possible[1:]
+    assert batch.known[0].any()
+    one_meant = batch.meant.clone()
+    one_meant[0, 0] = True
+    batch.possible[0, -1] = True
+    for spread, equal in ((data, True), (stage.data, False)):
+        found = []
+        for meant in (batch.meant, one_meant):
+            torch.manual_seed(0)
+            loss = msgspec.structs.replace(stage.loss, all_objects=True)
+            objective = _objective(model, msgspec.structs.replace(stage, data=spread, loss=loss))
+            found.append(objective(batch._replace(meant=meant)).parts[SEGMENT_PARTS.index("video_class")])
+        assert (found[0] == found[1]) == equal
+
+
+def test_duplicates_change_the_video_classes_only(model: SSA, stage: ClipsStage) -> None:
+    """Any overlap makes a duplicate here, so that an untrained network has some."""
+    parts = []
+    for iou in (0.0, 1e-6):
+        torch.manual_seed(0)
+        loss = msgspec.structs.replace(stage.loss, all_objects=True, duplicate_iou=iou)
+        objective = _objective(model, msgspec.structs.replace(stage, loss=loss))
+        parts.append(dict(zip(SEGMENT_PARTS, objective(_batch(stage)).parts.tolist(), strict=True)))
+    assert [name for name in SEGMENT_PARTS[:4] if parts[0][name] != parts[1][name]] == ["video_class"]
+
+
 def test_stochastic_depth_quirk_wakes_clip_only_when_asked(model: SSA, stage: ClipsStage) -> None:
     """CLIP stays in evaluation mode by default."""
     assert not _objective(model, stage).model.clip.training
@@ -63,10 +107,10 @@ def test_quirk_of_misordered_similarity_changes_the_similarity_only(model: SSA, 
 
 
 def test_places_and_looks_are_learned_by_heads_that_have_a_weight(model: SSA, stage: ClipsStage) -> None:
-    """Without weights there are none. Only they are trained here: the features hold something of all three."""
+    """Without weights there are none. Only they are trained here: the features hold something of all of it."""
     batch = _batch(stage)
     assert not list(_objective(model, stage).auxiliary.parameters())
-    loss = msgspec.structs.replace(stage.loss, place_weight=1.0, token_weight=1.0)
+    loss = msgspec.structs.replace(stage.loss, place_weight=1.0, outline_weight=1.0, token_weight=1.0)
     objective = _objective(model, msgspec.structs.replace(stage, loss=loss))
     before = dict(zip(SEGMENT_PARTS, objective(batch).parts, strict=True))
     optimizer = torch.optim.AdamW(objective.auxiliary.parameters(), lr=1e-2)
@@ -75,7 +119,7 @@ def test_places_and_looks_are_learned_by_heads_that_have_a_weight(model: SSA, st
         objective(batch).total.backward()
         optimizer.step()
     after = dict(zip(SEGMENT_PARTS, objective(batch).parts, strict=True))
-    assert all(0 < after[name] < before[name] for name in ("place", "look", "reference"))
+    assert all(0 < after[name] < before[name] for name in ("place", "outline", "look", "reference"))
 
 
 def test_frames_are_to_find_what_is_possible_and_videos_what_is_meant(model: SSA, stage: ClipsStage) -> None:
