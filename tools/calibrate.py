@@ -3,7 +3,8 @@
 How probable a network finds what a sentence means depends on how often sentences meant nothing in its training, and on
 the weight of "none" in the loss. On generated clips of the training split every threshold is tried; the best one for
 the mean over the kinds of sentences becomes 0.5, by the bias of the video decoder's classes. The order of probabilities
-stays the same. `--absent 0.85` looks among the thresholds at which at least so many absent things are noticed.
+stays the same. `--absent 0.85` looks among the thresholds at which at least so many absent things are noticed;
+`--threshold 0.35` takes this one, and looks at no clip.
 
     python tools/calibrate.py runs/tiny/best.safetensors -o runs/tiny/calibrated.safetensors
 """
@@ -37,8 +38,21 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=12, help="of each clip")
     parser.add_argument("--size", type=int, nargs=2, default=(128, 224), help="height and width of the clips")
     parser.add_argument("--absent", type=float, default=0.0, help="least part of absent things to notice, 0..1")
+    parser.add_argument("--threshold", type=float, help="the threshold that becomes 0.5, instead of the best")
     options = parser.parse_args()
     model = load_checkpoint(options.checkpoint)
+    if options.threshold is None:
+        threshold = best_threshold(model, options)
+    elif 0 < options.threshold < 1:
+        threshold = options.threshold
+    else:
+        parser.error(f"--threshold is {options.threshold}; expected more than 0 and less than 1")
+    shift(model, threshold)
+    save_checkpoint(options.output, model, model.config, notes={"calibrated": f"{threshold} became 0.5"})
+
+
+def best_threshold(model: SSA, options: argparse.Namespace) -> float:
+    """Try all thresholds on generated clips, print what they give, and choose one."""
     by_kind = defaultdict(list)
     for index in track(range(options.clips), "clips"):
         kind = EXPRESSION_TYPES[index % len(EXPRESSION_TYPES)]
@@ -58,8 +72,7 @@ def main() -> None:
         f"{best} becomes 0.5: region similarity {mean[np.abs(_THRESHOLDS - 0.5).argmin()]:.3f} becomes "
         f"{mean[np.abs(_THRESHOLDS - best).argmin()]:.3f}"
     )
-    shift(model, best)
-    save_checkpoint(options.output, model, model.config, notes={"calibrated": f"{best} became 0.5"})
+    return best
 
 
 def choose(mean: NDArray[np.float64], noticed: NDArray[np.float64], least: float) -> float:

@@ -23,6 +23,8 @@ from ssa_stream.training.step_seed import step_seed
 __all__ = ["KeptClips", "MotionBatch", "MotionBatches", "MotionWindows"]
 
 _WINDOW_STREAM, _ROUND_STREAM = 109, 111
+_FEWEST_FRAMES = 5
+"""Shorter windows show too little of a movement to be judged by."""
 
 
 class MotionWindows(NamedTuple):
@@ -169,11 +171,13 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
 
 
 def _window(clip: MotionClip, length: int, rng: np.random.Generator) -> MotionWindows:
-    """A window without the axis `B`."""
+    """A window without the axis `B`. A short one, as at a stream's beginning, is judged by its whole clip."""
     first = int(rng.integers(len(clip.queries) - length + 1))
     backwards = rng.uniform() < 0.5
     truth = clip.truth.window(first, length, backwards=backwards)
-    looking, moving = clip.looks.judge(truth), judge_movements(truth)
+    is_short = length < _FEWEST_FRAMES
+    judged = clip.truth.window(0, len(clip.queries), backwards=backwards) if is_short else truth
+    looking, moving = clip.looks.judge(judged), judge_movements(judged)
     verdicts = [all_of([looking, moving[sentence.claim]]) for sentence in clip.sentences]
     others = np.delete(looking, clip.rows)
     clear = not len(others) or bool((others == NO).all())  # else something looks so that frames were not asked for
@@ -192,7 +196,7 @@ def _window(clip: MotionClip, length: int, rng: np.random.Generator) -> MotionWi
         place=cut(clip.place),
         velocity=cut(clip.velocity) * (-1.0 if backwards else 1.0),
         known=cut(clip.known),
-        does=torch.from_numpy(np.where(moving == UNSURE, -1, moving == YES)[:, rows].T.astype(np.float32)),
+        does=torch.from_numpy(np.where((moving == UNSURE) | is_short, -1, moving == YES)[:, rows].T.astype(np.float32)),
         asked=torch.tensor([sentence.claim for sentence in clip.sentences]),
         fits=torch.tensor([clear and s.fits(v) for s, v in zip(clip.sentences, verdicts, strict=True)]),
         meant=torch.from_numpy(np.array(verdicts)[:, rows] == YES),

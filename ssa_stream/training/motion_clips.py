@@ -33,6 +33,8 @@ __all__ = ["KeptFrames", "MotionClip", "keep_frames", "motion_clip"]
 
 _CLIP_STREAM = 108
 _LATEST_START = 96
+_START_SHARE = 0.7
+"""Of clips from a scene's beginning, where what stops and turns does so."""
 _COVERED_IOU = 0.4
 
 
@@ -85,7 +87,8 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
     ids: tuple[int, ...] = ()
     while not ids:  # of some scenes nothing is in the frame
         scene = sample_scene(data.first_seed + number, split="train", config=scenes)
-        seen = observe(scene, int(rng.integers(_LATEST_START)), stage.kept_frames)
+        start = 0 if rng.uniform() < _START_SHARE else int(rng.integers(_LATEST_START))
+        seen = observe(scene, start, stage.kept_frames)
         looks = shared_looks(seen.truth, rng)
         ids = possible_ids(Described(looks), seen.truth)
         number += stage.clips

@@ -47,3 +47,16 @@ def test_tool_writes_a_checkpoint_and_says_what_it_did(tmp_path: Path) -> None:
     old, new = load_checkpoint("ssa-tiny").state_dict(), load_checkpoint(str(out)).state_dict()
     changed = {name for name, tensor in old.items() if not torch.equal(tensor, new[name])}
     assert changed <= {"video_decoder.classifier.bias"}
+
+
+def test_a_threshold_that_is_given_is_taken(tmp_path: Path) -> None:
+    """Without looking at clips; one that is none is refused."""
+    out = tmp_path / "shifted.safetensors"
+    command = [sys.executable, str(_TOOL), "ssa-tiny", "-o", str(out), "--threshold"]
+    subprocess.run([*command, "0.35"], check=True)
+    model = load_checkpoint("ssa-tiny")
+    shift(model, 0.35)
+    assert torch.equal(model.video_decoder.classifier.bias, load_checkpoint(str(out)).video_decoder.classifier.bias)
+    refused = subprocess.run([*command, "1.5"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "--threshold is 1.5" in refused.stderr

@@ -77,6 +77,18 @@ def test_windows_are_consistent(model: SSA, motion: MotionStage) -> None:
     assert meant > 0
 
 
+def test_short_windows_are_judged_by_their_clip(model: SSA, motion: MotionStage) -> None:
+    """A stream begins with one frame; what its object does there is not asked, what will be meant is."""
+    short = msgspec.structs.replace(motion, frames=(1, 3))
+    meant = 0
+    for step in range(6):
+        windows = _batches(model, short)[step].windows
+        assert windows.queries.shape[1] <= 3
+        assert (windows.does == -1).all()
+        meant += int(windows.meant[windows.fits].sum())
+    assert meant > 0
+
+
 def test_a_resumed_run_computes_what_it_lacks(model: SSA, motion: MotionStage) -> None:
     """Whatever the video decoder has learned since, and whatever chance was used up; others' chance is left alone."""
     batches = _batches(model, motion)
