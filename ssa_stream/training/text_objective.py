@@ -55,7 +55,8 @@ class TextObjective(nn.Module):
 def _errors(found: TextFeatures, words: Tensor, sentence: Tensor) -> tuple[Tensor, Tensor]:
     """Squared errors of words and sentences, as parts of the variance."""
     mask = found.mask
-    variance = words[mask].float().var(dim=0).sum(), sentence.float().var(dim=0).sum()
+    variance = [some.float().var(dim=0).sum() for some in (words[mask], sentence)]
+    variance = [some.clamp(min=1.0) for some in variance]  # a small batch may hold one sentence twice
     of_words = (found.words[mask].float() - words[mask].float()).square().sum(dim=-1).mean()
     of_sentence = (found.sentence.float() - sentence.float()).square().sum(dim=-1).mean()
     return of_words / variance[0], of_sentence / variance[1]
