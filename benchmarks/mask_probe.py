@@ -2,8 +2,9 @@
 
 For each object that a clip of the validation split shows, meant by the sentence or not, the query is looked for whose
 mask fits it best: in each frame among the frame queries, and over the clip among the video queries. Printed is the mean
-intersection over union of these masks with the object's, in frames that show it. Then by frame queries that overlap the
-object by more than 0.4: how many there are in a frame, and in what part of the frames the best slot holds one.
+intersection over union of these masks with the object's, in frames that show it. Then by the frame
+queries that lie over the object, as training takes it: how many there are in a frame, and in what part of the frames
+the best slot holds one.
 
     python -m benchmarks.mask_probe --checkpoint ssa-tiny
 """
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from rich.progress import track
 from torch import Tensor
 
-from ssa_stream.checkpoints import load_checkpoint
+from ssa_stream.checkpoints import load_checkpoint, read_clip, read_info
 from ssa_stream.data import SceneConfig, sample_scene
 from ssa_stream.data.synthetic.expressions import find_expressions
 from ssa_stream.data.synthetic.seeds import generator
@@ -25,6 +26,7 @@ from ssa_stream.data.synthetic.truth import observe
 from ssa_stream.model import SSA
 from ssa_stream.model.preprocess import to_input
 from ssa_stream.training.forward import decode_video, frame_prediction, generate
+from ssa_stream.training.motion_clips import COVERED_IOU
 from ssa_stream.training.objective import set_dropout
 
 _NUMBER = "frame queries over it"
@@ -32,17 +34,18 @@ _FIRST_SEED = 5000
 _SENTENCES_STREAM = 6
 _LEAST_PIXELS = 20
 """Smaller parts of an object do not count as showing it."""
-_COVERED_IOU = 0.4
 
 
 def main() -> None:
     """Read the options, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="ssa-tiny", help="weight file, or the name of a shipped checkpoint")
+    parser.add_argument("--clip", help="weight file with CLIP, for a checkpoint without it")
     parser.add_argument("--scenes", type=int, default=20, help="scenes, with one sentence of each type")
     parser.add_argument("--frames", type=int, default=12, help="of each clip")
     options = parser.parse_args()
-    figures = best_queries(load_checkpoint(options.checkpoint), options.scenes, options.frames)
+    clip = None if options.clip is None else read_clip(options.clip, read_info(options.checkpoint).config)
+    figures = best_queries(load_checkpoint(options.checkpoint, clip=clip), options.scenes, options.frames)
     print(f"{options.scenes} scenes of {options.frames} frames, mean over objects and sentences")
     for (figure, group), values in sorted(figures.items()):
         mean = f"{np.mean(values):.2f}" if figure == _NUMBER else f"{np.mean(values):.1%}"
@@ -65,7 +68,7 @@ def best_queries(model: SSA, scenes: int, frames: int) -> dict[tuple[str, str], 
                     group = "meant" if object_id in sentence.target_ids else "not meant"
                     in_frames = overlap(of_frames[shown], mask[shown])  # (t, N)
                     in_clip = overlap(of_clip[shown], mask[shown])
-                    covers = in_frames > _COVERED_IOU
+                    covers = in_frames > COVERED_IOU
                     figures["overlap of frame query", group].append(float(in_frames.amax(dim=1).mean()))
                     figures["overlap of video query", group].append(float(in_clip.mean(dim=0).amax()))
                     figures[_NUMBER, group].append(float(covers.sum(dim=1).float().mean()))

@@ -100,7 +100,6 @@ class ClipTextStage(_Stage, frozen=True, kw_only=True, tag="clip_text", tag_fiel
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self.scenes >= 1, f"stage {self.name}: scenes is {self.scenes}; expected 1 or more")
-        _require(self.batch >= 2, f"stage {self.name}: batch is {self.batch}; expected 2 or more sentences a device")
 
 
 class SegmentStage(_Stage, frozen=True, kw_only=True):

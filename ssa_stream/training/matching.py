@@ -16,7 +16,7 @@ from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.points import random_points, sample_at
 from ssa_stream.training.targets import MaskTargets
 
-__all__ = ["Matches", "SetPrediction", "duplicates", "match", "matching_costs"]
+__all__ = ["Matches", "SetPrediction", "duplicates", "match", "matching_costs", "pairwise_iou"]
 
 
 class SetPrediction(NamedTuple):
@@ -80,11 +80,16 @@ def duplicates(prediction: SetPrediction, targets: MaskTargets, config: LossConf
     found = []
     for embeddings in prediction.embeddings:
         inside = (embeddings @ features > 0).to(features.dtype)  # (I, Q, T*P)
-        both = inside @ masks.transpose(1, 2)  # (I, Q, G)
-        either = inside.sum(dim=-1, keepdim=True) + masks.sum(dim=-1)[:, None] - both
-        iou, number = (both / either.clamp(min=1)).max(dim=-1)
+        iou, number = pairwise_iou(inside, masks).max(dim=-1)
         found.append(torch.where(iou > config.duplicate_iou, number, -1))
     return torch.stack(found)
+
+
+def pairwise_iou(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Intersection over union of masks `(..., Q, P)` and `(..., G, P)` of 0 and 1, `(..., Q, G)`; 0 for empty ones."""
+    both = ours @ theirs.transpose(-1, -2)
+    either = ours.sum(dim=-1)[..., None] + theirs.sum(dim=-1)[..., None, :] - both
+    return both / either.clamp(min=1)
 
 
 def _at_points(prediction: SetPrediction, targets: MaskTargets, config: LossConfig) -> tuple[Tensor, Tensor]:

@@ -25,17 +25,18 @@ from ssa_stream.training.batch import ClipBatch, Sentence, TrainingClip, collate
 from ssa_stream.training.config import MotionStage
 from ssa_stream.training.forward import frame_prediction, generate
 from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.matching import Matches, match
+from ssa_stream.training.matching import Matches, match, pairwise_iou
 from ssa_stream.training.places import places, velocities
 from ssa_stream.training.targets import frame_targets
 
-__all__ = ["KeptFrames", "MotionClip", "keep_frames", "motion_clip"]
+__all__ = ["COVERED_IOU", "KeptFrames", "MotionClip", "keep_frames", "motion_clip"]
 
 _CLIP_STREAM = 108
 _LATEST_START = 96
 _START_SHARE = 0.7
 """Of clips from a scene's beginning, where what stops and turns does so."""
-_COVERED_IOU = 0.4
+COVERED_IOU = 0.4
+"""From which a frame query is taken to lie over an object."""
 
 
 class MotionClip(NamedTuple):
@@ -185,6 +186,4 @@ def _covers(frames: FrameQueries, masks: Tensor) -> Tensor:
     logits = torch.einsum("tnc,tchw->tnhw", prediction.embeddings[0], prediction.features[:, 0])
     inside = F.interpolate(logits, size=masks.shape[-2:], mode="bilinear", align_corners=False) > 0
     ours, theirs = inside.flatten(2).float(), masks.transpose(0, 1).flatten(2).float()
-    both = ours @ theirs.transpose(1, 2)  # (T, N, G)
-    either = ours.sum(dim=-1, keepdim=True) + theirs.sum(dim=-1)[:, None] - both
-    return both > _COVERED_IOU * either.clamp(min=1)
+    return pairwise_iou(ours, theirs) > COVERED_IOU

@@ -134,9 +134,9 @@ class MotionObjective(nn.Module):
 
     def _decisions(self, slots: _Slots, windows: MotionWindows) -> StepLoss:
         """Losses of all states of the video queries."""
-        stage, K, N = self.stage, windows.asked.shape[1], slots.initial.shape[1]
+        stage, K = self.stage, windows.asked.shape[1]
         states = _states(self.model.video_decoder, slots, windows.text)
-        counts = (slots.stands[:, None] & windows.fits[..., None]).expand(-1, -1, N)  # (B, K, N)
+        counts = slots.stands[:, None] & windows.fits[..., None]  # (B, K, N)
         does = _rows(windows.does, slots.object)[:, None].expand(-1, K, -1, -1)
         of_slot = slots.object[:, None].expand(-1, K, -1)
         is_meant = windows.meant.gather(2, of_slot) & slots.stands[:, None]  # (B, K, N)

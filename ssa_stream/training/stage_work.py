@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA
 from ssa_stream.training.caption_batches import CaptionBatches
 from ssa_stream.training.clip_batches import ClipBatches, open_source
@@ -70,12 +71,25 @@ class StageWork(Protocol):
         """Judge the present weights."""
 
 
-class ClipPretrainWork:
+class _ClipWork:
+    """What both ways of training CLIP share."""
+
+    loads_aside = True
+    chooses_best = False
+    objective: nn.Module
+    _stage: ClipPretrainStage | ClipTextStage
+
+    def optimizer(self, *, fused: bool) -> torch.optim.Optimizer:
+        """AdamW over what is learnable; biases and gains do not decay."""
+        return build_optimizer(self.objective, self._stage.optimizer, decay_vectors=False, fused=fused)
+
+
+class ClipPretrainWork(_ClipWork):
     """CLIP, contrastively."""
 
     parts = CLIP_PARTS
-    loads_aside = True
-    chooses_best = False
+    objective: ContrastiveObjective
+    _stage: ClipPretrainStage
 
     def __init__(self, model: SSA, stage: ClipPretrainStage, validation: ValidationConfig) -> None:
         self._stage, self._validation = stage, validation
@@ -83,10 +97,6 @@ class ClipPretrainWork:
             model.clip, aspect_weight=stage.aspect_weight, freeze_images=stage.freeze_images
         )
         self.own = self.objective.aspects
-
-    def optimizer(self, *, fused: bool) -> torch.optim.Optimizer:
-        """AdamW over all of CLIP; biases and gains do not decay."""
-        return build_optimizer(self.objective, self._stage.optimizer, decay_vectors=False, fused=fused)
 
     def batches(self, seed: int, rank: int, world_size: int) -> Dataset[Any]:
         """Captioned images."""
@@ -98,25 +108,23 @@ class ClipPretrainWork:
             return validate_clip(self.objective, self._validation, self._stage, device)
 
 
-class ClipTextWork:
+class ClipTextWork(_ClipWork):
     """CLIP's text tower, beside the one that it was."""
 
     parts = TEXT_PARTS
-    loads_aside = True
-    chooses_best = False
+    objective: TextObjective
+    _stage: ClipTextStage
 
     def __init__(self, model: SSA, stage: ClipTextStage, validation: ValidationConfig) -> None:
         self._stage, self._validation = stage, validation
         self.objective = TextObjective(model.clip, model.config.clip.num_words)
         self.own = self.objective.before
 
-    def optimizer(self, *, fused: bool) -> torch.optim.Optimizer:
-        """AdamW over the text tower; biases and gains do not decay."""
-        return build_optimizer(self.objective, self._stage.optimizer, decay_vectors=False, fused=fused)
-
     def batches(self, seed: int, rank: int, world_size: int) -> Dataset[Any]:
         """Sentences as they are and with unknown words."""
         stage, context_length = self._stage, self.objective.clip.context_length
+        if stage.batch % world_size:
+            raise ConfigError(f"stage {stage.name}: batch {stage.batch} cannot be shared by {world_size} devices")
         return TextBatches(stage.scenes, stage.steps, stage.batch // world_size, seed, context_length, rank)
 
     def validate(self, device: torch.device) -> Validation:

@@ -13,7 +13,7 @@ from ssa_stream.training.unknown_words import TextBatch
 __all__ = ["TEXT_PARTS", "TextObjective"]
 
 TEXT_PARTS = ("kept_words", "kept_sentence", "unknown_words", "unknown_sentence")
-"""Parts of the loss that are logged: squared errors as parts of the variance."""
+"""Parts of the loss that are logged: squared errors as parts of the squared length."""
 
 
 class TextObjective(nn.Module):
@@ -53,10 +53,11 @@ class TextObjective(nn.Module):
 
 
 def _errors(found: TextFeatures, words: Tensor, sentence: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared errors of words and sentences, as parts of the variance."""
+    """Squared errors of words and sentences, as parts of their squared length."""
     mask = found.mask
-    variance = [some.float().var(dim=0).sum() for some in (words[mask], sentence)]
-    variance = [some.clamp(min=1.0) for some in variance]  # a small batch may hold one sentence twice
-    of_words = (found.words[mask].float() - words[mask].float()).square().sum(dim=-1).mean()
-    of_sentence = (found.sentence.float() - sentence.float()).square().sum(dim=-1).mean()
-    return of_words / variance[0], of_sentence / variance[1]
+    return _error(found.words[mask], words[mask]), _error(found.sentence, sentence)
+
+
+def _error(found: Tensor, wanted: Tensor) -> Tensor:
+    wanted = wanted.float()
+    return (found.float() - wanted).square().sum() / wanted.square().sum()

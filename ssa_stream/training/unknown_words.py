@@ -16,6 +16,7 @@ __all__ = ["TextBatch", "TextBatches", "with_unknown_words"]
 
 _SENTENCE_STREAM = 112
 _START, _END = 49406, 49407
+"""CLIP's tokens around a sentence; all smaller ones are words or parts of them."""
 _REPLACED: Final = ("the", "a", "an", "all", "both", "that", "which", "of", "to", "and", "then")
 """Words of little meaning, of which a part is replaced by unknown ones."""
 _REPLACED_CHANCE, _INSERTED_CHANCE = 0.15, 0.15
@@ -82,11 +83,10 @@ def _row(row: list[int], rng: np.random.Generator) -> tuple[list[int], list[int]
     room, length = row.count(0), row.index(_END) + 1
     ids, sources = [_START], [0]
     for position in range(1, length):
-        if row[position] != _END or position == length - 1:
-            count = _run(rng, _INSERTED_CHANCE, room)
-            room -= count
-            ids += _draw(rng, count)
-            sources += [position - 1] * count
+        count = _run(rng, _INSERTED_CHANCE, room)
+        room -= count
+        ids += _draw(rng, count)
+        sources += [position - 1] * count
         replaced = _run(rng, _REPLACED_CHANCE, room + 1) if row[position] in _replaceable() else 0
         room -= max(0, replaced - 1)
         ids += _draw(rng, replaced) if replaced else [row[position]]

@@ -1,14 +1,17 @@
 """Motion stages: windows say what their frames show, decisions are those of the network, only the right parts learn."""
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from ssa_stream.data.synthetic.truth import observe
 from ssa_stream.model import SSA, align_chain
 from ssa_stream.training.clip_batches import ClipBatches, open_source
 from ssa_stream.training.config import ClipsStage, MotionStage
 from ssa_stream.training.motion_batches import KeptClips, MotionBatch, MotionBatches
+from ssa_stream.training.motion_clips import motion_clip
 from ssa_stream.training.motion_objective import DECISION_PARTS, SLOT_PARTS, MotionObjective, _Slots, _states
 from ssa_stream.training.objective import SegmentObjective
 
@@ -75,6 +78,16 @@ def test_windows_are_consistent(model: SSA, motion: MotionStage) -> None:
     assert lengths <= {5, 6, 7}
     assert len(lengths) > 1
     assert meant > 0
+
+
+def test_most_clips_begin_where_their_scene_does(model: SSA, motion: MotionStage) -> None:
+    """That is where things stop and turn, and where streams begin; others begin later."""
+    at_first = 0
+    for number in range(12):
+        truth = motion_clip(model, motion, 0, number).truth
+        first = observe(truth.scene, 0, motion.kept_frames).truth
+        at_first += bool(np.array_equal(truth.poses, first.poses))
+    assert 5 <= at_first < 12
 
 
 def test_short_windows_are_judged_by_their_clip(model: SSA, motion: MotionStage) -> None:

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from ssa_stream.data import HELD_OUT_PHRASES
+from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import encode_text, tokenize
 from ssa_stream.training.config import ClipTextStage, ValidationConfig
 from ssa_stream.training.optimizer_config import OptimizerConfig
 from ssa_stream.training.stage_work import stage_work
 from ssa_stream.training.text_objective import TEXT_PARTS, TextObjective
-from ssa_stream.training.unknown_words import TextBatches, with_unknown_words
+from ssa_stream.training.unknown_words import TextBatch, TextBatches, with_unknown_words
 
 STAGE = ClipTextStage(name="words", steps=4, batch=6, scenes=4, optimizer=OptimizerConfig(lr=1e-3))
 SENTENCE = "the small red star that moves to the left and then stops"
@@ -122,8 +123,21 @@ def test_a_stage_judges_kept_back_phrases(model: SSA) -> None:
     assert not torch.equal(encode_text(model.clip, tokens, 4).sentence, before)
 
 
-def test_settings_that_cannot_work_are_refused() -> None:
-    """A variance needs two sentences."""
-    for change, told in (({"batch": 1}, "batch is 1"), ({"scenes": 0}, "scenes is 0")):
-        with pytest.raises(ValueError, match=told):
-            msgspec.structs.replace(STAGE, **change)
+def test_settings_that_cannot_work_are_refused(model: SSA) -> None:
+    """With what would; devices get equal shares, as anywhere."""
+    with pytest.raises(ValueError, match="scenes is 0"):
+        msgspec.structs.replace(STAGE, scenes=0)
+    work = stage_work(model, STAGE, ValidationConfig(every=1, clips=12), 0)
+    assert len(work.batches(0, 1, 3)[0].tokens) == 2
+    with pytest.raises(ConfigError, match="batch 6 cannot be shared by 4 devices"):
+        work.batches(0, 0, 4)
+
+
+def test_one_sentence_is_enough_for_a_loss(model: SSA) -> None:
+    """Also the same one twice."""
+    objective = TextObjective(copy.deepcopy(model.clip), 40)
+    once = TextBatches(4, 8, 1, 0, 77, 0)[0]
+    twice = TextBatch(*(field.repeat(2, 1) for field in once))
+    parts = [objective(batch).parts for batch in (once, twice)]
+    assert parts[0].isfinite().all()
+    torch.testing.assert_close(*parts)
