@@ -16,7 +16,7 @@ from ssa_stream.training.similarity import matched_rows
 
 __all__ = ["NUM_FIGURES", "OutlineHead", "outlines"]
 
-_ORDERS = (2, 3, 4, 5)
+_ORDERS = range(2, 6)
 """Shapes that look the same after a turn by half, a third, a quarter, a fifth: an arrow has all but the last."""
 NUM_FIGURES = 2 * len(_ORDERS) + 1
 _USUAL_EXTENT = 0.15
@@ -72,8 +72,12 @@ def outlines(masks: Tensor) -> Tensor:
     point = torch.complex(along.contiguous(), up.contiguous())  # (..., H, W)
     distance = point.abs()
     unit = point / distance.clamp(min=1e-6)
-    weight = inside * distance**3
-    moments = torch.stack([(unit**order * weight).sum(dim=(-2, -1)) / number for order in _ORDERS], dim=-1)
+    turned = inside * distance.square() * point  # r^3 exp(i phi)
+    sums = []
+    for _ in _ORDERS:
+        turned = turned * unit  # far cheaper than powers
+        sums.append(turned.sum(dim=(-2, -1)))
+    moments = torch.stack(sums, dim=-1) / number[..., None]
     parts = torch.view_as_real(moments).flatten(-2).clamp(-1, 1)
     size = torch.log2((number / (height * width)).sqrt() / _USUAL_EXTENT)
     figures: Tensor = torch.cat([parts, size[..., None]], dim=-1) * (area > 0)[..., None]
