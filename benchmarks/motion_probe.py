@@ -77,7 +77,7 @@ def known(model: SSA, size: tuple[int, int], clips: int, frames: int) -> tuple[l
         seen = of_frames.matched[0, 0]
         queries.append(matched_rows(output.video.projected, of_frames)[0, 0, seen])
         place.append(places(batch.masks).transpose(1, 2)[0, seen])
-        of_velocity, is_known = velocities(batch.masks)
+        of_velocity, is_known = velocities(places(batch.masks))
         seen = seen & is_known[0]
         enhanced.append(matched_rows(output.video.enhanced, slots_of(output.video.order, of_frames))[0, 0, seen])
         velocity.append(of_velocity[0, seen])

@@ -178,6 +178,7 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
         asked_weight: Weight of telling from each state of the video queries which movement was asked for.
         decision_weight: Weight of deciding whether an object is meant.
         noise: Of frame queries, relative to their standard deviation.
+        retimed: Part of the windows from clips whose objects rest, stop, start, pause and return where they did not.
     """
 
     data: SyntheticData
@@ -193,9 +194,11 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
     asked_weight: float = 1.0
     decision_weight: float = 24.0
     noise: float = 0.05
+    retimed: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _require(0 <= self.retimed <= 1, f"stage {self.name}: retimed is {self.retimed}; expected 0..1")
         _require(
             (self.ordinary >= 1) == (self.teaches == "decisions"),
             f"stage {self.name}: ordinary is {self.ordinary}; expected 1 or more where decisions are taught, which "

@@ -18,6 +18,8 @@ from ssa_stream.model import SSA
 from ssa_stream.training.clip_batches import ClipBatches
 from ssa_stream.training.config import MotionStage
 from ssa_stream.training.motion_clips import KeptFrames, MotionClip, keep_frames, motion_clip
+from ssa_stream.training.places import velocities
+from ssa_stream.training.retimed_clips import retimed
 from ssa_stream.training.step_seed import step_seed
 
 __all__ = ["KeptClips", "MotionBatch", "MotionBatches", "MotionWindows"]
@@ -88,7 +90,15 @@ class KeptClips:
         """
         loss = stage.loss  # what it has to do with matching queries to objects
         weights = (loss.class_weight, loss.mask_weight, loss.dice_weight)
-        settings = (stage.data, stage.clips, stage.kept_frames, loss.all_objects, loss.num_points, weights)
+        settings = (
+            stage.data,
+            stage.clips,
+            stage.kept_frames,
+            stage.retimed > 0,
+            loss.all_objects,
+            loss.num_points,
+            weights,
+        )
         if settings != self._settings:
             self._clips, self._settings = {}, settings
         if number not in self._clips:
@@ -141,7 +151,9 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
         length = int(rng.integers(stage.frames[0], stage.frames[1] + 1))
         rng = np.random.default_rng([self._seed, _WINDOW_STREAM, step, self._rank])
         numbers = rng.integers(stage.clips // self._world_size, size=stage.batch // self._world_size)
-        windows = [_window(self._clip(int(number)), length, rng) for number in numbers]
+        clips = [self._clip(int(number)) for number in numbers]
+        clips = [retimed(clip, rng) if rng.uniform() < stage.retimed else clip for clip in clips]
+        windows = [_window(clip, length, rng) for clip in clips]
         G = max(window.place.shape[1] for window in windows)
         fields = zip(*(_padded(window, G) for window in windows), strict=True)
         return MotionBatch(
@@ -187,6 +199,7 @@ def _window(clip: MotionClip, length: int, rng: np.random.Generator) -> MotionWi
         return part.flip(0) if backwards else part
 
     rows = list(clip.rows)
+    velocity, known = velocities(clip.place.transpose(0, 1)[None])  # (1, T, G, 3)
     return MotionWindows(
         queries=cut(clip.queries).float(),
         text=clip.text.float(),
@@ -194,8 +207,8 @@ def _window(clip: MotionClip, length: int, rng: np.random.Generator) -> MotionWi
         matched=cut(clip.matched),
         covers=cut(clip.covers),
         place=cut(clip.place),
-        velocity=cut(clip.velocity) * (-1.0 if backwards else 1.0),
-        known=cut(clip.known),
+        velocity=cut(velocity[0]) * (-1.0 if backwards else 1.0),
+        known=cut(known[0]),
         does=torch.from_numpy(np.where((moving == UNSURE) | is_short, -1, moving == YES)[:, rows].T.astype(np.float32)),
         asked=torch.tensor([sentence.claim for sentence in clip.sentences]),
         fits=torch.tensor([clear and s.fits(v) for s, v in zip(clip.sentences, verdicts, strict=True)]),

@@ -18,6 +18,7 @@ from ssa_stream.data import SceneConfig, sample_scene
 from ssa_stream.data.synthetic.movement_sentences import MovementSentence, movement_sentences, shared_looks
 from ssa_stream.data.synthetic.possible import possible_ids
 from ssa_stream.data.synthetic.predicates import Attributes, Described
+from ssa_stream.data.synthetic.retiming import draw_times
 from ssa_stream.data.synthetic.truth import ClipTruth, observe
 from ssa_stream.model import SSA, FrameQueries
 from ssa_stream.model.clip import encode_text, tokenize
@@ -26,7 +27,7 @@ from ssa_stream.training.config import MotionStage
 from ssa_stream.training.forward import frame_prediction, generate
 from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.matching import Matches, match, pairwise_iou
-from ssa_stream.training.places import places, velocities
+from ssa_stream.training.places import places
 from ssa_stream.training.targets import frame_targets
 
 __all__ = ["COVERED_IOU", "KeptFrames", "MotionClip", "keep_frames", "motion_clip"]
@@ -35,6 +36,8 @@ _CLIP_STREAM = 108
 _LATEST_START = 96
 _START_SHARE = 0.7
 """Of clips from a scene's beginning, where what stops and turns does so."""
+_RETIMINGS = 4
+"""In how many ways more objects may move for what sentences say of them, if they are to be retimed."""
 COVERED_IOU = 0.4
 """From which a frame query is taken to lie over an object."""
 
@@ -53,8 +56,6 @@ class MotionClip(NamedTuple):
         matched: Whether there is one, `(T, G)` bool.
         covers: Which queries' masks lie over which object, `(T, N, G)` bool.
         place: See `places.places`, `(T, G, 3)` float32.
-        velocity: See `places.velocities`, `(T, G, 3)` float32.
-        known: Where it is known, `(T, G)` bool.
     """
 
     truth: ClipTruth
@@ -67,8 +68,6 @@ class MotionClip(NamedTuple):
     matched: Tensor
     covers: Tensor
     place: Tensor
-    velocity: Tensor
-    known: Tensor
 
 
 @torch.no_grad()
@@ -94,14 +93,18 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
         ids = possible_ids(Described(looks), seen.truth)
         number += stage.clips
     looking = [scene.ids.index(one) for one in ids]
-    others = [row for row in range(len(scene.ids)) if row not in looking]
-    rows = tuple(looking + others) if stage.loss.all_objects else tuple(looking)
-    sentences = tuple(movement_sentences(seen.truth, looks, rng, data.sentences))
+    further = [row for row in range(len(scene.ids)) if row not in looking]
+    rows = tuple(looking + further) if stage.loss.all_objects else tuple(looking)
+    others = [
+        seen.truth.retimed(np.array([draw_times(rng, stage.kept_frames) for _ in scene.ids]))
+        for _ in range(_RETIMINGS if stage.retimed else 0)
+    ]
+    sentences = tuple(movement_sentences(seen.truth, looks, rng, data.sentences, others))
     torch.manual_seed(int(rng.integers(2**31)))
 
     device = model.device
     tokens = tokenize([sentence.text for sentence in sentences], model.clip.context_length)
-    asked = Sentence(sentences[0].text, seen.masks[looking], others=seen.masks[others])
+    asked = Sentence(sentences[0].text, seen.masks[looking], others=seen.masks[further])
     batch = collate_clips([TrainingClip(seen.frames, (asked,))], tokens[:1])
     batch = batch._replace(masks=batch.masks[:, : len(rows)])
     images = normalize(batch.images.to(device), batch.extents.to(device))  # (1, T, 3, H, W)
@@ -111,9 +114,8 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
     masks = batch.masks.to(device)
     found = _objects(frames, masks, batch.known[:, : len(rows)], batch.possible[:, : len(rows)], stage.loss)
     of_frames = torch.from_numpy(rng.integers(0, stage.kept_frames, len(sentences))).to(device)
-    further = torch.arange(1, len(sentences), device=device)
-    alone = generate(model, images[0, of_frames[1:], None], text.take(further), further - 1).text
-    velocity, known = velocities(masks)
+    rest = torch.arange(1, len(sentences), device=device)
+    alone = generate(model, images[0, of_frames[1:], None], text.take(rest), rest - 1).text
     kept = (
         frames.queries.half(),
         torch.cat([frames.text[of_frames[:1]], alone]).half(),
@@ -121,8 +123,6 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
         found.matched[0],
         _covers(frames, masks[0]),
         places(masks)[0].transpose(0, 1),
-        velocity[0],
-        known[0],
     )
     return MotionClip(seen.truth, looks, sentences, rows, *(values.cpu() for values in kept))
 

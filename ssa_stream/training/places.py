@@ -49,8 +49,11 @@ class PlaceHeads(nn.Module):
             Mean absolute error of places, and that of velocities in tenths of half the picture a frame, summed over
             their three figures; scalars, 0 without any object.
         """
-        place = places(masks).transpose(1, 2)  # (I, T, G, 3)
-        return self.errors(output.projected, output.enhanced, output.order, of_frames, place, *velocities(masks))
+        place = places(masks)
+        velocity, known = velocities(place)
+        return self.errors(
+            output.projected, output.enhanced, output.order, of_frames, place.transpose(1, 2), velocity, known
+        )
 
     def errors(
         self,
@@ -111,18 +114,17 @@ def _error(found: Tensor, wanted: Tensor, counts: Tensor) -> Tensor:
     return total / counts.sum().clamp(min=1)
 
 
-def velocities(masks: Tensor) -> tuple[Tensor, Tensor]:
+def velocities(place: Tensor) -> tuple[Tensor, Tensor]:
     """How fast places change: of each frame, the slope of the line that fits the frames around it best.
 
     Args:
-        masks: `(I, G, T, H, W)` uint8.
+        place: See `places`, `(I, G, T, 3)`.
     Returns:
         Change a frame in the units of `places`, `(I, T, G, 3)` float32; and where it is known, `(I, T, G)` bool: an
         object has to be seen in two frames at least, no more than three before or after the frame.
     """
-    place = places(masks)  # (I, G, T, 3)
     seen = (place[..., 2:] > 0).float()
-    time = torch.arange(masks.shape[2], device=masks.device, dtype=place.dtype)[:, None]
+    time = torch.arange(place.shape[2], device=place.device, dtype=place.dtype)[:, None]
     number, of_time, of_square = (_around(seen * power) for power in (time**0, time, time**2))
     of_place, of_product = _around(seen * place), _around(seen * place * time)
     spread = number * of_square - of_time**2

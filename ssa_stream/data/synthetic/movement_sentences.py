@@ -3,6 +3,7 @@
 `N` objects, `K` claims.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,21 +77,22 @@ def shared_looks(truth: ClipTruth, rng: np.random.Generator) -> Attributes:
 
 
 def movement_sentences(
-    truth: ClipTruth, looks: Attributes, rng: np.random.Generator, count: int
+    truth: ClipTruth, looks: Attributes, rng: np.random.Generator, count: int, others: Sequence[ClipTruth] = ()
 ) -> list[MovementSentence]:
     """Make sentences about a clip, which may be played backwards too.
 
-    Two thirds say what some object does, in one direction of play or the other, as far as there is so much to say.
+    Two thirds say what some object does, in one direction of play or the other or in the other clips, as far as there
+    is so much to say.
 
     Args:
         truth: What the clip shows.
         looks: What they all say of looks.
         rng: Source of chance.
         count: How many sentences, with distinct movements.
+        others: The same objects moving otherwise.
     """
     verdicts = []
-    for backwards in (False, True):
-        played = truth.window(0, truth.poses.shape[1], backwards=backwards)
+    for played in (truth, truth.window(0, truth.poses.shape[1], backwards=True), *others):
         looking = looks.judge(played)
         verdicts.append([all_of([looking, claim]) for claim in judge_movements(played)])
     doing = (np.array(verdicts) == YES).sum(axis=2).max(axis=0)  # (K,)

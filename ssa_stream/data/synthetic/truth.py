@@ -109,6 +109,22 @@ class ClipTruth:
             self.whole_px[:, shown][:, order],
         )
 
+    def retimed(self, times: npt.NDArray[np.int64]) -> "ClipTruth":
+        """What a clip would show whose objects go through these frames in times of their own.
+
+        Args:
+            times: Which of these frames each object is in, `(N, T)`.
+        """
+        rows = np.arange(len(times))[:, None]
+        return ClipTruth(
+            self.scene,
+            self.t0,
+            self.poses[rows, times],
+            self.visible_px[rows, times],
+            self.in_frame[rows, times],
+            self.whole_px[rows, times],
+        )
+
     @cached_property
     def seen(self) -> npt.NDArray[np.bool_]:
         """Whether enough of the object is visible to tell what it is, `(N, T)`."""

@@ -66,6 +66,18 @@ def test_sentences_name_distinct_movements_and_many_are_true(truths: list[ClipTr
     assert np.median(shares) >= 4
 
 
+def test_sentences_also_say_what_objects_do_in_other_clips(truths: list[ClipTruth]) -> None:
+    """Where nothing moves but in one of them, what is true is true there."""
+    times = np.arange(FRAMES).clip(max=FRAMES // 2)
+    for seed, truth in enumerate(truths):
+        still, stopping = (truth.retimed(np.tile(own, (len(truth.poses), 1))) for own in (0 * times, times))
+        sentences = movement_sentences(still, Attributes(), np.random.default_rng(seed), 9, [stopping])
+        done = [judge_movements(shown) == YES for shown in (still, stopping)]
+        only_there = done[1].any(axis=1) & ~done[0].any(axis=1)
+        said = any(only_there[sentence.claim] for sentence in sentences)
+        assert said == bool(only_there.any())
+
+
 def test_number_and_clarity_decide_what_fits(truths: list[ClipTruth]) -> None:
     """A sentence about one does not fit two, one about several not one; nothing fits what is too close to call."""
     one, several, none, unsure = (

@@ -4,12 +4,13 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 import yaml
 
 from ssa_stream.model import SSA
-from ssa_stream.training.config import ClipsStage
+from ssa_stream.training.config import ClipsStage, MotionStage
 from ssa_stream.training.data_config import SyntheticData
 from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.optimizer_config import OptimizerConfig
@@ -37,6 +38,18 @@ def stage() -> ClipsStage:
         optimizer=OptimizerConfig(lr=1e-3),
         dropout=0.0,
     )
+
+
+@pytest.fixture
+def motion(stage: ClipsStage) -> MotionStage:
+    """Decisions about four clips."""
+    fields = msgspec.structs.asdict(stage) | {
+        "loss": msgspec.structs.replace(stage.loss, frame_layers=1, place_weight=1.0, slot_weight=5.0),
+        "data": msgspec.structs.replace(stage.data, size=(64, 96), sentences=5),
+        "frames": (5, 7),
+        "batch": 4,
+    }
+    return MotionStage(teaches="decisions", clips=4, kept_frames=9, ordinary=2, **fields)
 
 
 @pytest.fixture

@@ -9,23 +9,11 @@ import torch.nn.functional as F
 from ssa_stream.data.synthetic.truth import observe
 from ssa_stream.model import SSA, align_chain
 from ssa_stream.training.clip_batches import ClipBatches, open_source
-from ssa_stream.training.config import ClipsStage, MotionStage
+from ssa_stream.training.config import MotionStage
 from ssa_stream.training.motion_batches import KeptClips, MotionBatch, MotionBatches
 from ssa_stream.training.motion_clips import motion_clip
 from ssa_stream.training.motion_objective import DECISION_PARTS, SLOT_PARTS, MotionObjective, _Slots, _states
 from ssa_stream.training.objective import SegmentObjective
-
-
-@pytest.fixture
-def motion(stage: ClipsStage) -> MotionStage:
-    """Decisions about four clips."""
-    fields = msgspec.structs.asdict(stage) | {
-        "loss": msgspec.structs.replace(stage.loss, frame_layers=1, place_weight=1.0, slot_weight=5.0),
-        "data": msgspec.structs.replace(stage.data, size=(64, 96), sentences=5),
-        "frames": (5, 7),
-        "batch": 4,
-    }
-    return MotionStage(teaches="decisions", clips=4, kept_frames=9, ordinary=2, **fields)
 
 
 def _slots_stage(stage: MotionStage) -> MotionStage:
@@ -60,8 +48,10 @@ def _equal(one: MotionBatch, other: MotionBatch) -> bool:
     return all(torch.equal(a, b) for a, b in zip(_tensors(one), _tensors(other), strict=True))
 
 
-def test_windows_are_consistent(model: SSA, motion: MotionStage) -> None:
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_windows_are_consistent(model: SSA, motion: MotionStage, share: float) -> None:
     """An object that is meant does what was asked; places change as velocities say; lengths are within the range."""
+    motion = msgspec.structs.replace(motion, retimed=share)
     lengths, meant = set(), 0
     for step in range(6):
         windows = _batches(model, motion)[step].windows

@@ -63,7 +63,7 @@ def test_heads_read_what_their_weights_say() -> None:
     heads = PlaceHeads(3)
     torch.nn.init.eye_(heads.place.weight)
     torch.nn.init.eye_(heads.velocity.weight)
-    place, velocity = places(masks).transpose(1, 2)[None], velocities(masks)[0][None]  # (L, I, T, N, 3)
+    place, velocity = places(masks).transpose(1, 2)[None], velocities(places(masks))[0][None]  # (L, I, T, N, 3)
     matches = _matches(torch.ones(1, 1, 3, 2, dtype=torch.bool))
     right = torch.stack(heads(_output(place, 10 * velocity), matches, masks)).detach()
     torch.testing.assert_close(right, torch.zeros(2), atol=1e-5, rtol=0)
@@ -94,7 +94,7 @@ def test_velocity_is_the_slope_over_the_frames_around() -> None:
     masks = torch.zeros(1, 1, 10, 8, 8, dtype=torch.uint8)  # an object of one pixel, not seen in frame 3, nor from 5 on
     for frame, column in ((0, 2), (1, 3), (2, 4), (4, 6)):
         masks[0, 0, frame, 4, column] = 1
-    velocity, known = velocities(masks)
+    velocity, known = velocities(places(masks))
     assert known[0, :, 0].tolist() == [True] * 6 + [False] * 4, "two frames are needed, three at most away"
     torch.testing.assert_close(velocity[0, :6, 0, 1], torch.full((6,), 0.25))
     assert not velocity[..., 0].any()
@@ -106,4 +106,4 @@ def test_velocity_averages_over_noise() -> None:
     masks = torch.zeros(1, 1, 7, 8, 8, dtype=torch.uint8)
     for frame, column in enumerate((3, 4, 3, 4, 3, 4, 3)):
         masks[0, 0, frame, 4, column] = 1
-    torch.testing.assert_close(velocities(masks)[0][0, 3, 0], torch.zeros(3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(velocities(places(masks))[0][0, 3, 0], torch.zeros(3), atol=1e-6, rtol=0)
