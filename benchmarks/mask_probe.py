@@ -2,9 +2,9 @@
 
 For each object that a clip of the validation split shows, meant by the sentence or not, the query is looked for whose
 mask fits it best: in each frame among the frame queries, and over the clip among the video queries. Printed is the mean
-intersection over union of these masks with the object's, in frames that show it. Then by the frame
-queries that lie over the object, as training takes it: how many there are in a frame, and in what part of the frames
-the best slot holds one.
+intersection over union of these masks with the object's, in frames that show it. Then by the frame queries that lie
+over the object, as training takes it: how many there are in a frame, and in what part of the frames the best slot holds
+one.
 
     python -m benchmarks.mask_probe --checkpoint ssa-tiny
 """
