@@ -123,6 +123,23 @@ class SegmentStage(_Stage, frozen=True, kw_only=True):
         """Fewest and most frames of a clip; one step has clips of one length."""
         raise NotImplementedError
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.data, SyntheticData):
+            most = self.frame_range[1]
+            _require(
+                self.data.spread == 0 or self.data.spread >= most,
+                f"stage {self.name}: data.spread is {self.data.spread}; expected {most} or more, from which {most} "
+                f"frames can be drawn, or 0 for consecutive frames",
+            )
+        else:
+            _require(
+                not (self.loss.all_objects or self.loss.token_weight),
+                f"stage {self.name}: loss.all_objects is {self.loss.all_objects} and loss.token_weight "
+                f"{self.loss.token_weight}, but a data set in the MeViS format knows only what sentences mean; leave "
+                f"both out, or take synthetic data",
+            )
+
 
 class ImagesStage(SegmentStage, frozen=True, kw_only=True, tag="images", tag_field="kind"):
     """Single images."""

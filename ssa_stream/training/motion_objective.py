@@ -36,6 +36,8 @@ DECISION_PARTS = (*SLOT_PARTS, "state_deeds", "asked", "decision", "right", "rig
 mean something and of those that mean nothing; then class and mask loss of ordinary clips."""
 
 _EMPTY_SLOT_WEIGHT, _NOT_MEANT_WEIGHT = 0.2, 0.8
+_ABSENT_SHARE = 0.4
+"""How much sentences that mean nothing count together, about as in ordinary clips; in windows they are far more."""
 
 
 class MotionHeads(nn.Module):
@@ -141,7 +143,8 @@ class MotionObjective(nn.Module):
         of_slot = slots.object[:, None].expand(-1, K, -1)
         is_meant = windows.meant.gather(2, of_slot) & slots.stands[:, None]  # (B, K, N)
         weight = slots.stands + _EMPTY_SLOT_WEIGHT * slots.empty
-        weight = weight[:, None] * torch.where(is_meant, 1.0, _NOT_MEANT_WEIGHT) * windows.fits[..., None]
+        weight = weight[:, None] * torch.where(is_meant, 1.0, _NOT_MEANT_WEIGHT)
+        weight = weight * _balanced(windows.fits, windows.meant.any(dim=-1))[..., None]
         asked_of = windows.asked[..., None].expand_as(counts)[counts]
         deeds, asked, decision = [], [], []
         for state, deed_head, asked_head in zip(states, self.heads.state_deeds, self.heads.asked, strict=True):
@@ -169,6 +172,13 @@ class MotionObjective(nn.Module):
 def _mean(losses: Tensor) -> Tensor:
     """Mean, 0 of nothing."""
     return losses.sum() / max(1, losses.numel())
+
+
+def _balanced(fits: Tensor, means_some: Tensor) -> Tensor:
+    """How much each sentence counts, so that those that mean nothing have their share: `(B, K)` float32."""
+    some, none = fits & means_some, fits & ~means_some
+    of_none = _ABSENT_SHARE / (1 - _ABSENT_SHARE) * some.sum() / none.sum().clamp(min=1)
+    return some + of_none * none
 
 
 def _rows(values: Tensor, index: Tensor) -> Tensor:

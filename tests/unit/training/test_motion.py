@@ -12,7 +12,7 @@ from ssa_stream.training.clip_batches import ClipBatches, open_source
 from ssa_stream.training.config import MotionStage
 from ssa_stream.training.motion_batches import KeptClips, MotionBatch, MotionBatches
 from ssa_stream.training.motion_clips import motion_clip
-from ssa_stream.training.motion_objective import DECISION_PARTS, SLOT_PARTS, MotionObjective, _Slots, _states
+from ssa_stream.training.motion_objective import DECISION_PARTS, SLOT_PARTS, MotionObjective, _balanced, _Slots, _states
 from ssa_stream.training.objective import SegmentObjective
 
 
@@ -168,6 +168,17 @@ def test_states_are_those_of_the_network(model: SSA, motion: MotionStage) -> Non
     for ours, theirs in zip(states, whole.predictions, strict=True):
         for a, b in zip(ours, theirs, strict=True):
             torch.testing.assert_close(a.flatten(0, 1), b, rtol=1e-4, atol=1e-5)
+
+
+def test_absent_sentences_have_their_share() -> None:
+    """However many there are; what is not clear has none, and without true ones there is nothing to share."""
+    fits = torch.tensor([[True, True, True, True], [True, True, False, False]])
+    means_some = torch.tensor([[True, False, False, False], [True, False, True, False]])
+    counts = _balanced(fits, means_some)
+    assert counts[means_some & fits].tolist() == [1.0, 1.0]
+    assert counts[~means_some].sum() / counts.sum() == pytest.approx(0.4)
+    assert not counts[~fits].any()
+    assert not _balanced(fits, torch.zeros_like(fits)).any()
 
 
 def test_only_what_is_taught_learns(model: SSA, motion: MotionStage) -> None:

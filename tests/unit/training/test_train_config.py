@@ -73,8 +73,11 @@ def _settings(**changes: Any) -> dict[str, Any]:
         {"data": {"source": "synthetic", "size": [8, 8]}},
         {"data": {"source": "synthetic", "size": [32, 32], "type_weights": {"rhyme": 1.0}}},
         {"loss": {"num_points": 0}},
+        {"frames": [1, 4], "data": {"source": "synthetic", "size": [32, 32], "spread": 3}},
+        {"data": {"source": "mevis", "folder": "x"}, "loss": {"all_objects": True}},
+        {"data": {"source": "mevis", "folder": "x"}, "loss": {"token_weight": 1.0}},
     ],
-    ids=["frames", "steps", "unknown", "kind", "rate", "size", "type", "points"],
+    ids=["frames", "steps", "unknown", "kind", "rate", "size", "type", "points", "spread", "all objects", "tokens"],
 )
 def test_wrong_settings_are_refused(changes: dict[str, Any]) -> None:
     """As a ConfigError with the place."""
