@@ -23,13 +23,14 @@ class TrackConfig:
         growth: Boxes of consecutive frames must touch after each is grown by this share of its size on every side;
             allows for motion between frames.
         max_absence_frames: A track that was not seen for more frames than this ends. Its id is not given again.
-        duplicate_iou: Of two selected slots whose masks overlap more than this, the less probable one is dropped.
+        duplicate_iou: Of two selected slots whose masks overlap more than this one is dropped: the one that no track
+            was in one frame before, else the less probable one.
     """
 
     min_cosine: float = 0.5
     growth: float = 0.5
     max_absence_frames: int = 30
-    duplicate_iou: float = 0.7
+    duplicate_iou: float = 0.5
 
     def __post_init__(self) -> None:
         _require(-1 <= self.min_cosine <= 1, f"tracks.min_cosine is {self.min_cosine}; expected -1..1")

@@ -1,6 +1,6 @@
 """From a prompt's video queries and a frame's mask features to tracked masks at source resolution."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +63,8 @@ def emit_masks(
     Returns:
         Tracks after the frame, and its masks by descending score.
     """
-    found = _masks(model, evidence, sizes, config)
+    followed = {track.last.slot for track in tracks.tracks if track.absence == 0}
+    found = _masks(model, evidence, sizes, followed, config)
     arrays = found.masks.cpu().numpy()
     boxes = [_box(mask) for mask in arrays]
     visible = [k for k, box in enumerate(boxes) if box[2] > box[0]]
@@ -95,14 +96,18 @@ def emit_masks(
     return after, tuple(sorted(emitted, key=lambda track: -track.score))
 
 
-def _masks(model: SSA, evidence: FrameEvidence, sizes: MaskSizes, config: SessionConfig) -> _Masks:
-    """Masks of the selected slots; duplicates are dropped at stride 4, before the costly resizing."""
+def _masks(model: SSA, evidence: FrameEvidence, sizes: MaskSizes, followed: Set[int], config: SessionConfig) -> _Masks:
+    """Masks of the selected slots; duplicates are dropped at stride 4, before the costly resizing.
+
+    Among duplicates a slot that a track was in goes first, so that an object with several slots stays in one of them.
+    """
     selected = select_queries(evidence.probability, config.mode, config.threshold)
     logits = model.predict_masks(evidence.mask_embedding[selected][None], evidence.mask_features[None])[0]
     probability = evidence.probability[selected]
     by_probability: Sequence[int] = probability.argsort(descending=True).tolist()
+    order = sorted(by_probability, key=lambda k: int(selected[k]) not in followed)
     rows, columns = (-(-side // MASK_STRIDE) for side in sizes.network)  # padding shows nothing
-    kept = drop_duplicates(logits[:, :rows, :columns] > 0, by_probability, config.tracks.duplicate_iou)
+    kept = drop_duplicates(logits[:, :rows, :columns] > 0, order, config.tracks.duplicate_iou)
     at_network = resize_logits(logits[kept][:, None], sizes)  # (K, 1, h, w)
     scores = mask_confidence(at_network).score(probability[kept])
     masks = binarize(at_network, sizes.output)[:, 0]

@@ -15,6 +15,8 @@ UNCONFIRMED_ID = 0
 """Id of an object in a provisional result that no track is known for yet."""
 
 _SAME_SLOT_BONUS = 0.5
+_OVERLAP_BONUS = 2.0
+"""Of objects that look alike each is where it was; where nothing overlaps any more, slot and looks decide."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +91,8 @@ def update_tracks(
 
     A sighting may continue a track if its query is similar and, when the track was seen in the frame before, the two
     boxes touch after growing. Among the allowed pairs the assignment with the largest sum of similarity above the
-    threshold and same-slot bonus is taken. Sightings left over start new tracks.
+    threshold, overlap of the boxes since the frame before, and same-slot bonus is taken. Sightings left over start new
+    tracks.
 
     Args:
         state: Tracks before the frame.
@@ -129,12 +132,22 @@ def _match(tracks: Sequence[Track], sightings: Sequence[Sighting], config: Track
     for i, track in enumerate(tracks):
         for j, sighting in enumerate(sightings):
             gain[i, j] += _SAME_SLOT_BONUS * (track.last.slot == sighting.slot)
-            if track.absence == 0 and not _boxes_touch(track.last.box, sighting.box, config.growth):
-                allowed[i, j] = False
+            if track.absence == 0:
+                gain[i, j] += _OVERLAP_BONUS * _box_iou(track.last.box, sighting.box)
+                if not _boxes_touch(track.last.box, sighting.box, config.growth):
+                    allowed[i, j] = False
     # A pair that is not allowed leaves both unmatched, which is just worse than the least gain. If it cost more, a
     # track would be given away to make room for a worse match.
     rows, columns = linear_sum_assignment(-torch.where(allowed, gain, -1e-6).numpy())
     return {int(j): int(i) for i, j in zip(rows, columns, strict=True) if allowed[i, j]}
+
+
+def _box_iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """Overlap of two boxes, 0..1."""
+    width, height = (max(0.0, min(a[k + 2], b[k + 2]) - max(a[k], b[k])) for k in (0, 1))
+    common = width * height
+    either = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)) - common
+    return common / either if either > 0 else 0.0
 
 
 def _boxes_touch(a: Sequence[float], b: Sequence[float], growth: float) -> bool:

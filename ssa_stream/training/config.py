@@ -194,6 +194,8 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
         state_weight: The same of each state of the video queries.
         asked_weight: Weight of telling from each state of the video queries which movement was asked for.
         decision_weight: Weight of deciding whether an object is meant.
+        absent_share: How much sentences that mean nothing in a window count together, in `decisions`; there are far
+            more of them than in ordinary clips, and left so, they would teach to deny motion.
         noise: Of frame queries, relative to their standard deviation.
         retimed: Part of the windows from clips whose objects rest, stop, start, pause and return where they did not.
     """
@@ -210,12 +212,17 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
     state_weight: float = 60.0
     asked_weight: float = 1.0
     decision_weight: float = 24.0
+    absent_share: float = 0.4
     noise: float = 0.05
     retimed: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(0 <= self.retimed <= 1, f"stage {self.name}: retimed is {self.retimed}; expected 0..1")
+        _require(
+            0 < self.absent_share < 1,
+            f"stage {self.name}: absent_share is {self.absent_share}; expected more than 0 and less than 1",
+        )
         _require(
             (self.ordinary >= 1) == (self.teaches == "decisions"),
             f"stage {self.name}: ordinary is {self.ordinary}; expected 1 or more where decisions are taught, which "

@@ -36,8 +36,6 @@ DECISION_PARTS = (*SLOT_PARTS, "state_deeds", "asked", "decision", "right", "rig
 mean something and of those that mean nothing; then class and mask loss of ordinary clips."""
 
 _EMPTY_SLOT_WEIGHT, _NOT_MEANT_WEIGHT = 0.2, 0.8
-_ABSENT_SHARE = 0.4
-"""How much sentences that mean nothing count together, about as in ordinary clips; in windows they are far more."""
 
 
 class MotionHeads(nn.Module):
@@ -144,7 +142,7 @@ class MotionObjective(nn.Module):
         is_meant = windows.meant.gather(2, of_slot) & slots.stands[:, None]  # (B, K, N)
         weight = slots.stands + _EMPTY_SLOT_WEIGHT * slots.empty
         weight = weight[:, None] * torch.where(is_meant, 1.0, _NOT_MEANT_WEIGHT)
-        weight = weight * _balanced(windows.fits, windows.meant.any(dim=-1))[..., None]
+        weight = weight * _balanced(windows.fits, windows.meant.any(dim=-1), stage.absent_share)[..., None]
         asked_of = windows.asked[..., None].expand_as(counts)[counts]
         deeds, asked, decision = [], [], []
         for state, deed_head, asked_head in zip(states, self.heads.state_deeds, self.heads.asked, strict=True):
@@ -174,10 +172,10 @@ def _mean(losses: Tensor) -> Tensor:
     return losses.sum() / max(1, losses.numel())
 
 
-def _balanced(fits: Tensor, means_some: Tensor) -> Tensor:
+def _balanced(fits: Tensor, means_some: Tensor, absent_share: float) -> Tensor:
     """How much each sentence counts, so that those that mean nothing have their share: `(B, K)` float32."""
     some, none = fits & means_some, fits & ~means_some
-    of_none = _ABSENT_SHARE / (1 - _ABSENT_SHARE) * some.sum() / none.sum().clamp(min=1)
+    of_none = absent_share / (1 - absent_share) * some.sum() / none.sum().clamp(min=1)
     return some + of_none * none
 
 

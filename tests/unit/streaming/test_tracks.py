@@ -51,6 +51,16 @@ def test_slot_decides_between_queries_that_look_alike() -> None:
     assert _follow([first, second]) == [[1, 2], [2, 1]]
 
 
+def test_objects_that_look_alike_are_where_they_were() -> None:
+    """Even when they swap slots and either could be the other by its looks; what has lost its place keeps its slot."""
+    a, b = _query(1, 0.02), _query(1, 0.03)
+    near: Box = (0.25, 0.4, 0.45, 0.6)
+    moved: Box = (0.12, 0.4, 0.32, 0.6)
+    first = [Sighting(3, a, LEFT), Sighting(5, b, near)]
+    swapped = [Sighting(5, b, moved), Sighting(3, a, near)]
+    assert _follow([first, swapped]) == [[1, 2], [1, 2]]
+
+
 def test_crossing_objects_keep_their_ids() -> None:
     """Boxes that meet, lie on each other and part again."""
     frames = []

@@ -174,11 +174,11 @@ def test_absent_sentences_have_their_share() -> None:
     """However many there are; what is not clear has none, and without true ones there is nothing to share."""
     fits = torch.tensor([[True, True, True, True], [True, True, False, False]])
     means_some = torch.tensor([[True, False, False, False], [True, False, True, False]])
-    counts = _balanced(fits, means_some)
+    counts = _balanced(fits, means_some, 0.4)
     assert counts[means_some & fits].tolist() == [1.0, 1.0]
     assert counts[~means_some].sum() / counts.sum() == pytest.approx(0.4)
     assert not counts[~fits].any()
-    assert not _balanced(fits, torch.zeros_like(fits)).any()
+    assert not _balanced(fits, torch.zeros_like(fits), 0.4).any()
 
 
 def test_only_what_is_taught_learns(model: SSA, motion: MotionStage) -> None:
@@ -224,6 +224,7 @@ def test_settings_that_cannot_work_are_refused(motion: MotionStage) -> None:
         ({"kept_frames": 6}, "windows must fit in"),
         ({"ordinary": 0}, "1 or more where decisions are taught"),
         ({"freeze_video": True}, "freeze_video is set"),
+        ({"absent_share": 1.0}, "absent_share is 1.0"),
         ({"clips": 0}, "clips is 0, ordinary_sentences 2"),
         ({"ordinary_sentences": 0}, "ordinary_sentences 0"),
         ({"ordinary_batches": -1}, "ordinary_batches -1"),
