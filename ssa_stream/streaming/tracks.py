@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from ssa_stream.streaming.config import TrackConfig
 
@@ -129,25 +130,18 @@ def _match(tracks: Sequence[Track], sightings: Sequence[Sighting], config: Track
     cosine = old @ new.T
     allowed = cosine >= config.min_cosine
     gain = cosine - config.min_cosine
+    overlap = box_iou(torch.tensor([track.last.box for track in tracks]), torch.tensor([s.box for s in sightings]))
     for i, track in enumerate(tracks):
         for j, sighting in enumerate(sightings):
             gain[i, j] += _SAME_SLOT_BONUS * (track.last.slot == sighting.slot)
             if track.absence == 0:
-                gain[i, j] += _OVERLAP_BONUS * _box_iou(track.last.box, sighting.box)
+                gain[i, j] += _OVERLAP_BONUS * overlap[i, j]
                 if not _boxes_touch(track.last.box, sighting.box, config.growth):
                     allowed[i, j] = False
     # A pair that is not allowed leaves both unmatched, which is just worse than the least gain. If it cost more, a
     # track would be given away to make room for a worse match.
     rows, columns = linear_sum_assignment(-torch.where(allowed, gain, -1e-6).numpy())
     return {int(j): int(i) for i, j in zip(rows, columns, strict=True) if allowed[i, j]}
-
-
-def _box_iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Overlap of two boxes, 0..1."""
-    width, height = (max(0.0, min(a[k + 2], b[k + 2]) - max(a[k], b[k])) for k in (0, 1))
-    common = width * height
-    either = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)) - common
-    return common / either if either > 0 else 0.0
 
 
 def _boxes_touch(a: Sequence[float], b: Sequence[float], growth: float) -> bool:

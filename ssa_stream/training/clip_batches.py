@@ -4,6 +4,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.model.clip import tokenize
@@ -12,10 +13,11 @@ from ssa_stream.training.config import SegmentStage
 from ssa_stream.training.data_config import MevisData
 from ssa_stream.training.mevis_clips import MevisClips
 from ssa_stream.training.synthetic_clips import SyntheticClips
+from ssa_stream.training.unknown_words import some_with_unknown_words
 
 __all__ = ["ClipBatches", "ClipSource", "open_source"]
 
-_LENGTH_STREAM = 105
+_LENGTH_STREAM, _UNKNOWN_STREAM = 105, 113
 _CLIPS_PER_STAGE = 100_000_000
 
 
@@ -72,6 +74,12 @@ class ClipBatches(torch.utils.data.Dataset[ClipBatch]):
         fewest, most = self._stage.frame_range
         length = int(np.random.default_rng([self._seed, _LENGTH_STREAM, step]).integers(fewest, most + 1))
         first = step * self._stage.batch + self._rank * self._local
-        clips = [self._source.clip(first + i, length) for i in range(self._local)]
-        texts = [sentence.text for clip in clips for sentence in clip.sentences]
-        return collate_clips(clips, tokenize(texts, self._context))
+        numbers = range(first, first + self._local)
+        clips = [self._source.clip(number, length) for number in numbers]
+        tokens = [self._tokens(clip, number) for clip, number in zip(clips, numbers, strict=True)]
+        return collate_clips(clips, torch.cat(tokens))
+
+    def _tokens(self, clip: TrainingClip, number: int) -> Tensor:
+        tokens = tokenize([sentence.text for sentence in clip.sentences], self._context)
+        rng = np.random.default_rng([self._seed, _UNKNOWN_STREAM, number])
+        return some_with_unknown_words(tokens, self._stage.unknown_words, rng)

@@ -111,12 +111,15 @@ class SegmentStage(_Stage, frozen=True, kw_only=True):
         stochastic_depth: Leave the frozen CLIP in training mode, so that its stochastic depth is active; a quirk of
             the published training.
         dropout: Dropout instead of the model's own; None keeps that. Clips that are never seen twice need none.
+        unknown_words: Part of the sentences into which words are put that mean nothing. A text tower that passes over
+            phrases it was never told does not do so without a trace, and the network has to bear with that.
     """
 
     data: SyntheticData | MevisData
     loss: LossConfig = LossConfig()
     stochastic_depth: bool = False
     dropout: float | None = None
+    unknown_words: float = 0.0
 
     @property
     def frame_range(self) -> tuple[int, int]:
@@ -125,6 +128,9 @@ class SegmentStage(_Stage, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _require(
+            0 <= self.unknown_words <= 1, f"stage {self.name}: unknown_words is {self.unknown_words}; expected 0..1"
+        )
         if isinstance(self.data, SyntheticData):
             most = self.frame_range[1]
             _require(

@@ -95,6 +95,7 @@ class KeptClips:
             stage.clips,
             stage.kept_frames,
             stage.retimed > 0,
+            stage.unknown_words,
             loss.all_objects,
             loss.num_points,
             weights,

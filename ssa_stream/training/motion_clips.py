@@ -29,10 +29,11 @@ from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.matching import Matches, match, pairwise_iou
 from ssa_stream.training.places import places
 from ssa_stream.training.targets import frame_targets
+from ssa_stream.training.unknown_words import some_with_unknown_words
 
 __all__ = ["COVERED_IOU", "KeptFrames", "MotionClip", "keep_frames", "motion_clip"]
 
-_CLIP_STREAM = 108
+_CLIP_STREAM, _UNKNOWN_STREAM = 108, 114
 _LATEST_START = 96
 _START_SHARE = 0.7
 """Of clips from a scene's beginning, where what stops and turns does so."""
@@ -104,6 +105,8 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
 
     device = model.device
     tokens = tokenize([sentence.text for sentence in sentences], model.clip.context_length)
+    unknown_rng = np.random.default_rng([seed, _UNKNOWN_STREAM, number])
+    tokens = some_with_unknown_words(tokens, stage.unknown_words, unknown_rng)
     asked = Sentence(sentences[0].text, seen.masks[looking], others=seen.masks[further])
     batch = collate_clips([TrainingClip(seen.frames, (asked,))], tokens[:1])
     batch = batch._replace(masks=batch.masks[:, : len(rows)])

@@ -12,7 +12,7 @@ from ssa_stream.data.synthetic.wording import HELD_OUT_PHRASES
 from ssa_stream.model.clip import tokenize
 from ssa_stream.training.paraphrases import ParaphrasePool
 
-__all__ = ["TextBatch", "TextBatches", "with_unknown_words"]
+__all__ = ["TextBatch", "TextBatches", "some_with_unknown_words", "with_unknown_words"]
 
 _SENTENCE_STREAM = 112
 _START, _END = 49406, 49407
@@ -61,6 +61,14 @@ class TextBatches(Dataset[TextBatch]):
         pairs, _ = self._pool.pairs(-(-self._count // 2), rng, self._context)
         tokens = pairs.flatten(0, 1)[: self._count]
         return TextBatch(tokens, *with_unknown_words(tokens, rng))
+
+
+def some_with_unknown_words(tokens: Tensor, part: float, rng: np.random.Generator) -> Tensor:
+    """Put unknown words into a part of the sentences and leave the others as they are, `(R, 77)` int64 both."""
+    if not part:
+        return tokens
+    chosen = torch.from_numpy(rng.uniform(size=len(tokens)) < part)
+    return torch.where(chosen[:, None], with_unknown_words(tokens, rng)[0], tokens)
 
 
 def with_unknown_words(tokens: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

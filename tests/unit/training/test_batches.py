@@ -40,6 +40,21 @@ def test_devices_share_a_batch(stage: ClipsStage) -> None:
         ClipBatches(stage, open_source(stage, 0, 0), 0, 77, 0, 3)
 
 
+def test_a_part_of_the_sentences_gets_unknown_words(stage: ClipsStage) -> None:
+    """Whatever else a clip is stays; and devices together still see what one would."""
+    noisy = msgspec.structs.replace(stage, batch=16, frames=(1, 1), unknown_words=0.5)
+    batch, heard = (
+        ClipBatches(s, open_source(s, 0, 0), 0, 77)[1]
+        for s in (noisy, msgspec.structs.replace(noisy, unknown_words=0.0))
+    )
+    assert torch.equal(batch.images, heard.images)
+    assert torch.equal(batch.masks, heard.masks)
+    changed = (batch.tokens != heard.tokens).any(dim=1).float().mean()
+    assert 0.2 < changed < 0.6
+    halves = [ClipBatches(noisy, open_source(noisy, 0, 0), 0, 77, rank, 2)[1] for rank in (0, 1)]
+    assert torch.equal(batch.tokens, torch.cat([half.tokens for half in halves]))
+
+
 def test_length_is_drawn_per_step_within_the_range(stage: ClipsStage) -> None:
     """All lengths occur."""
     batches = ClipBatches(msgspec.structs.replace(stage, frames=(1, 3), batch=1), open_source(stage, 0, 0), 0, 77)

@@ -119,6 +119,18 @@ def test_kept_ordinary_clips_come_again(model: SSA, motion: MotionStage) -> None
     assert _equal(_batches(model, kept)[4], batches[4])
 
 
+def test_a_part_of_the_kept_sentences_has_unknown_words(model: SSA, motion: MotionStage) -> None:
+    """They change what these sentences give and nothing else; stages that differ in it keep other clips."""
+    noisy = msgspec.structs.replace(motion, unknown_words=0.5)
+    kept, changed = KeptClips(0), []
+    for number in range(4):
+        with_unknown, heard = (kept.clip(model, stage, number) for stage in (noisy, motion))
+        assert with_unknown.sentences == heard.sentences
+        assert torch.equal(with_unknown.place, heard.place)
+        changed += (with_unknown.text != heard.text).any(dim=1).tolist()
+    assert 0.1 < sum(changed) / len(changed) < 0.7
+
+
 def test_stages_that_follow_each_other_share_kept_clips(model: SSA, motion: MotionStage) -> None:
     """The very frames of the stage before; not those of clips that are made in another way."""
     kept = KeptClips(0)
@@ -225,6 +237,7 @@ def test_settings_that_cannot_work_are_refused(motion: MotionStage) -> None:
         ({"ordinary": 0}, "1 or more where decisions are taught"),
         ({"freeze_video": True}, "freeze_video is set"),
         ({"absent_share": 1.0}, "absent_share is 1.0"),
+        ({"unknown_words": 1.5}, "unknown_words is 1.5"),
         ({"clips": 0}, "clips is 0, ordinary_sentences 2"),
         ({"ordinary_sentences": 0}, "ordinary_sentences 0"),
         ({"ordinary_batches": -1}, "ordinary_batches -1"),

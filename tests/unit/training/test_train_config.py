@@ -76,8 +76,9 @@ def _settings(**changes: Any) -> dict[str, Any]:
         {"frames": [1, 4], "data": {"source": "synthetic", "size": [32, 32], "spread": 3}},
         {"data": {"source": "mevis", "folder": "x"}, "loss": {"all_objects": True}},
         {"data": {"source": "mevis", "folder": "x"}, "loss": {"token_weight": 1.0}},
+        {"unknown_words": -0.1},
     ],
-    ids=["frames", "steps", "unknown", "kind", "rate", "size", "type", "points", "spread", "all objects", "tokens"],
+    ids="frames steps unknown kind rate size type points spread all_objects tokens unknown_words".split(),
 )
 def test_wrong_settings_are_refused(changes: dict[str, Any]) -> None:
     """As a ConfigError with the place."""
