@@ -14,10 +14,10 @@ from ssa_stream.model.selection import (
     MaskConfidence,
     MaskSizes,
     SelectionMode,
-    binarize,
     mask_confidence,
     mask_logits,
     resize_logits,
+    resize_to_output,
     select_queries,
 )
 from ssa_stream.model.ssa import SSA, ClipOutput
@@ -54,7 +54,7 @@ def masks_of_clip(clip: ClipOutput, sizes: MaskSizes, mode: SelectionMode, thres
         logits = mask_logits(embeddings.expand(len(features), -1, -1), features)
         logits = resize_logits(logits.transpose(0, 1), sizes)  # (K, T, h, w)
         confidences.append(mask_confidence(logits))
-        masks.append(binarize(logits, sizes.output).cpu())
+        masks.append((resize_to_output(logits, sizes.output) > 0).cpu())
     confidence = MaskConfidence(*(torch.stack(sums).sum(dim=0) for sums in zip(*confidences, strict=True)))
     scores = confidence.score(clip.window.probability[0, slots]).cpu()
     return ClipMasks(slots.cpu(), scores, torch.cat(masks, dim=1))

@@ -10,10 +10,10 @@ __all__ = [
     "MaskConfidence",
     "MaskSizes",
     "SelectionMode",
-    "binarize",
     "mask_confidence",
     "mask_logits",
     "resize_logits",
+    "resize_to_output",
     "select_queries",
 ]
 
@@ -71,11 +71,11 @@ def resize_logits(logits: Tensor, sizes: MaskSizes) -> Tensor:
     return full[..., : sizes.network[0], : sizes.network[1]]
 
 
-def binarize(logits: Tensor, output: tuple[int, int]) -> Tensor:
-    """Masks of the wanted size from logits `(K, T, h, w)` at network size, bool."""
-    if logits.shape[-2:] != output:
-        logits = F.interpolate(logits, size=output, mode="bilinear", align_corners=False)
-    return logits > 0
+def resize_to_output(logits: Tensor, output: tuple[int, int]) -> Tensor:
+    """Bring logits `(K, T, h, w)` at network size to the wanted size; a mask is where they are above 0."""
+    if logits.shape[-2:] == output:
+        return logits
+    return F.interpolate(logits, size=output, mode="bilinear", align_corners=False)
 
 
 class MaskConfidence(NamedTuple):

@@ -23,14 +23,15 @@ class TrackConfig:
         growth: Boxes of consecutive frames must touch after each is grown by this share of its size on every side;
             allows for motion between frames.
         max_absence_frames: A track that was not seen for more frames than this ends. Its id is not given again.
-        duplicate_iou: Of two selected slots whose masks overlap more than this one is dropped: the one that no track
-            was in one frame before, else the less probable one.
+        min_own_share: Masks of a prompt do not overlap: a pixel that several claim goes to the one that claims it
+            most, with some preference for those of the frame before. A slot that keeps less than this share of its
+            mask shows what others show, and is dropped. With 0 masks stay as they are and may overlap.
     """
 
-    min_cosine: float = 0.5
+    min_cosine: float = 0.2
     growth: float = 0.5
     max_absence_frames: int = 30
-    duplicate_iou: float = 0.5
+    min_own_share: float = 0.7
 
     def __post_init__(self) -> None:
         _require(-1 <= self.min_cosine <= 1, f"tracks.min_cosine is {self.min_cosine}; expected -1..1")
@@ -38,9 +39,7 @@ class TrackConfig:
         _require(
             self.max_absence_frames >= 0, f"tracks.max_absence_frames is {self.max_absence_frames}; expected 0 or more"
         )
-        _require(
-            0 < self.duplicate_iou <= 1, f"tracks.duplicate_iou is {self.duplicate_iou}; expected above 0, up to 1"
-        )
+        _require(0 <= self.min_own_share <= 1, f"tracks.min_own_share is {self.min_own_share}; expected 0..1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,21 +1,24 @@
 """From a prompt's video queries and a frame's mask features to tracked masks at source resolution."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from ssa_stream.model import SSA, MaskSizes, select_queries
-from ssa_stream.model.selection import binarize, mask_confidence, resize_logits
+from ssa_stream.model.selection import mask_confidence, resize_logits, resize_to_output
 from ssa_stream.streaming.config import SessionConfig
+from ssa_stream.streaming.ownership import own_masks, owners
 from ssa_stream.streaming.results import TrackMask
-from ssa_stream.streaming.tracks import UNCONFIRMED_ID, Sighting, TrackState, drop_duplicates, update_tracks
+from ssa_stream.streaming.tracks import UNCONFIRMED_ID, Sighting, TrackState, update_tracks
 
 __all__ = ["FrameEvidence", "emit_masks"]
 
 MASK_STRIDE = 4
 """Pixels of the network's input per cell of the mask features."""
+_FOLLOWED_BONUS = 0.3
+"""On the probability of a slot that a track was in, so that an object with several slots stays in one of them."""
 
 
 class FrameEvidence(NamedTuple):
@@ -35,7 +38,7 @@ class FrameEvidence(NamedTuple):
 
 
 class _Masks(NamedTuple):
-    """Selected slots of a frame after duplicates are gone: slots `(K,)`, scores `(K,)`, masks `(K, H, W)` bool."""
+    """Selected slots with masks of their own: slots `(K,)`, scores `(K,)`, masks `(K, H, W)` bool."""
 
     slots: list[int]
     scores: list[float]
@@ -97,21 +100,20 @@ def emit_masks(
 
 
 def _masks(model: SSA, evidence: FrameEvidence, sizes: MaskSizes, followed: Set[int], config: SessionConfig) -> _Masks:
-    """Masks of the selected slots; duplicates are dropped at stride 4, before the costly resizing.
-
-    Among duplicates a slot that a track was in goes first, so that an object with several slots stays in one of them.
-    """
-    selected = select_queries(evidence.probability, config.mode, config.threshold)
-    logits = model.predict_masks(evidence.mask_embedding[selected][None], evidence.mask_features[None])[0]
-    probability = evidence.probability[selected]
-    by_probability: Sequence[int] = probability.argsort(descending=True).tolist()
-    order = sorted(by_probability, key=lambda k: int(selected[k]) not in followed)
+    """Masks of the selected slots. Which of them stay is decided at stride 4, before the costly resizing."""
+    slots = select_queries(evidence.probability, config.mode, config.threshold)
+    logits = model.predict_masks(evidence.mask_embedding[slots][None], evidence.mask_features[None])[0]
+    probability = evidence.probability[slots]
+    bonus = [_FOLLOWED_BONUS * (slot in followed) for slot in slots.tolist()]
+    weight = probability + probability.new_tensor(bonus)
+    min_share = config.tracks.min_own_share
     rows, columns = (-(-side // MASK_STRIDE) for side in sizes.network)  # padding shows nothing
-    kept = drop_duplicates(logits[:, :rows, :columns] > 0, order, config.tracks.duplicate_iou)
+    kept = owners(logits[:, :rows, :columns], weight, min_share)
     at_network = resize_logits(logits[kept][:, None], sizes)  # (K, 1, h, w)
     scores = mask_confidence(at_network).score(probability[kept])
-    masks = binarize(at_network, sizes.output)[:, 0]
-    return _Masks(selected[kept].tolist(), scores.tolist(), masks)
+    at_output = resize_to_output(at_network, sizes.output)[:, 0]
+    masks = own_masks(at_output, weight[kept]) if min_share else at_output > 0
+    return _Masks(slots[kept].tolist(), scores.tolist(), masks)
 
 
 def _box(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[int, int, int, int]:

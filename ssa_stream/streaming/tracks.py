@@ -10,7 +10,7 @@ from torchvision.ops import box_iou
 
 from ssa_stream.streaming.config import TrackConfig
 
-__all__ = ["UNCONFIRMED_ID", "Sighting", "Track", "TrackState", "drop_duplicates", "update_tracks"]
+__all__ = ["UNCONFIRMED_ID", "Sighting", "Track", "TrackState", "update_tracks"]
 
 UNCONFIRMED_ID = 0
 """Id of an object in a provisional result that no track is known for yet."""
@@ -63,28 +63,6 @@ class TrackState:
     tracks: tuple[Track, ...] = ()
 
 
-def drop_duplicates(masks: Tensor, order: Sequence[int], max_iou: float) -> list[int]:
-    """Of masks that show the same thing keep one.
-
-    Args:
-        masks: `(K, h, w)` bool.
-        order: Indices of the masks, preferred ones first.
-        max_iou: Masks that overlap a kept one more than this are dropped.
-    Returns:
-        Indices of the kept masks, in the order given. Empty masks are dropped too.
-    """
-    flat = masks.flatten(1).float()
-    common = flat @ flat.T
-    area = common.diagonal()
-    iou = (common / (area[:, None] + area[None] - common).clamp(min=1)).tolist()
-    areas = area.tolist()
-    kept: list[int] = []
-    for i in order:
-        if areas[i] > 0 and all(iou[i][j] <= max_iou for j in kept):
-            kept.append(i)
-    return kept
-
-
 def update_tracks(
     state: TrackState, sightings: Sequence[Sighting], config: TrackConfig
 ) -> tuple[TrackState, list[int], list[bool]]:
@@ -128,16 +106,15 @@ def _match(tracks: Sequence[Track], sightings: Sequence[Sighting], config: Track
     old = torch.nn.functional.normalize(torch.stack([track.last.query for track in tracks]), dim=-1)
     new = torch.nn.functional.normalize(torch.stack([sighting.query for sighting in sightings]), dim=-1)
     cosine = old @ new.T
-    allowed = cosine >= config.min_cosine
-    gain = cosine - config.min_cosine
     overlap = box_iou(torch.tensor([track.last.box for track in tracks]), torch.tensor([s.box for s in sightings]))
+    overlap *= torch.tensor([track.absence == 0 for track in tracks])[:, None]
+    allowed = cosine >= config.min_cosine
+    gain = cosine - config.min_cosine + _OVERLAP_BONUS * overlap
     for i, track in enumerate(tracks):
         for j, sighting in enumerate(sightings):
             gain[i, j] += _SAME_SLOT_BONUS * (track.last.slot == sighting.slot)
-            if track.absence == 0:
-                gain[i, j] += _OVERLAP_BONUS * overlap[i, j]
-                if not _boxes_touch(track.last.box, sighting.box, config.growth):
-                    allowed[i, j] = False
+            if track.absence == 0 and not _boxes_touch(track.last.box, sighting.box, config.growth):
+                allowed[i, j] = False
     # A pair that is not allowed leaves both unmatched, which is just worse than the least gain. If it cost more, a
     # track would be given away to make room for a worse match.
     rows, columns = linear_sum_assignment(-torch.where(allowed, gain, -1e-6).numpy())

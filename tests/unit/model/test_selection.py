@@ -8,10 +8,10 @@ from ssa_stream.model import MaskSizes, select_queries
 from ssa_stream.model.selection import (
     MaskConfidence,
     SelectionMode,
-    binarize,
     mask_confidence,
     mask_logits,
     resize_logits,
+    resize_to_output,
 )
 
 PROBABILITY = torch.tensor([0.2, 0.7, 0.5, 0.9])
@@ -47,8 +47,8 @@ def test_resize_logits_cuts_the_padding_after_resizing() -> None:
     resized = resize_logits(logits, sizes)
     expected = F.interpolate(logits, size=(32, 64), mode="bilinear", align_corners=False)[..., :30, :50]
     assert torch.equal(resized, expected)
-    assert binarize(resized, sizes.output).shape == (1, 2, 60, 100)
-    assert torch.equal(binarize(resized, (30, 50)), resized > 0)
+    assert resize_to_output(resized, sizes.output).shape == (1, 2, 60, 100)
+    assert resize_to_output(resized, (30, 50)) is resized
 
 
 def test_mask_confidence_adds_up_over_chunks() -> None:

@@ -99,7 +99,7 @@ def test_provisional_results_change_nothing_that_follows() -> None:
 def test_results_equal_offline_ones_that_see_as_far(lookahead: int, count: int, seed: int) -> None:
     """Frame t: the offline forward of frames 0..t+L; when flushed, of all; provisional: of frames 0..t."""
     frames = random_frames(count, seed=seed)
-    config = SessionConfig(window=5, lookahead=lookahead, emit_provisional=True, tracks=TrackConfig(duplicate_iou=1.0))
+    config = SessionConfig(window=5, lookahead=lookahead, emit_provisional=True, tracks=TrackConfig(min_own_share=0.0))
     session = ReferSession(tiny_model(), config, SENTENCES)
     results = [(newest, one) for newest, frame in enumerate(frames) for one in session.push(frame)]
     results += [(count - 1, one) for one in session.flush()]

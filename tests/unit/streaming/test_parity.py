@@ -14,7 +14,7 @@ from tests.unit.streaming.offline_reference import assert_close, assert_result, 
 
 WINDOW = 5
 SENTENCES = ["the red car", "a dog", "two people far away"]
-CONFIG = SessionConfig(window=WINDOW, tracks=TrackConfig(duplicate_iou=1.0))
+CONFIG = SessionConfig(window=WINDOW, tracks=TrackConfig(min_own_share=0.0))
 sizes = st.tuples(st.integers(20, 90), st.integers(20, 90))
 
 

@@ -14,7 +14,7 @@ BLUE = ("blue", (32, 16, 48, 32))
 
 
 def _stream(mode: SelectionMode, threshold: float) -> list[MaskResult]:
-    config = SessionConfig(window=4, mode=mode, threshold=threshold, tracks=TrackConfig(duplicate_iou=1.0))
+    config = SessionConfig(window=4, mode=mode, threshold=threshold, tracks=TrackConfig(min_own_share=0.0))
     session = ReferSession(tiny_model(), config, ["the red car"])
     return [one for frame in random_frames(8, seed=31) for one in session.push(frame)]
 
@@ -124,7 +124,7 @@ def test_impossible_settings_are_refused(settings: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"min_cosine": 1.1}, {"growth": -1}, {"max_absence_frames": -1}, {"duplicate_iou": 0}], ids=str
+    "settings", [{"min_cosine": 1.1}, {"growth": -1}, {"max_absence_frames": -1}, {"min_own_share": 1.1}], ids=str
 )
 def test_impossible_track_settings_are_refused(settings: dict[str, float]) -> None:
     """When they are made, by name."""

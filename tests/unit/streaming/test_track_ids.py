@@ -102,7 +102,7 @@ UNRELATED: dict[str, Callable[[ReferSession], object]] = {
 @pytest.mark.parametrize("change", UNRELATED)
 def test_unrelated_change_leaves_ids_and_masks_alone(change: str, lookahead: int) -> None:
     """A prompt's results are those of a session in which nothing was changed."""
-    config = SessionConfig(window=4, lookahead=lookahead)
+    config = SessionConfig(window=4, lookahead=lookahead, tracks=TrackConfig(min_own_share=0.0))
     changed, plain = (ReferSession(tiny_model(), config, ["the red car", "a dog"]) for _ in range(2))
     seen: list[list[MaskResult]] = [[], []]
     for t, frame in enumerate(random_frames(14, seed=6)):
@@ -134,7 +134,7 @@ def test_slots_with_the_same_mask_are_one_track() -> None:
 
 
 def test_among_duplicates_the_slot_of_a_track_stays() -> None:
-    """However probable another one becomes; a track that is not seen any more has no such right."""
+    """Unless another one is much more probable; a track that is not seen any more has no such right."""
     features = torch.full((2, 8, 8), -4.0)
     features[:, 2:5, 2:5] = 4.0
     sizes, both = MaskSizes((32, 32), (32, 32), (32, 32)), _evidence(features)
@@ -144,10 +144,29 @@ def test_among_duplicates_the_slot_of_a_track_stays() -> None:
         tracks, masks = emit_masks(ColourModel(), both, sizes, tracks, CONFIG)
         assert [mask.track_id for mask in masks] == [1]
         assert [mask.probability for mask in masks] == pytest.approx([0.8])
+    weak = both._replace(probability=torch.tensor([0.55, 0.9]))
+    _, masks = emit_masks(ColourModel(), weak, sizes, tracks, CONFIG)
+    assert [mask.probability for mask in masks] == pytest.approx([0.9])
     neither = both._replace(probability=torch.tensor([0.2, 0.2]))
     tracks, _ = emit_masks(ColourModel(), neither, sizes, tracks, CONFIG)
     _, masks = emit_masks(ColourModel(), both, sizes, tracks, CONFIG)
     assert [mask.probability for mask in masks] == pytest.approx([0.9])
+
+
+def test_masks_of_a_prompt_do_not_overlap() -> None:
+    """At source resolution; two that are free to overlap do."""
+    features = torch.full((2, 8, 8), -4.0)
+    features[0, 1:5, 1:5], features[1, 4:8, 4:8] = 4.0, 4.0
+    sizes = MaskSizes((32, 32), (32, 32), (50, 50))
+    free = SessionConfig(tracks=TrackConfig(min_own_share=0.0))
+    shared, claimed = (
+        [mask.mask for mask in emit_masks(ColourModel(), _evidence(features), sizes, TrackState(), config)[1]]
+        for config in (CONFIG, free)
+    )
+    assert len(shared) == len(claimed) == 2
+    assert (claimed[0] & claimed[1]).any()
+    assert not (shared[0] & shared[1]).any()
+    assert np.array_equal(shared[0] | shared[1], claimed[0] | claimed[1])
 
 
 def test_provisional_masks_leave_the_tracks_alone() -> None:
@@ -166,7 +185,7 @@ def test_padding_does_not_tell_duplicates_apart() -> None:
     """What a mask covers beyond the picture is nobody's business."""
     features = torch.full((2, 8, 8), -4.0)
     features[:, 1:4, 1:4] = 4.0
-    features[0, 5:], features[1, :, 6:] = 4.0, 4.0
+    features[0, 5:], features[1, :5, 6:] = 4.0, 4.0
     sizes = MaskSizes((32, 32), (20, 24), (20, 24))
     _, masks = emit_masks(ColourModel(), _evidence(features), sizes, TrackState(), CONFIG)
     assert len(masks) == 1

@@ -1,6 +1,5 @@
 """Which sighting continues which track, and which masks show the same thing."""
 
-import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ssa_stream.streaming import TrackConfig
-from ssa_stream.streaming.tracks import Sighting, TrackState, drop_duplicates, update_tracks
+from ssa_stream.streaming.tracks import Sighting, TrackState, update_tracks
 from tests.unit.streaming.comparing import property_test
 
 Box = tuple[float, float, float, float]
@@ -217,40 +216,3 @@ def test_ids_are_never_shared_or_reused(data: st.DataObject, max_absence: int) -
             assert new or t - last_seen[track_id] - 1 <= max_absence
             last_seen[track_id] = t
         assert len({track.track_id for track in state.tracks}) == len(state.tracks) <= 4 * (max_absence + 1)
-
-
-def _masks(*columns: tuple[int, int]) -> Tensor:
-    masks = torch.zeros(len(columns), 4, 100, dtype=torch.bool)
-    for k, (start, end) in enumerate(columns):
-        masks[k, :, start:end] = True
-    return masks
-
-
-def test_duplicates_are_merged_into_the_preferred_mask() -> None:
-    """Above the limit, one goes; at the limit both stay."""
-    same = _masks((0, 50), (0, 50), (60, 90))
-    assert drop_duplicates(same, [1, 2, 0], 0.7) == [1, 2]
-    assert drop_duplicates(same, [0, 1, 2], 0.7) == [0, 2]
-    assert drop_duplicates(_masks((0, 100), (0, 70)), [0, 1], 0.7) == [0, 1]
-    assert drop_duplicates(_masks((0, 100), (0, 71)), [0, 1], 0.7) == [0]
-    assert drop_duplicates(same, [0, 1, 2], 1.0) == [0, 1, 2]
-
-
-def test_part_of_a_mask_is_not_a_duplicate() -> None:
-    """A person within a group is its own object."""
-    assert drop_duplicates(_masks((0, 100), (10, 40)), [0, 1], 0.7) == [0, 1]
-
-
-def test_dropped_mask_does_not_drop_others() -> None:
-    """Of a chain of overlaps only the neighbours of kept masks go."""
-    chain = _masks((0, 50), (6, 56), (12, 62))
-    for order in itertools.permutations(range(3)):
-        kept = drop_duplicates(chain, order, 0.7)
-        assert kept == ([1] if order[0] == 1 else [order[0], 2 - order[0]])
-
-
-def test_empty_masks_are_dropped() -> None:
-    """They show nothing, also when all are empty or there are none."""
-    assert drop_duplicates(_masks((0, 0), (3, 9)), [0, 1], 0.7) == [1]
-    assert drop_duplicates(_masks((0, 0)), [0], 0.7) == []
-    assert drop_duplicates(_masks(), [], 0.7) == []
