@@ -1,4 +1,4 @@
-"""Which sighting continues which track, and which masks show the same thing."""
+"""Which sighting continues which track."""
 
 from collections.abc import Sequence
 
