@@ -38,7 +38,16 @@ _NUMPY: list[Any] = [
 
 
 def reference_layout(config: SsaConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the reference's state dict for a network, in the reference's order."""
+    """Names and shapes of the reference's state dict for a network, in the reference's order.
+
+    Raises:
+        CheckpointError: The network is one that the reference cannot be.
+    """
+    if config.frame_decoder.mask_moments:
+        raise CheckpointError(
+            f"{config.name} is told mask moments, which the authors' network has no names for; expected a network "
+            f"with frame_decoder.mask_moments: false"
+        )
     ours = {to_reference_key(key): shape for key, shape in model_layout(empty_model(config)).items()}
     assert None not in ours, "a tensor of the network has no reference name"
     layout = {key: shape for key, shape in ours.items() if key is not None}

@@ -49,11 +49,20 @@ class PixelDecoderConfig(_Config, frozen=True):
 
 
 class FrameDecoderConfig(_Config, frozen=True):
-    """Masked-attention decoder that makes the frame queries (instance query generation, second half)."""
+    """Masked-attention decoder that makes the frame queries (instance query generation, second half).
+
+    Attributes:
+        num_layers: Decoder layers.
+        num_heads: Attention heads.
+        ffn_dim: Hidden width of the feed-forward layers.
+        mask_moments: Whether frame queries are told where their masks are (`moments.MaskMoments`); the published
+            network does not do this.
+    """
 
     num_layers: int = 9
     num_heads: int = 8
     ffn_dim: int = 2048
+    mask_moments: bool = False
 
 
 class VideoDecoderConfig(_Config, frozen=True):

@@ -84,11 +84,10 @@ def forward_clips(
     if split:
         with torch.no_grad():
             before = generate(model, images[:, :split], text, clip_index)
-            history = _align(model.project_queries(_last_queries(before, num_items, frame_layers)).flatten(0, 1), None)[
-                0
-            ]
+            earlier = model.project_queries(_last_queries(model, before, num_items, frame_layers))
+            history = _align(earlier.flatten(0, 1), None)[0]
     now = generate(model, images[:, split:], text, clip_index)
-    queries = _last_queries(now, num_items, frame_layers)
+    queries = _last_queries(model, now, num_items, frame_layers)
     sentences, features = (values.unflatten(0, (num_items, -1)) for values in (now.text, now.mask_features))
     video = decode_video(model, queries, sentences, features, history=history, decay=decay)
     return TrainingOutput(frame_prediction(now), video, now.depths)
@@ -158,9 +157,12 @@ def decode_video(
     return VideoOutput(prediction, *copies)
 
 
-def _last_queries(frames: FrameQueries, num_items: int, frame_layers: int) -> Tensor:
+def _last_queries(model: SSA, frames: FrameQueries, num_items: int, frame_layers: int) -> Tensor:
     """Queries of the last layers, `(L, I, T, N, C)`."""
-    queries = torch.stack([prediction.queries for prediction in frames.predictions[-frame_layers:]])
+    features = frames.frame_mask_features
+    assert features is not None  # the model is in training mode
+    last = frames.predictions[-frame_layers:]
+    queries = torch.stack([model.located_queries(prediction, features) for prediction in last])
     by_item: Tensor = queries.unflatten(1, (num_items, -1))
     return by_item
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from lightning.fabric import Fabric
 
@@ -40,7 +41,7 @@ def train(
         observer: Told of progress.
         resume: Go on with the run in `folder`; begins one if there is none.
         should_stop: Asked after each step; the run then saves its state and ends.
-        init: Checkpoint to start from instead of random weights.
+        init: Checkpoint to start from instead of random weights. It may be of a network without mask moments.
         clip: CLIP weights to start from: open_clip's own file, or a checkpoint that contains them.
         accelerator: Lightning Fabric's name: `auto`, `cpu`, `cuda`.
         devices: Number of devices; under torchrun all that were started.
@@ -94,9 +95,7 @@ def _build_model(config: TrainConfig, init: Path | None, clip: Path | None) -> S
     weights = None if clip is None else read_clip(clip, sizes)
     if init is not None:
         model = load_checkpoint(init, clip=weights)
-        if model.config != sizes:
-            raise ConfigError(f"{init} is a {model.config.name} of other sizes than {config.model}")
-        return model
+        return _with_sizes(model, sizes, f"{init} is a {model.config.name} of other sizes than {config.model}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = SSA(sizes)
@@ -104,3 +103,15 @@ def _build_model(config: TrainConfig, init: Path | None, clip: Path | None) -> S
     if weights is not None:
         model.clip.load_state_dict(weights)
     return model
+
+
+def _with_sizes(model: SSA, sizes: SsaConfig, refusal: str) -> SSA:
+    """The same network; told of mask moments if it is not yet, which changes nothing until they are trained."""
+    if model.config == sizes:
+        return model
+    untold = msgspec.structs.replace(sizes.frame_decoder, mask_moments=False)
+    if model.config != msgspec.structs.replace(sizes, frame_decoder=untold):
+        raise ConfigError(refusal)
+    told = SSA(sizes)
+    told.load_state_dict(model.state_dict(), strict=False)
+    return told

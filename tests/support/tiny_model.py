@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from ssa_stream.model import SSA, ClipConfig, FrameDecoderConfig, PixelDecoderConfig, SsaConfig, VideoDecoderConfig
 from ssa_stream.model.preprocess import to_input
 
-__all__ = ["one_model_thread", "random_frames", "tiny_config", "tiny_model"]
+__all__ = ["one_model_thread", "random_frames", "tiny_config", "tiny_model", "told_model"]
 
 _CLIP = {
     "embed_dim": 32,
@@ -72,6 +73,18 @@ def tiny_model(num_queries: int = 6) -> SSA:
         torch.manual_seed(4)
         _spread(model)
         _centre(model)
+    return model.requires_grad_(False)
+
+
+def told_model(weight_std: float = 0.0) -> SSA:
+    """A network of one's own with the shared one's weights, whose frame queries are told where their masks are."""
+    config = tiny_config()
+    decoder = msgspec.structs.replace(config.frame_decoder, mask_moments=True)
+    with torch.random.fork_rng(devices=[]):
+        model = SSA(msgspec.structs.replace(config, frame_decoder=decoder)).eval()
+    model.load_state_dict(tiny_model().state_dict(), strict=False)
+    assert model.mask_moments is not None
+    nn.init.normal_(model.mask_moments.embed.weight, std=weight_std)
     return model.requires_grad_(False)
 
 

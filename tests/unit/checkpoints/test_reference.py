@@ -15,7 +15,7 @@ from ssa_stream.checkpoints import export_reference, import_reference, load_chec
 from ssa_stream.checkpoints.reference import reference_layout
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SSA, SsaConfig
-from tests.support.tiny_model import tiny_config
+from tests.support.tiny_model import tiny_config, told_model
 
 State = Mapping[str, Tensor]
 CLIP = "backbone.clip_model."
@@ -97,6 +97,17 @@ def test_export_of_a_network_of_ours_has_the_reference_order(
     exported = torch.load(tmp_path / "x.pth", weights_only=True)["model"]
     assert list(exported) == list(reference_layout(config))
     torch.testing.assert_close(exported["criterion.empty_weight"], torch.tensor([1.0, 0.1]))
+
+
+def test_network_that_the_reference_has_no_names_for_is_refused(tmp_path: Path) -> None:
+    """Mask moments are ours alone."""
+    model = told_model()
+    save_checkpoint(tmp_path / "told.safetensors", model, model.config)
+    with pytest.raises(CheckpointError, match="is told mask moments, which"):
+        export_reference(tmp_path / "told.safetensors", tmp_path / "x.pth")
+    assert not (tmp_path / "x.pth").exists()
+    with pytest.raises(CheckpointError, match="mask moments"):
+        import_reference(written(tmp_path / "y.pth", {"model": {"a": torch.zeros(1)}}), model.config)
 
 
 def test_mismatch_is_told_in_the_references_names(tmp_path: Path, config: SsaConfig, reference_state: State) -> None:

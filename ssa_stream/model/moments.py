@@ -1,0 +1,99 @@
+"""Where each frame query's mask is, told to the query: what moves is known by places, and queries hold them roughly.
+
+Axes: `B` items, `N` queries, `C` channels, `M` moments.
+"""
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["NUM_MOMENTS", "MaskMoments", "mask_moments"]
+
+_ANGULAR = (1, 3, 4, 5)
+"""Orders of the angular moments: turning a mask by an angle turns that of order k by k times as much."""
+NUM_MOMENTS = 7 + 2 * len(_ANGULAR)
+_CODED = 3
+"""How many of the moments are given as sines too: row, column, size."""
+_OCTAVES = 4
+_SCALES = (4.0, 4.0, 8.0, *(3.0,) * 3, *(2.0,) * 2 * len(_ANGULAR))
+"""Of the moments after the presence, so that what moves changes each about as much from frame to frame."""
+_SMALL_CELLS = 2.0
+"""Area of a mask, in cells of stride 4, that counts half: less than that hardly says where anything is."""
+_USUAL_LOG_SIZE = -2.5
+_SHAPE_SCALE = 10.0
+_LEAST_RADIUS_CELLS = 0.5
+
+
+class MaskMoments(nn.Module):
+    """Adds to frame queries a code of their masks' moments.
+
+    Not part of the published network, and off by default (`FrameDecoderConfig.mask_moments`); see ADR 0063. Starts at
+    zero, so that weights trained without it stay what they were.
+
+    Args:
+        dim: `C`.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(_CODED * 2 * _OCTAVES + NUM_MOMENTS, dim, bias=False)
+        nn.init.zeros_(self.embed.weight)
+
+    def forward(self, queries: Tensor, moments: Tensor) -> Tensor:
+        """Frame queries `(..., N, C)` with the code of `moments`, `(..., N, M)` float32, see `mask_moments`."""
+        code = cast(Tensor, self.embed(_code(moments).to(queries.dtype)))
+        return queries + code
+
+
+@torch.no_grad()
+def mask_moments(logits: Tensor) -> Tensor:
+    """Measure masks. Gradients do not pass.
+
+    Args:
+        logits: Mask logits, `(B, N, h, w)`.
+    Returns:
+        `(B, N, M)` float32: how much of a mask there is (0..1), its centre's row and column (-1..1 from edge to edge),
+        the logarithm of the root of the covered part of the picture, of its second moments how much taller than wide
+        it is, its tilt, and how far it spreads for its area, then the angular moments of orders 1, 3, 4 and 5, cosine
+        and sine, which tell which way squares, stars and arrows are turned. All but the first are 0 where there is
+        hardly any.
+    """
+    height, width = logits.shape[-2:]
+    mass = logits.float().sigmoid().square()  # squared, so that faint background does not pull the centre
+    rows, columns = mass.sum(dim=-1), mass.sum(dim=-2)  # (B, N, h), (B, N, w)
+    area = rows.sum(dim=-1)
+    scale = 1 / area.clamp(min=1e-3)
+    y, x = (torch.arange(size, device=logits.device) + 0.5 for size in (height, width))
+    mean_y, mean_x = (rows @ y) * scale, (columns @ x) * scale
+    of_y = (rows * (y - mean_y[..., None]).square()).sum(dim=-1) * scale
+    of_x = (columns * (x - mean_x[..., None]).square()).sum(dim=-1) * scale
+    of_both = torch.einsum("bnhw,h,w->bn", mass, y, x) * scale - mean_y * mean_x
+    size = (0.5 * (area / (height * width)).clamp(min=1e-6).log() - _USUAL_LOG_SIZE).clamp(-4, 4)
+    shape = torch.stack([of_y - of_x, 2 * of_both, of_y + of_x], dim=-1) * scale[..., None] * _SHAPE_SCALE
+    presence = (area / (area + _SMALL_CELLS))[..., None]
+    place = torch.stack([mean_y * (2 / height) - 1, mean_x * (2 / width) - 1, size], dim=-1)
+    radius = (of_y + of_x).clamp(min=0).sqrt().clamp(min=_LEAST_RADIUS_CELLS)[..., None, None]
+    arm = torch.complex(
+        ((x - mean_x[..., None])[..., None, :] / radius).expand_as(mass).contiguous(),
+        ((y - mean_y[..., None])[..., :, None] / radius).expand_as(mass).contiguous(),
+    )
+    angular = torch.stack([(mass * _angular(arm, order)).sum(dim=(-2, -1)) for order in _ANGULAR], dim=-1)
+    turned = torch.view_as_real(angular * scale[..., None]).flatten(-2)
+    rest = torch.cat([place, shape.clamp(-4, 4), turned.clamp(-4, 4)], dim=-1)
+    return torch.cat([presence, rest * (area > 1)[..., None]], dim=-1)
+
+
+def _angular(arm: Tensor, order: int) -> Tensor:
+    """What is summed up over a mask; of order 1 the third moment, since the first is 0 about the centre."""
+    return arm * arm.abs().square() if order == 1 else arm**order
+
+
+def _code(moments: Tensor) -> Tensor:
+    """What the linear layer is given: the moments, and sines of the first after the presence, at doubling rates."""
+    presence, coded = moments[..., :1], moments[..., 1 : 1 + _CODED]
+    scaled = moments[..., 1:] * torch.tensor(_SCALES, device=moments.device)
+    rates = math.pi * 2.0 ** torch.arange(_OCTAVES, device=moments.device)
+    angles = (coded[..., None] * rates).flatten(-2)
+    return torch.cat([presence, scaled * presence, angles.sin() * presence, angles.cos() * presence], dim=-1)
