@@ -204,6 +204,9 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
             more of them than in ordinary clips, and left so, they would teach to deny motion.
         noise: Of frame queries, relative to their standard deviation.
         retimed: Part of the windows from clips whose objects rest, stop, start, pause and return where they did not.
+        recast: Part of the windows from clips whose objects move as those of other scenes; for networks that are told
+            where masks are.
+        cast_scenes: How many scenes these movements are from, over all devices.
     """
 
     data: SyntheticData
@@ -221,10 +224,15 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
     absent_share: float = 0.4
     noise: float = 0.05
     retimed: float = 0.0
+    recast: float = 0.0
+    cast_scenes: int = 4000
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(0 <= self.retimed <= 1, f"stage {self.name}: retimed is {self.retimed}; expected 0..1")
+        _require(
+            0 <= self.retimed and 0 <= self.recast and self.retimed + self.recast <= 1,
+            f"stage {self.name}: retimed is {self.retimed} and recast {self.recast}; expected 0..1 in sum",
+        )
         _require(
             0 < self.absent_share < 1,
             f"stage {self.name}: absent_share is {self.absent_share}; expected more than 0 and less than 1",

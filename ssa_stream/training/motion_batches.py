@@ -19,6 +19,7 @@ from ssa_stream.training.clip_batches import ClipBatches
 from ssa_stream.training.config import MotionStage
 from ssa_stream.training.motion_clips import KeptFrames, MotionClip, keep_frames, motion_clip
 from ssa_stream.training.places import velocities
+from ssa_stream.training.recast_clips import Mover, movers, recast
 from ssa_stream.training.retimed_clips import retimed
 from ssa_stream.training.step_seed import step_seed
 
@@ -33,7 +34,8 @@ class MotionWindows(NamedTuple):
     """Windows of one length.
 
     Attributes:
-        queries: Frame queries, `(B, T, N, C)` float32.
+        queries: Frame queries, `(B, T, N, C)` float32, not told where their masks are.
+        moments: Moments of their masks, `(B, T, N, M)` float32.
         text: Fused token of each sentence, `(B, K, C)` float32.
         query: Frame query of each object, `(B, T, G)` int64.
         matched: Whether there is one, `(B, T, G)` bool.
@@ -48,6 +50,7 @@ class MotionWindows(NamedTuple):
     """
 
     queries: Tensor
+    moments: Tensor
     text: Tensor
     query: Tensor
     matched: Tensor
@@ -120,7 +123,7 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
         world_size: Number of devices; they share a step's batch and the clips.
         kept: Clips of stages before this one; None for none.
     Raises:
-        ConfigError: The batch cannot be shared evenly.
+        ConfigError: The batch cannot be shared evenly, or the network cannot learn from recast clips.
     """
 
     def __init__(
@@ -133,15 +136,21 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
         world_size: int,
         kept: KeptClips | None = None,
     ) -> None:
-        if stage.batch % world_size or stage.clips < world_size:
+        if stage.batch % world_size or min(stage.clips, stage.cast_scenes) < world_size:
             raise ConfigError(
-                f"stage {stage.name}: batch {stage.batch} and clips {stage.clips} cannot be shared by {world_size} "
-                f"devices"
+                f"stage {stage.name}: batch {stage.batch}, clips {stage.clips} and cast_scenes {stage.cast_scenes} "
+                f"cannot be shared by {world_size} devices"
+            )
+        if stage.recast and model.mask_moments is None:
+            raise ConfigError(
+                f"stage {stage.name}: recast is {stage.recast}, but {model.config.name} is not told where masks are; "
+                f"expected a model with frame_decoder.mask_moments: true, or recast: 0"
             )
         self._ordinary, self._model, self._stage, self._seed = ordinary, model, stage, seed
         self._rank, self._world_size = rank, world_size
         self._kept = kept or KeptClips(seed)
         self._kept_ordinary: dict[int, KeptFrames] = {}
+        self._cast: list[Mover] = []
 
     def __len__(self) -> int:
         return self._stage.steps
@@ -153,7 +162,7 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
         rng = np.random.default_rng([self._seed, _WINDOW_STREAM, step, self._rank])
         numbers = rng.integers(stage.clips // self._world_size, size=stage.batch // self._world_size)
         clips = [self._clip(int(number)) for number in numbers]
-        clips = [retimed(clip, rng) if rng.uniform() < stage.retimed else clip for clip in clips]
+        clips = [self._varied(clip, rng) for clip in clips]
         windows = [_window(clip, length, rng) for clip in clips]
         G = max(window.place.shape[1] for window in windows)
         fields = zip(*(_padded(window, G) for window in windows), strict=True)
@@ -179,6 +188,18 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
             torch.manual_seed(step_seed(self._seed, 0, number, self._rank))
             return keep_frames(self._model, self._stage.loss, source[number])
 
+    def _varied(self, clip: MotionClip, rng: np.random.Generator) -> MotionClip:
+        """As it was kept, or with objects that move otherwise."""
+        stage, chance = self._stage, rng.uniform()
+        if chance < stage.retimed:
+            return retimed(clip, rng)
+        if chance >= stage.retimed + stage.recast:
+            return clip
+        if not self._cast:
+            numbers = range(self._rank, stage.cast_scenes, self._world_size)
+            self._cast = [mover for number in numbers for mover in movers(stage, self._seed, number)]
+        return recast(clip, self._cast, rng)
+
     def _clip(self, number: int) -> MotionClip:
         return self._kept.clip(self._model, self._stage, number * self._world_size + self._rank)
 
@@ -203,6 +224,7 @@ def _window(clip: MotionClip, length: int, rng: np.random.Generator) -> MotionWi
     velocity, known = velocities(clip.place.transpose(0, 1)[None])  # (1, T, G, 3)
     return MotionWindows(
         queries=cut(clip.queries).float(),
+        moments=cut(clip.moments),
         text=clip.text.float(),
         query=cut(clip.query),
         matched=cut(clip.matched),

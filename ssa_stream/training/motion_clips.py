@@ -31,7 +31,7 @@ from ssa_stream.training.places import places
 from ssa_stream.training.targets import frame_targets
 from ssa_stream.training.unknown_words import some_with_unknown_words
 
-__all__ = ["COVERED_IOU", "KeptFrames", "MotionClip", "keep_frames", "motion_clip"]
+__all__ = ["COVERED_IOU", "KeptFrames", "MotionClip", "draw_start", "keep_frames", "motion_clip"]
 
 _CLIP_STREAM, _UNKNOWN_STREAM = 108, 114
 _LATEST_START = 96
@@ -51,7 +51,8 @@ class MotionClip(NamedTuple):
         looks: What all sentences say of looks.
         sentences: `K`.
         rows: Objects of the scene that queries were asked to find: those that look so, or all; `G` numbers.
-        queries: Frame queries, `(T, N, C)` float16.
+        queries: Frame queries, `(T, N, C)` float16, not told where their masks are.
+        moments: Moments of their masks, `(T, N, M)` float32, see `SSA.measure`.
         text: Fused token of each sentence, of one frame, `(K, C)` float16.
         query: Frame query of each object, `(T, G)` int64.
         matched: Whether there is one, `(T, G)` bool.
@@ -64,11 +65,17 @@ class MotionClip(NamedTuple):
     sentences: tuple[MovementSentence, ...]
     rows: tuple[int, ...]
     queries: Tensor
+    moments: Tensor
     text: Tensor
     query: Tensor
     matched: Tensor
     covers: Tensor
     place: Tensor
+
+
+def draw_start(rng: np.random.Generator) -> int:
+    """First frame of a clip within its scene, most often the scene's own."""
+    return 0 if rng.uniform() < _START_SHARE else int(rng.integers(_LATEST_START))
 
 
 @torch.no_grad()
@@ -88,8 +95,7 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
     ids: tuple[int, ...] = ()
     while not ids:  # of some scenes nothing is in the frame
         scene = sample_scene(data.first_seed + number, split="train", config=scenes)
-        start = 0 if rng.uniform() < _START_SHARE else int(rng.integers(_LATEST_START))
-        seen = observe(scene, start, stage.kept_frames)
+        seen = observe(scene, draw_start(rng), stage.kept_frames)
         looks = shared_looks(seen.truth, rng)
         ids = possible_ids(Described(looks), seen.truth)
         number += stage.clips
@@ -120,7 +126,7 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
     rest = torch.arange(1, len(sentences), device=device)
     alone = generate(model, images[0, of_frames[1:], None], text.take(rest), rest - 1).text
     kept = (
-        frames.queries.half(),
+        *_queries(model, frames),
         torch.cat([frames.text[of_frames[:1]], alone]).half(),
         found.query[0],
         found.matched[0],
@@ -135,7 +141,8 @@ class KeptFrames(NamedTuple):
 
     Attributes:
         batch: The clips, without pixels.
-        queries: Frame queries, `(I, T, N, C)`.
+        queries: Frame queries, `(I, T, N, C)`, not told where their masks are.
+        moments: Moments of their masks, `(I, T, N, M)` float32, see `SSA.measure`.
         text: Fused tokens, `(I, T, C)`.
         features: Of the video decoder's masks, `(I, T, C, h, w)`.
         of_frames: Frame queries of the objects, `(1, I, T, G)`.
@@ -143,6 +150,7 @@ class KeptFrames(NamedTuple):
 
     batch: ClipBatch
     queries: Tensor
+    moments: Tensor
     text: Tensor
     features: Tensor
     of_frames: Matches
@@ -164,17 +172,26 @@ def keep_frames(model: SSA, loss: LossConfig, batch: ClipBatch) -> KeptFrames:
     asked = batch.known if loss.all_objects else batch.possible
     found = _objects(frames, batch.masks.to(device), asked, batch.possible, loss)
     by_item = (len(batch.tokens), -1)
-    queries, sentences, features = (
-        values.unflatten(0, by_item).half().to(home) for values in (frames.queries, frames.text, frames.mask_features)
+    queries, moments, sentences, features = (
+        values.unflatten(0, by_item).to(home)
+        for values in (*_queries(model, frames), frames.text.half(), frames.mask_features.half())
     )
     nothing = batch.images.new_empty(0)  # a view of no pixels would keep them all
     return KeptFrames(
         batch._replace(images=nothing, object_masks=nothing),
         queries,
+        moments,
         sentences,
         features,
         Matches(*(field.unflatten(1, by_item).to(home) for field in found)),
     )
+
+
+def _queries(model: SSA, frames: FrameQueries) -> tuple[Tensor, Tensor]:
+    """Frame queries, float16, and the moments of their masks, of `I * T` frames."""
+    last, features = frames.predictions[-1], frames.frame_mask_features
+    assert features is not None  # the model is in training mode
+    return last.queries.half(), model.measure(last, features)
 
 
 def _objects(frames: FrameQueries, masks: Tensor, asked: Tensor, possible: Tensor, loss: LossConfig) -> Matches:

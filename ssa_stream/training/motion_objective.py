@@ -89,7 +89,10 @@ class MotionObjective(nn.Module):
         decoder = model.video_decoder
         self.heads = MotionHeads(model.config.hidden_dim, len(decoder.layers) if self.decides else 0)
         model.requires_grad_(False)
-        for learner in (decoder,) if self.decides else (decoder.enhancer, decoder.pooling):
+        learners: list[nn.Module] = [decoder] if self.decides else [decoder.enhancer, decoder.pooling]
+        if model.mask_moments is not None:
+            learners.append(model.mask_moments)
+        for learner in learners:
             learner.requires_grad_(True)
         set_dropout(model, model.config.dropout if stage.dropout is None else stage.dropout)
         self.claim_weights: Tensor
@@ -115,7 +118,7 @@ class MotionObjective(nn.Module):
     def _slots(self, windows: MotionWindows) -> tuple[_Slots, Tensor, Tensor]:
         """Slots, and how wrong places and velocities are."""
         decoder = self.model.video_decoder
-        projected = decoder.project(self._noisy(windows.queries))
+        projected = decoder.project(self._located(windows.queries, windows.moments))
         aligned, order = align_chain(projected)
         enhanced = decoder.enhancer(aligned)
         initial = pool(enhanced, decoder.pooling(enhanced)[..., 0], None)
@@ -159,12 +162,14 @@ class MotionObjective(nn.Module):
         """Losses of the video decoder on clips, as ordinary stages have them."""
         model, loss = self.model, self.stage.loss
         queries, sentences, features = (values.float() for values in (kept.queries, kept.text, kept.features))
-        output = decode_video(model, self._noisy(queries)[None], sentences, features)
+        output = decode_video(model, self._located(queries, kept.moments)[None], sentences, features)
         with torch.autocast(queries.device.type, enabled=False):
             return video_losses(model, video_float32(output), kept.of_frames, kept.batch, loss, self.reduce)
 
-    def _noisy(self, queries: Tensor) -> Tensor:
-        return queries + self.stage.noise * queries.std() * torch.randn_like(queries)
+    def _located(self, queries: Tensor, moments: Tensor) -> Tensor:
+        """Frame queries with noise, told where their masks are."""
+        noisy = queries + self.stage.noise * queries.std() * torch.randn_like(queries)
+        return self.model.locate(noisy, moments)
 
 
 def _mean(losses: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from ssa_stream.data.synthetic.retiming import draw_times
 from ssa_stream.training.motion_clips import MotionClip
 
-__all__ = ["retimed"]
+__all__ = ["query_sources", "retimed"]
 
 
 def retimed(clip: MotionClip, rng: np.random.Generator) -> MotionClip:
@@ -32,9 +32,7 @@ def retimed(clip: MotionClip, rng: np.random.Generator) -> MotionClip:
     times[rows] = [draw_times(rng, T) for _ in rows]
     own = times[rows].T  # (T, G)
     covers, query, matched = clip.covers.numpy(), clip.query.numpy(), clip.matched.numpy()
-    nothing: npt.NDArray[np.bool_] = np.asarray(~covers.any(axis=-1))  # (T, N)
-    nothing[np.nonzero(matched)[0], query[matched]] = False
-    source = np.stack([_sources(frame, own[frame], covers, query, matched, nothing) for frame in range(T)])  # (T, N, 2)
+    source = query_sources(clip, own)
     frame_of, number_of = source[..., 0], source[..., 1]
     objects = np.arange(len(rows))
     its_query, its_match = query[own, objects], matched[own, objects]
@@ -42,11 +40,25 @@ def retimed(clip: MotionClip, rng: np.random.Generator) -> MotionClip:
     return clip._replace(
         truth=clip.truth.retimed(times),
         queries=clip.queries[torch.from_numpy(frame_of), torch.from_numpy(number_of)],
+        moments=clip.moments[torch.from_numpy(frame_of), torch.from_numpy(number_of)],
         query=torch.from_numpy(is_it.argmax(axis=1)),
         matched=torch.from_numpy(its_match & is_it.any(axis=1)),
         covers=torch.from_numpy(covers[frame_of, number_of] & (frame_of[..., None] == own[:, None])),
         place=clip.place[torch.from_numpy(own), torch.from_numpy(objects)],
     )
+
+
+def query_sources(clip: MotionClip, own: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where the queries of a clip come from whose objects have those of other frames: frame and number, `(T, N, 2)`.
+
+    Args:
+        clip: As it was kept.
+        own: Frame whose queries each object has, `(T, G)`; -1 for none.
+    """
+    covers, query, matched = clip.covers.numpy(), clip.query.numpy(), clip.matched.numpy()
+    nothing: npt.NDArray[np.bool_] = np.asarray(~covers.any(axis=-1))  # (T, N)
+    nothing[np.nonzero(matched)[0], query[matched]] = False
+    return np.stack([_sources(frame, own[frame], covers, query, matched, nothing) for frame in range(len(own))])
 
 
 def _sources(
@@ -61,14 +73,15 @@ def _sources(
 
     Args:
         frame: Its number.
-        own: Frame that each object is in, `(G,)`.
+        own: Frame that each object is in, `(G,)`; -1 for none.
         covers: Which queries lie over which object, `(T, N, G)`.
         query: Query of each object, `(T, G)`.
         matched: Whether there is one, `(T, G)`.
         nothing: Which queries lie over no object, `(T, N)`.
     """
-    first = [(own[g], query[own[g], g]) for g in range(len(own)) if matched[own[g], g]]
-    further = [(own[g], n) for g in range(len(own)) for n in np.flatnonzero(covers[own[g], :, g])]
+    shown = np.flatnonzero(own >= 0)
+    first = [(own[g], query[own[g], g]) for g in shown if matched[own[g], g]]
+    further = [(own[g], n) for g in shown for n in np.flatnonzero(covers[own[g], :, g])]
     found = np.full((covers.shape[1], 2), -1, np.int64)
     waiting = []
     for pair in dict.fromkeys((*first, *further)):

@@ -14,13 +14,21 @@ from ssa_stream.training.config import ClipsStage, MotionStage
 from ssa_stream.training.data_config import SyntheticData
 from ssa_stream.training.loss_config import LossConfig
 from ssa_stream.training.optimizer_config import OptimizerConfig
-from tests.support.tiny_model import tiny_config, tiny_model
+from tests.support.tiny_model import tiny_config, tiny_model, told_model
 
 
 @pytest.fixture
 def model() -> SSA:
     """A tiny network of its own for the test, learnable but for CLIP."""
     own = copy.deepcopy(tiny_model()).requires_grad_(True)
+    own.clip.requires_grad_(False)
+    return own.train()
+
+
+@pytest.fixture
+def told() -> SSA:
+    """The same, whose frame queries are told where their masks are."""
+    own = told_model(weight_std=0.3).requires_grad_(True)
     own.clip.requires_grad_(False)
     return own.train()
 

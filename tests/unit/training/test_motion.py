@@ -211,6 +211,43 @@ def test_only_what_is_taught_learns(model: SSA, motion: MotionStage) -> None:
     assert all(p.requires_grad != name.startswith("clip.") for name, p in model.named_parameters())
 
 
+def test_where_masks_are_is_learned_too(told: SSA, motion: MotionStage) -> None:
+    """Its code gets a gradient of both kinds of stages; nothing else beside the video decoder does."""
+    for stage in (_slots_stage(motion), motion):
+        told.zero_grad()
+        MotionObjective(told, stage, lambda value: value).train()(_batches(told, stage)[0]).total.backward()
+        assert told.mask_moments is not None
+        gradient = told.mask_moments.embed.weight.grad
+        assert gradient is not None
+        assert gradient.abs().max() > 0
+        assert all(p.grad is None for p in told.frame_decoder.parameters())
+
+
+def test_kept_queries_are_told_later_what_frames_would_have_told_them(told: SSA, motion: MotionStage) -> None:
+    """The code may have changed since they were kept; in windows played backwards as well."""
+    kept = motion_clip(told, motion, 0, 1)
+    assert told.mask_moments is not None
+    with torch.no_grad():
+        told.mask_moments.embed.weight.mul_(2)
+        again = motion_clip(told, motion, 0, 1)
+        located = told.locate(again.queries.float(), again.moments)
+        assert torch.equal(told.locate(kept.queries.float(), kept.moments), located)
+    assert (located - kept.queries.float()).abs().max() > 0.1
+    forwards = backwards = 0
+    for step in range(6):
+        windows = _batches(told, motion)[step].windows
+        for queries, moments in zip(windows.queries, windows.moments, strict=True):
+            length = len(queries)
+            for clip in (motion_clip(told, motion, 0, number) for number in range(motion.clips)):
+                for first in range(len(clip.queries) - length + 1):
+                    part, of_part = (v[first : first + length] for v in (clip.queries.float(), clip.moments))
+                    forwards += torch.equal(queries, part) and torch.equal(moments, of_part)
+                    backwards += torch.equal(queries, part.flip(0)) and torch.equal(moments, of_part.flip(0))
+    assert forwards + backwards == 6 * motion.batch
+    assert forwards
+    assert backwards
+
+
 def test_losses_fall_on_a_few_clips(model: SSA, motion: MotionStage) -> None:
     """What objects do and what was asked can be learned from windows alone."""
     batches = _batches(model, motion)

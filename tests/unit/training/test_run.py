@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from ssa_stream.checkpoints import load_checkpoint, read_info
 from ssa_stream.errors import CheckpointError, ConfigError, SsaStreamError
 from ssa_stream.training import StepReport, TrainConfig, Validation, train
 from ssa_stream.training.config import Stage
 from ssa_stream.training.trainer import Trainer
+from tests.support.tiny_model import tiny_config
 
 
 class _Recorder:
@@ -133,6 +135,26 @@ def test_run_starts_from_weights(settings: dict[str, Any], tmp_path: Path) -> No
     for folder in ("second", "third"):
         weights = _weights(tmp_path / folder)
         assert all(torch.equal(weights[name], first[name]) for name in first if name.startswith("clip."))
+
+
+def test_run_starts_from_a_network_that_was_not_told_moments(settings: dict[str, Any], tmp_path: Path) -> None:
+    """They begin at zero and are trained; weights of other sizes are refused."""
+    del settings["stages"][:2], settings["stages"][1:]
+    _run(settings, tmp_path / "first", stop_after=1)
+    init = tmp_path / "first" / "last.safetensors"
+    sizes = tiny_config().to_mapping()
+    for name, changed in (("told", {"mask_moments": True}), ("deeper", {"mask_moments": True, "num_layers": 3})):
+        (tmp_path / f"{name}.yaml").write_text(
+            yaml.safe_dump(sizes | {"frame_decoder": sizes["frame_decoder"] | changed}), encoding="utf-8"
+        )
+    _run(settings | {"model": str(tmp_path / "told.yaml")}, tmp_path / "second", stop_after=1, init=init)
+    first, second = _weights(tmp_path / "first"), _weights(tmp_path / "second")
+    assert set(second) - set(first) == {"mask_moments.embed.weight"}
+    assert second["mask_moments.embed.weight"].abs().max() > 0
+    same = "pixel_decoder.layers.0.deformable.value_proj.weight"  # not trained in a motion stage
+    assert torch.equal(second[same], first[same])
+    with pytest.raises(ConfigError, match="of other sizes than"):
+        _run(settings | {"model": str(tmp_path / "deeper.yaml")}, tmp_path / "third", init=init)
 
 
 def test_existing_run_is_not_overwritten(settings: dict[str, Any], tmp_path: Path) -> None:
