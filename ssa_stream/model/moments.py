@@ -60,8 +60,13 @@ def mask_moments(logits: Tensor) -> Tensor:
         and sine, which tell which way squares, stars and arrows are turned. All but the first are 0 where there is
         hardly any.
     """
+    with torch.autocast(logits.device.type, enabled=False):  # sums over thousands of cells
+        return _measured(logits.float())
+
+
+def _measured(logits: Tensor) -> Tensor:
     height, width = logits.shape[-2:]
-    mass = logits.float().sigmoid().square()  # squared, so that faint background does not pull the centre
+    mass = logits.sigmoid().square()  # squared, so that faint background does not pull the centre
     rows, columns = mass.sum(dim=-1), mass.sum(dim=-2)  # (B, N, h), (B, N, w)
     area = rows.sum(dim=-1)
     scale = 1 / area.clamp(min=1e-3)
