@@ -87,7 +87,7 @@ class KeptClips:
         """Clip number `number`, of the same frames for all stages that make it alike; other settings begin anew.
 
         Args:
-            model: Gives the frame queries. Only its video decoder may have changed since the last call.
+            model: Gives the frame queries. Its video decoder and what tells moments may have changed since.
             stage: What a clip is like.
             number: Over all devices.
         """
@@ -116,7 +116,7 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
 
     Args:
         ordinary: Other clips; None for none.
-        model: Gives the frame queries; only its video decoder may change.
+        model: Gives the frame queries; only its video decoder and what tells moments may change.
         stage: Sizes.
         seed: Seed of the run.
         rank: Number of this device.

@@ -31,7 +31,7 @@ from ssa_stream.training.places import places
 from ssa_stream.training.targets import frame_targets
 from ssa_stream.training.unknown_words import some_with_unknown_words
 
-__all__ = ["COVERED_IOU", "KeptFrames", "MotionClip", "draw_start", "keep_frames", "motion_clip"]
+__all__ = ["COVERED_IOU", "KeptFrames", "MotionClip", "draw_start", "keep_frames", "motion_clip", "scene_config"]
 
 _CLIP_STREAM, _UNKNOWN_STREAM = 108, 114
 _LATEST_START = 96
@@ -73,6 +73,14 @@ class MotionClip(NamedTuple):
     place: Tensor
 
 
+def scene_config(stage: MotionStage) -> SceneConfig:
+    """What a stage's scenes are drawn from."""
+    data = stage.data
+    return SceneConfig(
+        size=data.size, num_frames=stage.kept_frames, min_objects=data.min_objects, max_objects=data.max_objects
+    )
+
+
 def draw_start(rng: np.random.Generator) -> int:
     """First frame of a clip within its scene, most often the scene's own."""
     return 0 if rng.uniform() < _START_SHARE else int(rng.integers(_LATEST_START))
@@ -89,9 +97,7 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
         number: Number of the clip.
     """
     data, rng = stage.data, np.random.default_rng([seed, _CLIP_STREAM, number])
-    scenes = SceneConfig(
-        size=data.size, num_frames=stage.kept_frames, min_objects=data.min_objects, max_objects=data.max_objects
-    )
+    scenes = scene_config(stage)
     ids: tuple[int, ...] = ()
     while not ids:  # of some scenes nothing is in the frame
         scene = sample_scene(data.first_seed + number, split="train", config=scenes)

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssa_stream.data import SceneConfig, sample_scene
+from ssa_stream.data import sample_scene
 from ssa_stream.data.synthetic.truth import ClipTruth, observe
 from ssa_stream.model.moments import NUM_MOMENTS, mask_moments
 from ssa_stream.training.config import MotionStage
-from ssa_stream.training.motion_clips import MotionClip, draw_start
+from ssa_stream.training.motion_clips import MotionClip, draw_start, scene_config
 from ssa_stream.training.places import places
 from ssa_stream.training.retimed_clips import query_sources
 
@@ -62,11 +62,8 @@ def movers(stage: MotionStage, seed: int, number: int) -> list[Mover]:
         seed: Seed of the run.
         number: Number of the scene.
     """
-    data, rng = stage.data, np.random.default_rng([seed, _MOVER_STREAM, number])
-    config = SceneConfig(
-        size=data.size, num_frames=stage.kept_frames, min_objects=data.min_objects, max_objects=data.max_objects
-    )
-    scene = sample_scene(data.first_seed + _FIRST_MOVER + number, split="train", config=config)
+    rng = np.random.default_rng([seed, _MOVER_STREAM, number])
+    scene = sample_scene(stage.data.first_seed + _FIRST_MOVER + number, split="train", config=scene_config(stage))
     seen = observe(scene, draw_start(rng), stage.kept_frames)
     masks = torch.from_numpy(seen.masks).to(torch.uint8)  # (G, T, H, W)
     shares = F.avg_pool2d(masks.float(), _STRIDE)

@@ -82,7 +82,7 @@ def told_model(weight_std: float = 0.0) -> SSA:
     decoder = msgspec.structs.replace(config.frame_decoder, mask_moments=True)
     with torch.random.fork_rng(devices=[]):
         model = SSA(msgspec.structs.replace(config, frame_decoder=decoder)).eval()
-    model.load_state_dict(tiny_model().state_dict(), strict=False)
+    model.load_state_dict(model.state_dict() | tiny_model().state_dict())
     assert model.mask_moments is not None
     nn.init.normal_(model.mask_moments.embed.weight, std=weight_std)
     return model.requires_grad_(False)

@@ -6,7 +6,6 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA
@@ -15,6 +14,7 @@ from ssa_stream.training.config import MotionStage
 from ssa_stream.training.motion_batches import MotionBatches
 from ssa_stream.training.motion_clips import MotionClip, motion_clip
 from ssa_stream.training.recast_clips import Mover, movers, recast
+from tests.support.kept_clips import with_masks
 
 FRAMES = 9
 PICTURE_PX = 64 * 96
@@ -37,12 +37,7 @@ def cast(stage: MotionStage) -> list[Mover]:
 @pytest.fixture
 def clips(told: SSA, stage: MotionStage) -> list[MotionClip]:
     """Four, in which the query matched to an object is taken to lie over it."""
-    return [_with_masks(motion_clip(told, stage, 0, number)) for number in range(4)]
-
-
-def _with_masks(clip: MotionClip) -> MotionClip:
-    covers = F.one_hot(clip.query, clip.queries.shape[1]).bool() & clip.matched[..., None]  # (T, G, N)
-    return clip._replace(covers=covers.transpose(-1, -2))
+    return [with_masks(motion_clip(told, stage, 0, number)) for number in range(4)]
 
 
 def test_movers_are_where_their_masks_are(stage: MotionStage, cast: list[Mover]) -> None:

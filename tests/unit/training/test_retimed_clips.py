@@ -5,7 +5,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-import torch.nn.functional as F
 
 from ssa_stream.data.synthetic.movements import Pauses, Resting, Starts, Stops
 from ssa_stream.data.synthetic.retiming import draw_times
@@ -15,6 +14,7 @@ from ssa_stream.training import retimed_clips
 from ssa_stream.training.config import MotionStage
 from ssa_stream.training.motion_clips import MotionClip, motion_clip
 from ssa_stream.training.retimed_clips import retimed
+from tests.support.kept_clips import with_masks
 
 FRAMES = 9
 
@@ -22,12 +22,7 @@ FRAMES = 9
 @pytest.fixture
 def clips(model: SSA, motion: MotionStage) -> list[MotionClip]:
     """Four, in which the query matched to an object is taken to lie over it."""
-    return [_with_masks(motion_clip(model, motion, 0, number)) for number in range(4)]
-
-
-def _with_masks(clip: MotionClip) -> MotionClip:
-    covers = F.one_hot(clip.query, clip.queries.shape[1]).bool() & clip.matched[..., None]  # (T, G, N)
-    return clip._replace(covers=covers.transpose(-1, -2))
+    return [with_masks(motion_clip(model, motion, 0, number)) for number in range(4)]
 
 
 def _times_are(monkeypatch: pytest.MonkeyPatch, times: npt.NDArray[np.int64]) -> None:
