@@ -6,23 +6,30 @@ the mean over the kinds of sentences becomes 0.5, by the bias of the video decod
 stays the same. `--absent 0.85` looks among the thresholds at which at least so many absent things are noticed;
 `--threshold 0.35` takes this one, and looks at no clip.
 
-    python tools/calibrate.py runs/tiny/best.safetensors -o runs/tiny/calibrated.safetensors
+`--presence 1.25` comes before that: how surely any frame shows something that looks as the sentence says, which the
+frame decoder's classes tell, is added so many times to what the video decoder finds (docs/adr/0065). The mean over
+generated clips is taken off again, so that probabilities stay about where they were.
+
+    python tools/calibrate.py runs/tiny/best.safetensors -o runs/tiny/calibrated.safetensors --presence 1.25
 """
 
 import argparse
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from rich.progress import track
+from torch import Tensor
 
 from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
 from ssa_stream.data import EXPRESSION_TYPES, ClipSample, sample_clip
 from ssa_stream.metrics import region_similarity
-from ssa_stream.model import SSA
+from ssa_stream.model import SSA, ClipOutput
 from ssa_stream.model.preprocess import to_input
 
 _THRESHOLDS = np.round(np.append(np.linspace(0.1, 0.95, 18), (0.97, 0.98, 0.99)), 2)
@@ -39,8 +46,15 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(128, 224), help="height and width of the clips")
     parser.add_argument("--absent", type=float, default=0.0, help="least part of absent things to notice, 0..1")
     parser.add_argument("--threshold", type=float, help="the threshold that becomes 0.5, instead of the best")
+    parser.add_argument("--presence", type=float, help="how many times what frames show is added, 0 or more")
     options = parser.parse_args()
+    if options.presence is not None and not options.presence >= 0:
+        parser.error(f"--presence is {options.presence}; expected 0 or more")
     model = load_checkpoint(options.checkpoint)
+    notes = {}
+    if options.presence is not None:
+        model = with_presence(model, options)
+        notes["presence"] = f"{options.presence} of the frame decoder's log-odds"
     if options.threshold is None:
         threshold = best_threshold(model, options)
     elif 0 < options.threshold < 1:
@@ -48,16 +62,65 @@ def main() -> None:
     else:
         parser.error(f"--threshold is {options.threshold}; expected more than 0 and less than 1")
     shift(model, threshold)
-    save_checkpoint(options.output, model, model.config, notes={"calibrated": f"{threshold} became 0.5"})
+    save_checkpoint(options.output, model, model.config, notes=notes | {"calibrated": f"{threshold} became 0.5"})
+
+
+def with_presence(model: SSA, options: argparse.Namespace) -> SSA:
+    """The network with a presence that is read from projected frame queries as the frame decoder reads its own.
+
+    The reading is a linear fit: queries are projected and, in some networks, told where their masks are, after the
+    frame decoder has classed them.
+    """
+    queries, log_odds = [], []
+    for clip in clips_of_all_kinds(options):
+        aligned, classed = frame_classes(model, clip)
+        queries.append(aligned)
+        log_odds.append(classed)
+    weight, bias = fit_reading(torch.cat(queries), torch.cat(log_odds), [len(rows) for rows in queries])
+    sizes = msgspec.structs.replace(model.config.video_decoder, presence=True)
+    completed = SSA(msgspec.structs.replace(model.config, video_decoder=sizes)).eval()
+    completed.load_state_dict(completed.state_dict() | model.state_dict())
+    assert completed.video_decoder.presence is not None
+    completed.video_decoder.presence.set_reading(options.presence * weight, options.presence * bias)
+    return completed
+
+
+@torch.inference_mode()
+def frame_classes(model: SSA, clip: ClipSample) -> tuple[Tensor, Tensor]:
+    """Projected frame queries of a clip, `(T, N, C)`, and the frame decoder's log-odds that they fit, `(T, N)`."""
+    classes: list[Tensor] = []
+    hook = model.frame_decoder.register_forward_hook(lambda _, __, made: classes.append(made[-1].class_logits))
+    try:
+        output = offline(model, clip)
+    finally:
+        hook.remove()
+    log_odds = torch.cat([fits - rest for fits, rest in (logits.unbind(dim=-1) for logits in classes)])
+    return output.aligned[0].float(), log_odds.float().gather(1, output.order[0])
+
+
+def fit_reading(queries: Tensor, log_odds: Tensor, lengths: list[int]) -> tuple[Tensor, float]:
+    """Linear fit of log-odds, shifted so that the mean presence of the clips is 0; prints how well it fits.
+
+    Args:
+        queries: Of all clips' frames, `(F, N, C)`.
+        log_odds: `(F, N)`.
+        lengths: Frames of each clip.
+    Returns:
+        Weight `(C,)` and bias.
+    """
+    x = F.pad(queries, (0, 1), value=1.0).double()
+    fitted = torch.linalg.lstsq(x.flatten(0, 1), log_odds.flatten().double()[:, None], driver="gelsd").solution[:, 0]
+    read = x @ fitted  # (F, N)
+    known, found = (torch.stack([one.amax() for one in rows.split(lengths)]) for rows in (log_odds, read))
+    error = (found - known).square().mean().sqrt()
+    print(f"presence of {len(lengths)} clips: mean {known.mean():.2f}, spread {known.std():.2f}, fitted to {error:.2f}")
+    return fitted[:-1].float(), float(fitted[-1] - found.mean())
 
 
 def best_threshold(model: SSA, options: argparse.Namespace) -> float:
     """Try all thresholds on generated clips, print what they give, and choose one."""
     by_kind = defaultdict(list)
-    for index in track(range(options.clips), "clips"):
-        kind = EXPRESSION_TYPES[index % len(EXPRESSION_TYPES)]
-        size = (options.size[0], options.size[1])
-        clip = sample_clip(_FIRST_SEED + index, options.frames, size, "train", type_weights={kind: 1.0})
+    for clip in clips_of_all_kinds(options):
         by_kind[clip.type].append(scores(model, clip))
     table = np.stack([np.mean(rows, axis=0) for rows in by_kind.values()])
     for kind, row in zip(by_kind, table, strict=True):
@@ -73,6 +136,20 @@ def best_threshold(model: SSA, options: argparse.Namespace) -> float:
         f"{mean[np.abs(_THRESHOLDS - best).argmin()]:.3f}"
     )
     return best
+
+
+def clips_of_all_kinds(options: argparse.Namespace) -> Iterator[ClipSample]:
+    """Generated clips, one kind of sentence after the other, with a progress bar."""
+    size = (options.size[0], options.size[1])
+    for index in track(range(options.clips), "clips"):
+        kind = EXPRESSION_TYPES[index % len(EXPRESSION_TYPES)]
+        yield sample_clip(_FIRST_SEED + index, options.frames, size, "train", type_weights={kind: 1.0})
+
+
+def offline(model: SSA, clip: ClipSample) -> ClipOutput:
+    """What the network makes of a clip."""
+    output: ClipOutput = model(to_input(list(clip.frames), model.device, model.dtype), model.encode_text([clip.text]))
+    return output
 
 
 def choose(mean: NDArray[np.float64], noticed: NDArray[np.float64], least: float) -> float:
@@ -91,7 +168,7 @@ def choose(mean: NDArray[np.float64], noticed: NDArray[np.float64], least: float
 @torch.inference_mode()
 def scores(model: SSA, clip: ClipSample) -> list[float]:
     """Region similarity of a clip at each threshold, offline."""
-    output = model(to_input(list(clip.frames), model.device, model.dtype), model.encode_text([clip.text]))
+    output = offline(model, clip)
     height, width = clip.frames.shape[1:3]
     embeddings = output.window.mask_embedding.expand(len(clip.frames), -1, -1)
     logits = model.predict_masks(embeddings, output.mask_features).float()

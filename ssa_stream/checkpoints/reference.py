@@ -43,11 +43,15 @@ def reference_layout(config: SsaConfig) -> dict[str, tuple[int, ...]]:
     Raises:
         CheckpointError: The network is one that the reference cannot be.
     """
-    if config.frame_decoder.mask_moments:
-        raise CheckpointError(
-            f"{config.name} is told mask moments, which the authors' network has no names for; expected a network "
-            f"with frame_decoder.mask_moments: false"
-        )
+    for has, part in (
+        (config.frame_decoder.mask_moments, "frame_decoder.mask_moments"),
+        (config.video_decoder.presence, "video_decoder.presence"),
+    ):
+        if has:
+            raise CheckpointError(
+                f"{config.name} has {part}, which the authors' network has no names for; expected a network with "
+                f"{part}: false"
+            )
     ours = {to_reference_key(key): shape for key, shape in model_layout(empty_model(config)).items()}
     assert None not in ours, "a tensor of the network has no reference name"
     layout = {key: shape for key, shape in ours.items() if key is not None}

@@ -66,12 +66,22 @@ class FrameDecoderConfig(_Config, frozen=True):
 
 
 class VideoDecoderConfig(_Config, frozen=True):
-    """Video decoder (sequential alignment)."""
+    """Video decoder (sequential alignment).
+
+    Attributes:
+        num_layers: Decoder layers.
+        num_heads: Attention heads, those of the temporal enhancer too.
+        ffn_dim: Hidden width of the feed-forward layers.
+        has_input_projection: Whether frame queries are projected before they are aligned.
+        presence: Whether video queries are less probable where frames show nothing that fits (`presence.Presence`);
+            the published network does not do this.
+    """
 
     num_layers: int = 6
     num_heads: int = 8
     ffn_dim: int = 2048
     has_input_projection: bool = True
+    presence: bool = False
 
 
 class SsaConfig(_Config, frozen=True):

@@ -64,6 +64,7 @@ class _Slots(NamedTuple):
         object: Which object each slot is over, `(B, N)` int64.
         stands: Whether it is over it long enough to stand for it, `(B, N)` bool.
         empty: Whether it is over hardly anything, `(B, N)` bool.
+        presence: What the video queries of a window have in common, `(B,)`; None where the network does without.
     """
 
     enhanced: Tensor
@@ -71,6 +72,7 @@ class _Slots(NamedTuple):
     object: Tensor
     stands: Tensor
     empty: Tensor
+    presence: Tensor | None
 
 
 class MotionObjective(nn.Module):
@@ -126,7 +128,8 @@ class MotionObjective(nn.Module):
         place, velocity = self.heads.places.errors(
             projected[None], enhanced[None], order[None], of_frames, windows.place, windows.velocity, windows.known
         )
-        return _Slots(enhanced, initial, *objects_of_slots(order, windows.covers)), place, velocity
+        presence = decoder.measure_presence(aligned)
+        return _Slots(enhanced, initial, *objects_of_slots(order, windows.covers), presence), place, velocity
 
     def _deeds(self, logits: Tensor, does: Tensor, counts: Tensor) -> Tensor:
         """Mean cross-entropy of what is known of the slots that count: `(..., N, M)`, `(..., N, M)`, `(..., N)`."""
@@ -200,13 +203,14 @@ def _states(decoder: VideoDecoder, slots: _Slots, text: Tensor) -> list[VideoPre
     key = (slots.enhanced + decoder.slot_position.weight).reshape(B, T * N, C)
     position = decoder.query_position.weight
     x, sentence = slots.initial.repeat_interleave(K, dim=0), text.flatten(0, 1)
+    presence = None if slots.presence is None else slots.presence.repeat_interleave(K)
     states = []
     for layer in decoder.layers:
         assert isinstance(layer, VideoDecoderLayer)
         x = layer.text_attention.read_single(x, sentence)
         x = layer.memory_attention(x.view(B, K * N, C), key, memory, position.repeat(K, 1)).view(B * K, N, C)
         x = layer.feed_forward(layer.self_attention(x, position))
-        states.append(VideoPrediction(*(field.unflatten(0, (B, K)) for field in decoder.predict(x))))
+        states.append(VideoPrediction(*(field.unflatten(0, (B, K)) for field in decoder.predict(x, presence))))
     return states
 
 

@@ -41,7 +41,8 @@ def train(
         observer: Told of progress.
         resume: Go on with the run in `folder`; begins one if there is none.
         should_stop: Asked after each step; the run then saves its state and ends.
-        init: Checkpoint to start from instead of random weights. It may be of a network without mask moments.
+        init: Checkpoint to start from instead of random weights. It may be of a network without mask moments
+            or presence.
         clip: CLIP weights to start from: open_clip's own file, or a checkpoint that contains them.
         accelerator: Lightning Fabric's name: `auto`, `cpu`, `cuda`.
         devices: Number of devices; under torchrun all that were started.
@@ -106,12 +107,21 @@ def _build_model(config: TrainConfig, init: Path | None, clip: Path | None) -> S
 
 
 def _with_sizes(model: SSA, sizes: SsaConfig, refusal: str) -> SSA:
-    """The same network; told of mask moments if it is not yet, which changes nothing until they are trained."""
+    """The same network, with what it lacks of parts that are ours: they change nothing until trained or set."""
     if model.config == sizes:
         return model
-    untold = msgspec.structs.replace(sizes.frame_decoder, mask_moments=False)
-    if model.config != msgspec.structs.replace(sizes, frame_decoder=untold):
+    has = model.config
+    lacking = msgspec.structs.replace(
+        sizes,
+        frame_decoder=msgspec.structs.replace(
+            sizes.frame_decoder, mask_moments=has.frame_decoder.mask_moments and sizes.frame_decoder.mask_moments
+        ),
+        video_decoder=msgspec.structs.replace(
+            sizes.video_decoder, presence=has.video_decoder.presence and sizes.video_decoder.presence
+        ),
+    )
+    if has != lacking:
         raise ConfigError(refusal)
-    told = SSA(sizes)
-    told.load_state_dict(told.state_dict() | model.state_dict())  # what lacks is the moments' layer, which is zero
-    return told
+    completed = SSA(sizes)
+    completed.load_state_dict(completed.state_dict() | model.state_dict())  # what lacks is zero
+    return completed

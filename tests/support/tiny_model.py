@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ssa_stream.model import SSA, ClipConfig, FrameDecoderConfig, PixelDecoderConfig, SsaConfig, VideoDecoderConfig
 from ssa_stream.model.preprocess import to_input
 
-__all__ = ["one_model_thread", "random_frames", "tiny_config", "tiny_model", "told_model"]
+__all__ = ["model_with_presence", "one_model_thread", "random_frames", "tiny_config", "tiny_model", "told_model"]
 
 _CLIP = {
     "embed_dim": 32,
@@ -80,11 +80,28 @@ def told_model(weight_std: float = 0.0) -> SSA:
     """A network of one's own with the shared one's weights, whose frame queries are told where their masks are."""
     config = tiny_config()
     decoder = msgspec.structs.replace(config.frame_decoder, mask_moments=True)
-    with torch.random.fork_rng(devices=[]):
-        model = SSA(msgspec.structs.replace(config, frame_decoder=decoder)).eval()
-    model.load_state_dict(model.state_dict() | tiny_model().state_dict())
+    model = _completed(msgspec.structs.replace(config, frame_decoder=decoder))
     assert model.mask_moments is not None
     nn.init.normal_(model.mask_moments.embed.weight, std=weight_std)
+    return model
+
+
+def model_with_presence(weight_std: float = 0.0) -> SSA:
+    """A network of one's own with the shared one's weights, whose video queries are less probable by presence."""
+    config = tiny_config()
+    decoder = msgspec.structs.replace(config.video_decoder, presence=True)
+    model = _completed(msgspec.structs.replace(config, video_decoder=decoder))
+    assert model.video_decoder.presence is not None
+    generator = torch.Generator().manual_seed(3)
+    model.video_decoder.presence.set_reading(torch.randn(config.hidden_dim, generator=generator) * weight_std, 0.0)
+    return model
+
+
+def _completed(config: SsaConfig) -> SSA:
+    """A network that has more than the shared one, and its weights."""
+    with torch.random.fork_rng(devices=[]):
+        model = SSA(config).eval()
+    model.load_state_dict(model.state_dict() | tiny_model().state_dict())
     return model.requires_grad_(False)
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ssa_stream.checkpoints import export_reference, import_reference, load_chec
 from ssa_stream.checkpoints.reference import reference_layout
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SSA, SsaConfig
-from tests.support.tiny_model import tiny_config, told_model
+from tests.support.tiny_model import model_with_presence, tiny_config, told_model
 
 State = Mapping[str, Tensor]
 CLIP = "backbone.clip_model."
@@ -99,14 +99,21 @@ def test_export_of_a_network_of_ours_has_the_reference_order(
     torch.testing.assert_close(exported["criterion.empty_weight"], torch.tensor([1.0, 0.1]))
 
 
-def test_network_that_the_reference_has_no_names_for_is_refused(tmp_path: Path) -> None:
-    """Mask moments are ours alone."""
-    model = told_model()
-    save_checkpoint(tmp_path / "told.safetensors", model, model.config)
-    with pytest.raises(CheckpointError, match="is told mask moments, which"):
-        export_reference(tmp_path / "told.safetensors", tmp_path / "x.pth")
+@pytest.mark.parametrize(
+    ("build", "part"),
+    [(told_model, "frame_decoder.mask_moments"), (model_with_presence, "video_decoder.presence")],
+    ids=["moments", "presence"],
+)
+def test_network_that_the_reference_has_no_names_for_is_refused(
+    build: Callable[[], SSA], part: str, tmp_path: Path
+) -> None:
+    """Some parts are ours alone."""
+    model = build()
+    save_checkpoint(tmp_path / "ours.safetensors", model, model.config)
+    with pytest.raises(CheckpointError, match=f"has {part}, which the authors'"):
+        export_reference(tmp_path / "ours.safetensors", tmp_path / "x.pth")
     assert not (tmp_path / "x.pth").exists()
-    with pytest.raises(CheckpointError, match="mask moments"):
+    with pytest.raises(CheckpointError, match=f"{part}: false"):
         import_reference(written(tmp_path / "y.pth", {"model": {"a": torch.zeros(1)}}), model.config)
 
 

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from ssa_stream.checkpoints import load_checkpoint
-from tools.calibrate import _THRESHOLDS, choose, shift
+from ssa_stream.data import sample_clip
+from ssa_stream.model import SSA
+from tests.support.tiny_model import tiny_model, told_model
+from tools.calibrate import _THRESHOLDS, choose, fit_reading, frame_classes, shift
 
 _TOOL = Path(__file__).parents[3] / "tools" / "calibrate.py"
 
@@ -60,3 +63,32 @@ def test_a_threshold_that_is_given_is_taken(tmp_path: Path) -> None:
     refused = subprocess.run([*command, "1.5"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "--threshold is 1.5" in refused.stderr
+
+
+@pytest.mark.parametrize("model", [tiny_model(), told_model(0.1)], ids=["published", "told_where_masks_are"])
+def test_reading_finds_the_frame_decoders_classes(model: SSA) -> None:
+    """Projected queries hold them; the mean presence of the clips is taken off."""
+    clips = [sample_clip(seed, 5, (64, 96), "train") for seed in range(4)]
+    made = [frame_classes(model, clip) for clip in clips]
+    queries, log_odds = (torch.cat(parts) for parts in zip(*made, strict=True))
+    assert queries.shape == (20, 6, 64)
+    assert log_odds.std() > 0.1
+    weight, bias = fit_reading(queries, log_odds, [5, 5, 5, 5])
+    known = log_odds.view(4, -1).amax(dim=1)
+    read = (queries @ weight).view(4, -1).amax(dim=1) + bias
+    torch.testing.assert_close(read, known - known.mean(), atol=0.05, rtol=0)
+
+
+def test_presence_is_set_before_the_threshold(tmp_path: Path) -> None:
+    """The file says so, and loads as what it is; less than none is refused."""
+    out = tmp_path / "present.safetensors"
+    settings = "--clips 6 --frames 2 --size 64 96 --threshold 0.6".split()
+    command = [sys.executable, str(_TOOL), "ssa-tiny", "-o", str(out), *settings, "--presence"]
+    done = subprocess.run([*command, "0.5"], capture_output=True, text=True, check=True)
+    assert "presence of 6 clips" in done.stdout
+    model = load_checkpoint(str(out))
+    assert model.video_decoder.presence is not None
+    assert model.video_decoder.presence.weight.abs().max() > 0
+    refused = subprocess.run([*command, "-1"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "--presence is -1.0; expected 0 or more" in refused.stderr

@@ -14,6 +14,7 @@ from ssa_stream.training.motion_batches import KeptClips, MotionBatch, MotionBat
 from ssa_stream.training.motion_clips import motion_clip
 from ssa_stream.training.motion_objective import DECISION_PARTS, SLOT_PARTS, MotionObjective, _balanced, _Slots, _states
 from ssa_stream.training.objective import SegmentObjective
+from tests.support.tiny_model import model_with_presence
 
 
 def _slots_stage(stage: MotionStage) -> MotionStage:
@@ -164,10 +165,11 @@ def test_devices_keep_different_clips(model: SSA, motion: MotionStage) -> None:
     assert not torch.equal(ours.queries, theirs.queries)
 
 
-def test_states_are_those_of_the_network(model: SSA, motion: MotionStage) -> None:
+@pytest.mark.parametrize("weight_std", [None, 0.3], ids=["published", "presence"])
+def test_states_are_those_of_the_network(model: SSA, motion: MotionStage, weight_std: float | None) -> None:
     """Many sentences about shared slots, or a window decoded for each of them."""
     windows = _batches(model, motion)[0].windows
-    decoder = model.video_decoder
+    decoder = (model if weight_std is None else model_with_presence(weight_std).train()).video_decoder
     with torch.no_grad():
         aligned, _ = align_chain(decoder.project(windows.queries))
         K, T = windows.text.shape[1], windows.queries.shape[1]
@@ -175,7 +177,9 @@ def test_states_are_those_of_the_network(model: SSA, motion: MotionStage) -> Non
         whole = decoder(aligned.repeat_interleave(K, dim=0), text)
         first = whole.initial_queries.unflatten(0, (-1, K))[:, 0]
         none = torch.empty(0)
-        slots = _Slots(whole.enhanced.unflatten(0, (-1, K))[:, 0], first, none, none, none)
+        slots = _Slots(
+            whole.enhanced.unflatten(0, (-1, K))[:, 0], first, none, none, none, decoder.measure_presence(aligned)
+        )
         states = _states(decoder, slots, windows.text)
     for ours, theirs in zip(states, whole.predictions, strict=True):
         for a, b in zip(ours, theirs, strict=True):

@@ -137,24 +137,29 @@ def test_run_starts_from_weights(settings: dict[str, Any], tmp_path: Path) -> No
         assert all(torch.equal(weights[name], first[name]) for name in first if name.startswith("clip."))
 
 
-def test_run_starts_from_a_network_that_was_not_told_moments(settings: dict[str, Any], tmp_path: Path) -> None:
-    """They begin at zero and are trained; weights of other sizes are refused."""
+def test_run_starts_from_a_network_that_lacks_what_is_ours(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Moments begin at zero and are trained, presence stays zero until it is set; other sizes are refused."""
     del settings["stages"][:2], settings["stages"][1:]
     _run(settings, tmp_path / "first", stop_after=1)
     init = tmp_path / "first" / "last.safetensors"
     sizes = tiny_config().to_mapping()
-    for name, changed in (("told", {"mask_moments": True}), ("deeper", {"mask_moments": True, "num_layers": 3})):
-        (tmp_path / f"{name}.yaml").write_text(
-            yaml.safe_dump(sizes | {"frame_decoder": sizes["frame_decoder"] | changed}), encoding="utf-8"
-        )
-    _run(settings | {"model": str(tmp_path / "told.yaml")}, tmp_path / "second", stop_after=1, init=init)
+    ours = {"frame_decoder": {"mask_moments": True}, "video_decoder": {"presence": True}}
+    deeper = ours | {"frame_decoder": {"mask_moments": True, "num_layers": 3}}
+    for name, changed in (("ours", ours), ("deeper", deeper)):
+        parts = {part: sizes[part] | fields for part, fields in changed.items()}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(sizes | parts), encoding="utf-8")
+    _run(settings | {"model": str(tmp_path / "ours.yaml")}, tmp_path / "second", stop_after=1, init=init)
     first, second = _weights(tmp_path / "first"), _weights(tmp_path / "second")
-    assert set(second) - set(first) == {"mask_moments.embed.weight"}
+    presence = {"video_decoder.presence.weight", "video_decoder.presence.bias"}
+    assert set(second) - set(first) == {"mask_moments.embed.weight"} | presence
     assert second["mask_moments.embed.weight"].abs().max() > 0
+    assert not any(second[name].any() for name in presence)
     same = "pixel_decoder.layers.0.deformable.value_proj.weight"  # not trained in a motion stage
     assert torch.equal(second[same], first[same])
     with pytest.raises(ConfigError, match="of other sizes than"):
         _run(settings | {"model": str(tmp_path / "deeper.yaml")}, tmp_path / "third", init=init)
+    with pytest.raises(ConfigError, match="of other sizes than"):  # what it has is not taken off
+        _run(settings, tmp_path / "fourth", init=tmp_path / "second" / "last.safetensors")
 
 
 def test_existing_run_is_not_overwritten(settings: dict[str, Any], tmp_path: Path) -> None:
