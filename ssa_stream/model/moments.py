@@ -26,6 +26,28 @@ _SHAPE_SCALE = 10.0
 _LEAST_RADIUS_CELLS = 0.5
 
 
+def _angular_coefficients() -> Tensor:
+    """What angular moments are made of: real and imaginary parts of `(x + iy)**k` in products `y**a * x**b`.
+
+    Of order 1 it is the third moment, `(x + iy) * abs(x + iy)**2`, since the first is 0 about the centre.
+    """
+    size = _ANGULAR[-1] + 1
+    parts = torch.zeros(size, size, len(_ANGULAR), 2)
+    for column, order in enumerate(_ANGULAR):
+        for a in range(order + 1):
+            turn = 1j**a
+            coefficient = torch.tensor([turn.real, turn.imag]) * math.comb(order, a)
+            if order == 1:
+                parts[a, 3 - a, column] += coefficient
+                parts[a + 2, 1 - a, column] += coefficient
+            else:
+                parts[a, order - a, column] += coefficient
+    return parts.flatten(2).flatten(0, 1)
+
+
+_COEFFICIENTS = _angular_coefficients()
+
+
 class MaskMoments(nn.Module):
     """Adds to frame queries a code of their masks' moments.
 
@@ -80,19 +102,12 @@ def _measured(logits: Tensor) -> Tensor:
     presence = (area / (area + _SMALL_CELLS))[..., None]
     place = torch.stack([mean_y * (2 / height) - 1, mean_x * (2 / width) - 1, size], dim=-1)
     radius = (of_y + of_x).clamp(min=0).sqrt().clamp(min=_LEAST_RADIUS_CELLS)[..., None, None]
-    arm = torch.complex(
-        ((x - mean_x[..., None])[..., None, :] / radius).expand_as(mass).contiguous(),
-        ((y - mean_y[..., None])[..., :, None] / radius).expand_as(mass).contiguous(),
-    )
-    angular = torch.stack([(mass * _angular(arm, order)).sum(dim=(-2, -1)) for order in _ANGULAR], dim=-1)
-    turned = torch.view_as_real(angular * scale[..., None]).flatten(-2)
+    arm_y, arm_x = (y - mean_y[..., None, None]) / radius, (x - mean_x[..., None, None]) / radius  # (B, N, 1, h or w)
+    powers = torch.arange(_ANGULAR[-1] + 1, device=logits.device)[:, None]
+    products = arm_y**powers @ mass @ (arm_x**powers).mT  # (B, N, P, P), summed over the cells
+    turned = products.flatten(-2) @ _COEFFICIENTS.to(logits.device) * scale[..., None]
     rest = torch.cat([place, shape.clamp(-4, 4), turned.clamp(-4, 4)], dim=-1)
     return torch.cat([presence, rest * (area > 1)[..., None]], dim=-1)
-
-
-def _angular(arm: Tensor, order: int) -> Tensor:
-    """What is summed up over a mask; of order 1 the third moment, since the first is 0 about the centre."""
-    return arm * arm.abs().square() if order == 1 else arm**order
 
 
 def _code(moments: Tensor) -> Tensor:
