@@ -97,4 +97,5 @@ async def test_example_is_seen_by_a_browser(tmp_path: Path) -> None:
         finally:
             example.cancel()
         assert code == 0, errors
-        assert 120 < len(lines) <= 151  # a line for each frame in which the square was found
+        frames = {line.split(":")[0] for line in lines[1:]}  # a line for each mask, of what was found in a frame
+        assert 120 < len(frames) <= 150
