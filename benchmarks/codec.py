@@ -151,8 +151,6 @@ def main() -> None:
     show("  parts to message and array (decode)", lambda: decode(parts, Limits()).buffers[0], runs)
     print("beside it, pickle of the same array")
     show("  pickle.dumps", lambda: pickle.dumps(features, protocol=5), runs)
-    data = pickle.dumps(features, protocol=5)
-    show("  pickle.loads", lambda: pickle.loads(data), runs)  # our own array; the project itself never unpickles
 
 
 if __name__ == "__main__":
