@@ -18,7 +18,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -30,6 +29,7 @@ from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
 from ssa_stream.data import EXPRESSION_TYPES, ClipSample, sample_clip
 from ssa_stream.metrics import region_similarity
 from ssa_stream.model import SSA, ClipOutput
+from ssa_stream.model.own_parts import completed, own_parts, with_own_parts
 from ssa_stream.model.preprocess import to_input
 
 _THRESHOLDS = np.round(np.append(np.linspace(0.1, 0.95, 18), (0.97, 0.98, 0.99)), 2)
@@ -78,12 +78,11 @@ def with_presence(model: SSA, options: argparse.Namespace) -> SSA:
         queries.append(aligned)
         log_odds.append(classed)
     weight, bias = fit_reading(torch.cat(queries), torch.cat(log_odds), [len(rows) for rows in queries])
-    sizes = msgspec.structs.replace(model.config.video_decoder, presence=True)
-    completed = SSA(msgspec.structs.replace(model.config, video_decoder=sizes)).eval()
-    completed.load_state_dict(completed.state_dict() | model.state_dict())
-    assert completed.video_decoder.presence is not None
-    completed.video_decoder.presence.set_reading(options.presence * weight, options.presence * bias)
-    return completed
+    sizes = with_own_parts(model.config, {*own_parts(model.config), "video_decoder.presence"})
+    present = completed(model, sizes).eval()
+    assert present.video_decoder.presence is not None
+    present.video_decoder.presence.set_reading(options.presence * weight, options.presence * bias)
+    return present
 
 
 @torch.inference_mode()

@@ -20,6 +20,7 @@ from ssa_stream.checkpoints.seeded import CLASS_WEIGHTS
 from ssa_stream.checkpoints.store import read_info, read_tensors
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SsaConfig
+from ssa_stream.model.own_parts import own_parts
 
 __all__ = ["export_reference", "from_reference", "import_reference", "reference_layout", "to_reference"]
 
@@ -43,15 +44,11 @@ def reference_layout(config: SsaConfig) -> dict[str, tuple[int, ...]]:
     Raises:
         CheckpointError: The network is one that the reference cannot be.
     """
-    for has, part in (
-        (config.frame_decoder.mask_moments, "frame_decoder.mask_moments"),
-        (config.video_decoder.presence, "video_decoder.presence"),
-    ):
-        if has:
-            raise CheckpointError(
-                f"{config.name} has {part}, which the authors' network has no names for; expected a network with "
-                f"{part}: false"
-            )
+    for part in own_parts(config):
+        raise CheckpointError(
+            f"{config.name} has {part}, which the authors' network has no names for; expected a network with "
+            f"{part}: false"
+        )
     ours = {to_reference_key(key): shape for key, shape in model_layout(empty_model(config)).items()}
     assert None not in ours, "a tensor of the network has no reference name"
     layout = {key: shape for key, shape in ours.items() if key is not None}

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 from lightning.fabric import Fabric
 
@@ -13,6 +12,7 @@ from ssa_stream.checkpoints import load_checkpoint, read_clip
 from ssa_stream.configs import load_config
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, SsaConfig
+from ssa_stream.model.own_parts import completed, own_parts, with_own_parts
 from ssa_stream.training.config import TrainConfig
 from ssa_stream.training.initial import initialize_trunk
 from ssa_stream.training.run_folder import RunFolder
@@ -110,18 +110,7 @@ def _with_sizes(model: SSA, sizes: SsaConfig, refusal: str) -> SSA:
     """The same network, with what it lacks of parts that are ours: they change nothing until trained or set."""
     if model.config == sizes:
         return model
-    has = model.config
-    lacking = msgspec.structs.replace(
-        sizes,
-        frame_decoder=msgspec.structs.replace(
-            sizes.frame_decoder, mask_moments=has.frame_decoder.mask_moments and sizes.frame_decoder.mask_moments
-        ),
-        video_decoder=msgspec.structs.replace(
-            sizes.video_decoder, presence=has.video_decoder.presence and sizes.video_decoder.presence
-        ),
-    )
-    if has != lacking:
+    has = own_parts(model.config)
+    if not set(has) <= set(own_parts(sizes)) or model.config != with_own_parts(sizes, has):
         raise ConfigError(refusal)
-    completed = SSA(sizes)
-    completed.load_state_dict(completed.state_dict() | model.state_dict())  # what lacks is zero
-    return completed
+    return completed(model, sizes)

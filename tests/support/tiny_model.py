@@ -5,13 +5,13 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ssa_stream.model import SSA, ClipConfig, FrameDecoderConfig, PixelDecoderConfig, SsaConfig, VideoDecoderConfig
+from ssa_stream.model.own_parts import completed, with_own_parts
 from ssa_stream.model.preprocess import to_input
 
 __all__ = ["model_with_presence", "one_model_thread", "random_frames", "tiny_config", "tiny_model", "told_model"]
@@ -78,9 +78,7 @@ def tiny_model(num_queries: int = 6) -> SSA:
 
 def told_model(weight_std: float = 0.0) -> SSA:
     """A network of one's own with the shared one's weights, whose frame queries are told where their masks are."""
-    config = tiny_config()
-    decoder = msgspec.structs.replace(config.frame_decoder, mask_moments=True)
-    model = _completed(msgspec.structs.replace(config, frame_decoder=decoder))
+    model = _with("frame_decoder.mask_moments")
     assert model.mask_moments is not None
     nn.init.normal_(model.mask_moments.embed.weight, std=weight_std)
     return model
@@ -88,21 +86,18 @@ def told_model(weight_std: float = 0.0) -> SSA:
 
 def model_with_presence(weight_std: float = 0.0) -> SSA:
     """A network of one's own with the shared one's weights, whose video queries are less probable by presence."""
-    config = tiny_config()
-    decoder = msgspec.structs.replace(config.video_decoder, presence=True)
-    model = _completed(msgspec.structs.replace(config, video_decoder=decoder))
+    model = _with("video_decoder.presence")
     assert model.video_decoder.presence is not None
-    generator = torch.Generator().manual_seed(3)
-    model.video_decoder.presence.set_reading(torch.randn(config.hidden_dim, generator=generator) * weight_std, 0.0)
+    weight = torch.randn(model.config.hidden_dim, generator=torch.Generator().manual_seed(3))
+    model.video_decoder.presence.set_reading(weight * weight_std, 0.0)
     return model
 
 
-def _completed(config: SsaConfig) -> SSA:
-    """A network that has more than the shared one, and its weights."""
+def _with(part: str) -> SSA:
+    """A network that has a part more than the shared one, and its weights."""
     with torch.random.fork_rng(devices=[]):
-        model = SSA(config).eval()
-    model.load_state_dict(model.state_dict() | tiny_model().state_dict())
-    return model.requires_grad_(False)
+        model = completed(tiny_model(), with_own_parts(tiny_config(), {part}))
+    return model.eval().requires_grad_(False)
 
 
 def _spread(model: SSA) -> None:
