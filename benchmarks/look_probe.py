@@ -23,9 +23,9 @@ from ssa_stream.data.synthetic.appearance import COLOURS, Appearance
 from ssa_stream.data.synthetic.render import renderer
 from ssa_stream.model import SSA
 from ssa_stream.streaming import ReferSession, SessionConfig
-from ssa_stream.training.aspects import mean_over_masks, object_features
-from ssa_stream.training.batch import normalize
-from ssa_stream.training.objective import set_dropout
+from ssa_stream.training.data.batch import normalize
+from ssa_stream.training.objectives.objective import set_dropout
+from ssa_stream.training.tiny.attributes import mean_over_masks, object_features
 
 _LEAST_PX = 60
 

@@ -16,19 +16,19 @@ from torch import Tensor
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import encode_text
-from ssa_stream.training.batch import normalize
-from ssa_stream.training.clip_batches import ClipBatches, open_source
-from ssa_stream.training.config import ClipsStage
-from ssa_stream.training.data_config import SyntheticData
-from ssa_stream.training.forward import forward_clips
-from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.matching import Matches, match
-from ssa_stream.training.objective import set_dropout
-from ssa_stream.training.optimizer_config import OptimizerConfig
-from ssa_stream.training.places import places, velocities
-from ssa_stream.training.similarity import matched_rows
-from ssa_stream.training.slots import slots_of
-from ssa_stream.training.targets import frame_targets
+from ssa_stream.training.config.data import SyntheticData
+from ssa_stream.training.config.loss import LossConfig
+from ssa_stream.training.config.optimizer import OptimizerConfig
+from ssa_stream.training.config.stages import ClipsStage
+from ssa_stream.training.data.batch import normalize
+from ssa_stream.training.data.clip_batches import ClipBatches, open_source
+from ssa_stream.training.objectives.forward import forward_clips
+from ssa_stream.training.objectives.matching import Matches, match
+from ssa_stream.training.objectives.objective import set_dropout
+from ssa_stream.training.objectives.similarity import matched_rows
+from ssa_stream.training.objectives.targets import frame_targets
+from ssa_stream.training.tiny.locations import places, velocities
+from ssa_stream.training.tiny.slots import slots_of
 
 _FITTED, _RIDGE = 0.75, 10.0
 _SEED = 1_000_003  # no training run draws these clips

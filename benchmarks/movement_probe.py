@@ -20,13 +20,13 @@ from torch import Tensor
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.data.synthetic.movement_sentences import MOVEMENT_CLAIMS
 from ssa_stream.model import SSA, align_chain
-from ssa_stream.training.config import MotionStage
-from ssa_stream.training.data_config import SyntheticData
-from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.motion_batches import MotionBatches, MotionWindows
-from ssa_stream.training.objective import set_dropout
-from ssa_stream.training.optimizer_config import OptimizerConfig
-from ssa_stream.training.slots import objects_of_slots
+from ssa_stream.training.config.data import SyntheticData
+from ssa_stream.training.config.loss import LossConfig
+from ssa_stream.training.config.optimizer import OptimizerConfig
+from ssa_stream.training.config.stages import MotionStage
+from ssa_stream.training.objectives.objective import set_dropout
+from ssa_stream.training.tiny.motion.windows import MotionBatches, MotionWindows
+from ssa_stream.training.tiny.slots import objects_of_slots
 
 _SEED = 1_000_003  # no training run draws these clips
 _FRAMES, _WINDOWS_PER_CLIP = 12, 3

@@ -13,10 +13,10 @@ from ssa_stream.configs import load_config
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.model.own_parts import completed, own_parts, with_own_parts
-from ssa_stream.training.config import TrainConfig
+from ssa_stream.training.config.stages import TrainConfig
 from ssa_stream.training.initial import initialize_trunk
-from ssa_stream.training.run_folder import RunFolder
-from ssa_stream.training.trainer import Observer, Progress, Trainer
+from ssa_stream.training.loop.run_folder import RunFolder
+from ssa_stream.training.loop.trainer import Observer, Progress, Trainer
 
 __all__ = ["train"]
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 import benchmarks.movement_probe as probe
 from ssa_stream.data.synthetic.movement_sentences import MOVEMENT_CLAIMS
-from ssa_stream.training.motion_batches import MotionWindows
+from ssa_stream.training.tiny.motion.windows import MotionWindows
 from tests.support.tiny_model import tiny_model, told_model
 
 

@@ -10,10 +10,10 @@ import torch
 import yaml
 
 from ssa_stream.model import SSA
-from ssa_stream.training.config import ClipsStage, MotionStage
-from ssa_stream.training.data_config import SyntheticData
-from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.optimizer_config import OptimizerConfig
+from ssa_stream.training.config.data import SyntheticData
+from ssa_stream.training.config.loss import LossConfig
+from ssa_stream.training.config.optimizer import OptimizerConfig
+from ssa_stream.training.config.stages import ClipsStage, MotionStage
 from tests.support.tiny_model import tiny_config, tiny_model, told_model
 
 

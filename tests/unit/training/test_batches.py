@@ -11,13 +11,13 @@ from ssa_stream.data import ExpressionType, SceneConfig, sample_clip
 from ssa_stream.errors import ConfigError
 from ssa_stream.model.clip import tokenize
 from ssa_stream.model.preprocess import to_input
-from ssa_stream.training.batch import Sentence, TrainingClip, collate_clips, normalize
-from ssa_stream.training.caption_batches import CaptionBatches
-from ssa_stream.training.clip_batches import ClipBatches, open_source
-from ssa_stream.training.config import ClipPretrainStage, ClipsStage
-from ssa_stream.training.data_config import SyntheticData
-from ssa_stream.training.step_seed import step_seed
-from ssa_stream.training.synthetic_clips import SyntheticClips, photometric
+from ssa_stream.training.config.data import SyntheticData
+from ssa_stream.training.config.stages import ClipPretrainStage, ClipsStage
+from ssa_stream.training.data.batch import Sentence, TrainingClip, collate_clips, normalize
+from ssa_stream.training.data.clip_batches import ClipBatches, open_source
+from ssa_stream.training.data.synthetic_clips import SyntheticClips, photometric
+from ssa_stream.training.loop.step_seed import step_seed
+from ssa_stream.training.tiny.clip.captions import CaptionBatches
 
 
 def test_clip_batch_is_a_function_of_the_step(stage: ClipsStage) -> None:

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.losses import class_losses, dice_loss, mask_entropy, set_losses
-from ssa_stream.training.matching import Matches, SetPrediction
-from ssa_stream.training.targets import MaskTargets, clip_targets, frame_targets
+from ssa_stream.training.config.loss import LossConfig
+from ssa_stream.training.objectives.losses import class_losses, dice_loss, mask_entropy, set_losses
+from ssa_stream.training.objectives.matching import Matches, SetPrediction
+from ssa_stream.training.objectives.targets import MaskTargets, clip_targets, frame_targets
 
 MATCHES = Matches(torch.tensor([[[1, 0]], [[2, 0]]]), torch.tensor([[[True, False]], [[True, True]]]))
 

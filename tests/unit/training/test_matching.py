@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.matching import SetPrediction, duplicates, match, matching_costs
-from ssa_stream.training.targets import MaskTargets
+from ssa_stream.training.config.loss import LossConfig
+from ssa_stream.training.objectives.matching import SetPrediction, duplicates, match, matching_costs
+from ssa_stream.training.objectives.targets import MaskTargets
 
 CONFIG = LossConfig(num_points=64)
 

@@ -7,11 +7,11 @@ import torch
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import encode_text
 from ssa_stream.streaming.window import FrameBatch, WindowState, advance_windows
-from ssa_stream.training.batch import ClipBatch, normalize
-from ssa_stream.training.clip_batches import ClipBatches, open_source
-from ssa_stream.training.config import ClipsStage, LongClipsStage
-from ssa_stream.training.forward import forward_clips
-from ssa_stream.training.objective import SEGMENT_PARTS, SegmentObjective
+from ssa_stream.training.config.stages import ClipsStage, LongClipsStage
+from ssa_stream.training.data.batch import ClipBatch, normalize
+from ssa_stream.training.data.clip_batches import ClipBatches, open_source
+from ssa_stream.training.objectives.forward import forward_clips
+from ssa_stream.training.objectives.objective import SEGMENT_PARTS, SegmentObjective
 
 
 def _batch(stage: ClipsStage, step: int = 0) -> ClipBatch:

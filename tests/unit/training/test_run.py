@@ -11,8 +11,8 @@ import yaml
 from ssa_stream.checkpoints import load_checkpoint, read_info
 from ssa_stream.errors import CheckpointError, ConfigError, SsaStreamError
 from ssa_stream.training import StepReport, TrainConfig, Validation, train
-from ssa_stream.training.config import Stage
-from ssa_stream.training.trainer import Trainer
+from ssa_stream.training.config.stages import Stage
+from ssa_stream.training.loop.trainer import Trainer
 from tests.support.tiny_model import tiny_config
 
 

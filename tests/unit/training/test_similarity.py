@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from ssa_stream.training.matching import Matches
-from ssa_stream.training.similarity import matched_rows, similarity_loss
+from ssa_stream.training.objectives.matching import Matches
+from ssa_stream.training.objectives.similarity import matched_rows, similarity_loss
 
 
 def test_similarity_loss_is_the_mean_over_ordered_pairs() -> None:

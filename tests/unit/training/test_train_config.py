@@ -10,9 +10,9 @@ from ssa_stream.data import SPLITS
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.training import TrainConfig
-from ssa_stream.training.config import ClipsStage, LongClipsStage
-from ssa_stream.training.data_config import MevisData
-from ssa_stream.training.optimizer import parameter_groups
+from ssa_stream.training.config.data import MevisData
+from ssa_stream.training.config.stages import ClipsStage, LongClipsStage
+from ssa_stream.training.loop.optimizer import parameter_groups
 
 
 @pytest.mark.parametrize("name", config_names("train"))

@@ -1,0 +1,3 @@
+"""What a training run does, as data."""
+
+__all__: list[str] = []

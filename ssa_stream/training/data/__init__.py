@@ -1,0 +1,3 @@
+"""What the steps train on."""
+
+__all__: list[str] = []

@@ -1,0 +1,114 @@
+"""What a run leaves on disk: its state, its checkpoints, its figures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch.utils.tensorboard import SummaryWriter
+
+from ssa_stream.checkpoints.files import replacing
+from ssa_stream.errors import CheckpointError, ConfigError
+from ssa_stream.training.config.stages import TrainConfig
+from ssa_stream.training.loop.csv_table import CsvTable
+
+__all__ = ["RunFolder", "RunLog"]
+
+_MAY_CHANGE = ("save_every", "log_every", "workers", "name")
+"""Settings that a resumed run may have changed: what it computes does not depend on them."""
+
+
+class RunFolder:
+    """Paths and state of one run.
+
+    Args:
+        path: The folder; made when needed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.best = path / "best.safetensors"
+        self.last = path / "last.safetensors"
+        self._state = path / "state.pt"
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a run to go on with."""
+        return self._state.is_file()
+
+    def start(self, config: TrainConfig) -> None:
+        """Make the folder and write the configuration into it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path / "config.yaml") as partial:
+            partial.write_text(yaml.safe_dump(config.to_mapping(), sort_keys=False), encoding="utf-8")
+
+    def save_state(self, config: TrainConfig, state: Mapping[str, Any]) -> None:
+        """Write all that is needed to go on; the file appears whole or not at all."""
+        with replacing(self._state) as partial:
+            torch.save({"config": config.to_mapping(), **state}, partial)
+
+    def load_state(self, config: TrainConfig) -> dict[str, Any]:
+        """Read what `save_state` wrote, to the CPU.
+
+        Raises:
+            CheckpointError: The file is damaged.
+            ConfigError: The run was of another configuration.
+        """
+        try:
+            state: dict[str, Any] = torch.load(self._state, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever zip and pickle raise
+            raise CheckpointError(f"{self._state} is not a whole training state ({error})") from error
+        earlier, now = (_decisive(mapping) for mapping in (state.pop("config"), config.to_mapping()))
+        if changed := [key for key in now if earlier.get(key) != now[key]]:
+            raise ConfigError(
+                f"the run in {self.path} was started with other settings of {', '.join(changed)}; resume it with its "
+                f"own {self.path / 'config.yaml'}, or start another run from its weights: --init {self.last}"
+            )
+        return state
+
+
+def _decisive(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that decide what is computed, in the form that YAML and torch.save leave them in."""
+    return {key: _plain(value) for key, value in mapping.items() if key not in _MAY_CHANGE}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+class RunLog:
+    """Figures as CSV and for TensorBoard. A resumed run first drops lines of steps that it does again.
+
+    Args:
+        folder: The run's folder.
+        done: Steps done so far, over all stages.
+    """
+
+    def __init__(self, folder: Path, done: int) -> None:
+        self._folder, self._done = folder, done
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
+        self._tables: dict[str, CsvTable] = {}
+
+    def write(self, table: str, stage: str, step: int, figures: Mapping[str, float]) -> None:
+        """Add one line.
+
+        Args:
+            table: `train` or `validation`; lines go to `<table>_<stage>.csv`.
+            stage: Name of the stage.
+            step: Steps done, over all stages.
+            figures: By name.
+        """
+        name = f"{table}_{stage}"
+        if name not in self._tables:
+            self._tables[name] = CsvTable(self._folder / f"{name}.csv", self._done)
+        self._tables[name].append(step, figures)
+        for figure, value in figures.items():
+            self._board.add_scalar(f"{table}/{figure.replace('&', 'and')}", value, step)
+        self._board.flush()
+
+    def close(self) -> None:
+        """Finish the TensorBoard file."""
+        self._board.close()

@@ -1,0 +1,3 @@
+"""What the steps minimise: losses, and what goes before them."""
+
+__all__: list[str] = []

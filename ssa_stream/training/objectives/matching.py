@@ -1,0 +1,145 @@
+"""Which query stands for which object: Hungarian matching by class and mask, for every prediction depth on its own.
+
+Axes: `D` prediction depths, `I` items, `Q` queries, `G` objects, `T` frames, `P` points, `C` channels.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from ssa_stream.training.config.loss import LossConfig
+from ssa_stream.training.objectives.points import random_points, sample_at
+from ssa_stream.training.objectives.targets import MaskTargets
+
+__all__ = ["Matches", "SetPrediction", "duplicates", "match", "matching_costs", "pairwise_iou"]
+
+
+class SetPrediction(NamedTuple):
+    """Predictions that are compared with targets; a frame is a clip of one frame.
+
+    Attributes:
+        class_logits: Referred, not referred, `(D, I, Q, 2)`.
+        embeddings: Mask embeddings, `(D, I, Q, C)`.
+        features: Mask features, `(I, T, C, h, w)`; mask logits are inner products with them.
+    """
+
+    class_logits: Tensor
+    embeddings: Tensor
+    features: Tensor
+
+
+class Matches(NamedTuple):
+    """The query of each object.
+
+    Attributes:
+        query: `(D, I, G)` int64; 0 where there is none.
+        matched: Whether there is one, `(D, I, G)` bool.
+    """
+
+    query: Tensor
+    matched: Tensor
+
+
+@torch.no_grad()
+def match(
+    prediction: SetPrediction, targets: MaskTargets, config: LossConfig, preference: Tensor | None = None
+) -> Matches:
+    """Match queries to objects at points drawn at random, the same ones for all depths and masks of an item.
+
+    Args:
+        prediction: Predictions.
+        targets: Objects.
+        config: Points and weights.
+        preference: Subtracted from the cost of each pair, `(D, I, Q, G)`.
+    """
+    features, masks = _at_points(prediction, targets, config)
+    costs = [
+        matching_costs(logits, embeddings @ features, masks, targets.referred, config)
+        for logits, embeddings in zip(prediction.class_logits, prediction.embeddings, strict=True)
+    ]
+    total = torch.stack(costs) if preference is None else torch.stack(costs) - preference
+    query, matched = _assign(total.cpu().numpy(), targets.valid.cpu().numpy())
+    device = prediction.features.device
+    return Matches(torch.from_numpy(query).to(device), torch.from_numpy(matched).to(device))
+
+
+@torch.no_grad()
+def duplicates(prediction: SetPrediction, targets: MaskTargets, config: LossConfig) -> Tensor:
+    """Objects that queries' masks overlap by more than `config.duplicate_iou`, matched or not, at random points.
+
+    Returns:
+        Number of the object that a query's mask overlaps most, `(D, I, Q)` int64; -1 where it is not enough.
+    """
+    features, masks = _at_points(prediction, targets, config)
+    masks = (masks > 0.5).to(features.dtype) * targets.valid[..., None]
+    found = []
+    for embeddings in prediction.embeddings:
+        inside = (embeddings @ features > 0).to(features.dtype)  # (I, Q, T*P)
+        iou, number = pairwise_iou(inside, masks).max(dim=-1)
+        found.append(torch.where(iou > config.duplicate_iou, number, -1))
+    return torch.stack(found)
+
+
+def pairwise_iou(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Intersection over union of masks `(..., Q, P)` and `(..., G, P)` of 0 and 1, `(..., Q, G)`; 0 for empty ones."""
+    both = ours @ theirs.transpose(-1, -2)
+    either = ours.sum(dim=-1)[..., None] + theirs.sum(dim=-1)[..., None, :] - both
+    return both / either.clamp(min=1)
+
+
+def _at_points(prediction: SetPrediction, targets: MaskTargets, config: LossConfig) -> tuple[Tensor, Tensor]:
+    """Features `(I, C, T * P)` and masks `(I, G, T * P)` at points drawn at random, the same ones in all frames."""
+    num_items, T, C = prediction.features.shape[:3]
+    points = random_points(num_items, config.num_points, prediction.features.device)
+    per_frame = points[:, None].expand(-1, T, -1, -1).flatten(0, 1)
+    features = sample_at(prediction.features.flatten(0, 1), per_frame)  # (I*T, C, P)
+    features = features.view(num_items, T, C, -1).transpose(1, 2).flatten(2)
+    masks = sample_at(targets.masks.transpose(1, 2).flatten(0, 1).to(features.dtype), per_frame)  # (I*T, G, P)
+    return features, masks.unflatten(0, (num_items, T)).transpose(1, 2).flatten(2)
+
+
+def matching_costs(
+    class_logits: Tensor, mask_logits: Tensor, masks: Tensor, referred: Tensor, config: LossConfig
+) -> Tensor:
+    """Cost of each pair.
+
+    Args:
+        class_logits: `(I, Q, 2)`.
+        mask_logits: At the points, `(I, Q, P)`.
+        masks: At the points, `(I, G, P)` in 0..1.
+        referred: Which objects the sentence refers to, `(I, G)` bool: their class is "referred", the others' is not.
+        config: Weights.
+    Returns:
+        `(I, Q, G)`: class, cross-entropy and dice, weighted.
+    """
+    to_masks = masks.transpose(1, 2)
+    probability = class_logits.float().softmax(dim=-1)
+    of_class = torch.where(referred[:, None], probability[..., :1], probability[..., 1:])  # (I, Q, G)
+    # Cross-entropy is softplus(x) - x * t, so that no (Q, G, P) tensor is needed.
+    entropy = (F.softplus(mask_logits).sum(dim=-1, keepdim=True) - mask_logits @ to_masks) / masks.shape[-1]
+    inside = mask_logits.sigmoid()
+    total = inside.sum(dim=-1, keepdim=True) + masks.sum(dim=-1)[:, None]
+    dice = 1 - (2 * (inside @ to_masks) + 1) / (total + 1)
+    return -config.class_weight * of_class + config.mask_weight * entropy + config.dice_weight * dice
+
+
+def _assign(costs: NDArray[np.float32], valid: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Solve all assignments: costs `(D, I, Q, G)`, valid `(I, G)`."""
+    depths, num_items, _, num_objects = costs.shape
+    shape = (depths, num_items, num_objects)
+    query, matched = np.zeros(shape, np.int64), np.zeros(shape, bool)
+    costs = np.nan_to_num(costs, nan=1e9, posinf=1e9, neginf=-1e9)
+    for i in range(num_items):
+        objects = np.flatnonzero(valid[i])
+        if not len(objects):
+            continue
+        for d in range(depths):
+            rows, columns = linear_sum_assignment(costs[d, i][:, objects])
+            query[d, i, objects[columns]] = rows
+            matched[d, i, objects[columns]] = True
+    return query, matched

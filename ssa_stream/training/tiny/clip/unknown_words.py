@@ -1,0 +1,127 @@
+"""Sentences with words in them that mean nothing: a text tower that has seen such keeps to the words that it knows."""
+
+from functools import cache
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ssa_stream.data.synthetic.wording import HELD_OUT_PHRASES
+from ssa_stream.model.clip import tokenize
+from ssa_stream.training.tiny.clip.paraphrases import ParaphrasePool
+
+__all__ = ["TextBatch", "TextBatches", "some_with_unknown_words", "with_unknown_words"]
+
+_SENTENCE_STREAM = 112
+_START, _END = 49406, 49407
+"""CLIP's tokens around a sentence; all smaller ones are words or parts of them."""
+_REPLACED: Final = ("the", "a", "an", "all", "both", "that", "which", "of", "to", "and", "then")
+"""Words of little meaning, of which a part is replaced by unknown ones."""
+_REPLACED_CHANCE, _INSERTED_CHANCE = 0.15, 0.15
+_LONGEST = 4
+
+
+class TextBatch(NamedTuple):
+    """`R` sentences, as they are and with unknown words in them.
+
+    Attributes:
+        tokens: `(R, 77)` int64.
+        with_unknown: `(R, 77)` int64.
+        source: Which position of the first each position of the second is or stands for, `(R, 77)` int64.
+    """
+
+    tokens: Tensor
+    with_unknown: Tensor
+    source: Tensor
+
+
+class TextBatches(Dataset[TextBatch]):
+    """Batch number `step` of one device.
+
+    Args:
+        scenes: Scenes that the sentences are about.
+        steps: Number of batches.
+        count: Sentences of this device in each.
+        seed: Seed of the run.
+        context_length: Of the text tower.
+        rank: Number of this device.
+    """
+
+    def __init__(self, scenes: int, steps: int, count: int, seed: int, context_length: int, rank: int) -> None:
+        self._pool = ParaphrasePool(scenes, seed)
+        self._steps, self._count, self._seed, self._context, self._rank = steps, count, seed, context_length, rank
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __getitem__(self, step: int) -> TextBatch:
+        rng = np.random.default_rng([self._seed, _SENTENCE_STREAM, step, self._rank])
+        pairs, _ = self._pool.pairs(-(-self._count // 2), rng, self._context)
+        tokens = pairs.flatten(0, 1)[: self._count]
+        return TextBatch(tokens, *with_unknown_words(tokens, rng))
+
+
+def some_with_unknown_words(tokens: Tensor, part: float, rng: np.random.Generator) -> Tensor:
+    """Put unknown words into a part of the sentences and leave the others as they are, `(R, 77)` int64 both."""
+    if not part:
+        return tokens
+    chosen = torch.from_numpy(rng.uniform(size=len(tokens)) < part)
+    return torch.where(chosen[:, None], with_unknown_words(tokens, rng)[0], tokens)
+
+
+def with_unknown_words(tokens: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Put tokens drawn at random into sentences, and in place of words of little meaning.
+
+    No token of a kept-back phrase is drawn: what is told to nobody stays so.
+
+    Args:
+        tokens: `(R, 77)` int64.
+        rng: Source of chance.
+    Returns:
+        Tokens, and which position each of them is or stands for, `(R, 77)` int64 each. A token put in stands for the
+        one before it. Where there is no room for more, nothing is put in.
+    """
+    rows = [_row(row, rng) for row in tokens.tolist()]
+    return torch.tensor([ids for ids, _ in rows]), torch.tensor([sources for _, sources in rows])
+
+
+def _row(row: list[int], rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    room, length = row.count(0), row.index(_END) + 1
+    ids, sources = [_START], [0]
+    for position in range(1, length):
+        count = _run(rng, _INSERTED_CHANCE, room)
+        room -= count
+        ids += _draw(rng, count)
+        sources += [position - 1] * count
+        replaced = _run(rng, _REPLACED_CHANCE, room + 1) if row[position] in _replaceable() else 0
+        room -= max(0, replaced - 1)
+        ids += _draw(rng, replaced) if replaced else [row[position]]
+        sources += [position] * max(1, replaced)
+    lacking = len(row) - len(ids)
+    return ids + [0] * lacking, sources + list(range(length, length + lacking))
+
+
+def _run(rng: np.random.Generator, chance: float, room: int) -> int:
+    """How many tokens follow each other, none in most cases."""
+    return min(room, int(rng.integers(1, _LONGEST + 1))) if rng.uniform() < chance else 0
+
+
+def _draw(rng: np.random.Generator, count: int) -> list[int]:
+    found: list[int] = []
+    while len(found) < count:
+        drawn = int(rng.integers(1, _START))
+        if drawn not in _kept_back():
+            found.append(drawn)
+    return found
+
+
+@cache
+def _replaceable() -> frozenset[int]:
+    return frozenset(int(ids[1]) for ids in tokenize(_REPLACED, 77))
+
+
+@cache
+def _kept_back() -> frozenset[int]:
+    return frozenset(tokenize(HELD_OUT_PHRASES, 77).flatten().tolist())
