@@ -48,7 +48,7 @@ PINNED = {
         "load_config",
     },
     "ssa_stream.data": {
-        "ASPECTS",
+        "ATTRIBUTES",
         "CLIP_ONLY_WORDS",
         "CaptionedObject",
         "CaptionedPicture",

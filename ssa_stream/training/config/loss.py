@@ -22,7 +22,7 @@ class LossConfig(_Config, frozen=True, kw_only=True):
         mask_weight: Weight of the mask's cross-entropy, in loss and matching.
         dice_weight: Weight of the dice loss, in loss and matching.
         similarity_weight: Weight of the similarity loss. The published code multiplies by 1 where 0.5 is configured.
-        place_weight: Weight of telling places from features and from objects' frame queries, and motion from slots.
+        location_weight: Weight of telling locations from features and from objects' frame queries, and motion from slots.
             Not in the published recipe, whose queries come from a pre-trained segmenter; without it, a short training
             gets no sense of motion.
         outline_weight: Weight of telling, from objects' frame queries, which way they are turned and how large they
@@ -53,7 +53,7 @@ class LossConfig(_Config, frozen=True, kw_only=True):
     mask_weight: float = 5.0
     dice_weight: float = 5.0
     similarity_weight: float = 0.5
-    place_weight: float = 0.0
+    location_weight: float = 0.0
     outline_weight: float = 0.0
     token_weight: float = 0.0
     slot_weight: float = 0.0

@@ -58,7 +58,7 @@ class ClipPretrainStage(_Stage, frozen=True, kw_only=True, tag="clip_pretrain", 
         view: `crops` shows each object alone, in the middle of a small square; `pictures` shows whole pictures, where
             the features of an object are those within its mask, as SSA finds them. Shapes are learned on crops.
         sizes: Heights and widths of the pictures, in turn; crops are as large in proportion.
-        aspect_weight: Weight of naming shape, colour and texture from each trunk stage.
+        attribute_weight: Weight of naming shape, colour and texture from each trunk stage.
         paraphrases: Pairs of sentences in each step, over all devices, that say the same in other words and are told
             apart from those that say something else. Captions of pictures name looks only: this is how the text tower
             learns of motion, relations and numbers.
@@ -68,7 +68,7 @@ class ClipPretrainStage(_Stage, frozen=True, kw_only=True, tag="clip_pretrain", 
 
     view: Literal["crops", "pictures"] = "crops"
     sizes: tuple[tuple[int, int], ...] = ((96, 160),)
-    aspect_weight: float = 1.0
+    attribute_weight: float = 1.0
     paraphrases: int = 0
     paraphrase_scenes: int = 1000
     freeze_images: bool = False
@@ -195,8 +195,8 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
         ordinary_sentences: Sentences about each of them.
         ordinary_batches: How many steps' other clips are kept with their frames and come again; 0 computes them anew
             each time.
-        velocity_weight: Weight of telling velocities from slots, beside `loss.place_weight`.
-        deed_weight: Weight of telling from each slot which movements its object makes.
+        velocity_weight: Weight of telling velocities from slots, beside `loss.location_weight`.
+        action_weight: Weight of telling from each slot which movements its object makes.
         state_weight: The same of each state of the video queries.
         asked_weight: Weight of telling from each state of the video queries which movement was asked for.
         decision_weight: Weight of deciding whether an object is meant.
@@ -217,7 +217,7 @@ class MotionStage(ClipsStage, frozen=True, kw_only=True, tag="motion", tag_field
     ordinary_sentences: int = 2
     ordinary_batches: int = 0
     velocity_weight: float = 30.0
-    deed_weight: float = 20.0
+    action_weight: float = 20.0
     state_weight: float = 60.0
     asked_weight: float = 1.0
     decision_weight: float = 24.0
@@ -323,7 +323,7 @@ class TrainConfig(_Config, frozen=True, kw_only=True):
         save_every: Steps between saved states.
         log_every: Steps between lines in the log.
         workers: Processes that prepare data; 0 does it between steps.
-        mean_decay: Checkpoints and validation take a running mean of the weights, in which each step's mean weighs so
+        ema_decay: Checkpoints and validation take a running mean of the weights, in which each step's mean weighs so
             much in the next; 0 for the weights themselves. A stage ends with its mean.
     """
 
@@ -336,10 +336,10 @@ class TrainConfig(_Config, frozen=True, kw_only=True):
     save_every: int = 500
     log_every: int = 20
     workers: int = 0
-    mean_decay: float = 0.0
+    ema_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(0 <= self.mean_decay < 1, f"mean_decay is {self.mean_decay}; expected 0 or more, below 1")
+        _require(0 <= self.ema_decay < 1, f"ema_decay is {self.ema_decay}; expected 0 or more, below 1")
         _require(len(self.stages) > 0, "stages is empty; expected at least one")
         names = [stage.name for stage in self.stages]
         _require(len(set(names)) == len(names), f"stages are named {names}; expected different names")

@@ -34,11 +34,11 @@ class KnownObjects(NamedTuple):
 
     Attributes:
         masks: `(n, T, H, W)` bool.
-        aspects: Numbers of shape, colour and texture, see `captions.ASPECTS`, `(n, 3)` int64.
+        attributes: Numbers of shape, colour and texture, see `captions.ATTRIBUTES`, `(n, 3)` int64.
     """
 
     masks: NDArray[np.bool_]
-    aspects: NDArray[np.int64]
+    attributes: NDArray[np.int64]
 
 
 class TrainingClip(NamedTuple):
@@ -63,7 +63,7 @@ class ClipBatch(NamedTuple):
         known: Which objects there are, possible or not, `(I, G)` bool.
         object_masks: All objects of the clips whose looks are known, `(R, T, H, W)` uint8.
         object_clip: Which clip each of them is in, `(R,)` int64.
-        object_aspects: Numbers of their shapes, colours and textures, `(R, 3)` int64.
+        object_attributes: Numbers of their shapes, colours and textures, `(R, 3)` int64.
     """
 
     images: Tensor
@@ -76,7 +76,7 @@ class ClipBatch(NamedTuple):
     known: Tensor
     object_masks: Tensor
     object_clip: Tensor
-    object_aspects: Tensor
+    object_attributes: Tensor
 
 
 class CaptionBatch(NamedTuple):
@@ -86,7 +86,7 @@ class CaptionBatch(NamedTuple):
         images: `(B, H, W, 3)` uint8.
         masks: Where each object is, `(R, H, W)` uint8.
         picture: Which picture each object is in, `(R,)` int64.
-        aspects: Numbers of shape, colour and texture, see `captions.ASPECTS`, `(R, 3)` int64.
+        attributes: Numbers of shape, colour and texture, see `captions.ATTRIBUTES`, `(R, 3)` int64.
         tokens: Of the captions, `(R, 77)` int64.
         fits: Whether a caption, a column, is true of an object, a row, `(R, R)` bool.
         paraphrases: Tokens of pairs of sentences that mean the same, `(P, 2, 77)` int64.
@@ -96,7 +96,7 @@ class CaptionBatch(NamedTuple):
     images: Tensor
     masks: Tensor
     picture: Tensor
-    aspects: Tensor
+    attributes: Tensor
     tokens: Tensor
     fits: Tensor
     paraphrases: Tensor = torch.empty(0, 2, 0, dtype=torch.int64)
@@ -146,8 +146,8 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
         known=torch.from_numpy(known),
         object_masks=torch.from_numpy(object_masks),
         object_clip=torch.tensor([b for b, objects in with_looks for _ in objects.masks], dtype=torch.int64),
-        object_aspects=torch.from_numpy(
-            np.concatenate([np.zeros((0, 3), np.int64), *(o.aspects for _, o in with_looks)])
+        object_attributes=torch.from_numpy(
+            np.concatenate([np.zeros((0, 3), np.int64), *(o.attributes for _, o in with_looks)])
         ),
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ssa_stream.data import ASPECTS, TYPE_WEIGHTS, ClipSample, ExpressionType, SceneConfig, sample_clip
+from ssa_stream.data import ATTRIBUTES, TYPE_WEIGHTS, ClipSample, ExpressionType, SceneConfig, sample_clip
 from ssa_stream.data.synthetic.expressions import Expression, find_expression
 from ssa_stream.data.synthetic.possible import find_possible, names_motion, possible_ids
 from ssa_stream.data.synthetic.predicates import Described
@@ -92,8 +92,8 @@ class SyntheticClips:
 
 def _known_objects(seen: ObservedClip) -> KnownObjects:
     looks = [thing.appearance for thing in seen.truth.scene.objects]
-    aspects = [[values.index(getattr(look, name)) for name, values in ASPECTS.items()] for look in looks]
-    return KnownObjects(seen.masks, np.array(aspects, np.int64).reshape(-1, len(ASPECTS)))
+    attributes = [[values.index(getattr(look, name)) for name, values in ATTRIBUTES.items()] for look in looks]
+    return KnownObjects(seen.masks, np.array(attributes, np.int64).reshape(-1, len(ATTRIBUTES)))
 
 
 def _sentence(expression: Expression, seen: ObservedClip) -> Sentence:

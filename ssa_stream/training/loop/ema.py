@@ -9,10 +9,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ssa_stream.model import SSA
 
-__all__ = ["MeanWeights"]
+__all__ = ["Ema"]
 
 
-class MeanWeights:
+class Ema:
     """The mean of a network's weights, updated after each step; without a decay, the weights themselves.
 
     Args:

@@ -35,10 +35,10 @@ from ssa_stream.training.tiny.clip.unknown_words import TextBatches
 from ssa_stream.training.tiny.motion.objective import DECISION_PARTS, SLOT_PARTS, MotionObjective
 from ssa_stream.training.tiny.motion.windows import KeptClips, MotionBatches
 
-__all__ = ["ClipPretrainWork", "ClipTextWork", "MotionWork", "SegmentWork", "StageWork", "stage_work"]
+__all__ = ["ClipPretrainRunner", "ClipTextRunner", "MotionRunner", "SegmentRunner", "StageRunner", "prepare_stage"]
 
 
-class StageWork(Protocol):
+class StageRunner(Protocol):
     """A stage, ready to be run."""
 
     @property
@@ -71,7 +71,7 @@ class StageWork(Protocol):
         """Judge the present weights."""
 
 
-class _ClipWork:
+class _ClipRunner:
     """What both ways of training CLIP share."""
 
     loads_aside = True
@@ -84,7 +84,7 @@ class _ClipWork:
         return build_optimizer(self.objective, self._stage.optimizer, decay_vectors=False, fused=fused)
 
 
-class ClipPretrainWork(_ClipWork):
+class ClipPretrainRunner(_ClipRunner):
     """CLIP, contrastively."""
 
     parts = CLIP_PARTS
@@ -94,9 +94,9 @@ class ClipPretrainWork(_ClipWork):
     def __init__(self, model: SSA, stage: ClipPretrainStage, validation: ValidationConfig) -> None:
         self._stage, self._validation = stage, validation
         self.objective = ContrastiveObjective(
-            model.clip, aspect_weight=stage.aspect_weight, freeze_images=stage.freeze_images
+            model.clip, attribute_weight=stage.attribute_weight, freeze_images=stage.freeze_images
         )
-        self.own = self.objective.aspects
+        self.own = self.objective.attributes
 
     def batches(self, seed: int, rank: int, world_size: int) -> Dataset[Any]:
         """Captioned images."""
@@ -108,7 +108,7 @@ class ClipPretrainWork(_ClipWork):
             return validate_clip(self.objective, self._validation, self._stage, device)
 
 
-class ClipTextWork(_ClipWork):
+class ClipTextRunner(_ClipRunner):
     """CLIP's text tower, beside the one that it was."""
 
     parts = TEXT_PARTS
@@ -133,7 +133,7 @@ class ClipTextWork(_ClipWork):
             return validate_text(self.objective.clip, self._validation, device)
 
 
-class _ClipsWork:
+class _ClipsRunner:
     """What both ways of training SSA on clips share."""
 
     chooses_best = True
@@ -156,7 +156,7 @@ class _ClipsWork:
         return ClipBatches(stage, source, seed, self._model.clip.context_length, rank, world_size)
 
 
-class SegmentWork(_ClipsWork):
+class SegmentRunner(_ClipsRunner):
     """SSA on images or clips, CLIP frozen."""
 
     parts = SEGMENT_PARTS
@@ -174,7 +174,7 @@ class SegmentWork(_ClipsWork):
         return self._clips(seed, rank, world_size, self._stage)
 
 
-class MotionWork(_ClipsWork):
+class MotionRunner(_ClipsRunner):
     """SSA's video decoder on windows of clips whose frames are computed once."""
 
     loads_aside = False
@@ -208,19 +208,19 @@ def _alone(value: Tensor) -> Tensor:
     return value
 
 
-def stage_work(
+def prepare_stage(
     model: SSA,
     stage: Stage,
     validation: ValidationConfig,
     number: int,
     reduce: Reduce = _alone,
     kept: KeptClips | None = None,
-) -> StageWork:
+) -> StageRunner:
     """Prepare stage number `number` of a run on `model`; `kept` are the clips of motion stages right before it."""
     if isinstance(stage, ClipPretrainStage):
-        return ClipPretrainWork(model, stage, validation)
+        return ClipPretrainRunner(model, stage, validation)
     if isinstance(stage, ClipTextStage):
-        return ClipTextWork(model, stage, validation)
+        return ClipTextRunner(model, stage, validation)
     if isinstance(stage, MotionStage):
-        return MotionWork(model, stage, validation, number, reduce, kept)
-    return SegmentWork(model, stage, validation, number, reduce)
+        return MotionRunner(model, stage, validation, number, reduce, kept)
+    return SegmentRunner(model, stage, validation, number, reduce)

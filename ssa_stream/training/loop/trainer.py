@@ -15,10 +15,10 @@ from ssa_stream.errors import SsaStreamError
 from ssa_stream.model import SSA
 from ssa_stream.training.config.stages import MotionStage, Stage, TrainConfig
 from ssa_stream.training.data.batch import CaptionBatch, ClipBatch
-from ssa_stream.training.loop.ema import MeanWeights
+from ssa_stream.training.loop.ema import Ema
 from ssa_stream.training.loop.optimizer import set_learning_rate
 from ssa_stream.training.loop.run_folder import RunFolder, RunLog
-from ssa_stream.training.loop.stage_runner import StageWork, stage_work
+from ssa_stream.training.loop.stage_runner import StageRunner, prepare_stage
 from ssa_stream.training.loop.step_seed import step_seed
 from ssa_stream.training.loop.validation import Validation
 from ssa_stream.training.objectives.objective import StepLoss
@@ -124,9 +124,9 @@ class Trainer:
         fabric, config, progress = self._fabric, self._config, self.progress
         if not isinstance(stage, MotionStage):
             self._kept = KeptClips(config.seed)  # frames change
-        work = stage_work(self._model, stage, config.validation, progress.stage, self._mean, self._kept)
+        work = prepare_stage(self._model, stage, config.validation, progress.stage, self._mean, self._kept)
         bare = work.optimizer(fused=config.precision != "16-mixed")
-        mean = MeanWeights(self._model, config.mean_decay)
+        mean = Ema(self._model, config.ema_decay)
         objective, optimizer = fabric.setup(work.objective, bare)
         if resumed is not None:
             optimizer.load_state_dict(resumed["optimizer"])
@@ -160,7 +160,7 @@ class Trainer:
         self._save(None, None, mean)
         return True
 
-    def _loader(self, work: StageWork) -> Any:
+    def _loader(self, work: StageRunner) -> Any:
         """Batches from the present step on."""
         fabric, workers = self._fabric, self._config.workers if work.loads_aside else 0
         dataset = work.batches(self._config.seed, fabric.global_rank, fabric.world_size)
@@ -212,7 +212,7 @@ class Trainer:
         if step % self._config.log_every == 0 or step == stage.steps:
             self._log.write("train", stage.name, self._steps_done(), figures)
 
-    def _validate(self, work: StageWork, stage: Stage) -> None:
+    def _validate(self, work: StageRunner, stage: Stage) -> None:
         """Judge on the first device, while the others wait."""
         if self._log is not None:
             validation = work.validate(self._fabric.device)
@@ -234,7 +234,7 @@ class Trainer:
             return value
         return cast(torch.Tensor, self._fabric.all_reduce(value, reduce_op="mean"))
 
-    def _save(self, optimizer: Any | None, own: nn.Module | None, mean: MeanWeights) -> None:
+    def _save(self, optimizer: Any | None, own: nn.Module | None, mean: Ema) -> None:
         if self._log is not None:
             self._folder.save_state(
                 self._config,

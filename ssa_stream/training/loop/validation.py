@@ -85,7 +85,7 @@ def _clips(config: ValidationConfig, stage: SegmentStage) -> list[ClipSample]:
 def validate_clip(
     objective: ContrastiveObjective, config: ValidationConfig, stage: ClipPretrainStage, device: torch.device
 ) -> Validation:
-    """Retrieve captions, objects and paraphrases, and name aspects, among `config.clips` of the validation split."""
+    """Retrieve captions, objects and paraphrases, and name attributes, among `config.clips` of the validation split."""
     context_length = objective.clip.context_length
     batch = caption_batch(stage.view, 0, 0, config.clips, config.size, context_length, "val")
     if stage.paraphrases:

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from open_clip.model import CLIP
 from torch import Tensor, nn
 
-from ssa_stream.data import ASPECTS
+from ssa_stream.data import ATTRIBUTES
 from ssa_stream.model.clip import trunk_stages
 
-__all__ = ["AspectHeads", "head_layer", "mean_over_masks", "object_features"]
+__all__ = ["AttributeHeads", "head_layer", "mean_over_masks", "object_features"]
 
 
 def object_features(clip: CLIP, pixels: Tensor, masks: Tensor, picture: Tensor) -> list[Tensor]:
@@ -62,7 +62,7 @@ def head_layer(width: int, num_outputs: int) -> nn.Linear:
     return linear
 
 
-class AspectHeads(nn.Module):
+class AttributeHeads(nn.Module):
     """Names shape, colour and texture from each of several maps; not part of the network.
 
     Args:
@@ -71,24 +71,26 @@ class AspectHeads(nn.Module):
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        self._sizes = [len(values) for values in ASPECTS.values()]
+        self._sizes = [len(values) for values in ATTRIBUTES.values()]
         self.heads = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(width), head_layer(width, sum(self._sizes))) for width in channels
         )
 
-    def forward(self, features: Sequence[Tensor], aspects: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Sequence[Tensor], attributes: Tensor) -> tuple[Tensor, Tensor]:
         """Judge features of `R` objects.
 
         Args:
             features: Of each map, `(R, Cs)`.
-            aspects: What is right, `(R, 3)` int64.
+            attributes: What is right, `(R, 3)` int64.
         Returns:
-            Cross-entropy, summed over aspects and maps; and the part of the objects that is named rightly, mean over
+            Cross-entropy, summed over attributes and maps; and the part of the objects that is named rightly, mean over
             maps, `(3,)`.
         """
         losses, right = [], []
         for head, feature in zip(self.heads, features, strict=True):
-            for logits, answer in zip(head(feature).float().split(self._sizes, dim=1), aspects.unbind(1), strict=True):
+            for logits, answer in zip(
+                head(feature).float().split(self._sizes, dim=1), attributes.unbind(1), strict=True
+            ):
                 losses.append(F.cross_entropy(logits, answer))
                 right.append((logits.detach().argmax(dim=1) == answer).float().mean())
         return torch.stack(losses).sum(), torch.stack(right).view(len(self.heads), -1).mean(dim=0)

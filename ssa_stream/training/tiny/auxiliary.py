@@ -7,13 +7,13 @@ from ssa_stream.training.config.loss import LossConfig
 from ssa_stream.training.data.batch import ClipBatch
 from ssa_stream.training.objectives.forward import TrainingOutput
 from ssa_stream.training.objectives.matching import Matches
-from ssa_stream.training.tiny.locations import PlaceHeads, TokenPlaceHeads
+from ssa_stream.training.tiny.locations import LocationHeads, TokenLocationHeads
 from ssa_stream.training.tiny.outlines import OutlineHead
 from ssa_stream.training.tiny.tokens import TokenHeads, look_loss, reference_loss
 
 __all__ = ["AUXILIARY_PARTS", "AuxiliaryHeads"]
 
-AUXILIARY_PARTS = ("place", "motion", "outline", "look", "reference")
+AUXILIARY_PARTS = ("location", "motion", "outline", "look", "reference")
 """Names of the losses, in order."""
 
 
@@ -28,11 +28,11 @@ class AuxiliaryHeads(nn.Module):
 
     def __init__(self, dim: int, config: LossConfig, *, steady: bool = True) -> None:
         super().__init__()
-        velocity_weight = config.place_weight if steady else 0.0
+        velocity_weight = config.location_weight if steady else 0.0
         token_weight = config.token_weight
-        self.weights = [config.place_weight, velocity_weight, config.outline_weight, token_weight, token_weight]
-        self.places = PlaceHeads(dim) if config.place_weight else None
-        self.token_places = TokenPlaceHeads(dim) if config.place_weight else None
+        self.weights = [config.location_weight, velocity_weight, config.outline_weight, token_weight, token_weight]
+        self.locations = LocationHeads(dim) if config.location_weight else None
+        self.token_locations = TokenLocationHeads(dim) if config.location_weight else None
         self.outlines = OutlineHead(dim) if config.outline_weight else None
         self.tokens = TokenHeads(dim) if config.token_weight else None
 
@@ -47,15 +47,15 @@ class AuxiliaryHeads(nn.Module):
             The weighted sum, a scalar, and the losses, `(len(AUXILIARY_PARTS),)`.
         """
         masks = batch.masks
-        place = motion = outline = look = reference = output.video.projected.new_zeros(())
-        if self.places is not None and self.token_places is not None:
-            place, motion = self.places(output.video, of_frames, masks)
-            place = place + self.token_places(output.depths[-1])
+        location = motion = outline = look = reference = output.video.projected.new_zeros(())
+        if self.locations is not None and self.token_locations is not None:
+            location, motion = self.locations(output.video, of_frames, masks)
+            location = location + self.token_locations(output.depths[-1])
         if self.outlines is not None:
             outline = self.outlines(output.video.projected, of_frames, masks)
         if self.tokens is not None:
             look = look_loss(self.tokens, output.depths, batch)
             possible = masks * batch.possible[..., None, None, None]
             reference = reference_loss(self.tokens, output.depths[-1], possible)
-        losses = torch.stack([place, motion, outline, look, reference])
+        losses = torch.stack([location, motion, outline, look, reference])
         return (losses * losses.new_tensor(self.weights)).sum(), losses

@@ -1,4 +1,4 @@
-"""Where things are and how they move, read from features and queries: only what is known of places can tell motion.
+"""Where things are and how they move, read from features and queries: only what is known of locations can tell motion.
 
 A frame query takes in what an object looks like, and its mask is found by that; nothing in the losses of SSA asks where
 the object is, but for the few sentences about it.
@@ -19,15 +19,15 @@ from ssa_stream.training.objectives.similarity import matched_rows
 from ssa_stream.training.tiny.attributes import head_layer
 from ssa_stream.training.tiny.slots import slots_of
 
-__all__ = ["PlaceHeads", "TokenPlaceHeads", "places", "velocities"]
+__all__ = ["LocationHeads", "TokenLocationHeads", "locations", "velocities"]
 
 _VELOCITY_UNIT = 0.1
 _REACH = 3
 """Frames on either side of one, from which its velocity is estimated: as far as the enhancer's convolutions see."""
 
 
-class PlaceHeads(nn.Module):
-    """Linear readings of objects' places from frame queries and of velocities from slots; not part of the network.
+class LocationHeads(nn.Module):
+    """Linear readings of objects' locations from frame queries and of velocities from slots; not part of the network.
 
     Args:
         dim: `C`.
@@ -35,7 +35,7 @@ class PlaceHeads(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.place = head_layer(dim, 3)
+        self.location = head_layer(dim, 3)
         self.velocity = head_layer(dim, 3)
 
     def forward(self, output: VideoOutput, of_frames: Matches, masks: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,13 +46,13 @@ class PlaceHeads(nn.Module):
             of_frames: Queries of the objects, `(L, I, T, G)`.
             masks: `(I, G, T, H, W)` uint8.
         Returns:
-            Mean absolute error of places, and that of velocities in tenths of half the picture a frame, summed over
+            Mean absolute error of locations, and that of velocities in tenths of half the picture a frame, summed over
             their three figures; scalars, 0 without any object.
         """
-        place = places(masks)
-        velocity, known = velocities(place)
+        location = locations(masks)
+        velocity, known = velocities(location)
         return self.errors(
-            output.projected, output.enhanced, output.order, of_frames, place.transpose(1, 2), velocity, known
+            output.projected, output.enhanced, output.order, of_frames, location.transpose(1, 2), velocity, known
         )
 
     def errors(
@@ -61,7 +61,7 @@ class PlaceHeads(nn.Module):
         enhanced: Tensor,
         order: Tensor,
         of_frames: Matches,
-        place: Tensor,
+        location: Tensor,
         velocity: Tensor,
         known: Tensor,
     ) -> tuple[Tensor, Tensor]:
@@ -72,20 +72,20 @@ class PlaceHeads(nn.Module):
             enhanced: Slots, same shape.
             order: Which query each slot holds, `(L, I, T, N)` int64.
             of_frames: Queries of the objects, `(L, I, T, G)`.
-            place: See `places`, `(I, T, G, 3)`.
+            location: See `locations`, `(I, T, G, 3)`.
             velocity: See `velocities`, `(I, T, G, 3)`.
             known: Where it is known, `(I, T, G)` bool.
         """
         of_slots = slots_of(order, of_frames)
         found = self.velocity(matched_rows(enhanced, of_slots))
         return (
-            _error(self.place(matched_rows(projected, of_frames)), place, of_frames.matched),
+            _error(self.location(matched_rows(projected, of_frames)), location, of_frames.matched),
             _error(found, velocity / _VELOCITY_UNIT, of_slots.matched & known),
         )
 
 
-class TokenPlaceHeads(nn.Module):
-    """Linear readings of each token's own place, so that a query that looks at an object finds the object's.
+class TokenLocationHeads(nn.Module):
+    """Linear readings of each token's own location, so that a query that looks at an object finds the object's.
 
     Args:
         dim: `C`.
@@ -93,7 +93,7 @@ class TokenPlaceHeads(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.place = nn.ModuleList(head_layer(dim, 2) for _ in range(NUM_LEVELS))
+        self.location = nn.ModuleList(head_layer(dim, 2) for _ in range(NUM_LEVELS))
 
     def forward(self, memories: Sequence[Tensor]) -> Tensor:
         """Sum of the mean absolute errors.
@@ -102,7 +102,7 @@ class TokenPlaceHeads(nn.Module):
             memories: Of the pixel decoder, three of `(B, C, h, w)`.
         """
         errors = []
-        for head, memory in zip(self.place, memories, strict=True):
+        for head, memory in zip(self.location, memories, strict=True):
             rows, columns = (_centres(size, memory.device) for size in memory.shape[-2:])
             target = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)  # (h, w, 2)
             errors.append((head(memory.movedim(1, -1)) - target).abs().sum(dim=-1).mean())
@@ -114,22 +114,22 @@ def _error(found: Tensor, wanted: Tensor, counts: Tensor) -> Tensor:
     return total / counts.sum().clamp(min=1)
 
 
-def velocities(place: Tensor) -> tuple[Tensor, Tensor]:
-    """How fast places change: of each frame, the slope of the line that fits the frames around it best.
+def velocities(location: Tensor) -> tuple[Tensor, Tensor]:
+    """How fast locations change: of each frame, the slope of the line that fits the frames around it best.
 
     Args:
-        place: See `places`, `(I, G, T, 3)`.
+        location: See `locations`, `(I, G, T, 3)`.
     Returns:
-        Change a frame in the units of `places`, `(I, T, G, 3)` float32; and where it is known, `(I, T, G)` bool: an
+        Change a frame in the units of `locations`, `(I, T, G, 3)` float32; and where it is known, `(I, T, G)` bool: an
         object has to be seen in two frames at least, no more than three before or after the frame.
     """
-    seen = (place[..., 2:] > 0).float()
-    time = torch.arange(place.shape[2], device=place.device, dtype=place.dtype)[:, None]
+    seen = (location[..., 2:] > 0).float()
+    time = torch.arange(location.shape[2], device=location.device, dtype=location.dtype)[:, None]
     number, of_time, of_square = (_around(seen * power) for power in (time**0, time, time**2))
-    of_place, of_product = _around(seen * place), _around(seen * place * time)
+    of_location, of_product = _around(seen * location), _around(seen * location * time)
     spread = number * of_square - of_time**2
     known = spread > 0.5  # whole numbers: 0 with fewer than two frames
-    slope = (number * of_product - of_time * of_place) / torch.where(known, spread, 1.0)
+    slope = (number * of_product - of_time * of_location) / torch.where(known, spread, 1.0)
     return (slope * known).transpose(1, 2), known[..., 0].transpose(1, 2)
 
 
@@ -139,7 +139,7 @@ def _around(values: Tensor) -> Tensor:
     return padded.unfold(2, 2 * _REACH + 1, 1).sum(dim=-1)
 
 
-def places(masks: Tensor) -> Tensor:
+def locations(masks: Tensor) -> Tensor:
     """Centre and extent of masks.
 
     Args:

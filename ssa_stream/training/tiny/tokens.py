@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ssa_stream.model.pixel_decoder import NUM_LEVELS
 from ssa_stream.training.data.batch import ClipBatch
-from ssa_stream.training.tiny.attributes import AspectHeads, head_layer, mean_over_masks
+from ssa_stream.training.tiny.attributes import AttributeHeads, head_layer, mean_over_masks
 
 __all__ = ["TokenHeads", "look_loss", "reference_loss"]
 
@@ -28,7 +28,7 @@ class TokenHeads(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.looks = AspectHeads([dim] * NUM_LEVELS)
+        self.looks = AttributeHeads([dim] * NUM_LEVELS)
         self.is_meant = nn.ModuleList(head_layer(dim, 1) for _ in range(NUM_LEVELS))
 
 
@@ -40,7 +40,7 @@ def look_loss(heads: TokenHeads, depths: Sequence[Sequence[Tensor]], batch: Clip
         depths: Three maps `(I * T, C, h, w)` after each layer, items clip-major.
         batch: The objects.
     Returns:
-        Sum over aspects, maps and depths, a scalar; 0 without objects.
+        Sum over attributes, maps and depths, a scalar; 0 without objects.
     """
     T = batch.images.shape[1]
     item, known, frame = (
@@ -52,7 +52,7 @@ def look_loss(heads: TokenHeads, depths: Sequence[Sequence[Tensor]], batch: Clip
     losses = []
     for maps in depths:
         means = [mean_over_masks(level, masks, picture) for level in maps]
-        losses.append(heads.looks(means, batch.object_aspects[known])[0])
+        losses.append(heads.looks(means, batch.object_attributes[known])[0])
     return torch.stack(losses).sum()
 
 

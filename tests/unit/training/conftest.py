@@ -52,7 +52,7 @@ def stage() -> ClipsStage:
 def motion(stage: ClipsStage) -> MotionStage:
     """Decisions about four clips."""
     fields = msgspec.structs.asdict(stage) | {
-        "loss": msgspec.structs.replace(stage.loss, frame_layers=1, place_weight=1.0, slot_weight=5.0),
+        "loss": msgspec.structs.replace(stage.loss, frame_layers=1, location_weight=1.0, slot_weight=5.0),
         "data": msgspec.structs.replace(stage.data, size=(64, 96), sentences=5),
         "frames": (5, 7),
         "batch": 4,

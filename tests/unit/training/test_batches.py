@@ -208,7 +208,7 @@ def test_caption_batch_is_a_function_of_the_step(stage: ClipsStage, view: Any, s
     assert objects == 8 if view == "crops" else objects > 8
     assert first.masks.shape == (objects, *shape[1:3])
     assert (first.masks.flatten(1).sum(dim=1) >= 20).all()
-    assert first.aspects.amax(dim=0).le(torch.tensor([9, 9, 3])).all()
+    assert first.attributes.amax(dim=0).le(torch.tensor([9, 9, 3])).all()
     assert first.fits.diagonal().all()
     assert not torch.equal(batches[0].images, first.images)
     assert batches[1].images.shape != first.images.shape

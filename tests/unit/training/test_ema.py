@@ -9,7 +9,7 @@ import torch
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.model import SSA
 from ssa_stream.training import TrainConfig, train
-from ssa_stream.training.loop.ema import MeanWeights
+from ssa_stream.training.loop.ema import Ema
 
 
 def _shift(model: SSA, by: float) -> None:
@@ -21,7 +21,7 @@ def _shift(model: SSA, by: float) -> None:
 def test_mean_is_that_of_all_steps_and_weights_come_back(model: SSA) -> None:
     """Each step's mean weighs 0.75 in the next; a network of its own is not changed by looking at it."""
     first = model.video_decoder.norm.bias.detach().clone()
-    mean = MeanWeights(model, 0.75)
+    mean = Ema(model, 0.75)
     for _ in range(2):
         _shift(model, 1.0)
         mean.update()
@@ -35,7 +35,7 @@ def test_mean_is_that_of_all_steps_and_weights_come_back(model: SSA) -> None:
 
 def test_without_a_decay_weights_are_their_own_mean(model: SSA) -> None:
     """And nothing has to be saved."""
-    mean = MeanWeights(model, 0.0)
+    mean = Ema(model, 0.0)
     _shift(model, 1.0)
     own = model.video_decoder.norm.bias.detach().clone()
     mean.update()
@@ -70,16 +70,16 @@ def _run(settings: dict[str, Any], folder: Path, stop_after: int | None = None) 
 def test_a_run_with_a_mean_is_resumed_exactly(settings: dict[str, Any], tmp_path: Path, stop_after: int) -> None:
     """Mean and weights both go on; what is left at the end is the mean, which lags behind the weights."""
     del settings["stages"][0], settings["stages"][1:3]  # images and long clips
-    settings["mean_decay"] = 0.6
+    settings["ema_decay"] = 0.6
     whole = _run(settings, tmp_path / "whole")
     _run(settings, tmp_path / "stopped", stop_after)
     resumed = _run(settings, tmp_path / "stopped")
     assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
-    plain = _run(settings | {"mean_decay": 0.0}, tmp_path / "plain")
+    plain = _run(settings | {"ema_decay": 0.0}, tmp_path / "plain")
     assert any(not torch.equal(whole[name], plain[name]) for name in whole)
 
 
 def test_a_mean_that_never_moves_is_refused(settings: dict[str, Any]) -> None:
     """With the range."""
-    with pytest.raises(Exception, match=r"mean_decay is 1\.0; expected 0 or more, below 1"):
-        TrainConfig.from_mapping(settings | {"mean_decay": 1.0})
+    with pytest.raises(Exception, match=r"ema_decay is 1\.0; expected 0 or more, below 1"):
+        TrainConfig.from_mapping(settings | {"ema_decay": 1.0})

@@ -106,11 +106,11 @@ def test_quirk_of_misordered_similarity_changes_the_similarity_only(model: SSA, 
     assert differ == ["similarity"]
 
 
-def test_places_and_looks_are_learned_by_heads_that_have_a_weight(model: SSA, stage: ClipsStage) -> None:
+def test_locations_and_looks_are_learned_by_heads_that_have_a_weight(model: SSA, stage: ClipsStage) -> None:
     """Without weights there are none. Only they are trained here: the features hold something of all of it."""
     batch = _batch(stage)
     assert not list(_objective(model, stage).auxiliary.parameters())
-    loss = msgspec.structs.replace(stage.loss, place_weight=1.0, outline_weight=1.0, token_weight=1.0)
+    loss = msgspec.structs.replace(stage.loss, location_weight=1.0, outline_weight=1.0, token_weight=1.0)
     objective = _objective(model, msgspec.structs.replace(stage, loss=loss))
     before = dict(zip(SEGMENT_PARTS, objective(batch).parts, strict=True))
     optimizer = torch.optim.AdamW(objective.auxiliary.parameters(), lr=1e-2)
@@ -119,7 +119,7 @@ def test_places_and_looks_are_learned_by_heads_that_have_a_weight(model: SSA, st
         objective(batch).total.backward()
         optimizer.step()
     after = dict(zip(SEGMENT_PARTS, objective(batch).parts, strict=True))
-    assert all(0 < after[name] < before[name] for name in ("place", "outline", "look", "reference"))
+    assert all(0 < after[name] < before[name] for name in ("location", "outline", "look", "reference"))
 
 
 def test_frames_are_to_find_what_is_possible_and_videos_what_is_meant(model: SSA, stage: ClipsStage) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ssa_stream.data import ASPECTS, CaptionedObject, CaptionedPicture, Split, crop_object, sample_captioned_picture
+from ssa_stream.data import ATTRIBUTES, CaptionedObject, CaptionedPicture, Split, crop_object, sample_captioned_picture
 from ssa_stream.model.clip import tokenize
 from ssa_stream.training.config.stages import ClipPretrainStage
 from ssa_stream.training.data.batch import CaptionBatch
@@ -83,12 +83,14 @@ def caption_batch(
             shown.append(item)
     if view == "crops":
         images, masks, shown, owner = images[:count], masks[:count], shown[:count], owner[:count]
-    aspects = [[values.index(getattr(item.appearance, name)) for name, values in ASPECTS.items()] for item in shown]
+    attributes = [
+        [values.index(getattr(item.appearance, name)) for name, values in ATTRIBUTES.items()] for item in shown
+    ]
     return CaptionBatch(
         images=torch.from_numpy(np.stack(images)),
         masks=torch.from_numpy(np.stack(masks).astype(np.uint8)),
         picture=torch.tensor(owner),
-        aspects=torch.tensor(aspects),
+        attributes=torch.tensor(attributes),
         tokens=tokenize([item.caption for item in shown], context_length),
         fits=torch.tensor([[caption.claims <= item.facts for caption in shown] for item in shown]),
     )

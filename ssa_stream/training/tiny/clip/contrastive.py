@@ -10,15 +10,15 @@ import torch.nn.functional as F
 from open_clip.model import CLIP
 from torch import Tensor, nn
 
-from ssa_stream.data import ASPECTS
+from ssa_stream.data import ATTRIBUTES
 from ssa_stream.model.clip import trunk_channels
 from ssa_stream.training.data.batch import CaptionBatch, normalize
 from ssa_stream.training.objectives.objective import StepLoss
-from ssa_stream.training.tiny.attributes import AspectHeads, object_features
+from ssa_stream.training.tiny.attributes import AttributeHeads, object_features
 
 __all__ = ["CLIP_PARTS", "ContrastiveObjective", "contrastive_loss", "retrieval_accuracy"]
 
-CLIP_PARTS = ("contrastive", "image_to_text", "text_to_image", "paraphrase", "paraphrase_to_other", *ASPECTS)
+CLIP_PARTS = ("contrastive", "image_to_text", "text_to_image", "paraphrase", "paraphrase_to_other", *ATTRIBUTES)
 _MAX_LOGIT_SCALE = math.log(100)
 
 
@@ -44,18 +44,18 @@ class ContrastiveObjective(nn.Module):
 
     Args:
         clip: What is trained.
-        aspect_weight: Weight of naming aspects.
+        attribute_weight: Weight of naming attributes.
         freeze_images: Train the text tower only.
     """
 
-    def __init__(self, clip: CLIP, *, aspect_weight: float = 1.0, freeze_images: bool = False) -> None:
+    def __init__(self, clip: CLIP, *, attribute_weight: float = 1.0, freeze_images: bool = False) -> None:
         super().__init__()
         self.clip = clip
-        self.aspects = AspectHeads(trunk_channels(clip)[1:])  # the first stage sees too little of an object
-        self._aspect_weight = aspect_weight
+        self.attributes = AttributeHeads(trunk_channels(clip)[1:])  # the first stage sees too little of an object
+        self._attribute_weight = attribute_weight
         clip.requires_grad_(True)
         clip.visual.requires_grad_(not freeze_images)
-        self.aspects.requires_grad_(not freeze_images)
+        self.attributes.requires_grad_(not freeze_images)
 
     def forward(self, batch: CaptionBatch) -> StepLoss:
         """Loss of a batch on CLIP's device."""
@@ -69,9 +69,9 @@ class ContrastiveObjective(nn.Module):
             loss = contrastive_loss(image, text, scale, batch.fits)
             to_text, to_image = retrieval_accuracy(image.detach(), text.detach(), batch.fits)
         paraphrase, to_other = self._paraphrases(batch, scale)
-        naming, named = self.aspects(features[1:], batch.aspects)
+        naming, named = self.attributes(features[1:], batch.attributes)
         parts = [loss.detach(), to_text, to_image, paraphrase.detach(), to_other, *named.unbind()]
-        return StepLoss(loss + paraphrase + self._aspect_weight * naming, torch.stack(parts))
+        return StepLoss(loss + paraphrase + self._attribute_weight * naming, torch.stack(parts))
 
     def _paraphrases(self, batch: CaptionBatch, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of telling sentences apart by meaning, and part of them whose nearest sentence is the right one."""

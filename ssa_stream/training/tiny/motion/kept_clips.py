@@ -29,7 +29,7 @@ from ssa_stream.training.objectives.forward import frame_prediction, generate
 from ssa_stream.training.objectives.matching import Matches, match, pairwise_iou
 from ssa_stream.training.objectives.targets import frame_targets
 from ssa_stream.training.tiny.clip.unknown_words import some_with_unknown_words
-from ssa_stream.training.tiny.locations import places
+from ssa_stream.training.tiny.locations import locations
 
 __all__ = ["COVERED_IOU", "KeptFrames", "MotionClip", "draw_start", "keep_frames", "motion_clip", "scene_config"]
 
@@ -57,7 +57,7 @@ class MotionClip(NamedTuple):
         query: Frame query of each object, `(T, G)` int64.
         matched: Whether there is one, `(T, G)` bool.
         covers: Which queries' masks lie over which object, `(T, N, G)` bool.
-        place: See `places.places`, `(T, G, 3)` float32.
+        location: See `locations.locations`, `(T, G, 3)` float32.
     """
 
     truth: ClipTruth
@@ -70,7 +70,7 @@ class MotionClip(NamedTuple):
     query: Tensor
     matched: Tensor
     covers: Tensor
-    place: Tensor
+    location: Tensor
 
 
 def scene_config(stage: MotionStage) -> SceneConfig:
@@ -137,7 +137,7 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
         found.query[0],
         found.matched[0],
         _covers(frames, masks[0]),
-        places(masks)[0].transpose(0, 1),
+        locations(masks)[0].transpose(0, 1),
     )
     return MotionClip(seen.truth, looks, sentences, rows, *(values.cpu() for values in kept))
 

@@ -21,17 +21,26 @@ from ssa_stream.training.objectives.losses import Reduce
 from ssa_stream.training.objectives.matching import Matches
 from ssa_stream.training.objectives.objective import StepLoss, set_dropout, video_float32, video_losses
 from ssa_stream.training.tiny.attributes import head_layer
-from ssa_stream.training.tiny.locations import PlaceHeads
+from ssa_stream.training.tiny.locations import LocationHeads
 from ssa_stream.training.tiny.motion.kept_clips import KeptFrames
 from ssa_stream.training.tiny.motion.windows import MotionBatch, MotionWindows
 from ssa_stream.training.tiny.slots import objects_of_slots
 
 __all__ = ["DECISION_PARTS", "SLOT_PARTS", "MotionHeads", "MotionObjective"]
 
-SLOT_PARTS = ("place", "velocity", "deeds")
+SLOT_PARTS = ("location", "velocity", "actions")
 """Parts of the loss that are logged where slots are taught, unweighted."""
 
-DECISION_PARTS = (*SLOT_PARTS, "state_deeds", "asked", "decision", "right", "right_absent", "video_class", "video_mask")
+DECISION_PARTS = (
+    *SLOT_PARTS,
+    "state_actions",
+    "asked",
+    "decision",
+    "right",
+    "right_absent",
+    "video_class",
+    "video_mask",
+)
 """The same where decisions are taught: of the last state; then the parts of sentences answered rightly, of those that
 mean something and of those that mean nothing; then class and mask loss of ordinary clips."""
 
@@ -49,9 +58,9 @@ class MotionHeads(nn.Module):
     def __init__(self, dim: int, num_states: int) -> None:
         super().__init__()
         num_movements = len(CLAIM_WEIGHTS)
-        self.places = PlaceHeads(dim)
-        self.deeds = head_layer(dim, num_movements)
-        self.state_deeds = nn.ModuleList(head_layer(dim, num_movements) for _ in range(num_states))
+        self.locations = LocationHeads(dim)
+        self.actions = head_layer(dim, num_movements)
+        self.state_actions = nn.ModuleList(head_layer(dim, num_movements) for _ in range(num_states))
         self.asked = nn.ModuleList(head_layer(dim, num_movements) for _ in range(num_states))
 
 
@@ -104,11 +113,11 @@ class MotionObjective(nn.Module):
         """Loss of a batch on the network's device."""
         windows, stage = batch.windows, self.stage
         with torch.autocast(windows.queries.device.type, enabled=False):
-            slots, place, velocity = self._slots(windows)
-            deeds = self._deeds(self.heads.deeds(slots.initial), _rows(windows.does, slots.object), slots.stands)
-            total = stage.loss.place_weight * (place + velocity)
-            total = total + stage.velocity_weight * velocity + stage.deed_weight * deeds
-            parts = torch.stack([place, velocity, deeds])
+            slots, location, velocity = self._slots(windows)
+            actions = self._actions(self.heads.actions(slots.initial), _rows(windows.does, slots.object), slots.stands)
+            total = stage.loss.location_weight * (location + velocity)
+            total = total + stage.velocity_weight * velocity + stage.action_weight * actions
+            parts = torch.stack([location, velocity, actions])
             if self.decides:
                 decisions = self._decisions(slots, windows)
                 total, parts = total + decisions.total, torch.cat([parts, decisions.parts])
@@ -118,20 +127,20 @@ class MotionObjective(nn.Module):
         return StepLoss(total, parts.detach())
 
     def _slots(self, windows: MotionWindows) -> tuple[_Slots, Tensor, Tensor]:
-        """Slots, and how wrong places and velocities are."""
+        """Slots, and how wrong locations and velocities are."""
         decoder = self.model.video_decoder
         projected = decoder.project(self._located(windows.queries, windows.moments))
         aligned, order = align_chain(projected)
         enhanced = decoder.enhancer(aligned)
         initial = pool(enhanced, decoder.pooling(enhanced)[..., 0], None)
         of_frames = Matches(windows.query[None], windows.matched[None])
-        place, velocity = self.heads.places.errors(
-            projected[None], enhanced[None], order[None], of_frames, windows.place, windows.velocity, windows.known
+        location, velocity = self.heads.locations.errors(
+            projected[None], enhanced[None], order[None], of_frames, windows.location, windows.velocity, windows.known
         )
         presence = decoder.measure_presence(aligned)
-        return _Slots(enhanced, initial, *objects_of_slots(order, windows.covers), presence), place, velocity
+        return _Slots(enhanced, initial, *objects_of_slots(order, windows.covers), presence), location, velocity
 
-    def _deeds(self, logits: Tensor, does: Tensor, counts: Tensor) -> Tensor:
+    def _actions(self, logits: Tensor, does: Tensor, counts: Tensor) -> Tensor:
         """Mean cross-entropy of what is known of the slots that count: `(..., N, M)`, `(..., N, M)`, `(..., N)`."""
         weight = (does >= 0) * counts[..., None] * self.claim_weights
         entropy = F.binary_cross_entropy_with_logits(logits, does.clamp(min=0), reduction="none")
@@ -150,16 +159,16 @@ class MotionObjective(nn.Module):
         weight = weight[:, None] * torch.where(is_meant, 1.0, _NOT_MEANT_WEIGHT)
         weight = weight * _balanced(windows.fits, windows.meant.any(dim=-1), stage.absent_share)[..., None]
         asked_of = windows.asked[..., None].expand_as(counts)[counts]
-        deeds, asked, decision = [], [], []
-        for state, deed_head, asked_head in zip(states, self.heads.state_deeds, self.heads.asked, strict=True):
-            deeds.append(self._deeds(deed_head(state.queries), does, counts))
+        actions, asked, decision = [], [], []
+        for state, action_head, asked_head in zip(states, self.heads.state_actions, self.heads.asked, strict=True):
+            actions.append(self._actions(action_head(state.queries), does, counts))
             asked.append(_mean(F.cross_entropy(asked_head(state.queries[counts]), asked_of, reduction="none")))
             log_meant, log_not = state.class_logits.log_softmax(dim=-1).unbind(dim=-1)
             decision.append((-torch.where(is_meant, log_meant, log_not) * weight).sum() / weight.sum().clamp(min=1))
-        total = stage.state_weight * torch.stack(deeds).sum() + stage.asked_weight * torch.stack(asked).sum()
+        total = stage.state_weight * torch.stack(actions).sum() + stage.asked_weight * torch.stack(asked).sum()
         total = total + stage.decision_weight * torch.stack(decision).mean()
         right = _right(states[-1].class_logits, counts, is_meant, windows.fits)
-        return StepLoss(total, torch.stack([deeds[-1], asked[-1], decision[-1], *right]))
+        return StepLoss(total, torch.stack([actions[-1], asked[-1], decision[-1], *right]))
 
     def _ordinary(self, kept: KeptFrames) -> StepLoss:
         """Losses of the video decoder on clips, as ordinary stages have them."""

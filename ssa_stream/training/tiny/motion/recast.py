@@ -1,4 +1,4 @@
-"""Kept clips whose objects move as those of other scenes do: looks and queries stay, places are of another object.
+"""Kept clips whose objects move as those of other scenes do: looks and queries stay, locations are of another object.
 
 Of motion a kept clip shows one case in many frames, all of which had to be computed. But what tells motion is where
 masks are (`model.moments`), and masks of other scenes cost next to nothing.
@@ -19,7 +19,7 @@ from ssa_stream.data import sample_scene
 from ssa_stream.data.synthetic.truth import ClipTruth, observe
 from ssa_stream.model.moments import NUM_MOMENTS, mask_moments
 from ssa_stream.training.config.stages import MotionStage
-from ssa_stream.training.tiny.locations import places
+from ssa_stream.training.tiny.locations import locations
 from ssa_stream.training.tiny.motion.kept_clips import MotionClip, draw_start, scene_config
 from ssa_stream.training.tiny.motion.retimed import query_sources
 
@@ -43,14 +43,14 @@ class Mover(NamedTuple):
         truth: What its scene shows.
         row: Its number there.
         moments: Of its visible mask, `(T, M)` float32.
-        place: See `places.places`, `(T, 3)` float32.
+        location: See `locations.locations`, `(T, 3)` float32.
         visible: Whether enough of it is visible for a query, `(T,)` bool.
     """
 
     truth: ClipTruth
     row: int
     moments: Tensor
-    place: Tensor
+    location: Tensor
     visible: Tensor
 
 
@@ -68,9 +68,9 @@ def movers(stage: MotionStage, seed: int, number: int) -> list[Mover]:
     masks = torch.from_numpy(seen.masks).to(torch.uint8)  # (G, T, H, W)
     shares = F.avg_pool2d(masks.float(), _STRIDE)
     visible = shares.sum(dim=(-2, -1)) >= _FEWEST_CELLS  # (G, T)
-    moments, place = mask_moments((2 * shares - 1) * 12), places(masks)
+    moments, location = mask_moments((2 * shares - 1) * 12), locations(masks)
     return [
-        Mover(seen.truth, row, moments[row], place[row], visible[row])
+        Mover(seen.truth, row, moments[row], location[row], visible[row])
         for row in range(len(scene.objects))
         if visible[row].any()
     ]
@@ -105,7 +105,7 @@ def recast(clip: MotionClip, cast: Sequence[Mover], rng: np.random.Generator) ->
         query=is_it.int().argmax(dim=1),
         matched=is_it.any(dim=1),
         covers=covers,
-        place=torch.stack([mover.place for mover in new], dim=1),
+        location=torch.stack([mover.location for mover in new], dim=1),
     )
 
 

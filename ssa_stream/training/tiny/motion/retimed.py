@@ -44,7 +44,7 @@ def retimed(clip: MotionClip, rng: np.random.Generator) -> MotionClip:
         query=torch.from_numpy(is_it.argmax(axis=1)),
         matched=torch.from_numpy(its_match & is_it.any(axis=1)),
         covers=torch.from_numpy(covers[frame_of, number_of] & (frame_of[..., None] == own[:, None])),
-        place=clip.place[torch.from_numpy(own), torch.from_numpy(objects)],
+        location=clip.location[torch.from_numpy(own), torch.from_numpy(objects)],
     )
 
 

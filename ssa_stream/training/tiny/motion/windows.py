@@ -40,8 +40,8 @@ class MotionWindows(NamedTuple):
         query: Frame query of each object, `(B, T, G)` int64.
         matched: Whether there is one, `(B, T, G)` bool.
         covers: Which queries' masks lie over which object, `(B, T, N, G)` bool.
-        place: See `places.places`, `(B, T, G, 3)` float32.
-        velocity: See `places.velocities`, `(B, T, G, 3)` float32.
+        location: See `locations.locations`, `(B, T, G, 3)` float32.
+        velocity: See `locations.velocities`, `(B, T, G, 3)` float32.
         known: Where it is known, `(B, T, G)` bool.
         does: 1 where an object makes a movement, 0 where it does not, -1 where it cannot be told, `(B, G, M)` float32.
         asked: Movement of each sentence, `(B, K)` int64.
@@ -55,7 +55,7 @@ class MotionWindows(NamedTuple):
     query: Tensor
     matched: Tensor
     covers: Tensor
-    place: Tensor
+    location: Tensor
     velocity: Tensor
     known: Tensor
     does: Tensor
@@ -164,7 +164,7 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
         clips = [self._clip(int(number)) for number in numbers]
         clips = [self._varied(clip, rng) for clip in clips]
         windows = [_window(clip, length, rng) for clip in clips]
-        G = max(window.place.shape[1] for window in windows)
+        G = max(window.location.shape[1] for window in windows)
         fields = zip(*(_padded(window, G) for window in windows), strict=True)
         return MotionBatch(
             MotionWindows(*(torch.stack(field) for field in fields)),
@@ -176,9 +176,9 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
         stage = self._stage
         if not stage.ordinary_batches:
             return self._frames_of(source, step)
-        round_number, place = divmod(step, stage.ordinary_batches)
+        round_number, position = divmod(step, stage.ordinary_batches)
         order = np.random.default_rng([self._seed, _ROUND_STREAM, round_number]).permutation(stage.ordinary_batches)
-        number = int(order[place])
+        number = int(order[position])
         if number not in self._kept_ordinary:
             self._kept_ordinary[number] = self._frames_of(source, number)
         return self._kept_ordinary[number]
@@ -221,7 +221,7 @@ def _window(clip: MotionClip, length: int, rng: np.random.Generator) -> MotionWi
         return part.flip(0) if backwards else part
 
     rows = list(clip.rows)
-    velocity, known = velocities(clip.place.transpose(0, 1)[None])  # (1, T, G, 3)
+    velocity, known = velocities(clip.location.transpose(0, 1)[None])  # (1, T, G, 3)
     return MotionWindows(
         queries=cut(clip.queries).float(),
         moments=cut(clip.moments),
@@ -229,7 +229,7 @@ def _window(clip: MotionClip, length: int, rng: np.random.Generator) -> MotionWi
         query=cut(clip.query),
         matched=cut(clip.matched),
         covers=cut(clip.covers),
-        place=cut(clip.place),
+        location=cut(clip.location),
         velocity=cut(velocity[0]) * (-1.0 if backwards else 1.0),
         known=cut(known[0]),
         does=torch.from_numpy(np.where((moving == UNSURE) | is_short, -1, moving == YES)[:, rows].T.astype(np.float32)),
@@ -241,13 +241,13 @@ def _window(clip: MotionClip, length: int, rng: np.random.Generator) -> MotionWi
 
 def _padded(window: MotionWindows, G: int) -> MotionWindows:
     """With room for `G` objects; one that is not there has no query, and nothing is known of it."""
-    lacking = G - window.place.shape[1]
+    lacking = G - window.location.shape[1]
     last, one_before = (0, lacking), (0, 0, 0, lacking)
     return window._replace(
         query=F.pad(window.query, last),
         matched=F.pad(window.matched, last),
         covers=F.pad(window.covers, last),
-        place=F.pad(window.place, one_before),
+        location=F.pad(window.location, one_before),
         velocity=F.pad(window.velocity, one_before),
         known=F.pad(window.known, last),
         does=F.pad(window.does, one_before, value=-1.0),

@@ -8,7 +8,7 @@ import torch
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import tokenize, trunk_stages
 from ssa_stream.training.data.batch import CaptionBatch, normalize
-from ssa_stream.training.tiny.attributes import AspectHeads, object_features
+from ssa_stream.training.tiny.attributes import AttributeHeads, object_features
 from ssa_stream.training.tiny.clip.contrastive import (
     ContrastiveObjective,
     contrastive_loss,
@@ -50,7 +50,7 @@ def _batch(tokens: torch.Tensor) -> CaptionBatch:
         images=torch.randint(0, 256, (2, 32, 64, 3), dtype=torch.uint8),
         masks=masks,
         picture=torch.tensor([0, 0, 1]),
-        aspects=torch.tensor([[0, 1, 2], [3, 1, 0], [9, 9, 3]]),
+        attributes=torch.tensor([[0, 1, 2], [3, 1, 0], [9, 9, 3]]),
         tokens=tokens,
         fits=torch.eye(3, dtype=torch.bool),
     )
@@ -89,17 +89,17 @@ def test_features_of_an_object_are_means_within_its_mask(model: SSA) -> None:
             torch.testing.assert_close(feature[0], h[0, :, :1, 1:3].mean(dim=(1, 2)))
 
 
-def test_aspects_are_named_once_they_are_learned() -> None:
+def test_attributes_are_named_once_they_are_learned() -> None:
     """From the loss of knowing nothing, equal chances at all heads, to all right."""
     torch.manual_seed(0)
-    heads = AspectHeads((8, 16, 32))
+    heads = AttributeHeads((8, 16, 32))
     features = [torch.randn(6, width) for width in (8, 16, 32)]
-    aspects = torch.stack([torch.randint(0, size, (6,)) for size in (10, 10, 4)], dim=1)
-    loss, _ = heads(features, aspects)
+    attributes = torch.stack([torch.randint(0, size, (6,)) for size in (10, 10, 4)], dim=1)
+    loss, _ = heads(features, attributes)
     assert float(loss.detach()) > 0.9 * 3 * math.log(10 * 10 * 4)
     optimizer = torch.optim.Adam(heads.parameters(), lr=0.1)
     for _ in range(100):
-        heads(features, aspects)[0].backward()
+        heads(features, attributes)[0].backward()
         optimizer.step()
         optimizer.zero_grad()
-    assert heads(features, aspects)[1].tolist() == [1.0, 1.0, 1.0]
+    assert heads(features, attributes)[1].tolist() == [1.0, 1.0, 1.0]

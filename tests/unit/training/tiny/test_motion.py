@@ -58,7 +58,7 @@ def _equal(one: MotionBatch, other: MotionBatch) -> bool:
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_windows_are_consistent(model: SSA, motion: MotionStage, share: float) -> None:
-    """An object that is meant does what was asked; places change as velocities say; lengths are within the range."""
+    """An object that is meant does what was asked; locations change as velocities say; lengths are within the range."""
     motion = msgspec.structs.replace(motion, retimed=share)
     lengths, meant = set(), 0
     for step in range(6):
@@ -69,7 +69,7 @@ def test_windows_are_consistent(model: SSA, motion: MotionStage, share: float) -
         meant += int(windows.meant[windows.fits].sum())
         seen = windows.matched.all(dim=1)  # (B, G)
         assert seen.any()
-        change = (windows.place[:, -1] - windows.place[:, 0])[..., :2][seen]
+        change = (windows.location[:, -1] - windows.location[:, 0])[..., :2][seen]
         slope = windows.velocity.mean(dim=1)[..., :2][seen]
         clear = change.abs() > 0.15
         assert (change.sign() == slope.sign())[clear].float().mean() > 0.9
@@ -134,7 +134,7 @@ def test_a_part_of_the_kept_sentences_has_unknown_words(model: SSA, motion: Moti
     for number in range(4):
         with_unknown, heard = (kept.clip(model, stage, number) for stage in (noisy, motion))
         assert with_unknown.sentences == heard.sentences
-        assert torch.equal(with_unknown.place, heard.place)
+        assert torch.equal(with_unknown.location, heard.location)
         changed += (with_unknown.text != heard.text).any(dim=1).tolist()
     assert 0.1 < sum(changed) / len(changed) < 0.7
 
@@ -158,7 +158,7 @@ def test_all_objects_are_looked_for_where_that_is_wanted(model: SSA, motion: Mot
     for step in range(4):
         batches = _batches(model, stage)
         windows = batches[step].windows
-        assert windows.place.shape[2] == 4
+        assert windows.location.shape[2] == 4
         assert (windows.does >= 0).any(dim=2).any(dim=0).all()
         others += int((~windows.meant & windows.matched.any(dim=1)[:, None]).sum())
     assert others > 0
@@ -272,7 +272,7 @@ def test_losses_fall_on_a_few_clips(model: SSA, motion: MotionStage) -> None:
         loss.total.backward()
         optimizer.step()
         history.append(dict(zip(DECISION_PARTS, loss.parts.tolist(), strict=True)))
-    for name in ("deeds", "state_deeds", "asked", "decision"):
+    for name in ("actions", "state_actions", "asked", "decision"):
         first, last = (sum(parts[name] for parts in some) / 5 for some in (history[:5], history[-5:]))
         assert last < 0.9 * first, name
 

@@ -84,8 +84,8 @@ def test_objective_teaches_sentences_apart_with_images_frozen(model: SSA) -> Non
     objective = ContrastiveObjective(model.clip, freeze_images=True)
     said = tokenize(["it moves left", "it goes to the left", "it moves right", "it goes to the right"], 77)
     images, apart = torch.zeros(2, 32, 32, 3, dtype=torch.uint8), torch.eye(2, dtype=torch.bool)
-    masks, aspects = torch.ones(2, 32, 32, dtype=torch.uint8), torch.zeros(2, 3, dtype=torch.int64)
-    batch = CaptionBatch(images, masks, torch.arange(2), aspects, said[:2], apart, said.view(2, 2, 77), apart)
+    masks, attributes = torch.ones(2, 32, 32, dtype=torch.uint8), torch.zeros(2, 3, dtype=torch.int64)
+    batch = CaptionBatch(images, masks, torch.arange(2), attributes, said[:2], apart, said.view(2, 2, 77), apart)
     before = {name: value.clone() for name, value in model.clip.visual.named_parameters()}
     learnable = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learnable, lr=1e-2)

@@ -1,4 +1,4 @@
-"""Kept clips with the motion of other scenes: truth, places and moments are the new ones, looks and queries the old."""
+"""Kept clips with the motion of other scenes: truth, locations and moments are the new ones, looks and queries the old."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ import torch
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA
-from ssa_stream.training import recast_clips
+from ssa_stream.training.tiny.motion import recast as recasting
 from ssa_stream.training.config.stages import MotionStage
 from ssa_stream.training.tiny.motion.kept_clips import MotionClip, motion_clip
 from ssa_stream.training.tiny.motion.recast import Mover, movers, recast
@@ -41,15 +41,15 @@ def clips(told: SSA, stage: MotionStage) -> list[MotionClip]:
 
 
 def test_movers_are_where_their_masks_are(stage: MotionStage, cast: list[Mover]) -> None:
-    """Moments agree with places; equal numbers give the same, others other scenes."""
+    """Moments agree with locations; equal numbers give the same, others other scenes."""
     for mover in cast:
-        clear = mover.place[:, 2].square() * PICTURE_PX > 64
-        torch.testing.assert_close(mover.moments[clear, 1:3], mover.place[clear, :2], atol=0.1, rtol=0)
+        clear = mover.location[:, 2].square() * PICTURE_PX > 64
+        torch.testing.assert_close(mover.moments[clear, 1:3], mover.location[clear, :2], atol=0.1, rtol=0)
         assert mover.visible[clear].all()
         assert mover.visible.any()
     again = movers(stage, 0, 3)
-    assert all(torch.equal(a.place, b.place) for a, b in zip(again, movers(stage, 0, 3), strict=True))
-    assert not torch.equal(again[0].place, movers(stage, 0, 4)[0].place)
+    assert all(torch.equal(a.location, b.location) for a, b in zip(again, movers(stage, 0, 3), strict=True))
+    assert not torch.equal(again[0].location, movers(stage, 0, 4)[0].location)
 
 
 def test_the_same_things_move_as_others_do(clips: list[MotionClip], cast: list[Mover]) -> None:
@@ -62,8 +62,10 @@ def test_the_same_things_move_as_others_do(clips: list[MotionClip], cast: list[M
         assert torch.equal(other.text, clip.text)
         assert all(any(np.array_equal(own, one) for one in poses) for own in other.truth.poses)
         again = recast(clip, cast, np.random.default_rng(0))
-        assert all(torch.equal(getattr(again, name), getattr(other, name)) for name in ("queries", "moments", "place"))
-        assert not torch.equal(recast(clip, cast, np.random.default_rng(1)).place, other.place)
+        assert all(
+            torch.equal(getattr(again, name), getattr(other, name)) for name in ("queries", "moments", "location")
+        )
+        assert not torch.equal(recast(clip, cast, np.random.default_rng(1)).location, other.location)
 
 
 def test_queries_are_told_where_their_objects_are_now(clips: list[MotionClip], cast: list[Mover]) -> None:
@@ -74,7 +76,7 @@ def test_queries_are_told_where_their_objects_are_now(clips: list[MotionClip], c
             other = recast(clip, cast, np.random.default_rng(seed))
             for t, g in other.matched.nonzero().tolist():
                 query = int(other.query[t, g])
-                apart.append((other.moments[t, query, 1:3] - other.place[t, g, :2]).abs().max().item())
+                apart.append((other.moments[t, query, 1:3] - other.location[t, g, :2]).abs().max().item())
                 frames = clip.matched[:, g].nonzero()[:, 0].tolist()
                 own = [clip.queries[frame, clip.query[frame, g]] for frame in frames]
                 assert any(torch.equal(other.queries[t, query], one) for one in own)
@@ -91,7 +93,7 @@ def test_what_is_not_seen_has_no_query(clips: list[MotionClip], cast: list[Mover
         ever = clip.matched.any(dim=0)
         for seed in range(6):
             other = recast(clip, cast, np.random.default_rng(seed))
-            area_px = other.place[..., 2].square() * PICTURE_PX
+            area_px = other.location[..., 2].square() * PICTURE_PX
             assert not other.matched[area_px < 8].any()
             assert not other.covers.any(dim=1)[area_px < 8].any()
             assert not other.matched[:, ~ever].any()
@@ -116,7 +118,7 @@ def test_stage_says_how_many_windows_are_recast(told: SSA, stage: MotionStage, m
 
     def counting(clip: MotionClip, cast: Sequence[Mover], rng: np.random.Generator) -> MotionClip:
         calls.append(len(cast))
-        return recast_clips.recast(clip, cast, rng)
+        return recasting.recast(clip, cast, rng)
 
     monkeypatch.setattr("ssa_stream.training.tiny.motion.windows.recast", counting)
     for share, fewest, most in ((0.0, 0, 0), (0.5, 4, 20), (1.0, 24, 24)):

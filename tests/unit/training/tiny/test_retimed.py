@@ -1,4 +1,4 @@
-"""Objects in times of their own: truth, queries and places follow the frame that each object is in."""
+"""Objects in times of their own: truth, queries and locations follow the frame that each object is in."""
 
 import msgspec
 import numpy as np
@@ -51,13 +51,13 @@ def test_in_the_time_of_the_clip_nothing_changes(clips: list[MotionClip], monkey
     for clip in clips:
         _times_are(monkeypatch, np.tile(np.arange(FRAMES), (len(clip.rows), 1)))
         same = retimed(clip, np.random.default_rng(0))
-        for field in ("queries", "matched", "covers", "place"):
+        for field in ("queries", "matched", "covers", "location"):
             assert torch.equal(getattr(same, field), getattr(clip, field))
         assert torch.equal(same.query[same.matched], clip.query[clip.matched])
         assert np.array_equal(same.truth.poses, clip.truth.poses)
 
 
-def test_each_object_has_the_queries_and_the_place_of_its_frame(clips: list[MotionClip]) -> None:
+def test_each_object_has_the_queries_and_the_location_of_its_frame(clips: list[MotionClip]) -> None:
     """Also where two want the same number."""
     found = 0
     for clip in clips:
@@ -68,7 +68,7 @@ def test_each_object_has_the_queries_and_the_place_of_its_frame(clips: list[Moti
             assert other.queries.shape == clip.queries.shape
             for g, (row, own) in enumerate(zip(clip.rows, times, strict=True)):
                 assert np.array_equal(other.truth.poses[row], clip.truth.poses[row, own])
-                assert torch.equal(other.place[:, g], clip.place[own, g])
+                assert torch.equal(other.location[:, g], clip.location[own, g])
                 assert torch.equal(other.matched[:, g], clip.matched[own, g])
                 for t in np.flatnonzero(other.matched[:, g]):
                     query = other.query[t, g]

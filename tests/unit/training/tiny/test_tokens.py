@@ -13,7 +13,7 @@ from ssa_stream.training.tiny.tokens import TokenHeads, look_loss, reference_los
 _SIZES = ((1, 1), (2, 2), (4, 4))
 
 
-def _batch(masks: torch.Tensor, clips: list[int], aspects: list[list[int]], items: list[int]) -> ClipBatch:
+def _batch(masks: torch.Tensor, clips: list[int], attributes: list[list[int]], items: list[int]) -> ClipBatch:
     """Objects of two clips, without pixels."""
     T = masks.shape[1]
     return ClipBatch(
@@ -27,7 +27,7 @@ def _batch(masks: torch.Tensor, clips: list[int], aspects: list[list[int]], item
         known=torch.zeros(len(items), 1, dtype=torch.bool),
         object_masks=masks,
         object_clip=torch.tensor(clips),
-        object_aspects=torch.tensor(aspects),
+        object_attributes=torch.tensor(attributes),
     )
 
 
@@ -41,15 +41,15 @@ def test_looks_are_asked_of_each_object_under_each_sentence_of_its_clip() -> Non
     heads.looks.register_forward_hook(lambda module, inputs, output: seen.append(inputs))
     memories = [torch.arange(6.0)[:, None, None, None].expand(-1, 8, *size) for size in _SIZES]
     look_loss(heads, [memories], batch)
-    (means, aspects), *_ = seen
+    (means, attributes), *_ = seen
     assert means[2][:, 0].tolist() == [0, 1, 2, 3, 5]  # frame of item: two frames of items 0 and 1, the last of item 2
-    assert aspects.tolist() == [[1, 2, 3]] * 4 + [[4, 5, 0]]
+    assert attributes.tolist() == [[1, 2, 3]] * 4 + [[4, 5, 0]]
 
 
 def test_without_objects_there_is_no_loss_of_looks() -> None:
     """Data sets with masks only have none."""
     batch = _batch(torch.zeros(0, 1, 32, 32, dtype=torch.uint8), [], [], [0, 1])
-    batch = batch._replace(object_aspects=torch.zeros(0, 3, dtype=torch.int64))
+    batch = batch._replace(object_attributes=torch.zeros(0, 3, dtype=torch.int64))
     assert not look_loss(TokenHeads(8), [[torch.zeros(2, 8, *size) for size in _SIZES]], batch)
 
 

@@ -13,7 +13,7 @@ from ssa_stream.model import SSA
 from ssa_stream.model.clip import encode_text, tokenize
 from ssa_stream.training.config.optimizer import OptimizerConfig
 from ssa_stream.training.config.stages import ClipTextStage, ValidationConfig
-from ssa_stream.training.loop.stage_runner import stage_work
+from ssa_stream.training.loop.stage_runner import prepare_stage
 from ssa_stream.training.tiny.clip.text_objective import TEXT_PARTS, TextObjective
 from ssa_stream.training.tiny.clip.unknown_words import TextBatch, TextBatches, with_unknown_words
 
@@ -110,7 +110,7 @@ def test_only_the_text_tower_learns_and_keeps_what_it_said(model: SSA) -> None:
 
 def test_a_stage_judges_kept_back_phrases(model: SSA) -> None:
     """Distance to what is meant, and how often that is the nearest sentence."""
-    work = stage_work(model, STAGE, ValidationConfig(every=1, clips=12), 0)
+    work = prepare_stage(model, STAGE, ValidationConfig(every=1, clips=12), 0)
     validation = work.validate(torch.device("cpu"))
     assert 0 <= validation.figures["found"] <= 1
     assert validation.figures["distance"] > 0
@@ -127,7 +127,7 @@ def test_settings_that_cannot_work_are_refused(model: SSA) -> None:
     """With what would; devices get equal shares, as anywhere."""
     with pytest.raises(ValueError, match="scenes is 0"):
         msgspec.structs.replace(STAGE, scenes=0)
-    work = stage_work(model, STAGE, ValidationConfig(every=1, clips=12), 0)
+    work = prepare_stage(model, STAGE, ValidationConfig(every=1, clips=12), 0)
     assert len(work.batches(0, 1, 3)[0].tokens) == 2
     with pytest.raises(ConfigError, match="batch 6 cannot be shared by 4 devices"):
         work.batches(0, 0, 4)
