@@ -61,8 +61,8 @@ class CaptionedObject:
         appearance: Its looks.
         caption: What is said of it.
         claims: Attributes that the caption names.
-        facts: Attributes that are true of the object; the claims are among them. A caption fits every object whose facts
-            hold all of its claims.
+        facts: Attributes that are true of the object; the claims are among them. A caption fits every object whose
+            facts hold all of its claims.
     """
 
     mask: npt.NDArray[np.bool_]

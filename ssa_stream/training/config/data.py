@@ -1,22 +1,12 @@
 """Where training clips come from."""
 
-import msgspec
-
 from ssa_stream.data import ExpressionType
+from ssa_stream.training.config import Settings, require
 
 __all__ = ["MevisData", "SyntheticData"]
 
 
-class _Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Frozen, keyword-only, unknown keys refused."""
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-class SyntheticData(_Config, frozen=True, kw_only=True, tag="synthetic", tag_field="source"):
+class SyntheticData(Settings, frozen=True, kw_only=True, tag="synthetic", tag_field="source"):
     """Clips from the generator.
 
     Attributes:
@@ -27,11 +17,7 @@ class SyntheticData(_Config, frozen=True, kw_only=True, tag="synthetic", tag_fie
         max_objects: Most objects in a scene.
         type_weights: How often each type of sentence is asked for; None takes the generator's own. Of a picture,
             sentences about motion are among the further ones only, and mean every object that looks as they say.
-        photometric: Largest relative change of brightness and contrast, the same for all frames of a clip; also
-            scales the noise. Colours keep their names.
         first_seed: Seed of the first clip.
-        spread: Frames are drawn at random out of so many consecutive ones, in order: a few frames then show an object
-            in places far apart. Sentences are true of all of them. 0 for consecutive frames.
     """
 
     size: tuple[int, int]
@@ -40,25 +26,21 @@ class SyntheticData(_Config, frozen=True, kw_only=True, tag="synthetic", tag_fie
     min_objects: int = 2
     max_objects: int = 6
     type_weights: dict[ExpressionType, float] | None = None
-    photometric: float = 0.0
     first_seed: int = 0
-    spread: int = 0
 
     def __post_init__(self) -> None:
-        _require(min(self.size) >= 32, f"data.size is {self.size}; expected (height, width) of at least 32 each")
-        _require(
+        require(min(self.size) >= 32, f"data.size is {self.size}; expected (height, width) of at least 32 each")
+        require(
             self.num_clips is None or self.num_clips >= 1, f"data.num_clips is {self.num_clips}; expected 1 or more"
         )
-        _require(self.sentences >= 1, f"data.sentences is {self.sentences}; expected 1 or more")
-        _require(
+        require(self.sentences >= 1, f"data.sentences is {self.sentences}; expected 1 or more")
+        require(
             1 <= self.min_objects <= self.max_objects <= 32,
             f"data objects are {self.min_objects} to {self.max_objects}; expected 1 <= min <= max <= 32",
         )
-        _require(self.spread >= 0, f"data.spread is {self.spread}; expected 0 or more")
-        _require(0 <= self.photometric < 1, f"data.photometric is {self.photometric}; expected 0 or more, below 1")
 
 
-class MevisData(_Config, frozen=True, kw_only=True, tag="mevis", tag_field="source"):
+class MevisData(Settings, frozen=True, kw_only=True, tag="mevis", tag_field="source"):
     """Clips of a data set in the MeViS format, sampled and augmented as the paper does.
 
     Attributes:

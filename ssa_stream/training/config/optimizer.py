@@ -3,19 +3,18 @@
 import math
 from typing import Literal
 
-import msgspec
+from ssa_stream.training.config import Settings, require
 
 __all__ = ["OptimizerConfig"]
 
 
-class OptimizerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OptimizerConfig(Settings, frozen=True, kw_only=True):
     """AdamW, clipping and schedule.
 
     Attributes:
         lr: Base learning rate.
         adapter_lr_factor: Factor on the rate of the stage adapters; 0.1 in the published fine-tuning.
         weight_decay: Of all but normalisation parameters and embedding tables.
-        betas: Of AdamW.
         clip_norm: Limit of the total gradient norm.
         warmup_steps: Steps in which the rate rises linearly from `warmup_factor`.
         warmup_factor: Factor at the first step.
@@ -28,21 +27,20 @@ class OptimizerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     lr: float
     adapter_lr_factor: float = 1.0
     weight_decay: float = 0.05
-    betas: tuple[float, float] = (0.9, 0.999)
     clip_norm: float = 1.0
     warmup_steps: int = 0
     warmup_factor: float = 0.0
-    schedule: Literal["constant", "cosine", "steps"] = "cosine"
+    schedule: Literal["cosine", "steps"] = "cosine"
     milestones: tuple[int, ...] = ()
     factor: float = 0.1
     final_factor: float = 0.02
 
     def __post_init__(self) -> None:
-        if not (self.lr > 0 and self.clip_norm > 0 and self.weight_decay >= 0 and self.warmup_steps >= 0):
-            raise ValueError(
-                f"optimizer: lr {self.lr} and clip_norm {self.clip_norm} must be positive, weight_decay "
-                f"{self.weight_decay} and warmup_steps {self.warmup_steps} not negative"
-            )
+        require(
+            self.lr > 0 and self.clip_norm > 0 and self.weight_decay >= 0 and self.warmup_steps >= 0,
+            f"optimizer: lr {self.lr} and clip_norm {self.clip_norm} must be positive, weight_decay "
+            f"{self.weight_decay} and warmup_steps {self.warmup_steps} not negative",
+        )
 
     def lr_factor(self, step: int, steps: int) -> float:
         """Factor on the learning rate.
@@ -57,7 +55,5 @@ class OptimizerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             factor = min(1.0, factor)
         if self.schedule == "steps":
             return factor * self.factor ** sum(step >= milestone for milestone in self.milestones)
-        if self.schedule == "cosine":
-            cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
-            return factor * (self.final_factor + (1 - self.final_factor) * cosine)
-        return factor
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+        return factor * (self.final_factor + (1 - self.final_factor) * cosine)

@@ -1,3 +1,3 @@
-"""What the steps train on."""
+"""What published stages train on: clips with sentences and masks."""
 
 __all__: list[str] = []

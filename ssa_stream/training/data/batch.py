@@ -10,35 +10,14 @@ from torch import Tensor
 
 from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, SIZE_DIVISOR
 
-__all__ = ["CaptionBatch", "ClipBatch", "KnownObjects", "Sentence", "TrainingClip", "collate_clips", "normalize"]
+__all__ = ["ClipBatch", "Sentence", "TrainingClip", "collate_clips", "normalize"]
 
 
 class Sentence(NamedTuple):
-    """A sentence about a clip.
-
-    Attributes:
-        text: The sentence.
-        masks: Of what it means, `(n, T, H, W)` bool.
-        possible: Of what else it may mean as far as single frames show, `(m, T, H, W)` bool; None for nothing.
-        others: Of what else there is in the clip, `(k, T, H, W)` bool; None where that is not known.
-    """
+    """A sentence about a clip, with masks of what it means, `(n, T, H, W)` bool."""
 
     text: str
     masks: NDArray[np.bool_]
-    possible: NDArray[np.bool_] | None = None
-    others: NDArray[np.bool_] | None = None
-
-
-class KnownObjects(NamedTuple):
-    """All objects of a clip, meant or not, where it is known what they look like.
-
-    Attributes:
-        masks: `(n, T, H, W)` bool.
-        attributes: Numbers of shape, colour and texture, see `captions.ATTRIBUTES`, `(n, 3)` int64.
-    """
-
-    masks: NDArray[np.bool_]
-    attributes: NDArray[np.int64]
 
 
 class TrainingClip(NamedTuple):
@@ -46,11 +25,10 @@ class TrainingClip(NamedTuple):
 
     frames: NDArray[np.uint8]
     sentences: tuple[Sentence, ...]
-    objects: KnownObjects | None = None
 
 
 class ClipBatch(NamedTuple):
-    """Clips of one length, padded on the right and bottom to a multiple of 32 and to each other; `R` known objects.
+    """Clips of one length, padded on the right and bottom to a multiple of 32 and to each other.
 
     Attributes:
         images: `(B, T, H, W, 3)` uint8.
@@ -58,12 +36,7 @@ class ClipBatch(NamedTuple):
         tokens: `(I, 77)` int64.
         clip_index: Which clip each sentence is about, `(I,)` int64.
         masks: `(I, G, T, H, W)` uint8; 0 in the padding and where there are fewer objects.
-        possible: Which objects the sentence may mean as far as single frames show, `(I, G)` bool.
-        meant: Which it means, `(I, G)` bool; some of the possible ones.
-        known: Which objects there are, possible or not, `(I, G)` bool.
-        object_masks: All objects of the clips whose looks are known, `(R, T, H, W)` uint8.
-        object_clip: Which clip each of them is in, `(R,)` int64.
-        object_attributes: Numbers of their shapes, colours and textures, `(R, 3)` int64.
+        meant: Which of the objects there are and are meant by the sentence, `(I, G)` bool.
     """
 
     images: Tensor
@@ -71,36 +44,7 @@ class ClipBatch(NamedTuple):
     tokens: Tensor
     clip_index: Tensor
     masks: Tensor
-    possible: Tensor
     meant: Tensor
-    known: Tensor
-    object_masks: Tensor
-    object_clip: Tensor
-    object_attributes: Tensor
-
-
-class CaptionBatch(NamedTuple):
-    """Pictures whose objects have captions, and sentences said twice. `R` objects of `B` pictures.
-
-    Attributes:
-        images: `(B, H, W, 3)` uint8.
-        masks: Where each object is, `(R, H, W)` uint8.
-        picture: Which picture each object is in, `(R,)` int64.
-        attributes: Numbers of shape, colour and texture, see `captions.ATTRIBUTES`, `(R, 3)` int64.
-        tokens: Of the captions, `(R, 77)` int64.
-        fits: Whether a caption, a column, is true of an object, a row, `(R, R)` bool.
-        paraphrases: Tokens of pairs of sentences that mean the same, `(P, 2, 77)` int64.
-        equal: Whether two pairs mean the same, `(P, P)` bool.
-    """
-
-    images: Tensor
-    masks: Tensor
-    picture: Tensor
-    attributes: Tensor
-    tokens: Tensor
-    fits: Tensor
-    paraphrases: Tensor = torch.empty(0, 2, 0, dtype=torch.int64)
-    equal: Tensor = torch.empty(0, 0, dtype=torch.bool)
 
 
 def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
@@ -113,48 +57,24 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
     items = [(b, sentence) for b, clip in enumerate(clips) for sentence in clip.sentences]
     T = len(clips[0].frames)
     height, width = (_padded(max(clip.frames.shape[axis] for clip in clips)) for axis in (1, 2))
-    objects_of = [_all_objects(sentence) for _, sentence in items]
-    G = max(1, *(len(objects) for objects in objects_of))
+    G = max(1, *(len(sentence.masks) for _, sentence in items))
     images = np.zeros((len(clips), T, height, width, 3), np.uint8)
     masks = np.zeros((len(items), G, T, height, width), np.uint8)
-    possible = np.zeros((len(items), G), bool)
     meant = np.zeros((len(items), G), bool)
-    known = np.zeros((len(items), G), bool)
     for b, clip in enumerate(clips):
         images[b, :, : clip.frames.shape[1], : clip.frames.shape[2]] = clip.frames
     for i, (_, sentence) in enumerate(items):
-        count, _, h, w = objects_of[i].shape
-        masks[i, :count, :, :h, :w] = objects_of[i]
-        known[i, :count] = True
-        possible[i, : count - (0 if sentence.others is None else len(sentence.others))] = True
-        meant[i, : len(sentence.masks)] = True
-    with_looks = [(b, clip.objects) for b, clip in enumerate(clips) if clip.objects is not None]
-    object_masks = np.zeros((sum(len(objects.masks) for _, objects in with_looks), T, height, width), np.uint8)
-    first = 0
-    for _, objects in with_looks:
-        count, _, h, w = objects.masks.shape
-        object_masks[first : first + count, :, :h, :w] = objects.masks
-        first += count
+        count, _, h, w = sentence.masks.shape
+        masks[i, :count, :, :h, :w] = sentence.masks
+        meant[i, :count] = True
     return ClipBatch(
         images=torch.from_numpy(images),
         extents=torch.tensor([clip.frames.shape[1:3] for clip in clips]),
         tokens=tokens,
         clip_index=torch.tensor([b for b, _ in items]),
         masks=torch.from_numpy(masks),
-        possible=torch.from_numpy(possible),
         meant=torch.from_numpy(meant),
-        known=torch.from_numpy(known),
-        object_masks=torch.from_numpy(object_masks),
-        object_clip=torch.tensor([b for b, objects in with_looks for _ in objects.masks], dtype=torch.int64),
-        object_attributes=torch.from_numpy(
-            np.concatenate([np.zeros((0, 3), np.int64), *(o.attributes for _, o in with_looks)])
-        ),
     )
-
-
-def _all_objects(sentence: Sentence) -> NDArray[np.bool_]:
-    groups = (sentence.masks, sentence.possible, sentence.others)
-    return np.concatenate([group for group in groups if group is not None])
 
 
 def _padded(length: int) -> int:

@@ -4,21 +4,56 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.model.clip import tokenize
 from ssa_stream.training.config.data import MevisData
-from ssa_stream.training.config.stages import SegmentStage
+from ssa_stream.training.config.stages import ClipsStage, SegmentStage, Stage
 from ssa_stream.training.data.batch import ClipBatch, TrainingClip, collate_clips
 from ssa_stream.training.data.mevis_clips import MevisClips
 from ssa_stream.training.data.synthetic_clips import SyntheticClips
-from ssa_stream.training.tiny.clip.unknown_words import some_with_unknown_words
 
-__all__ = ["ClipBatches", "ClipSource", "open_source"]
+__all__ = ["ClipBatches", "ClipSource", "clips_of_step", "first_clip", "open_source", "share_of_batch", "step_seed"]
 
-_LENGTH_STREAM, _UNKNOWN_STREAM = 105, 113
+_LENGTH_STREAM = 105
 _CLIPS_PER_STAGE = 100_000_000
+
+
+def step_seed(seed: int, stage: int, step: int, rank: int) -> int:
+    """Seed for torch at the beginning of a step (dropout, points), so that a resumed run needs no generator's state.
+
+    Args:
+        seed: Of the run.
+        stage: Number of the stage.
+        step: Steps done in the stage.
+        rank: Number of the device.
+    """
+    return int(np.random.SeedSequence([seed, stage, step, rank]).generate_state(1, np.uint64)[0])
+
+
+def share_of_batch(stage: Stage, world_size: int) -> int:
+    """How much of each batch one device has.
+
+    Raises:
+        ConfigError: The batch cannot be shared evenly.
+    """
+    if stage.batch % world_size:
+        raise ConfigError(f"stage {stage.name}: batch {stage.batch} cannot be shared by {world_size} devices")
+    return stage.batch // world_size
+
+
+def clips_of_step(stage: SegmentStage, seed: int, step: int, rank: int, world_size: int) -> tuple[range, int]:
+    """Numbers of the clips that one device sees in a step, and their length, which all devices share."""
+    fewest, most = stage.frames
+    length = int(np.random.default_rng([seed, _LENGTH_STREAM, step]).integers(fewest, most + 1))
+    share = share_of_batch(stage, world_size)
+    first = step * stage.batch + rank * share
+    return range(first, first + share), length
+
+
+def first_clip(stage_number: int) -> int:
+    """Number of a stage's first clip in the generator, so that stages see different clips."""
+    return stage_number * _CLIPS_PER_STAGE
 
 
 class ClipSource(Protocol):
@@ -28,7 +63,7 @@ class ClipSource(Protocol):
         """Make clip `index`; equal arguments give the same clip."""
 
 
-def open_source(stage: SegmentStage, seed: int, stage_number: int) -> ClipSource:
+def open_source(stage: ClipsStage, seed: int, stage_number: int) -> ClipSource:
     """Open a stage's data.
 
     Raises:
@@ -36,7 +71,7 @@ def open_source(stage: SegmentStage, seed: int, stage_number: int) -> ClipSource
     """
     if isinstance(stage.data, MevisData):
         return MevisClips(stage.data, seed)
-    return SyntheticClips(stage.data, seed, offset=stage_number * _CLIPS_PER_STAGE)
+    return SyntheticClips(stage.data, seed, first_clip(stage_number))
 
 
 class ClipBatches(torch.utils.data.Dataset[ClipBatch]):
@@ -55,31 +90,22 @@ class ClipBatches(torch.utils.data.Dataset[ClipBatch]):
 
     def __init__(
         self,
-        stage: SegmentStage,
+        stage: ClipsStage,
         source: ClipSource,
         seed: int,
         context_length: int,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        if stage.batch % world_size:
-            raise ConfigError(f"stage {stage.name}: batch {stage.batch} cannot be shared by {world_size} devices")
+        share_of_batch(stage, world_size)
         self._stage, self._source, self._seed, self._context = stage, source, seed, context_length
-        self._rank, self._local = rank, stage.batch // world_size
+        self._rank, self._world_size = rank, world_size
 
     def __len__(self) -> int:
         return self._stage.steps
 
     def __getitem__(self, step: int) -> ClipBatch:
-        fewest, most = self._stage.frame_range
-        length = int(np.random.default_rng([self._seed, _LENGTH_STREAM, step]).integers(fewest, most + 1))
-        first = step * self._stage.batch + self._rank * self._local
-        numbers = range(first, first + self._local)
+        numbers, length = clips_of_step(self._stage, self._seed, step, self._rank, self._world_size)
         clips = [self._source.clip(number, length) for number in numbers]
-        tokens = [self._tokens(clip, number) for clip, number in zip(clips, numbers, strict=True)]
-        return collate_clips(clips, torch.cat(tokens))
-
-    def _tokens(self, clip: TrainingClip, number: int) -> Tensor:
-        tokens = tokenize([sentence.text for sentence in clip.sentences], self._context)
-        rng = np.random.default_rng([self._seed, _UNKNOWN_STREAM, number])
-        return some_with_unknown_words(tokens, self._stage.unknown_words, rng)
+        texts = [sentence.text for clip in clips for sentence in clip.sentences]
+        return collate_clips(clips, tokenize(texts, self._context))

@@ -1,3 +1,3 @@
-"""How a run goes: steps, schedule, running mean, checkpoints, validation."""
+"""How a run goes: stages, steps, schedule, EMA, checkpoints, validation."""
 
 __all__: list[str] = []

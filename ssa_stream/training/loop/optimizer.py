@@ -57,7 +57,7 @@ def build_optimizer(
 ) -> torch.optim.AdamW:
     """Make AdamW for a module's learnable parameters; see `parameter_groups`."""
     groups = parameter_groups(module, config, decay_vectors=decay_vectors)
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=fused)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=fused)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, config: OptimizerConfig, step: int, steps: int) -> float:

@@ -1,5 +1,6 @@
 """What a run leaves on disk: its state, its checkpoints, its figures."""
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ssa_stream.checkpoints.files import replacing
 from ssa_stream.errors import CheckpointError, ConfigError
-from ssa_stream.training.config.stages import TrainConfig
-from ssa_stream.training.loop.csv_table import CsvTable
+from ssa_stream.training.recipe import TrainConfig
 
-__all__ = ["RunFolder", "RunLog"]
+__all__ = ["CsvTable", "RunFolder", "RunLog"]
 
 _MAY_CHANGE = ("save_every", "log_every", "workers", "name")
 """Settings that a resumed run may have changed: what it computes does not depend on them."""
@@ -77,6 +77,44 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items()}
     return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+class CsvTable:
+    """Lines of figures. Opening it drops what a resumed run does again, and a line that a kill cut short.
+
+    Args:
+        path: The file; made with the first line.
+        done: Steps done so far; later lines are dropped.
+    """
+
+    def __init__(self, path: Path, done: int) -> None:
+        self._path = path
+        self._names: list[str] = []
+        if path.is_file():
+            self._names, rows = self._read()
+            self._write([row for row in rows if int(row["step"]) <= done])
+
+    def append(self, step: int, figures: Mapping[str, float]) -> None:
+        """Add a line; a new name becomes a new column."""
+        row = {"step": str(step), **{name: f"{value:.6g}" for name, value in figures.items()}}
+        if new := [name for name in row if name not in self._names]:
+            rows = self._read()[1] if self._names else []
+            self._names = [*self._names, *new]
+            self._write(rows)
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self._names).writerow(row)
+
+    def _read(self) -> tuple[list[str], list[dict[str, str]]]:
+        with self._path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            whole = [row for row in reader if (row.get("step") or "").isdigit() and None not in row.values()]
+            return list(reader.fieldnames or []), whole
+
+    def _write(self, rows: list[dict[str, str]]) -> None:
+        with replacing(self._path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self._names)
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 class RunLog:

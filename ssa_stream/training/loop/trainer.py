@@ -13,16 +13,15 @@ from torch.utils.data import DataLoader
 from ssa_stream.checkpoints import save_checkpoint
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.model import SSA
-from ssa_stream.training.config.stages import MotionStage, Stage, TrainConfig
-from ssa_stream.training.data.batch import CaptionBatch, ClipBatch
+from ssa_stream.training.config.stages import Stage
+from ssa_stream.training.data.clip_batches import step_seed
 from ssa_stream.training.loop.ema import Ema
 from ssa_stream.training.loop.optimizer import set_learning_rate
 from ssa_stream.training.loop.run_folder import RunFolder, RunLog
-from ssa_stream.training.loop.stage_runner import StageRunner, prepare_stage
-from ssa_stream.training.loop.step_seed import step_seed
+from ssa_stream.training.loop.stage_runner import StageContext, StageRunner
 from ssa_stream.training.loop.validation import Validation
 from ssa_stream.training.objectives.objective import StepLoss
-from ssa_stream.training.tiny.motion.windows import KeptClips
+from ssa_stream.training.recipe import TrainConfig, prepare_stage
 
 __all__ = ["Observer", "Progress", "StepReport", "Trainer"]
 
@@ -92,7 +91,7 @@ class Trainer:
     ) -> None:
         self._config, self._fabric, self._model, self._folder = config, fabric, model, folder
         self._observer, self._should_stop = observer, should_stop
-        self._kept = KeptClips(config.seed)
+        self._runner: StageRunner | None = None
         self.progress = progress
         self._log = RunLog(folder.path, self._steps_done()) if fabric.is_global_zero else None
 
@@ -122,52 +121,61 @@ class Trainer:
     def _run_stage(self, stage: Stage, resumed: dict[str, Any] | None) -> bool:
         """Run one stage to its end or to a stop; whether it came to its end."""
         fabric, config, progress = self._fabric, self._config, self.progress
-        if not isinstance(stage, MotionStage):
-            self._kept = KeptClips(config.seed)  # frames change
-        work = prepare_stage(self._model, stage, config.validation, progress.stage, self._mean, self._kept)
-        bare = work.optimizer(fused=config.precision != "16-mixed")
-        mean = Ema(self._model, config.ema_decay)
-        objective, optimizer = fabric.setup(work.objective, bare)
+        self._runner = runner = prepare_stage(stage, self._context(), self._runner)
+        bare = runner.optimizer(fused=config.precision != "16-mixed")
+        ema = Ema(self._model, config.ema_decay)
+        objective, optimizer = fabric.setup(runner.objective, bare)
         if resumed is not None:
             optimizer.load_state_dict(resumed["optimizer"])
             fabric.strategy.precision.load_state_dict(resumed["precision"])
-            if work.own is not None:
-                work.own.load_state_dict(resumed["own"])
-            mean.load_state_dict(resumed["mean"])
+            if runner.extra is not None:
+                runner.extra.load_state_dict(resumed["extra"])
+            ema.load_state_dict(resumed["ema"])
         objective.train()
-        batches = self._loader(work)
+        batches = self._loader(runner)
         for step in range(progress.step, stage.steps):
             started = time.perf_counter()
             batch = _to_device(next(batches), fabric.device)
             loaded = time.perf_counter()
-            figures = self._step(stage, objective, optimizer, batch, step, work.parts)
-            mean.update()
+            figures = self._step(stage, objective, optimizer, batch, step, runner.parts)
+            ema.update()
             progress.step = step + 1
             ended = time.perf_counter()
             figures |= {"step_ms": 1e3 * (ended - loaded), "data_ms": 1e3 * (loaded - started)}
             self._tell(stage, figures)
             is_last = progress.step == stage.steps
             if is_last or progress.step % config.validation.every == 0:
-                with mean.applied():
-                    self._validate(work, stage)
+                with ema.applied():
+                    self._validate(runner, stage)
             stops = self._stops() and not is_last
             if stops or (progress.step % config.save_every == 0 and not is_last):
-                self._save(optimizer, work.own, mean)
+                self._save(optimizer, runner.extra, ema)
             if stops:
                 return False
         progress.stage, progress.step = progress.stage + 1, 0
-        mean.keep()
-        self._save(None, None, mean)
+        ema.keep()
+        self._save(None, None, ema)
         return True
 
-    def _loader(self, work: StageRunner) -> Any:
+    def _context(self) -> StageContext:
+        fabric, config = self._fabric, self._config
+        return StageContext(
+            model=self._model,
+            validation=config.validation,
+            number=self.progress.stage,
+            seed=config.seed,
+            rank=fabric.global_rank,
+            world_size=fabric.world_size,
+            reduce=self._mean,
+        )
+
+    def _loader(self, runner: StageRunner) -> Any:
         """Batches from the present step on."""
-        fabric, workers = self._fabric, self._config.workers if work.loads_aside else 0
-        dataset = work.batches(self._config.seed, fabric.global_rank, fabric.world_size)
+        fabric, workers = self._fabric, self._config.workers if runner.loads_aside else 0
         steps = range(self.progress.step, self._config.stages[self.progress.stage].steps)
         return iter(
             DataLoader(
-                dataset,
+                runner.batches(),
                 batch_size=None,
                 sampler=steps,
                 num_workers=workers,
@@ -182,7 +190,7 @@ class Trainer:
         stage: Stage,
         objective: Any,
         optimizer: Any,
-        batch: ClipBatch | CaptionBatch,
+        batch: Any,
         step: int,
         parts: tuple[str, ...],
     ) -> dict[str, float]:
@@ -212,11 +220,11 @@ class Trainer:
         if step % self._config.log_every == 0 or step == stage.steps:
             self._log.write("train", stage.name, self._steps_done(), figures)
 
-    def _validate(self, work: StageRunner, stage: Stage) -> None:
+    def _validate(self, runner: StageRunner, stage: Stage) -> None:
         """Judge on the first device, while the others wait."""
         if self._log is not None:
-            validation = work.validate(self._fabric.device)
-            is_best = work.chooses_best and validation.score > self.progress.best
+            validation = runner.validate(self._fabric.device)
+            is_best = runner.chooses_best and validation.score > self.progress.best
             if is_best:
                 self.progress.best = validation.score
                 self._save_weights(self._folder.best, stage.name, validation)
@@ -234,7 +242,7 @@ class Trainer:
             return value
         return cast(torch.Tensor, self._fabric.all_reduce(value, reduce_op="mean"))
 
-    def _save(self, optimizer: Any | None, own: nn.Module | None, mean: Ema) -> None:
+    def _save(self, optimizer: Any | None, extra: nn.Module | None, ema: Ema) -> None:
         if self._log is not None:
             self._folder.save_state(
                 self._config,
@@ -244,12 +252,12 @@ class Trainer:
                     "best": self.progress.best,
                     "model": self._model.state_dict(),
                     "optimizer": None if optimizer is None else optimizer.state_dict(),
-                    "own": None if own is None else own.state_dict(),
-                    "mean": mean.state_dict(),
+                    "extra": None if extra is None else extra.state_dict(),
+                    "ema": ema.state_dict(),
                     "precision": self._fabric.strategy.precision.state_dict(),
                 },
             )
-            with mean.applied():
+            with ema.applied():
                 self._save_weights(self._folder.last, str(self.progress.stage), None)
         self._fabric.barrier()
 

@@ -1,3 +1,3 @@
-"""What the steps minimise: losses, and what goes before them."""
+"""The published losses of SSA, from the forward in training to the total."""
 
 __all__: list[str] = []

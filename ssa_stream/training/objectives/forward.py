@@ -8,17 +8,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssa_stream.model import SSA, CarriedPool, FrameQueries, TextFeatures, align_chain, empty_carry, fold
+from ssa_stream.model import SSA, FrameQueries, TextFeatures, align_chain
 from ssa_stream.training.objectives.matching import SetPrediction
 
 __all__ = [
     "TrainingOutput",
     "VideoOutput",
     "decode_video",
-    "fold_history",
+    "float32",
     "forward_clips",
     "frame_prediction",
     "generate",
+    "video_float32",
 ]
 
 
@@ -64,8 +65,6 @@ def forward_clips(
     clip_index: Tensor,
     *,
     frame_layers: int = 1,
-    window: int | None = None,
-    decay: float = 1.0,
 ) -> TrainingOutput:
     """Run the network on clips of one length.
 
@@ -75,22 +74,13 @@ def forward_clips(
         text: `I` rows.
         clip_index: Which clip each row is about, `(I,)` int64, ascending.
         frame_layers: How many of the last frame-decoder layers' queries go through the video decoder (`L`).
-        window: Only the last so many frames are predicted; those before come in through the carried pool, as in a
-            stream, and get no gradient. None takes all frames.
-        decay: Factor on frames that have left the window, per frame.
     """
-    split = max(0, images.shape[1] - (window or images.shape[1]))
-    num_items, history = len(clip_index), None
-    if split:
-        with torch.no_grad():
-            before = generate(model, images[:, :split], text, clip_index)
-            earlier = model.project_queries(_last_queries(model, before, num_items, frame_layers))
-            history = _align(earlier.flatten(0, 1), None)[0]
-    now = generate(model, images[:, split:], text, clip_index)
-    queries = _last_queries(model, now, num_items, frame_layers)
-    sentences, features = (values.unflatten(0, (num_items, -1)) for values in (now.text, now.mask_features))
-    video = decode_video(model, queries, sentences, features, history=history, decay=decay)
-    return TrainingOutput(frame_prediction(now), video, now.depths)
+    num_items = len(clip_index)
+    frames = generate(model, images, text, clip_index)
+    queries = _last_queries(model, frames, num_items, frame_layers)
+    sentences, features = (values.unflatten(0, (num_items, -1)) for values in (frames.text, frames.mask_features))
+    video = decode_video(model, queries, sentences, features)
+    return TrainingOutput(frame_prediction(frames), video, frames.depths)
 
 
 def generate(model: SSA, images: Tensor, text: TextFeatures, clip_index: Tensor) -> FrameQueries:
@@ -121,15 +111,7 @@ def frame_prediction(frames: FrameQueries) -> SetPrediction:
     )
 
 
-def decode_video(
-    model: SSA,
-    queries: Tensor,
-    text: Tensor,
-    mask_features: Tensor,
-    *,
-    history: Tensor | None = None,
-    decay: float = 1.0,
-) -> VideoOutput:
+def decode_video(model: SSA, queries: Tensor, text: Tensor, mask_features: Tensor) -> VideoOutput:
     """Project, align and decode frame queries.
 
     Args:
@@ -137,16 +119,12 @@ def decode_video(
         queries: Of the last frame-decoder layers, `(L, I, T, N, C)`.
         text: Fused sentence of each frame, `(I, T, C)`.
         mask_features: `(I, T, C, h, w)`.
-        history: Slots of the frames before, `(L * I, T0, N, C)`; without gradient.
-        decay: Factor on frames that have left the window, per frame.
     """
     L, num_items = queries.shape[:2]
     projected = model.project_queries(queries.flatten(0, 1))
-    aligned, order = _align(projected, None if history is None else history[:, -1])
-    carried = None
-    if history is not None:
-        carried = fold_history(model, torch.cat([history, aligned.detach()], dim=1), history.shape[1], decay)
-    window = model.decode_window(aligned, text.repeat(L, 1, 1), carried)
+    with torch.autocast("cpu", enabled=False):  # in mixed precision the alignment on the CPU has no numpy type
+        aligned, order = align_chain(projected)
+    window = model.decode_window(aligned, text.repeat(L, 1, 1))
     logits, embeddings = (
         torch.stack([getattr(layer, name) for layer in window.predictions]).unflatten(1, (L, num_items)).flatten(0, 1)
         for name in ("class_logits", "mask_embedding")
@@ -167,29 +145,23 @@ def _last_queries(model: SSA, frames: FrameQueries, num_items: int, frame_layers
     return by_item
 
 
-def _align(projected: Tensor, previous: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The alignment chain; it runs on the CPU, where a run in mixed precision would leave it no numpy type."""
-    with torch.autocast("cpu", enabled=False):
-        return align_chain(projected, previous)
+def float32(output: TrainingOutput) -> TrainingOutput:
+    """Predictions in float32: losses are computed in it whatever the network runs in."""
+    depths = tuple(tuple(level.float() for level in levels) for levels in output.depths)
+    return TrainingOutput(_float32(output.frames), video_float32(output.video), depths)
 
 
-@torch.no_grad()
-def fold_history(model: SSA, aligned: Tensor, num_before: int, decay: float) -> CarriedPool:
-    """Fold the frames before the window as a stream does: each with its values of the last window that held it.
+def video_float32(output: VideoOutput) -> VideoOutput:
+    """The same of the video decoder's output alone."""
+    return VideoOutput(
+        prediction=_float32(output.prediction),
+        projected=output.projected.float(),
+        aligned=output.aligned.float(),
+        order=output.order,
+        enhanced=output.enhanced.float(),
+        queries=output.queries.float(),
+    )
 
-    Args:
-        model: The network.
-        aligned: Slots of the frames before the window and in it, `(B, T0 + W, N, C)`.
-        num_before: `T0`.
-        decay: Factor on what is already folded in, per frame.
-    """
-    B, total, N, C = aligned.shape
-    length = total - num_before
-    windows = torch.stack([aligned[:, start : start + length] for start in range(num_before)], dim=1)
-    enhanced = model.video_decoder.enhancer(windows.flatten(0, 1))[:, 0]  # (B*T0, N, C)
-    logits = model.video_decoder.pooling(enhanced)[..., 0].unflatten(0, (B, num_before))
-    values = enhanced.unflatten(0, (B, num_before))
-    carried = empty_carry(N, C, aligned.device, batch=B)
-    for step in range(num_before):
-        carried = fold(carried, values[:, step], logits[:, step], decay)
-    return carried
+
+def _float32(prediction: SetPrediction) -> SetPrediction:
+    return SetPrediction(*(field.float() for field in prediction))

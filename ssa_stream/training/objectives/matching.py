@@ -1,4 +1,6 @@
-"""Which query stands for which object: Hungarian matching by class and mask, for every prediction depth on its own.
+"""What predictions are compared with, and which query stands for which object.
+
+Matching is Hungarian, by class and mask, for every prediction depth on its own.
 
 Axes: `D` prediction depths, `I` items, `Q` queries, `G` objects, `T` frames, `P` points, `C` channels.
 """
@@ -14,9 +16,18 @@ from torch import Tensor
 
 from ssa_stream.training.config.loss import LossConfig
 from ssa_stream.training.objectives.points import random_points, sample_at
-from ssa_stream.training.objectives.targets import MaskTargets
 
-__all__ = ["Matches", "SetPrediction", "duplicates", "match", "matching_costs", "pairwise_iou"]
+__all__ = [
+    "MaskTargets",
+    "Matches",
+    "SetPrediction",
+    "at_points",
+    "clip_targets",
+    "frame_targets",
+    "match",
+    "matched_rows",
+    "matching_costs",
+]
 
 
 class SetPrediction(NamedTuple):
@@ -33,6 +44,20 @@ class SetPrediction(NamedTuple):
     features: Tensor
 
 
+class MaskTargets(NamedTuple):
+    """Objects to find, padded to one number per item.
+
+    Attributes:
+        masks: `(I, G, T, H, W)` uint8, 0 or 1, at the network's padded input size.
+        valid: Which of the objects there are, `(I, G)` bool.
+        referred: Which of them the sentence refers to, `(I, G)` bool.
+    """
+
+    masks: Tensor
+    valid: Tensor
+    referred: Tensor
+
+
 class Matches(NamedTuple):
     """The query of each object.
 
@@ -43,6 +68,41 @@ class Matches(NamedTuple):
 
     query: Tensor
     matched: Tensor
+
+
+def clip_targets(masks: Tensor, present: Tensor, referred: Tensor) -> MaskTargets:
+    """Targets of whole clips: objects that are visible in at least one frame.
+
+    Args:
+        masks: `(I, G, T, H, W)` uint8.
+        present: Which objects there are, `(I, G)` bool.
+        referred: Which of them the sentence refers to, `(I, G)` bool.
+    """
+    return MaskTargets(masks, present & masks.flatten(2).amax(dim=2).bool(), referred)
+
+
+def frame_targets(masks: Tensor, present: Tensor, referred: Tensor) -> MaskTargets:
+    """Targets of single frames, items clip-major: objects that are visible in the very frame.
+
+    Args:
+        masks: `(I, G, T, H, W)` uint8.
+        present: Which objects there are, `(I, G)` bool.
+        referred: Which of them the sentence refers to, `(I, G)` bool.
+    Returns:
+        Targets with `I * T` items of one frame.
+    """
+    T = masks.shape[2]
+    visible = present[..., None] & masks.flatten(3).amax(dim=3).bool()  # (I, G, T)
+    return MaskTargets(
+        masks.transpose(1, 2).flatten(0, 1)[:, :, None],
+        visible.transpose(1, 2).flatten(0, 1),
+        referred.repeat_interleave(T, dim=0),
+    )
+
+
+def matched_rows(values: Tensor, matches: Matches) -> Tensor:
+    """Rows of the matched queries: values `(..., Q, C)`, matches `(..., G)`, gives `(..., G, C)`."""
+    return values.gather(-2, matches.query[..., None].expand(*matches.query.shape, values.shape[-1]))
 
 
 @torch.no_grad()
@@ -57,7 +117,7 @@ def match(
         config: Points and weights.
         preference: Subtracted from the cost of each pair, `(D, I, Q, G)`.
     """
-    features, masks = _at_points(prediction, targets, config)
+    features, masks = at_points(prediction, targets, config)
     costs = [
         matching_costs(logits, embeddings @ features, masks, targets.referred, config)
         for logits, embeddings in zip(prediction.class_logits, prediction.embeddings, strict=True)
@@ -68,31 +128,7 @@ def match(
     return Matches(torch.from_numpy(query).to(device), torch.from_numpy(matched).to(device))
 
 
-@torch.no_grad()
-def duplicates(prediction: SetPrediction, targets: MaskTargets, config: LossConfig) -> Tensor:
-    """Objects that queries' masks overlap by more than `config.duplicate_iou`, matched or not, at random points.
-
-    Returns:
-        Number of the object that a query's mask overlaps most, `(D, I, Q)` int64; -1 where it is not enough.
-    """
-    features, masks = _at_points(prediction, targets, config)
-    masks = (masks > 0.5).to(features.dtype) * targets.valid[..., None]
-    found = []
-    for embeddings in prediction.embeddings:
-        inside = (embeddings @ features > 0).to(features.dtype)  # (I, Q, T*P)
-        iou, number = pairwise_iou(inside, masks).max(dim=-1)
-        found.append(torch.where(iou > config.duplicate_iou, number, -1))
-    return torch.stack(found)
-
-
-def pairwise_iou(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Intersection over union of masks `(..., Q, P)` and `(..., G, P)` of 0 and 1, `(..., Q, G)`; 0 for empty ones."""
-    both = ours @ theirs.transpose(-1, -2)
-    either = ours.sum(dim=-1)[..., None] + theirs.sum(dim=-1)[..., None, :] - both
-    return both / either.clamp(min=1)
-
-
-def _at_points(prediction: SetPrediction, targets: MaskTargets, config: LossConfig) -> tuple[Tensor, Tensor]:
+def at_points(prediction: SetPrediction, targets: MaskTargets, config: LossConfig) -> tuple[Tensor, Tensor]:
     """Features `(I, C, T * P)` and masks `(I, G, T * P)` at points drawn at random, the same ones in all frames."""
     num_items, T, C = prediction.features.shape[:3]
     points = random_points(num_items, config.num_points, prediction.features.device)

@@ -1,5 +1,6 @@
 """From a batch to the total loss of SSA: the module that is trained, with the network inside."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -8,25 +9,38 @@ from torch import Tensor, nn
 from ssa_stream.model import SSA
 from ssa_stream.model.adapter import StageAdapter
 from ssa_stream.model.clip import encode_text
-from ssa_stream.training.config.data import SyntheticData
 from ssa_stream.training.config.loss import LossConfig
-from ssa_stream.training.config.stages import ClipsStage, LongClipsStage, SegmentStage
+from ssa_stream.training.config.stages import ClipsStage, SegmentStage
 from ssa_stream.training.data.batch import ClipBatch, normalize
-from ssa_stream.training.objectives.forward import TrainingOutput, VideoOutput, forward_clips
-from ssa_stream.training.objectives.losses import Reduce, set_losses
-from ssa_stream.training.objectives.matching import Matches, SetPrediction, duplicates, match
-from ssa_stream.training.objectives.similarity import matched_rows, similarity_loss
-from ssa_stream.training.objectives.targets import clip_targets, frame_targets
-from ssa_stream.training.tiny.auxiliary import AUXILIARY_PARTS, AuxiliaryHeads
-from ssa_stream.training.tiny.slots import share_of_frames
+from ssa_stream.training.objectives.forward import TrainingOutput, VideoOutput, float32, forward_clips
+from ssa_stream.training.objectives.losses import (
+    ClassLabels,
+    Reduce,
+    class_labels,
+    set_losses,
+    set_weights,
+    similarity_loss,
+)
+from ssa_stream.training.objectives.matching import (
+    MaskTargets,
+    Matches,
+    SetPrediction,
+    clip_targets,
+    frame_targets,
+    match,
+    matched_rows,
+)
 
 __all__ = [
     "SEGMENT_PARTS",
     "SegmentObjective",
     "StepLoss",
-    "criterion",
+    "VideoLosses",
+    "frame_losses",
+    "last_layers",
+    "make_learnable",
+    "predict",
     "set_dropout",
-    "video_float32",
     "video_losses",
 ]
 
@@ -34,7 +48,6 @@ SEGMENT_PARTS = (
     *("frame_class", "frame_mask", "frame_dice"),
     *("video_class", "video_mask", "video_dice"),
     "similarity",
-    *AUXILIARY_PARTS,
 )
 """Parts of the loss that are logged: of the last depth, unweighted."""
 
@@ -56,22 +69,16 @@ class SegmentObjective(nn.Module):
 
     Args:
         model: The network; trained in place.
-        stage: Losses and window.
+        stage: Losses.
         reduce: Mean of a number over all devices.
     """
 
-    def __init__(self, model: SSA, stage: SegmentStage, reduce: Reduce) -> None:
+    def __init__(self, model: SSA, stage: ClipsStage, reduce: Reduce) -> None:
         super().__init__()
         self.model = model
         self.stage = stage
         self.reduce = reduce
-        steady = not (isinstance(stage.data, SyntheticData) and stage.data.spread)
-        self.auxiliary = AuxiliaryHeads(model.config.hidden_dim, stage.loss, steady=steady)
-        model.requires_grad_(True)
-        model.clip.requires_grad_(False)
-        model.video_decoder.requires_grad_(not (isinstance(stage, ClipsStage) and stage.freeze_video))
-        self.steady = steady
-        set_dropout(model, model.config.dropout if stage.dropout is None else stage.dropout)
+        make_learnable(model, stage)
 
     def train(self, mode: bool = True) -> "SegmentObjective":
         """Switch to training; the stage decides whether CLIP's stochastic depth wakes up."""
@@ -82,29 +89,26 @@ class SegmentObjective(nn.Module):
 
     def forward(self, batch: ClipBatch) -> StepLoss:
         """Loss of a batch on the network's device."""
-        model, stage = self.model, self.stage
-        with torch.no_grad():
-            text = encode_text(model.clip, batch.tokens, model.config.clip.num_words)
-        window, decay = (stage.window, stage.decay) if isinstance(stage, LongClipsStage) else (None, 1.0)
-        output = forward_clips(
-            model,
-            normalize(batch.images, batch.extents),
-            text,
-            batch.clip_index,
-            frame_layers=stage.loss.frame_layers,
-            window=window,
-            decay=decay,
-        )
-        if window:
-            batch = batch._replace(
-                images=batch.images[:, -window:],
-                masks=batch.masks[:, :, -window:],
-                object_masks=batch.object_masks[:, -window:],
-            )
+        model, config = self.model, self.stage.loss
+        output = predict(model, batch, config.frame_layers)
         with torch.autocast(batch.images.device.type, enabled=False):
-            return criterion(
-                model, self.auxiliary, _float32(output), batch, stage.loss, self.reduce, steady=self.steady
-            )
+            output = float32(output)
+            targets = frame_targets(batch.masks, batch.meant, batch.meant)
+            frame, matches = frame_losses(output.frames, targets, config, self.reduce)
+            of_frames = last_layers(matches, config.frame_layers, len(batch.masks))
+            targets = clip_targets(batch.masks, batch.meant, batch.meant)
+            video = video_losses(model, output.video, of_frames, targets, config, self.reduce)
+            weights = set_weights(config).to(frame)
+            total = (video.of_sets * weights).sum() + config.similarity_weight * video.similarity
+            total = (frame * weights).sum() + total
+        return StepLoss(total, torch.cat([frame[-1], video.of_sets[-1], video.similarity.view(1)]).detach())
+
+
+def make_learnable(model: SSA, stage: SegmentStage) -> None:
+    """Let everything but CLIP be trained, with the dropout of the stage."""
+    model.requires_grad_(True)
+    model.clip.requires_grad_(False)
+    set_dropout(model, model.config.dropout if stage.dropout is None else stage.dropout)
 
 
 def set_dropout(model: SSA, dropout: float) -> None:
@@ -117,71 +121,70 @@ def set_dropout(model: SSA, dropout: float) -> None:
                 module.attention.dropout = dropout
 
 
-def criterion(
-    model: SSA,
-    auxiliary: AuxiliaryHeads,
-    output: TrainingOutput,
-    batch: ClipBatch,
-    config: LossConfig,
-    reduce: Reduce,
-    *,
-    steady: bool = True,
-) -> StepLoss:
-    """All losses of SSA.
+def predict(model: SSA, batch: ClipBatch, frame_layers: int) -> TrainingOutput:
+    """The network's forward on a batch, see `forward_clips`."""
+    with torch.no_grad():
+        text = encode_text(model.clip, batch.tokens, model.config.clip.num_words)
+    pixels = normalize(batch.images, batch.extents)
+    return forward_clips(model, pixels, text, batch.clip_index, frame_layers=frame_layers)
 
-    Args:
-        model: For the projections of the similarity loss.
-        auxiliary: Further losses.
-        output: Predictions for `I` items of `T` frames, float32.
-        batch: What they are for, no longer than the window.
-        config: Weights.
-        reduce: Mean over devices.
-        steady: See `video_losses`.
+
+def frame_losses(
+    frames: SetPrediction, targets: MaskTargets, config: LossConfig, reduce: Reduce
+) -> tuple[Tensor, Matches]:
+    """Losses of single frames at all depths, `(D, 3)`, unweighted; and the queries of the objects, `(D, I * T, G)`."""
+    matches = match(frames, targets, config)
+    labels = class_labels(matches, targets.referred, frames.class_logits.shape[2])
+    return set_losses(frames, targets, matches, labels, config, reduce), matches
+
+
+def last_layers(matches: Matches, frame_layers: int, num_items: int) -> Matches:
+    """Matches of the last layers of the frame decoder, frame by frame, `(L, I, T, G)`."""
+    return Matches(*(field[-frame_layers:].unflatten(1, (num_items, -1)) for field in matches))
+
+
+class VideoLosses(NamedTuple):
+    """Losses of whole clips, unweighted.
+
+    Attributes:
+        of_sets: Class, mask and dice loss of all depths, `(D, 3)`.
+        similarity: A scalar.
     """
-    asked = batch.known if config.all_objects else batch.possible
-    of_frames = frame_targets(batch.masks, asked, batch.possible)
-    frame_matches = match(output.frames, of_frames, config)
-    frame = set_losses(output.frames, of_frames, frame_matches, config, reduce)  # (D, 3)
-    last = (field[-config.frame_layers :].unflatten(1, (len(batch.masks), -1)) for field in frame_matches)
-    last_frames = Matches(*last)  # (L, I, T, G)
-    video = video_losses(model, output.video, last_frames, batch, config, reduce, steady=steady)
-    further, parts = auxiliary(output, batch, last_frames)
-    total = config.frame_weight * (frame * set_weights(config).to(frame)).sum() + video.total + further
-    return StepLoss(total, torch.cat([frame[-1].detach(), video.parts, parts.detach()]))
+
+    of_sets: Tensor
+    similarity: Tensor
 
 
 def video_losses(
     model: SSA,
     output: VideoOutput,
     of_frames: Matches,
-    batch: ClipBatch,
+    targets: MaskTargets,
     config: LossConfig,
     reduce: Reduce,
     *,
-    steady: bool = True,
-) -> StepLoss:
-    """Losses of what the video decoder makes of clips; the parts are class, mask, dice and similarity loss.
+    preference: Tensor | None = None,
+    relabel: Callable[[ClassLabels], ClassLabels] | None = None,
+) -> VideoLosses:
+    """Losses of what the video decoder makes of clips.
 
     Args:
         model: For the projections of the similarity loss.
         output: Predictions for `I` items of `T` frames, float32.
         of_frames: Frame queries of the objects, `(L, I, T, G)`.
-        batch: What the predictions are for.
-        config: Weights.
+        targets: Objects of the clips.
+        config: Points and weights.
         reduce: Mean over devices.
-        steady: Whether the frames follow each other, so that they show motion; otherwise nothing is asked of the
-            classes of sentences that single frames leave open.
+        preference: See `match`.
+        relabel: Changes what is asked of the classes.
     """
-    asked = batch.known if config.all_objects else batch.meant
-    L, targets = config.frame_layers, clip_targets(batch.masks, asked, batch.meant)
-    depths = len(output.prediction.class_logits) // L
-    of_slots = config.slot_weight * share_of_frames(output.order, of_frames).repeat(depths, 1, 1, 1)
-    matches = match(output.prediction, targets, config, of_slots)
+    prediction, L = output.prediction, config.frame_layers
+    matches = match(prediction, targets, config, preference)
+    labels = class_labels(matches, targets.referred, prediction.class_logits.shape[2])
+    if relabel is not None:
+        labels = relabel(labels)
     # The L copies of a layer have the same targets, so the mean over copies is what one loss over all of them gives.
-    doubles = duplicates(output.prediction, targets, config) if config.duplicate_iou else None
-    clear = None if steady else ~(batch.possible & ~batch.meant).any(dim=1)
-    losses = set_losses(output.prediction, targets, matches, config, reduce, doubles, clear)
-    losses = losses.unflatten(0, (-1, L)).mean(dim=1)
+    losses = set_losses(prediction, targets, matches, labels, config, reduce).unflatten(0, (-1, L)).mean(dim=1)
     queries = output.aligned if config.misordered_similarity else output.projected  # (L, I, T, N, C)
     last = Matches(*(field[-L:] for field in matches))  # (L, I, G)
     decoder = model.video_decoder
@@ -191,33 +194,4 @@ def video_losses(
         matched_rows(decoder.video_similarity(output.queries), last).flatten(0, 1),
         last.matched.flatten(0, 1),
     )
-    total = config.video_weight * (losses * set_weights(config).to(losses)).sum()
-    parts = torch.cat([losses[-1], similarity.view(1)]).detach()
-    return StepLoss(total + config.similarity_weight * similarity, parts)
-
-
-def set_weights(config: LossConfig) -> Tensor:
-    """Weights of class, mask and dice loss, `(3,)`."""
-    return torch.tensor([config.class_weight, config.mask_weight, config.dice_weight])
-
-
-def float32(prediction: SetPrediction) -> SetPrediction:
-    """Predictions in float32: losses are computed in it whatever the network runs in."""
-    return SetPrediction(*(field.float() for field in prediction))
-
-
-def video_float32(output: VideoOutput) -> VideoOutput:
-    """The same in float32."""
-    return VideoOutput(
-        prediction=float32(output.prediction),
-        projected=output.projected.float(),
-        aligned=output.aligned.float(),
-        order=output.order,
-        enhanced=output.enhanced.float(),
-        queries=output.queries.float(),
-    )
-
-
-def _float32(output: TrainingOutput) -> TrainingOutput:
-    depths = tuple(tuple(level.float() for level in levels) for levels in output.depths)
-    return TrainingOutput(float32(output.frames), video_float32(output.video), depths)
+    return VideoLosses(losses, similarity)

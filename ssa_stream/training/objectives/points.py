@@ -6,6 +6,8 @@ from torch import Tensor
 
 __all__ = ["random_points", "sample_at", "uncertain_points"]
 
+_OVERSAMPLING, _UNCERTAIN_FRACTION = 3.0, 0.75
+
 
 def random_points(count: int, num_points: int, device: torch.device) -> Tensor:
     """Draw points uniformly, `(count, P, 2)` as x, y in 0..1."""
@@ -26,7 +28,12 @@ def sample_at(maps: Tensor, points: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def uncertain_points(logits: Tensor, num_points: int, oversampling: float, uncertain_fraction: float) -> Tensor:
+def uncertain_points(
+    logits: Tensor,
+    num_points: int,
+    oversampling: float = _OVERSAMPLING,
+    uncertain_fraction: float = _UNCERTAIN_FRACTION,
+) -> Tensor:
     """Draw points where predictions are undecided.
 
     Args:

@@ -1,3 +1,25 @@
-"""What only `ssa-tiny` needs, and nothing else knows: see docs/training.md."""
+"""What only `ssa-tiny` needs: stages that train it from nothing, with further losses and on further data.
 
-__all__: list[str] = []
+The rest of `training` knows of none of it. Its stages are entries of the tables in `training.recipe`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from ssa_stream.training.config.stages import Stage
+from ssa_stream.training.loop.stage_runner import StageContext, StageRunner
+from ssa_stream.training.tiny.clip.runners import ClipPretrainRunner, ClipTextRunner
+from ssa_stream.training.tiny.config import ClipPretrainStage, ClipTextStage, TinyClipsStage
+from ssa_stream.training.tiny.motion.config import MotionStage
+from ssa_stream.training.tiny.runners import MotionRunner, TinyClipsRunner
+
+__all__ = ["RUNNERS", "TinyStage"]
+
+TinyStage = ClipPretrainStage | ClipTextStage | TinyClipsStage | MotionStage
+
+RUNNERS: Final[Mapping[type[Stage], Callable[[Any, StageContext, StageRunner | None], StageRunner]]] = {
+    ClipPretrainStage: ClipPretrainRunner,
+    ClipTextStage: ClipTextRunner,
+    TinyClipsStage: TinyClipsRunner,
+    MotionStage: MotionRunner,
+}

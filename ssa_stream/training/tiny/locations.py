@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from ssa_stream.model.pixel_decoder import NUM_LEVELS
 from ssa_stream.training.objectives.forward import VideoOutput
-from ssa_stream.training.objectives.matching import Matches
-from ssa_stream.training.objectives.similarity import matched_rows
+from ssa_stream.training.objectives.matching import Matches, matched_rows
 from ssa_stream.training.tiny.attributes import head_layer
 from ssa_stream.training.tiny.slots import slots_of
 

@@ -10,8 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ssa_stream.training.objectives.matching import Matches
-from ssa_stream.training.objectives.similarity import matched_rows
+from ssa_stream.training.objectives.matching import Matches, matched_rows
 from ssa_stream.training.tiny.attributes import head_layer
 
 __all__ = ["NUM_FIGURES", "OutlineHead", "outlines"]

@@ -1,14 +1,20 @@
-"""Which slots objects are in. A video query starts from its slot, but is free to stand for another one's object.
+"""Which slots and queries stand for which objects, beside the matched ones.
 
-Axes: `L` frame-decoder layers, `I` items, `T` frames, `N` slots and queries, `G` objects.
+A video query starts from its slot, but is free to stand for another one's object.
+
+Axes: `L` frame-decoder layers, `D` prediction depths, `I` items, `T` frames, `N` slots and queries, `Q` queries, `P`
+points, `G` objects.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssa_stream.training.objectives.matching import Matches
+from ssa_stream.training.objectives.losses import ClassLabels
+from ssa_stream.training.objectives.matching import MaskTargets, Matches, SetPrediction, at_points
+from ssa_stream.training.tiny.config import TinyLoss
 
-__all__ = ["objects_of_slots", "share_of_frames", "slots_of"]
+__all__ = ["duplicates", "label_duplicates", "objects_of_slots", "pairwise_iou", "share_of_frames", "slots_of"]
 
 _FEWEST_FRAMES = 3
 _STANDS_SHARE, _EMPTY_SHARE = 0.5, 0.15
@@ -54,3 +60,43 @@ def objects_of_slots(order: Tensor, covers: Tensor) -> tuple[Tensor, Tensor, Ten
     seen = covers.any(dim=2).sum(dim=1).clamp(min=_FEWEST_FRAMES)  # (I, G)
     share, number = (held.sum(dim=1) / seen[:, None]).max(dim=-1)
     return number, share >= _STANDS_SHARE, share < _EMPTY_SHARE
+
+
+@torch.no_grad()
+def duplicates(prediction: SetPrediction, targets: MaskTargets, config: TinyLoss) -> Tensor:
+    """Objects that queries' masks overlap by more than `config.duplicate_iou`, matched or not, at random points.
+
+    Returns:
+        Number of the object that a query's mask overlaps most, `(D, I, Q)` int64; -1 where it is not enough.
+    """
+    features, masks = at_points(prediction, targets, config)
+    masks = (masks > 0.5).to(features.dtype) * targets.valid[..., None]
+    found = []
+    for embeddings in prediction.embeddings:
+        inside = (embeddings @ features > 0).to(features.dtype)  # (I, Q, T*P)
+        iou, number = pairwise_iou(inside, masks).max(dim=-1)
+        found.append(torch.where(iou > config.duplicate_iou, number, -1))
+    return torch.stack(found)
+
+
+def label_duplicates(labels: ClassLabels, numbers: Tensor, referred: Tensor) -> ClassLabels:
+    """Treat duplicates as if they were matched.
+
+    Args:
+        labels: Of the matched queries.
+        numbers: Objects of the queries, `(D, I, Q)` int64; -1 for none.
+        referred: Which objects the sentence refers to, `(I, G)` bool.
+    """
+    is_duplicate = numbers >= 0
+    of_object = referred[None].expand(len(numbers), -1, -1).gather(2, numbers.clamp(min=0))
+    return labels._replace(
+        is_matched=labels.is_matched | is_duplicate,
+        is_referred=torch.where(labels.is_matched, labels.is_referred, of_object & is_duplicate),
+    )
+
+
+def pairwise_iou(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Intersection over union of masks `(..., Q, P)` and `(..., G, P)` of 0 and 1, `(..., Q, G)`; 0 for empty ones."""
+    both = ours @ theirs.transpose(-1, -2)
+    either = ours.sum(dim=-1)[..., None] + theirs.sum(dim=-1)[..., None, :] - both
+    return both / either.clamp(min=1)

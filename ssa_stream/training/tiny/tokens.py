@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssa_stream.model.pixel_decoder import NUM_LEVELS
-from ssa_stream.training.data.batch import ClipBatch
 from ssa_stream.training.tiny.attributes import AttributeHeads, head_layer, mean_over_masks
+from ssa_stream.training.tiny.clips import TinyBatch
 
 __all__ = ["TokenHeads", "look_loss", "reference_loss"]
 
@@ -32,7 +32,7 @@ class TokenHeads(nn.Module):
         self.is_meant = nn.ModuleList(head_layer(dim, 1) for _ in range(NUM_LEVELS))
 
 
-def look_loss(heads: TokenHeads, depths: Sequence[Sequence[Tensor]], batch: ClipBatch) -> Tensor:
+def look_loss(heads: TokenHeads, depths: Sequence[Sequence[Tensor]], batch: TinyBatch) -> Tensor:
     """Cross-entropy of the shapes, colours and textures of all known objects, whatever the sentence is about.
 
     Args:
@@ -42,10 +42,10 @@ def look_loss(heads: TokenHeads, depths: Sequence[Sequence[Tensor]], batch: Clip
     Returns:
         Sum over attributes, maps and depths, a scalar; 0 without objects.
     """
-    T = batch.images.shape[1]
-    item, known, frame = (
-        (batch.clip_index[:, None] == batch.object_clip)[..., None] & (batch.object_masks.flatten(2).amax(dim=2) > 0)
-    ).nonzero(as_tuple=True)
+    T = batch.clips.images.shape[1]
+    in_clip = batch.clips.clip_index[:, None] == batch.object_clip  # (I, R)
+    visible = batch.object_masks.flatten(2).amax(dim=2) > 0  # (R, T)
+    item, known, frame = (in_clip[..., None] & visible).nonzero(as_tuple=True)
     if not len(item):
         return depths[0][0].new_zeros(())
     masks, picture = batch.object_masks[known, frame], item * T + frame

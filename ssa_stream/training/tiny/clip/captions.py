@@ -1,19 +1,45 @@
 """Captioned objects for CLIP: cut out of generated pictures, or in them."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from ssa_stream.data import ATTRIBUTES, CaptionedObject, CaptionedPicture, Split, crop_object, sample_captioned_picture
 from ssa_stream.model.clip import tokenize
-from ssa_stream.training.config.stages import ClipPretrainStage
-from ssa_stream.training.data.batch import CaptionBatch
 from ssa_stream.training.tiny.clip.paraphrases import ParaphrasePool
+from ssa_stream.training.tiny.config import ClipPretrainStage
 
-__all__ = ["CaptionBatches", "caption_batch"]
+__all__ = ["CaptionBatch", "CaptionBatches", "caption_batch"]
 
 _CROP_STREAM, _PAIR_STREAM = 104, 107
 _SEEDS_PER_IMAGE = 4
 """Kept for each image of a batch, since some pictures show nothing."""
+
+
+class CaptionBatch(NamedTuple):
+    """Pictures whose objects have captions, and sentences said twice. `R` objects of `B` pictures.
+
+    Attributes:
+        images: `(B, H, W, 3)` uint8.
+        masks: Where each object is, `(R, H, W)` uint8.
+        picture: Which picture each object is in, `(R,)` int64.
+        attributes: Numbers of shape, colour and texture, see `captions.ATTRIBUTES`, `(R, 3)` int64.
+        tokens: Of the captions, `(R, 77)` int64.
+        fits: Whether a caption, a column, is true of an object, a row, `(R, R)` bool.
+        paraphrases: Tokens of pairs of sentences that mean the same, `(P, 2, 77)` int64.
+        equal: Whether two pairs mean the same, `(P, P)` bool.
+    """
+
+    images: Tensor
+    masks: Tensor
+    picture: Tensor
+    attributes: Tensor
+    tokens: Tensor
+    fits: Tensor
+    paraphrases: Tensor = torch.empty(0, 2, 0, dtype=torch.int64)
+    equal: Tensor = torch.empty(0, 0, dtype=torch.bool)
 
 
 class CaptionBatches(torch.utils.data.Dataset[CaptionBatch]):

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from ssa_stream.data import ATTRIBUTES
 from ssa_stream.model.clip import trunk_channels
-from ssa_stream.training.data.batch import CaptionBatch, normalize
+from ssa_stream.training.data.batch import normalize
 from ssa_stream.training.objectives.objective import StepLoss
 from ssa_stream.training.tiny.attributes import AttributeHeads, object_features
+from ssa_stream.training.tiny.clip.captions import CaptionBatch
 
 __all__ = ["CLIP_PARTS", "ContrastiveObjective", "contrastive_loss", "retrieval_accuracy"]
 
@@ -44,15 +45,13 @@ class ContrastiveObjective(nn.Module):
 
     Args:
         clip: What is trained.
-        attribute_weight: Weight of naming attributes.
         freeze_images: Train the text tower only.
     """
 
-    def __init__(self, clip: CLIP, *, attribute_weight: float = 1.0, freeze_images: bool = False) -> None:
+    def __init__(self, clip: CLIP, *, freeze_images: bool = False) -> None:
         super().__init__()
         self.clip = clip
         self.attributes = AttributeHeads(trunk_channels(clip)[1:])  # the first stage sees too little of an object
-        self._attribute_weight = attribute_weight
         clip.requires_grad_(True)
         clip.visual.requires_grad_(not freeze_images)
         self.attributes.requires_grad_(not freeze_images)
@@ -71,7 +70,7 @@ class ContrastiveObjective(nn.Module):
         paraphrase, to_other = self._paraphrases(batch, scale)
         naming, named = self.attributes(features[1:], batch.attributes)
         parts = [loss.detach(), to_text, to_image, paraphrase.detach(), to_other, *named.unbind()]
-        return StepLoss(loss + paraphrase + self._attribute_weight * naming, torch.stack(parts))
+        return StepLoss(loss + paraphrase + naming, torch.stack(parts))
 
     def _paraphrases(self, batch: CaptionBatch, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of telling sentences apart by meaning, and part of them whose nearest sentence is the right one."""

@@ -1,66 +1,23 @@
 """Sentences with words in them that mean nothing: a text tower that has seen such keeps to the words that it knows."""
 
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from ssa_stream.data.synthetic.wording import HELD_OUT_PHRASES
 from ssa_stream.model.clip import tokenize
-from ssa_stream.training.tiny.clip.paraphrases import ParaphrasePool
 
-__all__ = ["TextBatch", "TextBatches", "some_with_unknown_words", "with_unknown_words"]
+__all__ = ["some_with_unknown_words", "with_unknown_words"]
 
-_SENTENCE_STREAM = 112
 _START, _END = 49406, 49407
 """CLIP's tokens around a sentence; all smaller ones are words or parts of them."""
 _REPLACED: Final = ("the", "a", "an", "all", "both", "that", "which", "of", "to", "and", "then")
 """Words of little meaning, of which a part is replaced by unknown ones."""
 _REPLACED_CHANCE, _INSERTED_CHANCE = 0.15, 0.15
 _LONGEST = 4
-
-
-class TextBatch(NamedTuple):
-    """`R` sentences, as they are and with unknown words in them.
-
-    Attributes:
-        tokens: `(R, 77)` int64.
-        with_unknown: `(R, 77)` int64.
-        source: Which position of the first each position of the second is or stands for, `(R, 77)` int64.
-    """
-
-    tokens: Tensor
-    with_unknown: Tensor
-    source: Tensor
-
-
-class TextBatches(Dataset[TextBatch]):
-    """Batch number `step` of one device.
-
-    Args:
-        scenes: Scenes that the sentences are about.
-        steps: Number of batches.
-        count: Sentences of this device in each.
-        seed: Seed of the run.
-        context_length: Of the text tower.
-        rank: Number of this device.
-    """
-
-    def __init__(self, scenes: int, steps: int, count: int, seed: int, context_length: int, rank: int) -> None:
-        self._pool = ParaphrasePool(scenes, seed)
-        self._steps, self._count, self._seed, self._context, self._rank = steps, count, seed, context_length, rank
-
-    def __len__(self) -> int:
-        return self._steps
-
-    def __getitem__(self, step: int) -> TextBatch:
-        rng = np.random.default_rng([self._seed, _SENTENCE_STREAM, step, self._rank])
-        pairs, _ = self._pool.pairs(-(-self._count // 2), rng, self._context)
-        tokens = pairs.flatten(0, 1)[: self._count]
-        return TextBatch(tokens, *with_unknown_words(tokens, rng))
 
 
 def some_with_unknown_words(tokens: Tensor, part: float, rng: np.random.Generator) -> Tensor:

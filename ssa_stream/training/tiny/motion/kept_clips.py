@@ -22,14 +22,15 @@ from ssa_stream.data.synthetic.retiming import draw_times
 from ssa_stream.data.synthetic.truth import ClipTruth, observe
 from ssa_stream.model import SSA, FrameQueries
 from ssa_stream.model.clip import encode_text, tokenize
-from ssa_stream.training.config.loss import LossConfig
-from ssa_stream.training.config.stages import MotionStage
-from ssa_stream.training.data.batch import ClipBatch, Sentence, TrainingClip, collate_clips, normalize
+from ssa_stream.training.data.batch import Sentence, TrainingClip, collate_clips, normalize
 from ssa_stream.training.objectives.forward import frame_prediction, generate
-from ssa_stream.training.objectives.matching import Matches, match, pairwise_iou
-from ssa_stream.training.objectives.targets import frame_targets
+from ssa_stream.training.objectives.matching import Matches, frame_targets, match
 from ssa_stream.training.tiny.clip.unknown_words import some_with_unknown_words
+from ssa_stream.training.tiny.clips import TinyBatch
+from ssa_stream.training.tiny.config import TinyLoss
 from ssa_stream.training.tiny.locations import locations
+from ssa_stream.training.tiny.motion.config import MotionStage
+from ssa_stream.training.tiny.slots import pairwise_iou
 
 __all__ = ["COVERED_IOU", "KeptFrames", "MotionClip", "draw_start", "keep_frames", "motion_clip", "scene_config"]
 
@@ -119,15 +120,15 @@ def motion_clip(model: SSA, stage: MotionStage, seed: int, number: int) -> Motio
     tokens = tokenize([sentence.text for sentence in sentences], model.clip.context_length)
     unknown_rng = np.random.default_rng([seed, _UNKNOWN_STREAM, number])
     tokens = some_with_unknown_words(tokens, stage.unknown_words, unknown_rng)
-    asked = Sentence(sentences[0].text, seen.masks[looking], others=seen.masks[further])
+    asked = Sentence(sentences[0].text, seen.masks[list(rows)])
     batch = collate_clips([TrainingClip(seen.frames, (asked,))], tokens[:1])
-    batch = batch._replace(masks=batch.masks[:, : len(rows)])
+    looks_so = (torch.arange(len(rows)) < len(looking))[None]
     images = normalize(batch.images.to(device), batch.extents.to(device))  # (1, T, 3, H, W)
     text = encode_text(model.clip, tokens.to(device), model.config.clip.num_words)
     first = torch.zeros(1, dtype=torch.int64, device=device)
     frames = generate(model, images, text.take(first), first)
     masks = batch.masks.to(device)
-    found = _objects(frames, masks, batch.known[:, : len(rows)], batch.possible[:, : len(rows)], stage.loss)
+    found = _objects(frames, masks, batch.meant, looks_so, stage.loss)
     of_frames = torch.from_numpy(rng.integers(0, stage.kept_frames, len(sentences))).to(device)
     rest = torch.arange(1, len(sentences), device=device)
     alone = generate(model, images[0, of_frames[1:], None], text.take(rest), rest - 1).text
@@ -154,7 +155,7 @@ class KeptFrames(NamedTuple):
         of_frames: Frame queries of the objects, `(1, I, T, G)`.
     """
 
-    batch: ClipBatch
+    batch: TinyBatch
     queries: Tensor
     moments: Tensor
     text: Tensor
@@ -163,7 +164,7 @@ class KeptFrames(NamedTuple):
 
 
 @torch.no_grad()
-def keep_frames(model: SSA, loss: LossConfig, batch: ClipBatch) -> KeptFrames:
+def keep_frames(model: SSA, loss: TinyLoss, batch: TinyBatch) -> KeptFrames:
     """Compute the frames of a batch.
 
     Args:
@@ -171,20 +172,20 @@ def keep_frames(model: SSA, loss: LossConfig, batch: ClipBatch) -> KeptFrames:
         loss: What matches queries to objects.
         batch: Clips with sentences of any kind, on any device; what comes back is on the same one, float16.
     """
-    device, home = model.device, batch.images.device
-    text = encode_text(model.clip, batch.tokens.to(device), model.config.clip.num_words)
-    images = normalize(batch.images.to(device), batch.extents.to(device))
-    frames = generate(model, images, text, batch.clip_index.to(device))
+    clips, device, home = batch.clips, model.device, batch.clips.images.device
+    text = encode_text(model.clip, clips.tokens.to(device), model.config.clip.num_words)
+    images = normalize(clips.images.to(device), clips.extents.to(device))
+    frames = generate(model, images, text, clips.clip_index.to(device))
     asked = batch.known if loss.all_objects else batch.possible
-    found = _objects(frames, batch.masks.to(device), asked, batch.possible, loss)
-    by_item = (len(batch.tokens), -1)
+    found = _objects(frames, clips.masks.to(device), asked, batch.possible, loss)
+    by_item = (len(clips.tokens), -1)
     queries, moments, sentences, features = (
         values.unflatten(0, by_item).to(home)
         for values in (*_queries(model, frames), frames.text.half(), frames.mask_features.half())
     )
-    nothing = batch.images.new_empty(0)  # a view of no pixels would keep them all
+    nothing = clips.images.new_empty(0)  # a view of no pixels would keep them all
     return KeptFrames(
-        batch._replace(images=nothing, object_masks=nothing),
+        batch._replace(clips=clips._replace(images=nothing), object_masks=nothing),
         queries,
         moments,
         sentences,
@@ -200,7 +201,7 @@ def _queries(model: SSA, frames: FrameQueries) -> tuple[Tensor, Tensor]:
     return last.queries.half(), model.measure(last, features)
 
 
-def _objects(frames: FrameQueries, masks: Tensor, asked: Tensor, possible: Tensor, loss: LossConfig) -> Matches:
+def _objects(frames: FrameQueries, masks: Tensor, asked: Tensor, possible: Tensor, loss: TinyLoss) -> Matches:
     """Last queries of the objects, `(1, I * T, G)`."""
     last = frame_prediction(frames._replace(predictions=frames.predictions[-1:]))
     return match(last, frame_targets(masks, asked.to(masks.device), possible.to(masks.device)), loss)

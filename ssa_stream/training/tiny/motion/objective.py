@@ -15,15 +15,16 @@ from torch import Tensor, nn
 from ssa_stream.data.synthetic.movement_sentences import CLAIM_WEIGHTS
 from ssa_stream.model import SSA, align_chain
 from ssa_stream.model.video_decoder import VideoDecoder, VideoDecoderLayer, VideoPrediction, pool
-from ssa_stream.training.config.stages import MotionStage
-from ssa_stream.training.objectives.forward import decode_video
+from ssa_stream.training.objectives.forward import decode_video, video_float32
 from ssa_stream.training.objectives.losses import Reduce
 from ssa_stream.training.objectives.matching import Matches
-from ssa_stream.training.objectives.objective import StepLoss, set_dropout, video_float32, video_losses
+from ssa_stream.training.objectives.objective import StepLoss, set_dropout
 from ssa_stream.training.tiny.attributes import head_layer
 from ssa_stream.training.tiny.locations import LocationHeads
+from ssa_stream.training.tiny.motion.config import MotionStage
 from ssa_stream.training.tiny.motion.kept_clips import KeptFrames
 from ssa_stream.training.tiny.motion.windows import MotionBatch, MotionWindows
+from ssa_stream.training.tiny.objective import tiny_video_losses
 from ssa_stream.training.tiny.slots import objects_of_slots
 
 __all__ = ["DECISION_PARTS", "SLOT_PARTS", "MotionHeads", "MotionObjective"]
@@ -165,7 +166,7 @@ class MotionObjective(nn.Module):
             asked.append(_mean(F.cross_entropy(asked_head(state.queries[counts]), asked_of, reduction="none")))
             log_meant, log_not = state.class_logits.log_softmax(dim=-1).unbind(dim=-1)
             decision.append((-torch.where(is_meant, log_meant, log_not) * weight).sum() / weight.sum().clamp(min=1))
-        total = stage.state_weight * torch.stack(actions).sum() + stage.asked_weight * torch.stack(asked).sum()
+        total = stage.state_weight * torch.stack(actions).sum() + torch.stack(asked).sum()
         total = total + stage.decision_weight * torch.stack(decision).mean()
         right = _right(states[-1].class_logits, counts, is_meant, windows.fits)
         return StepLoss(total, torch.stack([actions[-1], asked[-1], decision[-1], *right]))
@@ -176,7 +177,7 @@ class MotionObjective(nn.Module):
         queries, sentences, features = (values.float() for values in (kept.queries, kept.text, kept.features))
         output = decode_video(model, self._located(queries, kept.moments)[None], sentences, features)
         with torch.autocast(queries.device.type, enabled=False):
-            return video_losses(model, video_float32(output), kept.of_frames, kept.batch, loss, self.reduce)
+            return tiny_video_losses(model, video_float32(output), kept.of_frames, kept.batch, loss, self.reduce)
 
     def _located(self, queries: Tensor, moments: Tensor) -> Tensor:
         """Frame queries with noise, told where their masks are."""

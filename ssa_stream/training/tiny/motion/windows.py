@@ -15,10 +15,10 @@ from ssa_stream.data.synthetic.predicates import all_of
 from ssa_stream.data.synthetic.truth import NO, UNSURE, YES
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA
-from ssa_stream.training.config.stages import MotionStage
-from ssa_stream.training.data.clip_batches import ClipBatches
-from ssa_stream.training.loop.step_seed import step_seed
+from ssa_stream.training.data.clip_batches import step_seed
+from ssa_stream.training.tiny.clips import TinyBatches
 from ssa_stream.training.tiny.locations import velocities
+from ssa_stream.training.tiny.motion.config import MotionStage
 from ssa_stream.training.tiny.motion.kept_clips import KeptFrames, MotionClip, keep_frames, motion_clip
 from ssa_stream.training.tiny.motion.recast import Mover, movers, recast
 from ssa_stream.training.tiny.motion.retimed import retimed
@@ -128,7 +128,7 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
 
     def __init__(
         self,
-        ordinary: ClipBatches | None,
+        ordinary: TinyBatches | None,
         model: SSA,
         stage: MotionStage,
         seed: int,
@@ -171,7 +171,7 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
             None if self._ordinary is None else self._other_clips(self._ordinary, step),
         )
 
-    def _other_clips(self, source: ClipBatches, step: int) -> KeptFrames:
+    def _other_clips(self, source: TinyBatches, step: int) -> KeptFrames:
         """Ordinary clips of a step, fresh ones or kept ones, these in a new order each round."""
         stage = self._stage
         if not stage.ordinary_batches:
@@ -183,7 +183,7 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
             self._kept_ordinary[number] = self._frames_of(source, number)
         return self._kept_ordinary[number]
 
-    def _frames_of(self, source: ClipBatches, number: int) -> KeptFrames:
+    def _frames_of(self, source: TinyBatches, number: int) -> KeptFrames:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step_seed(self._seed, 0, number, self._rank))
             return keep_frames(self._model, self._stage.loss, source[number])

@@ -1,4 +1,4 @@
-"""Kept clips with the motion of other scenes: truth, locations and moments are the new ones, looks and queries the old."""
+"""Kept clips with the motion of other scenes: truth, locations and moments are new, looks and queries the old."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ import torch
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA
-from ssa_stream.training.tiny.motion import recast as recasting
 from ssa_stream.training.config.stages import MotionStage
+from ssa_stream.training.tiny.motion import recast as recasting
 from ssa_stream.training.tiny.motion.kept_clips import MotionClip, motion_clip
 from ssa_stream.training.tiny.motion.recast import Mover, movers, recast
 from ssa_stream.training.tiny.motion.windows import MotionBatches
