@@ -16,17 +16,12 @@ from torch import Tensor
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import encode_text
-from ssa_stream.training.config.data import SyntheticData
-from ssa_stream.training.config.loss import LossConfig
-from ssa_stream.training.config.optimizer import OptimizerConfig
-from ssa_stream.training.config.stages import ClipsStage
+from ssa_stream.training.config import ClipsStage, LossConfig, OptimizerConfig, SyntheticData
 from ssa_stream.training.data.batch import normalize
 from ssa_stream.training.data.clip_batches import ClipBatches, open_source
 from ssa_stream.training.objectives.forward import forward_clips
-from ssa_stream.training.objectives.matching import Matches, match
+from ssa_stream.training.objectives.matching import Matches, frame_targets, match, matched_rows
 from ssa_stream.training.objectives.objective import set_dropout
-from ssa_stream.training.objectives.similarity import matched_rows
-from ssa_stream.training.objectives.targets import frame_targets
 from ssa_stream.training.tiny.locations import locations, velocities
 from ssa_stream.training.tiny.slots import slots_of
 
@@ -72,7 +67,7 @@ def known(model: SSA, size: tuple[int, int], clips: int, frames: int) -> tuple[l
         with torch.no_grad():
             text = encode_text(model.clip, batch.tokens, model.config.clip.num_words)
             output = forward_clips(model, normalize(batch.images, batch.extents), text, batch.clip_index)
-            found = match(output.frames, frame_targets(batch.masks, batch.possible, batch.possible), loss)
+            found = match(output.frames, frame_targets(batch.masks, batch.meant, batch.meant), loss)
         of_frames = Matches(*(field[-1:, None] for field in found))  # (1, 1, T, G)
         seen = of_frames.matched[0, 0]
         queries.append(matched_rows(output.video.projected, of_frames)[0, 0, seen])

@@ -20,11 +20,9 @@ from torch import Tensor
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.data.synthetic.movement_sentences import MOVEMENT_CLAIMS
 from ssa_stream.model import SSA, align_chain
-from ssa_stream.training.config.data import SyntheticData
-from ssa_stream.training.config.loss import LossConfig
-from ssa_stream.training.config.optimizer import OptimizerConfig
-from ssa_stream.training.config.stages import MotionStage
+from ssa_stream.training.config import OptimizerConfig
 from ssa_stream.training.objectives.objective import set_dropout
+from ssa_stream.training.tiny.config import MotionStage, TinyData, TinyLoss
 from ssa_stream.training.tiny.motion.windows import MotionBatches, MotionWindows
 from ssa_stream.training.tiny.slots import objects_of_slots
 
@@ -72,8 +70,8 @@ def answers(model: SSA, clips: int, size: tuple[int, int]) -> Iterator[Answer]:
         clips=clips,
         teaches="slots",
         noise=0.0,
-        data=SyntheticData(size=size, sentences=14, min_objects=1, max_objects=6, first_seed=_SEED),
-        loss=LossConfig(frame_layers=1, num_points=384, all_objects=True),
+        data=TinyData(size=size, sentences=14, min_objects=1, max_objects=6, first_seed=_SEED),
+        loss=TinyLoss(frame_layers=1, num_points=384, all_objects=True),
         optimizer=OptimizerConfig(lr=1.0),
     )
     set_dropout(model.train(), 0.0)

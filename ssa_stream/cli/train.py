@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from ssa_stream.training import StepReport, TrainConfig, Validation
-    from ssa_stream.training.config.stages import Stage
+    from ssa_stream.training.config import Stage
 
 __all__ = ["train"]
 

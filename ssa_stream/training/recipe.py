@@ -10,8 +10,7 @@ import msgspec
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.training import tiny
-from ssa_stream.training.config import Settings, require
-from ssa_stream.training.config.stages import ClipsStage, Stage, ValidationConfig
+from ssa_stream.training.config import ClipsStage, Settings, Stage, ValidationConfig, require
 from ssa_stream.training.loop.stage_runner import ClipsRunner, StageContext, StageRunner
 
 __all__ = ["TrainConfig", "prepare_stage"]

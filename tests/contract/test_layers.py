@@ -42,6 +42,10 @@ BREACHES = {
     "metrics_no_other_packages": ("metrics.boundary", "import skimage.morphology"),
     "metrics_no_model": ("metrics.boundary", "from ssa_stream.model import ssa"),
     "training_no_streaming": ("training.recipe", "from ssa_stream.streaming import session"),
+    "training_no_tiny": ("training.loop.trainer", "from ssa_stream.training.tiny.objective import TinyObjective"),
+    "training_no_tiny_through_package": ("training.run", "from ssa_stream.training import tiny"),
+    "nodes_no_tiny_training": ("nodes.launcher", "import ssa_stream.training.tiny"),
+    "training_no_tiny_in_functions": ("training", "def kinds():\n    from ssa_stream.training.tiny import RUNNERS"),
     "data_no_torch_at_import": ("data.readers", "import torch"),
     "data_no_torch_at_import_in_class": ("data.readers", "class Reader:\n    import torch"),
     "data_no_model": ("data.readers", "from ssa_stream.model import config"),
@@ -79,6 +83,9 @@ ALLOWED = {
     "node_runtime": ("nodes.encoder", "import zmq\nfrom ssa_stream.nodes.runtime.sockets import bind"),
     "client_zmq": ("client.subscriber", "import zmq\nfrom ssa_stream.protocols import messages"),
     "cli_anything": ("cli.main", "import torch\nfrom ssa_stream.nodes import gateway"),
+    "recipe_knows_tiny_training": ("training.recipe", "from ssa_stream.training import tiny"),
+    "tiny_training_knows_itself": ("training.tiny.runners", "from ssa_stream.training.tiny.clips import TinyBatches"),
+    "tiny_training_knows_the_rest": ("training.tiny.runners", "from ssa_stream.training.loop import optimizer"),
     "lookalike_name": ("model.ssa", "import ssa_streaming_tools"),
 }
 

@@ -28,6 +28,8 @@ BRINGS_TORCH = frozenset({"torch", "torchvision", "timm", "open_clip", "lightnin
 NODE_PARTS = frozenset({"runtime", "pipeline", "intake", "steps", "gateway", "health"})
 # Puts the nodes together, so it may import them.
 NODE_LAUNCHER = "launcher"
+# What only `ssa-tiny` needs of the training, and the one module that knows of it.
+TINY_TRAINING, KNOWS_TINY_TRAINING = "training.tiny", "training.recipe"
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,9 @@ def _reasons_against(module: str, part: str, item: _Import) -> Iterator[str]:
 
 def _reasons_against_sibling(module: str, part: str, target: str) -> Iterator[str]:
     other = target.partition(".")[0]
+    own = module.removeprefix(TOP_PACKAGE).lstrip(".")
+    if _is_within(target, TINY_TRAINING) and own != KNOWS_TINY_TRAINING and not _is_within(own, TINY_TRAINING):
+        yield f"imports {target}; only {KNOWS_TINY_TRAINING} knows of it"
     if other == part:
         if part == "nodes" and _is_another_node(module, target):
             yield f"a node imports another node, {target}"
@@ -202,8 +207,12 @@ def _reasons_against_sibling(module: str, part: str, target: str) -> Iterator[st
     allowed = RULES[part].siblings
     if other == "cli":
         yield "nobody imports cli"
-    elif allowed is not None and not any(target == name or target.startswith(name + ".") for name in allowed):
+    elif allowed is not None and not any(_is_within(target, name) for name in allowed):
         yield f"{part or TOP_PACKAGE} must not import {target}"
+
+
+def _is_within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
 
 
 def _is_another_node(module: str, target: str) -> bool:

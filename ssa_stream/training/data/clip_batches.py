@@ -7,8 +7,7 @@ import torch
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.model.clip import tokenize
-from ssa_stream.training.config.data import MevisData
-from ssa_stream.training.config.stages import ClipsStage, SegmentStage, Stage
+from ssa_stream.training.config import ClipsStage, MevisData, SegmentStage, Stage
 from ssa_stream.training.data.batch import ClipBatch, TrainingClip, collate_clips
 from ssa_stream.training.data.mevis_clips import MevisClips
 from ssa_stream.training.data.synthetic_clips import SyntheticClips

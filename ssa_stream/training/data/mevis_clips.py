@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ssa_stream.data import MevisReader
 from ssa_stream.errors import ConfigError
 from ssa_stream.model.preprocess import network_size, resize_frame
-from ssa_stream.training.config.data import MevisData
+from ssa_stream.training.config import MevisData
 from ssa_stream.training.data.batch import Sentence, TrainingClip
 
 __all__ = ["AugmentedClip", "MevisClips", "augment_clip", "names_side", "sample_frames"]

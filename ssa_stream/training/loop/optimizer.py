@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ssa_stream.training.config.optimizer import OptimizerConfig
+from ssa_stream.training.config import OptimizerConfig
 
 __all__ = ["build_optimizer", "parameter_groups", "set_learning_rate"]
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ssa_stream.model import SSA
-from ssa_stream.training.config.stages import ClipsStage, ValidationConfig
+from ssa_stream.training.config import ClipsStage, ValidationConfig
 from ssa_stream.training.data.clip_batches import ClipBatches, open_source
 from ssa_stream.training.loop.optimizer import build_optimizer
 from ssa_stream.training.loop.validation import Validation, in_evaluation, validate_segmentation

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from ssa_stream.checkpoints import save_checkpoint
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.model import SSA
-from ssa_stream.training.config.stages import Stage
+from ssa_stream.training.config import Stage
 from ssa_stream.training.data.clip_batches import step_seed
 from ssa_stream.training.loop.ema import Ema
 from ssa_stream.training.loop.optimizer import set_learning_rate

@@ -9,8 +9,7 @@ from torch import nn
 from ssa_stream.data import TYPE_WEIGHTS, ClipSample, SceneConfig, sample_clip
 from ssa_stream.evaluation import ClipData, EvaluationConfig, evaluate
 from ssa_stream.model import SSA
-from ssa_stream.training.config.data import SyntheticData
-from ssa_stream.training.config.stages import SegmentStage, ValidationConfig
+from ssa_stream.training.config import SegmentStage, SyntheticData, ValidationConfig
 
 __all__ = ["Validation", "in_evaluation", "validate_segmentation"]
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssa_stream.training.config.loss import LossConfig
+from ssa_stream.training.config import LossConfig
 from ssa_stream.training.objectives.matching import MaskTargets, Matches, SetPrediction
 from ssa_stream.training.objectives.points import sample_at, uncertain_points
 

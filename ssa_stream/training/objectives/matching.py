@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from ssa_stream.training.config.loss import LossConfig
+from ssa_stream.training.config import LossConfig
 from ssa_stream.training.objectives.points import random_points, sample_at
 
 __all__ = [

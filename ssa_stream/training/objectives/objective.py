@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from ssa_stream.model import SSA
 from ssa_stream.model.adapter import StageAdapter
 from ssa_stream.model.clip import encode_text
-from ssa_stream.training.config.loss import LossConfig
-from ssa_stream.training.config.stages import ClipsStage, SegmentStage
+from ssa_stream.training.config import ClipsStage, LossConfig, SegmentStage
 from ssa_stream.training.data.batch import ClipBatch, normalize
 from ssa_stream.training.objectives.forward import TrainingOutput, VideoOutput, float32, forward_clips
 from ssa_stream.training.objectives.losses import (

@@ -6,11 +6,10 @@ The rest of `training` knows of none of it. Its stages are entries of the tables
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ssa_stream.training.config.stages import Stage
+from ssa_stream.training.config import Stage
 from ssa_stream.training.loop.stage_runner import StageContext, StageRunner
 from ssa_stream.training.tiny.clip.runners import ClipPretrainRunner, ClipTextRunner
-from ssa_stream.training.tiny.config import ClipPretrainStage, ClipTextStage, TinyClipsStage
-from ssa_stream.training.tiny.motion.config import MotionStage
+from ssa_stream.training.tiny.config import ClipPretrainStage, ClipTextStage, MotionStage, TinyClipsStage
 from ssa_stream.training.tiny.runners import MotionRunner, TinyClipsRunner
 
 __all__ = ["RUNNERS", "TinyStage"]

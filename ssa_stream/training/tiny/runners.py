@@ -11,8 +11,7 @@ from ssa_stream.training.loop.optimizer import build_optimizer
 from ssa_stream.training.loop.stage_runner import StageContext, StageRunner
 from ssa_stream.training.loop.validation import Validation, in_evaluation, validate_segmentation
 from ssa_stream.training.tiny.clips import TinyBatches
-from ssa_stream.training.tiny.config import TinyClipsStage, TinySegmentStage
-from ssa_stream.training.tiny.motion.config import MotionStage
+from ssa_stream.training.tiny.config import MotionStage, TinyClipsStage, TinySegmentStage
 from ssa_stream.training.tiny.motion.objective import DECISION_PARTS, SLOT_PARTS, MotionObjective
 from ssa_stream.training.tiny.motion.windows import KeptClips, MotionBatches
 from ssa_stream.training.tiny.objective import TINY_PARTS, TinyObjective

@@ -69,7 +69,7 @@ def _run(settings: dict[str, Any], folder: Path, stop_after: int | None = None) 
 @pytest.mark.parametrize("stop_after", [2, 5])
 def test_a_run_with_a_mean_is_resumed_exactly(settings: dict[str, Any], tmp_path: Path, stop_after: int) -> None:
     """Mean and weights both go on; what is left at the end is the mean, which lags behind the weights."""
-    del settings["stages"][0], settings["stages"][1:3]  # images and long clips
+    del settings["stages"][0], settings["stages"][1:3]  # images, and clips with heads
     settings["ema_decay"] = 0.6
     whole = _run(settings, tmp_path / "whole")
     _run(settings, tmp_path / "stopped", stop_after)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ssa_stream.model.clip import encode_text
-from ssa_stream.training.config.stages import Stage
+from ssa_stream.training.config import Stage
 from ssa_stream.training.data.clip_batches import share_of_batch
 from ssa_stream.training.loop.optimizer import build_optimizer
 from ssa_stream.training.loop.stage_runner import StageContext, StageRunner

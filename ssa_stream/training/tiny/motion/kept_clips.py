@@ -27,9 +27,8 @@ from ssa_stream.training.objectives.forward import frame_prediction, generate
 from ssa_stream.training.objectives.matching import Matches, frame_targets, match
 from ssa_stream.training.tiny.clip.unknown_words import some_with_unknown_words
 from ssa_stream.training.tiny.clips import TinyBatch
-from ssa_stream.training.tiny.config import TinyLoss
+from ssa_stream.training.tiny.config import MotionStage, TinyLoss
 from ssa_stream.training.tiny.locations import locations
-from ssa_stream.training.tiny.motion.config import MotionStage
 from ssa_stream.training.tiny.slots import pairwise_iou
 
 __all__ = ["COVERED_IOU", "KeptFrames", "MotionClip", "draw_start", "keep_frames", "motion_clip", "scene_config"]

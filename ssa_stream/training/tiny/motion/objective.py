@@ -20,8 +20,8 @@ from ssa_stream.training.objectives.losses import Reduce
 from ssa_stream.training.objectives.matching import Matches
 from ssa_stream.training.objectives.objective import StepLoss, set_dropout
 from ssa_stream.training.tiny.attributes import head_layer
+from ssa_stream.training.tiny.config import MotionStage
 from ssa_stream.training.tiny.locations import LocationHeads
-from ssa_stream.training.tiny.motion.config import MotionStage
 from ssa_stream.training.tiny.motion.kept_clips import KeptFrames
 from ssa_stream.training.tiny.motion.windows import MotionBatch, MotionWindows
 from ssa_stream.training.tiny.objective import tiny_video_losses

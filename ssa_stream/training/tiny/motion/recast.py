@@ -18,8 +18,8 @@ from torch import Tensor
 from ssa_stream.data import sample_scene
 from ssa_stream.data.synthetic.truth import ClipTruth, observe
 from ssa_stream.model.moments import NUM_MOMENTS, mask_moments
+from ssa_stream.training.tiny.config import MotionStage
 from ssa_stream.training.tiny.locations import locations
-from ssa_stream.training.tiny.motion.config import MotionStage
 from ssa_stream.training.tiny.motion.kept_clips import MotionClip, draw_start, scene_config
 from ssa_stream.training.tiny.motion.retimed import query_sources
 

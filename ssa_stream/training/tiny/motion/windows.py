@@ -17,8 +17,8 @@ from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA
 from ssa_stream.training.data.clip_batches import step_seed
 from ssa_stream.training.tiny.clips import TinyBatches
+from ssa_stream.training.tiny.config import MotionStage
 from ssa_stream.training.tiny.locations import velocities
-from ssa_stream.training.tiny.motion.config import MotionStage
 from ssa_stream.training.tiny.motion.kept_clips import KeptFrames, MotionClip, keep_frames, motion_clip
 from ssa_stream.training.tiny.motion.recast import Mover, movers, recast
 from ssa_stream.training.tiny.motion.retimed import retimed

@@ -7,13 +7,10 @@ import torch
 
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import tokenize, trunk_stages
-from ssa_stream.training.data.batch import CaptionBatch, normalize
+from ssa_stream.training.data.batch import normalize
 from ssa_stream.training.tiny.attributes import AttributeHeads, object_features
-from ssa_stream.training.tiny.clip.contrastive import (
-    ContrastiveObjective,
-    contrastive_loss,
-    retrieval_accuracy,
-)
+from ssa_stream.training.tiny.clip.captions import CaptionBatch
+from ssa_stream.training.tiny.clip.contrastive import ContrastiveObjective, contrastive_loss, retrieval_accuracy
 
 FITS = torch.tensor([[1, 1, 0], [0, 1, 0], [1, 1, 1]], dtype=torch.bool)
 """Rows are images, columns captions: the second caption is true of all."""

@@ -10,12 +10,11 @@ import torch
 from ssa_stream.data import CLIP_ONLY_WORDS, HELD_OUT_PHRASES
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import tokenize
-from ssa_stream.training.config.optimizer import OptimizerConfig
-from ssa_stream.training.config.stages import ClipPretrainStage
-from ssa_stream.training.data.batch import CaptionBatch
-from ssa_stream.training.tiny.clip.captions import CaptionBatches
+from ssa_stream.training.config import OptimizerConfig
+from ssa_stream.training.tiny.clip.captions import CaptionBatch, CaptionBatches
 from ssa_stream.training.tiny.clip.contrastive import ContrastiveObjective
 from ssa_stream.training.tiny.clip.paraphrases import ParaphrasePool
+from ssa_stream.training.tiny.config import ClipPretrainStage
 
 STAGE = ClipPretrainStage(
     name="sentences",

@@ -9,7 +9,7 @@ import torch
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA
-from ssa_stream.training.config.stages import MotionStage
+from ssa_stream.training.tiny.config import MotionStage
 from ssa_stream.training.tiny.motion import recast as recasting
 from ssa_stream.training.tiny.motion.kept_clips import MotionClip, motion_clip
 from ssa_stream.training.tiny.motion.recast import Mover, movers, recast

@@ -10,8 +10,8 @@ from ssa_stream.data.synthetic.movements import Pauses, Resting, Starts, Stops
 from ssa_stream.data.synthetic.retiming import draw_times
 from ssa_stream.data.synthetic.truth import YES
 from ssa_stream.model import SSA
-from ssa_stream.training import retimed_clips
-from ssa_stream.training.config.stages import MotionStage
+from ssa_stream.training.tiny.config import MotionStage
+from ssa_stream.training.tiny.motion import retimed as retiming
 from ssa_stream.training.tiny.motion.kept_clips import MotionClip, motion_clip
 from ssa_stream.training.tiny.motion.retimed import retimed
 from tests.support.kept_clips import with_masks
@@ -27,7 +27,7 @@ def clips(model: SSA, motion: MotionStage) -> list[MotionClip]:
 
 def _times_are(monkeypatch: pytest.MonkeyPatch, times: npt.NDArray[np.int64]) -> None:
     rows = iter(times)
-    monkeypatch.setattr(retimed_clips, "draw_times", lambda rng, num_frames: next(rows))
+    monkeypatch.setattr(retiming, "draw_times", lambda rng, num_frames: next(rows))
 
 
 def test_times_go_on_rest_or_return() -> None:

@@ -1,9 +1,12 @@
-"""Which slots objects are in, by hand."""
+"""Which slots and queries stand for which objects, by hand."""
 
+import numpy as np
 import torch
 
-from ssa_stream.training.objectives.matching import Matches
-from ssa_stream.training.tiny.slots import objects_of_slots, share_of_frames, slots_of
+from ssa_stream.training.objectives.losses import class_labels, class_losses
+from ssa_stream.training.objectives.matching import MaskTargets, Matches, SetPrediction
+from ssa_stream.training.tiny.config import TinyLoss
+from ssa_stream.training.tiny.slots import duplicates, label_duplicates, objects_of_slots, share_of_frames, slots_of
 
 # Three frames of one item; slots hold queries 0 1 2, then 1 2 0, then 2 0 1.
 ORDER = torch.tensor([[0, 1, 2], [1, 2, 0], [2, 0, 1]])[None, None]
@@ -49,3 +52,44 @@ def test_slots_are_empty_where_no_query_is_over_anything() -> None:
     _, stands, empty = objects_of_slots(ORDER[0], covers)
     assert not stands.any()
     assert empty.all()
+
+
+def test_duplicates_are_found_by_their_masks() -> None:
+    """Query 1 covers the left half too at one depth, and both halves at the other: neither of them by enough."""
+    features = torch.zeros(1, 2, 2, 4, 4)  # query 2 covers the left half, query 0 the right one, query 3 nothing
+    features[:, :, 0, :, :2], features[:, :, 1, :, 2:] = 1, 1
+    embeddings = torch.full((2, 1, 4, 2), -9.0)
+    embeddings[:, 0, 2, 0], embeddings[:, 0, 0, 1] = 9.0, 9.0
+    embeddings[0, 0, 1, 0] = 9.0
+    embeddings[1, 0, 1] = 9.0
+    masks = torch.zeros(1, 3, 2, 16, 16, dtype=torch.uint8)
+    masks[0, 0, ..., :8], masks[0, 1, ..., 8:] = 1, 1
+    there = torch.tensor([[True, True, False]])
+    prediction = SetPrediction(torch.zeros(2, 1, 4, 2), embeddings, features)
+    config = TinyLoss(num_points=256, duplicate_iou=0.7)
+    found = duplicates(prediction, MaskTargets(masks, there, there), config)
+    assert found.tolist() == [[[1, 0, 0, -1]], [[1, -1, 0, -1]]]
+
+
+def test_duplicates_have_the_class_of_their_object() -> None:
+    """With a weight of 1, as its own query; the others are not referred to and weigh a tenth."""
+    logits = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 1, 3, 2)))
+    log_p = logits.log_softmax(-1).numpy()[0, 0]
+    matches = Matches(torch.tensor([[[1, 0]]]), torch.tensor([[[True, False]]]))  # query 1 is the first object's
+    referred = torch.tensor([[True, False]])
+    labels = class_labels(matches, referred, 3)
+    for of_query_0, kind in ((0, 0), (1, 1)):
+        numbers = torch.tensor([[[of_query_0, -1, -1]]])
+        expected = -(log_p[1, 0] + log_p[0, kind] + 0.1 * log_p[2, 1]) / 2.1
+        found = class_losses(logits.float(), label_duplicates(labels, numbers, referred), 0.1)
+        np.testing.assert_allclose(found.numpy(), [expected], rtol=1e-5)
+
+
+def test_a_matched_query_keeps_its_object() -> None:
+    """Whatever else its mask overlaps more."""
+    matches = Matches(torch.tensor([[[1, 0]]]), torch.tensor([[[True, False]]]))
+    referred = torch.tensor([[True, False]])
+    labels = class_labels(matches, referred, 3)
+    found = label_duplicates(labels, torch.tensor([[[-1, 1, -1]]]), referred)
+    assert torch.equal(found.is_referred, labels.is_referred)
+    assert torch.equal(found.is_matched, labels.is_matched)

@@ -5,26 +5,28 @@ import math
 import pytest
 import torch
 
-from ssa_stream.training.config.stages import ClipsStage
 from ssa_stream.training.data.batch import ClipBatch
-from ssa_stream.training.data.clip_batches import ClipBatches, open_source
+from ssa_stream.training.tiny.clips import TinyBatch, TinyBatches
+from ssa_stream.training.tiny.config import TinyClipsStage
 from ssa_stream.training.tiny.tokens import TokenHeads, look_loss, reference_loss
 
 _SIZES = ((1, 1), (2, 2), (4, 4))
 
 
-def _batch(masks: torch.Tensor, clips: list[int], attributes: list[list[int]], items: list[int]) -> ClipBatch:
-    """Objects of two clips, without pixels."""
+def _batch(masks: torch.Tensor, clips: list[int], attributes: list[list[int]], items: list[int]) -> TinyBatch:
     T = masks.shape[1]
-    return ClipBatch(
-        images=torch.zeros(2, T, 32, 32, 3, dtype=torch.uint8),
-        extents=torch.full((2, 2), 32),
-        tokens=torch.zeros(len(items), 77, dtype=torch.int64),
-        clip_index=torch.tensor(items),
-        masks=torch.zeros(len(items), 1, T, 32, 32, dtype=torch.uint8),
-        possible=torch.zeros(len(items), 1, dtype=torch.bool),
-        meant=torch.zeros(len(items), 1, dtype=torch.bool),
-        known=torch.zeros(len(items), 1, dtype=torch.bool),
+    nothing = torch.zeros(len(items), 1, dtype=torch.bool)
+    return TinyBatch(
+        clips=ClipBatch(
+            images=torch.zeros(2, T, 32, 32, 3, dtype=torch.uint8),
+            extents=torch.full((2, 2), 32),
+            tokens=torch.zeros(len(items), 77, dtype=torch.int64),
+            clip_index=torch.tensor(items),
+            masks=torch.zeros(len(items), 1, T, 32, 32, dtype=torch.uint8),
+            meant=nothing,
+        ),
+        possible=nothing,
+        known=nothing,
         object_masks=masks,
         object_clip=torch.tensor(clips),
         object_attributes=torch.tensor(attributes),
@@ -68,12 +70,12 @@ def test_tokens_that_are_meant_are_those_that_are_covered() -> None:
     assert float(reference_loss(heads, maps, masks * 0).detach()) > 50
 
 
-def test_generated_clips_know_the_looks_of_all_objects(stage: ClipsStage) -> None:
+def test_generated_clips_know_the_looks_of_all_objects(tiny_stage: TinyClipsStage) -> None:
     """Also of those that no sentence means; meant ones are among them."""
-    batch = ClipBatches(stage, open_source(stage, 0, 0), 0, 77)[0]
-    assert batch.object_masks.shape[1:] == batch.images.shape[1:4]
-    assert set(batch.object_clip.tolist()) <= set(range(len(batch.images)))
-    for item, clip in enumerate(batch.clip_index.tolist()):
+    batch = TinyBatches(tiny_stage, 0, 0, 77)[0]
+    assert batch.object_masks.shape[1:] == batch.clips.images.shape[1:4]
+    assert set(batch.object_clip.tolist()) <= set(range(len(batch.clips.images)))
+    for item, clip in enumerate(batch.clips.clip_index.tolist()):
         known = batch.object_masks[batch.object_clip == clip]
-        for mask in batch.masks[item][batch.possible[item]]:
+        for mask in batch.clips.masks[item][batch.possible[item]]:
             assert any(torch.equal(mask, other) for other in known)

@@ -11,11 +11,12 @@ from ssa_stream.data import HELD_OUT_PHRASES
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import encode_text, tokenize
-from ssa_stream.training.config.optimizer import OptimizerConfig
-from ssa_stream.training.config.stages import ClipTextStage, ValidationConfig
-from ssa_stream.training.loop.stage_runner import prepare_stage
-from ssa_stream.training.tiny.clip.text_objective import TEXT_PARTS, TextObjective
-from ssa_stream.training.tiny.clip.unknown_words import TextBatch, TextBatches, with_unknown_words
+from ssa_stream.training.config import OptimizerConfig, ValidationConfig
+from ssa_stream.training.loop.stage_runner import StageContext
+from ssa_stream.training.recipe import prepare_stage
+from ssa_stream.training.tiny.clip.text import TEXT_PARTS, TextBatch, TextBatches, TextObjective
+from ssa_stream.training.tiny.clip.unknown_words import with_unknown_words
+from ssa_stream.training.tiny.config import ClipTextStage
 
 STAGE = ClipTextStage(name="words", steps=4, batch=6, scenes=4, optimizer=OptimizerConfig(lr=1e-3))
 SENTENCE = "the small red star that moves to the left and then stops"
@@ -110,15 +111,15 @@ def test_only_the_text_tower_learns_and_keeps_what_it_said(model: SSA) -> None:
 
 def test_a_stage_judges_kept_back_phrases(model: SSA) -> None:
     """Distance to what is meant, and how often that is the nearest sentence."""
-    work = prepare_stage(model, STAGE, ValidationConfig(every=1, clips=12), 0)
-    validation = work.validate(torch.device("cpu"))
+    runner = prepare_stage(STAGE, StageContext(model, ValidationConfig(every=1, clips=12)))
+    validation = runner.validate(torch.device("cpu"))
     assert 0 <= validation.figures["found"] <= 1
     assert validation.figures["distance"] > 0
-    tokens = work.batches(0, 0, 1)[0].tokens
+    tokens = runner.batches()[0].tokens
     before = encode_text(model.clip, tokens, 4).sentence
-    optimizer = work.optimizer(fused=False)
+    optimizer = runner.optimizer(fused=False)
     for step in range(2):
-        work.objective(work.batches(0, 0, 1)[step]).total.backward()
+        runner.objective(runner.batches()[step]).total.backward()
         optimizer.step()
     assert not torch.equal(encode_text(model.clip, tokens, 4).sentence, before)
 
@@ -127,10 +128,10 @@ def test_settings_that_cannot_work_are_refused(model: SSA) -> None:
     """With what would; devices get equal shares, as anywhere."""
     with pytest.raises(ValueError, match="scenes is 0"):
         msgspec.structs.replace(STAGE, scenes=0)
-    work = prepare_stage(model, STAGE, ValidationConfig(every=1, clips=12), 0)
-    assert len(work.batches(0, 1, 3)[0].tokens) == 2
+    validation = ValidationConfig(every=1, clips=12)
+    assert len(prepare_stage(STAGE, StageContext(model, validation, rank=1, world_size=3)).batches()[0].tokens) == 2
     with pytest.raises(ConfigError, match="batch 6 cannot be shared by 4 devices"):
-        work.batches(0, 0, 4)
+        prepare_stage(STAGE, StageContext(model, validation, world_size=4)).batches()
 
 
 def test_one_sentence_is_enough_for_a_loss(model: SSA) -> None:
