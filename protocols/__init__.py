@@ -32,13 +32,13 @@ from ssa_stream.protocols.prompts import (
     SetPrompts,
 )
 from ssa_stream.protocols.queries import FrameQueriesMessage, MaskFeaturesMessage, VideoQueriesMessage
-from ssa_stream.protocols.run_lengths import decode_counts
 from ssa_stream.protocols.state import SourceState
 from ssa_stream.protocols.streams import Recover, StartStream
 from ssa_stream.protocols.tensors import Buffers, Dtype, Layout, TensorSpec
 from ssa_stream.protocols.topics import EVENTS, KINDS, MASKS, NODES, PROMPTS, STATE, Topic, is_wanted, subscription
 from ssa_stream.protocols.version import SUPPORTED_VERSIONS, VERSION, Version, negotiate
 from ssa_stream.protocols.work import FrameWork, WorkPrompt
+from ssa_stream.run_lengths import decode_counts
 
 __all__ = [
     "EVENTS",
