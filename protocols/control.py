@@ -1,4 +1,4 @@
-"""Requests about sources and parameters, and the answers that fit all requests."""
+"""Requests about sources and parameters, and the general replies to any request: accepted, or an error."""
 
 from enum import StrEnum
 from typing import Annotated, Literal

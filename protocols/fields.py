@@ -1,4 +1,4 @@
-"""Kinds of values that occur in headers, each with the limits that every reader holds it to."""
+"""Field types of headers, each with the limits that every reader enforces."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""First words between two peers that can answer each other."""
+"""Handshake: hello and welcome messages."""
 
 from typing import Annotated
 

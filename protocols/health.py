@@ -1,4 +1,4 @@
-"""Whether nodes live, and how they fare."""
+"""Health of nodes: heartbeats, and statistics with counters, drops and latencies."""
 
 from typing import Annotated
 

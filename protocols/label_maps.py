@@ -1,4 +1,4 @@
-"""Masks as label maps: several tracks in one picture of numbers, packed with LZ4."""
+"""Label maps: the masks of several tracks in one image of integers, packed with LZ4."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
