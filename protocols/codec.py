@@ -22,7 +22,7 @@ _MAX_LZ4_RATIO = 255
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a reader takes; anything larger is refused before memory is spent on it.
+    """What a reader accepts; anything larger is refused before memory is spent on it.
 
     Lengths of texts, lists and numbers are limits of the protocol itself, see `fields`. These here are for whoever
     runs a reader to set. The defaults hold mask features of a 4K frame and label maps of an 8K frame.

@@ -65,7 +65,7 @@ class SetParameters(Message, frozen=True, kw_only=True, tag="parameters"):
 
 
 class Accepted(Message, frozen=True, kw_only=True, tag="accepted"):
-    """A request without a more telling answer was carried out.
+    """A request that has no reply of its own was carried out.
 
     Attributes:
         request_id: Of the request.

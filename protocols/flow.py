@@ -8,7 +8,7 @@ __all__ = ["DropNotice", "Finished", "Recover", "StartStream"]
 
 
 class StartStream(Message, frozen=True, kw_only=True, tag="start_stream"):
-    """Where a stream begins or goes on; sent to an ingest node after its hello.
+    """Where a stream starts or continues; sent to an ingest node after its hello.
 
     Attributes:
         stream: Which stream.
@@ -51,13 +51,13 @@ class Recover(Message, frozen=True, kw_only=True, tag="recover"):
 
 
 class Finished(Message, frozen=True, kw_only=True, tag="finished"):
-    """Every frame of the stream up to this one is done with, by epoch then number: emitted or dropped.
+    """Every frame of the stream up to this one is finished, by epoch then number: emitted or dropped.
 
-    There is room for as many more. From the last node of the path to control, on the link of its masks and after them;
+    As many more may be sent. From the last node of the path to control, on the link of its masks and after them;
     from control to ingest, once those masks are published.
 
     Attributes:
-        node: Who tells it.
+        node: Node that reports it.
         incarnation: Of that node.
         stream: Which stream.
         epoch: Of the frame.
@@ -72,11 +72,11 @@ class Finished(Message, frozen=True, kw_only=True, tag="finished"):
 
 
 class DropNotice(Message, frozen=True, kw_only=True, tag="drop"):
-    """A node dropped a frame: nobody downstream need wait for it. Goes the way that the frame would have gone.
+    """A node dropped a frame: no later node waits for it. Sent along the path of the frame.
 
     Attributes:
         frame: Which frame.
-        node: Who dropped it.
+        node: Node that dropped it.
         reason: A `DropReason`.
         prompt_id: For which prompt; None for all.
         frames_missed: As in the frame's work.

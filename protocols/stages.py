@@ -120,7 +120,7 @@ class MaskFeaturesMessage(Message, frozen=True, kw_only=True, tag="mask_features
 
 
 class VideoQueriesMessage(Message, frozen=True, kw_only=True, tag="video_queries"):
-    """What the windows that end at a frame say about it, of `P` prompts: from the decoder to masks.
+    """Results of the windows that end at a frame, of `P` prompts: from the decoder to masks.
 
     Attributes:
         frame: The frame that the masks will be of.
