@@ -103,10 +103,6 @@ class JsonLinesSink(Sink):
                 os.ftruncate(self._file.fileno(), self._whole_bytes)
 
 
-def _line(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-
-
 def _record(frame: SinkFrame, result: "MaskResult", times: FrameTimes | None) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
