@@ -53,8 +53,8 @@ class Recover(Message, frozen=True, kw_only=True, tag="recover"):
 class Finished(Message, frozen=True, kw_only=True, tag="finished"):
     """Every frame of the stream up to this one is finished, by epoch then number: emitted or dropped.
 
-    As many more may be sent. From the last node of the path to control, on the link of its masks and after them;
-    from control to ingest, once those masks are published.
+    As many more may be sent. From the last node of the path to the broker, on the link of its masks, after them; from
+    the broker to ingest, once those masks are published.
 
     Attributes:
         node: Node that reports it.
