@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ssa_stream import __version__
-from ssa_stream.cli import (
+from ssa_stream.cli.commands import (
     checkpoint,
     data,
     demo,
@@ -29,8 +29,8 @@ from ssa_stream.cli import (
     up,
     watch,
 )
-from ssa_stream.cli.console import print_error
-from ssa_stream.cli.model_options import OptionalTag
+from ssa_stream.cli.options.model import OptionalTag
+from ssa_stream.cli.views.console import print_error
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
 
 __all__ = ["FAILURE", "USAGE", "app", "exit_code", "main"]

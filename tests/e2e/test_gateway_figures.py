@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ssa_stream.cli.graph_status import GraphStatus
+from ssa_stream.cli.views.graph_status import GraphStatus
 from ssa_stream.client import UpdateSubscription
 from ssa_stream.nodes.gateway.settings import ControlAccess, control_socket
 from ssa_stream.nodes.health.metrics import exposition

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from ssa_stream.cli.interrupts import Interrupts
 from ssa_stream.cli.runner import PromptChange, paced, run_stream
+from ssa_stream.cli.views.interrupts import Interrupts
 from ssa_stream.errors import SinkError, SourceError
 from ssa_stream.sinks import FrameTimes, Sink
 from ssa_stream.sinks.sink import SinkFrame
