@@ -10,20 +10,23 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
+from ssa_stream.client import MaskView
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.protocols import (
     Buffers,
     FrameIdentity,
+    Limits,
     MaskMessage,
     Prompt,
     StageTime,
     Topic,
     Track,
+    decode,
     encode,
     pack_labels,
 )
 
-__all__ = ["FakePublisher", "circle", "mask_parts", "publisher", "publishing"]
+__all__ = ["FakePublisher", "circle", "mask_parts", "mask_view", "publisher", "publishing"]
 
 CLOCK = MonotonicClock()
 
@@ -89,6 +92,13 @@ def mask_parts(
         **fields,
     )
     return encode(message, buffers, topic=Topic(stream, "masks", prompt))
+
+
+def mask_view(parts: list[bytes | memoryview], **fields: Any) -> MaskView:
+    """What a subscriber gets of a message that arrived just now, unless told otherwise."""
+    packet = decode(parts, Limits())
+    assert isinstance(packet.message, MaskMessage)
+    return MaskView(packet.message, packet.buffers, **{"arrived_ns": CLOCK.monotonic_ns()} | fields)
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:

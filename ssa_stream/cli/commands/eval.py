@@ -21,7 +21,7 @@ from ssa_stream.cli.options.model import (
 )
 from ssa_stream.cli.views.console import errors, progress_bar
 from ssa_stream.cli.views.eval_tables import print_report
-from ssa_stream.cli.views.interrupts import Interrupts
+from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.errors import ConfigError, SinkError
 
 if TYPE_CHECKING:

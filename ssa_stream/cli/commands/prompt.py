@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ssa_stream.cli.options.running_graph import Keys
+from ssa_stream.cli.options.graph import Keys
 from ssa_stream.cli.views.console import output
 
 if TYPE_CHECKING:

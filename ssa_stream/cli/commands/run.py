@@ -15,13 +15,12 @@ from ssa_stream.cli.options.model import (
     RandomWeights,
     Threads,
 )
-from ssa_stream.cli.views.console import errors
 from ssa_stream.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ssa_stream.cli.runner import PromptChange, RunReport
+    from ssa_stream.cli.runner import PromptChange
 
-__all__ = ["parse_change", "print_summary", "run"]
+__all__ = ["run"]
 
 _STREAM, _LIVE, _OUTPUT, _SESSION = "Stream", "Cameras and addresses", "Output", "Session"
 
@@ -136,14 +135,13 @@ def run(
     """
     from ssa_stream.cli.options.engine import all_cores_but_one, open_model
     from ssa_stream.cli.runner import paced, run_stream
-    from ssa_stream.cli.views.progress import live_line
-    from ssa_stream.cli.views.source_lines import print_connections, print_source_status
+    from ssa_stream.cli.views.run_view import live_line, print_connections, print_source_status, print_summary
     from ssa_stream.sinks import Background, SinkGroup, open_sink
     from ssa_stream.sources import RecoveryPolicy, open_source
     from ssa_stream.streaming import ReferSession, SessionConfig
 
     transport = _transport_options(source, rtsp_transport)
-    changes = _merge(parse_change(text) for text in at or [])
+    changes = _merge(_parse_change(text) for text in at or [])
     config = SessionConfig(
         window=window,
         half_life_frames=half_life,
@@ -194,7 +192,7 @@ def _transport_options(source: str, rtsp_transport: str | None) -> dict[str, str
     return {"rtsp_transport": rtsp_transport}
 
 
-def parse_change(text: str) -> "PromptChange":
+def _parse_change(text: str) -> "PromptChange":
     """Read `SECONDS=TEXT`.
 
     Raises:
@@ -224,18 +222,3 @@ def _merge(changes: Iterable["PromptChange"]) -> list["PromptChange"]:
 
 def _smaller(a: int | None, b: int | None) -> int | None:
     return min((value for value in (a, b) if value is not None), default=None)
-
-
-def print_summary(report: "RunReport", outputs: list[str]) -> None:
-    """Print a run's figures and where its files are, on stderr."""
-    console = errors()
-    ended = "ended by Ctrl-C" if report.interrupted else "done"
-    console.print(
-        f"{ended}: {report.frames} frames in {report.elapsed_s:.1f} s = {report.fps:.1f} fps, latency p50 "
-        f"{report.latency_ms(50):.0f} ms, p95 {report.latency_ms(95):.0f} ms, {report.dropped} dropped"
-    )
-    for milliseconds in report.prompt_to_mask_ms:
-        console.print(f"prompt change to first masks: {milliseconds:.0f} ms")
-    for spec in outputs:
-        if spec != "-":
-            console.print(f"wrote {spec}", soft_wrap=True)

@@ -22,6 +22,8 @@ from ssa_stream.cli.options.graph import (
     RequestsOption,
     ServerKeys,
     SourceOption,
+    with_model,
+    with_streams,
 )
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
 from ssa_stream.errors import ConfigError, SsaStreamError
@@ -118,7 +120,6 @@ def serve(
 
     Ends with Ctrl-C. Robots subscribe as with `ssa-stream up`.
     """
-    from ssa_stream.cli.options.pipeline import with_model, with_streams
     from ssa_stream.nodes.gateway.access import require_safe
     from ssa_stream.nodes.gateway.settings import IceServer, PeerLimits
     from ssa_stream.nodes.pipeline import load_pipeline
@@ -190,7 +191,6 @@ def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConf
 
 def _serve(config: "PipelineConfig", *, quiet: bool, health: str | None, **page: Any) -> None:
     from ssa_stream.cli.options.engine import all_cores_but_one
-    from ssa_stream.cli.options.pipeline import with_model
 
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
     with ExitStack() as stack:
@@ -203,8 +203,7 @@ def _serve(config: "PipelineConfig", *, quiet: bool, health: str | None, **page:
 
 
 async def _run(config: "PipelineConfig", quiet: bool, health: str | None, run_dir: Path, page: dict[str, Any]) -> None:
-    from ssa_stream.cli.views.graph_view import GraphView
-    from ssa_stream.cli.views.health import served_health
+    from ssa_stream.cli.views.graph_view import GraphView, served_health
     from ssa_stream.nodes.gateway.settings import control_socket, health_socket
     from ssa_stream.nodes.health.server import serve_health_in_file
     from ssa_stream.nodes.launcher import Graph

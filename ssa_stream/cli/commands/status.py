@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssa_stream.cli.options.running_graph import Keys, PublishAddress
-from ssa_stream.cli.views.console import output
-from ssa_stream.cli.views.interrupts import Interrupts
+from ssa_stream.cli.options.graph import Keys, PublishAddress
+from ssa_stream.cli.views.console import output, wide_output
+from ssa_stream.cli.views.terminal import Interrupts
 
 if TYPE_CHECKING:
     from ssa_stream.cli.views.graph_status import GraphStatus
@@ -68,7 +68,7 @@ def _watch(subscribed: "UpdateSubscription", graph: "GraphStatus", interrupts: I
     from rich.live import Live
     from rich.text import Text
 
-    from ssa_stream.cli.views.status_tables import status_tables
+    from ssa_stream.cli.views.graph_tables import status_tables
 
     if as_json:
         while not interrupts.requested:
@@ -86,12 +86,10 @@ def _watch(subscribed: "UpdateSubscription", graph: "GraphStatus", interrupts: I
 
 
 def _print(graph: "GraphStatus", as_json: bool) -> None:
-    from ssa_stream.cli.views.status_tables import status_tables
+    from ssa_stream.cli.views.graph_tables import status_tables
 
     if as_json:
         typer.echo(json.dumps(graph.to_mapping(), ensure_ascii=False))
         return
-    console = output()
     tables = status_tables(graph)
-    console.width = max(console.width, console.measure(tables, options=console.options.update(width=1000)).maximum)
-    console.print(tables)
+    wide_output(tables).print(tables)

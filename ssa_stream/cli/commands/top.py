@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssa_stream.cli.options.running_graph import Keys, PublishAddress
-from ssa_stream.cli.views.console import output
-from ssa_stream.cli.views.interrupts import Interrupts
+from ssa_stream.cli.options.graph import Keys, PublishAddress
+from ssa_stream.cli.views.console import output, wide_output
+from ssa_stream.cli.views.terminal import Interrupts
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -56,7 +56,8 @@ def top(
         if interrupts.requested:
             return
         if once or not output().is_terminal:
-            _print(watcher.view())
+            shown = watcher.view()
+            wide_output(shown).print(shown)
         else:
             _show(watcher, interrupts, interval_s)
 
@@ -93,7 +94,7 @@ class _Watcher:
 
     def view(self) -> "RenderableType":
         """What there is now."""
-        from ssa_stream.cli.views.top_view import top_view
+        from ssa_stream.cli.views.graph_tables import top_view
 
         now_s = time.monotonic()
         minutes, seconds = divmod(int(now_s - self._began_s), 60)
@@ -110,17 +111,10 @@ class _Watcher:
 def _show(watcher: _Watcher, interrupts: Interrupts, interval_s: float) -> None:
     from rich.live import Live
 
-    from ssa_stream.cli.views.keyboard import Keyboard
+    from ssa_stream.cli.views.terminal import Keyboard
 
     with Keyboard() as keyboard, Live(watcher.view(), console=output(), screen=True, auto_refresh=False) as live:
         while not interrupts.requested and not set(keyboard.pressed()) & set(_QUIT):
             with interrupts.cut_short():
                 watcher.gather(interval_s)
             live.update(watcher.view(), refresh=True)
-
-
-def _print(view: "RenderableType") -> None:
-    """All columns, however narrow the terminal or the pipe."""
-    console = output()
-    console.width = max(console.width, console.measure(view, options=console.options.update(width=1000)).maximum)
-    console.print(view)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssa_stream.cli.views.console import errors
-from ssa_stream.cli.views.interrupts import Interrupts
+from ssa_stream.cli.views.terminal import Interrupts
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

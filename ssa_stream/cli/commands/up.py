@@ -18,6 +18,8 @@ from ssa_stream.cli.options.graph import (
     RequestsOption,
     ServerKeys,
     SourceOption,
+    with_model,
+    with_streams,
 )
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
 from ssa_stream.cli.views.console import output as stdout
@@ -106,7 +108,6 @@ def up(
 
         ssa-stream prompt set webcam "the door" "the red cup"
     """
-    from ssa_stream.cli.options.pipeline import with_model, with_streams
     from ssa_stream.nodes.pipeline import load_pipeline
 
     config = with_model(
@@ -153,7 +154,6 @@ def run_pipeline(
         SsaStreamError: The graph failed.
     """
     from ssa_stream.cli.options.engine import all_cores_but_one
-    from ssa_stream.cli.options.pipeline import with_model
     from ssa_stream.cli.views.graph_view import print_graph_summary
 
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
@@ -170,8 +170,7 @@ async def _run(
     beside: Callable[[str], Awaitable[None]] | None,
     http: str | None,
 ) -> "GraphReport":
-    from ssa_stream.cli.views.graph_view import GraphView
-    from ssa_stream.cli.views.health import served_health
+    from ssa_stream.cli.views.graph_view import GraphView, served_health
     from ssa_stream.nodes.launcher import Graph
     from ssa_stream.nodes.runtime.logs import log_as
     from ssa_stream.nodes.runtime.signals import stop_on_signals

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssa_stream.cli.options.running_graph import Keys, PublishAddress
+from ssa_stream.cli.options.graph import Keys, PublishAddress
 from ssa_stream.cli.views.console import errors
-from ssa_stream.cli.views.interrupts import Interrupts
+from ssa_stream.cli.views.terminal import Interrupts
 
 if TYPE_CHECKING:
     from ssa_stream.client import MaskSubscription, MaskView, UpdateSubscription

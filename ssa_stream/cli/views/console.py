@@ -3,16 +3,23 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-__all__ = ["errors", "output", "print_error", "progress_bar", "status"]
+__all__ = ["errors", "output", "print_error", "progress_bar", "status", "wide_output"]
 
 
 def output() -> Console:
     """The console for results; made per call, so that it follows a redirected `sys.stdout`."""
     return Console(highlight=False)
+
+
+def wide_output(shown: RenderableType) -> Console:
+    """The console for results, made so wide that all columns of `shown` fit: cut-off figures help nobody."""
+    console = output()
+    console.width = max(console.width, console.measure(shown, options=console.options.update(width=1000)).maximum)
+    return console
 
 
 def errors() -> Console:

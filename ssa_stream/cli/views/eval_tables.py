@@ -5,10 +5,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from ssa_stream.cli.views.console import output
+from ssa_stream.cli.views.console import wide_output
 
 if TYPE_CHECKING:
     from ssa_stream.evaluation import EvaluationReport, GroupFigures, RunSettings, SingleObjectReport, Timing
@@ -24,15 +23,10 @@ def print_report(report: "EvaluationReport | SingleObjectReport") -> None:
 
     table = _clip_table(report) if isinstance(report, EvaluationReport) else _object_table(report)
     table.title = _title(report.settings, complete=report.complete)
-    console = output()
-    console.width = max(console.width, _natural_width(console, table))  # cut-off figures help nobody
+    console = wide_output(table)
     console.print(table)
     if isinstance(report, EvaluationReport) and report.timing is not None:
         console.print(_timing_line(report.timing))
-
-
-def _natural_width(console: Console, table: Table) -> int:
-    return console.measure(table, options=console.options.update(width=1000)).maximum
 
 
 def _streaming_percent(group: "GroupFigures", k: int) -> str:

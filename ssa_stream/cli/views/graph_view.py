@@ -1,4 +1,4 @@
-"""What a running graph shows on stderr: a live line, the nodes' own lines, and a summary."""
+"""What a running graph shows: a live line, the nodes' own lines and a summary on stderr, its health over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from ssa_stream.cli.views.source_words import source_words
 if TYPE_CHECKING:
     from ssa_stream.nodes.launcher import Graph, GraphReport
 
-__all__ = ["GraphView", "print_graph_summary"]
+__all__ = ["GraphView", "print_graph_summary", "served_health"]
 
 _REFRESH_S, _PLAIN_INTERVAL_S = 0.25, 5.0
 
@@ -80,7 +80,7 @@ def _figures(report: "GraphReport") -> str:
     return (
         f"frame {report.total_frames}  {report.recent_fps:5.1f} fps  latency {report.recent_latency_ms:.0f} ms  "
         f"dropped {report.dropped}{f'  restarts {restarts}' if restarts else ''}"
-        + "".join(f"  {name} {words}" for name, words in said.items() if words.trouble)
+        + "".join(f"  {name} {words}" for name, words in said.items() if words.problem)
     )
 
 
@@ -100,3 +100,25 @@ def print_graph_summary(report: "GraphReport", console: Console | None = None) -
         console.print(f"{name}: {count}")
     for milliseconds in report.prompt_to_mask_ms:
         console.print(f"prompt change to first masks: {milliseconds:.0f} ms")
+
+
+@asynccontextmanager
+async def served_health(graph: "Graph", address: str | None, view: "GraphView") -> AsyncIterator[None]:
+    """Serve the graph's health from before it is ready until it has ended.
+
+    Args:
+        graph: Not yet run.
+        address: `HOST:PORT`; None serves nothing.
+        view: Told where it is served.
+    Raises:
+        ConfigError: Other machines could reach the address.
+        TransportError: It is taken.
+    """
+    if address is None:
+        yield
+        return
+    from ssa_stream.nodes.health.server import HttpAddress, serve_health
+
+    async with serve_health(HttpAddress.parse(address, insecure=graph.config.public.insecure), graph) as url:
+        view.serving(url)
+        yield

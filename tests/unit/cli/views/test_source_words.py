@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from ssa_stream.cli.views.graph_view import _figures
 from ssa_stream.cli.views.source_words import SourceNews, source_text, source_words
-from ssa_stream.nodes.launcher.observer import Reading
 from tests.support.scripted_nodes import source_state
 
 REFUSED = {"text": "connection refused", "code": "refused"}
@@ -41,7 +39,7 @@ def test_words_tell_state_attempt_wait_and_reason(fields: dict[str, Any], expect
     assert str(source_words(source_state(**fields))) == expected
 
 
-def test_text_of_a_source_that_is_well_has_its_address_and_of_others_the_trouble() -> None:
+def test_text_of_a_running_source_has_its_address_and_of_others_the_problem() -> None:
     """One line has no room for both."""
     assert source_text(source_state(address="[camera]")).plain == "running [camera]"
     lost = source_text(source_state(status="lost", address="camera", **REFUSED))
@@ -71,13 +69,3 @@ def test_news_are_told_once() -> None:
         None,
         "cam0  running",
     ]
-
-
-def test_figures_of_a_graph_name_sources_that_are_in_trouble() -> None:
-    """The others are seen by their frames."""
-    reading = Reading(["cam0", "side"])
-    reading.take(source_state("side"))
-    reading.take(source_state("cam0", status="lost", attempt=3, retry_in_s=4.0, **REFUSED))
-    figures = _figures(reading.report)
-    assert figures.endswith("  cam0 reconnecting, attempt 3, next in 4 s: connection refused (refused)")
-    assert "side" not in figures

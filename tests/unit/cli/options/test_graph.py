@@ -1,18 +1,11 @@
-"""What the command line changes of a pipeline, and what a graph's figures look like."""
+"""What the command line changes of a pipeline."""
 
-import io
-from collections import Counter
 from typing import Any
 
 import pytest
-from rich.console import Console
-from typer.testing import CliRunner
 
-from ssa_stream.cli.main import app
-from ssa_stream.cli.options.pipeline import with_model, with_streams
-from ssa_stream.cli.views.graph_view import print_graph_summary
+from ssa_stream.cli.options.graph import with_model, with_streams
 from ssa_stream.errors import ConfigError
-from ssa_stream.nodes.launcher import GraphReport
 from ssa_stream.nodes.pipeline import PipelineConfig, ScheduledPrompts
 
 _CAMERA = {"source": "0", "prompts": ["a person"], "changes": [{"at_s": 3, "prompts": ["a dog"]}]}
@@ -65,27 +58,3 @@ def test_checkpoint_and_random_weights_replace_each_other() -> None:
     assert (again.model.checkpoint, again.model.random_weights, again.model.device) == (None, True, "cpu")
     with pytest.raises(ConfigError, match=r"give either --checkpoint a\.safetensors or --random-weights, not both"):
         with_model(drawn, checkpoint="a.safetensors", random_weights=True)
-
-
-def test_summary_names_drops_restarts_and_prompt_changes() -> None:
-    """Everything that a user compares between two runs is printed."""
-    report = GraphReport(
-        frames=Counter(cam0=31), drops=Counter(stale=2), restarts={"encoder-0": 1}, elapsed_s=3.0,
-        prompt_to_mask_ms=[41.7],
-    )  # fmt: skip
-    report.latencies_ms.extend([10.0, 20.0, 30.0])
-    text = io.StringIO()
-    print_graph_summary(report, Console(file=text, width=200))
-    assert text.getvalue().splitlines() == [
-        "done: 31 frames in 3.0 s = 10.0 fps, latency p50 20 ms, p95 29 ms, 2 dropped",
-        "dropped (stale): 2",
-        "restarts of encoder-0: 1",
-        "prompt change to first masks: 42 ms",
-    ]
-
-
-def test_help_of_up_teaches() -> None:
-    """The help shows commands to copy, and where prompts and masks are."""
-    text = CliRunner().invoke(app, ["up", "--help"], env={"COLUMNS": "200"}).output
-    for words in ("ssa-stream up demo", "ssa-stream watch", "ssa-stream prompt set", "--placement", "fused|processes"):
-        assert words in text

@@ -1,8 +1,8 @@
-"""What a watcher reads about a source."""
+"""What a person who watches a run reads about its source."""
 
 import pytest
 
-from ssa_stream.cli.views.source_lines import print_connections, print_source_status, source_line
+from ssa_stream.cli.views.run_view import print_connections, print_source_status, source_line
 from ssa_stream.errors import SourceErrorCode
 from ssa_stream.sources import Recovering, SourceStage, SourceStatus
 from tests.support.scripted_source import ScriptedSource
@@ -51,7 +51,7 @@ def test_lines_go_to_stderr_as_they_are(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_connections_are_told_where_there_was_more_than_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """A run without trouble says nothing."""
+    """A run whose source was never lost says nothing."""
     print_connections(ScriptedSource([]))
     source = Recovering("cam", lambda: ScriptedSource([0]))
     list(source.frames())
