@@ -1,6 +1,6 @@
 """The console script `ssa-stream`: puts the commands together and maps errors to exit codes.
 
-A command is a plain typed function in its own module and one line in `_add_commands`. Such a module imports
+A command is a plain typed function in a module of `commands/` and one line in `_add_commands`. Such a module imports
 nothing heavy at its top, so that `--help` is quick and works on a machine without torch; it imports what it needs in
 the function. A package of an extra that is missing then is reported as such, by `main`.
 """

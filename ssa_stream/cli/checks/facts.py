@@ -60,7 +60,7 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """This machine, and the pipeline that it shall run.
+    """This machine, and the pipeline that it is to run.
 
     Attributes:
         pipeline: The pipeline; None if it could not be read.
@@ -109,7 +109,7 @@ def gather(pipeline: str) -> Facts:
     """Look at this machine.
 
     Args:
-        pipeline: Shipped name or file of the pipeline that it shall run.
+        pipeline: Shipped name or file of the pipeline that it is to run.
     """
     config, problem = _pipeline(pipeline)
     missing = {extra: tuple(name for name in names if _is_missing(name)) for extra, names in PACKAGES.items()}

@@ -1,4 +1,4 @@
-"""What `ssa-stream doctor` makes of the facts: each check looks at one thing and says what to do about it."""
+"""The checks of `ssa-stream doctor`: each judges one fact and says what to do about it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Finding:
 
 
 def examine(facts: Facts, checks: dict[str, Check]) -> Iterator[Finding]:
-    """Judge."""
+    """Run checks on the facts, in their order."""
     for name, check in checks.items():
         yield Finding(name, *check(facts))
 

@@ -1,4 +1,4 @@
-"""`ssa-stream doctor`: whether this machine can do what it shall, and what to do if not."""
+"""`ssa-stream doctor`: whether this machine can run a graph, and what to do if not."""
 
 import json
 from collections import Counter

@@ -39,13 +39,13 @@ def init(
     make_keys(folder)
     made = [add_client(folder, name) for name in client or ["client"]]
     console = output()
-    _tell(console, f"made the keys of a graph in {folder}; its secret, server.key_secret, stays on this machine")
-    _tell(console, "", "start the graph with them:")
-    _tell(console, f"    ssa-stream up PIPELINE --keys {folder} --publish tcp://*:5555 --requests tcp://*:5556")
+    _print_lines(console, f"made the keys of a graph in {folder}; its secret, server.key_secret, stays on this machine")
+    _print_lines(console, "", "start the graph with them:")
+    _print_lines(console, f"    ssa-stream up PIPELINE --keys {folder} --publish tcp://*:5555 --requests tcp://*:5556")
     for path in made:
-        _tell_client(console, path)
-    _tell(console, "", f"add a client:     ssa-stream keys add {folder} NAME      (no restart is needed)")
-    _tell(console, f"lock one out:     rm {folder / 'allowed'}/NAME.key      (from its next connection on)")
+        _print_client(console, path)
+    _print_lines(console, "", f"add a client:     ssa-stream keys add {folder} NAME      (no restart is needed)")
+    _print_lines(console, f"lock one out:     rm {folder / 'allowed'}/NAME.key      (from its next connection on)")
 
 
 @app.command()
@@ -56,7 +56,7 @@ def add(
     """Make the keys of one more client. A running graph lets it in at once."""
     from ssa_stream.keys import add_client
 
-    _tell_client(output(), add_client(folder, name))
+    _print_client(output(), add_client(folder, name))
 
 
 @app.command("list")
@@ -65,11 +65,11 @@ def list_clients(folder: Folder) -> None:
     from ssa_stream.keys import ServerKeys
 
     for key, name in ServerKeys.load(folder).allowed().items():
-        _tell(output(), f"{name:<20} {key.decode()}")
+        _print_lines(output(), f"{name:<20} {key.decode()}")
 
 
-def _tell_client(console: Console, path: Path) -> None:
-    _tell(
+def _print_client(console: Console, path: Path) -> None:
+    _print_lines(
         console,
         "",
         f"client {path.name}: copy the folder {path} to its machine, over a channel that you trust, and use it:",
@@ -78,6 +78,6 @@ def _tell_client(console: Console, path: Path) -> None:
     )
 
 
-def _tell(console: Console, *lines: str) -> None:
+def _print_lines(console: Console, *lines: str) -> None:
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`ssa-stream status`: how the streams and nodes of a running graph fare."""
+"""`ssa-stream status`: the state of the streams and nodes of a running graph."""
 
 import json
 import time

@@ -56,7 +56,7 @@ def watch(
             address, stream, prompts=prompt, max_age_s=max_age_s, timeout_s=timeout_s, keys=keys
         ) as subscribed,
         UpdateSubscription(address, stream, kinds=["state"], keys=keys) as states,
-        _told(states),
+        _source_changes_printed(states),
     ):
         if sys.stderr.isatty():
             errors().print(f"watching {address}; Ctrl-C ends", markup=False)
@@ -73,9 +73,9 @@ def watch(
 
 
 @contextmanager
-def _told(states: "UpdateSubscription") -> Iterator[None]:
-    """Tell of sources, beside the masks, until the end of the body."""
-    thread = threading.Thread(target=_tell, args=(states,), name="sources")
+def _source_changes_printed(states: "UpdateSubscription") -> Iterator[None]:
+    """Print changes of sources, beside the masks, until the end of the body."""
+    thread = threading.Thread(target=_print_source_changes, args=(states,), name="sources")
     thread.start()
     try:
         yield
@@ -84,7 +84,7 @@ def _told(states: "UpdateSubscription") -> Iterator[None]:
         thread.join()
 
 
-def _tell(states: "UpdateSubscription") -> None:
+def _print_source_changes(states: "UpdateSubscription") -> None:
     from ssa_stream.cli.views.source_words import SourceNews
     from ssa_stream.protocols import SourceState
 

@@ -1,4 +1,4 @@
-"""How the source of a stream of a graph is, in words; the same ones wherever it is shown."""
+"""The state of a stream's source in words: the same ones wherever it is shown."""
 
 import math
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""`ssa-stream doctor` on machines that are well, and on broken ones made up of facts."""
+"""`ssa-stream doctor` on healthy machines, and on broken ones, all described by facts."""
 
 import json
 import socket
@@ -22,7 +22,7 @@ def _pipeline(source: str = "synthetic", **values: Any) -> PipelineConfig:
     return PipelineConfig.from_mapping({"streams": {"cam0": {"source": source}}} | values)
 
 
-WELL = Facts(
+HEALTHY = Facts(
     pipeline=_pipeline(),
     memory_bytes=8 * 2**30,
     gpu=Gpu(name="A card", memory_bytes=16 * 2**30, driver=True),
@@ -71,7 +71,7 @@ BROKEN = {
 
 def test_machine_that_is_well_has_nothing_to_do() -> None:
     """All checks pass, and nothing is advised."""
-    findings = list(examine(WELL, CHECKS))
+    findings = list(examine(HEALTHY, CHECKS))
     assert [(finding.verdict, finding.todo) for finding in findings] == [("ok", "")] * len(CHECKS)
     assert all(finding.found for finding in findings)
 
@@ -79,7 +79,7 @@ def test_machine_that_is_well_has_nothing_to_do() -> None:
 @pytest.mark.parametrize(("changes", "check", "verdict", "todo"), BROKEN.values(), ids=BROKEN)
 def test_what_is_broken_is_found_with_what_to_do(changes: dict[str, Any], check: str, verdict: str, todo: str) -> None:
     """By the check whose matter it is."""
-    findings = {finding.check: finding for finding in examine(replace(WELL, **changes), CHECKS)}
+    findings = {finding.check: finding for finding in examine(replace(HEALTHY, **changes), CHECKS)}
     assert findings[check].verdict == verdict
     assert findings[check].found
     assert todo in findings[check].todo
@@ -95,12 +95,12 @@ def test_every_check_can_fail_or_warn() -> None:
 @pytest.mark.parametrize(
     ("facts", "arguments", "code"),
     [
-        (WELL, [], 0),
-        (replace(WELL, gpu=Gpu()), [], 0),
-        (replace(WELL, python=(3, 9)), [], 1),
-        (replace(WELL, missing={"engine": ("torch",)}), ["--client"], 0),
+        (HEALTHY, [], 0),
+        (replace(HEALTHY, gpu=Gpu()), [], 0),
+        (replace(HEALTHY, python=(3, 9)), [], 1),
+        (replace(HEALTHY, missing={"engine": ("torch",)}), ["--client"], 0),
     ],
-    ids=["well", "warned", "broken", "client"],
+    ids=["healthy", "warned", "broken", "client"],
 )
 def test_exit_code_tells_whether_what_is_needed_works(
     monkeypatch: pytest.MonkeyPatch, facts: Facts, arguments: list[str], code: int
