@@ -1,7 +1,7 @@
 """A hub on free ports, and nodes, clients and subscribers that say what a test tells them to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from ssa_stream.protocols import (
     encode,
 )
 
-__all__ = ["Graph", "Peer", "graph", "heartbeat", "pipeline", "source_state", "state_seen", "statistics", "until"]
+__all__ = ["Graph", "Peer", "graph", "heartbeat", "pipeline", "source_state", "state_seen", "statistics"]
 
 PATIENCE_S = 20.0
 CLOCK = MonotonicClock()
@@ -62,13 +62,6 @@ def source_state(stream: str = "cam0", **fields: Any) -> SourceState:
     """A state of a source that reads every frame of a file."""
     values: dict[str, Any] = {"status": "running", "epoch": 0, "live": False, "flow": "every_frame"} | fields
     return SourceState(stream=stream, at_ns=CLOCK.monotonic_ns(), clock=CLOCK.name, **values)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that tells nobody when it comes."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110  there is no event to wait for
-            await asyncio.sleep(0.005)
 
 
 class Peer:
