@@ -194,7 +194,7 @@ PINNED = {
         "run_graph",
     },
     "ssa_stream.nodes.pipeline": {
-        "CONTROL",
+        "BROKER",
         "DECODER",
         "DecoderSection",
         "FlowSection",
@@ -363,7 +363,7 @@ PINNED = {
         "train",
     },
     "ssa_stream.viz": {
-        "LiveWindow",
+        "LiveDisplay",
         "contact_sheet",
         "draw_overlay",
         "has_display",
