@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from ssa_stream.training.config import Stage
 from ssa_stream.training.loop.stage_runner import StageContext, StageRunner
-from ssa_stream.training.tiny.clip.runners import ClipPretrainRunner, ClipTextRunner
 from ssa_stream.training.tiny.config import ClipPretrainStage, ClipTextStage, MotionStage, TinyClipsStage
-from ssa_stream.training.tiny.runners import MotionRunner, TinyClipsRunner
+from ssa_stream.training.tiny.runners import ClipPretrainRunner, ClipTextRunner, MotionRunner, TinyClipsRunner
 
 __all__ = ["RUNNERS", "TinyStage"]
 

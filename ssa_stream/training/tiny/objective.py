@@ -16,12 +16,11 @@ from ssa_stream.training.objectives.objective import (
     predict,
     video_losses,
 )
+from ssa_stream.training.tiny.attributes import TokenHeads, look_loss, reference_loss
 from ssa_stream.training.tiny.clips import TinyBatch
 from ssa_stream.training.tiny.config import TinyClipsStage, TinyLoss
-from ssa_stream.training.tiny.locations import LocationHeads, TokenLocationHeads
-from ssa_stream.training.tiny.outlines import OutlineHead
+from ssa_stream.training.tiny.locations import LocationHeads, OutlineHead, TokenLocationHeads
 from ssa_stream.training.tiny.slots import duplicates, label_duplicates, share_of_frames
-from ssa_stream.training.tiny.tokens import TokenHeads, look_loss, reference_loss
 
 __all__ = ["HEAD_PARTS", "TINY_PARTS", "AuxiliaryHeads", "TinyObjective", "tiny_video_losses"]
 

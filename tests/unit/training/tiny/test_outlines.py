@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ssa_stream.training.objectives.matching import Matches
-from ssa_stream.training.tiny.outlines import NUM_FIGURES, OutlineHead, outlines
+from ssa_stream.training.tiny.locations import NUM_FIGURES, OutlineHead, outlines
 
 SIDE = 160
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ssa_stream.training.data.batch import ClipBatch
+from ssa_stream.training.tiny.attributes import TokenHeads, look_loss, reference_loss
 from ssa_stream.training.tiny.clips import TinyBatch, TinyBatches
 from ssa_stream.training.tiny.config import TinyClipsStage
-from ssa_stream.training.tiny.tokens import TokenHeads, look_loss, reference_loss
 
 _SIZES = ((1, 1), (2, 2), (4, 4))
 
