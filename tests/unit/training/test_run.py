@@ -172,6 +172,16 @@ def test_existing_run_is_not_overwritten(settings: dict[str, Any], tmp_path: Pat
         _run(settings, tmp_path, resume=True)
 
 
+def test_run_whose_settings_have_other_names_is_told(settings: dict[str, Any], tmp_path: Path) -> None:
+    """One of an earlier version: its state cannot be gone on with, its weights can be started from."""
+    _run(settings, tmp_path, stop_after=1)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    state["config"]["mean_decay"] = state["config"].pop("ema_decay")
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(ConfigError, match=r"other settings of ema_decay.*--init .*last\.safetensors"):
+        _run(settings, tmp_path, resume=True)
+
+
 def test_resumed_run_may_log_and_save_differently(settings: dict[str, Any], tmp_path: Path) -> None:
     """What is computed does not depend on it."""
     _run(settings, tmp_path, stop_after=1)
