@@ -20,7 +20,7 @@ from ssa_stream.checkpoints.seeded import CLASS_WEIGHTS
 from ssa_stream.checkpoints.store import read_info, read_tensors
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SsaConfig
-from ssa_stream.model.own_parts import own_parts
+from ssa_stream.model.extensions import extensions_of
 
 __all__ = ["export_reference", "from_reference", "import_reference", "reference_layout", "to_reference"]
 
@@ -44,10 +44,10 @@ def reference_layout(config: SsaConfig) -> dict[str, tuple[int, ...]]:
     Raises:
         CheckpointError: The network is one that the reference cannot be.
     """
-    for part in own_parts(config):
+    for extension in extensions_of(config):
         raise CheckpointError(
-            f"{config.name} has {part}, which the authors' network has no names for; expected a network with "
-            f"{part}: false"
+            f"{config.name} has {extension}, which the authors' network has no names for; expected a network with "
+            f"{extension}: false"
         )
     ours = {to_reference_key(key): shape for key, shape in model_layout(empty_model(config)).items()}
     assert None not in ours, "a tensor of the network has no reference name"

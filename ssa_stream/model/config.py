@@ -55,7 +55,7 @@ class FrameDecoderConfig(_Config, frozen=True):
         num_layers: Decoder layers.
         num_heads: Attention heads.
         ffn_dim: Hidden width of the feed-forward layers.
-        mask_moments: Whether frame queries are told where their masks are (`moments.MaskMoments`); the published
+        mask_moments: Whether frame queries are told where their masks are (`extensions.mask_moments`); the published
             network does not do this.
     """
 
@@ -73,7 +73,7 @@ class VideoDecoderConfig(_Config, frozen=True):
         num_heads: Attention heads, those of the temporal enhancer too.
         ffn_dim: Hidden width of the feed-forward layers.
         has_input_projection: Whether frame queries are projected before they are aligned.
-        presence: Whether video queries are less probable where frames show nothing that fits (`presence.Presence`);
+        presence: Whether video queries are less probable where frames show nothing that fits (`extensions.presence`);
             the published network does not do this.
     """
 
