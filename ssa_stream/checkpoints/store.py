@@ -113,9 +113,7 @@ def load_checkpoint(
         CheckpointError: The file is unreadable or its tensors are not those of its own configuration.
         ConfigError: `device` is not there, or `dtype` is another one.
     """
-    device = checked_device(device)
-    if dtype not in _DTYPES:
-        raise ConfigError(f"the network does not run in {dtype}; expected one of {', '.join(map(str, _DTYPES))}")
+    device, dtype = checked_device(device), checked_dtype(dtype)
     info = read_info(path)
     if clip is None and not info.contains_clip:
         raise CheckpointError(f"{info.path} holds no CLIP weights. {CLIP_WAYS}")
@@ -141,6 +139,17 @@ def checked_device(device: torch.device | str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device {str(device)!r} cannot be used here ({reason}); choose cpu or cuda") from error
+
+
+def checked_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the type.
+
+    Raises:
+        ConfigError: The network does not run in it.
+    """
+    if dtype not in _DTYPES:
+        raise ConfigError(f"the network does not run in {dtype}; expected one of {', '.join(map(str, _DTYPES))}")
+    return dtype
 
 
 def _opened(path: Path) -> Any:

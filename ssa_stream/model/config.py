@@ -137,6 +137,10 @@ class SsaConfig(_Config, frozen=True):
         if not 32 <= self.short_edge_px <= self.long_edge_px:
             raise ValueError(f"need 32 <= short_edge_px {self.short_edge_px} <= long_edge_px {self.long_edge_px}")
 
+    def edges_px(self, short_edge_px: int | None = None, long_edge_px: int | None = None) -> tuple[int, int]:
+        """Wanted shortest edge at the network and limit of the longest: as asked, else the network's own."""
+        return short_edge_px or self.short_edge_px, long_edge_px or self.long_edge_px
+
     @classmethod
     def from_mapping(cls, mapping: object) -> "SsaConfig":
         """Build a config from decoded YAML or JSON.

@@ -23,7 +23,6 @@ from ssa_stream.streaming.encoding import encode_rows, generate_rows, plan_rows
 from ssa_stream.streaming.masking import MaskKey, keep_mask_features, mask_frame, own_features
 from ssa_stream.streaming.prompts import Prompt
 from ssa_stream.streaming.results import MaskResult
-from ssa_stream.streaming.sizes import frame_sizes
 from ssa_stream.streaming.state import RecentFrame, SessionState
 
 __all__ = ["cleared", "flush_frames", "step_frame"]
@@ -39,7 +38,7 @@ def step_frame(
     if stamp.after_reset:
         state, results = flush_frames(model, config, state)
         state = cleared(state)
-    picture = resize_frame(image, frame_sizes(model.config, config, size).network)
+    picture = resize_frame(image, config.sizes_of(size, model.config).network)
     pixels = to_input([picture], model.device, model.dtype)
     state = replace(state, recent=(*state.recent, RecentFrame(pixels, None))[-config.window :])
     rows = None
