@@ -1,4 +1,4 @@
-"""This machine's clock, and how old pictures of other machines' clocks are at least."""
+"""This machine's clock, and the least delay of messages that carry times of another machine's clock."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What a robot gets: the masks of one prompt in one frame."""
+"""View of a mask message: the masks of one prompt in one frame."""
 
 from collections.abc import Sequence
 from functools import cached_property

@@ -40,7 +40,15 @@ def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
 
 def test_example_follows_a_prompt_typed_while_it_runs(tmp_path: Path) -> None:
     """A line on the terminal changes the prompt of the running stream."""
-    command = [*PROGRAM, "the red circle", "--source", "synthetic@320x180", "--no-display", "--num-frames", "60"]
+    command = [
+        *map(str, PROGRAM),
+        "the red circle",
+        "--source",
+        "synthetic@320x180",
+        "--no-display",
+        "--num-frames",
+        "60",
+    ]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with running(command, cwd=tmp_path, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes) as process:
         read_until(process.stdout, "Ctrl-C ends")
