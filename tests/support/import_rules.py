@@ -72,7 +72,7 @@ RULES = {
     "viz": Rule(_siblings("streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins")),
     "nodes": Rule(
-        _siblings("protocols configs keys model checkpoints metrics streaming training data sources sinks viz"),
+        _siblings("protocols configs keys client model checkpoints metrics streaming training data sources sinks viz"),
     ),
     "cli": Rule(None),
 }

@@ -6,7 +6,8 @@ import pytest
 
 from ssa_stream.cli.graph_view import _figures
 from ssa_stream.cli.source_words import SourceNews, source_text, source_words
-from ssa_stream.nodes.launcher.observer import Reading
+from ssa_stream.client.graph_state import GraphState
+from ssa_stream.nodes.launcher import GraphReport
 from tests.support.scripted_nodes import source_state
 
 REFUSED = {"text": "connection refused", "code": "refused"}
@@ -75,9 +76,9 @@ def test_news_are_told_once() -> None:
 
 def test_figures_of_a_graph_name_sources_that_are_in_failure() -> None:
     """The others are seen by their frames."""
-    reading = Reading(["cam0", "side"])
-    reading.take(source_state("side"))
-    reading.take(source_state("cam0", status="lost", attempt=3, retry_in_s=4.0, **REFUSED))
-    figures = _figures(reading.report)
+    state = GraphState()
+    state.take(source_state("side"), now_ns=0)
+    state.take(source_state("cam0", status="lost", attempt=3, retry_in_s=4.0, **REFUSED), now_ns=0)
+    figures = _figures(GraphReport.of(state, ["cam0", "side"]))
     assert figures.endswith("  cam0 reconnecting, attempt 3, next in 4 s: connection refused (refused)")
     assert "side" not in figures
