@@ -8,6 +8,7 @@ from ssa_stream.client.graph_state import GraphState
 from ssa_stream.nodes.health import HealthView
 from ssa_stream.nodes.pipeline import BROKER, PipelineConfig, role_of
 from ssa_stream.protocols import AnyMessage, Event, EventKind, Heartbeat
+from tests.support.manual_clock import ManualClock
 from tests.support.scripted_nodes import source_state
 
 
@@ -22,15 +23,11 @@ class _Stand:
                 "health": {"heartbeat_timeout_s": 3, "hang_timeout_s": 20},
             }
         )
-        self.now_s = 100.0
-        self.state = GraphState(self.now_ns)
-
-    @property
-    def now_ns(self) -> int:
-        return round(self.now_s * 1e9)
+        self.clock = ManualClock()
+        self.state = GraphState(self.clock.monotonic_ns())
 
     def take(self, message: AnyMessage) -> None:
-        self.state.take(message, self.now_ns)
+        self.state.take(message, self.clock.monotonic_ns())
 
     def beat(self, *names: str, **fields: Any) -> None:
         for name in names:
@@ -42,8 +39,8 @@ class _Stand:
         self.beat(*self.config.all_names, **fields)
 
     def view(self, after_s: float = 0.0) -> HealthView:
-        self.now_s += after_s
-        return HealthView.of(self.state, self.now_ns, self.config)
+        self.clock.advance(after_s)
+        return HealthView.of(self.state, self.clock.monotonic_ns(), self.config)
 
 
 def test_graph_whose_nodes_all_work_is_live_and_ready() -> None:
@@ -80,7 +77,7 @@ def test_silent_node_makes_the_graph_not_ready() -> None:
     """The others go on."""
     stand = _Stand()
     stand.beat_all()
-    stand.now_s += 3.5
+    stand.clock.advance(3.5)
     stand.beat(*(name for name in stand.config.all_names if name != "decoder-0"))
     assert stand.view().ready().reasons == ("decoder-0 has been silent for 3.5 s",)
 
