@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssa_stream.client.clock import now_ns, picture_age_s
-from ssa_stream.client.run_lengths import RunLengths, encode_counts
 from ssa_stream.protocols import (
     FrameIdentity,
     LabelMaps,
@@ -18,6 +17,7 @@ from ssa_stream.protocols import (
     Track,
     unpack_labels,
 )
+from ssa_stream.run_lengths import RunLengths, encode_counts
 
 __all__ = ["MaskView"]
 

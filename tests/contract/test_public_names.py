@@ -362,7 +362,7 @@ PINNED = {
         "train",
     },
     "ssa_stream.viz": {
-        "LiveWindow",
+        "LiveDisplay",
         "contact_sheet",
         "draw_overlay",
         "has_display",

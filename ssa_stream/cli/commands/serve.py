@@ -120,7 +120,7 @@ def serve(
 
     Ends with Ctrl-C. Robots subscribe as with `ssa-stream up`.
     """
-    from ssa_stream.nodes.gateway.http.app.access import require_safe
+    from ssa_stream.nodes.gateway.http.access import require_safe
     from ssa_stream.nodes.gateway.settings import IceServer, PeerLimits
     from ssa_stream.nodes.pipeline import load_pipeline
 
@@ -170,12 +170,8 @@ def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConf
     Returns:
         The pipeline, and how peers may use its streams.
     """
-    from ssa_stream.nodes.gateway.pictures.graph_pictures.graph_pictures.camera_source import (
-        camera_address,
-    )
-    from ssa_stream.nodes.gateway.pictures.graph_pictures.graph_pictures.picture_sink import (
-        picture_sink_address,
-    )
+    from ssa_stream.nodes.gateway.pictures.camera_source import camera_address
+    from ssa_stream.nodes.gateway.pictures.picture_sink import picture_sink_address
     from ssa_stream.nodes.gateway.settings import CAMERA, StreamAccess
     from ssa_stream.sources import redact
 
@@ -244,8 +240,9 @@ async def _keep_gateway(
     from ssa_stream.nodes.launcher.child import Child
     from ssa_stream.nodes.launcher.supervisor import RestartPolicy
     from ssa_stream.nodes.runtime.clock import MonotonicClock
+    from ssa_stream.nodes.runtime.tasks import first_of
 
-    if not await _either(graph.bound.wait(), stop.wait()) or stop.is_set():
+    if not await first_of(graph.bound.wait(), stop.wait()) or stop.is_set():
         return
     own, health = graph.own_keys, graph.config.health
     settings: GatewaySettings = GatewaySettings(
@@ -269,10 +266,10 @@ async def _keep_gateway(
             child = await Child.start("gateway", starts, [*command, f"--incarnation={starts}"], view.line)
             starts += 1
             try:
-                await _either(child.wait(), stop.wait())
+                await first_of(child.wait(), stop.wait())
                 if stop.is_set():
                     child.signal(signal.SIGTERM)
-                    await _either(child.wait(), asyncio.sleep(_STOP_S))
+                    await first_of(child.wait(), asyncio.sleep(_STOP_S))
                     return
                 how = await child.wait()
             finally:
@@ -285,21 +282,9 @@ async def _keep_gateway(
             pause_s = policy.pause_after_loss()
             if pause_s is None:
                 raise SsaStreamError(f"the gateway died {policy.recent_losses} times; last: {how}")
-            await _either(stop.wait(), asyncio.sleep(pause_s))
+            await first_of(stop.wait(), asyncio.sleep(pause_s))
     finally:
         stop.set()
-
-
-async def _either(*waits: Any) -> bool:
-    """Wait for the first of several things; the others are not waited for any more."""
-    tasks = [asyncio.ensure_future(one) for one in waits]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return bool(done)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _turn(text: str) -> Any:
