@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Collection
 
-import zmq
 import zmq.asyncio
 
 from ssa_stream.client.graph_state import GraphState
+from ssa_stream.client.sockets import connect, subscriber_socket
 from ssa_stream.errors import MessageError
 from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.runtime.clock import Clock
@@ -16,6 +16,8 @@ from ssa_stream.protocols import Limits, decode, subscription
 __all__ = ["Observer"]
 
 _LIMITS = Limits()
+_QUEUED_MESSAGES = 10_000
+"""Figures, not masks, are what it is for: it may fall behind for a while."""
 _TICK_S = 0.25
 _QUIET_S, _DRAIN_S = 0.05, 0.5
 
@@ -47,15 +49,10 @@ class Observer:
         self.finished = asyncio.Event()
         self._streams = streams
         self._clock = clock
-        self._socket = context.socket(zmq.SUB)
-        self._socket.linger = 0
-        self._socket.rcvhwm = 10_000  # figures, not masks, are what it is for: it may fall behind for a while
-        if address.startswith("tcp://["):
-            self._socket.setsockopt(zmq.IPV6, 1)
-        if keys is not None:
-            keys.secure(self._socket)
-        self._socket.subscribe(subscription())
-        self._socket.connect(address)
+        self._socket: zmq.asyncio.Socket = subscriber_socket(
+            context, address, [subscription()], keys, queued_messages=_QUEUED_MESSAGES
+        )
+        connect(self._socket, address)
 
     async def run(self) -> None:
         """Read until cancelled."""

@@ -50,6 +50,7 @@ BREACHES = {
     "viz_no_session": ("viz.overlay", "from ssa_stream.streaming.session import Session"),
     "viz_no_whole_streaming": ("viz.overlay", "from ssa_stream import streaming"),
     "sinks_no_sources": ("sinks.video", "import ssa_stream.sources.file"),
+    "nodes_no_evaluation": ("nodes.gateway", "from ssa_stream.evaluation import evaluate"),
     "nodes_no_other_node": ("nodes.encoder", "from ssa_stream.nodes.decoder.node import run"),
     "nodes_no_other_node_through_package": ("nodes.encoder", "from ssa_stream.nodes import decoder"),
     "runtime_no_node": ("nodes.runtime.lifecycle", "from ssa_stream.nodes.decoder.node import run"),
