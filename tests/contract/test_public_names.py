@@ -185,7 +185,6 @@ PINNED = {
         "to_input",
     },
     "ssa_stream.nodes.health": {
-        "HealthRecord",
         "HealthView",
         "NodeHealth",
         "Verdict",

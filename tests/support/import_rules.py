@@ -75,8 +75,8 @@ RULES = {
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths")),
     "nodes": Rule(
         _siblings(
-            "protocols client configs keys files run_lengths model checkpoints metrics streaming training data "
-            "sources sinks viz"
+            "protocols configs keys client files run_lengths model checkpoints metrics streaming training data sources "
+            "sinks viz"
         ),
     ),
     "cli": Rule(None),
