@@ -11,7 +11,7 @@ from ssa_stream.nodes.gateway.excess import Excess
 from ssa_stream.nodes.gateway.feed import VideoFeed
 from ssa_stream.nodes.gateway.slot import NewestSlot
 from ssa_stream.nodes.gateway.wire import PictureHeader
-from ssa_stream.sources.camera_clock import CameraClock
+from ssa_stream.sources.capture_time import CameraClock
 
 __all__ = ["CameraIntake"]
 

@@ -49,7 +49,7 @@ def list_sources(as_json: bool = typer.Option(False, "--json", help="Print one J
 
 def _found() -> dict[str, Any]:
     from ssa_stream.sources import known_schemes, list_cameras
-    from ssa_stream.sources.plugins import plugin_schemes
+    from ssa_stream.sources.registry import plugin_schemes
 
     plugins = plugin_schemes()
     return {

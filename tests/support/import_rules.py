@@ -66,13 +66,14 @@ RULES = {
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(_siblings("model streaming data metrics checkpoints viz")),
     "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
+    "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "data": Rule(_siblings(), torch="lazily"),
-    "sources": Rule(_siblings("data plugins")),
+    "sources": Rule(_siblings("backoff data plugins")),
     "viz": Rule(_siblings("streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins")),
     "nodes": Rule(
-        _siblings("protocols configs keys model checkpoints metrics streaming training data sources sinks viz"),
+        _siblings("protocols configs keys backoff model checkpoints metrics streaming training data sources sinks viz"),
     ),
     "cli": Rule(None),
 }
