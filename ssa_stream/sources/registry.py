@@ -57,7 +57,7 @@ _PLUGINS = PluginGroup(
     lambda opened: isinstance(opened, Source),
     SourceError,
     redact,
-    own={"webrtc": "ssa_stream.nodes.gateway.camera_source:open_camera_link"},
+    own={"webrtc": "ssa_stream.nodes.gateway.pictures.camera_source:open_camera_link"},
 )
 
 
