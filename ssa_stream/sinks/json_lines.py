@@ -39,9 +39,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ssa_stream.errors import SinkError
-from ssa_stream.sinks.failures import advice
 from ssa_stream.sinks.run_lengths import coco_masks, encode_mask
-from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame
+from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame, advice
 
 if TYPE_CHECKING:
     from ssa_stream.streaming.results import MaskResult, TrackMask

@@ -193,9 +193,12 @@ class BufferedSource(Source):
     def disconnect(self) -> None:
         """Release the source, whose buffer is closed; a read that is under way ends. May be called twice."""
 
+    def stalled(self) -> SourceError:
+        """The error of a wait that was too long."""
+        return SourceError(f"{self.info.name} stalled: no frame for {self.longest_wait_s:g} s", SourceErrorCode.STALLED)
+
     def _take(self) -> Frame | None:
         try:
             return self.buffer.take(self.longest_wait_s)
         except TimeoutError:
-            text = f"{self.info.name} stalled: no frame for {self.longest_wait_s:g} s"
-        raise SourceError(text, SourceErrorCode.STALLED)
+            raise self.stalled() from None
