@@ -30,6 +30,7 @@ _EXAMPLES = {
     "tcp": ("a live stream", "tcp://host:9000"),
     "udp": ("a live stream", "udp://0.0.0.0:9000"),
     "v4l2": ("a camera of this machine", "v4l2:/dev/video0"),
+    "webrtc": ("a browser's camera, in a pipeline of ssa-stream serve", "webrtc"),
 }
 _SHOWN_FORMATS = 4
 
