@@ -4,8 +4,7 @@
 """
 
 from ssa_stream.sinks.group import Background, SinkGroup
-from ssa_stream.sinks.json_lines import JsonLinesSink
-from ssa_stream.sinks.json_lines_reader import MaskRecord, read_json_lines
+from ssa_stream.sinks.json_lines import JsonLinesSink, MaskRecord, read_json_lines
 from ssa_stream.sinks.overlay_video import OverlayVideoSink
 from ssa_stream.sinks.registry import SINK_GROUP, SinkOptions, known_sinks, open_sink
 from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame

@@ -23,9 +23,8 @@ MAPPED_FOLDERS = ("configs", "nodes", "protocols")
 MAY_IMPORT_ZMQ = frozenset({"nodes", "client", "keys"})
 # Importing one of these imports torch.
 BRINGS_TORCH = frozenset({"torch", "torchvision", "timm", "open_clip", "lightning"})
-# Parts of `nodes` that are no nodes: what nodes stand on, and their steps without sockets.
-# The gateway's ends of its two local links are among them: the source of a camera and the output of pictures.
-NODE_PARTS = frozenset({"runtime", "pipeline", "gateway", "health"})
+# Parts of `nodes` that are no nodes: what nodes stand on.
+NODE_PARTS = frozenset({"runtime", "pipeline", "health"})
 # Puts the nodes together, so it may import them.
 NODE_LAUNCHER = "launcher"
 
@@ -76,8 +75,8 @@ RULES = {
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths")),
     "nodes": Rule(
         _siblings(
-            "protocols configs keys backoff files run_lengths model checkpoints metrics streaming training data sources sinks "
-            "viz"
+            "protocols configs keys backoff files run_lengths model checkpoints metrics streaming training data "
+            "sources sinks viz"
         ),
     ),
     "cli": Rule(None),
