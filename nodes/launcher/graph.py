@@ -18,6 +18,7 @@ from ssa_stream.nodes.launcher.placement import Placement, not_ready
 from ssa_stream.nodes.launcher.processes import Command, ProcessPlacement, node_command
 from ssa_stream.nodes.launcher.report import GraphReport
 from ssa_stream.nodes.launcher.run_dir import remove_leftovers
+from ssa_stream.nodes.launcher.supervisor import StartChild, Supervisor
 from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
 from ssa_stream.nodes.runtime.tasks import first_of, only_error
@@ -123,15 +124,15 @@ class Graph:
         """
         self._processes().supervisors[name].kill()
 
-    async def gateway_lost(self, incarnation: int, text: str) -> None:
-        """The gateway beside the graph has ended: whoever watches the graph is told.
+    def supervise_gateway(self, start: StartChild) -> Supervisor:
+        """What keeps the gateway beside the graph alive, as the nodes of a graph of processes are; not running yet.
 
         Args:
-            incarnation: Which start of it.
-            text: How, for people.
+            start: Starts its process.
+        Raises:
+            SsaStreamError: The graph is not bound.
         """
-        if self.bound.is_set():
-            await self._expect_broker().node_lost(GATEWAY, incarnation, "exited", text)
+        return Supervisor(GATEWAY, start, self._expect_broker(), self.config.health, self._clock)
 
     async def run(self, stop: asyncio.Event, on_ready: "Callable[[Graph], None]" = lambda graph: None) -> GraphReport:
         """Run until the sources have ended, `stop` is set or something fails; leaves nothing behind.
