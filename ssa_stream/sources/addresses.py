@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-__all__ = ["LIVE_SCHEMES", "is_device", "is_live_address", "redact", "scheme_of"]
+__all__ = ["is_device", "is_live_address", "redact", "scheme_of"]
 
-LIVE_SCHEMES = frozenset(
+_LIVE_SCHEMES = frozenset(
     {"camera", "v4l2", "http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp", "webrtc"}
 )
 """Of cameras and servers, which come back when they are lost."""
@@ -55,7 +55,7 @@ def is_live_address(address: str, live: bool | None) -> bool:
     """
     if live is not None:
         return live
-    return is_device(address) or scheme_of(address) in LIVE_SCHEMES
+    return is_device(address) or scheme_of(address) in _LIVE_SCHEMES
 
 
 def _exists(path: str) -> bool:

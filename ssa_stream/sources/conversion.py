@@ -44,7 +44,6 @@ class FrameConverter:
     Attributes:
         frames: Number of frames converted.
         corrupt_frames: Frames that the decoder marked as damaged; they are delivered all the same.
-        camera_clock: The camera's clock beside the host's, where the stream carries it.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class FrameConverter:
         """
         self.frames = 0
         self.corrupt_frames = 0
-        self.camera_clock = CameraClock()
+        self._camera_clock = CameraClock()
         self._timeline = Timeline(fps)
         self._reformatter = VideoReformatter()
         self._live = live
@@ -125,7 +124,7 @@ class FrameConverter:
     def _captured_at_ns(self, decoded: VideoFrame, received_at_ns: int, camera_ns: int | None) -> int | None:
         if camera_ns is not None:
             received_utc_ns = time.time_ns() - (time.monotonic_ns() - received_at_ns)
-            return self.camera_clock.to_monotonic_ns(
+            return self._camera_clock.to_monotonic_ns(
                 camera_ns, received_ns=received_at_ns, received_utc_ns=received_utc_ns
             )
         pts, time_base = decoded.pts, decoded.time_base

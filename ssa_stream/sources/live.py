@@ -79,14 +79,9 @@ class LiveSource(Source):
         return self._info
 
     @property
-    def corrupt_packets(self) -> int:
-        """Packets skipped because they could not be decoded."""
-        return self._reader.corrupt_packets
-
-    @property
     def losses(self) -> SourceLosses:
         """What was lost so far."""
-        return SourceLosses(self._holes.missing, self.corrupt_packets, self._converter.corrupt_frames)
+        return SourceLosses(self._holes.missing, self._reader.corrupt_packets, self._converter.corrupt_frames)
 
     def frames(self) -> Iterator[Frame]:
         """Deliver frames as they arrive.
@@ -149,7 +144,6 @@ class Backlog:
     """Tells, at the start of a live stream, which pictures are old: those that come without any wait."""
 
     def __init__(self) -> None:
-        self.dropped = 0
         self._is_over = False
 
     def holds(self, *, read_s: float, t: float) -> bool:
@@ -160,7 +154,6 @@ class Backlog:
             t: Its stream time in seconds.
         """
         self._is_over = self._is_over or read_s >= _WAITED_S or t > _LONGEST_S
-        self.dropped += not self._is_over
         return not self._is_over
 
 
