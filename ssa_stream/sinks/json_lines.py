@@ -169,7 +169,7 @@ def read_json_lines(path: str | Path) -> Iterator[MaskRecord]:
             if not line.endswith(b"\n"):
                 return
             try:
-                parsed = _record(json.loads(line))
+                parsed = _read_record(json.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError, MessageError) as error:
                 raise MessageError(f"{path}, line {number} is not a mask record: {error!r}") from error
             if parsed is None:
@@ -177,7 +177,7 @@ def read_json_lines(path: str | Path) -> Iterator[MaskRecord]:
             yield parsed
 
 
-def _record(record: Mapping[str, Any]) -> MaskRecord | None:
+def _read_record(record: Mapping[str, Any]) -> MaskRecord | None:
     # Only here: the package of the results may bring the whole model along.
     from ssa_stream.streaming.results import MaskResult
 
@@ -191,16 +191,16 @@ def _record(record: Mapping[str, Any]) -> MaskRecord | None:
         frame_index=record["index"],
         t=record["t"],
         size=(height, width),
-        tracks=tuple(_track(track) for track in record["tracks"]),
+        tracks=tuple(_read_track(track) for track in record["tracks"]),
         probability=record["probability"],
         status=record["status"],
         frames_missed=record.get("frames_missed", 0),
         after_reset=record.get("after_reset", False),
     )
-    return MaskRecord(record["seq"], record["epoch"], result, _times(record.get("times")))
+    return MaskRecord(record["seq"], record["epoch"], result, _read_times(record.get("times")))
 
 
-def _track(track: Mapping[str, Any]) -> "TrackMask":
+def _read_track(track: Mapping[str, Any]) -> "TrackMask":
     from ssa_stream.streaming.results import TrackMask
 
     rows, columns = track["rle"]["size"]
@@ -215,7 +215,7 @@ def _track(track: Mapping[str, Any]) -> "TrackMask":
     )
 
 
-def _times(times: Mapping[str, Any] | None) -> FrameTimes | None:
+def _read_times(times: Mapping[str, Any] | None) -> FrameTimes | None:
     if times is None:
         return None
     return FrameTimes(

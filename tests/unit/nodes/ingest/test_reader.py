@@ -150,8 +150,10 @@ async def test_skipping_past_the_end_gives_what_there_is() -> None:
 async def test_newest_frame_of_a_live_source_is_taken_and_the_others_are_counted() -> None:
     """In the loop that takes them, as in the thread that reads."""
     all_came = threading.Event()
-    script = (*numbered_frames(0, 1), *numbered_frames(0, 1, 2, epoch=1), all_came)
-    reader = SourceReader(lambda: Freshest(ScriptedSource(script)), lambda frame: frame.seq, name="scripted")
+    frames = [*numbered_frames(0, 1), *numbered_frames(0, 1, 2, epoch=1)]
+    reader = SourceReader(
+        lambda: Freshest(ScriptedSource([*frames, all_came])), lambda frame: frame.seq, name="scripted"
+    )
     await reader.open()
     assert all_came.wait(DEADLINE_S)  # its thread needs the loop for nothing
     assert [await reader.next(), await reader.next()] == [2, None]
