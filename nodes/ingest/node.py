@@ -13,7 +13,6 @@ import msgspec
 import structlog
 
 from ssa_stream.errors import ConfigError, MessageError
-from ssa_stream.nodes.gateway.pictures.camera_source import is_camera_address, open_camera_link
 from ssa_stream.nodes.ingest.dispatcher import Outgoing, OutgoingEnd, OutgoingFrame, StreamRules
 from ssa_stream.nodes.ingest.in_flight import Position
 from ssa_stream.nodes.ingest.picture import prepare
@@ -85,8 +84,6 @@ async def run(node: NodeContext, *, opener: OpenSource | None = None) -> None:
 
 
 def _open(address: str, live: bool | None, on_state: OnState) -> Source:
-    if is_camera_address(address):
-        return open_camera_link(address, on_state)
     return open_source(address, live=live, on_state=on_state)
 
 

@@ -53,6 +53,7 @@ BREACHES = {
     "nodes_no_evaluation": ("nodes.gateway", "from ssa_stream.evaluation import evaluate"),
     "nodes_no_other_node": ("nodes.encoder", "from ssa_stream.nodes.decoder.node import run"),
     "nodes_no_other_node_through_package": ("nodes.encoder", "from ssa_stream.nodes import decoder"),
+    "nodes_no_gateway": ("nodes.ingest.node", "from ssa_stream.nodes.gateway.pictures import camera_source"),
     "runtime_no_node": ("nodes.runtime.lifecycle", "from ssa_stream.nodes.decoder.node import run"),
     "node_no_launcher": ("nodes.encoder", "from ssa_stream.nodes.launcher import run_graph"),
     "nobody_imports_cli": ("nodes.encoder", "from ssa_stream.cli.main import main"),

@@ -32,6 +32,7 @@ from ssa_stream.nodes.gateway.webrtc.limits import RateLimit, Watchdog
 from ssa_stream.nodes.pipeline import GATEWAY
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import Accepted, AppliesFrom, ErrorReply, FrameIdentity, Prompt, PromptReply, SourceRequest
+from ssa_stream.sources import open_source
 
 
 async def test_slot_newer_item_replaces_and_counts() -> None:
@@ -400,7 +401,6 @@ def test_serve_pipeline_is_connected_to_gateway(tmp_path: Any) -> None:
 
 def test_camera_address_without_gateway_raises() -> None:
     """`ssa-stream up` has none."""
-    from ssa_stream.nodes.gateway.pictures.camera_source import open_camera_link
-
-    with pytest.raises(ConfigError, match="ssa-stream serve"):
-        open_camera_link("webrtc")
+    for address in ("webrtc", "webrtc:cam"):
+        with pytest.raises(ConfigError, match="ssa-stream serve"):
+            open_source(address)

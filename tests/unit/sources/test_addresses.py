@@ -1,8 +1,9 @@
-"""No address keeps its credentials."""
+"""No address keeps its credentials, and each says what it is of."""
 
 import pytest
 
 from ssa_stream.sources import redact
+from ssa_stream.sources.addresses import is_live_address
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,25 @@ from ssa_stream.sources import redact
 def test_redact_replaces_credentials_only(text: str, expected: str) -> None:
     """User, password and token go; the rest stays readable."""
     assert redact(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "live", "expected"),
+    [
+        ("0", None, True),
+        ("/dev/video2", None, True),
+        ("rtsp://host/1", None, True),
+        ("RTSP://host/1", None, True),
+        ("http://host/a.mp4", False, False),
+        ("clip.mp4", None, False),
+        ("clip.mp4", True, True),
+        ("file:clip.mp4", None, False),
+        ("synthetic:3@30fps", None, False),
+        ("C:\\clip.mp4", None, False),
+        ("webrtc:cam@/run/cameras.sock", None, True),
+        ("rtsp://host/" + "x" * 300, None, True),
+    ],
+)
+def test_address_tells_whether_its_source_may_come_back(address: str, live: bool | None, expected: bool) -> None:
+    """What the pipeline says comes first."""
+    assert is_live_address(address, live) is expected

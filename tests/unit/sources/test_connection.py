@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from ssa_stream.sources import Frame
-from ssa_stream.sources.continuation import Continuation
+from ssa_stream.sources.connection import Continuation
 from tests.support.scripted_source import numbered_frame
 
 

@@ -1,11 +1,25 @@
-"""Holes in the written times are frames that never came."""
+"""What piled up while probing is not delivered, and holes in the written times are frames that never came."""
 
 from itertools import accumulate
 
 import pytest
 
 from ssa_stream.sources import SourceLosses
-from ssa_stream.sources.losses import HoleCounter
+from ssa_stream.sources.live import Backlog, HoleCounter
+
+
+def test_pictures_that_come_without_a_wait_are_old_until_the_first_that_did_not() -> None:
+    """A burst later on is not a backlog of the start."""
+    backlog = Backlog()
+    held = [backlog.holds(read_s=read_s, t=n / 30) for n, read_s in enumerate([0.0, 0.001, 0.03, 0.0, 0.0])]
+    assert held == [True, True, False, False, False]
+
+
+def test_source_that_never_makes_anybody_wait_is_delivered_in_the_end() -> None:
+    """It is paced by nothing."""
+    backlog = Backlog()
+    held = [backlog.holds(read_s=0.0, t=float(n)) for n in range(10)]
+    assert held == [True] * 6 + [False] * 4
 
 
 def _missing(intervals: list[float]) -> int:
