@@ -26,7 +26,7 @@ from tests.support.checkout import ROOT
 from tests.support.command_line import run_command
 from tests.support.gateway import SDP, CameraTrack, Peer, gateway, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_idle_threads")]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python", "no_idle_threads")]
 
 GREY = np.full((48, 64, 3), 128, dtype=np.uint8)
 

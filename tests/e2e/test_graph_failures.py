@@ -16,7 +16,7 @@ from tests.support.command_line import CONSOLE_SCRIPT
 from tests.support.graph_streams import Material, answers_of_graph, answers_of_session, graph_of, make_material
 from tests.support.graphs import PATIENCE_S, Watched, is_alive, listing, until, watched
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 _PROMPTS = ["a dog", "the red car"]
 _BEFORE = 8

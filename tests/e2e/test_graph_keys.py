@@ -12,7 +12,7 @@ from ssa_stream.nodes.health.server import HttpAddress, serve_health
 from tests.support.graph_streams import graph_of, make_material
 from tests.support.graphs import PATIENCE_S, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 
 async def test_graph_with_keys_serves_whom_it_knows_and_nobody_else(tmp_path: Path) -> None:

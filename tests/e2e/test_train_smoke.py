@@ -1,7 +1,6 @@
 """Training as a user does it: a real process, killed and resumed."""
 
 import csv
-import os
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import yaml
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.configs import load_config
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.usefixtures("warm_python")]
 
 COMMAND = [str(Path(sys.executable).with_name("ssa-stream")), "train"]
 DEADLINE_S = 300.0
@@ -27,7 +26,6 @@ def _train(config: str, folder: Path, *options: str) -> subprocess.Popen[str]:
         [*COMMAND, config, "--out", str(folder), "--accelerator", "cpu", "--threads", "1", *options],
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
     )
 
 

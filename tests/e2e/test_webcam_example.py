@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.command_line import ROOT, run_command
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 EXAMPLE = ROOT / "examples" / "webcam_refer.py"
 PROGRAM = (sys.executable, EXAMPLE)

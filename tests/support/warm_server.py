@@ -9,6 +9,7 @@ input does. PADDING is room in the command line that the system shows; a fork wr
 import ctypes
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -101,13 +102,13 @@ def _become(request: dict[str, Any], fds: list[int], caller: socket.socket) -> C
     return _program(request["args"])
 
 
-def _output(fd: int) -> Any:
-    unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
+def _output(fd: int) -> io.TextIOWrapper:
+    """A standard stream as an interpreter opens it."""
+    is_unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
+    binary = open(fd, "wb", buffering=0 if is_unbuffered else -1, closefd=False)
+    is_by_line = not is_unbuffered and (fd == 2 or os.isatty(fd))
     errors = "backslashreplace" if fd == 2 else None
-    stream = open(fd, "w", buffering=1 if fd == 2 or os.isatty(fd) else -1, errors=errors, closefd=False)
-    if unbuffered:
-        stream.reconfigure(write_through=True)
-    return stream
+    return io.TextIOWrapper(binary, errors=errors, line_buffering=is_by_line, write_through=is_unbuffered)
 
 
 def _show(args: list[str]) -> None:
