@@ -6,6 +6,8 @@ The fork becomes a child of the process that asked (see `tests.support.warm_pyth
 input does. PADDING is room in the command line that the system shows; a fork writes its own there.
 """
 
+import atexit
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -18,9 +20,10 @@ import select
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _REQUEST_BYTES = 2**18
 _ARGUMENTS_BEGIN, _ARGUMENTS_END = 45, 46  # of the fields in /proc/self/stat that follow the program's name
@@ -141,5 +144,28 @@ def _program(args: list[str]) -> Callable[[], object]:
     return run
 
 
+def _run(program: Callable[[], object]) -> NoReturn:
+    """Run a program and end the process as an interpreter does, but for taking torch apart, which takes a second."""
+    code, is_interrupted = 0, False
+    try:
+        program()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except BaseException as error:  # also of Ctrl-C
+        code, is_interrupted = 1, isinstance(error, KeyboardInterrupt)
+        sys.excepthook(type(error), error, error.__traceback__)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError):  # the reader of a pipe may be gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    if is_interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])()
+    _run(main(sys.argv[1]))
