@@ -42,7 +42,7 @@ def test_example_follows_a_prompt_typed_while_it_runs(tmp_path: Path) -> None:
     """A line on the terminal changes the prompt of the running stream."""
     command = [*map(str, PROGRAM), "the red circle", "--source", "synthetic@320x180", "--no-window"]
     process = subprocess.Popen(
-        [*command, "--num-frames", "60"], cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [*command, "--num-frames", "30"], cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:
@@ -61,7 +61,7 @@ def test_example_follows_a_prompt_typed_while_it_runs(tmp_path: Path) -> None:
         process.wait()
     assert process.returncode == 0, rest
     assert "now looking for: the blue square, the star" in rest
-    assert "60 frames at" in rest
+    assert "30 frames at" in rest
 
 
 def test_example_window_shows_frames_and_ends(tmp_path: Path) -> None:
