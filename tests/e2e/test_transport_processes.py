@@ -31,7 +31,7 @@ from ssa_stream.protocols import Finished, encode
 from tests.support.checkout import ROOT
 from tests.support.frame_messages import bits, features, frame, mask_features, picture
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 PATIENCE_S = 60.0
 MIB = 2**20
