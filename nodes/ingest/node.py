@@ -15,10 +15,9 @@ import structlog
 from ssa_stream.errors import ConfigError, MessageError
 from ssa_stream.nodes.ingest.dispatcher import Outgoing, OutgoingEnd, OutgoingFrame, StreamRules
 from ssa_stream.nodes.ingest.in_flight import Position
-from ssa_stream.nodes.ingest.picture import prepare
+from ssa_stream.nodes.ingest.picture import network_edges, prepare
 from ssa_stream.nodes.ingest.player import OpenSource, SourcePlayer
 from ssa_stream.nodes.ingest.prompts import PromptRequest, changed_book
-from ssa_stream.nodes.ingest.sizes import network_edges
 from ssa_stream.nodes.ingest.stream import IntakeStream
 from ssa_stream.nodes.pipeline import MASKS, stream_of
 from ssa_stream.nodes.runtime.broker_link import BrokerRequest

@@ -14,10 +14,9 @@ from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.broker import Broker
 from ssa_stream.nodes.broker.sockets import within_reach
 from ssa_stream.nodes.health import HealthView
-from ssa_stream.nodes.launcher.observer import Observer
+from ssa_stream.nodes.launcher.observer import GraphReport, Observer
 from ssa_stream.nodes.launcher.placement import Placement, not_ready
 from ssa_stream.nodes.launcher.processes import Command, ProcessPlacement, node_command
-from ssa_stream.nodes.launcher.report import GraphReport
 from ssa_stream.nodes.launcher.run_dir import remove_leftovers
 from ssa_stream.nodes.launcher.supervisor import StartChild, Supervisor
 from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig

@@ -1,19 +1,139 @@
 """Watches a graph through what it publishes, as any subscriber could."""
 
 import asyncio
-from collections.abc import Collection
+import statistics
+from collections import Counter, deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 
+import numpy as np
 import zmq.asyncio
 
-from ssa_stream.client.graph_state import GraphState
+from ssa_stream.client.graph_state import FAILED, GraphState
+from ssa_stream.client.mask_figures import RECENT_FRAMES
 from ssa_stream.client.sockets import connect, subscriber_socket
 from ssa_stream.errors import MessageError
 from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.transport.links import pull
-from ssa_stream.protocols import Limits, decode, subscription
+from ssa_stream.protocols import Limits, SourceState, decode, subscription
 
-__all__ = ["Observer"]
+__all__ = ["GraphReport", "Observer"]
+
+
+@dataclass(slots=True)
+class GraphReport:
+    """Figures of a graph. See `MaskFigures` for those of masks.
+
+    Attributes:
+        frames: Frames with final masks, by stream.
+        repeated: Frames whose final masks came again.
+        drops: Frames without masks, by reason.
+        restarts: Restarts, by node; only of nodes that were restarted.
+        elapsed_s: From the first masks to the last.
+        recent_ns: When the masks of the newest frames were made.
+        latencies_ms: To masks, newest frames.
+        prompt_to_mask_ms: From each change of prompts to its first masks.
+        failures: What ended a stream, by its name; only of streams that failed.
+        sources: The last state of each source, by stream.
+        is_interrupted: Whether it was stopped before its sources ended.
+    """
+
+    frames: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+    drops: Counter[str] = field(default_factory=Counter)
+    restarts: dict[str, int] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+    recent_ns: deque[int] = field(default_factory=deque)
+    latencies_ms: deque[float] = field(default_factory=deque)
+    prompt_to_mask_ms: list[float] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, SourceState] = field(default_factory=dict)
+    is_interrupted: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        state: GraphState,
+        streams: Collection[str],
+        restarts: Mapping[str, int] | None = None,
+        *,
+        is_interrupted: bool = False,
+    ) -> "GraphReport":
+        """The figures of a graph as they are now.
+
+        Args:
+            state: Of the graph.
+            streams: Names of all streams.
+            restarts: By node.
+            is_interrupted: See the attribute.
+        """
+        known = {name: state.streams[name].source for name in streams if name in state.streams}
+        sources = {name: source for name, source in known.items() if source is not None}
+        return cls(
+            frames=state.masks.frames,
+            repeated=state.masks.repeated,
+            drops=state.total_drops(),
+            restarts=dict(restarts or {}),
+            elapsed_s=state.masks.elapsed_s,
+            recent_ns=state.masks.recent_ns,
+            latencies_ms=state.masks.latencies_ms,
+            prompt_to_mask_ms=state.masks.prompt_to_mask_ms,
+            failures={
+                name: source.text or "its source failed" for name, source in sources.items() if source.status == FAILED
+            },
+            sources=sources,
+            is_interrupted=is_interrupted,
+        )
+
+    @property
+    def total_frames(self) -> int:
+        """Frames with final masks, of all streams."""
+        return sum(self.frames.values())
+
+    @property
+    def dropped(self) -> int:
+        """Frames without masks."""
+        return sum(self.drops.values())
+
+    @property
+    def fps(self) -> float:
+        """Frames per second, all streams together; 0 before the second frame."""
+        return (self.total_frames - len(self.frames)) / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def recent_fps(self) -> float:
+        """Frames per second of the last frames, all streams together; 0 before the second one."""
+        span_ns = self.recent_ns[-1] - self.recent_ns[0] if self.recent_ns else 0
+        return (len(self.recent_ns) - 1) * 1e9 / span_ns if span_ns > 0 else 0.0
+
+    @property
+    def recent_latency_ms(self) -> float:
+        """Median latency of the last frames; 0 before the first one."""
+        recent = list(islice(reversed(self.latencies_ms), RECENT_FRAMES))
+        return statistics.median(recent) if recent else 0.0
+
+    def latency_ms(self, percentile: float) -> float:
+        """A percentile (0..100) of the latencies; 0 before the first frame."""
+        return float(np.percentile(self.latencies_ms, percentile)) if self.latencies_ms else 0.0
+
+    def to_mapping(self) -> Mapping[str, object]:
+        """Plain values, for JSON."""
+        return {
+            "frames": dict(self.frames),
+            "repeated": self.repeated,
+            "drops": dict(self.drops),
+            "restarts": self.restarts,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "fps": round(self.fps, 3),
+            "latency_p50_ms": round(self.latency_ms(50), 2),
+            "latency_p95_ms": round(self.latency_ms(95), 2),
+            "prompt_to_mask_ms": [round(value, 2) for value in self.prompt_to_mask_ms],
+            "failures": self.failures,
+            "interrupted": self.is_interrupted,
+        }
+
 
 _LIMITS = Limits()
 _QUEUED_MESSAGES = 10_000

@@ -7,7 +7,7 @@ import pytest
 
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.nodes.ingest.changes import Changes
-from ssa_stream.nodes.ingest.sizes import network_edges
+from ssa_stream.nodes.ingest.picture import network_edges
 from ssa_stream.nodes.ingest.stream import RateMeter
 from ssa_stream.nodes.pipeline import PipelineConfig
 
