@@ -15,7 +15,7 @@ from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.nodes.gateway.graph_link import GraphLink
 from ssa_stream.nodes.gateway.http.app import make_app
 from ssa_stream.nodes.gateway.pictures.cameras import Cameras
-from ssa_stream.nodes.gateway.pictures.graph_pictures import Pictures
+from ssa_stream.nodes.gateway.pictures.feed import Pictures
 from ssa_stream.nodes.gateway.settings import ControlAccess, GatewaySettings
 from ssa_stream.nodes.gateway.streams import StreamHandler
 from ssa_stream.nodes.gateway.webrtc.peers import Peers

@@ -13,13 +13,11 @@ import msgspec
 import structlog
 
 from ssa_stream.errors import ConfigError, MessageError
-from ssa_stream.nodes.gateway.pictures.camera_source import is_camera_address, open_camera_link
 from ssa_stream.nodes.ingest.dispatcher import Outgoing, OutgoingEnd, OutgoingFrame, StreamRules
 from ssa_stream.nodes.ingest.in_flight import Position
-from ssa_stream.nodes.ingest.picture import prepare
+from ssa_stream.nodes.ingest.picture import network_edges, prepare
 from ssa_stream.nodes.ingest.player import OpenSource, SourcePlayer
 from ssa_stream.nodes.ingest.prompts import PromptRequest, changed_book
-from ssa_stream.nodes.ingest.sizes import network_edges
 from ssa_stream.nodes.ingest.stream import IntakeStream
 from ssa_stream.nodes.pipeline import MASKS, stream_of
 from ssa_stream.nodes.runtime.broker_link import BrokerRequest
@@ -85,8 +83,6 @@ async def run(node: NodeContext, *, opener: OpenSource | None = None) -> None:
 
 
 def _open(address: str, live: bool | None, on_state: OnState) -> Source:
-    if is_camera_address(address):
-        return open_camera_link(address, on_state)
     return open_source(address, live=live, on_state=on_state)
 
 
@@ -141,11 +137,11 @@ class _Ingest:
                 await stream.changes.until(lambda: stream.tracker.has_unsent)
                 continue
             await self._send(outgoing)
-            self._tell_window()
+            self._report_in_flight()
             stream.changes.notify()
 
-    def _tell_window(self) -> None:
-        self._node.metrics.queue("window", self.stream.tracker.unfinished, self.stream.rules.capacity)
+    def _report_in_flight(self) -> None:
+        self._node.metrics.queue("in_flight", self.stream.tracker.unfinished, self.stream.rules.capacity)
 
     async def _send(self, outgoing: Outgoing) -> None:
         tracker = self.stream.tracker
@@ -242,7 +238,7 @@ class _Ingest:
         stream = self.stream
         if finished.stream == stream.rules.stream and stream.is_started:
             stream.tracker.finish(Position(finished.epoch, finished.seq))
-            self._tell_window()
+            self._report_in_flight()
             stream.changes.notify()
 
     def _change_prompts(self, request: PromptRequest) -> PromptReply | ErrorReply:

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -30,8 +29,21 @@ _ROLE_SHARE = 0.2
 
 
 def _run_of(role: str) -> RunNode:
-    run: RunNode = importlib.import_module(f"ssa_stream.nodes.{role}.node").run
-    return run
+    """What runs a node of a role; importing the nodes imports torch."""
+    from ssa_stream.nodes.decoder import node as decoder
+    from ssa_stream.nodes.encoder import node as encoder
+    from ssa_stream.nodes.ingest import node as ingest
+    from ssa_stream.nodes.masks import node as masks
+    from ssa_stream.nodes.queries import node as queries
+
+    by_role: dict[str, RunNode] = {
+        "ingest": ingest.run,
+        "encoder": encoder.run,
+        "queries": queries.run,
+        "decoder": decoder.run,
+        "masks": masks.run,
+    }
+    return by_role[role]
 
 
 class FusedPlacement:

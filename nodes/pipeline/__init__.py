@@ -1,7 +1,6 @@
 """What a graph of nodes is made of, as YAML says it and as all nodes read it. Imports no torch."""
 
-from ssa_stream.nodes.pipeline.config import PipelineConfig
-from ssa_stream.nodes.pipeline.loading import load_pipeline, save_pipeline
+from ssa_stream.nodes.pipeline.config import PipelineConfig, load_pipeline, save_pipeline
 from ssa_stream.nodes.pipeline.names import (
     BROKER,
     DECODER,

@@ -24,8 +24,14 @@ from ssa_stream.nodes.pipeline.sections import (
 
 if TYPE_CHECKING:
     from ssa_stream.streaming import SessionConfig
+from pathlib import Path
 
-__all__ = ["PipelineConfig", "StreamName"]
+import yaml
+
+from ssa_stream.configs import load_config
+from ssa_stream.files import write_whole
+
+__all__ = ["PipelineConfig", "StreamName", "load_pipeline", "save_pipeline"]
 
 StreamName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,31}\Z")]
 """Short enough for the name of a socket file."""
@@ -154,3 +160,23 @@ def _check_prompts(prompts: PromptTexts, where: str, limit: int) -> None:
     texts = prompts.values() if isinstance(prompts, dict) else prompts
     blank = [text for text in texts if not text.strip()]
     require(not blank, f"{where} has the prompt {blank[:1]}; expected sentences such as 'the red circle'")
+
+
+def load_pipeline(name: str | Path) -> PipelineConfig:
+    """Read and check a pipeline.
+
+    Args:
+        name: A shipped name such as `demo`, or the path of a YAML file.
+    Raises:
+        ConfigError: It cannot be read, or a value is wrong.
+    """
+    return PipelineConfig.from_mapping(load_config("pipeline", name), origin=f"pipeline configuration {str(name)!r}")
+
+
+def save_pipeline(config: PipelineConfig, path: Path) -> None:
+    """Write a pipeline, readable for its owner only: addresses of sources may hold passwords.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    write_whole(path, yaml.safe_dump(config.to_mapping(), sort_keys=False, allow_unicode=True), mode=0o600)

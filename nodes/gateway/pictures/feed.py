@@ -1,16 +1,30 @@
 """The pictures of one stream, for who watches it, and which of them masks belong to."""
 
+import asyncio
+import contextlib
+import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+import structlog
 from av import VideoFrame
 
+from ssa_stream.errors import MessageError
 from ssa_stream.nodes.gateway.pictures.slot import NewestSlot
+from ssa_stream.nodes.gateway.pictures.wire import (
+    LENGTH_BYTES,
+    REQUEST,
+    PictureHeader,
+    header_length,
+    unpack_header,
+)
 from ssa_stream.protocols import FrameIdentity
 
-__all__ = ["FeedPicture", "VideoFeed"]
+__all__ = ["FeedPicture", "Pictures", "VideoFeed"]
 
 CLOCK_RATE = 90_000
 _MAX_KEPT = 600
@@ -53,11 +67,6 @@ class VideoFeed:
         self._times: OrderedDict[Hashable, tuple[int, int | None]] = OrderedDict()
         self._pictures: OrderedDict[Hashable, FeedPicture] = OrderedDict()
         self._viewers: set[NewestSlot[FeedPicture]] = set()
-
-    @property
-    def viewers(self) -> int:
-        """How many watch the pictures as they come."""
-        return len(self._viewers)
 
     def join(self) -> NewestSlot[FeedPicture]:
         """A slot that gets all pictures from now on."""
@@ -108,3 +117,60 @@ class VideoFeed:
             self._begin_ns = now_ns
         self._last_pts = max(self._last_pts + 1, (now_ns - self._begin_ns) * CLOCK_RATE // 10**9)
         return self._last_pts
+
+
+_LOG = structlog.get_logger()
+_BUFFER_BYTES = 2**22
+
+
+class Pictures:
+    """Takes pictures at a socket, one at a time, and puts them into the feeds of their streams.
+
+    Args:
+        feeds: By stream.
+        path: Of the socket.
+    """
+
+    def __init__(self, feeds: Mapping[str, VideoFeed], path: Path) -> None:
+        self._feeds, self._path = feeds, path
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        server = await asyncio.start_unix_server(self._accept, self._path, limit=_BUFFER_BYTES)
+        os.chmod(self._path, 0o600)
+        try:
+            async with server:
+                await server.serve_forever()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._take(reader, writer), name="pictures of a source")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                writer.write(REQUEST)
+                await writer.drain()
+                body = await reader.readexactly(header_length(await reader.readexactly(LENGTH_BYTES)))
+                header = unpack_header(body)
+                self._put(header, await reader.readexactly(header.image_bytes))
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the node ended; its successor comes again
+        except MessageError as error:
+            _LOG.warning("no picture", error=str(error))
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def _put(self, header: PictureHeader, pixels: bytes) -> None:
+        feed = self._feeds.get(header.stream)
+        if feed is not None:
+            image = np.frombuffer(pixels, dtype=np.uint8).reshape(header.height, header.width, 3)
+            feed.push((header.epoch, header.seq), VideoFrame.from_ndarray(image, format="rgb24"))

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, SIZE_DIVISOR
+from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, padded_size
 
 __all__ = ["ClipBatch", "Sentence", "TrainingClip", "collate_clips", "normalize"]
 
@@ -56,7 +56,9 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
     """
     items = [(b, sentence) for b, clip in enumerate(clips) for sentence in clip.sentences]
     T = len(clips[0].frames)
-    height, width = (_padded(max(clip.frames.shape[axis] for clip in clips)) for axis in (1, 2))
+    height, width = padded_size(
+        (max(clip.frames.shape[1] for clip in clips), max(clip.frames.shape[2] for clip in clips))
+    )
     G = max(1, *(len(sentence.masks) for _, sentence in items))
     images = np.zeros((len(clips), T, height, width, 3), np.uint8)
     masks = np.zeros((len(items), G, T, height, width), np.uint8)
@@ -75,10 +77,6 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
         masks=torch.from_numpy(masks),
         meant=torch.from_numpy(meant),
     )
-
-
-def _padded(length: int) -> int:
-    return length + -length % SIZE_DIVISOR
 
 
 def normalize(images: Tensor, extents: Tensor | None = None) -> Tensor:
