@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: setup typings fmt lint type test test-e2e check build demo demo-processes help clean
+.PHONY: setup typings fmt lint type picture test test-e2e check build demo demo-processes help clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: setup  ## Linter and format, nothing changed
 
 type: typings  ## mypy, strict
 	$(VENV)/bin/mypy
+
+picture: setup  ## Draw the folders and their imports anew in docs/architecture.md
+	@$(VENV)/bin/python -m tools.import_picture
 
 test: setup  ## All tests: unit, contract and end to end
 	$(VENV)/bin/pytest $(PYTEST_ARGS)
