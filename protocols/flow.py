@@ -10,8 +10,8 @@ __all__ = ["DropNotice", "Finished"]
 class Finished(Message, frozen=True, kw_only=True, tag="finished"):
     """Every frame of the stream up to this one is done with, by epoch then number: emitted or dropped.
 
-    There is room for as many more. From the last node of the path to control, on the link of its masks and after them;
-    from control to ingest, once those masks are published.
+    There is room for as many more. From the last node of the path to the broker, on the link of its masks, after them;
+    from the broker to ingest, once those masks are published.
 
     Attributes:
         node: Who tells it.

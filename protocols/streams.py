@@ -1,4 +1,4 @@
-"""From control to the node that ingests a stream: where it begins, goes on, or begins a new epoch."""
+"""From the broker to the node that ingests a stream: where it begins, goes on, or begins a new epoch."""
 
 from ssa_stream.protocols.fields import Keyword, Name, Note, Positive, Whole
 from ssa_stream.protocols.identity import Prompts, expect_unique_ids

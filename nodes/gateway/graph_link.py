@@ -13,8 +13,8 @@ import zmq.asyncio
 
 from ssa_stream.errors import MessageError, TransportError
 from ssa_stream.keys import ClientKeys
-from ssa_stream.nodes.runtime.links import pull
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
+from ssa_stream.nodes.runtime.transport.links import pull
 from ssa_stream.protocols import (
     MASKS,
     PROMPTS,

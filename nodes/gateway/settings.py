@@ -80,7 +80,7 @@ class ControlAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Where the gateway says how it fares.
 
     Attributes:
-        address: Where control listens to it.
+        address: Where the broker listens to it.
         heartbeat_s: Between two signs of life.
         heartbeat_timeout_s: Silence after which one side takes the other for lost.
     """
@@ -153,7 +153,7 @@ def health_socket(run_dir: Path) -> Path:
 
 
 def control_socket(run_dir: Path) -> Path:
-    """Where control listens to a gateway."""
+    """Where the broker listens to a gateway."""
     return run_dir / "control.sock"
 
 

@@ -23,7 +23,7 @@ class _Node:
 
 
 class HealthRecord:
-    """Keeps the newest of everything; fed with messages by the hub, or by whoever subscribes to what it publishes.
+    """Keeps the newest of everything; fed with messages by the broker, or by whoever subscribes to what it publishes.
 
     Args:
         config: Names nodes and streams; what comes of others is passed over.

@@ -14,7 +14,7 @@ _UNCACHED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 class HasHealth(Protocol):
-    """A hub, a graph, or whoever else knows how the graph fares."""
+    """A broker, a graph, or whoever else knows how the graph fares."""
 
     def health(self) -> HealthView | None:
         """How it fares now; None before it was started."""

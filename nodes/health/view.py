@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ssa_stream.nodes.pipeline import CONTROL, HealthSection
+from ssa_stream.nodes.pipeline import BROKER, HealthSection
 from ssa_stream.protocols import Heartbeat, SourceState, Statistics
 
 __all__ = ["HealthView", "NodeHealth", "Verdict"]
@@ -71,7 +71,7 @@ class HealthView:
     Attributes:
         placement: Nodes in one process are not started again by anybody within it.
         limits: From when on a node counts as lost.
-        nodes: All nodes of the graph, control included, by name.
+        nodes: All nodes of the graph, the broker included, by name.
         sources: What was last said of the source of each stream; None before that.
     """
 
@@ -87,9 +87,9 @@ class HealthView:
         hangs in the process of all of them is.
         """
         found = []
-        silent_s = self.nodes[CONTROL].silent_s
+        silent_s = self.nodes[BROKER].silent_s
         if silent_s > self.limits.heartbeat_timeout_s:
-            found.append(f"control has not worked for {silent_s:.1f} s")
+            found.append(f"the broker has not worked for {silent_s:.1f} s")
         if self.placement == "fused":
             found += [reason for node in self.nodes.values() for reason in self._hangs(node)]
         return Verdict(tuple(found))

@@ -10,8 +10,8 @@ import zmq.asyncio
 
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.keys import ClientKeys
-from ssa_stream.nodes.control import Hub
-from ssa_stream.nodes.control.sockets import within_reach
+from ssa_stream.nodes.broker import Broker
+from ssa_stream.nodes.broker.sockets import within_reach
 from ssa_stream.nodes.health import HealthView
 from ssa_stream.nodes.launcher.observer import Observer
 from ssa_stream.nodes.launcher.placement import Placement, not_ready
@@ -20,7 +20,7 @@ from ssa_stream.nodes.launcher.report import GraphReport
 from ssa_stream.nodes.launcher.run_dir import remove_leftovers
 from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
-from ssa_stream.nodes.runtime.segments import remove_segments
+from ssa_stream.nodes.runtime.transport.segments import remove_segments
 
 if TYPE_CHECKING:
     from ssa_stream.model import SSA
@@ -45,7 +45,7 @@ class Graph:
         on_line: Called with each line that the process of a node writes to stderr.
         load_model: Makes the network of a fused graph; None: as `config.model` says.
         command: The command line of a node of a graph of processes.
-        gateway: Where a gateway beside the graph says hello to control; None where there is none.
+        gateway: Where a gateway beside the graph says hello to the broker; None where there is none.
 
     Attributes:
         config: What it consists of.
@@ -74,7 +74,7 @@ class Graph:
         self._command = command
         self._gateway = gateway
         self._placement: Placement | None = None
-        self._hub: Hub | None = None
+        self._broker: Broker | None = None
         self._observer: Observer | None = None
         self._failed = asyncio.Event()
         self._failure: Exception | None = None
@@ -82,21 +82,21 @@ class Graph:
     @property
     def publish_address(self) -> str:
         """Where subscribers connect; known once it is bound."""
-        return self._expect_hub().publish_address
+        return self._expect_broker().publish_address
 
     @property
     def requests_address(self) -> str:
         """Where clients connect; known once it is bound."""
-        return self._expect_hub().requests_address
+        return self._expect_broker().requests_address
 
     @property
     def own_keys(self) -> ClientKeys | None:
         """With what programs that the launcher starts connect; None if everybody may. Known once it is bound."""
-        return self._expect_hub().own_keys
+        return self._expect_broker().own_keys
 
     def health(self) -> HealthView | None:
         """How it fares now; None before it is bound."""
-        return None if self._hub is None else self._hub.health()
+        return None if self._broker is None else self._broker.health()
 
     @property
     def report(self) -> GraphReport:
@@ -130,7 +130,7 @@ class Graph:
             text: How, for people.
         """
         if self.bound.is_set():
-            await self._expect_hub().node_lost(GATEWAY, incarnation, "exited", text)
+            await self._expect_broker().node_lost(GATEWAY, incarnation, "exited", text)
 
     async def run(self, stop: asyncio.Event, on_ready: "Callable[[Graph], None]" = lambda graph: None) -> GraphReport:
         """Run until the sources have ended, `stop` is set or something fails; leaves nothing behind.
@@ -182,16 +182,16 @@ class Graph:
                 self.ready.set()
 
         addresses = replace(placement.addresses, gateway=self._gateway)
-        self._hub = hub = Hub(self.config, context, addresses, self._clock, on_node_ready=on_node_ready)
-        address = within_reach(hub.publish_address)
-        self._observer = observer = Observer(context, address, list(self.config.streams), hub.own_keys)
+        self._broker = broker = Broker(self.config, context, addresses, self._clock, on_node_ready=on_node_ready)
+        address = within_reach(broker.publish_address)
+        self._observer = observer = Observer(context, address, list(self.config.streams), broker.own_keys)
         self.bound.set()
-        hub_stop = asyncio.Event()
+        broker_stop = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(hub.run(hub_stop), name="hub")
+                group.create_task(broker.run(broker_stop), name="broker")
                 watching = group.create_task(observer.run(), name="observer")
-                nodes = group.create_task(placement.run(hub, self._on_failure), name="nodes")
+                nodes = group.create_task(placement.run(broker, self._on_failure), name="nodes")
                 try:
                     await self._until_over(stop, on_ready)
                 finally:
@@ -203,7 +203,7 @@ class Graph:
                     await asyncio.wait([watching])
                     await observer.drain()
                     self.bound.clear()
-                    hub_stop.set()
+                    broker_stop.set()
         finally:
             observer.close()
 
@@ -224,10 +224,10 @@ class Graph:
         self._failure = self._failure or error
         self._failed.set()
 
-    def _expect_hub(self) -> Hub:
-        if self._hub is None:
+    def _expect_broker(self) -> Broker:
+        if self._broker is None:
             raise SsaStreamError("the graph has not been started; its addresses are known once it is bound")
-        return self._hub
+        return self._broker
 
     def _processes(self) -> ProcessPlacement:
         if not isinstance(self._placement, ProcessPlacement):

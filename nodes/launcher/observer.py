@@ -9,7 +9,7 @@ import zmq.asyncio
 from ssa_stream.errors import MessageError
 from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.launcher.report import GraphReport
-from ssa_stream.nodes.runtime.links import pull
+from ssa_stream.nodes.runtime.transport.links import pull
 from ssa_stream.protocols import (
     AnyMessage,
     Event,

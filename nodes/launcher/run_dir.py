@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.nodes.pipeline import PipelineConfig
-from ssa_stream.nodes.runtime.segments import segment_prefix
+from ssa_stream.nodes.runtime.transport.segments import segment_prefix
 
 __all__ = ["RunDir", "remove_leftovers"]
 

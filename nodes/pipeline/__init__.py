@@ -3,7 +3,7 @@
 from ssa_stream.nodes.pipeline.config import PipelineConfig
 from ssa_stream.nodes.pipeline.loading import load_pipeline, save_pipeline
 from ssa_stream.nodes.pipeline.names import (
-    CONTROL,
+    BROKER,
     DECODER,
     GATEWAY,
     MASKS,
@@ -28,7 +28,7 @@ from ssa_stream.nodes.pipeline.sections import (
 )
 
 __all__ = [
-    "CONTROL",
+    "BROKER",
     "DECODER",
     "GATEWAY",
     "MASKS",

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.nodes.pipeline.decoding import convert
-from ssa_stream.nodes.pipeline.names import CONTROL, DECODER, MASKS, ingest_name, worker_names
+from ssa_stream.nodes.pipeline.names import BROKER, DECODER, MASKS, ingest_name, worker_names
 from ssa_stream.nodes.pipeline.sections import (
     DecoderSection,
     FlowSection,
@@ -124,13 +124,13 @@ class PipelineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def node_names(self) -> tuple[str, ...]:
-        """Every node but control, from the end of the graph to its beginning."""
+        """Every node but the broker, from the end of the graph to its beginning."""
         return (MASKS, DECODER, *self.queries_names, *self.encoder_names, *self.ingest_names)
 
     @property
     def all_names(self) -> tuple[str, ...]:
-        """Every node, control included."""
-        return (CONTROL, *self.node_names)
+        """Every node, the broker included."""
+        return (BROKER, *self.node_names)
 
     def to_session_config(self) -> "SessionConfig":
         """The settings of a stream's session. Imports torch."""

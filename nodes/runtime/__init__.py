@@ -2,9 +2,9 @@
 
     inlet = node.inlet()
     outlet = node.transport.outlet(node.settings.queries_names)
-    node.hub.mark_ready()
+    node.broker.mark_ready()
     while not node.stop.is_set():
-        delivery = await inlet.receive(timeout_s=0.2)
+        received = await inlet.receive(timeout_s=0.2)
         ...
 
 Import from its modules; nothing here imports torch before it is used.

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections import Counter as Tally
+from collections import Counter as Counters
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,8 +33,8 @@ class NodeMetrics:
         self._node, self._role, self._incarnation = node, role, incarnation
         self._clock = clock or MonotonicClock()
         self._lock = threading.Lock()
-        self._counts: Tally[_Key] = Tally()
-        self._drops: Tally[tuple[str, str]] = Tally()
+        self._counts: Counters[_Key] = Counters()
+        self._drops: Counters[tuple[str, str]] = Counters()
         self._latencies: dict[_Key, _Samples] = {}
         self._queues: dict[str, QueueDepth] = {}
         self._steps = self._pending = self._beat = 0

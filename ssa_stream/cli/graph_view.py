@@ -80,7 +80,7 @@ def _figures(report: "GraphReport") -> str:
     return (
         f"frame {report.total_frames}  {report.recent_fps:5.1f} fps  latency {report.recent_latency_ms:.0f} ms  "
         f"dropped {report.dropped}{f'  restarts {restarts}' if restarts else ''}"
-        + "".join(f"  {name} {words}" for name, words in said.items() if words.trouble)
+        + "".join(f"  {name} {words}" for name, words in said.items() if words.failure)
     )
 
 

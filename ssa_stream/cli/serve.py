@@ -119,7 +119,7 @@ def serve(
     Ends with Ctrl-C. Robots subscribe as with `ssa-stream up`.
     """
     from ssa_stream.cli.pipeline_options import with_model, with_streams
-    from ssa_stream.nodes.gateway.access import require_safe
+    from ssa_stream.nodes.gateway.http.access import require_safe
     from ssa_stream.nodes.gateway.settings import IceServer, PeerLimits
     from ssa_stream.nodes.pipeline import load_pipeline
 
@@ -169,8 +169,8 @@ def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConf
     Returns:
         The pipeline, and how peers may use its streams.
     """
-    from ssa_stream.nodes.gateway.camera_source import camera_address
-    from ssa_stream.nodes.gateway.picture_sink import picture_sink_address
+    from ssa_stream.nodes.gateway.pictures.camera_source import camera_address
+    from ssa_stream.nodes.gateway.pictures.picture_sink import picture_sink_address
     from ssa_stream.nodes.gateway.settings import CAMERA, StreamAccess
     from ssa_stream.sources import redact
 
@@ -236,10 +236,10 @@ async def _keep_gateway(
         ConfigError: It was set up wrongly.
         SsaStreamError: It failed, or died too often.
     """
-    from ssa_stream.nodes.control.sockets import within_reach
+    from ssa_stream.nodes.broker.sockets import within_reach
     from ssa_stream.nodes.gateway.settings import ControlAccess, GatewaySettings, control_socket, save_settings
     from ssa_stream.nodes.launcher.child import Child
-    from ssa_stream.nodes.launcher.restarts import RestartPolicy
+    from ssa_stream.nodes.launcher.supervisor import RestartPolicy
     from ssa_stream.nodes.runtime.clock import MonotonicClock
 
     if not await _either(graph.bound.wait(), stop.wait()) or stop.is_set():

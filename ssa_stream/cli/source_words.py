@@ -20,14 +20,14 @@ class SourceWords(NamedTuple):
 
     Attributes:
         state: One word.
-        trouble: What is wrong and what is done about it, to follow at once; empty if nothing is wrong.
+        failure: What is wrong and what is done about it, to follow at once; empty if nothing is wrong.
     """
 
     state: str
-    trouble: str
+    failure: str
 
     def __str__(self) -> str:
-        return self.state + self.trouble
+        return self.state + self.failure
 
 
 def source_words(source: SourceState) -> SourceWords:
@@ -50,10 +50,10 @@ def source_words(source: SourceState) -> SourceWords:
 
 
 def source_text(source: SourceState) -> Text:
-    """The same in colour; of a source without trouble also its address."""
-    state, trouble = source_words(source)
+    """The same in colour; of a source without failure also its address."""
+    state, failure = source_words(source)
     shown = Text(state, style=_COLOURS.get(state, ""))
-    shown.append(trouble or (source.address and f" {source.address}"), style="")
+    shown.append(failure or (source.address and f" {source.address}"), style="")
     return shown
 
 
@@ -71,4 +71,4 @@ class SourceNews:
         if said == last or is_attempt:
             return None
         self._said[source.stream] = said
-        return f"{source.stream}  {words}" if last is not None or words.trouble else None
+        return f"{source.stream}  {words}" if last is not None or words.failure else None

@@ -51,9 +51,9 @@ BREACHES = {
     "viz_no_whole_streaming": ("viz.overlay", "from ssa_stream import streaming"),
     "sinks_no_sources": ("sinks.video", "import ssa_stream.sources.file"),
     "nodes_no_client": ("nodes.gateway", "from ssa_stream.client import Subscriber"),
-    "nodes_no_other_node": ("nodes.encoder", "from ssa_stream.nodes.decoder import run"),
+    "nodes_no_other_node": ("nodes.encoder", "from ssa_stream.nodes.decoder.node import run"),
     "nodes_no_other_node_through_package": ("nodes.encoder", "from ssa_stream.nodes import decoder"),
-    "runtime_no_node": ("nodes.runtime.lifecycle", "from ssa_stream.nodes.decoder import run"),
+    "runtime_no_node": ("nodes.runtime.lifecycle", "from ssa_stream.nodes.decoder.node import run"),
     "node_no_launcher": ("nodes.encoder", "from ssa_stream.nodes.launcher import run_graph"),
     "nobody_imports_cli": ("nodes.encoder", "from ssa_stream.cli.main import main"),
     "cli_no_zmq": ("cli.main", "import zmq"),
@@ -74,9 +74,9 @@ ALLOWED = {
     "data_torch_for_types": ("data.readers", "if TYPE_CHECKING:\n    import torch"),
     "node_parts": (
         "nodes.encoder",
-        "from ssa_stream.nodes.pipeline import PipelineConfig\nfrom ssa_stream.nodes.steps import rows",
+        "from ssa_stream.nodes.pipeline import PipelineConfig\nfrom ssa_stream.nodes.runtime import serving",
     ),
-    "launcher_any_node": ("nodes.launcher.fused", "from ssa_stream.nodes.control import Hub"),
+    "launcher_any_node": ("nodes.launcher.fused", "from ssa_stream.nodes.broker import Broker"),
     "node_runtime": ("nodes.encoder", "import zmq\nfrom ssa_stream.nodes.runtime.sockets import bind"),
     "client_zmq": ("client.subscriber", "import zmq\nfrom ssa_stream.protocols import messages"),
     "cli_anything": ("cli.main", "import torch\nfrom ssa_stream.nodes import gateway"),
@@ -136,10 +136,10 @@ def _loaded(name: str, *watched: str) -> set[str]:
         ("configs", set()),
         ("client", {"zmq"}),
         ("nodes.pipeline", set()),
-        ("nodes.control", {"zmq"}),
+        ("nodes.broker", {"zmq"}),
         ("nodes.launcher", {"zmq"}),
     ],
-    ids=["errors", "protocols", "configs", "client", "nodes.pipeline", "nodes.control", "nodes.launcher"],
+    ids=["errors", "protocols", "configs", "client", "nodes.pipeline", "nodes.broker", "nodes.launcher"],
 )
 def test_import_of_light_part_loads_no_torch(part: str, may_load: set[str]) -> None:
     """What a robot imports loads neither torch nor a codec, through whatever chain of imports."""

@@ -194,7 +194,7 @@ PINNED = {
         "run_graph",
     },
     "ssa_stream.nodes.pipeline": {
-        "CONTROL",
+        "BROKER",
         "DECODER",
         "DecoderSection",
         "FlowSection",

@@ -331,7 +331,7 @@ async def test_async_wait_in_vain_is_an_error() -> None:
 
 
 def test_updates_are_given_in_order_and_repeated_states_once() -> None:
-    """A hub tells states again to everybody when somebody comes."""
+    """A broker tells states again to everybody when somebody comes."""
     state, topic = encode(source_state(epoch=1), topic=Topic("cam0", "state")), Topic("cam0", EVENTS)
     event = Event(kind="epoch", node="ingest-cam0", at_ns=1, clock=CLOCK.name, stream="cam0")
     with publisher() as source, UpdateSubscription(source.address, "cam0") as subscribed:

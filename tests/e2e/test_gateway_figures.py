@@ -1,4 +1,4 @@
-"""What a gateway counts is published as nodes' figures are, with a hub and without a graph."""
+"""What a gateway counts is published as nodes' figures are, with a broker and without a graph."""
 
 import functools
 from pathlib import Path
@@ -25,7 +25,7 @@ def _control(folder: Path) -> ControlAccess:
 
 def _of_gateway(running: Graph) -> dict[tuple[str, str], float]:
     """Its metrics by name and stream, as Prometheus reads them."""
-    text = exposition(running.hub.health()).decode()
+    text = exposition(running.broker.health()).decode()
     return {
         (sample.name.removeprefix("ssa_stream_"), sample.labels.get("stream", "")): sample.value
         for family in text_string_to_metric_families(text)
@@ -35,7 +35,7 @@ def _of_gateway(running: Graph) -> dict[tuple[str, str], float]:
 
 
 def _is_ready(running: Graph) -> bool:
-    return running.hub.health().nodes[GATEWAY].ready
+    return running.broker.health().nodes[GATEWAY].ready
 
 
 async def test_figures_of_a_gateway_are_metrics(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ async def test_figures_of_a_gateway_are_metrics(tmp_path: Path) -> None:
     control = _control(tmp_path)
     limits = {"peers": 1, "message_bytes": 50}
     async with graph(pipeline(cam={}, file={}), gateway=control.address) as running:
-        assert not running.hub.health().ready().ok
+        assert not running.broker.health().ready().ok
         async with gateway(tmp_path, control=control, limits=limits) as url, aiohttp.ClientSession() as session:
             await until(lambda: _is_ready(running), "the gateway is ready")
             await until(lambda: _of_gateway(running).get(("queue_peers_capacity", "")) == 1, "a gauge")
@@ -61,7 +61,7 @@ async def test_figures_of_a_gateway_are_metrics(tmp_path: Path) -> None:
             # Nobody asks for pictures here: each replaces the one before.
             await until(lambda: _of_gateway(running).get(("count_frames_not_fetched_total", "cam"), 0) > 3)
             status = GraphStatus()
-            async with UpdateSubscription(running.hub.publish_address) as subscribed:
+            async with UpdateSubscription(running.broker.publish_address) as subscribed:
                 while status.nodes.get(GATEWAY) is None or status.nodes[GATEWAY].statistics is None:
                     update = await subscribed.next_async(20.0)
                     assert update is not None
@@ -87,10 +87,10 @@ async def test_gateway_that_is_lost_is_told(tmp_path: Path) -> None:
     async with graph(pipeline(cam={}), gateway=control.address) as running:
         async with gateway(tmp_path, control=control):
             await until(lambda: _is_ready(running), "the first start")
-        await running.hub.node_lost(GATEWAY, 0, "exited", "ended by SIGKILL")
+        await running.broker.node_lost(GATEWAY, 0, "exited", "ended by SIGKILL")
         assert any(
-            "gateway-0 is not ready (lost: ended by SIGKILL)" in one for one in running.hub.health().ready().reasons
+            "gateway-0 is not ready (lost: ended by SIGKILL)" in one for one in running.broker.health().ready().reasons
         )
         async with gateway(tmp_path, control=control, incarnation=1):
             await until(lambda: _is_ready(running), "the second start")
-        assert running.hub.health().nodes[GATEWAY].losses == 1
+        assert running.broker.health().nodes[GATEWAY].losses == 1

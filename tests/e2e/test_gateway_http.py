@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ssa_stream.errors import TransportError
-from ssa_stream.nodes.gateway.camera_source import CameraLink
+from ssa_stream.nodes.gateway.pictures.camera_source import CameraLink
 from ssa_stream.sources import Frame
 from tests.support.checkout import ROOT
 from tests.support.command_line import run_command

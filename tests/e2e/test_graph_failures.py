@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ssa_stream.nodes.runtime.segments import memory_folder
+from ssa_stream.nodes.runtime.transport.segments import memory_folder
 from ssa_stream.protocols import FrameIdentity, MaskMessage
 from tests.support.command_line import CONSOLE_SCRIPT
 from tests.support.graph_streams import Material, answers_of_graph, answers_of_session, graph_of, make_material

@@ -13,7 +13,7 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.nodes.launcher import Graph, GraphReport
-from ssa_stream.nodes.pipeline import CONTROL
+from ssa_stream.nodes.pipeline import BROKER
 from ssa_stream.protocols import Event, Limits, MaskMessage, Packet, SourceState, decode, subscription
 
 __all__ = ["PATIENCE_S", "Listener", "Watched", "is_alive", "listing", "running", "until", "watched"]
@@ -182,9 +182,9 @@ class Listener:
         return states[-1] if states else None
 
     def events(self, about_node: str) -> list[str]:
-        """What control told of a node."""
+        """What the broker told of a node."""
         events = self.messages(Event)
-        return [event.kind for event in events if (event.node, event.about_node) == (CONTROL, about_node)]
+        return [event.kind for event in events if (event.node, event.about_node) == (BROKER, about_node)]
 
     async def _listen(self) -> None:
         while True:

@@ -18,7 +18,7 @@ MAY_IMPORT_ZMQ = frozenset({"nodes", "client", "keys"})
 BRINGS_TORCH = frozenset({"torch", "torchvision", "timm", "open_clip", "lightning"})
 # Parts of `nodes` that are no nodes: what nodes stand on, and their steps without sockets.
 # The gateway's ends of its two local links are among them: the source of a camera and the output of pictures.
-NODE_PARTS = frozenset({"runtime", "pipeline", "intake", "steps", "gateway", "health"})
+NODE_PARTS = frozenset({"runtime", "pipeline", "gateway", "health"})
 # Puts the nodes together, so it may import them.
 NODE_LAUNCHER = "launcher"
 

@@ -51,7 +51,7 @@ def test_lines_go_to_stderr_as_they_are(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_connections_are_told_where_there_was_more_than_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """A run without trouble says nothing."""
+    """A run without failure says nothing."""
     print_connections(ScriptedSource([]))
     source = Recovering("cam", lambda: ScriptedSource([0]))
     list(source.frames())

@@ -41,7 +41,7 @@ def test_words_tell_state_attempt_wait_and_reason(fields: dict[str, Any], expect
     assert str(source_words(source_state(**fields))) == expected
 
 
-def test_text_of_a_source_that_is_well_has_its_address_and_of_others_the_trouble() -> None:
+def test_text_of_a_source_that_is_well_has_its_address_and_of_others_the_failure() -> None:
     """One line has no room for both."""
     assert source_text(source_state(address="[camera]")).plain == "running [camera]"
     lost = source_text(source_state(status="lost", address="camera", **REFUSED))
@@ -73,7 +73,7 @@ def test_news_are_told_once() -> None:
     ]
 
 
-def test_figures_of_a_graph_name_sources_that_are_in_trouble() -> None:
+def test_figures_of_a_graph_name_sources_that_are_in_failure() -> None:
     """The others are seen by their frames."""
     reading = Reading(["cam0", "side"])
     reading.take(source_state("side"))

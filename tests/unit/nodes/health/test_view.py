@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from ssa_stream.nodes.health import HealthRecord, HealthView
-from ssa_stream.nodes.pipeline import CONTROL, PipelineConfig, role_of
+from ssa_stream.nodes.pipeline import BROKER, PipelineConfig, role_of
 from ssa_stream.protocols import Event, EventKind, Heartbeat
 from tests.support.scripted_nodes import source_state
 
@@ -36,7 +36,7 @@ class _Stand:
 
     def beat(self, *names: str, **fields: Any) -> None:
         for name in names:
-            role = CONTROL if name == CONTROL else role_of(name)
+            role = BROKER if name == BROKER else role_of(name)
             values: dict[str, Any] = {"incarnation": 0, "beat": 0, "ready": True} | fields
             self.record.note(Heartbeat(node=name, role=role, at_ns=0, clock="monotonic:x", **values))
 
@@ -59,7 +59,7 @@ def test_graph_whose_nodes_all_work_is_live_and_ready() -> None:
 def test_graph_that_is_starting_is_live_but_not_ready() -> None:
     """The reason names who is missing."""
     stand = _Stand()
-    stand.beat(CONTROL)
+    stand.beat(BROKER)
     stand.beat("masks-0", ready=False, text="loading weights")
     reasons = stand.view().ready().reasons
     assert "masks-0 is not ready (loading weights)" in reasons
@@ -100,10 +100,10 @@ def test_hanging_node_ends_the_process_only_where_nobody_starts_it_again(
 
 def test_control_that_does_not_work_is_not_live() -> None:
     """Nor is one that never began to."""
-    assert stand_reasons(_Stand(), 3.5) == ("control has not worked for 3.5 s",)
+    assert stand_reasons(_Stand(), 3.5) == ("the broker has not worked for 3.5 s",)
     stand = _Stand()
     stand.beat_all()
-    assert stand_reasons(stand, 4.0) == ("control has not worked for 4.0 s",)
+    assert stand_reasons(stand, 4.0) == ("the broker has not worked for 4.0 s",)
 
 
 def stand_reasons(stand: _Stand, after_s: float) -> tuple[str, ...]:
@@ -128,16 +128,16 @@ def test_losses_and_sources_are_told() -> None:
     """By name; what is about others is passed over."""
     stand = _Stand()
     for name in ("decoder-0", "decoder-0", "somebody"):
-        stand.record.note(Event(kind=EventKind.NODE_LOST, node=CONTROL, at_ns=0, clock="monotonic:x", about_node=name))
-    trouble: dict[str, Any] = {
+        stand.record.note(Event(kind=EventKind.NODE_LOST, node=BROKER, at_ns=0, clock="monotonic:x", about_node=name))
+    failure: dict[str, Any] = {
         "status": "lost",
         "text": "nothing listens",
         "code": "refused",
         "attempt": 3,
         "retry_in_s": 4.0,
     }
-    stand.record.note(source_state(**trouble))
+    stand.record.note(source_state(**failure))
     stand.record.note(source_state("cam9"))
     plain = stand.view().to_mapping()
     assert plain["nodes"]["decoder-0"]["losses"] == 2
-    assert plain["streams"] == {"cam0": trouble}
+    assert plain["streams"] == {"cam0": failure}

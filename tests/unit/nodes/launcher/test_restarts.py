@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssa_stream.nodes.launcher.restarts import RestartPolicy
+from ssa_stream.nodes.launcher.supervisor import RestartPolicy
 from ssa_stream.nodes.pipeline import HealthSection
 
 

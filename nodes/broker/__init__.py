@@ -1,0 +1,6 @@
+"""Control: the broker that every node, subscriber and client of a graph speaks to. Imports no torch."""
+
+from ssa_stream.nodes.broker.broker import Broker, BrokerAddresses
+from ssa_stream.nodes.broker.liveness import NodeState
+
+__all__ = ["Broker", "BrokerAddresses", "NodeState"]
