@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssa_stream.cli.demo import write_scene
+from ssa_stream.cli.commands.demo import write_scene
 from ssa_stream.cli.runner import paced, run_stream
 from ssa_stream.configs import load_config
 from ssa_stream.data import demo_scene, render

@@ -17,9 +17,9 @@ from ssa_stream.protocols import (
     decode,
     encode,
 )
-from tests.support.graphs import until
 from tests.support.mask_messages import mask_parts
 from tests.support.scripted_nodes import PATIENCE_S, graph, source_state, state_seen
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.e2e
 

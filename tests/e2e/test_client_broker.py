@@ -28,8 +28,8 @@ from ssa_stream.protocols import (
     Welcome,
     encode,
 )
-from tests.support.graphs import until
 from tests.support.scripted_nodes import PATIENCE_S, Graph, Peer, graph, heartbeat, pipeline, source_state, state_seen
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -24,7 +24,8 @@ from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import AppliesFrom, ListPrompts, PromptReply
 from tests.support.mask_messages import mask_parts
-from tests.support.scripted_nodes import PATIENCE_S, Graph, graph, pipeline, until
+from tests.support.scripted_nodes import PATIENCE_S, Graph, graph, pipeline
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ssa_stream.cli.graph_status import GraphStatus
+from ssa_stream.cli.views.graph_status import GraphStatus
 from ssa_stream.client import UpdateSubscription
 from ssa_stream.nodes.gateway.settings import ControlAccess, control_socket
 from ssa_stream.nodes.health.metrics import exposition
 from ssa_stream.nodes.pipeline import GATEWAY
-from tests.support.gateway import SDP, CameraTrack, Peer, gateway, until
+from tests.support.gateway import SDP, CameraTrack, Peer, gateway
 from tests.support.scripted_nodes import Graph, graph, pipeline
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_idle_threads", "media_on_loopback")]
 

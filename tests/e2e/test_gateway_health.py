@@ -8,7 +8,8 @@ import pytest
 from ssa_stream.nodes.gateway.settings import health_socket
 from ssa_stream.nodes.health.server import serve_health_in_file
 from tests.support.gateway import gateway
-from tests.support.scripted_nodes import graph, heartbeat, source_state, until
+from tests.support.scripted_nodes import graph, heartbeat, source_state
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_idle_threads")]
 

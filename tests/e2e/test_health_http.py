@@ -13,7 +13,8 @@ from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.nodes.health.server import HttpAddress, serve_health
 from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from tests.support.scripted_nodes import CLOCK, Graph, Peer, graph, pipeline, until
+from tests.support.scripted_nodes import CLOCK, Graph, Peer, graph, pipeline
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.support.command_line import ROOT, run_command
+from tests.support.command_line import ROOT, read_until, run_command, running
 
 pytestmark = pytest.mark.e2e
 
@@ -40,25 +40,14 @@ def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
 
 def test_example_follows_a_prompt_typed_while_it_runs(tmp_path: Path) -> None:
     """A line on the terminal changes the prompt of the running stream."""
-    command = [*map(str, PROGRAM), "the red circle", "--source", "synthetic@320x180", "--no-window"]
-    process = subprocess.Popen(
-        [*command, "--num-frames", "60"], cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    try:
+    command = [*PROGRAM, "the red circle", "--source", "synthetic@320x180", "--no-window", "--num-frames", "60"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with running(command, cwd=tmp_path, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes) as process:
+        read_until(process.stdout, "Ctrl-C ends")
         assert process.stdin
-        assert process.stdout
-        seen = ""
-        while "Ctrl-C ends" not in seen:
-            line = process.stdout.readline()
-            assert line, seen
-            seen += line
         process.stdin.write("the blue square; the star\n")
         process.stdin.flush()
         rest, _ = process.communicate(timeout=180)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 0, rest
     assert "now looking for: the blue square, the star" in rest
     assert "60 frames at" in rest

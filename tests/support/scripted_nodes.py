@@ -1,7 +1,7 @@
 """A broker on free ports, and nodes, clients and subscribers that say what a test tells them to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -20,13 +20,14 @@ from ssa_stream.protocols import (
     Packet,
     PromptState,
     SourceState,
+    Statistics,
     Topic,
     Welcome,
     decode,
     encode,
 )
 
-__all__ = ["Graph", "Peer", "graph", "heartbeat", "pipeline", "source_state", "state_seen", "until"]
+__all__ = ["Graph", "Peer", "graph", "heartbeat", "pipeline", "source_state", "state_seen", "statistics"]
 
 PATIENCE_S = 20.0
 CLOCK = MonotonicClock()
@@ -45,30 +46,22 @@ def pipeline(**streams: Any) -> PipelineConfig:
     )
 
 
-def heartbeat(name: str, *, incarnation: int = 1, beat: int = 0, ready: bool = True) -> Heartbeat:
-    """A sign of life."""
-    return Heartbeat(
-        node=name,
-        role=role_of(name),
-        incarnation=incarnation,
-        beat=beat,
-        at_ns=CLOCK.monotonic_ns(),
-        clock=CLOCK.name,
-        ready=ready,
-    )
+def heartbeat(name: str, **fields: Any) -> Heartbeat:
+    """A sign of life of a node that is ready."""
+    values: dict[str, Any] = {"incarnation": 1, "beat": 0, "ready": True, "at_ns": CLOCK.monotonic_ns()} | fields
+    return Heartbeat(node=name, role=role_of(name), clock=CLOCK.name, **values)
+
+
+def statistics(name: str, **fields: Any) -> Statistics:
+    """Figures of a node; without any if none are given."""
+    values: dict[str, Any] = {"incarnation": 1, "interval_s": 1.0, "at_ns": CLOCK.monotonic_ns()} | fields
+    return Statistics(node=name, role=role_of(name), clock=CLOCK.name, **values)
 
 
 def source_state(stream: str = "cam0", **fields: Any) -> SourceState:
     """A state of a source that reads every frame of a file."""
     values: dict[str, Any] = {"status": "running", "epoch": 0, "live": False, "flow": "every_frame"} | fields
     return SourceState(stream=stream, at_ns=CLOCK.monotonic_ns(), clock=CLOCK.name, **values)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that tells nobody when it comes."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110  there is no event to wait for
-            await asyncio.sleep(0.005)
 
 
 class Peer:

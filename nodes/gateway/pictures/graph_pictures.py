@@ -12,7 +12,13 @@ from av import VideoFrame
 
 from ssa_stream.errors import MessageError
 from ssa_stream.nodes.gateway.pictures.feed import VideoFeed
-from ssa_stream.nodes.gateway.pictures.wire import LENGTH_BYTES, REQUEST, PictureHeader, header_length, unpack_header
+from ssa_stream.nodes.gateway.pictures.wire import (
+    LENGTH_BYTES,
+    REQUEST,
+    PictureHeader,
+    header_length,
+    unpack_header,
+)
 
 __all__ = ["Pictures"]
 

@@ -376,7 +376,7 @@ def test_prompt_handler_limits_refuse() -> None:
 
 def test_serve_pipeline_is_connected_to_gateway(tmp_path: Any) -> None:
     """A camera comes from the gateway's socket; other sources hand their pictures to it."""
-    from ssa_stream.cli.serve import with_gateway
+    from ssa_stream.cli.commands.serve import with_gateway
     from ssa_stream.nodes.pipeline import PipelineConfig
 
     config = PipelineConfig.from_mapping(

@@ -7,17 +7,8 @@ import pytest
 from ssa_stream.nodes.health import HealthRecord, HealthView
 from ssa_stream.nodes.pipeline import BROKER, PipelineConfig, role_of
 from ssa_stream.protocols import Event, EventKind, Heartbeat
+from tests.support.manual_clock import ManualClock
 from tests.support.scripted_nodes import source_state
-
-
-class _Clock:
-    name = "monotonic:test"
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def monotonic_ns(self) -> int:
-        return round(self.now_s * 1e9)
 
 
 class _Stand:
@@ -31,7 +22,7 @@ class _Stand:
                 "health": {"heartbeat_timeout_s": 3, "hang_timeout_s": 20},
             }
         )
-        self.clock = _Clock()
+        self.clock = ManualClock()
         self.record = HealthRecord(self.config, self.clock)
 
     def beat(self, *names: str, **fields: Any) -> None:
@@ -44,7 +35,7 @@ class _Stand:
         self.beat(*self.config.all_names, **fields)
 
     def view(self, after_s: float = 0.0) -> HealthView:
-        self.clock.now_s += after_s
+        self.clock.advance(after_s)
         return self.record.view()
 
 
@@ -82,7 +73,7 @@ def test_silent_node_makes_the_graph_not_ready() -> None:
     """The others go on."""
     stand = _Stand()
     stand.beat_all()
-    stand.clock.now_s += 3.5
+    stand.clock.advance(3.5)
     stand.beat(*(name for name in stand.config.all_names if name != "decoder-0"))
     assert stand.view().ready().reasons == ("decoder-0 has been silent for 3.5 s",)
 
