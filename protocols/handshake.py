@@ -1,4 +1,4 @@
-"""First words between two peers that can answer each other."""
+"""Handshake of two peers that can answer each other."""
 
 from typing import Annotated
 

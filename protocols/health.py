@@ -1,4 +1,4 @@
-"""Whether nodes live, and how they fare."""
+"""Heartbeats and statistics of nodes."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""How much one message may ask of its reader."""
+"""Limits of what one message may cost its reader."""
 
 from dataclasses import dataclass, fields
 

@@ -1,4 +1,4 @@
-"""All messages there are."""
+"""All message types."""
 
 from ssa_stream.protocols.control import Accepted, ErrorReply, SetParameters, SourceRequest
 from ssa_stream.protocols.events import Event

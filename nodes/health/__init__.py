@@ -1,4 +1,4 @@
-"""Whether a graph lives and takes work, and its figures: as values, for Prometheus and over HTTP.
+"""Health and metrics of a graph: as values, in Prometheus' format, and over HTTP.
 
 What is here needs neither aiohttp nor prometheus-client; `routes`, `server` and `metrics` do and are imported by name.
 """

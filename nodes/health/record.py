@@ -1,4 +1,4 @@
-"""What is known of a graph, from what its nodes say."""
+"""What is known of a graph from the messages of its nodes."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""At which size frames enter the network, found without loading it."""
+"""The size at which frames enter the network, found without loading it."""
 
 from ssa_stream.nodes.ingest.picture import Edges
 from ssa_stream.nodes.pipeline import PipelineConfig

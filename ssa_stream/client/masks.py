@@ -1,4 +1,4 @@
-"""Masks as they come, always the freshest."""
+"""Masks as they come, always the newest."""
 
 from collections.abc import AsyncIterator, Collection, Hashable, Iterator
 from dataclasses import dataclass

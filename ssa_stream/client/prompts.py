@@ -1,4 +1,4 @@
-"""Ask a running graph for other prompts."""
+"""Requests to a running graph for other prompts."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What an operating system's refusal means for somebody who wanted a file."""
+"""Advice for errors of the operating system when an output file is written."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""Several sinks as one, where the failure of one costs the others nothing."""
+"""Several sinks as one; the failure of one does not affect the others."""
 
 import logging
 from collections.abc import Sequence

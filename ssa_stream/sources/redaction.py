@@ -1,4 +1,4 @@
-"""Take user names, passwords and tokens out of addresses before anybody reads them."""
+"""Removes user names, passwords and tokens from addresses before they are shown."""
 
 import re
 

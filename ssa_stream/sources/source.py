@@ -1,4 +1,4 @@
-"""The seam between the pipeline and whatever delivers pictures."""
+"""The interface between the pipeline and what delivers frames."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz` and `/metrics` on the gateway's own port. Who runs the graph knows the answers; it is asked."""
+"""`/livez`, `/readyz` and `/metrics` on the gateway's own port, answered by the launcher's process."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures of the graph's own sources, from the node that has them, for viewers."""
+"""Pictures of the graph's own sources, fetched for viewers from the node that has them."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Receiving between processes: large tensors are used where their sender has put them."""
+"""Receiving between processes: large tensors are read in the sender's memory."""
 
 from typing import TYPE_CHECKING, Any
 
