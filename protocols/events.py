@@ -1,4 +1,4 @@
-"""Events of streams and nodes, published once, and reasons why frames are dropped."""
+"""What happened to a stream or a node, told once; and why frames were dropped."""
 
 from enum import StrEnum
 from typing import Literal

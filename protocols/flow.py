@@ -1,4 +1,4 @@
-"""Flow of frames: which are finished, and which will not come."""
+"""Flow of frames: which are done with, and which will not come."""
 
 from ssa_stream.protocols.fields import Keyword, Name, Whole
 from ssa_stream.protocols.identity import FrameIdentity

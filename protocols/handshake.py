@@ -1,4 +1,4 @@
-"""Handshake of two peers that can answer each other."""
+"""First words between two peers that can answer each other."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Heartbeats and statistics of nodes."""
+"""Whether nodes live, and how they fare."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Limits of what one message may cost its reader."""
+"""How much one message may ask of its reader."""
 
 from dataclasses import dataclass, fields
 

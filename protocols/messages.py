@@ -1,4 +1,4 @@
-"""All message types."""
+"""All messages there are."""
 
 from ssa_stream.protocols.control import Accepted, ErrorReply, SetParameters, SourceRequest
 from ssa_stream.protocols.events import Event

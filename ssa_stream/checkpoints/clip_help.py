@@ -1,4 +1,4 @@
-"""The one text that says how to get CLIP weights."""
+"""The one text that says how to come by CLIP weights."""
 
 __all__ = ["CLIP_WAYS"]
 

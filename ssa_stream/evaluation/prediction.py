@@ -1,4 +1,4 @@
-"""What a model predicts for a clip, and the interface that any model can implement."""
+"""What a model says of a clip, and the seam behind which any model may stand."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Boundary accuracy F: how well the outlines of two masks agree."""
+"""Boundary accuracy F: do the outlines of two masks run where the other's do?"""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Scores of what a viewer of a live stream sees: the newest mask, however old."""
+"""Scores of what a viewer of a live stream sees: the newest mask that is out, however old."""
 
 from bisect import bisect_right
 from collections.abc import Sequence

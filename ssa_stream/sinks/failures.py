@@ -1,4 +1,4 @@
-"""Advice for errors of the operating system when an output file is written."""
+"""What an operating system's refusal means for somebody who wanted a file."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""Several sinks as one; the failure of one does not affect the others."""
+"""Several sinks as one, where the failure of one costs the others nothing."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The interface between the pipeline and what stores or shows its results."""
+"""The seam between the pipeline and whatever keeps or shows its results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

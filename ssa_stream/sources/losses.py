@@ -1,4 +1,4 @@
-"""What a live stream lost in transport, as far as the receiver can tell."""
+"""What a live stream lost on its way, as far as the receiver can tell."""
 
 import statistics
 from collections import deque

@@ -1,4 +1,4 @@
-"""Recovery policy of a source: its time-outs, and when it tries again."""
+"""How patient a source is: its time-outs, and when it tries again."""
 
 import dataclasses
 from dataclasses import dataclass

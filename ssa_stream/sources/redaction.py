@@ -1,4 +1,4 @@
-"""Removes user names, passwords and tokens from addresses before they are shown."""
+"""Take user names, passwords and tokens out of addresses before anybody reads them."""
 
 import re
 

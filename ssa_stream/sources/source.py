@@ -1,4 +1,4 @@
-"""The interface between the pipeline and what delivers frames."""
+"""The seam between the pipeline and whatever delivers pictures."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

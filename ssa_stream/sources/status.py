@@ -1,4 +1,4 @@
-"""State of a source at one moment."""
+"""What is known of a source at one moment."""
 
 from dataclasses import dataclass
 from enum import StrEnum

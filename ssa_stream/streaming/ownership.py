@@ -1,4 +1,4 @@
-"""Which slot a pixel belongs to: masks of a prompt show different objects and do not overlap."""
+"""Which slot a pixel belongs to: the masks of a prompt show different objects, so that they do not overlap."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""The state of a session as one immutable value, and its bytes."""
+"""All that a session knows, as one immutable value; and its bytes."""
 
 from dataclasses import dataclass, field
 
