@@ -63,9 +63,13 @@ async def _until_well(page: Page, url: str) -> None:
 
 
 async def _dropped(url: str) -> float:
-    """Frames that the graph has dropped so far."""
     async with aiohttp.ClientSession() as session, session.get(url + "metrics") as response:
-        lines = (await response.text()).splitlines()
+        return dropped_frames(await response.text())
+
+
+def dropped_frames(metrics: str) -> float:
+    """Return how many frames a graph has dropped, from what it answers to `/metrics`."""
+    lines = metrics.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("ssa_stream_frames_dropped_total{"))
 
 
