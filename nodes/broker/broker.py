@@ -198,7 +198,8 @@ class Broker:
     async def recover(self, about_node: str, reason: str, text: str = "") -> None:
         """A node is back: streams that had frames in it begin a new epoch.
 
-        A node that ingests was told where its stream goes on when it said hello, and no other stream was in it.
+        A node that ingests was told where its stream goes on when it said hello, and no other stream was in it. No
+        frame was in a gateway.
 
         Args:
             about_node: The node.
@@ -206,7 +207,7 @@ class Broker:
             text: For people.
         """
         own_stream = self._nodes.stream_of(about_node)
-        if own_stream is None:
+        if own_stream is None and about_node != GATEWAY:
             for stream, starts in self._nodes.starts.items():
                 message = Recover(stream=stream, about_node=about_node, reason=reason, text=note(text))
                 if await self._nodes.send(ingest_name(stream), message):

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.files import write_whole
 from ssa_stream.keys import ClientKeys
 
 __all__ = [
@@ -163,8 +164,7 @@ def save_settings(settings: GatewaySettings, path: Path) -> None:
     Raises:
         OSError: They cannot be written.
     """
-    path.touch(mode=0o600)
-    path.write_bytes(msgspec.json.encode(settings))
+    write_whole(path, msgspec.json.encode(settings), mode=0o600)
 
 
 def load_settings(path: Path) -> GatewaySettings:

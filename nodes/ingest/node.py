@@ -24,6 +24,7 @@ from ssa_stream.nodes.ingest.stream import IntakeStream
 from ssa_stream.nodes.pipeline import MASKS, stream_of
 from ssa_stream.nodes.runtime.broker_link import BrokerRequest
 from ssa_stream.nodes.runtime.node import NodeContext
+from ssa_stream.nodes.runtime.tasks import only_error
 from ssa_stream.nodes.runtime.transport.interface import Outlet
 from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
 from ssa_stream.protocols import (
@@ -98,7 +99,7 @@ async def _until_stop(stop: asyncio.Event, *parts: Any) -> None:
             for task in tasks:
                 task.cancel()
     except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+        raise only_error(errors) from None
 
 
 class _Ingest:

@@ -18,8 +18,10 @@ from ssa_stream.nodes.launcher.placement import Placement, not_ready
 from ssa_stream.nodes.launcher.processes import Command, ProcessPlacement, node_command
 from ssa_stream.nodes.launcher.report import GraphReport
 from ssa_stream.nodes.launcher.run_dir import remove_leftovers
+from ssa_stream.nodes.launcher.supervisor import StartChild, Supervisor
 from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
+from ssa_stream.nodes.runtime.tasks import first_of, only_error
 from ssa_stream.nodes.runtime.transport.segments import remove_segments
 
 if TYPE_CHECKING:
@@ -122,15 +124,15 @@ class Graph:
         """
         self._processes().supervisors[name].kill()
 
-    async def gateway_lost(self, incarnation: int, text: str) -> None:
-        """The gateway beside the graph has ended: whoever watches the graph is told.
+    def supervise_gateway(self, start: StartChild) -> Supervisor:
+        """What keeps the gateway beside the graph alive, as the nodes of a graph of processes are; not running yet.
 
         Args:
-            incarnation: Which start of it.
-            text: How, for people.
+            start: Starts its process.
+        Raises:
+            SsaStreamError: The graph is not bound.
         """
-        if self.bound.is_set():
-            await self._expect_broker().node_lost(GATEWAY, incarnation, "exited", text)
+        return Supervisor(GATEWAY, start, self._expect_broker(), self.config.health, self._clock)
 
     async def run(self, stop: asyncio.Event, on_ready: "Callable[[Graph], None]" = lambda graph: None) -> GraphReport:
         """Run until the sources have ended, `stop` is set or something fails; leaves nothing behind.
@@ -151,7 +153,7 @@ class Graph:
             finally:
                 placement.close()
         except BaseExceptionGroup as group:
-            raise _only_one(group) from group
+            raise only_error(group) from group
         finally:
             context.destroy(linger=0)
         if self._failure is not None:
@@ -210,14 +212,15 @@ class Graph:
     async def _until_over(self, stop: asyncio.Event, on_ready: "Callable[[Graph], None]") -> None:
         """Until the sources have ended, somebody stops the graph or it fails."""
         timeout_s = self.config.health.start_timeout_s
-        if not await _first_of(self.ready, stop, self._failed, timeout_s=timeout_s):
+        if not await first_of(self.ready.wait(), stop.wait(), self._failed.wait(), timeout_s=timeout_s):
             assert self._placement is not None  # it was made before this
             self._on_failure(not_ready(self._placement.missing(), timeout_s))
         if stop.is_set() or self._failed.is_set():
             return
         on_ready(self)
         assert self._observer is not None  # likewise
-        await _first_of(stop, self._failed, *([] if self._keep else [self._observer.finished]))
+        finished = [] if self._keep else [self._observer.finished.wait()]
+        await first_of(stop.wait(), self._failed.wait(), *finished)
 
     def _on_failure(self, error: Exception) -> None:
         """The first failure is the one to tell; others follow from it."""
@@ -254,22 +257,3 @@ async def run_graph(
         SsaStreamError: A node failed for good, or did not get ready in time.
     """
     return await Graph(config, keep=keep).run(stop, on_ready)
-
-
-async def _first_of(*events: asyncio.Event, timeout_s: float | None = None) -> bool:
-    """Wait for any of the events; whether one was set in time."""
-    tasks = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return bool(done)
-
-
-def _only_one(group: BaseException) -> BaseException:
-    """What a group holds if that is a single error; the group itself otherwise."""
-    while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
-        group = group.exceptions[0]
-    return group

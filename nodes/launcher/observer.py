@@ -3,9 +3,9 @@
 import asyncio
 from collections import Counter
 
-import zmq
 import zmq.asyncio
 
+from ssa_stream.client.sockets import connect, subscriber_socket
 from ssa_stream.errors import MessageError
 from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.launcher.report import GraphReport
@@ -26,6 +26,8 @@ from ssa_stream.protocols import (
 __all__ = ["Observer", "Reading"]
 
 _LIMITS = Limits()
+_QUEUED_MESSAGES = 10_000
+"""Figures, not masks, are what it is for: it may fall behind for a while."""
 _TICK_S = 0.25
 _QUIET_S, _DRAIN_S = 0.05, 0.5
 _ENDED, _FAILED = "ended", "failed"
@@ -132,15 +134,10 @@ class Observer:
     ) -> None:
         self.reading = Reading(streams)
         self.finished = asyncio.Event()
-        self._socket = context.socket(zmq.SUB)
-        self._socket.linger = 0
-        self._socket.rcvhwm = 10_000  # figures, not masks, are what it is for: it may fall behind for a while
-        if address.startswith("tcp://["):
-            self._socket.setsockopt(zmq.IPV6, 1)
-        if keys is not None:
-            keys.secure(self._socket)
-        self._socket.subscribe(subscription())
-        self._socket.connect(address)
+        self._socket: zmq.asyncio.Socket = subscriber_socket(
+            context, address, [subscription()], keys, queued_messages=_QUEUED_MESSAGES
+        )
+        connect(self._socket, address)
 
     async def run(self) -> None:
         """Read until cancelled."""

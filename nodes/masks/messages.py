@@ -16,7 +16,7 @@ from ssa_stream.protocols import (
     Track,
     pack_labels,
 )
-from ssa_stream.sinks.run_lengths import encode_mask
+from ssa_stream.run_lengths import encode_counts
 from ssa_stream.streaming import MaskResult
 
 __all__ = ["mask_message", "model_name"]
@@ -51,7 +51,6 @@ def mask_message(
         times: Of all stages.
     Raises:
         MessageError: More masks than a message holds, or masks that overlap too much.
-        MissingExtraError: Run lengths without pycocotools.
     """
     buffers = Buffers()
     masks = [track.mask for track in result.tracks]
@@ -61,7 +60,7 @@ def mask_message(
     packed = pack_labels(masks, buffers, boxes if size == "source" else None)
     tracks = []
     for track, mask, place in zip(result.tracks, masks, packed.places, strict=True):
-        rle = buffers.add_bytes(encode_mask(mask)["counts"].encode("ascii")) if with_run_lengths else None
+        rle = buffers.add_bytes(encode_counts(mask)) if with_run_lengths else None
         tracks.append(
             Track(
                 id=track.track_id,

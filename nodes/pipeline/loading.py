@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from ssa_stream.configs import load_config
+from ssa_stream.files import write_whole
 from ssa_stream.nodes.pipeline.config import PipelineConfig
 
 __all__ = ["load_pipeline", "save_pipeline"]
@@ -27,5 +28,4 @@ def save_pipeline(config: PipelineConfig, path: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    path.touch(mode=0o600)
-    path.write_text(yaml.safe_dump(config.to_mapping(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_whole(path, yaml.safe_dump(config.to_mapping(), sort_keys=False, allow_unicode=True), mode=0o600)

@@ -21,6 +21,7 @@ from ssa_stream.nodes.runtime.logs import log_as
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
+from ssa_stream.nodes.runtime.tasks import only_error
 from ssa_stream.nodes.runtime.transport.between_processes import ProcessTransport
 from ssa_stream.nodes.runtime.weights import load_network
 
@@ -58,7 +59,7 @@ def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
         settings = load_pipeline(options.pipeline)
         asyncio.run(_serve(run, options, settings))
     except (SsaStreamError, BaseExceptionGroup) as error:
-        cause = _only_cause(error)
+        cause = only_error(error)
         if not isinstance(cause, SsaStreamError):
             raise
         print(f"{options.name}: {cause}", file=sys.stderr, flush=True)
@@ -126,10 +127,3 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig) -> N
         executor.close()  # first: work may still use the tensors of a received
         transport.close()
         context.destroy(linger=0)
-
-
-def _only_cause(error: BaseException) -> BaseException:
-    """What a task failed with, if it was one thing."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

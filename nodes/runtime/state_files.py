@@ -1,8 +1,8 @@
 """Files in which a node saves the state of its streams for its next start."""
 
-import contextlib
-import os
 from pathlib import Path
+
+from ssa_stream.files import write_whole
 
 __all__ = ["StateFiles", "run_folder"]
 
@@ -40,15 +40,9 @@ class StateFiles:
         Raises:
             OSError: It cannot be written; the former content stays.
         """
-        path = self.path(stream)
         self._folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        try:
-            partial.write_bytes(data)
-            partial.replace(path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                partial.unlink()
+        # Written often. A node that dies does not take it along; one that a power cut damaged is not used.
+        write_whole(self.path(stream), data, survives_power_cut=False)
 
 
 def run_folder(address: str) -> Path | None:

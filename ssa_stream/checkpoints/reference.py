@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ssa_stream.checkpoints.clip_help import CLIP_WAYS
-from ssa_stream.checkpoints.files import existing_file, replacing
+from ssa_stream.checkpoints.files import existing_file, saving
 from ssa_stream.checkpoints.layout import CLIP_PREFIX, Layout, compare_layouts, empty_model, model_layout
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS, reference_order, to_our_key, to_reference_key
 from ssa_stream.checkpoints.seeded import CLASS_WEIGHTS
@@ -136,7 +136,7 @@ def export_reference(checkpoint: str | Path, out: str | Path, *, clip: Mapping[s
     if clip is not None:
         state |= {CLIP_PREFIX + key: tensor for key, tensor in clip.items()}
     theirs = to_reference(state, info.config)
-    with replacing(out) as partial:
+    with saving(out) as partial:
         try:
             torch.save({_WRAPPER: theirs}, partial)
         except RuntimeError as error:

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ssa_stream.checkpoints.clip_help import CLIP_WAYS
-from ssa_stream.checkpoints.files import replacing
+from ssa_stream.checkpoints.files import saving
 from ssa_stream.checkpoints.info import FORMAT_VERSION, CheckpointInfo, metadata_of, parse_header
 from ssa_stream.checkpoints.layout import CLIP_PREFIX, build_model, compare_layouts, empty_model, model_layout
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
@@ -55,7 +55,7 @@ def save_checkpoint(
         plain = _plain(key, tensor, dtype)
         tensors[key] = plain.clone() if plain.data_ptr() in places else plain  # the format knows no shared memory
         places.add(plain.data_ptr())
-    with replacing(path) as partial:
+    with saving(path) as partial:
         try:
             save_file(tensors, partial, metadata_of(config, include_clip, notes or {}))
         except (SafetensorError, RuntimeError) as error:

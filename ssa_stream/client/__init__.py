@@ -17,9 +17,9 @@ from ssa_stream.client.prompts import (
     AsyncPromptClient,
     PromptClient,
 )
-from ssa_stream.client.run_lengths import RunLengths
 from ssa_stream.client.subscription import DEFAULT_PUBLISH_ADDRESS
 from ssa_stream.client.updates import Update, UpdateSubscription, updates
+from ssa_stream.run_lengths import RunLengths
 
 __all__ = [
     "DEFAULT_PUBLISH_ADDRESS",

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssa_stream.client.clock import now_ns
-from ssa_stream.client.run_lengths import RunLengths, encode_counts
 from ssa_stream.protocols import (
     FrameIdentity,
     LabelMaps,
@@ -19,6 +18,7 @@ from ssa_stream.protocols import (
     host_clock_name,
     unpack_labels,
 )
+from ssa_stream.run_lengths import RunLengths, encode_counts
 
 __all__ = ["MaskView"]
 

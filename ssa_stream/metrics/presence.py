@@ -20,11 +20,6 @@ class Presence(NamedTuple):
     expected: bool
     found: bool
 
-    @property
-    def is_right(self) -> bool:
-        """Whether the clip as a whole is right; frames may still be wrong."""
-        return self.expected == self.found
-
 
 def presence(predicted: Masks, target: Masks) -> Presence:
     """Compare where masks are empty.

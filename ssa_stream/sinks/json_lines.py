@@ -39,8 +39,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ssa_stream.errors import SinkError
+from ssa_stream.run_lengths import encode_counts
 from ssa_stream.sinks.failures import advice
-from ssa_stream.sinks.run_lengths import coco_masks, encode_mask
 from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ class JsonLinesSink(Sink):
             path: File name, or `-` for standard output.
         Raises:
             SinkError: If it cannot be written.
-            MissingExtraError: If pycocotools is not installed.
         """
-        coco_masks()
         self._name = "standard output" if str(path) == "-" else str(path)
         self._file: BinaryIO | None = None
         self._whole_bytes: int | None = None
@@ -105,10 +103,6 @@ class JsonLinesSink(Sink):
                 os.ftruncate(self._file.fileno(), self._whole_bytes)
 
 
-def _line(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-
-
 def _record(frame: SinkFrame, result: "MaskResult", times: FrameTimes | None) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
@@ -137,7 +131,7 @@ def _track(track: "TrackMask") -> dict[str, Any]:
         "probability": float(track.probability),
         "box_xyxy": [int(edge) for edge in track.box_xyxy],
         "area_px": int(track.area_px),
-        "rle": encode_mask(track.mask),
+        "rle": {"size": list(track.mask.shape), "counts": encode_counts(track.mask).decode("ascii")},
     }
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssa_stream.errors import MessageError
+from ssa_stream.run_lengths import decode_counts
 from ssa_stream.sinks.json_lines import SCHEMA
-from ssa_stream.sinks.run_lengths import decode_mask
 from ssa_stream.sinks.sink import FrameTimes
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def read_json_lines(path: str | Path) -> Iterator[MaskRecord]:
                 return
             try:
                 parsed = _record(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, MessageError) as error:
                 raise MessageError(f"{path}, line {number} is not a mask record: {error!r}") from error
             if parsed is None:
                 raise MessageError(f"{path}, line {number} has another schema; this version reads schema {SCHEMA}")
@@ -75,6 +75,7 @@ def _record(record: Mapping[str, Any]) -> MaskRecord | None:
 def _track(track: Mapping[str, Any]) -> "TrackMask":
     from ssa_stream.streaming.results import TrackMask
 
+    rows, columns = track["rle"]["size"]
     left, top, right, bottom = track["box_xyxy"]
     return TrackMask(
         track_id=track["id"],
@@ -82,7 +83,7 @@ def _track(track: Mapping[str, Any]) -> "TrackMask":
         probability=track["probability"],
         box_xyxy=(left, top, right, bottom),
         area_px=track["area_px"],
-        mask=decode_mask(track["rle"]),
+        mask=decode_counts(track["rle"]["counts"], (rows, columns)),
     )
 
 

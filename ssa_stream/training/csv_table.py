@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from ssa_stream.checkpoints.files import replacing
+from ssa_stream.checkpoints.files import saving
 
 __all__ = ["CsvTable"]
 
@@ -41,7 +41,7 @@ class CsvTable:
             return list(reader.fieldnames or []), whole
 
     def _write(self, rows: list[dict[str, str]]) -> None:
-        with replacing(self._path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        with saving(self._path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self._names)
             writer.writeheader()
             writer.writerows(rows)

@@ -8,7 +8,7 @@ import torch
 import yaml
 from torch.utils.tensorboard import SummaryWriter
 
-from ssa_stream.checkpoints.files import replacing
+from ssa_stream.checkpoints.files import saving
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.training.config import TrainConfig
 from ssa_stream.training.csv_table import CsvTable
@@ -40,12 +40,12 @@ class RunFolder:
     def start(self, config: TrainConfig) -> None:
         """Make the folder and write the configuration into it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path / "config.yaml") as partial:
+        with saving(self.path / "config.yaml") as partial:
             partial.write_text(yaml.safe_dump(config.to_mapping(), sort_keys=False), encoding="utf-8")
 
     def save_state(self, config: TrainConfig, state: Mapping[str, Any]) -> None:
         """Write all that is needed to go on; the file appears whole or not at all."""
-        with replacing(self._state) as partial:
+        with saving(self._state) as partial:
             torch.save({"config": config.to_mapping(), **state}, partial)
 
     def load_state(self, config: TrainConfig) -> dict[str, Any]:

@@ -363,7 +363,7 @@ PINNED = {
         "train",
     },
     "ssa_stream.viz": {
-        "LiveWindow",
+        "LiveDisplay",
         "contact_sheet",
         "draw_overlay",
         "has_display",

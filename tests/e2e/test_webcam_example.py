@@ -29,7 +29,7 @@ def test_example_with_missing_checkpoint_names_the_shipped_ones(tmp_path: Path) 
 def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
     """Without a display the picture goes to a video with one picture per frame."""
     done = run_command(
-        "the red circle", "--source", "synthetic@320x180,30fps,12frames", "--no-window",
+        "the red circle", "--source", "synthetic@320x180,30fps,12frames", "--no-display",
         cwd=tmp_path, program=PROGRAM,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -40,7 +40,7 @@ def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
 
 def test_example_follows_a_prompt_typed_while_it_runs(tmp_path: Path) -> None:
     """A line on the terminal changes the prompt of the running stream."""
-    command = [*PROGRAM, "the red circle", "--source", "synthetic@320x180", "--no-window", "--num-frames", "60"]
+    command = [*PROGRAM, "the red circle", "--source", "synthetic@320x180", "--no-display", "--num-frames", "60"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with running(command, cwd=tmp_path, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes) as process:
         read_until(process.stdout, "Ctrl-C ends")
@@ -69,6 +69,6 @@ def test_example_without_camera_falls_back_with_a_hint(tmp_path: Path) -> None:
     """Where there is no camera the made-up scene is shown and the hint says so."""
     if Path("/dev/video0").exists():
         pytest.skip("this machine has a camera, so there is nothing to fall back from")
-    done = run_command("the red circle", "--no-window", "--num-frames", "3", cwd=tmp_path, program=PROGRAM)
+    done = run_command("the red circle", "--no-display", "--num-frames", "3", cwd=tmp_path, program=PROGRAM)
     assert done.returncode == 0, done.stderr
     assert "no camera found" in done.stdout

@@ -49,23 +49,28 @@ _WIRE = frozenset({"msgpack", "msgspec", "numpy", "yaml"})
 RULES = {
     "": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
-    "protocols": Rule(_siblings(), third_party=_WIRE | {"lz4"}, torch="never"),
+    "files": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "run_lengths": Rule(_siblings(), third_party=frozenset({"numpy"}), torch="never"),
+    "protocols": Rule(_siblings("run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
     "configs": Rule(_siblings(), third_party=_WIRE, torch="never"),
-    "keys": Rule(_siblings(), third_party=frozenset({"zmq"}), torch="never"),
-    "client": Rule(_siblings("protocols keys"), torch="never"),
+    "keys": Rule(_siblings("files"), third_party=frozenset({"zmq"}), torch="never"),
+    "client": Rule(_siblings("protocols keys run_lengths"), torch="never"),
     "model": Rule(_siblings()),
     "streaming": Rule(_siblings("model")),
-    "checkpoints": Rule(_siblings("model configs")),
+    "checkpoints": Rule(_siblings("model configs files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(_siblings("model streaming data metrics checkpoints viz")),
     "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
-    "data": Rule(_siblings(), torch="lazily"),
+    "data": Rule(_siblings("run_lengths"), torch="lazily"),
     "sources": Rule(_siblings("data plugins")),
     "viz": Rule(_siblings("streaming.results")),
-    "sinks": Rule(_siblings("viz streaming.results plugins")),
+    "sinks": Rule(_siblings("viz streaming.results plugins run_lengths")),
     "nodes": Rule(
-        _siblings("protocols configs keys model checkpoints metrics streaming training data sources sinks viz"),
+        _siblings(
+            "protocols configs keys files run_lengths model checkpoints metrics streaming training data sources sinks "
+            "viz"
+        ),
     ),
     "cli": Rule(None),
 }

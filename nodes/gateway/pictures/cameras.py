@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ssa_stream.nodes.gateway.pictures.slot import NewestSlot
 from ssa_stream.nodes.gateway.pictures.wire import REQUEST, PictureHeader, pack_header
+from ssa_stream.nodes.runtime.tasks import first_of
 
 __all__ = ["CameraPicture", "Cameras"]
 
@@ -116,13 +117,8 @@ class Cameras:
             return self._present[stream]
 
         waiting, leaving = asyncio.create_task(arrival()), asyncio.create_task(reader.read(1))
-        try:
-            await asyncio.wait([waiting, leaving], return_when=asyncio.FIRST_COMPLETED)
-            return waiting.result() if waiting.done() and not leaving.done() else None
-        finally:
-            for task in (waiting, leaving):
-                task.cancel()
-            await asyncio.gather(waiting, leaving, return_exceptions=True)
+        await first_of(waiting, leaving)
+        return waiting.result() if leaving.cancelled() else None
 
 
 def _rgb(frame: VideoFrame) -> NDArray[np.uint8]:

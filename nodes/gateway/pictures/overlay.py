@@ -4,18 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from av import VideoFrame
-from numpy.typing import NDArray
 
 from ssa_stream.nodes.gateway.pictures.feed import FeedPicture, VideoFeed
 from ssa_stream.nodes.gateway.pictures.slot import NewestSlot
 from ssa_stream.protocols import MaskMessage, unpack_labels
-from ssa_stream.viz.annotators import Mark, annotate
-from ssa_stream.viz.colours import prompt_colours, track_colour
-from ssa_stream.viz.text import draw_strip, text_scale
+from ssa_stream.viz.overlay import DrawnTrack, PromptMasks, draw_masks
 
-__all__ = ["OverlayFeed", "drawn"]
+__all__ = ["OverlayFeed"]
 
-_OPACITY = 0.45
 Masks = tuple[MaskMessage, tuple[memoryview, ...]]
 
 
@@ -65,35 +61,23 @@ class OverlayFeed:
         picture = self._feed.picture_of(message.frame)
         if picture is None or not all(one in self._masks for one in self._prompts):
             return
-        image = drawn(np.asarray(picture.frame.to_ndarray(format="rgb24"), dtype=np.uint8), list(self._masks.values()))
+        rgb = np.asarray(picture.frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+        image = draw_masks(rgb, [_prompt_masks(*masks, rgb.shape[:2]) for masks in self._masks.values()])
         shown = FeedPicture(picture.pts, VideoFrame.from_ndarray(image, format="rgb24"), picture.sender_ns)
         for slot in self._viewers:
             slot.put(shown)
 
 
-def drawn(image: NDArray[np.uint8], masks: Sequence[Masks]) -> NDArray[np.uint8]:
-    """Draw masks, boxes and labels on a copy of a picture, as `ssa_stream.viz.draw_overlay` does.
+def _prompt_masks(message: MaskMessage, buffers: tuple[memoryview, ...], size: tuple[int, ...]) -> PromptMasks:
+    """What to draw of a message; masks of another size than the picture's are counted only.
 
-    Args:
-        image: `(H, W, 3)` uint8 RGB.
-        masks: Messages with their buffers.
     Raises:
-        MessageError: A message is damaged.
+        MessageError: It is damaged.
     """
-    colours = prompt_colours(message.prompt.id for message, _ in masks)
-    scale, marks = text_scale(*image.shape[:2]), []
-    for message, buffers in masks:
-        maps = unpack_labels(message, buffers)
-        for track in message.tracks:
-            if track.area_px and message.size == image.shape[:2]:
-                text = f"#{track.id} {message.prompt.text[:24]} {track.score:.2f}"
-                colour = track_colour(track.id)
-                box = (track.box_xyxy[0], track.box_xyxy[1], track.box_xyxy[2], track.box_xyxy[3])
-                marks.append(Mark(maps.mask(track), box, text, colour, colours[message.prompt.id]))
-    bgr = annotate(np.ascontiguousarray(image[..., ::-1]), marks, opacity=_OPACITY, text_scale=scale)
-    lines = [
-        (colours[message.prompt.id], f"{message.prompt.text}: {len(message.tracks) or 'no target'}")
-        for message, _ in masks
+    maps = unpack_labels(message, buffers)
+    tracks = [
+        DrawnTrack(track.id, track.score, track.box_xyxy, maps.mask(track))
+        for track in message.tracks
+        if track.area_px and message.size == size
     ]
-    draw_strip(bgr, lines, scale=scale)
-    return np.ascontiguousarray(bgr[..., ::-1])
+    return PromptMasks(message.prompt.id, message.prompt.text, len(message.tracks), tracks)

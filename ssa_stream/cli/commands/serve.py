@@ -4,7 +4,6 @@ import asyncio
 import os
 import secrets
 import shutil
-import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -26,7 +25,7 @@ from ssa_stream.cli.options.graph import (
     with_streams,
 )
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
-from ssa_stream.errors import ConfigError, SsaStreamError
+from ssa_stream.errors import ConfigError
 
 if TYPE_CHECKING:
     from ssa_stream.cli.views.graph_view import GraphView
@@ -120,7 +119,7 @@ def serve(
 
     Ends with Ctrl-C. Robots subscribe as with `ssa-stream up`.
     """
-    from ssa_stream.nodes.gateway.http.app.access import require_safe
+    from ssa_stream.nodes.gateway.http.access import require_safe
     from ssa_stream.nodes.gateway.settings import IceServer, PeerLimits
     from ssa_stream.nodes.pipeline import load_pipeline
 
@@ -170,12 +169,8 @@ def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConf
     Returns:
         The pipeline, and how peers may use its streams.
     """
-    from ssa_stream.nodes.gateway.pictures.graph_pictures.graph_pictures.camera_source import (
-        camera_address,
-    )
-    from ssa_stream.nodes.gateway.pictures.graph_pictures.graph_pictures.picture_sink import (
-        picture_sink_address,
-    )
+    from ssa_stream.nodes.gateway.pictures.camera_source import camera_address
+    from ssa_stream.nodes.gateway.pictures.picture_sink import picture_sink_address
     from ssa_stream.nodes.gateway.settings import CAMERA, StreamAccess
     from ssa_stream.sources import redact
 
@@ -233,20 +228,41 @@ async def _run(config: "PipelineConfig", quiet: bool, health: str | None, run_di
 async def _keep_gateway(
     graph: "Graph", view: "GraphView", run_dir: Path, page: dict[str, Any], stop: asyncio.Event
 ) -> None:
-    """Run the process of the gateway until `stop`; start it again if it dies.
+    """Keep the process of the gateway alive until `stop`.
 
     Raises:
         ConfigError: It was set up wrongly.
-        SsaStreamError: It failed, or died too often.
+        SsaStreamError: It did not start, or was lost too often.
     """
+    from ssa_stream.nodes.launcher.child import Child
+    from ssa_stream.nodes.runtime.tasks import first_of
+
+    await first_of(graph.bound.wait(), stop.wait())
+    if stop.is_set():
+        return
+    file = _gateway_settings(graph, run_dir, page)
+
+    async def start(name: str, incarnation: int) -> Child:
+        command = [sys.executable, "-P", "-m", "ssa_stream.nodes.gateway", str(file), f"--incarnation={incarnation}"]
+        return await Child.start("gateway", incarnation, command, view.line)
+
+    supervisor = graph.supervise_gateway(start)
+    running = asyncio.create_task(supervisor.run(), name="supervisor of the gateway")
+    try:
+        await first_of(asyncio.shield(running), stop.wait())
+    finally:
+        stop.set()
+        await supervisor.end(_STOP_S)
+        supervisor.kill()
+        await asyncio.wait([running])
+    running.result()
+
+
+def _gateway_settings(graph: "Graph", run_dir: Path, page: dict[str, Any]) -> Path:
+    """The file that tells the gateway how to serve a graph that is bound."""
     from ssa_stream.nodes.broker.sockets import within_reach
     from ssa_stream.nodes.gateway.settings import ControlAccess, GatewaySettings, control_socket, save_settings
-    from ssa_stream.nodes.launcher.child import Child
-    from ssa_stream.nodes.launcher.supervisor import RestartPolicy
-    from ssa_stream.nodes.runtime.clock import MonotonicClock
 
-    if not await _either(graph.bound.wait(), stop.wait()) or stop.is_set():
-        return
     own, health = graph.own_keys, graph.config.health
     settings: GatewaySettings = GatewaySettings(
         publish=within_reach(graph.publish_address),
@@ -262,44 +278,7 @@ async def _keep_gateway(
     )
     file = run_dir / "gateway.json"
     save_settings(settings, file)
-    policy, starts = RestartPolicy(health, MonotonicClock()), 0
-    command = [sys.executable, "-P", "-m", "ssa_stream.nodes.gateway", str(file)]
-    try:
-        while not stop.is_set():
-            child = await Child.start("gateway", starts, [*command, f"--incarnation={starts}"], view.line)
-            starts += 1
-            try:
-                await _either(child.wait(), stop.wait())
-                if stop.is_set():
-                    child.signal(signal.SIGTERM)
-                    await _either(child.wait(), asyncio.sleep(_STOP_S))
-                    return
-                how = await child.wait()
-            finally:
-                await child.close()
-            if how.is_own_verdict:
-                kind = ConfigError if how.code == 2 else SsaStreamError
-                raise kind(f"the gateway failed: {how.last_words}")
-            view.line(f"the gateway died ({how}) and is started again")
-            await graph.gateway_lost(starts - 1, str(how))
-            pause_s = policy.pause_after_loss()
-            if pause_s is None:
-                raise SsaStreamError(f"the gateway died {policy.recent_losses} times; last: {how}")
-            await _either(stop.wait(), asyncio.sleep(pause_s))
-    finally:
-        stop.set()
-
-
-async def _either(*waits: Any) -> bool:
-    """Wait for the first of several things; the others are not waited for any more."""
-    tasks = [asyncio.ensure_future(one) for one in waits]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return bool(done)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    return file
 
 
 def _turn(text: str) -> Any:

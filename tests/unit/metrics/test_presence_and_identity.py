@@ -18,13 +18,13 @@ def test_presence_counts_frames_and_judges_the_clip() -> None:
     assert found.right_frames == 0.5
     assert found.expected
     assert found.found
-    assert found.is_right
 
 
 def test_presence_one_invented_frame_makes_the_clip_wrong() -> None:
     """Nothing is there, and a single frame says something is."""
     found = presence(np.stack([NOTHING, LEFT, NOTHING]), np.stack([NOTHING] * 3))
-    assert not found.is_right
+    assert found.found
+    assert not found.expected
     assert found.right_frames == pytest.approx(2 / 3)
 
 

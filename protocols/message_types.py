@@ -1,9 +1,8 @@
-"""All messages there are."""
+"""All message types of the protocol."""
 
 from ssa_stream.protocols.control import Accepted, ErrorReply, SetParameters, SourceRequest
 from ssa_stream.protocols.events import Event
-from ssa_stream.protocols.features import FeaturesMessage
-from ssa_stream.protocols.flow import DropNotice, Finished
+from ssa_stream.protocols.flow import DropNotice, Finished, Recover, StartStream
 from ssa_stream.protocols.frames import FrameMessage, PictureMessage
 from ssa_stream.protocols.handshake import Hello, Welcome
 from ssa_stream.protocols.health import Heartbeat, Statistics
@@ -16,9 +15,8 @@ from ssa_stream.protocols.prompts import (
     RemovePrompt,
     SetPrompts,
 )
-from ssa_stream.protocols.queries import FrameQueriesMessage, MaskFeaturesMessage, VideoQueriesMessage
+from ssa_stream.protocols.stages import FeaturesMessage, FrameQueriesMessage, MaskFeaturesMessage, VideoQueriesMessage
 from ssa_stream.protocols.state import SourceState
-from ssa_stream.protocols.streams import Recover, StartStream
 
 __all__ = ["MESSAGE_TYPES", "AnyMessage"]
 

@@ -1,4 +1,4 @@
-"""A window for live pictures."""
+"""Live pictures on the desktop."""
 
 import os
 import sys
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 
 from ssa_stream.errors import MissingExtraError
 
-__all__ = ["LiveWindow", "has_display"]
+__all__ = ["LiveDisplay", "has_display"]
 
 
 def has_display() -> bool:
-    """Whether this process can open a window."""
+    """Whether this process can show anything."""
     if sys.platform.startswith("linux"):
         return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or os.environ.get("SDL_VIDEODRIVER"))
     return True
 
 
-class LiveWindow:
-    """Show RGB pictures in a window that follows their size. Use it in one thread, the main one on macOS.
+class LiveDisplay:
+    """Show RGB pictures on the desktop, at their own size. Use it in one thread, the main one on macOS.
 
     Args:
-        title: Of the window.
+        title: Caption above the pictures.
     Raises:
         MissingExtraError: pygame is not installed.
     """
@@ -34,7 +34,9 @@ class LiveWindow:
             os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
             import pygame
         except ImportError as error:
-            raise MissingExtraError('a window needs pygame; install it with: pip install "ssa_stream[view]"') from error
+            raise MissingExtraError(
+                'a live display needs pygame; install it with: pip install "ssa_stream[view]"'
+            ) from error
         self._pygame = pygame
         pygame.display.init()
         pygame.display.set_caption(title)
@@ -46,7 +48,7 @@ class LiveWindow:
         Args:
             picture: `(H, W, 3)` uint8 RGB.
         Returns:
-            False once the user has closed the window or pressed Escape or Q.
+            False once the user has closed it or pressed Escape or Q.
         """
         pygame = self._pygame
         height, width = picture.shape[:2]
@@ -60,7 +62,7 @@ class LiveWindow:
         )
 
     def close(self) -> None:
-        """Close the window; may be called twice."""
+        """Close it; may be called twice."""
         self._pygame.display.quit()
 
     def __enter__(self) -> Self:

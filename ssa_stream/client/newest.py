@@ -1,4 +1,4 @@
-"""The newest message of each prompt, and nothing older."""
+"""The newest item of each key, and nothing older."""
 
 import threading
 import time
@@ -6,13 +6,13 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["Mail", "Mailbox"]
+__all__ = ["NewestPerKey", "Taken"]
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Mail(Generic[_T]):
+class Taken(Generic[_T]):
     """What was taken.
 
     Attributes:
@@ -24,7 +24,7 @@ class Mail(Generic[_T]):
     overtaken: int
 
 
-class Mailbox(Generic[_T]):
+class NewestPerKey(Generic[_T]):
     """One slot for each key. Putting never waits; keys are taken in turn, so that a busy one starves no other.
 
     May be used by several threads. Who puts decides how many keys there may be, up to `capacity`; with more, the one
@@ -40,7 +40,7 @@ class Mailbox(Generic[_T]):
         """
         self._capacity = capacity
         self._on_put = on_put
-        self._slots: dict[Hashable, Mail[_T]] = {}
+        self._slots: dict[Hashable, Taken[_T]] = {}
         self._is_closed = False
         self._changed = threading.Condition()
 
@@ -50,18 +50,18 @@ class Mailbox(Generic[_T]):
             old = self._slots.get(key)
             if old is None and len(self._slots) >= self._capacity:
                 del self._slots[next(iter(self._slots))]
-            self._slots[key] = Mail(item, 0 if old is None else old.overtaken + 1)
+            self._slots[key] = Taken(item, 0 if old is None else old.overtaken + 1)
             self._changed.notify_all()
         if self._on_put is not None:
             self._on_put()
 
-    def take(self, timeout_s: float | None = 0.0) -> Mail[_T] | None:
+    def take(self, timeout_s: float | None = 0.0) -> Taken[_T] | None:
         """Take from the slot that was filled first.
 
         Args:
             timeout_s: How long to wait; None for ever.
         Returns:
-            None if nothing came in time, or the mailbox was closed.
+            None if nothing came in time, or it was closed.
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         with self._changed:
