@@ -13,7 +13,7 @@ from tests.support.command_line import ROOT, read_until, run_command, running
 pytestmark = pytest.mark.e2e
 
 EXAMPLE = ROOT / "examples" / "webcam_refer.py"
-PROGRAM = (sys.executable, EXAMPLE)
+PROGRAM: tuple[str | Path, ...] = (sys.executable, EXAMPLE)
 
 
 def test_example_with_missing_checkpoint_names_the_shipped_ones(tmp_path: Path) -> None:

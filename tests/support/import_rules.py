@@ -68,7 +68,7 @@ RULES = {
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths")),
     "nodes": Rule(
         _siblings(
-            "protocols configs keys files run_lengths model checkpoints metrics streaming training data sources sinks "
+            "protocols client configs keys files run_lengths model checkpoints metrics streaming training data sources sinks "
             "viz"
         ),
     ),

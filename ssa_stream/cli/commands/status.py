@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssa_stream.cli.options.graph import Keys, PublishAddress
+from ssa_stream.cli.options.graph import FirstMessageTimeout, Keys, PublishAddress
 from ssa_stream.cli.views.console import output, wide_output
 from ssa_stream.cli.views.terminal import Interrupts
 
@@ -28,9 +28,7 @@ def status(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; with --watch one per line, each half second.")
     ] = False,
-    timeout_s: Annotated[
-        float, typer.Option("--timeout", min=0.01, metavar="SECONDS", help="Longest wait for a graph to say anything.")
-    ] = 5.0,
+    timeout_s: FirstMessageTimeout = 5.0,
 ) -> None:
     """Show the streams of a running graph (source, rate, prompts, drops) and its nodes (ready, queues, latencies).
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssa_stream.cli.options.graph import Keys, PublishAddress
+from ssa_stream.cli.options.graph import FirstMessageTimeout, Keys, PublishAddress
 from ssa_stream.cli.views.console import output, wide_output
 from ssa_stream.cli.views.terminal import Interrupts
 
@@ -32,9 +32,7 @@ def top(
     once: Annotated[
         bool, typer.Option("--once", help="Look for a moment, print and end; what a pipe gets anyhow.")
     ] = False,
-    timeout_s: Annotated[
-        float, typer.Option("--timeout", min=0.01, metavar="SECONDS", help="Longest wait for a graph to say anything.")
-    ] = 5.0,
+    timeout_s: FirstMessageTimeout = 5.0,
 ) -> None:
     """Show what a running graph does: frames, masks and their age by stream; steps, queues and delays by node.
 
