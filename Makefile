@@ -1,23 +1,28 @@
-# `make help` lists what there is. Everything runs in .venv, which `make setup` makes and repairs.
+# `make help` lists what there is. Everything runs in $(VENV), which `make setup` makes and repairs.
 
 # What makes .venv: PYTHON=/path/to/python3.11, or the first of these that is new enough.
 PYTHON ?=
 PYTHONS := python3.11 python3.12 python3.13 python3
 # Room that a fresh install needs; 0 switches the check off.
 MIN_FREE_GIB ?= 9
-VENV := .venv
+# Another Python beside the usual one: make test-fast PYTHON=python3.13 VENV=.venv-3.13
+VENV ?= .venv
+# Processes that share the tests.
+WORKERS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 PYTEST_ARGS ?=
+PYTEST = $(VENV)/bin/pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: setup typings fmt lint type picture test test-e2e check build demo demo-processes help clean
+.PHONY: setup typings fmt lint type picture test test-fast test-e2e coverage check build demo demo-processes help clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: PYTHON=..., MIN_FREE_GIB=$(MIN_FREE_GIB), PYTEST_ARGS=...   To start afresh: rm -rf $(VENV)"
+	@echo "Variables: PYTHON=..., VENV=$(VENV), MIN_FREE_GIB=$(MIN_FREE_GIB), WORKERS=$(WORKERS), PYTEST_ARGS=..."
+	@echo "To start afresh: rm -rf $(VENV)"
 
 setup:  ## Make or repair .venv with everything in it (about 6 GiB)
-	@$(VENV)/bin/python -I tools/bootstrap.py --check 2>/dev/null && exit; \
+	@$(VENV)/bin/python -I tools/bootstrap.py --venv $(VENV) --check 2>/dev/null && exit; \
 	python='$(PYTHON)'; \
 	for candidate in $(PYTHONS); do \
 		[ -z "$$python" ] && $$candidate -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -27,7 +32,7 @@ setup:  ## Make or repair .venv with everything in it (about 6 GiB)
 	command -v "$$python" >/dev/null || { \
 		echo "setup: error: there is no $$python here; install Python 3.11, or name one: make setup PYTHON=/path/to/python3.11" >&2; \
 		exit 2; }; \
-	"$$python" tools/bootstrap.py --min-free-gib $(MIN_FREE_GIB)
+	"$$python" tools/bootstrap.py --venv $(VENV) --min-free-gib $(MIN_FREE_GIB)
 
 typings: setup  ## Links that show the type checkers one package
 	@$(VENV)/bin/python tools/link_typings.py
@@ -47,10 +52,19 @@ picture: setup  ## Draw the folders and their imports anew in docs/architecture.
 	@$(VENV)/bin/python -m tools.import_picture
 
 test: setup  ## All tests: unit, contract and end to end
-	$(VENV)/bin/pytest $(PYTEST_ARGS)
+	$(PYTEST)
+
+test-fast: setup  ## Unit and contract tests without the slow ones, for every save
+	$(PYTEST) -m "not e2e and not slow" tests/unit tests/contract
 
 test-e2e: setup  ## Only the end-to-end tests
-	$(VENV)/bin/pytest -m e2e $(PYTEST_ARGS)
+	$(PYTEST) -m e2e
+
+coverage: setup  ## All tests under coverage.py, processes that they start included; prints what is not covered
+	$(VENV)/bin/coverage erase
+	$(VENV)/bin/coverage run -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	$(VENV)/bin/coverage combine --quiet
+	$(VENV)/bin/coverage report
 
 check: lint type test  ## What continuous integration runs
 
@@ -63,6 +77,6 @@ demo: setup  ## Masks following a sentence through a made-up video, into demo/
 demo-processes: setup  ## The same with a process a node, and a subscriber that prints what a robot would see
 	@$(VENV)/bin/ssa-stream demo --out demo --placement processes
 
-clean:  ## Delete everything made, except .venv
-	rm -rf typings demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
-	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+clean:  ## Delete everything made, except environments
+	rm -rf typings demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

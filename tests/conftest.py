@@ -12,12 +12,15 @@ from typing import TypeVar
 import pytest
 
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the command line does; see docs/adr/0008
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # workers share the cores; torch reads this when it is imported
+    _share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _share)))
 
 _T = TypeVar("_T")
 GRACE_S = 2.0
 POLL_S = 0.01
-# Helpers that Python starts once for a whole process and keeps.
-LASTING_CHILDREN = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver")
+# Helpers that are started once for a whole process and kept.
+LASTING_CHILDREN = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver", b"tests/support/warm_server.py")
 
 
 def _threads() -> set[threading.Thread]:

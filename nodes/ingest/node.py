@@ -13,7 +13,6 @@ import msgspec
 import structlog
 
 from ssa_stream.errors import ConfigError, MessageError
-from ssa_stream.nodes.gateway.pictures.camera_source import is_camera_address, open_camera_link
 from ssa_stream.nodes.ingest.dispatcher import Outgoing, OutgoingEnd, OutgoingFrame, StreamRules
 from ssa_stream.nodes.ingest.in_flight import Position
 from ssa_stream.nodes.ingest.picture import prepare
@@ -85,8 +84,6 @@ async def run(node: NodeContext, *, opener: OpenSource | None = None) -> None:
 
 
 def _open(address: str, live: bool | None, on_state: OnState) -> Source:
-    if is_camera_address(address):
-        return open_camera_link(address, on_state)
     return open_source(address, live=live, on_state=on_state)
 
 
@@ -141,11 +138,11 @@ class _Ingest:
                 await stream.changes.until(lambda: stream.tracker.has_unsent)
                 continue
             await self._send(outgoing)
-            self._tell_window()
+            self._report_in_flight()
             stream.changes.notify()
 
-    def _tell_window(self) -> None:
-        self._node.metrics.queue("window", self.stream.tracker.unfinished, self.stream.rules.capacity)
+    def _report_in_flight(self) -> None:
+        self._node.metrics.queue("in_flight", self.stream.tracker.unfinished, self.stream.rules.capacity)
 
     async def _send(self, outgoing: Outgoing) -> None:
         tracker = self.stream.tracker
@@ -242,7 +239,7 @@ class _Ingest:
         stream = self.stream
         if finished.stream == stream.rules.stream and stream.is_started:
             stream.tracker.finish(Position(finished.epoch, finished.seq))
-            self._tell_window()
+            self._report_in_flight()
             stream.changes.notify()
 
     def _change_prompts(self, request: PromptRequest) -> PromptReply | ErrorReply:

@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ssa_stream.backoff import backoff_s
 from ssa_stream.errors import ConfigError, ShapeError, SourceError
-from ssa_stream.nodes.ingest.backoff import Backoff
 from ssa_stream.nodes.ingest.failure import SourceFailure
 from ssa_stream.nodes.ingest.picture import Picture
 from ssa_stream.nodes.ingest.prompts import PlannedChanges, planned_book
@@ -32,6 +32,9 @@ OpenSource = Callable[[str, bool | None, OnState], Source]
 
 _CLOSE_LIMIT_S = 0.8
 """The node ends within a second, whatever the source does."""
+_RETRY_S = 0.5
+_RETRY_MAX_S = 10.0
+"""Waits before a source that does not recover by itself is opened again."""
 _BROKEN = (SourceError, ShapeError)
 
 
@@ -41,9 +44,8 @@ class SourcePlayer:
     Args:
         stream: Whose source.
         open_source: Opens it.
-        prepare: Makes a picture of a frame; runs in the thread that reads.
+        prepare: Makes a picture of a frame; runs in a thread for that.
         max_prompts: Limit of prompts, for planned changes.
-        backoff: Waits between attempts.
     """
 
     def __init__(
@@ -53,13 +55,11 @@ class SourcePlayer:
         open_source: OpenSource,
         prepare: Callable[[Frame], Picture],
         max_prompts: int,
-        backoff: Backoff | None = None,
     ) -> None:
         self._stream = stream
         self._open_source, self._prepare = open_source, prepare
         self._max_prompts = max_prompts
         self._planned = PlannedChanges(stream.section.changes)
-        self._backoff = backoff or Backoff()
         self._reader: SourceReader[Picture] | None = None
         self._is_wanted = True
         self._orders = 0  # how many requests came; who waits sees that it is out of date
@@ -134,7 +134,6 @@ class SourcePlayer:
         self._is_wanted = is_wanted
         self._orders += 1
         self._attempts = 0
-        self._backoff.reset()
         if self._reader is not None:
             self._reader.halt()
         self._stream.changes.notify()
@@ -180,7 +179,7 @@ class SourcePlayer:
             self._reader, self._told = None, _NOTHING
             await reader.close(_CLOSE_LIMIT_S)
 
-    def _open(self, on_state: OnState) -> Source:
+    def _open(self, on_state: OnState) -> Freshest | Prefetch:
         """Open the source with the flow that suits it; runs in the thread that reads."""
         stream = self._stream
         own_live = stream.section.live if stream.address == stream.section.source else None
@@ -234,7 +233,6 @@ class SourcePlayer:
         stream.lost(DropReason.OVERTAKEN, tracker.admit(picture))
         self._taken += 1
         self._attempts = 0
-        self._backoff.reset()
         stream.came(picture.sizes.source, picture.frame.t_receive_ns)
         if self._was_lost and picture.frame.epoch == self._lost_epoch:
             return  # it had come before the loss
@@ -296,7 +294,7 @@ class SourcePlayer:
             return
         if orders != self._orders:
             return
-        wait_s = self._backoff.next_s()
+        wait_s = backoff_s(self._attempts, _RETRY_S, _RETRY_MAX_S)
         self._lose(SourceFailure.of_error(error, self._attempts, wait_s))
         await stream.changes.until(lambda: self._orders != orders, wait_s)
 

@@ -1,41 +1,45 @@
 """A blocking source, read from an event loop."""
 
 import asyncio
+import contextlib
+import functools
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 import structlog
 
 from ssa_stream.errors import SourceError, SsaStreamError
-from ssa_stream.nodes.ingest.worker import Worker
-from ssa_stream.sources import Frame, Freshest, Prefetch, Recovering, Source, SourceInfo
+from ssa_stream.nodes.ingest.changes import Changes
+from ssa_stream.sources import Frame, SourceInfo
+from ssa_stream.sources.buffer import BufferedSource
 
 __all__ = ["SourceReader"]
 
-T = TypeVar("T")
 R = TypeVar("R")
+T = TypeVar("T")
 _LOG = structlog.get_logger()
 
 
 class SourceReader(Generic[T]):
-    """Opens a source, takes its frames and works on each, in one thread of its own; closes it in another.
+    """Opens a source and reads it into its buffer, in one thread that may be left behind; takes its frames from there.
 
     Args:
-        opener: Opens the source. Called once.
-        prepare: Work on every frame that is asked for.
+        opener: Opens the source, in that thread. Called once.
+        prepare: Work on every frame that is asked for, in a thread for that alone.
         name: Of the threads.
     """
 
-    def __init__(self, opener: Callable[[], Source], prepare: Callable[[Frame], T], *, name: str) -> None:
+    def __init__(self, opener: Callable[[], BufferedSource], prepare: Callable[[Frame], T], *, name: str) -> None:
         self._opener, self._prepare, self._name = opener, prepare, name
-        self._worker = Worker(f"read {name}")
-        self._closer: Worker | None = None
-        self._halted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._changes = Changes()
+        self._preparer = ThreadPoolExecutor(1, thread_name_prefix=f"prepare {name}")
         self._guard = threading.Lock()
-        self._source: Source | None = None
+        self._source: BufferedSource | None = None
         self._is_halted = False
-        self._frames: Iterator[Frame] | None = None
+        self._threads: list[asyncio.Future[None]] = []
 
     @property
     def is_halted(self) -> bool:
@@ -45,25 +49,27 @@ class SourceReader(Generic[T]):
     @property
     def received(self) -> int:
         """Frames that came so far, those included that a newer one replaced before anybody took them."""
-        source = self._source
-        if not isinstance(source, Freshest | Prefetch):
-            return 0
-        inner = source.source
-        return source.received + (inner.status.overtaken if isinstance(inner, Recovering) else 0)
+        return 0 if self._source is None else self._source.buffer.received
 
     @property
     def dropped_last(self) -> int:
-        """Frames that were overtaken although no gap in `seq` tells of it; see `Freshest`."""
-        return self._source.dropped_last if isinstance(self._source, Freshest) else 0
+        """Frames that were overtaken although no gap in `seq` tells of it; see `FrameBuffer`."""
+        return 0 if self._source is None else self._source.buffer.overtaken_last
 
     async def open(self) -> SourceInfo | None:
-        """Open the source; None if it was told to close meanwhile.
+        """Open the source and begin to read; None if it was told to close meanwhile.
 
         Raises:
             SourceError: It cannot be opened.
             ConfigError: It was asked for in a way that no such source can be.
         """
-        return await self._call(self._open)
+        if self._is_halted:
+            return None
+        opened: asyncio.Future[SourceInfo] = self._loop.create_future()
+        opened.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps nobody waits any more
+        self._threads.append(_in_thread(functools.partial(self._read, opened), f"read {self._name}"))
+        await self._changes.until(lambda: opened.done() or self._is_halted)
+        return None if self._is_halted else opened.result()
 
     async def next(self) -> T | None:
         """The next frame; None at the end of the source, or if it was told to close.
@@ -72,7 +78,8 @@ class SourceReader(Generic[T]):
             SourceError: The source broke.
             ShapeError: The frame is no picture.
         """
-        return await self._call(self._next)
+        frame = await self._take()
+        return None if frame is None else await self._prepared(frame)
 
     async def skip(self, is_wanted: Callable[[Frame], bool], keep: int) -> list[T]:
         """Take frames and throw them away.
@@ -83,7 +90,13 @@ class SourceReader(Generic[T]):
         Raises:
             SourceError: As `next`.
         """
-        return await self._call(lambda: self._skip(is_wanted, keep)) or []
+        kept: list[Frame] = []
+        while (frame := await self._take()) is not None:
+            kept = [*kept, frame][-keep:] if keep else []
+            if not is_wanted(frame):
+                break
+        prepared = [await self._prepared(frame) for frame in kept]
+        return [item for item in prepared if item is not None]
 
     def halt(self) -> None:
         """Begin to close the source. Who waits for it is told at once; may be called again."""
@@ -92,58 +105,57 @@ class SourceReader(Generic[T]):
         with self._guard:
             self._is_halted = True
             source = self._source
-        if not self._halted.done():
-            self._halted.set_result(None)
-        self._worker.submit(self._drop_frames)
-        self._worker.close()
-        self._closer = Worker(f"close {self._name}")
+        self._changes.notify()
+        self._preparer.shutdown(wait=False)
         if source is not None:
-            self._closer.submit(source.close)
-        self._closer.close()
+            self._threads.append(_in_thread(source.close, f"close {self._name}"))
 
     async def close(self, limit_s: float) -> bool:
         """Close the source, and wait for that no longer than `limit_s`; returns whether it is closed."""
         self.halt()
-        assert self._closer is not None
-        _, pending = await asyncio.wait({self._worker.ended, self._closer.ended}, timeout=limit_s)
+        pending = (await asyncio.wait(self._threads, timeout=limit_s))[1] if self._threads else ()
         if pending:
             _LOG.warning("source does not let go; its threads are left behind", source=self._name, limit_s=limit_s)
         return not pending
 
-    async def _call(self, work: Callable[[], R]) -> R | None:
-        """Run something in the thread; None as soon as the source is told to close."""
+    async def _take(self) -> Frame | None:
+        source = self._source
+        if self._is_halted or source is None:
+            return None
+        buffer = source.buffer
+        if not await self._changes.until(lambda: buffer.is_ready or self._is_halted, source.longest_wait_s):
+            raise source.stalled()
+        return None if self._is_halted else self._guarded(buffer.take)
+
+    async def _prepared(self, frame: Frame) -> T | None:
         if self._is_halted:
             return None
-        future = self._worker.submit(work)
-        waits: set[asyncio.Future[Any]] = {future, self._halted}
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        return None if self._is_halted else future.result()
+        result = await self._loop.run_in_executor(self._preparer, self._prepare, frame)
+        return None if self._is_halted else result
 
-    def _open(self) -> SourceInfo:
-        source = self._guarded(self._opener)
+    def _read(self, opened: "asyncio.Future[SourceInfo]") -> None:
+        """What the thread does."""
+        try:
+            source = self._guarded(self._opener)
+        except SsaStreamError as error:
+            self._post(opened.set_exception, error)
+            return
+        source.buffer.on_change = self._post
         with self._guard:
             self._source = source
             is_halted = self._is_halted
+        self._post(opened.set_result, source.info)
         if is_halted:
             source.close()
-        self._frames = source.frames()
-        return source.info
+        else:
+            source.fill()
 
-    def _next(self) -> T | None:
-        frame = self._guarded(self._advance)
-        return None if frame is None else self._prepare(frame)
-
-    def _skip(self, is_wanted: Callable[[Frame], bool], keep: int) -> list[T]:
-        kept: list[Frame] = []
-        while (frame := self._guarded(self._advance)) is not None:
-            kept = [*kept, frame][-keep:] if keep else []
-            if self._is_halted or not is_wanted(frame):
-                break
-        return [self._prepare(frame) for frame in kept]
-
-    def _advance(self) -> Frame | None:
-        assert self._frames is not None, "open() comes first"
-        return next(self._frames, None)
+    def _post(self, call: Callable[..., object] | None = None, *args: object) -> None:
+        """Do something in the event loop, and let those who wait there look."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            if call is not None:
+                self._loop.call_soon_threadsafe(call, *args)
+            self._loop.call_soon_threadsafe(self._changes.notify)
 
     def _guarded(self, call: Callable[[], R]) -> R:
         """Whatever a plug-in raises is an error of its source, not of the node."""
@@ -154,9 +166,23 @@ class SourceReader(Generic[T]):
         except Exception as error:  # somebody else's code may raise anything
             raise SourceError(f"{self._name} failed: {type(error).__name__}: {error}") from error
 
-    def _drop_frames(self) -> None:
-        """End the iteration here, where it may wait, and not wherever the last reference goes."""
-        frames, self._frames = self._frames, None
-        close = getattr(frames, "close", None)
-        if close is not None:
-            close()
+
+def _in_thread(call: Callable[[], object], name: str) -> "asyncio.Future[None]":
+    """Run a call that may never return; the future is done when it has ended, whatever came of it.
+
+    Unlike an executor's, the thread is no reason for the process to wait at its end: a camera whose driver hangs must
+    not keep a node from ending.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def run() -> None:
+        try:
+            with contextlib.suppress(Exception):  # of a source that is given up
+                call()
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(ended.set_result, None)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return ended

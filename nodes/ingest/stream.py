@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import structlog
 
-from ssa_stream.nodes.ingest.addresses import is_live_address
 from ssa_stream.nodes.ingest.changes import Changes
 from ssa_stream.nodes.ingest.dispatcher import StreamRules
 from ssa_stream.nodes.ingest.failure import NO_FAILURE, SourceFailure
@@ -17,6 +16,7 @@ from ssa_stream.nodes.runtime.broker_link import BrokerLink
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import DropCount, DropReason, EventKind, PromptState, SourceState, StartStream
 from ssa_stream.sources import SourceInfo, redact
+from ssa_stream.sources.addresses import is_live_address
 from ssa_stream.streaming.prompts import PromptBook
 
 __all__ = ["IntakeStream", "RateMeter"]

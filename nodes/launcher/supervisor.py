@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from ssa_stream.backoff import backoff_s
 from ssa_stream.errors import ConfigError, SsaStreamError, TransportError
 from ssa_stream.nodes.broker import NodeState
 from ssa_stream.nodes.launcher.child import Child, Exit
@@ -22,7 +23,7 @@ _NS = 1e-9
 
 
 class RestartPolicy:
-    """Pauses that double with every loss of a node within the window, until it was lost too often.
+    """Pauses that double with every loss of a node within `restart_window_s`, until it was lost too often.
 
     Args:
         health: Limits and pauses.
@@ -38,7 +39,7 @@ class RestartPolicy:
 
     @property
     def recent_losses(self) -> int:
-        """Losses within the window, as of the last one."""
+        """Losses within `restart_window_s`, as of the last one."""
         return len(self._losses_ns)
 
     def pause_after_loss(self) -> float | None:
@@ -53,9 +54,7 @@ class RestartPolicy:
             self._losses_ns.popleft()
         if len(self._losses_ns) > self._health.max_restarts:
             return None
-        doublings = min(len(self._losses_ns) - 1, 32)
-        step_s = min(self._health.backoff_max_s, self._health.backoff_s * 2**doublings)
-        return float(step_s * (0.5 + 0.5 * self._jitter()))
+        return backoff_s(len(self._losses_ns), self._health.backoff_s, self._health.backoff_max_s, self._jitter)
 
 
 _WRONG_SETUP = 2

@@ -2,20 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from ssa_stream.errors import SinkError
-from ssa_stream.nodes.gateway.pictures.picture_sink import is_picture_sink, open_picture_sink
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.protocols import FrameIdentity, StageTime, VideoQueriesMessage
 from ssa_stream.sinks import Background, FrameTimes, Sink, SinkGroup, open_sink
 from ssa_stream.streaming import MaskResult
 
-__all__ = ["GraphOutputs", "OutputFrame", "frame_times", "numbered"]
+__all__ = ["GraphOutputs", "OutputFrame", "frame_times"]
 
 _LOG = structlog.get_logger()
 
@@ -92,10 +90,7 @@ class GraphOutputs:
         sinks: list[Sink] = []
         try:
             for spec in specs:
-                if is_picture_sink(spec):
-                    sinks.append(open_picture_sink(spec))
-                else:
-                    sinks.append(open_sink(numbered(spec, self._node.incarnation)))
+                sinks.append(open_sink(spec, starts_before=self._node.incarnation))
         except SinkError:
             SinkGroup(sinks).close()
             raise
@@ -104,12 +99,6 @@ class GraphOutputs:
     def _tell(self, name: str, error: SinkError) -> None:
         _LOG.error("output failed", node=self._node.name, stream=name, error=str(error))
         self._node.broker.event("output_failed", stream=name, severity="error", text=str(error))
-
-
-def numbered(spec: str, start: int) -> str:
-    """The file of a later start: `overlay.mp4` becomes `overlay-2.mp4`. What has no ending stays as it is."""
-    suffix = Path(spec).suffix
-    return f"{spec.removesuffix(suffix)}-{start + 1}{suffix}" if start and suffix else spec
 
 
 def frame_times(frame: FrameIdentity, times: Sequence[StageTime], *, emitted_ns: int) -> FrameTimes:

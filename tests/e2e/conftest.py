@@ -1,11 +1,35 @@
-"""Fixtures of tests that talk to the gateway."""
+"""Fixtures of tests that start processes, and of tests that talk to the gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import aioice.ice
 import pytest
+
+from tests.support.warm_python import WarmServer, warm_starts
+
+
+@pytest.fixture(scope="session")
+def _warm_server() -> Iterator[WarmServer | None]:
+    """One for all modules that use it."""
+    if sys.platform != "linux":
+        yield None
+        return
+    server = WarmServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def warm_python(_warm_server: WarmServer | None) -> Iterator[None]:
+    """Python programs that tests of the module start need not import torch first: what they do is the point."""
+    if _warm_server is None:
+        yield
+        return
+    with warm_starts(_warm_server):
+        yield
 
 
 @pytest.fixture

@@ -16,7 +16,11 @@ from tests.support.command_line import CONSOLE_SCRIPT, read_until, run_command, 
 from tests.support.gateway import PATIENCE_S, Peer, serving
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("no_idle_threads", "media_on_loopback")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("no_idle_threads", "media_on_loopback", "warm_python"),
+]
 
 _READY = re.compile(r"ready: masks at (\S+), requests at (\S+)")
 
@@ -57,12 +61,12 @@ def test_up_is_found_by_watch_and_prompt(tmp_path: Path, host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"], ids=["ipv4", "ipv6"])
 async def test_serve_gets_masks_and_asks_for_prompts(tmp_path: Path, host: str) -> None:
-    """The gateway is a client as others are; robots watch beside it."""
+    """The gateway is a client as others are; robots watch beside it, while the scene runs for the viewer."""
     async with serving(tmp_path, _pipeline(tmp_path, host)) as served, aiohttp.ClientSession() as session:
         viewer = Peer()
         await viewer.begin(session, served.pages[0] + "whep/scene")
         await until(lambda: bool(viewer.masks), "masks")
         answer = await viewer.ask(type="set", prompts=["the heart"])
         assert [one["text"] for one in answer["prompts"]] == ["the heart"]
-        await viewer.close()
         await asyncio.to_thread(_change_and_watch, served.log, tmp_path)
+        await viewer.close()

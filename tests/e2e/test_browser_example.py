@@ -14,7 +14,7 @@ from tests.support.command_line import ROOT
 from tests.support.components import require
 from tests.support.gateway import PATIENCE_S, serving
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("warm_python")]
 
 PROGRAM = (sys.executable, str(ROOT / "examples" / "browser_refer.py"))
 PIPELINE: dict[str, Any] = {

@@ -11,7 +11,7 @@ from ssa_stream.data import MevisReader
 from ssa_stream.evaluation import EvaluationReport, SingleObjectReport, report_from_json
 from tests.support.command_line import CONSOLE_SCRIPT, read_until, run_command, running, write_tiny_config
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 VIDEOS, FRAMES = 3, 6
 

@@ -21,7 +21,7 @@ from tests.support.components import require
 from tests.support.gateway import count_peers, gateway, serving, until_no_peers
 from tests.support.threads import in_thread
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("no_idle_threads")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("warm_python", "no_idle_threads")]
 
 PIPELINE: dict[str, Any] = {
     "model": {"checkpoint": "ssa-tiny"},

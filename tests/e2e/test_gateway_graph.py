@@ -16,7 +16,11 @@ from tests.support.command_line import write_tiny_config
 from tests.support.gateway import PATIENCE_S, CameraTrack, Peer, Served, serving
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("no_idle_threads", "media_on_loopback")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("warm_python", "no_idle_threads", "media_on_loopback"),
+]
 
 PIPELINE: dict[str, Any] = {
     "session": {"window": 2, "short_edge_px": 64},

@@ -27,7 +27,7 @@ from tests.support.command_line import run_command
 from tests.support.gateway import SDP, CameraTrack, Peer, count_peers, gateway, until_no_peers
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_idle_threads")]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python", "no_idle_threads")]
 
 GREY = np.full((48, 64, 3), 128, dtype=np.uint8)
 

@@ -17,7 +17,7 @@ from tests.support.graph_streams import Material, answers_of_graph, answers_of_s
 from tests.support.graphs import PATIENCE_S, Watched, is_alive, listing, watched
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 _PROMPTS = ["a dog", "the red car"]
 _BEFORE = 8

@@ -13,7 +13,7 @@ from tests.support.graph_streams import graph_of, make_material
 from tests.support.graphs import PATIENCE_S
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 
 async def test_graph_with_keys_serves_whom_it_knows_and_nobody_else(tmp_path: Path) -> None:

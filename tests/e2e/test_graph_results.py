@@ -21,7 +21,7 @@ from tests.support.graph_streams import (
 from tests.support.graphs import Listener, Watched, watched
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 PLACEMENTS = pytest.mark.parametrize("placement", ["fused", "processes"])
 _TWO = ["a dog", "the red car"]

@@ -17,7 +17,7 @@ from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.transport.segments import memory_folder, segment_prefix
 from ssa_stream.protocols import ErrorReply, Heartbeat, Hello, Limits, Welcome, decode, encode
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 PATIENCE_S = 60.0
 WORKS = """

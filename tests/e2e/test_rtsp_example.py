@@ -17,7 +17,7 @@ from tests.support.lines import PATIENCE_S, Lines
 from tests.support.live_server_files import write_scene_pictures
 from tests.support.rtsp_server import HOW_TO_GET, rtsp_server, rtsp_server_available
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.usefixtures("warm_python")]
 
 PROGRAM = (sys.executable, ROOT / "examples" / "rtsp_refer.py")
 PROMPT = "the red circle"

@@ -17,7 +17,7 @@ from tests.support.components import require
 from tests.support.lines import PATIENCE_S, Lines
 from tests.support.rtsp_server import HOW_TO_GET, rtsp_server, rtsp_server_available
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.usefixtures("warm_python")]
 
 # On a busy machine the server takes its time to make the first picture.
 PROMPT = ("-p", "the red circle", "--connect-timeout", "60")

@@ -16,7 +16,7 @@ from ssa_stream.cli.commands.demo import write_scene
 from ssa_stream.sinks import read_json_lines
 from tests.support.command_line import CONSOLE_SCRIPT, run_command, write_tiny_config
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 NUM_FRAMES = 45
 FPS = 30

@@ -11,7 +11,7 @@ from ssa_stream.sinks import read_json_lines
 from ssa_stream.sources import FileSource
 from tests.support.video_files import read_number
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 
 def _numbers(path: Path) -> list[int]:

@@ -1,7 +1,6 @@
 """Training as a user does it: a real process, killed and resumed."""
 
 import csv
-import os
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import yaml
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.configs import load_config
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.usefixtures("warm_python")]
 
 COMMAND = [str(Path(sys.executable).with_name("ssa-stream")), "train"]
 DEADLINE_S = 300.0
@@ -27,7 +26,6 @@ def _train(config: str, folder: Path, *options: str) -> subprocess.Popen[str]:
         [*COMMAND, config, "--out", str(folder), "--accelerator", "cpu", "--threads", "1", *options],
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
     )
 
 
@@ -52,17 +50,25 @@ def test_smoke_run_losses_fall_and_checkpoints_load(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "run" / "best.safetensors").config.name == "ssa-tiny"
 
 
-@pytest.fixture
-def short(tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The smoke configuration with few steps, saved often."""
     settings: dict[str, Any] = load_config("train", "smoke")
     for stage in settings["stages"]:
         stage |= {"steps": 6, "batch": 2}
     settings |= {"save_every": 2, "log_every": 1}
     settings["validation"] |= {"clips": 2}
-    path = tmp_path / "short.yaml"
+    path = tmp_path_factory.mktemp("settings") / "short.yaml"
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def whole(short: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    _finish(_train(short, folder))
+    return folder
 
 
 def _when(condition: Any, process: subprocess.Popen[str]) -> None:
@@ -75,9 +81,10 @@ def _when(condition: Any, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked_to_stop"])
-def test_run_ended_by_a_signal_and_resumed_is_bitwise_equal(short: str, tmp_path: Path, number: signal.Signals) -> None:
+def test_run_ended_by_a_signal_and_resumed_is_bitwise_equal(
+    short: str, whole: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     """Whatever step it hits. Asked to stop, the run saves its state and says how to go on."""
-    _finish(_train(short, tmp_path / "whole"))
     process = _train(short, tmp_path / "broken")
     table = tmp_path / "broken" / "train_images.csv"
     _when(lambda: table.is_file() and len(table.read_text(encoding="utf-8").splitlines()) > 3, process)
@@ -86,6 +93,6 @@ def test_run_ended_by_a_signal_and_resumed_is_bitwise_equal(short: str, tmp_path
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 0), told
     assert ("--resume" in told) == (number == signal.SIGTERM)
     _finish(_train(short, tmp_path / "broken", "--resume"))
-    ours, theirs = (load_checkpoint(tmp_path / name / "last.safetensors").state_dict() for name in ("broken", "whole"))
+    ours, theirs = (load_checkpoint(run / "last.safetensors").state_dict() for run in (tmp_path / "broken", whole))
     assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
-    assert _losses(table) == _losses(tmp_path / "whole" / "train_images.csv")
+    assert _losses(table) == _losses(whole / "train_images.csv")

@@ -31,7 +31,7 @@ from ssa_stream.protocols import Finished, encode
 from tests.support.checkout import ROOT
 from tests.support.frame_messages import bits, features, frame, mask_features, picture
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 PATIENCE_S = 60.0
 MIB = 2**20
@@ -388,7 +388,7 @@ async def _send_damaged(run_dir: Path, damaged: list[tuple[bytes, bytes, list[by
     own = slot.segment.path.name.encode()
     with context.socket(zmq.PUSH) as socket:
         socket.linger = 0
-        socket.connect(receiver.mailbox_address("b"))
+        socket.connect(receiver.link_address("b"))
         for header, manifest, buffers in damaged:
             parts = [b"", good if header == b"good" else header]
             await socket.send_multipart([*parts, manifest.replace(b"\xa3own", bytes([0xD9, len(own)]) + own), *buffers])

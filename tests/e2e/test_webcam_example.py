@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.command_line import ROOT, read_until, run_command, running
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 EXAMPLE = ROOT / "examples" / "webcam_refer.py"
 PROGRAM: tuple[str | Path, ...] = (sys.executable, EXAMPLE)
@@ -40,7 +40,15 @@ def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
 
 def test_example_follows_a_prompt_typed_while_it_runs(tmp_path: Path) -> None:
     """A line on the terminal changes the prompt of the running stream."""
-    command = [*PROGRAM, "the red circle", "--source", "synthetic@320x180", "--no-display", "--num-frames", "60"]
+    command: list[str | Path] = [
+        *map(str, PROGRAM),
+        "the red circle",
+        "--source",
+        "synthetic@320x180",
+        "--no-display",
+        "--num-frames",
+        "30",
+    ]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with running(command, cwd=tmp_path, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes) as process:
         read_until(process.stdout, "Ctrl-C ends")
@@ -50,7 +58,7 @@ def test_example_follows_a_prompt_typed_while_it_runs(tmp_path: Path) -> None:
         rest, _ = process.communicate(timeout=180)
     assert process.returncode == 0, rest
     assert "now looking for: the blue square, the star" in rest
-    assert "60 frames at" in rest
+    assert "30 frames at" in rest
 
 
 def test_example_window_shows_frames_and_ends(tmp_path: Path) -> None:

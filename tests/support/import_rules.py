@@ -16,9 +16,8 @@ __all__ = [
 MAY_IMPORT_ZMQ = frozenset({"nodes", "client", "keys"})
 # Importing one of these imports torch.
 BRINGS_TORCH = frozenset({"torch", "torchvision", "timm", "open_clip", "lightning"})
-# Parts of `nodes` that are no nodes: what nodes stand on, and their steps without sockets.
-# The gateway's ends of its two local links are among them: the source of a camera and the output of pictures.
-NODE_PARTS = frozenset({"runtime", "pipeline", "gateway", "health"})
+# Parts of `nodes` that are no nodes: what nodes stand on.
+NODE_PARTS = frozenset({"runtime", "pipeline", "health"})
 # Puts the nodes together, so it may import them.
 NODE_LAUNCHER = "launcher"
 
@@ -61,15 +60,16 @@ RULES = {
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(_siblings("model streaming data metrics checkpoints viz")),
     "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
+    "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "data": Rule(_siblings("run_lengths"), torch="lazily"),
-    "sources": Rule(_siblings("data plugins")),
+    "sources": Rule(_siblings("backoff data plugins")),
     "viz": Rule(_siblings("streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths")),
     "nodes": Rule(
         _siblings(
-            "protocols client configs keys files run_lengths model checkpoints metrics streaming training data sources sinks "
-            "viz"
+            "protocols client configs keys backoff files run_lengths model checkpoints metrics streaming training data "
+            "sources sinks viz"
         ),
     ),
     "cli": Rule(None),

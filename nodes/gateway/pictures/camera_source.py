@@ -1,18 +1,16 @@
 """The camera of a browser, as the ingest node of its stream reads it."""
 
 import contextlib
-import re
 import socket
 from collections.abc import Iterator
 from fractions import Fraction
 
 from ssa_stream.errors import ConfigError, MessageError, SourceError, SourceErrorCode
-from ssa_stream.nodes.gateway.pictures.wire import REQUEST, receive_picture
-from ssa_stream.sources import Frame, OnState, Recovering, RecoveryPolicy, Source, SourceInfo
+from ssa_stream.nodes.gateway.pictures.wire import REQUEST, LinkAddress, receive_picture
+from ssa_stream.sources import Frame, Recovering, RecoveryPolicy, Source, SourceInfo, SourceOptions
 
-__all__ = ["CameraLink", "camera_address", "is_camera_address", "open_camera_link"]
+__all__ = ["CameraLink", "open_camera_link"]
 
-_ADDRESS = re.compile(r"webrtc:(?P<stream>[A-Za-z0-9][A-Za-z0-9_.-]{0,63})@(?P<path>/.+)")
 _NAME = "camera of a browser"
 _CLOCK_RATE = Fraction(1, 90_000)
 _CONNECT_S = 2.0
@@ -25,29 +23,18 @@ _POLICY = RecoveryPolicy(
 )  # fmt: skip
 
 
-def camera_address(stream: str, path: str) -> str:
-    """The address of a stream's camera at a gateway's socket."""
-    return f"webrtc:{stream}@{path}"
-
-
-def is_camera_address(address: str) -> bool:
-    """Whether a source is a browser's camera."""
-    return address == "webrtc" or address.startswith("webrtc:")
-
-
-def open_camera_link(address: str, on_state: OnState | None = None) -> Source:
-    """Open the camera of a stream. It need not be there: cameras come and go.
+def open_camera_link(address: str, options: SourceOptions) -> Source:
+    """Open the camera of a stream, the source of scheme `webrtc`. It need not be there: cameras come and go.
 
     Raises:
         ConfigError: The graph runs without a gateway.
     """
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
+    link = LinkAddress.parse(address)
+    if link is None:
         raise ConfigError(
             f"source is {address!r}: a browser's camera needs a gateway; start the graph with: ssa-stream serve"
         )
-    stream, path = match["stream"], match["path"]
-    return Recovering(_NAME, lambda: CameraLink(stream, path), _POLICY, on_state=on_state)
+    return Recovering(_NAME, lambda: CameraLink(*link), _POLICY, on_state=options.on_state)
 
 
 class CameraLink(Source):

@@ -1,7 +1,6 @@
 """The output of a stream that passes its pictures to a gateway, newest first, and never delays the graph."""
 
 import contextlib
-import re
 import select
 import socket
 import threading
@@ -12,40 +11,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssa_stream.errors import SinkError
-from ssa_stream.nodes.gateway.pictures.wire import REQUEST, PictureHeader, pack_header
-from ssa_stream.sinks import FrameTimes, Sink, SinkFrame
+from ssa_stream.nodes.gateway.pictures.wire import REQUEST, LinkAddress, PictureHeader, pack_header
+from ssa_stream.sinks import FrameTimes, Sink, SinkFrame, SinkOptions
 
 if TYPE_CHECKING:
     from ssa_stream.streaming import MaskResult
 
-__all__ = ["PictureSink", "is_picture_sink", "open_picture_sink", "picture_sink_address"]
+__all__ = ["PictureSink", "open_picture_sink"]
 
-_ADDRESS = re.compile(r"webrtc:(?P<stream>[A-Za-z0-9][A-Za-z0-9_.-]{0,63})@(?P<path>/.+)")
 _RETRY_S = 0.25
 _POLL_S = 0.1
 _SEND_S = 2.0
 
 
-def picture_sink_address(stream: str, path: str) -> str:
-    """The output of a stream that goes to a gateway's socket."""
-    return f"webrtc:{stream}@{path}"
-
-
-def is_picture_sink(spec: str) -> bool:
-    """Whether an output is one."""
-    return _ADDRESS.fullmatch(spec) is not None
-
-
-def open_picture_sink(spec: str) -> Sink:
-    """Open it; the gateway need not be there.
+def open_picture_sink(spec: str, options: SinkOptions) -> Sink:
+    """Open the output of scheme `webrtc`; the gateway need not be there.
 
     Raises:
         SinkError: Not an address of one.
     """
-    match = _ADDRESS.fullmatch(spec)
-    if match is None:
+    link = LinkAddress.parse(spec)
+    if link is None:
         raise SinkError(f"output is {spec!r}; expected webrtc:STREAM@SOCKET, which ssa-stream serve makes")
-    return PictureSink(match["stream"], match["path"])
+    return PictureSink(*link)
 
 
 class PictureSink(Sink):

@@ -3,8 +3,10 @@
 The reader asks for each picture with one byte. So none waits in the socket while a newer one exists.
 """
 
+import re
 import socket
 import struct
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,6 +19,7 @@ __all__ = [
     "LENGTH_BYTES",
     "MAX_HEADER_BYTES",
     "REQUEST",
+    "LinkAddress",
     "PictureHeader",
     "header_length",
     "pack_header",
@@ -30,6 +33,23 @@ MAX_HEADER_BYTES = 4096
 _LENGTH = struct.Struct("!I")
 LENGTH_BYTES = _LENGTH.size
 _MAX_EDGE_PX = 16_384
+_ADDRESS = re.compile(r"webrtc:(?P<stream>[A-Za-z0-9][A-Za-z0-9_.-]{0,63})@(?P<path>/.+)")
+
+
+class LinkAddress(NamedTuple):
+    """A stream at a gateway's socket, as a source or an output of that stream: `webrtc:STREAM@SOCKET`."""
+
+    stream: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"webrtc:{self.stream}@{self.path}"
+
+    @classmethod
+    def parse(cls, text: str) -> "LinkAddress | None":
+        """Read an address; None if it is none."""
+        match = _ADDRESS.fullmatch(text)
+        return None if match is None else cls(match["stream"], match["path"])
 
 
 class PictureHeader(Struct, frozen=True, kw_only=True):

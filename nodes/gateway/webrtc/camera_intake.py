@@ -11,7 +11,7 @@ from ssa_stream.nodes.gateway.pictures.slot import NewestSlot
 from ssa_stream.nodes.gateway.pictures.wire import PictureHeader
 from ssa_stream.nodes.gateway.webrtc.aiortc_changes import CLOCK_RATE, SenderClock
 from ssa_stream.nodes.gateway.webrtc.limits import LimitExceeded
-from ssa_stream.sources.camera_clock import CameraClock
+from ssa_stream.sources.capture_time import CameraClock
 
 __all__ = ["CameraIntake"]
 

@@ -169,8 +169,7 @@ def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConf
     Returns:
         The pipeline, and how peers may use its streams.
     """
-    from ssa_stream.nodes.gateway.pictures.camera_source import camera_address
-    from ssa_stream.nodes.gateway.pictures.picture_sink import picture_sink_address
+    from ssa_stream.nodes.gateway.pictures.wire import LinkAddress
     from ssa_stream.nodes.gateway.settings import CAMERA, StreamAccess
     from ssa_stream.sources import redact
 
@@ -180,11 +179,11 @@ def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConf
         own = section["source"]
         if own == CAMERA:
             access[name] = StreamAccess(kind="camera", label="a browser's camera")
-            section |= {"source": camera_address(name, str(run_dir / "cameras.sock")), "live": True}
+            section |= {"source": str(LinkAddress(name, str(run_dir / "cameras.sock"))), "live": True}
         else:
             is_scene = own.partition(":")[0].partition("@")[0] == "synthetic"
             access[name] = StreamAccess(kind="scene" if is_scene else "source", label=redact(own))
-            section["outputs"] = [*section["outputs"], picture_sink_address(name, str(run_dir / "pictures.sock"))]
+            section["outputs"] = [*section["outputs"], str(LinkAddress(name, str(run_dir / "pictures.sock")))]
     return type(config).from_mapping(plain, origin="command line"), access
 
 

@@ -30,6 +30,7 @@ _EXAMPLES = {
     "tcp": ("a live stream", "tcp://host:9000"),
     "udp": ("a live stream", "udp://0.0.0.0:9000"),
     "v4l2": ("a camera of this machine", "v4l2:/dev/video0"),
+    "webrtc": ("a browser's camera, in a pipeline of ssa-stream serve", "webrtc"),
 }
 _SHOWN_FORMATS = 4
 
@@ -49,7 +50,7 @@ def list_sources(as_json: bool = typer.Option(False, "--json", help="Print one J
 
 def _found() -> dict[str, Any]:
     from ssa_stream.sources import known_schemes, list_cameras
-    from ssa_stream.sources.plugins import plugin_schemes
+    from ssa_stream.sources.registry import plugin_schemes
 
     plugins = plugin_schemes()
     return {

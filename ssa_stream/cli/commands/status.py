@@ -11,8 +11,8 @@ from ssa_stream.cli.views.console import output, wide_output
 from ssa_stream.cli.views.terminal import Interrupts
 
 if TYPE_CHECKING:
-    from ssa_stream.cli.views.graph_status import GraphStatus
     from ssa_stream.client import UpdateSubscription
+    from ssa_stream.client.graph_state import GraphState
 
 __all__ = ["status"]
 
@@ -35,14 +35,14 @@ def status(
     Step age is how long a node has been at its present step; a node that hangs is noticed by it and started again.
     Dropped frames are counted by reason: stale ones were too old, overtaken ones made room for newer ones.
     """
-    from ssa_stream.cli.views.graph_status import GraphStatus
     from ssa_stream.client import UpdateSubscription
+    from ssa_stream.client.graph_state import GraphState
 
-    graph = GraphStatus()
+    graph = GraphState()
     with Interrupts() as interrupts, UpdateSubscription(address, timeout_s=timeout_s, keys=keys) as subscribed:
         with interrupts.cut_short():
             first = next(subscribed)
-            graph.note(first.topic, first.message)
+            graph.take(first.message, time.monotonic_ns())
             _gather(subscribed, graph, _GATHER_S)
         if watch:
             _watch(subscribed, graph, interrupts, as_json)
@@ -50,18 +50,18 @@ def status(
             _print(graph, as_json)
 
 
-def _gather(subscribed: "UpdateSubscription", graph: "GraphStatus", duration_s: float) -> bool:
+def _gather(subscribed: "UpdateSubscription", graph: "GraphState", duration_s: float) -> bool:
     """Take in what is published for a while; False if that is nothing at all."""
     end_s, came = time.monotonic() + duration_s, False
     while (left_s := end_s - time.monotonic()) > 0:
         update = subscribed.next(left_s)
         if update is not None:
-            graph.note(update.topic, update.message)
+            graph.take(update.message, time.monotonic_ns())
             came = True
     return came
 
 
-def _watch(subscribed: "UpdateSubscription", graph: "GraphStatus", interrupts: Interrupts, as_json: bool) -> None:
+def _watch(subscribed: "UpdateSubscription", graph: "GraphState", interrupts: Interrupts, as_json: bool) -> None:
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -83,11 +83,11 @@ def _watch(subscribed: "UpdateSubscription", graph: "GraphStatus", interrupts: I
             live.update(status_tables(graph) if is_heard else Group(status_tables(graph), lost), refresh=True)
 
 
-def _print(graph: "GraphStatus", as_json: bool) -> None:
-    from ssa_stream.cli.views.graph_tables import status_tables
+def _print(graph: "GraphState", as_json: bool) -> None:
+    from ssa_stream.cli.views.graph_tables import status_mapping, status_tables
 
     if as_json:
-        typer.echo(json.dumps(graph.to_mapping(), ensure_ascii=False))
+        typer.echo(json.dumps(status_mapping(graph), ensure_ascii=False))
         return
     tables = status_tables(graph)
     wide_output(tables).print(tables)

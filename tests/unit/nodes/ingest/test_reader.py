@@ -9,8 +9,8 @@ import pytest
 
 from ssa_stream.errors import ShapeError, SourceError
 from ssa_stream.nodes.ingest.reader import SourceReader
-from ssa_stream.sources import Frame, Source
-from tests.support.scripted_source import ScriptedSource
+from ssa_stream.sources import Frame, Freshest, Prefetch, Source
+from tests.support.scripted_source import ScriptedSource, numbered_frames
 
 DEADLINE_S = 10.0
 
@@ -19,7 +19,7 @@ DEADLINE_S = 10.0
 async def _reading(
     opener: Callable[[], Source], prepare: Callable[[Frame], int] = lambda frame: frame.seq
 ) -> AsyncIterator[SourceReader[int]]:
-    reader = SourceReader(opener, prepare, name="scripted")
+    reader = SourceReader(lambda: Prefetch(opener()), prepare, name="scripted")
     try:
         async with asyncio.timeout(DEADLINE_S):
             yield reader
@@ -111,9 +111,9 @@ async def test_close_does_not_wait_for_a_source_that_hangs() -> None:
     """It says so; the thread is a daemon and keeps no process alive."""
     may_end = threading.Event()
 
-    def opener() -> Source:
+    def opener() -> Prefetch:
         assert may_end.wait(DEADLINE_S)
-        return ScriptedSource([])
+        return Prefetch(ScriptedSource([]))
 
     reader = SourceReader(opener, lambda frame: frame.seq, name="hangs")
     opening = asyncio.create_task(reader.open())
@@ -145,3 +145,29 @@ async def test_skipping_past_the_end_gives_what_there_is() -> None:
         await reader.open()
         assert await reader.skip(lambda frame: True, keep=8) == [0, 1]
         assert await reader.next() is None
+
+
+async def test_newest_frame_of_a_live_source_is_taken_and_the_others_are_counted() -> None:
+    """In the loop that takes them, as in the thread that reads."""
+    all_came = threading.Event()
+    frames = [*numbered_frames(0, 1), *numbered_frames(0, 1, 2, epoch=1)]
+    reader = SourceReader(
+        lambda: Freshest(ScriptedSource([*frames, all_came])), lambda frame: frame.seq, name="scripted"
+    )
+    await reader.open()
+    assert all_came.wait(DEADLINE_S)  # its thread needs the loop for nothing
+    assert [await reader.next(), await reader.next()] == [2, None]
+    assert (reader.received, reader.dropped_last) == (5, 2)
+    assert await reader.close(DEADLINE_S)
+
+
+async def test_live_source_that_is_silent_for_too_long_is_stalled() -> None:
+    """One that does not recover by itself says nothing."""
+    source = ScriptedSource([0], block_at_end=True)
+    reader = SourceReader(lambda: Freshest(source, stall_timeout_s=0.05), lambda frame: frame.seq, name="scripted")
+    await reader.open()
+    assert await reader.next() == 0
+    with pytest.raises(SourceError, match=r"stalled: no frame for 0\.05 s"):
+        await reader.next()
+    assert await reader.close(DEADLINE_S)
+    assert source.closed.is_set()

@@ -1,4 +1,4 @@
-"""Waits between attempts, measured rates, addresses, sizes at the network, waiting for changes."""
+"""Measured rates, sizes at the network, waiting for changes."""
 
 import asyncio
 from pathlib import Path
@@ -6,34 +6,12 @@ from pathlib import Path
 import pytest
 
 from ssa_stream.errors import CheckpointError, ConfigError
-from ssa_stream.nodes.ingest.addresses import is_live_address
-from ssa_stream.nodes.ingest.backoff import Backoff
 from ssa_stream.nodes.ingest.changes import Changes
 from ssa_stream.nodes.ingest.sizes import network_edges
 from ssa_stream.nodes.ingest.stream import RateMeter
 from ssa_stream.nodes.pipeline import PipelineConfig
 
 SECOND = 1_000_000_000
-
-
-def test_waits_double_up_to_the_limit_and_begin_again_when_it_worked() -> None:
-    """Without jitter."""
-    backoff = Backoff(0.5, 10.0, uniform=lambda: 0.0)
-    assert [backoff.next_s() for _ in range(6)] == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0]
-    backoff.reset()
-    assert backoff.next_s() == 0.5
-
-
-def test_jitter_shortens_a_wait_by_at_most_a_half_and_never_below_the_first() -> None:
-    """So that a lost server is not asked in a hurry."""
-    backoff = Backoff(0.5, 10.0, uniform=lambda: 1.0)
-    assert [backoff.next_s() for _ in range(6)] == [0.5, 0.5, 1.0, 2.0, 4.0, 5.0]
-
-
-def test_waits_stay_finite_however_often_it_fails() -> None:
-    """A camera may be away for a week."""
-    backoff = Backoff(0.5, 10.0, uniform=lambda: 0.0)
-    assert max(backoff.next_s() for _ in range(5000)) == 10.0
 
 
 def test_rate_counts_overtaken_frames() -> None:
@@ -62,26 +40,6 @@ def test_rate_of_frames_at_one_moment_is_not_known() -> None:
     rate.saw(1, 5)
     rate.saw(2, 5)
     assert rate.rate_hz is None
-
-
-@pytest.mark.parametrize(
-    ("address", "live", "expected"),
-    [
-        ("0", None, True),
-        ("/dev/video2", None, True),
-        ("rtsp://host/1", None, True),
-        ("RTSP://host/1", None, True),
-        ("http://host/a.mp4", False, False),
-        ("clip.mp4", None, False),
-        ("clip.mp4", True, True),
-        ("file:clip.mp4", None, False),
-        ("synthetic:3@30fps", None, False),
-        ("C:\\clip.mp4", None, False),
-    ],
-)
-def test_address_tells_whether_its_source_may_come_back(address: str, live: bool | None, expected: bool) -> None:
-    """What the pipeline says comes first."""
-    assert is_live_address(address, live) is expected
 
 
 def _pipeline(model: dict[str, object], **session: int) -> PipelineConfig:

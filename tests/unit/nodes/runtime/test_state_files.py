@@ -1,11 +1,11 @@
-"""Files of states, and names of outputs, over restarts."""
+"""Files of states over restarts, and times of outputs."""
 
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from ssa_stream.nodes.masks.outputs import frame_times, numbered
+from ssa_stream.nodes.masks.outputs import frame_times
 from ssa_stream.nodes.runtime.state_files import StateFiles, run_folder
 from ssa_stream.protocols import StageTime
 from tests.support.frame_works import frame
@@ -40,20 +40,6 @@ def test_run_folder_is_that_of_the_sockets() -> None:
     """Nodes of one process have none."""
     assert run_folder("ipc:///run/ssa-1/masks-0.sock") == Path("/run/ssa-1")
     assert run_folder("inproc://graph-masks-0") is None
-
-
-@pytest.mark.parametrize(
-    ("spec", "start", "expected"),
-    [
-        ("overlay.mp4", 0, "overlay.mp4"),
-        ("overlay.mp4", 1, "overlay-2.mp4"),
-        ("jsonl:out/masks.txt", 2, "jsonl:out/masks-3.txt"),
-        ("-", 4, "-"),
-    ],
-)
-def test_later_starts_write_beside_the_files_of_earlier_ones(spec: str, start: int, expected: str) -> None:
-    """What has no ending is no file that would be lost."""
-    assert numbered(spec, start) == expected
 
 
 def test_times_of_a_file_count_from_the_first_work_on_a_frame() -> None:
