@@ -1,4 +1,4 @@
-"""Whole files or none: a half-written file never bears the final name."""
+"""Atomic file writes: a half-written file never has the final name."""
 
 import os
 from collections.abc import Iterator

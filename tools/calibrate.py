@@ -7,7 +7,7 @@ stays the same. `--absent 0.85` looks among the thresholds at which at least so 
 `--threshold 0.35` takes this one, and looks at no clip.
 
 `--presence 1.25` comes before that: how surely any frame shows something that looks as the sentence says, which the
-frame decoder's classes tell, is added so many times to what the video decoder finds (docs/adr/0065). The mean over
+frame decoder's classes tell, is added so many times to what the video decoder finds (docs/adr/0063). The mean over
 generated clips is taken off again, so that probabilities stay about where they were.
 
     python tools/calibrate.py runs/tiny/best.safetensors -o runs/tiny/calibrated.safetensors --presence 1.25

@@ -1,4 +1,4 @@
-"""Who may connect to the public sockets: asked by ZeroMQ at every handshake (ZAP, RFC 27)."""
+"""ZAP authenticator: decides at every handshake which clients may connect to the public sockets (ZeroMQ RFC 27)."""
 
 from collections.abc import Callable
 

@@ -50,7 +50,7 @@ class BrokerAddresses:
     """Where the nodes of the graph reach the broker.
 
     Attributes:
-        control: First words, heartbeats, states and requests; `Transport.control_address`.
+        control: Handshakes, heartbeats, states and requests; `Transport.control_address`.
         masks: Masks on their way to subscribers, and which frames are finished; `Transport.publish_address`.
         gateway: As `control`, for a gateway beside the graph; None where there is none.
     """

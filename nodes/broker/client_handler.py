@@ -1,4 +1,4 @@
-"""Requests of clients: read, passed on to the node of their stream, and answered."""
+"""Serves clients: reads their requests, passes them on to the node of their stream, and answers."""
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Counts of what the broker does and of what it passes over."""
+"""Counts of what the broker does and of what it ignores."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Which nodes there are, which start of each, and when each was heard last."""
+"""Table of nodes: which start of each runs, and when it was last heard."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""What the masks node says: masks to be published, and which frames are finished."""
+"""Serves the masks node: publishes its masks once, and passes on which frames are finished."""
 
 from collections import deque
 

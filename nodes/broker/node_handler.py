@@ -1,4 +1,4 @@
-"""What nodes say to the broker, and what it says to them."""
+"""Serves the nodes: handshake, heartbeats and states from them, requests to them."""
 
 from collections.abc import Awaitable, Callable
 

@@ -1,4 +1,4 @@
-"""What a client is told whose message cannot be read."""
+"""Answers to clients whose messages cannot be read."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Making and reading the broker's sockets."""
+"""Sockets of the broker: how they are made and read."""
 
 from collections.abc import Mapping
 

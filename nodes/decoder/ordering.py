@@ -1,4 +1,4 @@
-"""Frames of one stream come over several ways: bring them into order again."""
+"""Puts frames of one stream, which arrive over several paths, in order."""
 
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar

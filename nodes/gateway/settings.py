@@ -1,4 +1,4 @@
-"""What a gateway is told at its start."""
+"""Settings that a gateway gets at its start."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""What the gateway knows of a stream, and who uses it."""
+"""What the gateway knows of a stream and of its users."""
 
 import asyncio
 from collections import deque

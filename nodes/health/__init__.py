@@ -1,4 +1,4 @@
-"""Whether a graph lives and takes work, and its figures: as values, for Prometheus and over HTTP.
+"""Health and metrics of a graph: as values, in Prometheus' format, and over HTTP.
 
 All of it is made of a `GraphState`. What is here needs neither aiohttp nor prometheus-client; `server` and `metrics`
 do and are imported by name.

@@ -1,4 +1,4 @@
-"""How a graph fares at one moment, and what follows from it. No sockets, no clock."""
+"""Health of a graph at one moment, and the verdicts that follow. No sockets, no clock."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Node `ingest`: the source of one stream, its numbers, its prompts, and the frames that are in flight."""
+"""Node `ingest`: the source of one stream, its frame numbers, its prompts, and its frames in flight."""

@@ -1,4 +1,4 @@
-"""What leaves an ingest node next, and what it says."""
+"""Which message an ingest node sends next, and what is in it."""
 
 from collections.abc import Set
 from dataclasses import dataclass

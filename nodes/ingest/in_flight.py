@@ -1,4 +1,4 @@
-"""Frames that are in flight: what each of them is, their order, and how many there may be."""
+"""Frames in flight: what they are, their order, and how many there may be."""
 
 from collections import deque
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Node `ingest`: the source of one stream, its numbers, its prompts, and how much of it is under way.
+"""Node `ingest`: the source of one stream, its frame numbers, its prompts, and its frames in flight.
 
 Inputs: the source; from the broker where the stream begins, requests, and `Finished` of the masks node.
 Step: resize a frame, number it, attach the prompts, keep it until it is finished.

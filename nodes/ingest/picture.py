@@ -1,4 +1,4 @@
-"""A frame of the source as the network takes it."""
+"""A frame of the source, prepared for the network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

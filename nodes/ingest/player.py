@@ -1,4 +1,4 @@
-"""Plays the source of a stream into its tracker: opens it, takes frames as there is room, tries again, ends."""
+"""Reads the source of a stream: opens it, takes frames while there is room, tries again after a loss, ends."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The state of one ingest node that all its tasks share, and how it tells of it."""
+"""The state of one ingest node that all its tasks share, and how it is reported."""
 
 from collections import Counter, deque
 from collections.abc import Callable

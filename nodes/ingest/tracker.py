@@ -1,4 +1,4 @@
-"""What an ingest node knows of its stream: numbers, prompts, recent pictures, and what is not finished.
+"""In-flight tracker: numbers, prompts, recent pictures and unfinished frames of an ingest node's stream.
 
 Nothing here waits, sends or looks at a clock: the node asks what may be done and tells what happened.
 """

@@ -1,4 +1,4 @@
-"""One process a node, each with a supervisor."""
+"""One process per node, each with a supervisor."""
 
 import asyncio
 import sys

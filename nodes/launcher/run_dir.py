@@ -1,4 +1,4 @@
-"""The folder of a running graph: socket files and the pipeline, for its owner only; gone when the graph is."""
+"""The folder of a running graph: socket files and the pipeline, for its owner only, removed with the graph."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What the graph itself writes of a stream: videos and lines, as `ssa-stream run` does."""
+"""Outputs that the graph itself writes: videos and JSON lines, as `ssa-stream run` does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

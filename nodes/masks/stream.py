@@ -1,4 +1,4 @@
-"""One stream at the masks node: what is due waits for its mask features, and objects are followed."""
+"""One stream at the masks node: due frames wait for their mask features, and objects are tracked."""
 
 from collections import deque
 from collections.abc import Mapping

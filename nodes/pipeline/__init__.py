@@ -1,4 +1,4 @@
-"""What a graph of nodes is made of, as YAML says it and as all nodes read it. Imports no torch."""
+"""Configuration of a graph: read from YAML, and read by all nodes. Imports no torch."""
 
 from ssa_stream.nodes.pipeline.config import PipelineConfig, load_pipeline, save_pipeline
 from ssa_stream.nodes.pipeline.names import (

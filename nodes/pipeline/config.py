@@ -1,4 +1,4 @@
-"""What a graph of nodes is: its streams, its workers, its limits and its addresses."""
+"""Configuration of a graph of nodes: its streams, workers, limits and addresses."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""What all nodes stand on: links, the control plane, threads, time, figures.
+"""What all nodes use: links, the connection to the broker, threads, time, metrics.
 
     inlet = node.inlet()
     outlet = node.transport.outlet(node.settings.queries_names)

@@ -1,4 +1,4 @@
-"""A node's side of the control plane: hello, heartbeats both ways, reports out, requests in."""
+"""A node's connection to the broker: handshake, heartbeats both ways, reports out, requests in."""
 
 import asyncio
 import contextlib

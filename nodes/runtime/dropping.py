@@ -1,4 +1,4 @@
-"""Frames that a node drops: when they are too old, and who is told."""
+"""Dropping frames: when they are too old, and who is told."""
 
 import structlog
 

@@ -1,4 +1,4 @@
-"""What a node is given to run with."""
+"""What a node gets to run with."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Files with what a node knows of its streams, so that the next start of it goes on."""
+"""Files in which a node saves the state of its streams for its next start."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The seam between the pipeline and whatever keeps or shows its results."""
+"""The interface between the pipeline and what stores or shows its results."""
 
 import errno
 from collections.abc import Sequence

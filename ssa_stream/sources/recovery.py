@@ -1,4 +1,4 @@
-"""How patient a source is: its time-outs, and when it tries again."""
+"""Recovery policy of a source: its time-outs, and when it tries again."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is known of a source at one moment."""
+"""State of a source at one moment."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

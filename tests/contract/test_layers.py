@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import ROOT
-from tests.support.import_rules import module_name, private_imports, source_files, violations
+from tests.support.import_rules import private_imports, violations
+from tools.import_picture import module_name, source_files
 
 FILES = [path.relative_to(ROOT) for path in source_files(ROOT)]
 

@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 from tests.support.checkout import ROOT
-from tests.support.import_rules import module_name, source_files
+from tools.import_picture import module_name, source_files
 
 # What users may rely on. Adding a name is a line here; renaming or removing one breaks somebody.
 # A part or module is pinned from the day its names are meant to stay.

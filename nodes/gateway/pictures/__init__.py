@@ -1,1 +1,1 @@
-"""Pictures on their way: from cameras to the graph, and from the graph to viewers."""
+"""Pictures from cameras to the graph, and from the graph to viewers."""

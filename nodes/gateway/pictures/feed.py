@@ -1,4 +1,4 @@
-"""The pictures of one stream, for who watches it, and which of them masks belong to."""
+"""The pictures of one stream for its viewers, and which masks belong to which."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The output of a stream that hands its pictures to a gateway, newest first; it never holds the graph up."""
+"""The output of a stream that passes its pictures to a gateway, newest first, and never delays the graph."""
 
 import contextlib
 import select

@@ -1,4 +1,4 @@
-"""One place for the newest of something."""
+"""A slot that keeps only the newest item."""
 
 import asyncio
 from typing import Generic, TypeVar

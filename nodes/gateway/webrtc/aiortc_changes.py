@@ -1,4 +1,4 @@
-"""What this gateway changes inside aiortc: two queues without bounds, and the sender's clock, which it throws away.
+"""What the gateway changes in aiortc: two unbounded queues, and the sender's clock, which aiortc discards.
 
 Everything that touches private names of aiortc is here; a test holds them to the installed version.
 """

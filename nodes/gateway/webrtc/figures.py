@@ -1,4 +1,4 @@
-"""What a peer sent, got and lost, as the gateway's metrics count it."""
+"""What a peer sent, received and lost, counted for the gateway's metrics."""
 
 from collections import Counter
 from collections.abc import Mapping

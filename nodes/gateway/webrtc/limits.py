@@ -1,4 +1,4 @@
-"""When a session has to end, whatever its peer wants."""
+"""Limits of a peer: how much it may send, and when its session is ended."""
 
 import time
 from collections.abc import Callable

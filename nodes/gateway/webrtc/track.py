@@ -1,4 +1,4 @@
-"""A feed as a track that aiortc sends."""
+"""A feed as a video track that aiortc sends."""
 
 from collections.abc import Callable
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""What a node sees of its links, whether the others are in its process or not."""
+"""The links as a node sees them, whether its peers are in the same process or not."""
 
 from collections.abc import Sequence
 from typing import Protocol

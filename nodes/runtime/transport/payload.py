@@ -1,4 +1,4 @@
-"""Tensors on their way into a message, where they are: on whatever device, not copied."""
+"""Outgoing payload: the tensors of a message to be sent, on any device, not copied."""
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 

@@ -1,4 +1,4 @@
-"""A message that came, with its tensors."""
+"""A received message with its tensors."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self

@@ -1,4 +1,4 @@
-"""A sender's memory that its receivers read in place, and the receivers' side of it."""
+"""Shared memory of a sender that its receivers read in place."""
 
 from collections.abc import Callable
 from pathlib import Path

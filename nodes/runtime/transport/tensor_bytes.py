@@ -1,4 +1,4 @@
-"""Tensors as bytes in memory, and bytes as tensors; nothing is copied but where it says so."""
+"""Tensors as bytes in memory, and bytes as tensors, without copies except where stated."""
 
 from typing import TYPE_CHECKING
 

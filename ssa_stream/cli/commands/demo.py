@@ -1,4 +1,4 @@
-"""`ssa-stream demo`: the main job on a made-up video, with nothing to prepare."""
+"""`ssa-stream demo`: prompts followed through a synthetic video, with nothing to prepare."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -11,7 +11,7 @@ class Presence(nn.Module):
     """What the video queries of a window have in common: how surely there is anything that looks as the sentence says.
 
     A linear reading of each frame query, of which the greatest of the window counts: what is seen in one frame is
-    there. Off by default (`VideoDecoderConfig.presence`); see ADR 0065. It is not trained but set (`set_reading`, by
+    there. Off by default (`VideoDecoderConfig.presence`); see ADR 0063. It is not trained but set (`set_reading`, by
     `tools/calibrate.py`), and gives 0 until then.
 
     Args:
