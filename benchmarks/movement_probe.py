@@ -85,7 +85,7 @@ def answers(model: SSA, clips: int, size: tuple[int, int]) -> Iterator[Answer]:
 @torch.no_grad()
 def _answers(model: SSA, windows: MotionWindows) -> Iterator[Answer]:
     """Of one window."""
-    queries = model.locate(windows.queries, windows.moments)
+    queries = model.mask_moments.add(windows.queries, windows.moments)
     aligned, order = align_chain(model.project_queries(queries))
     K, T = windows.text.shape[1], windows.queries.shape[1]
     text = windows.text[0, :, None].expand(-1, T, -1)

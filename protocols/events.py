@@ -15,7 +15,7 @@ class DropReason(StrEnum):
     STALE = "stale"
     """Older than the staleness budget."""
     OVERTAKEN = "overtaken"
-    """A newer frame took its place in a one-slot mailbox."""
+    """A newer frame took its place."""
     QUEUE_FULL = "queue_full"
     GAP = "gap"
     """Lost on the way: it did not come in time."""

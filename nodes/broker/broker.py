@@ -10,6 +10,7 @@ import structlog
 import zmq
 import zmq.asyncio
 
+from ssa_stream.client.graph_state import GraphState
 from ssa_stream.keys import ClientKeys, ServerKeys
 from ssa_stream.nodes.broker.authenticator import ZapAuthenticator
 from ssa_stream.nodes.broker.client_handler import ClientHandler, Request
@@ -19,7 +20,7 @@ from ssa_stream.nodes.broker.mask_handler import MaskHandler
 from ssa_stream.nodes.broker.node_handler import NodeHandler
 from ssa_stream.nodes.broker.publisher import Publisher
 from ssa_stream.nodes.broker.refusals import note
-from ssa_stream.nodes.health import HealthRecord, HealthView
+from ssa_stream.nodes.health import HealthView
 from ssa_stream.nodes.pipeline import BROKER, GATEWAY, PipelineConfig, ingest_name, role_of
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.protocols import (
@@ -99,7 +100,9 @@ class Broker:
         self._heartbeat_s = config.health.heartbeat_s
         self._beat = 0
         self.counters = Counters()
-        self._record = HealthRecord(config, clock, beside=() if addresses.gateway is None else (GATEWAY,))
+        self._config = config
+        self._beside = () if addresses.gateway is None else (GATEWAY,)
+        self._state = GraphState(clock.monotonic_ns())
         keys = None if config.public.keys is None else ServerKeys.load(config.public.keys)
         with ExitStack() as opened:
             self._authenticator = None if keys is None else ZapAuthenticator(context, keys, self.counters)
@@ -125,7 +128,7 @@ class Broker:
                 self._publisher,
                 clock,
                 self.counters,
-                self._record,
+                self._state,
                 gateway=addresses.gateway,
                 on_answer=self._clients.answer,
                 on_restart=self._on_restart,
@@ -171,7 +174,7 @@ class Broker:
 
     def health(self) -> HealthView:
         """How the whole graph fares, nodes that are not here included."""
-        return self._record.view()
+        return HealthView.of(self._state, self._clock.monotonic_ns(), self._config, self._beside)
 
     async def node_lost(self, name: str, incarnation: int, reason: str, text: str = "") -> None:
         """A node ended, or was ended because it hung: whoever waits for it is told.
@@ -240,7 +243,7 @@ class Broker:
             about_node=about_node,
             text=note(text),
         )
-        self._record.note(event)
+        self._state.take(event, self._clock.monotonic_ns())
         await self._publisher.publish(Topic(stream or NODES, EVENTS), event)
 
     async def _pass_on(self, request: Request) -> bool:
@@ -288,7 +291,7 @@ class Broker:
         )
 
     async def _publish_state(self, topic: Topic, message: AnyMessage) -> None:
-        self._record.note(message)
+        self._state.take(message, self._clock.monotonic_ns())
         header = encode(message)[1]
         await self._publisher.publish_state(topic, str(message.__struct_config__.tag), header)
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import zmq
 import zmq.asyncio
 
+from ssa_stream.client.graph_state import GraphState
 from ssa_stream.errors import MessageError
 from ssa_stream.nodes.broker.client_handler import Answer
 from ssa_stream.nodes.broker.counters import Counters
@@ -13,7 +14,6 @@ from ssa_stream.nodes.broker.publisher import Publisher
 from ssa_stream.nodes.broker.refusals import CONTROL_LIMITS, note
 from ssa_stream.nodes.broker.sockets import bind, bound_socket, receive, try_send
 from ssa_stream.nodes.broker.stream_starts import StreamStarts
-from ssa_stream.nodes.health import HealthRecord
 from ssa_stream.nodes.pipeline import BROKER, GATEWAY, PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.protocols import (
@@ -60,7 +60,7 @@ class NodeHandler:
         publisher: Publisher,
         clock: Clock,
         counters: Counters,
-        record: HealthRecord,
+        state: GraphState,
         *,
         gateway: str | None = None,
         on_answer: Callable[[str | None, Answer], Awaitable[bool]],
@@ -76,7 +76,7 @@ class NodeHandler:
             publisher: Of states and events.
             clock: Tells when a node was heard.
             counters: Counts.
-            record: Of how nodes and sources fare.
+            state: Takes in what nodes say of themselves and of their sources.
             gateway: Where a gateway connects, which is no node of the graph; None where there is none.
             on_answer: Takes a node's answer, of the stream that it ingests; False if nobody waits for it.
             on_restart: Called with a stream whose node said hello anew.
@@ -96,7 +96,7 @@ class NodeHandler:
         self._publisher = publisher
         self._clock = clock
         self._counters = counters
-        self._record = record
+        self._state = state
         self._on_answer = on_answer
         self._on_restart = on_restart
         self.on_ready = on_ready
@@ -173,13 +173,13 @@ class NodeHandler:
             case Heartbeat() if (message.node, message.incarnation) == (peer.name, peer.incarnation):
                 await self._on_heartbeat(peer, message, header)
             case Statistics() if (message.node, message.incarnation) == (peer.name, peer.incarnation):
-                self._record.note(message)
+                self._state.take(message, self._clock.monotonic_ns())
                 await self._publisher.publish_state(Topic(NODES, STATE, peer.name), "statistics", header.bytes)
             case Event() if message.stream is None or message.stream in self.starts:
                 await self._publisher.forward([Topic(message.stream or NODES, EVENTS).encode(), header])
             case SourceState() if message.stream == stream:
                 self.starts[message.stream].saw_source(message)
-                self._record.note(message)
+                self._state.take(message, self._clock.monotonic_ns())
                 await self._publisher.publish_state(Topic(message.stream, STATE), "source_state", header.bytes)
             case PromptState() if message.stream == stream:
                 self.starts[message.stream].saw_prompts(message)
@@ -193,7 +193,7 @@ class NodeHandler:
     async def _on_heartbeat(self, peer: Peer, heartbeat: Heartbeat, header: zmq.Frame) -> None:
         was_ready = peer.is_ready
         self.table.beat(peer, heartbeat)
-        self._record.note(heartbeat)
+        self._state.take(heartbeat, self._clock.monotonic_ns())
         await self._publisher.publish_state(Topic(NODES, STATE, peer.name), "heartbeat", header.bytes)
         if heartbeat.ready and not was_ready and self.on_ready is not None:
             self.on_ready(peer.name)

@@ -65,16 +65,16 @@ Outgoing = OutgoingFrame | OutgoingEnd
 
 
 class Dispatcher:
-    """Makes messages of what is in the window, in order, as far as it has not left.
+    """Makes messages of the frames in flight, in order, those that have not left yet.
 
     Args:
         rules: Settings.
-        window: What is not finished.
+        in_flight: What is not finished.
     """
 
-    def __init__(self, rules: StreamRules, window: InFlightFrames[UnfinishedFrame | EndOfFrames]) -> None:
+    def __init__(self, rules: StreamRules, in_flight: InFlightFrames[UnfinishedFrame | EndOfFrames]) -> None:
         self._rules = rules
-        self._in_flight = window
+        self._in_flight = in_flight
         self._last: Position | None = None
         self._carried: set[Prompt] = set()  # by frames sent in the epoch of the last one
 

@@ -138,11 +138,11 @@ class _Ingest:
                 await stream.changes.until(lambda: stream.tracker.has_unsent)
                 continue
             await self._send(outgoing)
-            self._tell_window()
+            self._report_in_flight()
             stream.changes.notify()
 
-    def _tell_window(self) -> None:
-        self._node.metrics.queue("window", self.stream.tracker.unfinished, self.stream.rules.capacity)
+    def _report_in_flight(self) -> None:
+        self._node.metrics.queue("in_flight", self.stream.tracker.unfinished, self.stream.rules.capacity)
 
     async def _send(self, outgoing: Outgoing) -> None:
         tracker = self.stream.tracker
@@ -239,7 +239,7 @@ class _Ingest:
         stream = self.stream
         if finished.stream == stream.rules.stream and stream.is_started:
             stream.tracker.finish(Position(finished.epoch, finished.seq))
-            self._tell_window()
+            self._report_in_flight()
             stream.changes.notify()
 
     def _change_prompts(self, request: PromptRequest) -> PromptReply | ErrorReply:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ssa_stream.model.preprocess import SIZE_DIVISOR, check_frame, network_size, resize_frame
+from ssa_stream.model.preprocess import check_frame, frame_sizes, resize_frame
 from ssa_stream.protocols import FrameSizes
 from ssa_stream.sources import Frame
 
@@ -45,7 +45,6 @@ def prepare(frame: Frame, edges: Edges, now_ns: Callable[[], int]) -> Picture:
     """
     begin_ns = now_ns()
     image = check_frame(frame.image)
-    size = network_size(frame.size, *edges)
-    padded = (size[0] + -size[0] % SIZE_DIVISOR, size[1] + -size[1] % SIZE_DIVISOR)
-    sizes = FrameSizes(source=frame.size, network=size, padded=padded)
-    return Picture(frame, resize_frame(image, size), sizes, begin_ns)
+    sizes = frame_sizes(frame.size, edges)
+    told = FrameSizes(source=frame.size, network=sizes.network, padded=sizes.padded)
+    return Picture(frame, resize_frame(image, sizes.network), told, begin_ns)

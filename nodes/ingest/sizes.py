@@ -16,11 +16,6 @@ def network_edges(config: PipelineConfig) -> Edges:
     short, long = config.session.short_edge_px, config.session.long_edge_px
     if short is not None and long is not None:
         return short, long
-    own_short, own_long = _own_edges(config)
-    return short or own_short, long or own_long
-
-
-def _own_edges(config: PipelineConfig) -> Edges:
     section = config.model
     if section.random_weights:
         from ssa_stream.configs import load_config
@@ -31,4 +26,4 @@ def _own_edges(config: PipelineConfig) -> Edges:
         from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, read_info
 
         sizes = read_info(section.checkpoint or DEFAULT_CHECKPOINT).config
-    return sizes.short_edge_px, sizes.long_edge_px
+    return sizes.edges_px(short, long)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import zmq.asyncio
 
+from ssa_stream.client.graph_state import GraphState
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.broker import Broker
@@ -80,6 +81,7 @@ class Graph:
         self._observer: Observer | None = None
         self._failed = asyncio.Event()
         self._failure: Exception | None = None
+        self._is_interrupted = False
 
     @property
     def publish_address(self) -> str:
@@ -103,9 +105,9 @@ class Graph:
     @property
     def report(self) -> GraphReport:
         """The figures so far."""
-        report = self._observer.reading.report if self._observer is not None else GraphReport()
-        report.restarts = dict(self._placement.restarts) if self._placement is not None else {}
-        return report
+        state = GraphState() if self._observer is None else self._observer.state
+        restarts = {} if self._placement is None else self._placement.restarts
+        return GraphReport.of(state, self.config.streams, restarts, is_interrupted=self._is_interrupted)
 
     def pid(self, name: str) -> int | None:
         """The process of a node; None if it has none at the moment.
@@ -186,7 +188,7 @@ class Graph:
         addresses = replace(placement.addresses, gateway=self._gateway)
         self._broker = broker = Broker(self.config, context, addresses, self._clock, on_node_ready=on_node_ready)
         address = within_reach(broker.publish_address)
-        self._observer = observer = Observer(context, address, list(self.config.streams), broker.own_keys)
+        self._observer = observer = Observer(context, address, self.config.streams, self._clock, broker.own_keys)
         self.bound.set()
         broker_stop = asyncio.Event()
         try:
@@ -197,7 +199,7 @@ class Graph:
                 try:
                     await self._until_over(stop, on_ready)
                 finally:
-                    observer.reading.report.is_interrupted = stop.is_set()
+                    self._is_interrupted = stop.is_set()
                     is_hurried = stop.is_set() or self._failure is not None
                     await placement.stop(self.config.health.stop_timeout_s if is_hurried else _UNHURRIED_STOP_S)
                     await asyncio.wait([nodes])

@@ -2,34 +2,32 @@
 
 import statistics
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 
+from ssa_stream.client.graph_state import FAILED, GraphState
+from ssa_stream.client.mask_figures import RECENT_FRAMES
 from ssa_stream.protocols import SourceState
 
 __all__ = ["GraphReport"]
 
-_KEPT = 100_000
-_RECENT_FRAMES = 60
-
 
 @dataclass(slots=True)
 class GraphReport:
-    """Figures of a graph, kept up to date while it runs.
+    """Figures of a graph. See `MaskFigures` for those of masks.
 
     Attributes:
         frames: Frames with final masks, by stream.
-        repeated: Frames whose final masks came again; none should.
+        repeated: Frames whose final masks came again.
         drops: Frames without masks, by reason.
         restarts: Restarts, by node; only of nodes that were restarted.
         elapsed_s: From the first masks to the last.
         recent_ns: When the masks of the newest frames were made.
-        latencies_ms: To masks, newest frames: from capture or reception for live sources, for others from when the
-            frame was sent to the first node.
-        prompt_to_mask_ms: For each change of prompts that brought a sentence, from the change to its first masks.
+        latencies_ms: To masks, newest frames.
+        prompt_to_mask_ms: From each change of prompts to its first masks.
         failures: What ended a stream, by its name; only of streams that failed.
         sources: The last state of each source, by stream.
         is_interrupted: Whether it was stopped before its sources ended.
@@ -40,12 +38,47 @@ class GraphReport:
     drops: Counter[str] = field(default_factory=Counter)
     restarts: dict[str, int] = field(default_factory=dict)
     elapsed_s: float = 0.0
-    recent_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RECENT_FRAMES))
-    latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    recent_ns: deque[int] = field(default_factory=deque)
+    latencies_ms: deque[float] = field(default_factory=deque)
     prompt_to_mask_ms: list[float] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     sources: dict[str, SourceState] = field(default_factory=dict)
     is_interrupted: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        state: GraphState,
+        streams: Collection[str],
+        restarts: Mapping[str, int] | None = None,
+        *,
+        is_interrupted: bool = False,
+    ) -> "GraphReport":
+        """The figures of a graph as they are now.
+
+        Args:
+            state: Of the graph.
+            streams: Names of all streams.
+            restarts: By node.
+            is_interrupted: See the attribute.
+        """
+        known = {name: state.streams[name].source for name in streams if name in state.streams}
+        sources = {name: source for name, source in known.items() if source is not None}
+        return cls(
+            frames=state.masks.frames,
+            repeated=state.masks.repeated,
+            drops=state.total_drops(),
+            restarts=dict(restarts or {}),
+            elapsed_s=state.masks.elapsed_s,
+            recent_ns=state.masks.recent_ns,
+            latencies_ms=state.masks.latencies_ms,
+            prompt_to_mask_ms=state.masks.prompt_to_mask_ms,
+            failures={
+                name: source.text or "its source failed" for name, source in sources.items() if source.status == FAILED
+            },
+            sources=sources,
+            is_interrupted=is_interrupted,
+        )
 
     @property
     def total_frames(self) -> int:
@@ -71,7 +104,7 @@ class GraphReport:
     @property
     def recent_latency_ms(self) -> float:
         """Median latency of the last frames; 0 before the first one."""
-        recent = list(islice(reversed(self.latencies_ms), _RECENT_FRAMES))
+        recent = list(islice(reversed(self.latencies_ms), RECENT_FRAMES))
         return statistics.median(recent) if recent else 0.0
 
     def latency_ms(self, percentile: float) -> float:

@@ -23,7 +23,7 @@ _NS = 1e-9
 
 
 class RestartPolicy:
-    """Pauses that double with every loss of a node within the window, until it was lost too often.
+    """Pauses that double with every loss of a node within `restart_window_s`, until it was lost too often.
 
     Args:
         health: Limits and pauses.
@@ -39,7 +39,7 @@ class RestartPolicy:
 
     @property
     def recent_losses(self) -> int:
-        """Losses within the window, as of the last one."""
+        """Losses within `restart_window_s`, as of the last one."""
         return len(self._losses_ns)
 
     def pause_after_loss(self) -> float | None:

@@ -72,7 +72,7 @@ class _Masks:
         self._drops = Drops(node)
         self._streams: dict[str, MaskStream] = {}
         self.outputs = GraphOutputs(node)
-        folder = run_folder(node.transport.mailbox_address(node.name))
+        folder = run_folder(node.transport.link_address(node.name))
         self._files = StateFiles(folder, node.name) if folder else None
 
     def patience_s(self) -> float:

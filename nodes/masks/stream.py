@@ -194,11 +194,6 @@ class MaskStream:
         self._out, self._is_restored = saved.out, True
         self.state = saved.out[-1].state
 
-    @property
-    def last_index(self) -> int:
-        """Number of the last frame that is out; -1 before the first one."""
-        return self._out[-1].index
-
     def _was_out(self, due: DueFrame) -> bool:
         last = self._out[-1]
         return due.stamp.index <= last.index and last.t is not None and due.stamp.t <= last.t

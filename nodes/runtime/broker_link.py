@@ -13,7 +13,6 @@ import zmq.asyncio
 
 from ssa_stream.errors import MessageError, TransportError
 from ssa_stream.nodes.runtime.clock import Clock
-from ssa_stream.nodes.runtime.mailbox import Mailbox
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.transport.links import pull, push
 from ssa_stream.protocols import (
@@ -110,7 +109,7 @@ class BrokerLink:
         self._name, self._role, self._incarnation = name, role, incarnation
         self._clock, self._stop, self._times = clock, stop, times or LinkTimes()
         self._outbox: deque[list[bytes | memoryview]] = deque(maxlen=_MAX_OUTBOX)
-        self._requests: Mailbox[BrokerRequest | None] = Mailbox(_MAX_REQUESTS, drop_oldest=False)
+        self._requests: asyncio.Queue[BrokerRequest | None] = asyncio.Queue(_MAX_REQUESTS)
         self._is_ready = False
         self._heard_ns = 0
         self._error: BaseException | None = None
@@ -255,7 +254,8 @@ class BrokerLink:
 
     async def _end_requests(self) -> None:
         await self._stop.wait()
-        self._requests.put(None)
+        with contextlib.suppress(asyncio.QueueFull):  # then nobody waits for one
+            self._requests.put_nowait(None)
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -268,7 +268,9 @@ class BrokerLink:
         message = self._decode(frames)
         if not isinstance(message, BrokerRequest):
             return  # heartbeats have done their work
-        if self._requests.put(message):
+        try:
+            self._requests.put_nowait(message)
+        except asyncio.QueueFull:
             _LOG.error("request not taken", node=self._name, type=type(message).__name__)
             if not isinstance(message, StartStream | Recover | Finished):
                 text = f"{_MAX_REQUESTS} requests wait at node {self._name}; ask again later"

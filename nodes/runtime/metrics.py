@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 from collections import Counter as Counters
 from collections import deque
 from collections.abc import Iterator
@@ -55,15 +54,6 @@ class NodeMetrics:
         """Note how long something took, in milliseconds. Below 0, which clocks of two kinds may give, counts as 0."""
         with self._lock:
             self._latencies.setdefault((name, stream), _Samples()).add(max(ms, 0.0))
-
-    @contextmanager
-    def timed(self, name: str, stream: str | None = None) -> Iterator[None]:
-        """Note how long the body takes, also if it fails."""
-        begin_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.latency(name, (time.perf_counter() - begin_s) * 1e3, stream)
 
     def queue(self, name: str, depth: int, capacity: int, dropped: int = 0) -> None:
         """Note how full a queue is now."""

@@ -1,4 +1,4 @@
-"""What a robot imports: masks as they come, always the freshest, and a way to ask for others. Needs no torch.
+"""Client of a running graph: the newest masks as they come, and requests for other prompts. Needs no torch.
 
 from ssa_stream.client import PromptClient, masks
 

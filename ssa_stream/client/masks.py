@@ -1,4 +1,4 @@
-"""Masks as they come, always the freshest."""
+"""Subscription to masks: always the newest ones of every prompt."""
 
 from collections.abc import AsyncIterator, Collection, Hashable, Iterator
 from dataclasses import dataclass

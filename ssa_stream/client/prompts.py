@@ -1,4 +1,4 @@
-"""Ask a running graph for other prompts."""
+"""Clients that change the prompts of a running graph."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The thread that reads a subscriber's socket, so that nothing waits in it while somebody works."""
+"""The thread that reads a subscriber's socket, so that no messages queue up in it while the consumer works."""
 
 import threading
 from collections.abc import Callable, Sequence

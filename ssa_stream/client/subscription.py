@@ -1,4 +1,4 @@
-"""What all subscriptions have in common: waiting, with and without asyncio, and an orderly end."""
+"""Base of all subscriptions: waiting, with and without asyncio, and an orderly end."""
 
 import asyncio
 import contextlib

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, SIZE_DIVISOR
+from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, padded_size
 
 __all__ = ["CaptionBatch", "ClipBatch", "KnownObjects", "Sentence", "TrainingClip", "collate_clips", "normalize"]
 
@@ -112,7 +112,9 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
     """
     items = [(b, sentence) for b, clip in enumerate(clips) for sentence in clip.sentences]
     T = len(clips[0].frames)
-    height, width = (_padded(max(clip.frames.shape[axis] for clip in clips)) for axis in (1, 2))
+    height, width = padded_size(
+        (max(clip.frames.shape[1] for clip in clips), max(clip.frames.shape[2] for clip in clips))
+    )
     objects_of = [_all_objects(sentence) for _, sentence in items]
     G = max(1, *(len(objects) for objects in objects_of))
     images = np.zeros((len(clips), T, height, width, 3), np.uint8)
@@ -155,10 +157,6 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
 def _all_objects(sentence: Sentence) -> NDArray[np.bool_]:
     groups = (sentence.masks, sentence.possible, sentence.others)
     return np.concatenate([group for group in groups if group is not None])
-
-
-def _padded(length: int) -> int:
-    return length + -length % SIZE_DIVISOR
 
 
 def normalize(images: Tensor, extents: Tensor | None = None) -> Tensor:

@@ -162,7 +162,7 @@ def _last_queries(model: SSA, frames: FrameQueries, num_items: int, frame_layers
     features = frames.frame_mask_features
     assert features is not None  # the model is in training mode
     last = frames.predictions[-frame_layers:]
-    queries = torch.stack([model.located_queries(prediction, features) for prediction in last])
+    queries = torch.stack([model.mask_moments(prediction, features) for prediction in last])
     by_item: Tensor = queries.unflatten(1, (num_items, -1))
     return by_item
 

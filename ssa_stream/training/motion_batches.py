@@ -141,7 +141,7 @@ class MotionBatches(torch.utils.data.Dataset[MotionBatch]):
                 f"stage {stage.name}: batch {stage.batch}, clips {stage.clips} and cast_scenes {stage.cast_scenes} "
                 f"cannot be shared by {world_size} devices"
             )
-        if stage.recast and model.mask_moments is None:
+        if stage.recast and not model.config.frame_decoder.mask_moments:
             raise ConfigError(
                 f"stage {stage.name}: recast is {stage.recast}, but {model.config.name} is not told where masks are; "
                 f"expected a model with frame_decoder.mask_moments: true, or recast: 0"

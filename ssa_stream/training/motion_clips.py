@@ -197,7 +197,7 @@ def _queries(model: SSA, frames: FrameQueries) -> tuple[Tensor, Tensor]:
     """Frame queries, float16, and the moments of their masks, of `I * T` frames."""
     last, features = frames.predictions[-1], frames.frame_mask_features
     assert features is not None  # the model is in training mode
-    return last.queries.half(), model.measure(last, features)
+    return last.queries.half(), model.mask_moments.measure(last, features)
 
 
 def _objects(frames: FrameQueries, masks: Tensor, asked: Tensor, possible: Tensor, loss: LossConfig) -> Matches:

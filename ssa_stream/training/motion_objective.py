@@ -64,7 +64,7 @@ class _Slots(NamedTuple):
         object: Which object each slot is over, `(B, N)` int64.
         stands: Whether it is over it long enough to stand for it, `(B, N)` bool.
         empty: Whether it is over hardly anything, `(B, N)` bool.
-        presence: What the video queries of a window have in common, `(B,)`; None where the network does without.
+        presence: What the video queries of a window have in common, `(B,)`.
     """
 
     enhanced: Tensor
@@ -72,7 +72,7 @@ class _Slots(NamedTuple):
     object: Tensor
     stands: Tensor
     empty: Tensor
-    presence: Tensor | None
+    presence: Tensor
 
 
 class MotionObjective(nn.Module):
@@ -92,9 +92,7 @@ class MotionObjective(nn.Module):
         self.heads = MotionHeads(model.config.hidden_dim, len(decoder.layers) if self.decides else 0)
         model.requires_grad_(False)
         learners: list[nn.Module] = [decoder] if self.decides else [decoder.enhancer, decoder.pooling]
-        if model.mask_moments is not None:
-            learners.append(model.mask_moments)
-        for learner in learners:
+        for learner in (*learners, model.mask_moments):
             learner.requires_grad_(True)
         set_dropout(model, model.config.dropout if stage.dropout is None else stage.dropout)
         self.claim_weights: Tensor
@@ -128,7 +126,7 @@ class MotionObjective(nn.Module):
         place, velocity = self.heads.places.errors(
             projected[None], enhanced[None], order[None], of_frames, windows.place, windows.velocity, windows.known
         )
-        presence = decoder.measure_presence(aligned)
+        presence = decoder.presence(aligned)
         return _Slots(enhanced, initial, *objects_of_slots(order, windows.covers), presence), place, velocity
 
     def _deeds(self, logits: Tensor, does: Tensor, counts: Tensor) -> Tensor:
@@ -172,7 +170,7 @@ class MotionObjective(nn.Module):
     def _located(self, queries: Tensor, moments: Tensor) -> Tensor:
         """Frame queries with noise, told where their masks are."""
         noisy = queries + self.stage.noise * queries.std() * torch.randn_like(queries)
-        return self.model.locate(noisy, moments)
+        return self.model.mask_moments.add(noisy, moments)
 
 
 def _mean(losses: Tensor) -> Tensor:
@@ -203,7 +201,7 @@ def _states(decoder: VideoDecoder, slots: _Slots, text: Tensor) -> list[VideoPre
     key = (slots.enhanced + decoder.slot_position.weight).reshape(B, T * N, C)
     position = decoder.query_position.weight
     x, sentence = slots.initial.repeat_interleave(K, dim=0), text.flatten(0, 1)
-    presence = None if slots.presence is None else slots.presence.repeat_interleave(K)
+    presence = slots.presence.repeat_interleave(K)
     states = []
     for layer in decoder.layers:
         assert isinstance(layer, VideoDecoderLayer)

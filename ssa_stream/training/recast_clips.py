@@ -1,7 +1,7 @@
 """Kept clips whose objects move as those of other scenes do: looks and queries stay, places are of another object.
 
 Of motion a kept clip shows one case in many frames, all of which had to be computed. But what tells motion is where
-masks are (`model.moments`), and masks of other scenes cost next to nothing.
+masks are (`model.extensions.mask_moments`), and masks of other scenes cost next to nothing.
 
 Axes: `T` frames, `N` queries, `G` objects that queries were asked to find, `M` moments.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ssa_stream.data import sample_scene
 from ssa_stream.data.synthetic.truth import ClipTruth, observe
-from ssa_stream.model.moments import NUM_MOMENTS, mask_moments
+from ssa_stream.model.extensions.mask_moments import NUM_MOMENTS, mask_moments
 from ssa_stream.training.config import MotionStage
 from ssa_stream.training.motion_clips import MotionClip, draw_start, scene_config
 from ssa_stream.training.places import places

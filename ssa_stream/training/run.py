@@ -9,10 +9,11 @@ import torch
 from lightning.fabric import Fabric
 
 from ssa_stream.checkpoints import load_checkpoint, read_clip
+from ssa_stream.checkpoints.layout import extend_model
 from ssa_stream.configs import load_config
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, SsaConfig
-from ssa_stream.model.own_parts import completed, own_parts, with_own_parts
+from ssa_stream.model.extensions import extensions_of, with_extensions
 from ssa_stream.training.config import TrainConfig
 from ssa_stream.training.initial import initialize_trunk
 from ssa_stream.training.run_folder import RunFolder
@@ -107,10 +108,10 @@ def _build_model(config: TrainConfig, init: Path | None, clip: Path | None) -> S
 
 
 def _with_sizes(model: SSA, sizes: SsaConfig, refusal: str) -> SSA:
-    """The same network, with what it lacks of parts that are ours: they change nothing until trained or set."""
+    """The same network, with the extensions that it lacks: they change nothing until trained or set."""
     if model.config == sizes:
         return model
-    has = own_parts(model.config)
-    if not set(has) <= set(own_parts(sizes)) or model.config != with_own_parts(sizes, has):
+    has = extensions_of(model.config)
+    if not set(has) <= set(extensions_of(sizes)) or model.config != with_extensions(sizes, has):
         raise ConfigError(refusal)
-    return completed(model, sizes)
+    return extend_model(model, sizes)

@@ -181,11 +181,12 @@ async def test_nobody_gets_in_while_nobody_checks(folder: Path) -> None:
 async def test_launcher_watches_its_own_graph_with_keys_of_its_own(folder: Path) -> None:
     """They lie in no file."""
     async with graph(_guarded(folder)) as running, _publishing(running):
-        observer = Observer(running.context, running.broker.publish_address, ["cam0"], running.broker.own_keys)
+        broker = running.broker
+        observer = Observer(running.context, broker.publish_address, ["cam0"], MonotonicClock(), broker.own_keys)
         task = asyncio.create_task(observer.run())
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while not observer.reading.report.total_frames:  # noqa: ASYNC110  it only reads
+                while not observer.state.masks.frames:  # noqa: ASYNC110  it only reads
                     await asyncio.sleep(0.01)
         finally:
             task.cancel()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ssa_stream.cli.views.graph_status import GraphStatus
 from ssa_stream.client import UpdateSubscription
+from ssa_stream.client.graph_state import GraphState
 from ssa_stream.nodes.gateway.settings import ControlAccess, control_socket
 from ssa_stream.nodes.health.metrics import exposition
 from ssa_stream.nodes.pipeline import GATEWAY
@@ -61,12 +61,12 @@ async def test_figures_of_a_gateway_are_metrics(tmp_path: Path) -> None:
             await until(lambda: expected.items() <= _of_gateway(running).items(), "figures")
             # Nobody asks for pictures here: each replaces the one before.
             await until(lambda: _of_gateway(running).get(("count_frames_not_fetched_total", "cam"), 0) > 3)
-            status = GraphStatus()
+            state = GraphState()
             async with UpdateSubscription(running.broker.publish_address) as subscribed:
-                while status.nodes.get(GATEWAY) is None or status.nodes[GATEWAY].statistics is None:
+                while state.nodes.get(GATEWAY) is None or state.nodes[GATEWAY].statistics is None:
                     update = await subscribed.next_async(20.0)
                     assert update is not None
-                    status.note(update.topic, update.message)
+                    state.take(update.message, now_ns=0)
             await peer.close()
             await until(lambda: _of_gateway(running)["queue_peers_length", ""] == 0, "the peer is gone")
 

@@ -388,7 +388,7 @@ async def _send_damaged(run_dir: Path, damaged: list[tuple[bytes, bytes, list[by
     own = slot.segment.path.name.encode()
     with context.socket(zmq.PUSH) as socket:
         socket.linger = 0
-        socket.connect(receiver.mailbox_address("b"))
+        socket.connect(receiver.link_address("b"))
         for header, manifest, buffers in damaged:
             parts = [b"", good if header == b"good" else header]
             await socket.send_multipart([*parts, manifest.replace(b"\xa3own", bytes([0xD9, len(own)]) + own), *buffers])

@@ -13,7 +13,7 @@ from tests.support.command_line import ROOT, read_until, run_command, running
 pytestmark = pytest.mark.e2e
 
 EXAMPLE = ROOT / "examples" / "webcam_refer.py"
-PROGRAM = (sys.executable, EXAMPLE)
+PROGRAM: tuple[str | Path, ...] = (sys.executable, EXAMPLE)
 
 
 def test_example_with_missing_checkpoint_names_the_shipped_ones(tmp_path: Path) -> None:
@@ -40,7 +40,15 @@ def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
 
 def test_example_follows_a_prompt_typed_while_it_runs(tmp_path: Path) -> None:
     """A line on the terminal changes the prompt of the running stream."""
-    command = [*PROGRAM, "the red circle", "--source", "synthetic@320x180", "--no-display", "--num-frames", "60"]
+    command = [
+        *map(str, PROGRAM),
+        "the red circle",
+        "--source",
+        "synthetic@320x180",
+        "--no-display",
+        "--num-frames",
+        "60",
+    ]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with running(command, cwd=tmp_path, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes) as process:
         read_until(process.stdout, "Ctrl-C ends")

@@ -44,7 +44,6 @@ from ssa_stream.protocols import (
 )
 from ssa_stream.streaming import MaskResult, TrackMask
 from ssa_stream.streaming.prompts import PromptBook
-from ssa_stream.streaming.sizes import frame_sizes
 
 __all__ = ["DEADLINE_S", "STREAM", "ModelNodes", "Player", "identity", "model_nodes", "pipeline", "with_work"]
 
@@ -116,7 +115,7 @@ class Player:
         """The message of the next frame."""
         if self.last_t is not None and t - self.last_t > self.config.max_gap_s:
             self.history, self.begin_index = [], self.index
-        sizes = frame_sizes(self._model.config, self.config, (image.shape[0], image.shape[1]))
+        sizes = self.config.sizes_of((image.shape[0], image.shape[1]), self._model.config)
         prompts = tuple(Prompt(id=one.prompt_id, text=one.text, version=one.version) for one in self.book.prompts)
         work = FrameWork(
             frame=identity(self.epoch, self.seq, self.index, t, live=self.live, **fields),

@@ -54,11 +54,6 @@ class VideoFeed:
         self._pictures: OrderedDict[Hashable, FeedPicture] = OrderedDict()
         self._viewers: set[NewestSlot[FeedPicture]] = set()
 
-    @property
-    def viewers(self) -> int:
-        """How many watch the pictures as they come."""
-        return len(self._viewers)
-
     def join(self) -> NewestSlot[FeedPicture]:
         """A slot that gets all pictures from now on."""
         slot: NewestSlot[FeedPicture] = NewestSlot()

@@ -21,11 +21,6 @@ class NewestSlot(Generic[_T]):
         self._is_closed = False
         self._changed = asyncio.Event()
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether nothing will come any more."""
-        return self._is_closed
-
     def put(self, item: _T) -> None:
         """Put an item in, in place of what is there."""
         self.overtaken += self._item is not None

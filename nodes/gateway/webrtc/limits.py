@@ -45,7 +45,7 @@ class RateLimit:
         return True
 
 
-_WINDOW_S = 5.0
+_INTERVAL_S = 5.0
 _TOLERANCE = 1.5
 """A sender that keeps to its limit on average may be above it for a while."""
 
@@ -64,7 +64,7 @@ class Watchdog:
         self._heard_s = now_s
         self._received = 0
         self._was_connected = False
-        self._window = (now_s, 0)
+        self._interval = (now_s, 0)
 
     def look(self, now_s: float, received: int, *, is_connected: bool, has_media: bool) -> LimitExceeded | None:
         """Why the session has to end; None if it has not.
@@ -77,7 +77,7 @@ class Watchdog:
         """
         limits = self._limits
         if is_connected and not self._was_connected:
-            self._was_connected, self._heard_s, self._window = True, now_s, (now_s, received)
+            self._was_connected, self._heard_s, self._interval = True, now_s, (now_s, received)
         if received != self._received:
             self._received, self._heard_s = received, now_s
         if now_s - self._began_s > limits.session_s:
@@ -91,11 +91,11 @@ class Watchdog:
         return self._too_much(now_s, received)
 
     def _too_much(self, now_s: float, received: int) -> LimitExceeded | None:
-        since_s, before = self._window
+        since_s, before = self._interval
         passed_s = now_s - since_s
-        if passed_s < _WINDOW_S:
+        if passed_s < _INTERVAL_S:
             return None
-        self._window = now_s, received
+        self._interval = now_s, received
         kbps = (received - before) * 8 / 1000 / passed_s
         if kbps <= _TOLERANCE * self._limits.bitrate_kbps:
             return None

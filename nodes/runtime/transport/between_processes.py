@@ -55,13 +55,13 @@ class ProcessTransport(LinkTransport):
         self._run_dir = run_dir
         self._copier = ThreadPoolExecutor(max_workers=1, thread_name_prefix="copier")
 
-    def mailbox_address(self, name: str) -> str:
+    def link_address(self, name: str) -> str:
         """Address of the socket that a node, `CONTROL_LINK` or `PUBLISH_LINK` binds."""
         return f"ipc://{self._run_dir}/{name}.sock"
 
     def outlet(self, names: Sequence[str]) -> RingOutlet:
         """A link to these nodes; they need not be there yet."""
-        socket = connect(self.context, [self.mailbox_address(name) for name in names])
+        socket = connect(self.context, [self.link_address(name) for name in names])
         outlet = RingOutlet(socket, self.ring, self._copier)
         self._links.append(outlet)
         return outlet

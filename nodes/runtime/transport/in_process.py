@@ -76,13 +76,13 @@ class InProcessTransport(LinkTransport):
         self._graph = graph
         self._store = InProcessStore()
 
-    def mailbox_address(self, name: str) -> str:
+    def link_address(self, name: str) -> str:
         """Address of the socket that a node, `CONTROL_LINK` or `PUBLISH_LINK` binds."""
         return f"inproc://{self._graph}-{name}"
 
     def outlet(self, names: Sequence[str]) -> "_FusedOutlet":
         """A link to these nodes; they need not be there yet."""
-        outlet = _FusedOutlet(connect(self.context, [self.mailbox_address(name) for name in names]), self._store)
+        outlet = _FusedOutlet(connect(self.context, [self.link_address(name) for name in names]), self._store)
         self._links.append(outlet)
         return outlet
 

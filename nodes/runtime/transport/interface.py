@@ -75,7 +75,7 @@ class Transport(Protocol):
     def context(self) -> zmq.asyncio.Context:
         """For the sockets of the control plane."""
 
-    def mailbox_address(self, name: str) -> str:
+    def link_address(self, name: str) -> str:
         """Address of the socket that a node, `CONTROL_LINK` or `PUBLISH_LINK` binds."""
 
     @property

@@ -28,7 +28,7 @@ class LinkTransport(ABC):
         self._links: list[LinkInlet | LinkMaskOutlet | Outlet] = []
 
     @abstractmethod
-    def mailbox_address(self, name: str) -> str:
+    def link_address(self, name: str) -> str:
         """Address of the socket that a node, `CONTROL_LINK` or `PUBLISH_LINK` binds."""
 
     @abstractmethod
@@ -38,12 +38,12 @@ class LinkTransport(ABC):
     @property
     def control_address(self) -> str:
         """Where the broker listens to nodes."""
-        return self.mailbox_address(CONTROL_LINK)
+        return self.link_address(CONTROL_LINK)
 
     @property
     def publish_address(self) -> str:
         """Where the broker listens to masks nodes."""
-        return self.mailbox_address(PUBLISH_LINK)
+        return self.link_address(PUBLISH_LINK)
 
     def inlet(self, name: str, *, metrics: NodeMetrics | None = None) -> LinkInlet:
         """Where messages to the node of this name arrive.
@@ -51,7 +51,7 @@ class LinkTransport(ABC):
         Raises:
             TransportError: Its address cannot be used.
         """
-        address = self.mailbox_address(name)
+        address = self.link_address(name)
         inlet = LinkInlet(listen(self.context, address), address, self._read, self._clock, metrics)
         self._links.append(inlet)
         return inlet

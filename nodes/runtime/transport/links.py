@@ -22,7 +22,7 @@ from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
 __all__ = ["LinkInlet", "LinkMaskOutlet", "connect", "listen", "pull", "push"]
 
 HIGH_WATER_MARK = 64
-"""Messages that a link holds at each end; a little above what the windows of streams let through."""
+"""Messages that a link holds at each end; a little above what the frames in flight of all streams take."""
 _RECONNECT_MS, _RECONNECT_MAX_MS = 20, 500
 _PUBLISH_TIMEOUT_S = 1.0
 _IPC = "ipc://"

@@ -32,7 +32,7 @@ def init(
 ) -> None:
     """Make the keys of a graph and of its first clients, and tell how they are used. Overwrites nothing.
 
-    ssa-stream keys init keys --client robot --client handler
+    ssa-stream keys init keys --client robot --client desk
     """
     from ssa_stream.keys import add_client, make_keys
 

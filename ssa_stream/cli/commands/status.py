@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssa_stream.cli.options.graph import Keys, PublishAddress
+from ssa_stream.cli.options.graph import FirstMessageTimeout, Keys, PublishAddress
 from ssa_stream.cli.views.console import output, wide_output
 from ssa_stream.cli.views.terminal import Interrupts
 
 if TYPE_CHECKING:
-    from ssa_stream.cli.views.graph_status import GraphStatus
     from ssa_stream.client import UpdateSubscription
+    from ssa_stream.client.graph_state import GraphState
 
 __all__ = ["status"]
 
@@ -28,23 +28,21 @@ def status(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; with --watch one per line, each half second.")
     ] = False,
-    timeout_s: Annotated[
-        float, typer.Option("--timeout", min=0.01, metavar="SECONDS", help="Longest wait for a graph to say anything.")
-    ] = 5.0,
+    timeout_s: FirstMessageTimeout = 5.0,
 ) -> None:
     """Show the streams of a running graph (source, rate, prompts, drops) and its nodes (ready, queues, latencies).
 
     Step age is how long a node has been at its present step; a node that hangs is noticed by it and started again.
     Dropped frames are counted by reason: stale ones were too old, overtaken ones made room for newer ones.
     """
-    from ssa_stream.cli.views.graph_status import GraphStatus
     from ssa_stream.client import UpdateSubscription
+    from ssa_stream.client.graph_state import GraphState
 
-    graph = GraphStatus()
+    graph = GraphState()
     with Interrupts() as interrupts, UpdateSubscription(address, timeout_s=timeout_s, keys=keys) as subscribed:
         with interrupts.cut_short():
             first = next(subscribed)
-            graph.note(first.topic, first.message)
+            graph.take(first.message, time.monotonic_ns())
             _gather(subscribed, graph, _GATHER_S)
         if watch:
             _watch(subscribed, graph, interrupts, as_json)
@@ -52,18 +50,18 @@ def status(
             _print(graph, as_json)
 
 
-def _gather(subscribed: "UpdateSubscription", graph: "GraphStatus", duration_s: float) -> bool:
+def _gather(subscribed: "UpdateSubscription", graph: "GraphState", duration_s: float) -> bool:
     """Take in what is published for a while; False if that is nothing at all."""
     end_s, came = time.monotonic() + duration_s, False
     while (left_s := end_s - time.monotonic()) > 0:
         update = subscribed.next(left_s)
         if update is not None:
-            graph.note(update.topic, update.message)
+            graph.take(update.message, time.monotonic_ns())
             came = True
     return came
 
 
-def _watch(subscribed: "UpdateSubscription", graph: "GraphStatus", interrupts: Interrupts, as_json: bool) -> None:
+def _watch(subscribed: "UpdateSubscription", graph: "GraphState", interrupts: Interrupts, as_json: bool) -> None:
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -85,11 +83,11 @@ def _watch(subscribed: "UpdateSubscription", graph: "GraphStatus", interrupts: I
             live.update(status_tables(graph) if is_heard else Group(status_tables(graph), lost), refresh=True)
 
 
-def _print(graph: "GraphStatus", as_json: bool) -> None:
-    from ssa_stream.cli.views.graph_tables import status_tables
+def _print(graph: "GraphState", as_json: bool) -> None:
+    from ssa_stream.cli.views.graph_tables import status_mapping, status_tables
 
     if as_json:
-        typer.echo(json.dumps(graph.to_mapping(), ensure_ascii=False))
+        typer.echo(json.dumps(status_mapping(graph), ensure_ascii=False))
         return
     tables = status_tables(graph)
     wide_output(tables).print(tables)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssa_stream.cli.options.graph import Keys, PublishAddress
+from ssa_stream.cli.options.graph import FirstMessageTimeout, Keys, PublishAddress
 from ssa_stream.cli.views.console import output, wide_output
 from ssa_stream.cli.views.terminal import Interrupts
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ssa_stream.client import MaskSubscription, UpdateSubscription
-    from ssa_stream.protocols import AnyMessage, Topic
+    from ssa_stream.protocols import AnyMessage
 
 __all__ = ["top"]
 
@@ -32,9 +32,7 @@ def top(
     once: Annotated[
         bool, typer.Option("--once", help="Look for a moment, print and end; what a pipe gets anyhow.")
     ] = False,
-    timeout_s: Annotated[
-        float, typer.Option("--timeout", min=0.01, metavar="SECONDS", help="Longest wait for a graph to say anything.")
-    ] = 5.0,
+    timeout_s: FirstMessageTimeout = 5.0,
 ) -> None:
     """Show what a running graph does: frames, masks and their age by stream; steps, queues and delays by node.
 
@@ -66,11 +64,10 @@ class _Watcher:
     """Both subscriptions, and what they brought."""
 
     def __init__(self, updates: "UpdateSubscription", masks: "MaskSubscription") -> None:
-        from ssa_stream.cli.views.graph_status import GraphStatus
-        from ssa_stream.cli.views.top_rates import Rates
+        from ssa_stream.client.graph_state import GraphState
 
         self._updates, self._masks = updates, masks
-        self._graph, self._rates = GraphStatus(), Rates()
+        self._graph = GraphState()
         self._began_s = self._heard_s = time.monotonic()
 
     def wait_for_first(self) -> None:
@@ -80,17 +77,17 @@ class _Watcher:
             TransportError: It does not.
         """
         first = next(self._updates)
-        self._take(first.topic, first.message)
+        self._take(first.message)
 
     def gather(self, duration_s: float) -> None:
         """Take in what comes for a while."""
         end_s = time.monotonic() + duration_s
         while (left_s := end_s - time.monotonic()) > 0:
             while (view := self._masks.next(0)) is not None:
-                self._rates.note_masks(view)
+                self._graph.take(view.message, time.monotonic_ns())
             update = self._updates.next(min(left_s, 0.05))
             if update is not None:
-                self._take(update.topic, update.message)
+                self._take(update.message)
 
     def view(self) -> "RenderableType":
         """What there is now."""
@@ -100,12 +97,11 @@ class _Watcher:
         minutes, seconds = divmod(int(now_s - self._began_s), 60)
         header = f"{self._updates.address}   watched for {minutes}:{seconds:02d}   q quits"
         is_heard = now_s - self._heard_s < _SILENT_S
-        return top_view(self._graph, self._rates, now_ns=time.monotonic_ns(), header=header, is_heard=is_heard)
+        return top_view(self._graph, now_ns=time.monotonic_ns(), header=header, is_heard=is_heard)
 
-    def _take(self, topic: "Topic", message: "AnyMessage") -> None:
+    def _take(self, message: "AnyMessage") -> None:
         self._heard_s = time.monotonic()
-        self._graph.note(topic, message)
-        self._rates.note(message)
+        self._graph.take(message, time.monotonic_ns())
 
 
 def _show(watcher: _Watcher, interrupts: Interrupts, interval_s: float) -> None:

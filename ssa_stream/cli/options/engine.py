@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["all_cores_but_one", "open_model"]
 
-_RANDOM_SEED = 0
-
 
 def open_model(
     model: str,
@@ -46,46 +44,25 @@ def open_model(
         raise ConfigError(f"give either --checkpoint {checkpoint} or --random-weights, not both")
     import torch
 
-    from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint, read_info
+    from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, choose_device, open_network, read_info
 
     if threads is not None:
         torch.set_num_threads(threads)
-    where = _device(device)
+    where = choose_device(device, "--device")
+    if device == "auto":
+        errors().print(f"device: {where}")
     if dtype not in ("float32", "bfloat16"):
         raise ConfigError(f"--dtype is {dtype!r}; expected float32 or bfloat16")
     kind = torch.bfloat16 if dtype == "bfloat16" else torch.float32
     if random_weights:
         errors().print("[bold yellow]random weights:[/] the masks mean nothing; they show that the pipeline runs")
-        return _random_model(model).to(where).cast(kind)
+        return open_network(random_weights=model, device=where, dtype=kind)
     name = checkpoint or DEFAULT_CHECKPOINT
     with status(f"loading {name}"):
         weights = clip_weights(read_info(name).config, clip, download_clip)
-        return load_checkpoint(name, device=where, dtype=kind, clip=weights)
+        return open_network(name, clip=weights, device=where, dtype=kind)
 
 
 def all_cores_but_one() -> int:
     """Threads for a model that shares its cores with decoding, drawing and other programs; at least one."""
     return max(1, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 2) - 1)
-
-
-def _device(name: str) -> str:
-    """The device to use. `auto` is the only choice made for the user, and it is printed."""
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-        errors().print(f"device: {name}")
-    elif name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
-        raise ConfigError(f"--device is {name!r} but this machine offers: cpu{', cuda' * torch.cuda.is_available()}")
-    return name
-
-
-def _random_model(name: str) -> "SSA":
-    import torch
-
-    from ssa_stream.configs import load_config
-    from ssa_stream.model import SSA, SsaConfig
-
-    with torch.random.fork_rng():
-        torch.manual_seed(_RANDOM_SEED)
-        return SSA(SsaConfig.from_mapping(load_config("model", name))).eval()

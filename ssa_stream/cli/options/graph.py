@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ssa_stream.nodes.pipeline import PipelineConfig
 
 __all__ = [
+    "FirstMessageTimeout",
     "Keys",
     "ModelDevice",
     "ModelThreads",
@@ -93,6 +94,9 @@ Keys = Annotated[
         metavar="DIR",
         help="Keys of a client, for a graph that takes in known ones only; made by: ssa-stream keys add.",
     ),
+]
+FirstMessageTimeout = Annotated[
+    float, typer.Option("--timeout", min=0.01, metavar="SECONDS", help="Longest wait for a graph to say anything.")
 ]
 
 

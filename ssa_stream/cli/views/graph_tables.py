@@ -1,15 +1,18 @@
-"""The tables of `ssa-stream status` and `ssa-stream top`: streams, nodes and the last events of a running graph."""
+"""What `ssa-stream status` and `ssa-stream top` show: streams, nodes and the last events of a running graph."""
 
+from typing import Any
+
+import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ssa_stream.cli.views.graph_status import GraphStatus, NodeStatus, StreamStatus
 from ssa_stream.cli.views.source_words import source_text
-from ssa_stream.cli.views.top_rates import PromptFigures, Rates
+from ssa_stream.client.graph_state import GraphState, NodeStatus, StreamStatus
+from ssa_stream.client.mask_figures import PromptFigures
 from ssa_stream.protocols import Event, Heartbeat, Latency, SourceState, Statistics
 
-__all__ = ["status_tables", "top_view"]
+__all__ = ["status_mapping", "status_tables", "top_view"]
 
 _ROLES = ("ingest", "encoder", "queries", "decoder", "masks", "control", "gateway")
 _BAR_CELLS = 8
@@ -17,7 +20,7 @@ _SLOW_S, _STUCK_S = 1.0, 5.0
 _LATE_MS, _VERY_LATE_MS = 200.0, 500.0
 
 
-def status_tables(graph: GraphStatus) -> RenderableType:
+def status_tables(graph: GraphState) -> RenderableType:
     """Streams, nodes and the last events of a graph; tables as wide as what they hold."""
     streams = _table("stream", "source", "size", "fps", "epoch", "frames", "dropped", "prompts")
     for name, stream in sorted(graph.streams.items()):
@@ -34,12 +37,30 @@ def status_tables(graph: GraphStatus) -> RenderableType:
     return Group(streams, Text(), nodes, *events)
 
 
-def top_view(graph: GraphStatus, rates: Rates, *, now_ns: int, header: str, is_heard: bool = True) -> RenderableType:
+def status_mapping(graph: GraphState) -> dict[str, Any]:
+    """The same as plain values; messages with the names that docs/protocol.md describes."""
+    return {
+        "streams": {
+            name: {
+                "source": _plain(stream.source),
+                "prompts": _plain(stream.prompts),
+                "dropped": graph.dropped(name),
+            }
+            for name, stream in sorted(graph.streams.items())
+        },
+        "nodes": {
+            name: {"heartbeat": _plain(node.heartbeat), "statistics": _plain(node.statistics)}
+            for name, node in sorted(graph.nodes.items())
+        },
+        "events": [_plain(event) for event in graph.events],
+    }
+
+
+def top_view(graph: GraphState, *, now_ns: int, header: str, is_heard: bool = True) -> RenderableType:
     """Streams with their prompts, nodes with their queues, the last events; lines are cut where they do not fit.
 
     Args:
-        graph: The newest of everything.
-        rates: What changes.
+        graph: What it said.
         now_ns: On this machine's monotonic clock.
         header: First line.
         is_heard: Whether the graph has said anything lately.
@@ -48,17 +69,20 @@ def top_view(graph: GraphStatus, rates: Rates, *, now_ns: int, header: str, is_h
     if not is_heard:
         top.append("   nothing comes; waiting for it", style="bold red")
     events = [Text(_event(event), style=_style(event, info="dim"), no_wrap=True) for event in graph.events]
-    streams, nodes = _streams_with_rates(graph, rates, now_ns), _nodes_with_rates(graph, rates)
-    return Group(top, Text(), streams, Text(), nodes, Text(), *events)
+    return Group(top, Text(), _streams_with_rates(graph, now_ns), Text(), _nodes_with_rates(graph), Text(), *events)
 
 
-def _streams_with_rates(graph: GraphStatus, rates: Rates, now_ns: int) -> Table:
+def _plain(message: msgspec.Struct | None) -> Any:
+    return None if message is None else msgspec.to_builtins(message)
+
+
+def _streams_with_rates(graph: GraphState, now_ns: int) -> Table:
     table = _cut_table("stream", "source", "size", "fps in", "fps out", "objects", "score", "mask age", "dropped")
     for name, stream in sorted(graph.streams.items()):
         source = [Text("?"), Text("-"), Text("-")] if stream.source is None else _source(stream.source)
-        out = Text(f"{rates.masks_per_s(name, now_ns):.1f}")
+        out = Text(f"{graph.masks.frames_per_s(name, now_ns):.1f}")
         table.add_row(Text(name, style="bold"), *source, out, "", "", "", Text(_counts(graph.dropped(name)) or "-"))
-        came = rates.prompts(name)
+        came = graph.masks.prompts(name)
         for prompt in () if stream.prompts is None else stream.prompts.prompts:
             table.add_row(
                 Text(f"  {prompt.id}"), Text(prompt.text, style="italic"), "", "", "", *_masks(came.get(prompt.id)), ""
@@ -66,10 +90,10 @@ def _streams_with_rates(graph: GraphStatus, rates: Rates, now_ns: int) -> Table:
     return table
 
 
-def _nodes_with_rates(graph: GraphStatus, rates: Rates) -> Table:
+def _nodes_with_rates(graph: GraphState) -> Table:
     table = _cut_table("node", "state", "start", "steps/s", "step age", "queue", "p50/p95 ms", "drops/s")
     for name, node in sorted(graph.nodes.items(), key=_order):
-        steps, drops = rates.steps_per_s(name), rates.drops_per_s(name)
+        steps, drops = node.steps_per_s, node.drops_per_s
         found = () if node.statistics is None else node.statistics.latencies
         table.add_row(
             Text(name),

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from ssa_stream.data.synthetic.truth import observe
 from ssa_stream.model import SSA, align_chain
+from ssa_stream.model.extensions.mask_moments import MaskMoments
 from ssa_stream.training.clip_batches import ClipBatches, open_source
 from ssa_stream.training.config import MotionStage
 from ssa_stream.training.motion_batches import KeptClips, MotionBatch, MotionBatches
@@ -177,9 +178,7 @@ def test_states_are_those_of_the_network(model: SSA, motion: MotionStage, weight
         whole = decoder(aligned.repeat_interleave(K, dim=0), text)
         first = whole.initial_queries.unflatten(0, (-1, K))[:, 0]
         none = torch.empty(0)
-        slots = _Slots(
-            whole.enhanced.unflatten(0, (-1, K))[:, 0], first, none, none, none, decoder.measure_presence(aligned)
-        )
+        slots = _Slots(whole.enhanced.unflatten(0, (-1, K))[:, 0], first, none, none, none, decoder.presence(aligned))
         states = _states(decoder, slots, windows.text)
     for ours, theirs in zip(states, whole.predictions, strict=True):
         for a, b in zip(ours, theirs, strict=True):
@@ -220,7 +219,7 @@ def test_where_masks_are_is_learned_too(told: SSA, motion: MotionStage) -> None:
     for stage in (_slots_stage(motion), motion):
         told.zero_grad()
         MotionObjective(told, stage, lambda value: value).train()(_batches(told, stage)[0]).total.backward()
-        assert told.mask_moments is not None
+        assert isinstance(told.mask_moments, MaskMoments)
         gradient = told.mask_moments.embed.weight.grad
         assert gradient is not None
         assert gradient.abs().max() > 0
@@ -230,12 +229,12 @@ def test_where_masks_are_is_learned_too(told: SSA, motion: MotionStage) -> None:
 def test_kept_queries_are_told_later_what_frames_would_have_told_them(told: SSA, motion: MotionStage) -> None:
     """The code may have changed since they were kept; in windows played backwards as well."""
     kept = motion_clip(told, motion, 0, 1)
-    assert told.mask_moments is not None
+    assert isinstance(told.mask_moments, MaskMoments)
     with torch.no_grad():
         told.mask_moments.embed.weight.mul_(2)
         again = motion_clip(told, motion, 0, 1)
-        located = told.locate(again.queries.float(), again.moments)
-        assert torch.equal(told.locate(kept.queries.float(), kept.moments), located)
+        located = told.mask_moments.add(again.queries.float(), again.moments)
+        assert torch.equal(told.mask_moments.add(kept.queries.float(), kept.moments), located)
     assert (located - kept.queries.float()).abs().max() > 0.1
     forwards = backwards = 0
     for step in range(6):

@@ -12,11 +12,11 @@ RUNNER = CliRunner()
 
 def test_init_makes_keys_and_tells_how_to_use_them(tmp_path: Path) -> None:
     """For the graph and for each client."""
-    result = RUNNER.invoke(app, ["keys", "init", str(tmp_path / "k"), "--client", "robot", "--client", "handler"])
+    result = RUNNER.invoke(app, ["keys", "init", str(tmp_path / "k"), "--client", "robot", "--client", "desk"])
     assert result.exit_code == 0
     assert f"--keys {tmp_path / 'k'} --publish tcp://*:5555" in result.output
     assert f"copy the folder {tmp_path / 'k/clients/robot'}" in result.output
-    assert sorted(ServerKeys.load(tmp_path / "k").allowed().values()) == ["handler", "robot"]
+    assert sorted(ServerKeys.load(tmp_path / "k").allowed().values()) == ["desk", "robot"]
 
 
 def test_secrets_are_not_printed(tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 """What `ssa-stream status` and `ssa-stream top` show of what is published."""
 
 import io
+import json
 from typing import Any
 
 from rich.console import Console, RenderableType
 
-from ssa_stream.cli.views.graph_status import GraphStatus
-from ssa_stream.cli.views.graph_tables import status_tables, top_view
-from ssa_stream.cli.views.top_rates import Rates
+from ssa_stream.cli.views.graph_tables import status_mapping, status_tables, top_view
+from ssa_stream.client.graph_state import GraphState
 from ssa_stream.protocols import (
     AnyMessage,
     AppliesFrom,
@@ -19,7 +19,6 @@ from ssa_stream.protocols import (
     PromptState,
     QueueDepth,
     Statistics,
-    Topic,
 )
 from tests.support.mask_messages import mask_parts, mask_view
 from tests.support.scripted_nodes import heartbeat, source_state, statistics
@@ -66,20 +65,16 @@ def _printed(shown: RenderableType, width: int = 200) -> str:
     return console.file.getvalue()
 
 
-def _graph(*messages: AnyMessage) -> GraphStatus:
-    graph = GraphStatus()
+def _graph(*messages: AnyMessage) -> GraphState:
+    graph = GraphState()
     for message in messages:
-        graph.note(Topic("cam0", "state"), message)
+        graph.take(message, now_ns=10 * SECOND)
     return graph
 
 
-def _top(*messages: AnyMessage, rates: Rates | None = None, is_heard: bool = True, width: int = 160) -> str:
-    known = rates or Rates()
-    for message in messages:
-        known.note(message)
-    return _printed(
-        top_view(_graph(*messages), known, now_ns=10 * SECOND, header="HEADER", is_heard=is_heard), width=width
-    )
+def _top(*messages: AnyMessage, is_heard: bool = True, width: int = 160) -> str:
+    shown = top_view(_graph(*messages), now_ns=10 * SECOND, header="HEADER", is_heard=is_heard)
+    return _printed(shown, width=width)
 
 
 def test_status_shows_streams_nodes_and_events() -> None:
@@ -109,18 +104,25 @@ def test_status_shows_what_is_not_known_as_such() -> None:
     assert "?" in _printed(status_tables(_graph(PROMPTS, _statistics("encoder-0"))))
 
 
+def test_mapping_can_be_written_as_json() -> None:
+    """With the names of the protocol."""
+    graph = _graph(source_state(next_index=77), heartbeat("encoder-0"), LOST)
+    found = json.loads(json.dumps(status_mapping(graph)))
+    assert found["streams"]["cam0"]["source"]["next_index"] == 77
+    assert found["nodes"]["encoder-0"]["heartbeat"]["ready"] is True
+    assert found["events"][0]["kind"] == "node_lost"
+
+
 def test_top_shows_streams_prompts_and_nodes() -> None:
     """With what each does."""
-    rates = Rates()
-    rates.note_masks(mask_view(mask_parts(), arrived_ns=10 * SECOND))
     text = _top(
+        mask_view(mask_parts()).message,
         SOURCE,
         PROMPTS,
         _beat("encoder-0", at_ns=0, steps=0),
         _beat("encoder-0", at_ns=SECOND, steps=20, depth=3),
         _statistics("encoder-0", stale=7),
         LOST,
-        rates=rates,
     )
     shown = ("HEADER", "running [camera]", "640x360", "30.0", "the [red] cup", "0.90", "stale 7", "20.0", "0.25 s")
     for part in shown:

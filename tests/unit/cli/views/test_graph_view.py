@@ -2,12 +2,13 @@
 
 import io
 from collections import Counter
+from typing import Any
 
 from rich.console import Console
 
 from ssa_stream.cli.views.graph_view import _figures, print_graph_summary
+from ssa_stream.client.graph_state import GraphState
 from ssa_stream.nodes.launcher import GraphReport
-from ssa_stream.nodes.launcher.observer import Reading
 from tests.support.scripted_nodes import source_state
 
 
@@ -30,11 +31,10 @@ def test_summary_names_drops_restarts_and_prompt_changes() -> None:
 
 def test_figures_of_a_graph_name_sources_that_are_lost() -> None:
     """The others are seen by their frames."""
-    reading = Reading(["cam0", "side"])
-    reading.take(source_state("side"))
-    reading.take(
-        source_state("cam0", status="lost", attempt=3, retry_in_s=4.0, text="connection refused", code="refused")
-    )
-    figures = _figures(reading.report)
+    state = GraphState()
+    state.take(source_state("side"), now_ns=0)
+    lost: dict[str, Any] = {"status": "lost", "attempt": 3, "text": "connection refused", "code": "refused"}
+    state.take(source_state("cam0", retry_in_s=4.0, **lost), now_ns=0)
+    figures = _figures(GraphReport.of(state, ["cam0", "side"]))
     assert figures.endswith("  cam0 reconnecting, attempt 3, next in 4 s: connection refused (refused)")
     assert "side" not in figures

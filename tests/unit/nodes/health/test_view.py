@@ -4,15 +4,16 @@ from typing import Any, Literal
 
 import pytest
 
-from ssa_stream.nodes.health import HealthRecord, HealthView
+from ssa_stream.client.graph_state import GraphState
+from ssa_stream.nodes.health import HealthView
 from ssa_stream.nodes.pipeline import BROKER, PipelineConfig, role_of
-from ssa_stream.protocols import Event, EventKind, Heartbeat
+from ssa_stream.protocols import AnyMessage, Event, EventKind, Heartbeat
 from tests.support.manual_clock import ManualClock
 from tests.support.scripted_nodes import source_state
 
 
 class _Stand:
-    """A record with its clock; `beat` is a sign of life."""
+    """The state of a graph and the time; `beat` is a sign of life."""
 
     def __init__(self, placement: Literal["fused", "processes"] = "processes") -> None:
         self.config = PipelineConfig.from_mapping(
@@ -23,20 +24,23 @@ class _Stand:
             }
         )
         self.clock = ManualClock()
-        self.record = HealthRecord(self.config, self.clock)
+        self.state = GraphState(self.clock.monotonic_ns())
+
+    def take(self, message: AnyMessage) -> None:
+        self.state.take(message, self.clock.monotonic_ns())
 
     def beat(self, *names: str, **fields: Any) -> None:
         for name in names:
             role = BROKER if name == BROKER else role_of(name)
             values: dict[str, Any] = {"incarnation": 0, "beat": 0, "ready": True} | fields
-            self.record.note(Heartbeat(node=name, role=role, at_ns=0, clock="monotonic:x", **values))
+            self.take(Heartbeat(node=name, role=role, at_ns=0, clock="monotonic:x", **values))
 
     def beat_all(self, **fields: Any) -> None:
         self.beat(*self.config.all_names, **fields)
 
     def view(self, after_s: float = 0.0) -> HealthView:
         self.clock.advance(after_s)
-        return self.record.view()
+        return HealthView.of(self.state, self.clock.monotonic_ns(), self.config)
 
 
 def test_graph_whose_nodes_all_work_is_live_and_ready() -> None:
@@ -119,7 +123,7 @@ def test_losses_and_sources_are_told() -> None:
     """By name; what is about others is passed over."""
     stand = _Stand()
     for name in ("decoder-0", "decoder-0", "somebody"):
-        stand.record.note(Event(kind=EventKind.NODE_LOST, node=BROKER, at_ns=0, clock="monotonic:x", about_node=name))
+        stand.take(Event(kind=EventKind.NODE_LOST, node=BROKER, at_ns=0, clock="monotonic:x", about_node=name))
     failure: dict[str, Any] = {
         "status": "lost",
         "text": "nothing listens",
@@ -127,8 +131,8 @@ def test_losses_and_sources_are_told() -> None:
         "attempt": 3,
         "retry_in_s": 4.0,
     }
-    stand.record.note(source_state(**failure))
-    stand.record.note(source_state("cam9"))
+    stand.take(source_state(**failure))
+    stand.take(source_state("cam9"))
     plain = stand.view().to_mapping()
     assert plain["nodes"]["decoder-0"]["losses"] == 2
     assert plain["streams"] == {"cam0": failure}

@@ -97,7 +97,6 @@ def test_restarted_stream_follows_the_same_tracks() -> None:
     stream.add_features(_features(3))
     other.restore(stream.to_bytes("x"), "x")
     assert other.state.features == ()
-    assert other.last_index == 2
     other.add_features({item.key: item.features for item in stream.state.features})
     (one,), (twin,) = stream.make_masks(_due(3, PROMPT)), other.make_masks(_due(3, PROMPT))
     assert [(track.track_id, track.score) for track in one.tracks] == [
@@ -181,5 +180,6 @@ def test_failed_frame_is_out_without_masks() -> None:
     stream = _stream()
     stream.add_features(_features(0) | _features(1))
     stream.give_up(_due(0, PROMPT))
-    assert stream.last_index == 0
+    assert stream.is_repeated(_due(0, PROMPT))
+    assert not stream.is_repeated(_due(1, PROMPT))
     assert [item.key.frame_index for item in stream.state.features] == [1]

@@ -45,10 +45,9 @@ def test_step_age_with_more_work_counts_from_the_last_step(metrics: NodeMetrics,
 
 def test_step_that_fails_is_a_step(metrics: NodeMetrics) -> None:
     """Its age must not grow for ever."""
-    with pytest.raises(ZeroDivisionError), metrics.working(), metrics.timed("encode"):
+    with pytest.raises(ZeroDivisionError), metrics.working():
         _ = 1 // 0
     assert metrics.step_age_s() is None
-    assert [item.name for item in metrics.statistics().latencies] == ["encode"]
 
 
 def test_heartbeats_are_numbered_and_can_be_sent(metrics: NodeMetrics) -> None:

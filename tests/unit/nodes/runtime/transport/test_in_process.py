@@ -191,7 +191,7 @@ def test_garbage_is_counted_and_passed_over(garbage: list[list[bytes]]) -> None:
         inlet = transport.inlet("b", metrics=metrics)
         with context.socket(zmq.PUSH) as socket:
             socket.linger = 0
-            socket.connect(transport.mailbox_address("b"))
+            socket.connect(transport.link_address("b"))
             for parts in sent:
                 await socket.send_multipart(parts)
             received = await inlet.receive(DEADLINE_S)

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from ssa_stream.model import SSA
+from ssa_stream.model.extensions.presence import Presence
 from ssa_stream.model.preprocess import to_input
-from ssa_stream.model.presence import Presence
 from tests.support.tiny_model import model_with_presence, random_frames, tiny_model
 
 
@@ -63,7 +63,7 @@ def test_log_odds_of_all_video_queries_move_alike() -> None:
     """By what is measured; logits of not being meant stay."""
     model = model_with_presence(weight_std=0.3)
     (ours, aligned), (theirs, _) = logits(model), logits(tiny_model())
-    assert model.video_decoder.presence is not None
+    assert isinstance(model.video_decoder.presence, Presence)
     measured = model.video_decoder.presence(aligned)
     assert measured.abs().item() > 0.1
     assert torch.equal(ours[..., 1], theirs[..., 1])

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from ssa_stream.model import SSA, to_input
-from ssa_stream.model.moments import NUM_MOMENTS, MaskMoments, mask_moments
+from ssa_stream.model.extensions.mask_moments import NUM_MOMENTS, MaskMoments, mask_moments
 from tests.support.tiny_model import random_frames, tiny_model, told_model
 
 SIZE = (24, 40)
 
 
 def moments(rows: slice, columns: slice) -> list[float]:
-    """Of a box's mask: presence, row, column, size, taller, tilt, spread."""
+    """Of a box's mask: visibility, row, column, size, taller, tilt, spread."""
     logits = torch.full((1, 1, *SIZE), -12.0)
     logits[..., rows, columns] = 12.0
     measured: list[float] = mask_moments(logits)[0, 0].tolist()
@@ -23,8 +23,8 @@ def moments(rows: slice, columns: slice) -> list[float]:
 
 def test_a_box_is_where_it_is() -> None:
     """Centres run from -1 to 1 over the picture's edges; the size is the root of the covered part."""
-    presence, row, column, size, taller, tilt, *_ = moments(slice(6, 12), slice(30, 40))
-    assert presence == pytest.approx(60 / 62, rel=1e-3)
+    visibility, row, column, size, taller, tilt, *_ = moments(slice(6, 12), slice(30, 40))
+    assert visibility == pytest.approx(60 / 62, rel=1e-3)
     assert row == pytest.approx(9 / 12 - 1, abs=1e-3)
     assert column == pytest.approx(35 / 20 - 1, abs=1e-3)
     assert size == pytest.approx(0.5 * torch.tensor(60 / 960).log().item() + 2.5, abs=1e-3)
@@ -122,7 +122,7 @@ def test_an_empty_mask_is_nowhere(logit: float) -> None:
     module = MaskMoments(8)
     torch.nn.init.normal_(module.embed.weight)
     queries = torch.randn(2, 3, 8)
-    torch.testing.assert_close(module(queries, measured), queries, atol=0.05, rtol=0)
+    torch.testing.assert_close(module.add(queries, measured), queries, atol=0.05, rtol=0)
 
 
 def test_places_can_be_read_from_the_code() -> None:
@@ -131,7 +131,7 @@ def test_places_can_be_read_from_the_code() -> None:
     module = MaskMoments(64)
     torch.nn.init.normal_(module.embed.weight, std=0.3)
     measured = torch.tensor(boxes)
-    code = module(torch.zeros(len(boxes), 64), measured)
+    code = module.add(torch.zeros(len(boxes), 64), measured)
     known = torch.linalg.lstsq(code.double(), measured[:, 1:3].double(), driver="gelsd").solution
     assert (code.double() @ known - measured[:, 1:3]).abs().max() < 0.1 * 2 / 40
 
@@ -168,6 +168,6 @@ def test_network_that_is_not_told_measures_nothing() -> None:
     rows = text.take(torch.zeros(2, dtype=torch.int64))
     features = model.pixel_decoder(model.encode_frame(images, rows), model.sentence_resizer(rows.sentence))
     last = model.frame_decoder(features)[-1]
-    assert model.measure(last, features.mask_features).shape == (2, 6, 0)
-    assert told_model().measure(last, features.mask_features).shape == (2, 6, NUM_MOMENTS)
-    assert model.located_queries(last, features.mask_features) is last.queries
+    assert model.mask_moments.measure(last, features.mask_features).shape == (2, 6, 0)
+    assert told_model().mask_moments.measure(last, features.mask_features).shape == (2, 6, NUM_MOMENTS)
+    assert model.mask_moments(last, features.mask_features) is last.queries
