@@ -70,7 +70,7 @@ RULES = {
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths")),
     "nodes": Rule(
         _siblings(
-            "protocols client configs keys backoff files run_lengths model checkpoints metrics streaming training data "
+            "protocols configs keys backoff client files run_lengths model checkpoints metrics streaming training data "
             "sources sinks viz"
         ),
     ),
