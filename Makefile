@@ -14,7 +14,7 @@ PYTEST = $(VENV)/bin/pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: setup typings fmt lint type test test-fast test-e2e coverage check build demo demo-processes help clean
+.PHONY: setup typings fmt lint type picture test test-fast test-e2e coverage check build demo demo-processes help clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ lint: setup  ## Linter and format, nothing changed
 
 type: typings  ## mypy, strict
 	$(VENV)/bin/mypy
+
+picture: setup  ## Draw the folders and their imports anew in docs/architecture.md
+	@$(VENV)/bin/python -m tools.import_picture
 
 test: setup  ## All tests: unit, contract and end to end
 	$(PYTEST)

@@ -18,14 +18,14 @@ from torch import Tensor
 
 from benchmarks.linear_probe import probe
 from ssa_stream.checkpoints import load_checkpoint
-from ssa_stream.data import ASPECTS, SceneConfig, sample_captioned_picture, sample_scene
+from ssa_stream.data import ATTRIBUTES, SceneConfig, sample_captioned_picture, sample_scene
 from ssa_stream.data.synthetic.appearance import COLOURS, Appearance
 from ssa_stream.data.synthetic.render import renderer
 from ssa_stream.model import SSA
 from ssa_stream.streaming import ReferSession, SessionConfig
-from ssa_stream.training.aspects import mean_over_masks, object_features
-from ssa_stream.training.batch import normalize
-from ssa_stream.training.objective import set_dropout
+from ssa_stream.training.data.batch import normalize
+from ssa_stream.training.objectives.objective import set_dropout
+from ssa_stream.training.tiny.attributes import mean_over_masks, object_features
 
 _LEAST_PX = 60
 
@@ -59,9 +59,9 @@ def main() -> None:
     print(
         f"twins, {options.pairs} pairs of {size[0]} x {size[1]}: right (guessing: 50 %), and none for an absent value"
     )
-    for aspect in ASPECTS:
-        right, none = judge(model, aspect, size, options.pairs)
-        print(f"  {aspect:8} right {right:4.0%}   absent: none {none:4.0%}")
+    for attribute in ATTRIBUTES:
+        right, none = judge(model, attribute, size, options.pairs)
+        print(f"  {attribute:8} right {right:4.0%}   absent: none {none:4.0%}")
     print("linear probes on the trunk's maps, stages of stride 4, 8, 16, 32 (always the most frequent answer)")
     _print_probes(probes(model, size, 4 * options.pairs, trunk_features))
     print("linear probes on the pixel decoder's maps of stride 8 after each layer, of objects that are not meant")
@@ -69,11 +69,11 @@ def main() -> None:
 
 
 def _print_probes(table: dict[str, tuple[list[float], float]]) -> None:
-    for aspect, (found, frequent) in table.items():
-        print(f"  {aspect:8} {'  '.join(f'{part:4.0%}' for part in found)}   ({frequent:.0%})")
+    for attribute, (found, frequent) in table.items():
+        print(f"  {attribute:8} {'  '.join(f'{part:4.0%}' for part in found)}   ({frequent:.0%})")
 
 
-def pairs(aspect: str, size: tuple[int, int], count: int) -> Iterator[Pair]:
+def pairs(attribute: str, size: tuple[int, int], count: int) -> Iterator[Pair]:
     """Draw pictures of twins."""
     rng, seed, found = np.random.default_rng(0), 0, 0
     while found < count:
@@ -81,12 +81,12 @@ def pairs(aspect: str, size: tuple[int, int], count: int) -> Iterator[Pair]:
         config = SceneConfig(size=size, min_objects=2, max_objects=2, occluders=0.0)
         scene = sample_scene(seed, config=config)
         one, other = scene.objects
-        value = getattr(one.appearance, aspect)
-        others = [name for name in ASPECTS[aspect] if name != value]
+        value = getattr(one.appearance, attribute)
+        others = [name for name in ATTRIBUTES[attribute] if name != value]
         different, absent = (str(name) for name in rng.choice(others, 2, replace=False))
         look = replace(one.appearance, outlined=False)
         alike = replace(look, size=other.appearance.size, radius=other.appearance.radius)
-        twin = _with(alike, aspect, different)
+        twin = _with(alike, attribute, different)
         things = (replace(one, appearance=look), replace(other, appearance=twin))
         image, labels = renderer(replace(scene, objects=things)).frame(3)
         held_out = look.is_held_out or twin.is_held_out
@@ -95,8 +95,8 @@ def pairs(aspect: str, size: tuple[int, int], count: int) -> Iterator[Pair]:
             yield Pair(image, labels.masks, value, absent)
 
 
-def _with(look: Appearance, aspect: str, value: str) -> Appearance:
-    match aspect:
+def _with(look: Appearance, attribute: str, value: str) -> Appearance:
+    match attribute:
         case "shape":
             return replace(look, shape=value)
         case "colour":
@@ -105,11 +105,11 @@ def _with(look: Appearance, aspect: str, value: str) -> Appearance:
             return replace(look, texture=value)
 
 
-def judge(model: SSA, aspect: str, size: tuple[int, int], count: int) -> tuple[float, float]:
+def judge(model: SSA, attribute: str, size: tuple[int, int], count: int) -> tuple[float, float]:
     """How often the object gets more of the mask than its twin, and how often an absent value gets no mask."""
     right, none = [], []
-    for pair in pairs(aspect, size, count):
-        noun = "" if aspect == "shape" else " object"
+    for pair in pairs(attribute, size, count):
+        noun = "" if attribute == "shape" else " object"
         present, absent = (_mask(model, pair.image, f"the {value}{noun}") for value in (pair.value, pair.absent))
         mine, twins = ((present & mask).sum() / mask.sum() for mask in pair.masks)
         right.append(float(mine > twins) if mine != twins else 0.5)
@@ -146,7 +146,7 @@ def pixel_decoder_features(model: SSA, pixels: Tensor, masks: Tensor, text: str)
 def probes(
     model: SSA, size: tuple[int, int], count: int, features_of: Features
 ) -> dict[str, tuple[list[float], float]]:
-    """Accuracy of a linear layer for each map, and that of always the same answer, by aspect.
+    """Accuracy of a linear layer for each map, and that of always the same answer, by attribute.
 
     The sentence is about the first object of each picture, which is left out.
     """
@@ -161,11 +161,11 @@ def probes(
         with torch.no_grad():
             features.append(features_of(model, normalize(torch.from_numpy(picture.image)[None]), masks, meant.caption))
         answers += [
-            [values.index(getattr(item.appearance, name)) for name, values in ASPECTS.items()] for item in others
+            [values.index(getattr(item.appearance, name)) for name, values in ATTRIBUTES.items()] for item in others
         ]
     maps = [torch.cat(of_stage) for of_stage in zip(*features, strict=True)]
     table = {}
-    for name, labels in zip(ASPECTS, torch.tensor(answers).unbind(1), strict=True):
+    for name, labels in zip(ATTRIBUTES, torch.tensor(answers).unbind(1), strict=True):
         results = [probe(of_stage, labels) for of_stage in maps]
         table[name] = ([result.right for result in results], results[0].usual)
     return table

@@ -25,9 +25,9 @@ from ssa_stream.data.synthetic.seeds import generator
 from ssa_stream.data.synthetic.truth import observe
 from ssa_stream.model import SSA
 from ssa_stream.model.preprocess import to_input
-from ssa_stream.training.forward import decode_video, frame_prediction, generate
-from ssa_stream.training.motion_clips import COVERED_IOU
-from ssa_stream.training.objective import set_dropout
+from ssa_stream.training.objectives.forward import decode_video, frame_prediction, generate
+from ssa_stream.training.objectives.objective import set_dropout
+from ssa_stream.training.tiny.motion.kept_clips import COVERED_IOU
 
 _NUMBER = "frame queries over it"
 _FIRST_SEED = 5000

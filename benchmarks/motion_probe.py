@@ -1,6 +1,6 @@
-"""What a checkpoint knows of places and motion: linear probes on what its video decoder gets and makes.
+"""What a checkpoint knows of locations and motion: linear probes on what its video decoder gets and makes.
 
-For objects that sentences mean, a linear layer reads their place (row, column, extent) from their frame queries, and
+For objects that sentences mean, a linear layer reads their location (row, column, extent) from their frame queries, and
 their velocity (how fast these change) from their temporally enhanced slots. Printed is the
 part of the variance that it explains, on clips that it was not fitted to: 100 % is perfect, 0 % is knowing nothing.
 
@@ -16,19 +16,14 @@ from torch import Tensor
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import encode_text
-from ssa_stream.training.batch import normalize
-from ssa_stream.training.clip_batches import ClipBatches, open_source
-from ssa_stream.training.config import ClipsStage
-from ssa_stream.training.data_config import SyntheticData
-from ssa_stream.training.forward import forward_clips
-from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.matching import Matches, match
-from ssa_stream.training.objective import set_dropout
-from ssa_stream.training.optimizer_config import OptimizerConfig
-from ssa_stream.training.places import places, velocities
-from ssa_stream.training.similarity import matched_rows
-from ssa_stream.training.slots import slots_of
-from ssa_stream.training.targets import frame_targets
+from ssa_stream.training.config import ClipsStage, LossConfig, OptimizerConfig, SyntheticData
+from ssa_stream.training.data.batch import normalize
+from ssa_stream.training.data.clip_batches import ClipBatches, open_source
+from ssa_stream.training.objectives.forward import forward_clips
+from ssa_stream.training.objectives.matching import Matches, frame_targets, match, matched_rows
+from ssa_stream.training.objectives.objective import set_dropout
+from ssa_stream.training.tiny.locations import locations, velocities
+from ssa_stream.training.tiny.slots import slots_of
 
 _FITTED, _RIDGE = 0.75, 10.0
 _SEED = 1_000_003  # no training run draws these clips
@@ -46,13 +41,13 @@ def main() -> None:
     model = load_checkpoint(options.checkpoint)
     print(f"variance explained on {options.clips} clips of {options.frames} frames, {size[0]} x {size[1]}")
     of_queries, of_slots = known(model, size, options.clips, options.frames)
-    for name, explained in (("place in frame query", of_queries), ("velocity in slot", of_slots)):
+    for name, explained in (("location in frame query", of_queries), ("velocity in slot", of_slots)):
         row, column, extent = explained
         print(f"  {name:20}  row {row:5.0%}  column {column:5.0%}  extent {extent:5.0%}")
 
 
 def known(model: SSA, size: tuple[int, int], clips: int, frames: int) -> tuple[list[float], list[float]]:
-    """Parts of the variance of places and of velocities that linear layers explain."""
+    """Parts of the variance of locations and of velocities that linear layers explain."""
     loss = LossConfig(frame_layers=1, num_points=768)
     data = SyntheticData(size=size, min_objects=1, max_objects=5, type_weights={"appearance": 1.0}, first_seed=_SEED)
     stage = ClipsStage(
@@ -66,22 +61,22 @@ def known(model: SSA, size: tuple[int, int], clips: int, frames: int) -> tuple[l
     )
     batches = ClipBatches(stage, open_source(stage, 0, 0), 0, model.clip.context_length)
     set_dropout(model.train(), 0.0)
-    queries, place, enhanced, velocity = [], [], [], []
+    queries, location, enhanced, velocity = [], [], [], []
     for index in track(range(clips), "clips"):
         batch = batches[index]
         with torch.no_grad():
             text = encode_text(model.clip, batch.tokens, model.config.clip.num_words)
             output = forward_clips(model, normalize(batch.images, batch.extents), text, batch.clip_index)
-            found = match(output.frames, frame_targets(batch.masks, batch.possible, batch.possible), loss)
+            found = match(output.frames, frame_targets(batch.masks, batch.meant, batch.meant), loss)
         of_frames = Matches(*(field[-1:, None] for field in found))  # (1, 1, T, G)
         seen = of_frames.matched[0, 0]
         queries.append(matched_rows(output.video.projected, of_frames)[0, 0, seen])
-        place.append(places(batch.masks).transpose(1, 2)[0, seen])
-        of_velocity, is_known = velocities(places(batch.masks))
+        location.append(locations(batch.masks).transpose(1, 2)[0, seen])
+        of_velocity, is_known = velocities(locations(batch.masks))
         seen = seen & is_known[0]
         enhanced.append(matched_rows(output.video.enhanced, slots_of(output.video.order, of_frames))[0, 0, seen])
         velocity.append(of_velocity[0, seen])
-    return explained(torch.cat(queries), torch.cat(place)), explained(torch.cat(enhanced), torch.cat(velocity))
+    return explained(torch.cat(queries), torch.cat(location)), explained(torch.cat(enhanced), torch.cat(velocity))
 
 
 def explained(features: Tensor, targets: Tensor) -> list[float]:

@@ -20,13 +20,11 @@ from torch import Tensor
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.data.synthetic.movement_sentences import MOVEMENT_CLAIMS
 from ssa_stream.model import SSA, align_chain
-from ssa_stream.training.config import MotionStage
-from ssa_stream.training.data_config import SyntheticData
-from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.motion_batches import MotionBatches, MotionWindows
-from ssa_stream.training.objective import set_dropout
-from ssa_stream.training.optimizer_config import OptimizerConfig
-from ssa_stream.training.slots import objects_of_slots
+from ssa_stream.training.config import OptimizerConfig
+from ssa_stream.training.objectives.objective import set_dropout
+from ssa_stream.training.tiny.config import MotionStage, TinyData, TinyLoss
+from ssa_stream.training.tiny.motion.windows import MotionBatches, MotionWindows
+from ssa_stream.training.tiny.slots import objects_of_slots
 
 _SEED = 1_000_003  # no training run draws these clips
 _FRAMES, _WINDOWS_PER_CLIP = 12, 3
@@ -72,8 +70,8 @@ def answers(model: SSA, clips: int, size: tuple[int, int]) -> Iterator[Answer]:
         clips=clips,
         teaches="slots",
         noise=0.0,
-        data=SyntheticData(size=size, sentences=14, min_objects=1, max_objects=6, first_seed=_SEED),
-        loss=LossConfig(frame_layers=1, num_points=384, all_objects=True),
+        data=TinyData(size=size, sentences=14, min_objects=1, max_objects=6, first_seed=_SEED),
+        loss=TinyLoss(frame_layers=1, num_points=384, all_objects=True),
         optimizer=OptimizerConfig(lr=1.0),
     )
     set_dropout(model.train(), 0.0)
@@ -85,7 +83,7 @@ def answers(model: SSA, clips: int, size: tuple[int, int]) -> Iterator[Answer]:
 @torch.no_grad()
 def _answers(model: SSA, windows: MotionWindows) -> Iterator[Answer]:
     """Of one window."""
-    queries = model.locate(windows.queries, windows.moments)
+    queries = model.mask_moments.add(windows.queries, windows.moments)
     aligned, order = align_chain(model.project_queries(queries))
     K, T = windows.text.shape[1], windows.queries.shape[1]
     text = windows.text[0, :, None].expand(-1, T, -1)

@@ -31,7 +31,7 @@ import torch
 import zmq
 
 from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
-from ssa_stream.cli.demo import write_scene
+from ssa_stream.cli.commands.demo import write_scene
 from ssa_stream.configs import load_config
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.nodes.launcher import Graph

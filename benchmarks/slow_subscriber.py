@@ -143,7 +143,7 @@ def opened_sender(way: str, opened: ExitStack) -> tuple[str, Send]:
     opened.callback(context.destroy, linger=0)
     published = context.socket(zmq.PUB)
     if way == OURS:
-        published.sndhwm = 100  # as the hub has it
+        published.sndhwm = 100  # as the broker has it
     published.bind("tcp://127.0.0.1:*")
     scenes = [scene(number) for number in range(NUM_PICTURES)]
     return published.getsockopt_string(zmq.LAST_ENDPOINT), lambda number, made_ns: published.send_multipart(
@@ -226,13 +226,13 @@ def opened_reader(way: str, address: str, opened: ExitStack) -> Callable[[], tup
     """How to get the next frame: its number and when it was made; None if there is none for a moment."""
     if way == IMAGEZMQ:
         imagezmq: Any = importlib.import_module("imagezmq")
-        hub = imagezmq.ImageHub(open_port=address, REQ_REP=False)
-        opened.callback(hub.close)
-        hub.zmq_socket.rcvtimeo = 1000
+        broker = imagezmq.ImageHub(open_port=address, REQ_REP=False)
+        opened.callback(broker.close)
+        broker.zmq_socket.rcvtimeo = 1000
 
         def receive_picture() -> tuple[int, int] | None:
             try:
-                text, picture = hub.recv_image()
+                text, picture = broker.recv_image()
             except zmq.Again:
                 return None
             _ = picture == 1

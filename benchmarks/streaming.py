@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssa_stream.cli.demo import write_scene
+from ssa_stream.cli.commands.demo import write_scene
 from ssa_stream.cli.runner import paced, run_stream
 from ssa_stream.configs import load_config
 from ssa_stream.data import demo_scene, render
@@ -147,7 +147,7 @@ def _bare_loop(setup: Setup, num_frames: int) -> None:
     """The stages on prepared inputs, one after the other, up to the logits of the selected masks."""
     model, config = setup.model, setup.model.config
     height, width = setup.frames[0].shape[:2]
-    size = network_size((height, width), config.short_edge_px, config.long_edge_px)
+    size = network_size((height, width), *config.edges_px())
     images = [to_input([resize_frame(frame, size)], model.device, model.dtype) for frame in setup.frames]
     text = model.encode_text(PROMPTS[:1])
     aligned = torch.empty(1, 0, config.num_queries, config.hidden_dim, device=model.device, dtype=model.dtype)

@@ -40,8 +40,8 @@ import zmq
 import zmq.asyncio
 from numpy.typing import NDArray
 
-from ssa_stream.nodes.runtime.parcel import Parcel
-from ssa_stream.nodes.runtime.processes import ProcessTransport
+from ssa_stream.nodes.runtime.transport.between_processes import ProcessTransport
+from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
 from ssa_stream.protocols import FrameIdentity, PictureMessage
 
 Picture = NDArray[np.uint8]
@@ -175,13 +175,13 @@ def send_ours(plan: Plan, meter: Meter) -> None:
         for seq in range(plan.count):
             if plan.rate_hz is not None:
                 await asyncio.sleep(max(0.0, start_s + seq / plan.rate_hz - time.monotonic()))
-            picture, parcel = made[seq % NUM_PICTURES], Parcel()
+            picture, payload = made[seq % NUM_PICTURES], OutgoingPayload()
             meter.tick()
             stamp(picture)
             frame = FrameIdentity(
                 stream="cam0", epoch=0, seq=seq, index=seq, t=seq / 30, t_receive_ns=0, receive_clock="monotonic:host"
             )
-            assert await outlet.send(PictureMessage(frame=frame, image=parcel.add_array(picture)), parcel)
+            assert await outlet.send(PictureMessage(frame=frame, image=payload.add_array(picture)), payload)
         deadline_s = time.monotonic() + PATIENCE_S
         while transport.ring.depth and time.monotonic() < deadline_s:  # noqa: ASYNC110 receivers write to memory
             await asyncio.sleep(0.01)
@@ -200,12 +200,12 @@ def receive_ours(plan: Plan, listening: Event, watch: Watch) -> None:
         inlet = transport.inlet("b")
         listening.set()
         for _ in range(plan.count):
-            delivery = await inlet.receive(QUIET_S)
-            if delivery is None:
+            received = await inlet.receive(QUIET_S)
+            if received is None:
                 break
-            with delivery:
-                assert isinstance(delivery.message, PictureMessage)
-                watch.saw(delivery.array(delivery.message.image))
+            with received:
+                assert isinstance(received.message, PictureMessage)
+                watch.saw(received.array(received.message.image))
         transport.close()
         context.destroy(linger=0)
 
@@ -250,14 +250,14 @@ def send_imagezmq(plan: Plan, meter: Meter) -> None:
 def receive_imagezmq(plan: Plan, listening: Event, watch: Watch) -> None:
     """Its other end; reading is bounded, which imagezmq itself does not offer."""
     address, is_answered = imagezmq_ends(plan.way, plan)
-    with importlib.import_module("imagezmq").ImageHub(address, REQ_REP=is_answered) as hub:
+    with importlib.import_module("imagezmq").ImageHub(address, REQ_REP=is_answered) as broker:
         listening.set()
         for _ in range(plan.count):
-            if not hub.zmq_socket.poll(int(QUIET_S * 1e3)):
+            if not broker.zmq_socket.poll(int(QUIET_S * 1e3)):
                 break
-            watch.saw(hub.recv_image()[1])
+            watch.saw(broker.recv_image()[1])
             if is_answered:
-                hub.send_reply()
+                broker.send_reply()
 
 
 def netgear(plan: Plan, **options: Any) -> Any:

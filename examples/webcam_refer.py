@@ -28,22 +28,22 @@ from ssa_stream.errors import SsaStreamError
 from ssa_stream.sinks import OverlayVideoSink
 from ssa_stream.sources import Freshest, Prefetch, list_cameras, open_source
 from ssa_stream.streaming import ReferSession
-from ssa_stream.viz import LiveWindow, draw_overlay, has_display
+from ssa_stream.viz import LiveDisplay, draw_overlay, has_display
 
 
 def main() -> None:
-    """Read the options, run until the source ends, the window closes or Ctrl-C."""
+    """Read the options, run until the source ends, the display is closed or Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("prompt", nargs="+", help="what to look for, in plain words")
     parser.add_argument("--source", help="camera index or device, file, rtsp:// address, or synthetic")
     parser.add_argument("--checkpoint", default="ssa-tiny", help="weight file, or the name of a shipped checkpoint")
     parser.add_argument("--output", default="webcam_refer.mp4", help="overlay video when there is no display")
-    parser.add_argument("--no-window", action="store_true", help="write the video even if there is a display")
+    parser.add_argument("--no-display", action="store_true", help="write the video even if there is a screen")
     parser.add_argument("--num-frames", type=int, help="stop after that many frames")
     options = parser.parse_args()
     try:
         session = ReferSession(load_checkpoint(options.checkpoint), prompts=options.prompt)
-        run(session, options.source or first_camera(), options.output, options.no_window, options.num_frames)
+        run(session, options.source or first_camera(), options.output, options.no_display, options.num_frames)
     except SsaStreamError as error:
         sys.exit(f"error: {error}")
 
@@ -57,7 +57,7 @@ def first_camera() -> str:
     return "synthetic"
 
 
-def run(session: ReferSession, spec: str, output: str, no_window: bool, num_frames: int | None) -> None:
+def run(session: ReferSession, spec: str, output: str, no_display: bool, num_frames: int | None) -> None:
     """Segment frames and show them."""
     frames = shown = epoch = 0
     source = open_source(spec)
@@ -67,8 +67,8 @@ def run(session: ReferSession, spec: str, output: str, no_window: bool, num_fram
         print(f"source: {source.info.name}, prompts: {', '.join(prompt.text for prompt in session.prompts)}")
         print("type another sentence and press Enter to change what is looked for; Ctrl-C ends")
         threading.Thread(target=follow_terminal, args=(session.set_prompts,), daemon=True).start()
-        window = stack.enter_context(LiveWindow("ssa_stream")) if has_display() and not no_window else None
-        video = None if window else stack.enter_context(OverlayVideoSink(output, source.info.fps or 30.0))
+        display = stack.enter_context(LiveDisplay("ssa_stream")) if has_display() and not no_display else None
+        video = None if display else stack.enter_context(OverlayVideoSink(output, source.info.fps or 30.0))
         started = time.monotonic()
         try:
             for frame in reader.frames():
@@ -80,7 +80,7 @@ def run(session: ReferSession, spec: str, output: str, no_window: bool, num_fram
                 shown += any(result.target_present for result in results)
                 if video:
                     video.write(frame, results)
-                if (window and not window.show(draw_overlay(frame.image, results))) or frames == num_frames:
+                if (display and not display.show(draw_overlay(frame.image, results))) or frames == num_frames:
                     break
         except KeyboardInterrupt:
             print()

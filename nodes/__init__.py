@@ -1,3 +1,3 @@
-"""One runnable node a file; what they share is in the folders beside them."""
+"""The graph of nodes: a folder for each node, the broker, the gateway, the launcher, and what they share."""
 
 __all__: list[str] = []

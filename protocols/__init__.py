@@ -7,21 +7,26 @@ match packet.message:
         masks = {track.id: labels.mask(track) for track in message.tracks}
 """
 
-from ssa_stream.protocols.clock import host_clock_name
-from ssa_stream.protocols.codec import Packet, decode, encode
+from ssa_stream.protocols.codec import Limits, Packet, decode, encode
 from ssa_stream.protocols.control import Accepted, ErrorCode, ErrorReply, SetParameters, SourceRequest
 from ssa_stream.protocols.events import DropReason, Event, EventKind
-from ssa_stream.protocols.features import FeaturesMessage
-from ssa_stream.protocols.flow import DropNotice, Finished
+from ssa_stream.protocols.flow import DropNotice, Finished, Recover, StartStream
 from ssa_stream.protocols.frames import FrameMessage, PictureMessage
 from ssa_stream.protocols.handshake import Hello, Welcome
 from ssa_stream.protocols.health import Counter, DropCount, Heartbeat, Latency, QueueDepth, Statistics
-from ssa_stream.protocols.identity import AppliesFrom, FrameIdentity, FrameSizes, Prompt, StageTime, Status
+from ssa_stream.protocols.identity import (
+    AppliesFrom,
+    FrameIdentity,
+    FrameSizes,
+    Prompt,
+    StageTime,
+    Status,
+    host_clock_name,
+)
 from ssa_stream.protocols.label_maps import LabelMaps, PackedLabels, Place, pack_labels, unpack_labels
-from ssa_stream.protocols.limits import Limits
 from ssa_stream.protocols.masks import LabelLayer, MaskMessage, Track
 from ssa_stream.protocols.message import Buffer, Message, Unknown
-from ssa_stream.protocols.messages import MESSAGE_TYPES, AnyMessage
+from ssa_stream.protocols.message_types import MESSAGE_TYPES, AnyMessage
 from ssa_stream.protocols.prompts import (
     AddPrompt,
     ListPrompts,
@@ -31,14 +36,13 @@ from ssa_stream.protocols.prompts import (
     RemovePrompt,
     SetPrompts,
 )
-from ssa_stream.protocols.queries import FrameQueriesMessage, MaskFeaturesMessage, VideoQueriesMessage
-from ssa_stream.protocols.run_lengths import decode_counts
+from ssa_stream.protocols.stages import FeaturesMessage, FrameQueriesMessage, MaskFeaturesMessage, VideoQueriesMessage
 from ssa_stream.protocols.state import SourceState
-from ssa_stream.protocols.streams import Recover, StartStream
 from ssa_stream.protocols.tensors import Buffers, Dtype, Layout, TensorSpec
 from ssa_stream.protocols.topics import EVENTS, KINDS, MASKS, NODES, PROMPTS, STATE, Topic, is_wanted, subscription
 from ssa_stream.protocols.version import SUPPORTED_VERSIONS, VERSION, Version, negotiate
 from ssa_stream.protocols.work import FrameWork, WorkPrompt
+from ssa_stream.run_lengths import decode_counts
 
 __all__ = [
     "EVENTS",

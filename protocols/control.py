@@ -1,4 +1,4 @@
-"""Requests about sources and parameters, and the answers that fit all requests."""
+"""Requests about sources and parameters, and the general replies to any request: accepted, or an error."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -65,7 +65,7 @@ class SetParameters(Message, frozen=True, kw_only=True, tag="parameters"):
 
 
 class Accepted(Message, frozen=True, kw_only=True, tag="accepted"):
-    """A request without a more telling answer was carried out.
+    """A request that has no reply of its own was carried out.
 
     Attributes:
         request_id: Of the request.

@@ -1,4 +1,4 @@
-"""What happened to a stream or a node, told once; and why frames were dropped."""
+"""Events of streams and nodes, each published once, and the reasons for dropped frames."""
 
 from enum import StrEnum
 from typing import Literal
@@ -15,19 +15,14 @@ class DropReason(StrEnum):
     STALE = "stale"
     """Older than the staleness budget."""
     OVERTAKEN = "overtaken"
-    """A newer frame took its place in a one-slot mailbox."""
+    """A newer frame took its place."""
     QUEUE_FULL = "queue_full"
     GAP = "gap"
-    """Lost on the way: it was waited for in vain."""
-    DECODE_ERROR = "decode_error"
-    """Its message could not be read."""
+    """Lost on the way: it did not come in time."""
     NODE_RESTART = "node_restart"
     """It was in a node that ended."""
-    PROMPT_CHANGED = "prompt_changed"
-    """Its prompt was removed or replaced while it was on its way."""
     FAILED = "failed"
     """The work on it failed."""
-    SHUTDOWN = "shutdown"
     DUPLICATE = "duplicate"
     """It came twice."""
     ENDED = "ended"
@@ -43,11 +38,9 @@ class EventKind(StrEnum):
     EPOCH = "epoch"
     PROMPTS_CHANGED = "prompts_changed"
     GAP = "gap"
-    RESET = "reset"
     FRAMES_DROPPED = "frames_dropped"
     NODE_LOST = "node_lost"
     NODE_RESTARTED = "node_restarted"
-    NODE_FAILED = "node_failed"
 
 
 class Event(Message, frozen=True, kw_only=True, tag="event"):
@@ -55,7 +48,7 @@ class Event(Message, frozen=True, kw_only=True, tag="event"):
 
     Attributes:
         kind: An `EventKind`.
-        node: Name of the node that tells it.
+        node: Name of the node that reports it.
         at_ns: When.
         clock: Clock of `at_ns`.
         stream: Which stream; None if all or none.

@@ -1,4 +1,4 @@
-"""Kinds of values that occur in headers, each with the limits that every reader holds it to."""
+"""Field types of headers, each with the limits that every reader enforces."""
 
 from typing import Annotated
 
@@ -43,7 +43,7 @@ MAX_LISTED = 256
 Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]*\Z", max_length=64)]
 """Name of a stream, prompt, node, model or request; fits into a topic."""
 Keyword = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\Z", max_length=32)]
-"""Value of an open enumeration: later versions may bring others, which a reader must bear."""
+"""Value of an open enumeration: later versions may bring others, which a reader must accept."""
 ClockName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*:[A-Za-z0-9_.-]+\Z", max_length=97)]
 """Kind of clock and whose it is. Two times may be subtracted only if their clocks have the same name."""
 Note = Annotated[str, Meta(max_length=1000)]

@@ -1,4 +1,4 @@
-"""Pictures: from ingest to the encoder, and to who draws on them."""
+"""Pictures: from ingest to the encoder, and to viewers that draw on them."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal

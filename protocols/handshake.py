@@ -1,4 +1,4 @@
-"""First words between two peers that can answer each other."""
+"""Handshake: hello and welcome messages."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ __all__ = ["Hello", "Welcome"]
 
 
 class Hello(Message, frozen=True, kw_only=True, tag="hello"):
-    """Who is there and what it understands. Always written as version 1.0, so that every version can read it.
+    """Name of a peer and the versions that it reads. Always written as version 1.0, so that every version can read it.
 
     Attributes:
         request_id: Returned with the answer.
@@ -36,7 +36,7 @@ class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
 
     Attributes:
         request_id: Of the hello.
-        node: Name of who answers.
+        node: Name of the peer that answers.
         role: What it does. Open.
         incarnation: Another number for every start, growing.
         version: Chosen by `negotiate`.

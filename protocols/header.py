@@ -1,4 +1,4 @@
-"""Headers: MessagePack to typed message and back, with every way to fail ending in a `MessageError`."""
+"""Headers: MessagePack to typed message and back; every failure is a `MessageError`."""
 
 import msgspec
 from msgspec import Struct
@@ -6,7 +6,7 @@ from msgspec import Struct
 from ssa_stream.errors import MessageError
 from ssa_stream.protocols.fields import Keyword, Whole
 from ssa_stream.protocols.message import Unknown
-from ssa_stream.protocols.messages import MESSAGE_TYPES, AnyMessage
+from ssa_stream.protocols.message_types import MESSAGE_TYPES, AnyMessage
 from ssa_stream.protocols.version import VERSION
 
 __all__ = ["decode_header", "encode_header", "nesting_depth"]

@@ -1,4 +1,4 @@
-"""Whether nodes live, and how they fare."""
+"""Health of nodes: heartbeats, and statistics with counters, drops and latencies."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ class QueueDepth(Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
-    """A node lives; sent at a fixed rate, in both directions between a node and who watches it.
+    """Sign of life, sent at a fixed rate in both directions between a node and its watcher.
 
     Attributes:
         node: Its name.

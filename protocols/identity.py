@@ -1,6 +1,10 @@
-"""Which frame, which prompt, when: what messages about one frame have in common."""
+"""Fields that messages about a frame share: frame identity, prompts, sizes, stage times and names of clocks."""
 
+import platform
+import re
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -27,7 +31,11 @@ __all__ = [
     "StageTimes",
     "Status",
     "expect_unique_ids",
+    "host_clock_name",
 ]
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_ID_LENGTH = 12
 
 Status = Literal["final", "provisional"]
 
@@ -154,3 +162,17 @@ class StageTime(Struct, frozen=True, kw_only=True):
 
 
 StageTimes = Annotated[tuple[StageTime, ...], Meta(max_length=32)]
+
+
+@cache
+def host_clock_name() -> str:
+    """Name of this machine's monotonic clock, as messages carry it.
+
+    `monotonic:` and the beginning of the boot's id: two boots, or two hosts, never share a name. Where the system tells
+    no boot's id, the host's name tells hosts apart, though not boots.
+    """
+    try:
+        owner = _BOOT_ID.read_text(encoding="ascii").strip().replace("-", "")[:_ID_LENGTH]
+    except OSError:  # not Linux
+        owner = re.sub(r"[^A-Za-z0-9_.-]", "-", platform.node())[:64]
+    return f"monotonic:{owner or 'host'}"

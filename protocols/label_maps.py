@@ -1,4 +1,4 @@
-"""Masks as label maps: several tracks in one picture of numbers, packed with LZ4."""
+"""Label maps: the masks of several tracks in one image of integers, packed with LZ4."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ssa_stream.errors import MessageError
 from ssa_stream.protocols.fields import MAX_LAYERS, MAX_TRACKS
 from ssa_stream.protocols.masks import LabelLayer, MaskMessage, Track
-from ssa_stream.protocols.run_lengths import decode_counts
 from ssa_stream.protocols.tensors import Buffers, flat_view
+from ssa_stream.run_lengths import decode_counts
 
 __all__ = ["LabelMaps", "PackedLabels", "Place", "pack_labels", "unpack_labels"]
 

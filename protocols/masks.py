@@ -1,4 +1,4 @@
-"""Masks: what a robot subscribes to."""
+"""Mask messages: what a robot subscribes to."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal

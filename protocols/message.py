@@ -1,4 +1,4 @@
-"""What all messages share: type and version in the header, and buffers behind it."""
+"""Base class of all messages: type and version in the header, and buffers behind it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

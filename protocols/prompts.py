@@ -1,4 +1,4 @@
-"""Prompts: requests to change them, answers, and what is published."""
+"""Prompts: requests to change them, replies, and the published state."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""State of a source, published with the last value kept for late subscribers."""
+"""State of a source; the last value is kept for late subscribers."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""Versions of the protocol, and how two peers agree on one."""
+"""Protocol versions, and how two peers agree on one."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The work that one frame is: all prompts of its stream, each with the frames that queries are made of."""
+"""The work on one frame: all prompts of its stream, each with the number of frames that queries are made of."""
 
 from typing import Annotated
 

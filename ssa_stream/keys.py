@@ -11,7 +11,6 @@
 Files have the form of `zmq.auth`, which reads them. Secret ones are made readable for their owner only.
 """
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import zmq
 import zmq.auth
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.files import write_whole
 
 __all__ = ["ClientKeys", "ServerKeys", "add_client", "can_encrypt", "client_keys", "make_keys"]
 
@@ -199,9 +199,7 @@ def _write(path: Path, public: bytes, secret: bytes | None = None) -> None:
     lines = ["curve", f'    public-key = "{public.decode()}"']
     if secret is not None:
         lines = ["# Secret: give it to nobody.", *lines, f'    secret-key = "{secret.decode()}"']
-    mode = 0o644 if secret is None else 0o600
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode), "w") as file:
-        file.write("\n".join([*lines, ""]))
+    write_whole(path, "\n".join([*lines, ""]), mode=0o644 if secret is None else 0o600, overwrite=False)
 
 
 def _read(path: Path) -> tuple[bytes, bytes | None]:

@@ -1,7 +1,7 @@
-"""What other distributions bring along, found by entry point and opened by scheme."""
+"""What other distributions, and parts of this one, bring along: found by name and opened by scheme."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 
 from ssa_stream.errors import SsaStreamError
@@ -19,6 +19,7 @@ class PluginGroup:
         is_valid: Whether an object is what a plug-in of this group has to return.
         error: Raised when a plug-in is at fault.
         redact: Takes credentials out of what a plug-in's own error says.
+        own: Schemes of parts of this package that stand above the one that opens them, as `module:name`.
     """
 
     name: str
@@ -26,6 +27,7 @@ class PluginGroup:
     is_valid: Callable[[object], bool]
     error: type[SsaStreamError]
     redact: Callable[[str], str] = str
+    own: Mapping[str, str] = field(default_factory=dict)
 
     def schemes(self) -> tuple[str, ...]:
         """Return the schemes that installed distributions add, sorted; loads none of them."""
@@ -38,7 +40,10 @@ class PluginGroup:
             SsaStreamError: Of the group's kind, if two distributions claim the scheme, or the plug-in cannot be
                 imported, fails or returns something else; names the plug-in and its distribution.
         """
-        found = [entry for entry in entry_points(group=self.name) if entry.name.lower() == scheme]
+        if scheme in self.own:
+            found = [EntryPoint(scheme, self.own[scheme], self.name)]
+        else:
+            found = [entry for entry in entry_points(group=self.name) if entry.name.lower() == scheme]
         if not found:
             return None
         if len({entry.value for entry in found}) > 1:

@@ -7,7 +7,7 @@ stays the same. `--absent 0.85` looks among the thresholds at which at least so 
 `--threshold 0.35` takes this one, and looks at no clip.
 
 `--presence 1.25` comes before that: how surely any frame shows something that looks as the sentence says, which the
-frame decoder's classes tell, is added so many times to what the video decoder finds (docs/adr/0065). The mean over
+frame decoder's classes tell, is added so many times to what the video decoder finds (docs/adr/0063). The mean over
 generated clips is taken off again, so that probabilities stay about where they were.
 
     python tools/calibrate.py runs/tiny/best.safetensors -o runs/tiny/calibrated.safetensors --presence 1.25
@@ -26,10 +26,12 @@ from rich.progress import track
 from torch import Tensor
 
 from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
+from ssa_stream.checkpoints.layout import extend_model
 from ssa_stream.data import EXPRESSION_TYPES, ClipSample, sample_clip
 from ssa_stream.metrics import region_similarity
 from ssa_stream.model import SSA, ClipOutput
-from ssa_stream.model.own_parts import completed, own_parts, with_own_parts
+from ssa_stream.model.extensions import extensions_of, with_extensions
+from ssa_stream.model.extensions.presence import Presence
 from ssa_stream.model.preprocess import to_input
 
 _THRESHOLDS = np.round(np.append(np.linspace(0.1, 0.95, 18), (0.97, 0.98, 0.99)), 2)
@@ -78,9 +80,9 @@ def with_presence(model: SSA, options: argparse.Namespace) -> SSA:
         queries.append(aligned)
         log_odds.append(classed)
     weight, bias = fit_reading(torch.cat(queries), torch.cat(log_odds), [len(rows) for rows in queries])
-    sizes = with_own_parts(model.config, {*own_parts(model.config), "video_decoder.presence"})
-    present = completed(model, sizes).eval()
-    assert present.video_decoder.presence is not None
+    sizes = with_extensions(model.config, {*extensions_of(model.config), "video_decoder.presence"})
+    present = extend_model(model, sizes).eval()
+    assert isinstance(present.video_decoder.presence, Presence)
     present.video_decoder.presence.set_reading(options.presence * weight, options.presence * bias)
     return present
 

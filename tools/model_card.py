@@ -74,9 +74,7 @@ def _overall(reports: Mapping[str, EvaluationReport]) -> str:
         "presence, frames": lambda g: _percent(g.presence_frames),
         "N-acc": lambda g: _percent(g.no_target_accuracy),
         "T-acc": lambda g: _percent(g.target_accuracy),
-        "id switches a minute": lambda g: (
-            "-" if g.id_switches_per_minute is None else f"{g.id_switches_per_minute:.1f}"
-        ),
+        "id switches a minute": _switches,
         "same id after occlusion": _same_id,
     }
     rows = [[mode, *(show(report.overall) for show in columns.values())] for mode, report in reports.items()]

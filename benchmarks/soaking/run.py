@@ -156,7 +156,7 @@ def settled(graph: Graph, streams: Sequence[str]) -> Figures:
 
 def in_flight(figures: Figures, stream: str) -> int:
     """Frames of a stream that are on their way."""
-    return figures.total("queue_window_length", node=f"ingest-{stream}")
+    return figures.total("queue_in_flight_length", node=f"ingest-{stream}")
 
 
 def balance(figures: Figures, masks: MaskLog, stream: str, *, is_camera: bool) -> Balance:

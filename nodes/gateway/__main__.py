@@ -10,6 +10,7 @@ from ssa_stream.nodes.gateway.server import run_gateway
 from ssa_stream.nodes.gateway.settings import GatewaySettings, load_settings
 from ssa_stream.nodes.runtime.logs import log_as
 from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
+from ssa_stream.nodes.runtime.tasks import only_error
 
 _CONFIG_ERROR, _ERROR = 2, 1
 
@@ -31,9 +32,7 @@ def main() -> None:
     try:
         asyncio.run(_run(load_settings(options.settings), options.incarnation))
     except (SsaStreamError, BaseExceptionGroup) as error:
-        cause: BaseException = error
-        while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
-            cause = cause.exceptions[0]
+        cause = only_error(error)
         if not isinstance(cause, SsaStreamError):
             raise
         print(f"gateway: {cause}", file=sys.stderr, flush=True)

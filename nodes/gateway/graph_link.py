@@ -11,10 +11,11 @@ import structlog
 import zmq
 import zmq.asyncio
 
+from ssa_stream.client.sockets import connect, request_socket, subscriber_socket
 from ssa_stream.errors import MessageError, TransportError
 from ssa_stream.keys import ClientKeys
-from ssa_stream.nodes.runtime.links import pull
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
+from ssa_stream.nodes.runtime.transport.links import pull
 from ssa_stream.protocols import (
     MASKS,
     PROMPTS,
@@ -45,6 +46,7 @@ Answer = PromptReply | Accepted | ErrorReply
 _Published = MaskMessage | PromptState | SourceState
 _R = TypeVar("_R", bound=Request)
 _LIMITS = Limits()
+_QUEUED_MESSAGES = 64
 _READ_S = 1.0
 _ANSWER_S = 5.0
 _LOG = structlog.get_logger()
@@ -76,19 +78,13 @@ class GraphLink:
         self._numbers = itertools.count()
         self._name = secrets.token_hex(8)
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
-        self._published = self._context.socket(zmq.SUB)
-        self._requests = self._context.socket(zmq.DEALER)
-        for socket in (self._published, self._requests):
-            socket.linger = 0
-            if keys is not None:
-                keys.secure(socket)
-        self._published.rcvhwm = 64
-        for stream in streams:
-            for kind in (MASKS, PROMPTS, STATE):
-                self._published.subscribe(subscription(stream, kind))
-        self._published.connect(publish)
-        self._requests.setsockopt(zmq.IMMEDIATE, 1)  # what cannot be sent now is not sent later either
-        self._requests.connect(requests)
+        wanted = [subscription(stream, kind) for stream in streams for kind in (MASKS, PROMPTS, STATE)]
+        self._published: zmq.asyncio.Socket = subscriber_socket(
+            self._context, publish, wanted, keys, queued_messages=_QUEUED_MESSAGES
+        )
+        self._requests: zmq.asyncio.Socket = request_socket(self._context, requests, keys)
+        connect(self._published, publish)
+        connect(self._requests, requests)
 
     async def run(self) -> None:
         """Read until cancelled."""

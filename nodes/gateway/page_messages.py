@@ -1,4 +1,4 @@
-"""What goes over data channels: JSON about prompts, and masks as a header with label maps behind it."""
+"""Messages of data channels: JSON about prompts, and masks as a header followed by label maps."""
 
 import struct
 from collections.abc import Sequence

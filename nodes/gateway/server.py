@@ -8,26 +8,101 @@ from pathlib import Path
 
 import aioice.ice
 import structlog
+import zmq.asyncio
 from aiohttp import web
 
 from ssa_stream.errors import ConfigError, TransportError
-from ssa_stream.nodes.gateway.cameras import Cameras
 from ssa_stream.nodes.gateway.graph_link import GraphLink
-from ssa_stream.nodes.gateway.http import make_app
-from ssa_stream.nodes.gateway.pausing import run_while_watched
-from ssa_stream.nodes.gateway.peers import Peers
-from ssa_stream.nodes.gateway.pictures import Pictures
-from ssa_stream.nodes.gateway.reporting import report
-from ssa_stream.nodes.gateway.settings import GatewaySettings
-from ssa_stream.nodes.gateway.streams import StreamDesk
+from ssa_stream.nodes.gateway.http.app import make_app
+from ssa_stream.nodes.gateway.pictures.cameras import Cameras
+from ssa_stream.nodes.gateway.pictures.feed import Pictures
+from ssa_stream.nodes.gateway.settings import ControlAccess, GatewaySettings
+from ssa_stream.nodes.gateway.streams import StreamHandler
+from ssa_stream.nodes.gateway.webrtc.peers import Peers
 from ssa_stream.nodes.pipeline import GATEWAY, role_of
-from ssa_stream.nodes.runtime.clock import MonotonicClock
+from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
+from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from ssa_stream.protocols import MaskMessage, PromptState, SourceState
+from ssa_stream.protocols import ErrorReply, MaskMessage, PromptState, SourceRequest, SourceState
 
-__all__ = ["run_gateway"]
+__all__ = ["report", "run_gateway", "run_while_watched"]
 
+_LINGER_S = 3.0
+_RETRY_S = 0.5
+
+
+async def run_while_watched(handler: StreamHandler, linger_s: float = _LINGER_S) -> None:
+    """Stop the source of a stream when nobody uses it, start it when somebody does; until cancelled.
+
+    Args:
+        handler: The stream.
+        linger_s: How long it goes on after the last one left.
+    """
+    is_running = True  # so it was begun
+    while True:
+        handler.users_changed.clear()
+        is_wanted = handler.users > 0
+        if is_running and not is_wanted:
+            await _wait(handler.users_changed, linger_s)
+            if handler.users:
+                continue
+        if is_running != is_wanted:
+            if not await _order(handler, start=is_wanted):
+                await asyncio.sleep(_RETRY_S)  # the graph may not be ready yet
+                continue
+            is_running = is_wanted
+        await handler.users_changed.wait()
+
+
+async def _order(handler: StreamHandler, *, start: bool) -> bool:
+    """Whether the graph did it."""
+    try:
+        answer = await handler.ask(
+            SourceRequest(request_id="", stream=handler.name, action="start" if start else "stop")
+        )
+    except TransportError:
+        return False
+    return not isinstance(answer, ErrorReply)
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+_AGAIN_S = 1.0
 _LOG = structlog.get_logger()
+
+
+async def report(control: ControlAccess, metrics: NodeMetrics, incarnation: int, clock: Clock) -> None:
+    """Send heartbeats and statistics until cancelled.
+
+    Unlike a node of the graph the gateway does not end when the broker is silent: its peers keep what they have, and it
+    says hello again.
+    """
+    times = LinkTimes(heartbeat_s=control.heartbeat_s, heartbeat_timeout_s=control.heartbeat_timeout_s)
+    context = zmq.asyncio.Context()
+    try:
+        while True:
+            is_lost = asyncio.Event()
+            link = BrokerLink(
+                context, control.address, metrics, name=GATEWAY, role=role_of(GATEWAY),
+                incarnation=incarnation, clock=clock, stop=is_lost, times=times,
+            )  # fmt: skip
+            try:
+                async with link:
+                    link.mark_ready()
+                    await is_lost.wait()
+            except TransportError as error:
+                _LOG.warning("the broker is not told how the gateway fares", error=str(error))
+            await asyncio.sleep(_AGAIN_S)
+    finally:
+        context.destroy()
+
+
 _SHUTDOWN_S = 1.0
 _PAGE = Path(str(files("ssa_stream.nodes.gateway").joinpath("page")))
 
@@ -54,23 +129,23 @@ async def run_gateway(
         # aioice leaves loopback out; there is no setting for it.
         aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
     cameras = Cameras([name for name, one in settings.streams.items() if one.kind == "camera"], settings.cameras_socket)
-    desks: dict[str, StreamDesk] = {}
+    handlers: dict[str, StreamHandler] = {}
     clock, control = MonotonicClock(), settings.control
     metrics = NodeMetrics(GATEWAY, role_of(GATEWAY), incarnation, clock)
 
     def hand_over(message: MaskMessage | PromptState | SourceState, buffers: tuple[memoryview, ...]) -> None:
-        desk = desks.get(message.frame.stream if isinstance(message, MaskMessage) else message.stream)
-        if desk is not None:
-            desk.take(message, buffers)
+        handler = handlers.get(message.frame.stream if isinstance(message, MaskMessage) else message.stream)
+        if handler is not None:
+            handler.take(message, buffers)
 
     link = GraphLink(settings.publish, settings.requests, settings.streams, hand_over, metrics, settings.client_keys)
     for name, access in settings.streams.items():
-        desks[name] = StreamDesk(name, access, cameras, link.ask, settings.limits.mask_bytes, metrics)
+        handlers[name] = StreamHandler(name, access, cameras, link.ask, settings.limits.mask_bytes, metrics)
     try:
         async with asyncio.TaskGroup() as group:
-            peers = Peers(settings, desks, cameras, group, metrics)
-            pictures = Pictures({name: desk.feed for name, desk in desks.items()}, settings.pictures_socket)
-            scenes = [run_while_watched(desk) for desk in desks.values() if desk.access.kind == "scene"]
+            peers = Peers(settings, handlers, cameras, group, metrics)
+            pictures = Pictures({name: handler.feed for name, handler in handlers.items()}, settings.pictures_socket)
+            scenes = [run_while_watched(handler) for handler in handlers.values() if handler.access.kind == "scene"]
             tasks = [group.create_task(one) for one in (link.run(), cameras.run(), pictures.run(), *scenes)]
 
             def served(url: str) -> None:

@@ -1,4 +1,4 @@
-"""What a gateway is told at its start."""
+"""Settings that a gateway gets at its start."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.files import write_whole
 from ssa_stream.keys import ClientKeys
 
 __all__ = [
@@ -80,7 +81,7 @@ class ControlAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Where the gateway says how it fares.
 
     Attributes:
-        address: Where control listens to it.
+        address: Where the broker listens to it.
         heartbeat_s: Between two signs of life.
         heartbeat_timeout_s: Silence after which one side takes the other for lost.
     """
@@ -153,7 +154,7 @@ def health_socket(run_dir: Path) -> Path:
 
 
 def control_socket(run_dir: Path) -> Path:
-    """Where control listens to a gateway."""
+    """Where the broker listens to a gateway."""
     return run_dir / "control.sock"
 
 
@@ -163,8 +164,7 @@ def save_settings(settings: GatewaySettings, path: Path) -> None:
     Raises:
         OSError: They cannot be written.
     """
-    path.touch(mode=0o600)
-    path.write_bytes(msgspec.json.encode(settings))
+    write_whole(path, msgspec.json.encode(settings), mode=0o600)
 
 
 def load_settings(path: Path) -> GatewaySettings:

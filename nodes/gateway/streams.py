@@ -1,4 +1,4 @@
-"""What the gateway knows of a stream, and who uses it."""
+"""What the gateway knows of a stream and of its users."""
 
 import asyncio
 from collections import deque
@@ -8,20 +8,20 @@ from typing import Any, Protocol
 import structlog
 
 from ssa_stream.errors import MessageError
-from ssa_stream.nodes.gateway.aiortc_queues import SenderClock
-from ssa_stream.nodes.gateway.cameras import Cameras
-from ssa_stream.nodes.gateway.feed import FeedPicture, VideoFeed
 from ssa_stream.nodes.gateway.graph_link import Answer, Request
-from ssa_stream.nodes.gateway.intake import CameraIntake
-from ssa_stream.nodes.gateway.overlay import OverlayFeed
 from ssa_stream.nodes.gateway.page_messages import PromptAnswer, as_json, mask_bytes
+from ssa_stream.nodes.gateway.pictures.cameras import Cameras
+from ssa_stream.nodes.gateway.pictures.feed import FeedPicture, VideoFeed
+from ssa_stream.nodes.gateway.pictures.overlay import OverlayFeed
+from ssa_stream.nodes.gateway.pictures.slot import NewestSlot
 from ssa_stream.nodes.gateway.settings import StreamAccess
-from ssa_stream.nodes.gateway.slot import NewestSlot
-from ssa_stream.nodes.gateway.track import FeedTrack
+from ssa_stream.nodes.gateway.webrtc.aiortc_changes import SenderClock
+from ssa_stream.nodes.gateway.webrtc.camera_intake import CameraIntake
+from ssa_stream.nodes.gateway.webrtc.track import FeedTrack
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import MaskMessage, PromptState, SourceState
 
-__all__ = ["StreamDesk", "User"]
+__all__ = ["StreamHandler", "User"]
 
 _LOG = structlog.get_logger()
 _MAX_EARLY = 32
@@ -39,7 +39,7 @@ class User(Protocol):
         """Something is said about the stream."""
 
 
-class StreamDesk:
+class StreamHandler:
     """One stream: its pictures, its prompts, its users.
 
     Args:

@@ -1,4 +1,4 @@
-"""The figures of a graph as Prometheus reads them.
+"""Metrics of a graph in Prometheus' text format.
 
 Base units; every name begins with `ssa_stream_`; labels are `stream`, `node` and `reason` only, whose values the
 pipeline and the protocol bound. What nodes count, measure and queue goes by names of theirs, which become part of the

@@ -1,22 +1,33 @@
-"""A small HTTP server for health and metrics alone, for this machine."""
+"""`/livez`, `/readyz` and `/metrics`, and a small HTTP server for them alone, for this machine."""
 
 import ipaddress
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from ssa_stream.errors import ConfigError, TransportError
-from ssa_stream.nodes.health.routes import HasHealth, health_routes
+from ssa_stream.nodes.health.metrics import CONTENT_TYPE_LATEST, exposition
+from ssa_stream.nodes.health.view import HealthView, Verdict
 
-__all__ = ["HttpAddress", "serve_health", "serve_health_in_file"]
+__all__ = ["HasHealth", "HttpAddress", "serve_health", "serve_health_in_file"]
 
 _ADDRESS = re.compile(r"(?:http://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)?:(?P<port>\d{1,5})/?")
 _SHUTDOWN_S = 1.0
+_UNCACHED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class HasHealth(Protocol):
+    """A broker, a graph, or whoever else knows how the graph fares."""
+
+    def health(self) -> HealthView | None:
+        """How it fares now; None before it was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +93,42 @@ async def serve_health_in_file(path: Path, graph: HasHealth) -> AsyncIterator[No
 @asynccontextmanager
 async def _runner(graph: HasHealth, *middlewares: Middleware) -> AsyncIterator[web.AppRunner]:
     app = web.Application(middlewares=middlewares)
-    app.add_routes(health_routes(graph))
+    app.add_routes(_health_routes(graph))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:
         yield runner
     finally:
         await runner.cleanup()
+
+
+def _health_routes(graph: HasHealth) -> list[web.RouteDef]:
+    """Routes for orchestrators and monitors.
+
+    `/livez` and `/readyz` answer 200 or 503 with JSON: the verdict, its reasons, and every node with its ages.
+    """
+
+    async def livez(_: web.Request) -> web.Response:
+        view = graph.health()
+        return _answer(Verdict() if view is None else view.live(), view)
+
+    async def readyz(_: web.Request) -> web.Response:
+        view = graph.health()
+        return _answer(Verdict(("the graph is being started",)) if view is None else view.ready(), view)
+
+    async def metrics(_: web.Request) -> web.Response:
+        view = graph.health()
+        body = b"" if view is None else exposition(view)
+        return web.Response(body=body, headers={**_UNCACHED, "Content-Type": CONTENT_TYPE_LATEST})
+
+    return [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+
+
+def _answer(verdict: Verdict, view: HealthView | None) -> web.Response:
+    plain = {"ok": verdict.ok, "reasons": verdict.reasons, **({} if view is None else view.to_mapping())}
+    text = json.dumps(plain, indent=2) + "\n"
+    status = 200 if verdict.ok else 503
+    return web.Response(status=status, text=text, content_type="application/json", headers=_UNCACHED)
 
 
 def _refusing_pages(address: HttpAddress) -> Middleware:

@@ -1,13 +1,16 @@
-"""How a graph fares at one moment, and what follows from it. No sockets, no clock."""
+"""Health of a graph at one moment, and the verdicts that follow. No sockets, no clock."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ssa_stream.nodes.pipeline import CONTROL, HealthSection
+from ssa_stream.client.graph_state import GraphState, NodeStatus, StreamStatus
+from ssa_stream.nodes.pipeline import BROKER, HealthSection, PipelineConfig
 from ssa_stream.protocols import Heartbeat, SourceState, Statistics
 
 __all__ = ["HealthView", "NodeHealth", "Verdict"]
+
+_NS = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,19 @@ class NodeHealth:
     last_step_s: float | None
     losses: int
 
+    @classmethod
+    def of(cls, name: str, state: GraphState, now_ns: int) -> "NodeHealth":
+        """How a node of the graph fares now."""
+        node = state.nodes.get(name, NodeStatus())
+        return cls(
+            name=name,
+            heartbeat=node.heartbeat,
+            statistics=node.statistics,
+            silent_s=(now_ns - (state.began_ns if node.heard_ns is None else node.heard_ns)) * _NS,
+            last_step_s=None if node.stepped_ns is None else (now_ns - node.stepped_ns) * _NS,
+            losses=state.losses[name],
+        )
+
     @property
     def ready(self) -> bool:
         """Whether it takes work, as it last said."""
@@ -71,7 +87,7 @@ class HealthView:
     Attributes:
         placement: Nodes in one process are not started again by anybody within it.
         limits: From when on a node counts as lost.
-        nodes: All nodes of the graph, control included, by name.
+        nodes: All nodes of the graph, the broker included, by name.
         sources: What was last said of the source of each stream; None before that.
     """
 
@@ -80,6 +96,23 @@ class HealthView:
     nodes: Mapping[str, NodeHealth]
     sources: Mapping[str, SourceState | None]
 
+    @classmethod
+    def of(cls, state: GraphState, now_ns: int, config: PipelineConfig, beside: Collection[str] = ()) -> "HealthView":
+        """How a graph fares now.
+
+        Args:
+            state: What it said, taken in with times of the clock of `now_ns`.
+            now_ns: The present time.
+            config: Names the nodes and streams that count.
+            beside: Nodes beside the graph that are to be well, too.
+        """
+        return cls(
+            placement=config.placement,
+            limits=config.health,
+            nodes={name: NodeHealth.of(name, state, now_ns) for name in (*config.all_names, *beside)},
+            sources={name: state.streams.get(name, StreamStatus()).source for name in config.streams},
+        )
+
     def live(self) -> Verdict:
         """Whether the process works; if not, only starting it again helps.
 
@@ -87,9 +120,9 @@ class HealthView:
         hangs in the process of all of them is.
         """
         found = []
-        silent_s = self.nodes[CONTROL].silent_s
+        silent_s = self.nodes[BROKER].silent_s
         if silent_s > self.limits.heartbeat_timeout_s:
-            found.append(f"control has not worked for {silent_s:.1f} s")
+            found.append(f"the broker has not worked for {silent_s:.1f} s")
         if self.placement == "fused":
             found += [reason for node in self.nodes.values() for reason in self._hangs(node)]
         return Verdict(tuple(found))

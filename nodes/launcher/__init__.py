@@ -1,6 +1,6 @@
 """Puts the nodes of a graph together, in one process or in several, and keeps them alive. Imports no torch."""
 
 from ssa_stream.nodes.launcher.graph import Graph, run_graph
-from ssa_stream.nodes.launcher.report import GraphReport
+from ssa_stream.nodes.launcher.observer import GraphReport
 
 __all__ = ["Graph", "GraphReport", "run_graph"]

@@ -1,4 +1,4 @@
-"""A node as a process of its own: started, read, ended, and how it ended."""
+"""A node as a child process: start, output, end and exit reason."""
 
 import asyncio
 import os

@@ -2,22 +2,21 @@
 
 import asyncio
 import functools
-import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 import zmq.asyncio
 
 from ssa_stream.errors import SsaStreamError
-from ssa_stream.nodes.control import Hub, HubAddresses
+from ssa_stream.nodes.broker import Broker, BrokerAddresses
 from ssa_stream.nodes.launcher.placement import OnFailure, in_order_of_work
 from ssa_stream.nodes.pipeline import PipelineConfig, role_of
+from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.executor import ModelExecutor
-from ssa_stream.nodes.runtime.fused import FusedTransport
-from ssa_stream.nodes.runtime.hub_link import HubLink, LinkTimes
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.node import NodeContext
+from ssa_stream.nodes.runtime.transport.in_process import InProcessTransport
 
 if TYPE_CHECKING:
     from ssa_stream.model import SSA
@@ -30,8 +29,21 @@ _ROLE_SHARE = 0.2
 
 
 def _run_of(role: str) -> RunNode:
-    run: RunNode = importlib.import_module(f"ssa_stream.nodes.{role}").run
-    return run
+    """What runs a node of a role; importing the nodes imports torch."""
+    from ssa_stream.nodes.decoder import node as decoder
+    from ssa_stream.nodes.encoder import node as encoder
+    from ssa_stream.nodes.ingest import node as ingest
+    from ssa_stream.nodes.masks import node as masks
+    from ssa_stream.nodes.queries import node as queries
+
+    by_role: dict[str, RunNode] = {
+        "ingest": ingest.run,
+        "encoder": encoder.run,
+        "queries": queries.run,
+        "decoder": decoder.run,
+        "masks": masks.run,
+    }
+    return by_role[role]
 
 
 class FusedPlacement:
@@ -55,7 +67,7 @@ class FusedPlacement:
     ) -> None:
         self._config = config
         self._clock = clock
-        self._transport = FusedTransport(context, config.name, clock=clock)
+        self._transport = InProcessTransport(context, config.name, clock=clock)
         self._load_model = functools.cache(load_model)
         self._run_of = run_of
         self._stops = {name: asyncio.Event() for name in config.node_names}
@@ -64,9 +76,9 @@ class FusedPlacement:
         self._is_stopping = False
 
     @property
-    def addresses(self) -> HubAddresses:
+    def addresses(self) -> BrokerAddresses:
         """Sockets within the process."""
-        return HubAddresses(self._transport.control_address, self._transport.publish_address)
+        return BrokerAddresses(self._transport.control_address, self._transport.publish_address)
 
     @property
     def restarts(self) -> Mapping[str, int]:
@@ -81,11 +93,11 @@ class FusedPlacement:
         """Nodes that were not ready yet."""
         return {name: "it is getting ready" for name in self._config.node_names if name not in self._ready}
 
-    async def run(self, hub: Hub, on_failure: OnFailure) -> None:
+    async def run(self, broker: Broker, on_failure: OnFailure) -> None:
         """Run all nodes until `stop` was called and they have ended."""
         roles = {role_of(name) for name in self._config.node_names}
         with ModelExecutor(self._config.model.threads) as executor:
-            # Importing the network takes seconds; the loop must turn for the hub's heartbeats meanwhile.
+            # Importing the network takes seconds; the loop must turn for the broker's heartbeats meanwhile.
             runs = {role: await executor.run(self._run_of, role) for role in roles}
             if self._is_stopping:
                 return
@@ -117,7 +129,7 @@ class FusedPlacement:
     async def _run_node(self, name: str, run: RunNode, executor: ModelExecutor, on_failure: OnFailure) -> None:
         role, health, stop = role_of(name), self._config.health, self._stops[name]
         metrics = NodeMetrics(name, role, 0, self._clock)
-        link = HubLink(
+        link = BrokerLink(
             self._transport.context,
             self._transport.control_address,
             metrics,
@@ -136,7 +148,7 @@ class FusedPlacement:
                         role=role,
                         incarnation=0,
                         transport=self._transport,
-                        hub=link,
+                        broker=link,
                         clock=self._clock,
                         stop=stop,
                         executor=executor,

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 
 import zmq.asyncio
 
+from ssa_stream.client.graph_state import GraphState
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.keys import ClientKeys
-from ssa_stream.nodes.control import Hub
-from ssa_stream.nodes.control.sockets import within_reach
+from ssa_stream.nodes.broker import Broker
+from ssa_stream.nodes.broker.sockets import within_reach
 from ssa_stream.nodes.health import HealthView
-from ssa_stream.nodes.launcher.observer import Observer
+from ssa_stream.nodes.launcher.observer import GraphReport, Observer
 from ssa_stream.nodes.launcher.placement import Placement, not_ready
 from ssa_stream.nodes.launcher.processes import Command, ProcessPlacement, node_command
-from ssa_stream.nodes.launcher.report import GraphReport
 from ssa_stream.nodes.launcher.run_dir import remove_leftovers
+from ssa_stream.nodes.launcher.supervisor import StartChild, Supervisor
 from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
-from ssa_stream.nodes.runtime.segments import remove_segments
+from ssa_stream.nodes.runtime.tasks import first_of, only_error
+from ssa_stream.nodes.runtime.transport.segments import remove_segments
 
 if TYPE_CHECKING:
     from ssa_stream.model import SSA
@@ -45,7 +47,7 @@ class Graph:
         on_line: Called with each line that the process of a node writes to stderr.
         load_model: Makes the network of a fused graph; None: as `config.model` says.
         command: The command line of a node of a graph of processes.
-        gateway: Where a gateway beside the graph says hello to control; None where there is none.
+        gateway: Where a gateway beside the graph says hello to the broker; None where there is none.
 
     Attributes:
         config: What it consists of.
@@ -74,36 +76,37 @@ class Graph:
         self._command = command
         self._gateway = gateway
         self._placement: Placement | None = None
-        self._hub: Hub | None = None
+        self._broker: Broker | None = None
         self._observer: Observer | None = None
         self._failed = asyncio.Event()
         self._failure: Exception | None = None
+        self._is_interrupted = False
 
     @property
     def publish_address(self) -> str:
         """Where subscribers connect; known once it is bound."""
-        return self._expect_hub().publish_address
+        return self._expect_broker().publish_address
 
     @property
     def requests_address(self) -> str:
         """Where clients connect; known once it is bound."""
-        return self._expect_hub().requests_address
+        return self._expect_broker().requests_address
 
     @property
     def own_keys(self) -> ClientKeys | None:
         """With what programs that the launcher starts connect; None if everybody may. Known once it is bound."""
-        return self._expect_hub().own_keys
+        return self._expect_broker().own_keys
 
     def health(self) -> HealthView | None:
         """How it fares now; None before it is bound."""
-        return None if self._hub is None else self._hub.health()
+        return None if self._broker is None else self._broker.health()
 
     @property
     def report(self) -> GraphReport:
         """The figures so far."""
-        report = self._observer.reading.report if self._observer is not None else GraphReport()
-        report.restarts = dict(self._placement.restarts) if self._placement is not None else {}
-        return report
+        state = GraphState() if self._observer is None else self._observer.state
+        restarts = {} if self._placement is None else self._placement.restarts
+        return GraphReport.of(state, self.config.streams, restarts, is_interrupted=self._is_interrupted)
 
     def pid(self, name: str) -> int | None:
         """The process of a node; None if it has none at the moment.
@@ -122,15 +125,15 @@ class Graph:
         """
         self._processes().supervisors[name].kill()
 
-    async def gateway_lost(self, incarnation: int, text: str) -> None:
-        """The gateway beside the graph has ended: whoever watches the graph is told.
+    def supervise_gateway(self, start: StartChild) -> Supervisor:
+        """What keeps the gateway beside the graph alive, as the nodes of a graph of processes are; not running yet.
 
         Args:
-            incarnation: Which start of it.
-            text: How, for people.
+            start: Starts its process.
+        Raises:
+            SsaStreamError: The graph is not bound.
         """
-        if self.bound.is_set():
-            await self._expect_hub().node_lost(GATEWAY, incarnation, "exited", text)
+        return Supervisor(GATEWAY, start, self._expect_broker(), self.config.health, self._clock)
 
     async def run(self, stop: asyncio.Event, on_ready: "Callable[[Graph], None]" = lambda graph: None) -> GraphReport:
         """Run until the sources have ended, `stop` is set or something fails; leaves nothing behind.
@@ -151,7 +154,7 @@ class Graph:
             finally:
                 placement.close()
         except BaseExceptionGroup as group:
-            raise _only_one(group) from group
+            raise only_error(group) from group
         finally:
             context.destroy(linger=0)
         if self._failure is not None:
@@ -182,20 +185,20 @@ class Graph:
                 self.ready.set()
 
         addresses = replace(placement.addresses, gateway=self._gateway)
-        self._hub = hub = Hub(self.config, context, addresses, self._clock, on_node_ready=on_node_ready)
-        address = within_reach(hub.publish_address)
-        self._observer = observer = Observer(context, address, list(self.config.streams), hub.own_keys)
+        self._broker = broker = Broker(self.config, context, addresses, self._clock, on_node_ready=on_node_ready)
+        address = within_reach(broker.publish_address)
+        self._observer = observer = Observer(context, address, self.config.streams, self._clock, broker.own_keys)
         self.bound.set()
-        hub_stop = asyncio.Event()
+        broker_stop = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(hub.run(hub_stop), name="hub")
+                group.create_task(broker.run(broker_stop), name="broker")
                 watching = group.create_task(observer.run(), name="observer")
-                nodes = group.create_task(placement.run(hub, self._on_failure), name="nodes")
+                nodes = group.create_task(placement.run(broker, self._on_failure), name="nodes")
                 try:
                     await self._until_over(stop, on_ready)
                 finally:
-                    observer.reading.report.is_interrupted = stop.is_set()
+                    self._is_interrupted = stop.is_set()
                     is_hurried = stop.is_set() or self._failure is not None
                     await placement.stop(self.config.health.stop_timeout_s if is_hurried else _UNHURRIED_STOP_S)
                     await asyncio.wait([nodes])
@@ -203,31 +206,32 @@ class Graph:
                     await asyncio.wait([watching])
                     await observer.drain()
                     self.bound.clear()
-                    hub_stop.set()
+                    broker_stop.set()
         finally:
             observer.close()
 
     async def _until_over(self, stop: asyncio.Event, on_ready: "Callable[[Graph], None]") -> None:
         """Until the sources have ended, somebody stops the graph or it fails."""
         timeout_s = self.config.health.start_timeout_s
-        if not await _first_of(self.ready, stop, self._failed, timeout_s=timeout_s):
+        if not await first_of(self.ready.wait(), stop.wait(), self._failed.wait(), timeout_s=timeout_s):
             assert self._placement is not None  # it was made before this
             self._on_failure(not_ready(self._placement.missing(), timeout_s))
         if stop.is_set() or self._failed.is_set():
             return
         on_ready(self)
         assert self._observer is not None  # likewise
-        await _first_of(stop, self._failed, *([] if self._keep else [self._observer.finished]))
+        finished = [] if self._keep else [self._observer.finished.wait()]
+        await first_of(stop.wait(), self._failed.wait(), *finished)
 
     def _on_failure(self, error: Exception) -> None:
         """The first failure is the one to tell; others follow from it."""
         self._failure = self._failure or error
         self._failed.set()
 
-    def _expect_hub(self) -> Hub:
-        if self._hub is None:
+    def _expect_broker(self) -> Broker:
+        if self._broker is None:
             raise SsaStreamError("the graph has not been started; its addresses are known once it is bound")
-        return self._hub
+        return self._broker
 
     def _processes(self) -> ProcessPlacement:
         if not isinstance(self._placement, ProcessPlacement):
@@ -254,22 +258,3 @@ async def run_graph(
         SsaStreamError: A node failed for good, or did not get ready in time.
     """
     return await Graph(config, keep=keep).run(stop, on_ready)
-
-
-async def _first_of(*events: asyncio.Event, timeout_s: float | None = None) -> bool:
-    """Wait for any of the events; whether one was set in time."""
-    tasks = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return bool(done)
-
-
-def _only_one(group: BaseException) -> BaseException:
-    """What a group holds if that is a single error; the group itself otherwise."""
-    while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
-        group = group.exceptions[0]
-    return group

@@ -1,116 +1,145 @@
-"""Watches a graph through what it publishes, as any subscriber could, and keeps the figures."""
+"""Watches a graph through what it publishes, as any subscriber could."""
 
 import asyncio
-from collections import Counter
+import statistics
+from collections import Counter, deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 
-import zmq
+import numpy as np
 import zmq.asyncio
 
+from ssa_stream.client.graph_state import FAILED, GraphState
+from ssa_stream.client.mask_figures import RECENT_FRAMES
+from ssa_stream.client.sockets import connect, subscriber_socket
 from ssa_stream.errors import MessageError
 from ssa_stream.keys import ClientKeys
-from ssa_stream.nodes.launcher.report import GraphReport
-from ssa_stream.nodes.runtime.links import pull
-from ssa_stream.protocols import (
-    AnyMessage,
-    Event,
-    EventKind,
-    Limits,
-    MaskMessage,
-    SourceState,
-    Statistics,
-    Unknown,
-    decode,
-    subscription,
-)
+from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.nodes.runtime.transport.links import pull
+from ssa_stream.protocols import Limits, SourceState, decode, subscription
 
-__all__ = ["Observer", "Reading"]
-
-_LIMITS = Limits()
-_TICK_S = 0.25
-_QUIET_S, _DRAIN_S = 0.05, 0.5
-_ENDED, _FAILED = "ended", "failed"
-_MS = 1e-6
+__all__ = ["GraphReport", "Observer"]
 
 
-class Reading:
-    """What published messages say; no sockets here.
-
-    Args:
-        streams: Names of all streams.
+@dataclass(slots=True)
+class GraphReport:
+    """Figures of a graph. See `MaskFigures` for those of masks.
 
     Attributes:
-        report: The figures so far.
+        frames: Frames with final masks, by stream.
+        repeated: Frames whose final masks came again.
+        drops: Frames without masks, by reason.
+        restarts: Restarts, by node; only of nodes that were restarted.
+        elapsed_s: From the first masks to the last.
+        recent_ns: When the masks of the newest frames were made.
+        latencies_ms: To masks, newest frames.
+        prompt_to_mask_ms: From each change of prompts to its first masks.
+        failures: What ended a stream, by its name; only of streams that failed.
+        sources: The last state of each source, by stream.
+        is_interrupted: Whether it was stopped before its sources ended.
     """
 
-    def __init__(self, streams: list[str]) -> None:
-        self.report = GraphReport()
-        self._streams = frozenset(streams)
-        self._first_ns = 0
-        self._newest: dict[str, int] = {}  # stream: index
-        self._drops: dict[tuple[str, int], Counter[str]] = {}  # by node and incarnation, whose counters begin anew
-        self._changes: dict[tuple[str, int], int] = {}  # stream and version of its prompts: when they changed
+    frames: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+    drops: Counter[str] = field(default_factory=Counter)
+    restarts: dict[str, int] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+    recent_ns: deque[int] = field(default_factory=deque)
+    latencies_ms: deque[float] = field(default_factory=deque)
+    prompt_to_mask_ms: list[float] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, SourceState] = field(default_factory=dict)
+    is_interrupted: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        state: GraphState,
+        streams: Collection[str],
+        restarts: Mapping[str, int] | None = None,
+        *,
+        is_interrupted: bool = False,
+    ) -> "GraphReport":
+        """The figures of a graph as they are now.
+
+        Args:
+            state: Of the graph.
+            streams: Names of all streams.
+            restarts: By node.
+            is_interrupted: See the attribute.
+        """
+        known = {name: state.streams[name].source for name in streams if name in state.streams}
+        sources = {name: source for name, source in known.items() if source is not None}
+        return cls(
+            frames=state.masks.frames,
+            repeated=state.masks.repeated,
+            drops=state.total_drops(),
+            restarts=dict(restarts or {}),
+            elapsed_s=state.masks.elapsed_s,
+            recent_ns=state.masks.recent_ns,
+            latencies_ms=state.masks.latencies_ms,
+            prompt_to_mask_ms=state.masks.prompt_to_mask_ms,
+            failures={
+                name: source.text or "its source failed" for name, source in sources.items() if source.status == FAILED
+            },
+            sources=sources,
+            is_interrupted=is_interrupted,
+        )
 
     @property
-    def is_finished(self) -> bool:
-        """Whether the sources of all streams have ended and all their frames are done with."""
-        sources = self.report.sources
-        return all(name in sources and sources[name].status in (_ENDED, _FAILED) for name in self._streams)
+    def total_frames(self) -> int:
+        """Frames with final masks, of all streams."""
+        return sum(self.frames.values())
 
-    def take(self, message: AnyMessage | Unknown) -> None:
-        """Read one message."""
-        match message:
-            case MaskMessage(status="final"):
-                self._take_masks(message)
-            case SourceState():
-                self._take_source(message)
-            case Statistics():
-                drops: Counter[str] = Counter()
-                for drop in message.drops:
-                    drops[drop.reason] += drop.count
-                self._drops[message.node, message.incarnation] = drops
-                self.report.drops = sum(self._drops.values(), Counter())
-            case Event(kind=EventKind.PROMPTS_CHANGED, stream=str(stream), prompts_version=int(version)):
-                self._changes[stream, version] = message.at_ns
+    @property
+    def dropped(self) -> int:
+        """Frames without masks."""
+        return sum(self.drops.values())
 
-    def _take_source(self, state: SourceState) -> None:
-        if state.stream not in self._streams:
-            return
-        self.report.sources[state.stream] = state
-        if state.status == _FAILED:
-            self.report.failures[state.stream] = state.text or "its source failed"
-        else:
-            self.report.failures.pop(state.stream, None)
+    @property
+    def fps(self) -> float:
+        """Frames per second, all streams together; 0 before the second frame."""
+        return (self.total_frames - len(self.frames)) / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
-    def _take_masks(self, message: MaskMessage) -> None:
-        frame, report = message.frame, self.report
-        end_ns = message.times[-1].end_ns if message.times else None
-        changed_ns = self._changes.pop((frame.stream, message.prompt.version), None)
-        if changed_ns is not None and end_ns is not None:
-            report.prompt_to_mask_ms.append(max(0, end_ns - changed_ns) * _MS)
-        newest = self._newest.get(frame.stream, -1)
-        if frame.index == newest:
-            return  # another prompt's masks in the same frame
-        if frame.index < newest:
-            report.repeated += 1
-            return
-        self._newest[frame.stream] = frame.index
-        report.frames[frame.stream] += 1
-        if end_ns is None:
-            return
-        self._first_ns = self._first_ns or end_ns
-        report.elapsed_s = max(report.elapsed_s, (end_ns - self._first_ns) / 1e9)
-        report.recent_ns.append(end_ns)
-        for begin_ns, clock in self._beginnings(message):
-            if begin_ns is not None and clock == message.times[-1].clock:
-                report.latencies_ms.append((end_ns - begin_ns) * _MS)
-                return
+    @property
+    def recent_fps(self) -> float:
+        """Frames per second of the last frames, all streams together; 0 before the second one."""
+        span_ns = self.recent_ns[-1] - self.recent_ns[0] if self.recent_ns else 0
+        return (len(self.recent_ns) - 1) * 1e9 / span_ns if span_ns > 0 else 0.0
 
-    def _beginnings(self, message: MaskMessage) -> list[tuple[int | None, str | None]]:
-        """From when latency counts, best first, each time with its clock."""
-        frame, ingest = message.frame, message.times[0]
-        if not frame.live:  # such a frame has waited before it was asked for
-            return [(ingest.end_ns, ingest.clock)]
-        return [(frame.t_capture_ns, frame.capture_clock), (frame.t_receive_ns, frame.receive_clock)]
+    @property
+    def recent_latency_ms(self) -> float:
+        """Median latency of the last frames; 0 before the first one."""
+        recent = list(islice(reversed(self.latencies_ms), RECENT_FRAMES))
+        return statistics.median(recent) if recent else 0.0
+
+    def latency_ms(self, percentile: float) -> float:
+        """A percentile (0..100) of the latencies; 0 before the first frame."""
+        return float(np.percentile(self.latencies_ms, percentile)) if self.latencies_ms else 0.0
+
+    def to_mapping(self) -> Mapping[str, object]:
+        """Plain values, for JSON."""
+        return {
+            "frames": dict(self.frames),
+            "repeated": self.repeated,
+            "drops": dict(self.drops),
+            "restarts": self.restarts,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "fps": round(self.fps, 3),
+            "latency_p50_ms": round(self.latency_ms(50), 2),
+            "latency_p95_ms": round(self.latency_ms(95), 2),
+            "prompt_to_mask_ms": [round(value, 2) for value in self.prompt_to_mask_ms],
+            "failures": self.failures,
+            "interrupted": self.is_interrupted,
+        }
+
+
+_LIMITS = Limits()
+_QUEUED_MESSAGES = 10_000
+"""Figures, not masks, are what it is for: it may fall behind for a while."""
+_TICK_S = 0.25
+_QUIET_S, _DRAIN_S = 0.05, 0.5
 
 
 class Observer:
@@ -120,33 +149,36 @@ class Observer:
         context: Of its socket.
         address: Where the graph publishes.
         streams: Names of all streams.
+        clock: Tells when something came.
         keys: With what it connects; None where everybody may.
 
     Attributes:
-        reading: What was seen.
+        state: What was seen.
         finished: Set once the sources of all streams have ended.
     """
 
     def __init__(
-        self, context: zmq.asyncio.Context, address: str, streams: list[str], keys: ClientKeys | None = None
+        self,
+        context: zmq.asyncio.Context,
+        address: str,
+        streams: Collection[str],
+        clock: Clock,
+        keys: ClientKeys | None = None,
     ) -> None:
-        self.reading = Reading(streams)
+        self.state = GraphState(clock.monotonic_ns())
         self.finished = asyncio.Event()
-        self._socket = context.socket(zmq.SUB)
-        self._socket.linger = 0
-        self._socket.rcvhwm = 10_000  # figures, not masks, are what it is for: it may fall behind for a while
-        if address.startswith("tcp://["):
-            self._socket.setsockopt(zmq.IPV6, 1)
-        if keys is not None:
-            keys.secure(self._socket)
-        self._socket.subscribe(subscription())
-        self._socket.connect(address)
+        self._streams = streams
+        self._clock = clock
+        self._socket: zmq.asyncio.Socket = subscriber_socket(
+            context, address, [subscription()], keys, queued_messages=_QUEUED_MESSAGES
+        )
+        connect(self._socket, address)
 
     async def run(self) -> None:
         """Read until cancelled."""
         while True:
             await self._read(_TICK_S)
-            if self.reading.is_finished:
+            if self.state.has_ended(self._streams):
                 self.finished.set()
             else:
                 self.finished.clear()
@@ -169,7 +201,7 @@ class Observer:
         if frames is None:
             return False
         try:
-            self.reading.take(decode(frames, _LIMITS).message)
+            self.state.take(decode(frames, _LIMITS).message, self._clock.monotonic_ns())
         except MessageError:
             pass  # readers of masks check and report; here it is one frame less in the figures
         return True

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from ssa_stream.errors import SsaStreamError
-from ssa_stream.nodes.control import Hub, HubAddresses
+from ssa_stream.nodes.broker import Broker, BrokerAddresses
 from ssa_stream.nodes.pipeline import ROLES, role_of
 
 __all__ = ["OnFailure", "Placement", "in_order_of_work"]
@@ -17,20 +17,20 @@ class Placement(Protocol):
     """Runs the nodes of a graph."""
 
     @property
-    def addresses(self) -> HubAddresses:
-        """Where the hub is to listen to them."""
+    def addresses(self) -> BrokerAddresses:
+        """Where the broker is to listen to them."""
 
     @property
     def restarts(self) -> Mapping[str, int]:
         """Restarts so far, of nodes that were restarted."""
 
     def on_node_ready(self, name: str) -> None:
-        """The hub has heard that a node takes work."""
+        """The broker has heard that a node takes work."""
 
     def missing(self) -> Mapping[str, str]:
         """Nodes that were not ready yet, and what keeps them."""
 
-    async def run(self, hub: Hub, on_failure: OnFailure) -> None:
+    async def run(self, broker: Broker, on_failure: OnFailure) -> None:
         """Run all nodes until `stop` was called and they have ended."""
 
     async def stop(self, timeout_s: float) -> None:

@@ -1,19 +1,19 @@
-"""One process a node, each with a supervisor."""
+"""One process per node, each with a supervisor."""
 
 import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ssa_stream.nodes.control import Hub, HubAddresses
+from ssa_stream.nodes.broker import Broker, BrokerAddresses
 from ssa_stream.nodes.launcher.child import Child
 from ssa_stream.nodes.launcher.placement import OnFailure, in_order_of_work
 from ssa_stream.nodes.launcher.run_dir import RunDir
 from ssa_stream.nodes.launcher.supervisor import Supervisor
 from ssa_stream.nodes.pipeline import PipelineConfig, role_of, save_pipeline
 from ssa_stream.nodes.runtime.clock import Clock
-from ssa_stream.nodes.runtime.segments import remove_segments, segment_prefix
-from ssa_stream.nodes.runtime.transport import CONTROL_LINK, PUBLISH_LINK
+from ssa_stream.nodes.runtime.transport.interface import CONTROL_LINK, PUBLISH_LINK
+from ssa_stream.nodes.runtime.transport.segments import remove_segments, segment_prefix
 
 __all__ = ["Command", "ProcessPlacement", "node_command"]
 
@@ -67,9 +67,9 @@ class ProcessPlacement:
         save_pipeline(config, self.run_dir.pipeline)
 
     @property
-    def addresses(self) -> HubAddresses:
+    def addresses(self) -> BrokerAddresses:
         """Sockets in the run's folder."""
-        return HubAddresses(_socket(self.run_dir.path, CONTROL_LINK), _socket(self.run_dir.path, PUBLISH_LINK))
+        return BrokerAddresses(_socket(self.run_dir.path, CONTROL_LINK), _socket(self.run_dir.path, PUBLISH_LINK))
 
     @property
     def restarts(self) -> Mapping[str, int]:
@@ -95,13 +95,13 @@ class ProcessPlacement:
             if name not in self._ready
         }
 
-    async def run(self, hub: Hub, on_failure: OnFailure) -> None:
+    async def run(self, broker: Broker, on_failure: OnFailure) -> None:
         """Start all nodes at once, and keep them alive until `stop` was called and they have ended."""
         if self._is_stopping:
             return
         health = self._config.health
         self._supervisors = {
-            name: Supervisor(name, self._start, hub, health, self._clock) for name in self._config.node_names
+            name: Supervisor(name, self._start, broker, health, self._clock) for name in self._config.node_names
         }
         async with asyncio.TaskGroup() as group:
             for supervisor in self._supervisors.values():

@@ -1,4 +1,4 @@
-"""The folder of a running graph: socket files and the pipeline, for its owner only; gone when the graph is."""
+"""The folder of a running graph: socket files and the pipeline, for its owner only, removed with the graph."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.nodes.pipeline import PipelineConfig
-from ssa_stream.nodes.runtime.segments import segment_prefix
+from ssa_stream.nodes.runtime.transport.segments import segment_prefix
 
 __all__ = ["RunDir", "remove_leftovers"]
 

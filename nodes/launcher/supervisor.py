@@ -1,23 +1,62 @@
 """Keeps one node alive: starts its process, notices when it ends or hangs, starts it again."""
 
 import asyncio
+import random
 import signal
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
+from ssa_stream.backoff import backoff_s
 from ssa_stream.errors import ConfigError, SsaStreamError, TransportError
-from ssa_stream.nodes.control import NodeState
+from ssa_stream.nodes.broker import NodeState
 from ssa_stream.nodes.launcher.child import Child, Exit
-from ssa_stream.nodes.launcher.restarts import RestartPolicy
 from ssa_stream.nodes.pipeline import HealthSection
 from ssa_stream.nodes.runtime.clock import Clock
 
-__all__ = ["StartChild", "Supervisor", "Watch"]
+__all__ = ["RestartPolicy", "StartChild", "Supervisor", "Watch"]
 
 _NS = 1e-9
+
+
+class RestartPolicy:
+    """Pauses that double with every loss of a node within `restart_window_s`, until it was lost too often.
+
+    Args:
+        health: Limits and pauses.
+        clock: Tells when losses happen.
+        jitter: Gives numbers of 0..1, so that nodes that fell together do not rise together.
+    """
+
+    def __init__(self, health: HealthSection, clock: Clock, jitter: Callable[[], float] = random.random) -> None:
+        self._health = health
+        self._clock = clock
+        self._jitter = jitter
+        self._losses_ns: deque[int] = deque()
+
+    @property
+    def recent_losses(self) -> int:
+        """Losses within `restart_window_s`, as of the last one."""
+        return len(self._losses_ns)
+
+    def pause_after_loss(self) -> float | None:
+        """Note a loss that happens now.
+
+        Returns:
+            Seconds to wait before the next start, half to the whole of the step of back-off; None: too many losses.
+        """
+        now_ns = self._clock.monotonic_ns()
+        self._losses_ns.append(now_ns)
+        while (now_ns - self._losses_ns[0]) * _NS > self._health.restart_window_s:
+            self._losses_ns.popleft()
+        if len(self._losses_ns) > self._health.max_restarts:
+            return None
+        return backoff_s(len(self._losses_ns), self._health.backoff_s, self._health.backoff_max_s, self._jitter)
+
+
 _WRONG_SETUP = 2
 _log = structlog.get_logger()
 
@@ -26,7 +65,7 @@ StartChild = Callable[[str, int], Awaitable[Child]]
 
 
 class Watch(Protocol):
-    """What a supervisor asks of the hub and tells it."""
+    """What a supervisor asks of the broker and tells it."""
 
     def node_states(self) -> Mapping[str, NodeState]:
         """How every node fares that said hello."""
@@ -51,7 +90,7 @@ class Supervisor:
     Args:
         name: The node.
         start: Starts its process.
-        hub: Knows how it fares.
+        broker: Knows how it fares.
         health: When it counts as lost, and how often it may be.
         clock: Measures time.
 
@@ -61,13 +100,13 @@ class Supervisor:
         child: Its present process; None before the first one and between two.
     """
 
-    def __init__(self, name: str, start: StartChild, hub: Watch, health: HealthSection, clock: Clock) -> None:
+    def __init__(self, name: str, start: StartChild, broker: Watch, health: HealthSection, clock: Clock) -> None:
         self.name = name
         self.ready = asyncio.Event()
         self.restarts = 0
         self.child: Child | None = None
         self._start = start
-        self._hub = hub
+        self._broker = broker
         self._health = health
         self._clock = clock
         self._policy = RestartPolicy(health, clock)
@@ -159,7 +198,7 @@ class Supervisor:
             await asyncio.wait([exited])
 
     def _state(self, incarnation: int | None = None) -> NodeState | None:
-        state = self._hub.node_states().get(self.name)
+        state = self._broker.node_states().get(self.name)
         return state if state is None or incarnation in (None, state.incarnation) else None
 
     async def _on_ready(self) -> None:
@@ -167,7 +206,7 @@ class Supervisor:
         loss, self._last_loss = self._last_loss, None
         if loss is not None:
             _log.info("restarted", node=self.name, restarts=self.restarts)
-            await self._hub.recover(self.name, loss.reason, loss.text)
+            await self._broker.recover(self.name, loss.reason, loss.text)
 
     def _why_it_hangs(self, state: NodeState | None, is_ready: bool, age_s: float) -> str:
         """Empty if it does not. Until it is ready only the time since its start counts: loading weights is long."""
@@ -183,7 +222,7 @@ class Supervisor:
         return ""
 
     async def _take_loss(self, loss: _Loss, incarnation: int) -> None:
-        """Tell the hub, and wait for the time of the next start.
+        """Tell the broker, and wait for the time of the next start.
 
         Raises:
             SsaStreamError: There shall be no next start.
@@ -192,7 +231,7 @@ class Supervisor:
         if not self.ready.is_set() and loss.reason == "exited" and loss.exit.is_own_verdict:
             kind = ConfigError if loss.exit.code == _WRONG_SETUP else SsaStreamError
             raise kind(f"{self.name} did not start: {loss.exit.last_words or loss.text}")
-        await self._hub.node_lost(self.name, incarnation, loss.reason, loss.text)
+        await self._broker.node_lost(self.name, incarnation, loss.reason, loss.text)
         self._last_loss = loss
         pause_s = self._policy.pause_after_loss()
         if pause_s is None:

@@ -1,9 +1,8 @@
-"""What a graph of nodes is made of, as YAML says it and as all nodes read it. Imports no torch."""
+"""Configuration of a graph: read from YAML, and read by all nodes. Imports no torch."""
 
-from ssa_stream.nodes.pipeline.config import PipelineConfig
-from ssa_stream.nodes.pipeline.loading import load_pipeline, save_pipeline
+from ssa_stream.nodes.pipeline.config import PipelineConfig, load_pipeline, save_pipeline
 from ssa_stream.nodes.pipeline.names import (
-    CONTROL,
+    BROKER,
     DECODER,
     GATEWAY,
     MASKS,
@@ -28,7 +27,7 @@ from ssa_stream.nodes.pipeline.sections import (
 )
 
 __all__ = [
-    "CONTROL",
+    "BROKER",
     "DECODER",
     "GATEWAY",
     "MASKS",

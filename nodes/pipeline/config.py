@@ -1,4 +1,4 @@
-"""What a graph of nodes is: its streams, its workers, its limits and its addresses."""
+"""Configuration of a graph of nodes: its streams, workers, limits and addresses."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.nodes.pipeline.decoding import convert
-from ssa_stream.nodes.pipeline.names import CONTROL, DECODER, MASKS, ingest_name, worker_names
+from ssa_stream.nodes.pipeline.names import BROKER, DECODER, MASKS, ingest_name, worker_names
 from ssa_stream.nodes.pipeline.sections import (
     DecoderSection,
     FlowSection,
@@ -24,8 +24,14 @@ from ssa_stream.nodes.pipeline.sections import (
 
 if TYPE_CHECKING:
     from ssa_stream.streaming import SessionConfig
+from pathlib import Path
 
-__all__ = ["PipelineConfig", "StreamName"]
+import yaml
+
+from ssa_stream.configs import load_config
+from ssa_stream.files import write_whole
+
+__all__ = ["PipelineConfig", "StreamName", "load_pipeline", "save_pipeline"]
 
 StreamName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,31}\Z")]
 """Short enough for the name of a socket file."""
@@ -124,13 +130,13 @@ class PipelineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def node_names(self) -> tuple[str, ...]:
-        """Every node but control, from the end of the graph to its beginning."""
+        """Every node but the broker, from the end of the graph to its beginning."""
         return (MASKS, DECODER, *self.queries_names, *self.encoder_names, *self.ingest_names)
 
     @property
     def all_names(self) -> tuple[str, ...]:
-        """Every node, control included."""
-        return (CONTROL, *self.node_names)
+        """Every node, the broker included."""
+        return (BROKER, *self.node_names)
 
     def to_session_config(self) -> "SessionConfig":
         """The settings of a stream's session. Imports torch."""
@@ -154,3 +160,23 @@ def _check_prompts(prompts: PromptTexts, where: str, limit: int) -> None:
     texts = prompts.values() if isinstance(prompts, dict) else prompts
     blank = [text for text in texts if not text.strip()]
     require(not blank, f"{where} has the prompt {blank[:1]}; expected sentences such as 'the red circle'")
+
+
+def load_pipeline(name: str | Path) -> PipelineConfig:
+    """Read and check a pipeline.
+
+    Args:
+        name: A shipped name such as `demo`, or the path of a YAML file.
+    Raises:
+        ConfigError: It cannot be read, or a value is wrong.
+    """
+    return PipelineConfig.from_mapping(load_config("pipeline", name), origin=f"pipeline configuration {str(name)!r}")
+
+
+def save_pipeline(config: PipelineConfig, path: Path) -> None:
+    """Write a pipeline, readable for its owner only: addresses of sources may hold passwords.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    write_whole(path, yaml.safe_dump(config.to_mapping(), sort_keys=False, allow_unicode=True), mode=0o600)

@@ -2,11 +2,13 @@
 
 from ssa_stream.errors import ConfigError
 
-__all__ = ["CONTROL", "DECODER", "GATEWAY", "MASKS", "ROLES", "ingest_name", "role_of", "stream_of", "worker_names"]
+__all__ = ["BROKER", "DECODER", "GATEWAY", "MASKS", "ROLES", "ingest_name", "role_of", "stream_of", "worker_names"]
 
-CONTROL, DECODER, MASKS = "control", "decoder-0", "masks-0"
+BROKER = "control"
+"""The broker is the node `control` in messages of protocol 1, and in metrics."""
+DECODER, MASKS = "decoder-0", "masks-0"
 GATEWAY = "gateway-0"
-"""Stands beside the graph of `ssa-stream serve` and says hello to its control."""
+"""Stands beside the graph of `ssa-stream serve` and says hello to its broker."""
 ROLES = ("ingest", "encoder", "queries", "decoder", "masks")
 """From the beginning of the graph to its end."""
 

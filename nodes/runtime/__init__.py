@@ -1,10 +1,10 @@
-"""What all nodes stand on: links, the control plane, threads, time, figures.
+"""What all nodes use: links, the connection to the broker, threads, time, metrics.
 
     inlet = node.inlet()
     outlet = node.transport.outlet(node.settings.queries_names)
-    node.hub.mark_ready()
+    node.broker.mark_ready()
     while not node.stop.is_set():
-        delivery = await inlet.receive(timeout_s=0.2)
+        received = await inlet.receive(timeout_s=0.2)
         ...
 
 Import from its modules; nothing here imports torch before it is used.

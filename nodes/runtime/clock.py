@@ -1,4 +1,4 @@
-"""Time, as every node is given it: monotonic, with the name under which it travels in messages."""
+"""The clock of every node: monotonic, with the name under which its times travel in messages."""
 
 import time
 from typing import Protocol

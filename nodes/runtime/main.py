@@ -14,14 +14,15 @@ import zmq.asyncio
 
 from ssa_stream.errors import ConfigError, SsaStreamError
 from ssa_stream.nodes.pipeline import PipelineConfig, load_pipeline, role_of
+from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.executor import ModelExecutor
-from ssa_stream.nodes.runtime.hub_link import HubLink, LinkTimes
 from ssa_stream.nodes.runtime.logs import log_as
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.runtime.processes import ProcessTransport
 from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
+from ssa_stream.nodes.runtime.tasks import only_error
+from ssa_stream.nodes.runtime.transport.between_processes import ProcessTransport
 from ssa_stream.nodes.runtime.weights import load_network
 
 __all__ = ["RunNode", "node_main"]
@@ -58,7 +59,7 @@ def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
         settings = load_pipeline(options.pipeline)
         asyncio.run(_serve(run, options, settings))
     except (SsaStreamError, BaseExceptionGroup) as error:
-        cause = _only_cause(error)
+        cause = only_error(error)
         if not isinstance(cause, SsaStreamError):
             raise
         print(f"{options.name}: {cause}", file=sys.stderr, flush=True)
@@ -94,7 +95,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig) -> N
         context, options.run_dir, options.name, options.incarnation, settings.flow.ring_mib * _MIB, clock=clock
     )
     metrics = NodeMetrics(options.name, role, options.incarnation, clock)
-    link = HubLink(
+    link = BrokerLink(
         context,
         transport.control_address,
         metrics,
@@ -107,13 +108,13 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig) -> N
     )
     try:
         with stop_on_signals(stop):
-            async with link as hub:
+            async with link as broker:
                 node = NodeContext(
                     name=options.name,
                     role=role,
                     incarnation=options.incarnation,
                     transport=transport,
-                    hub=hub,
+                    broker=broker,
                     clock=clock,
                     stop=stop,
                     executor=executor,
@@ -123,13 +124,6 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig) -> N
                 )
                 await run(node)
     finally:
-        executor.close()  # first: work may still use the tensors of a delivery
+        executor.close()  # first: work may still use the tensors of a received
         transport.close()
         context.destroy(linger=0)
-
-
-def _only_cause(error: BaseException) -> BaseException:
-    """What a task failed with, if it was one thing."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

@@ -2,8 +2,7 @@
 
 import math
 import threading
-import time
-from collections import Counter as Tally
+from collections import Counter as Counters
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,8 +32,8 @@ class NodeMetrics:
         self._node, self._role, self._incarnation = node, role, incarnation
         self._clock = clock or MonotonicClock()
         self._lock = threading.Lock()
-        self._counts: Tally[_Key] = Tally()
-        self._drops: Tally[tuple[str, str]] = Tally()
+        self._counts: Counters[_Key] = Counters()
+        self._drops: Counters[tuple[str, str]] = Counters()
         self._latencies: dict[_Key, _Samples] = {}
         self._queues: dict[str, QueueDepth] = {}
         self._steps = self._pending = self._beat = 0
@@ -55,15 +54,6 @@ class NodeMetrics:
         """Note how long something took, in milliseconds. Below 0, which clocks of two kinds may give, counts as 0."""
         with self._lock:
             self._latencies.setdefault((name, stream), _Samples()).add(max(ms, 0.0))
-
-    @contextmanager
-    def timed(self, name: str, stream: str | None = None) -> Iterator[None]:
-        """Note how long the body takes, also if it fails."""
-        begin_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.latency(name, (time.perf_counter() - begin_s) * 1e3, stream)
 
     def queue(self, name: str, depth: int, capacity: int, dropped: int = 0) -> None:
         """Note how full a queue is now."""

@@ -1,4 +1,4 @@
-"""What a node is given to run with."""
+"""What a node gets to run with."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.runtime.broker_link import BrokerLink
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.executor import ModelExecutor
-from ssa_stream.nodes.runtime.hub_link import HubLink
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from ssa_stream.nodes.runtime.transport import Inlet, Transport
+from ssa_stream.nodes.runtime.transport.interface import Inlet, Transport
 
 if TYPE_CHECKING:
     from ssa_stream.model import SSA
@@ -27,7 +27,7 @@ class NodeContext:
         role: What it does.
         incarnation: Another number for every start of it.
         transport: Makes its links.
-        hub: Its link to control, open.
+        broker: Its link to the broker, open.
         clock: Of all times.
         stop: Set when the node shall end.
         executor: Where model work runs.
@@ -40,7 +40,7 @@ class NodeContext:
     role: str
     incarnation: int
     transport: Transport
-    hub: HubLink
+    broker: BrokerLink
     clock: Clock
     stop: asyncio.Event
     executor: ModelExecutor

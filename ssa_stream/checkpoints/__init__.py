@@ -4,20 +4,29 @@ from ssa_stream.checkpoints.clip_weights import clip_tags, download_clip, read_c
 from ssa_stream.checkpoints.golden import verify_folder
 from ssa_stream.checkpoints.golden_report import VerifyReport
 from ssa_stream.checkpoints.info import CheckpointInfo
+from ssa_stream.checkpoints.opening import choose_device, open_network
 from ssa_stream.checkpoints.reference import export_reference, import_reference
-from ssa_stream.checkpoints.shipped import DEFAULT_CHECKPOINT, located, shipped_checkpoints
-from ssa_stream.checkpoints.store import load_checkpoint, read_info, save_checkpoint
+from ssa_stream.checkpoints.store import (
+    DEFAULT_CHECKPOINT,
+    load_checkpoint,
+    located,
+    read_info,
+    save_checkpoint,
+    shipped_checkpoints,
+)
 
 __all__ = [
     "DEFAULT_CHECKPOINT",
     "CheckpointInfo",
     "VerifyReport",
+    "choose_device",
     "clip_tags",
     "download_clip",
     "export_reference",
     "import_reference",
     "load_checkpoint",
     "located",
+    "open_network",
     "read_clip",
     "read_info",
     "save_checkpoint",

@@ -1,13 +1,13 @@
-"""Whole files or none: a half-written file never bears the final name."""
+"""Files of weights and of training: one that is there, and one that appears whole or not at all."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ssa_stream.errors import CheckpointError
+from ssa_stream.files import replacing
 
-__all__ = ["existing_file", "replacing"]
+__all__ = ["existing_file", "saving"]
 
 
 def existing_file(path: str | Path) -> Path:
@@ -25,26 +25,14 @@ def existing_file(path: str | Path) -> Path:
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` to write to; on success it takes the place of `path`, else it is removed.
+def saving(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write to, see `ssa_stream.files.replacing`.
 
     Raises:
         CheckpointError: The folder is not there or cannot be written, or the disk is full.
     """
-    path = Path(path)
-    if not path.parent.is_dir() or path.is_dir():
-        what = "is a folder" if path.is_dir() else f"has no folder to lie in: {path.parent} is not there; create it"
-        raise CheckpointError(f"cannot write {path}: it {what}")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.touch()
-        mode = partial.stat().st_mode  # what the user's umask gives; some writers are stricter
-        yield partial
-        partial.chmod(mode)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with replacing(path) as partial:
+            yield partial
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -13,14 +13,15 @@ from ssa_stream.checkpoints.golden_compare import (
     PERMUTATION_MARGIN,
     SUMMARY_PARTS,
     Comparison,
+    Stage,
     Verdict,
     compare_stages,
     is_recorded,
     judge_flips,
+    stages,
 )
 from ssa_stream.checkpoints.golden_folder import GoldenCase, GoldenFolder, read_case, read_folder
 from ssa_stream.checkpoints.golden_report import CaseReport, VerifyReport
-from ssa_stream.checkpoints.golden_stages import Stage, stages
 from ssa_stream.checkpoints.golden_trace import trace_case
 from ssa_stream.checkpoints.layout import build_model, compare_layouts, empty_model
 from ssa_stream.checkpoints.reference import from_reference, reference_layout

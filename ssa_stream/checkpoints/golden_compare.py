@@ -1,26 +1,35 @@
-"""Compare one case's numbers with the recorded ones, stage by stage."""
+"""Compare one case's numbers with the recorded ones: the stages in their order, and how far each may be off."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from ssa_stream.checkpoints.golden_stages import LOOSE_TOLERANCE, Stage
 
 __all__ = [
     "ATTENTION_MARGIN",
     "PERMUTATION_MARGIN",
     "SUMMARY_PARTS",
     "Comparison",
+    "Stage",
     "Verdict",
     "compare_stages",
     "is_recorded",
     "judge_flips",
+    "stages",
     "summarize",
 ]
+
+_EARLY_TOLERANCE = 1e-4
+"""Largest difference over the recorded root mean square, up to the pixel decoder's outputs."""
+_LATE_TOLERANCE = 5e-4
+"""The same, after the frame decoder."""
+_MASK_TOLERANCE = 1e-4
+"""Share of mask pixels that may differ."""
+_LOOSE_TOLERANCE = 0.1
+"""In bfloat16: root mean square of the difference over the recorded one. For information, nothing fails on it."""
 
 Array = NDArray[Any]
 
@@ -35,6 +44,60 @@ _MARGINS = {
     "attn_blocked": ("attn_logit_min_abs", ATTENTION_MARGIN),
     "perm": ("perm_margin", PERMUTATION_MARGIN),
 }
+
+
+class Stage(NamedTuple):
+    """One thing to compare.
+
+    Attributes:
+        name: The array.
+        layer: Index along its first axis, for arrays that hold several layers.
+        kind: Numbers within a relative tolerance, or entries of which a share may differ.
+        tolerance: Largest error that agrees.
+    """
+
+    name: str
+    layer: int | None
+    kind: Literal["numbers", "entries"]
+    tolerance: float
+
+
+def _numbers(names: str, tolerance: float) -> list[Stage]:
+    return [Stage(name, None, "numbers", tolerance) for name in names.split()]
+
+
+def _entries(names: str, tolerance: float = 0.0) -> list[Stage]:
+    return [Stage(name, None, "entries", tolerance) for name in names.split()]
+
+
+def stages(num_predictions: int, num_video_layers: int) -> list[Stage]:
+    """All stages in the order of computation.
+
+    Args:
+        num_predictions: Prediction heads of the frame decoder, one more than its layers.
+        num_video_layers: Layers of the video decoder.
+    """
+    early, late = _EARLY_TOLERANCE, _LATE_TOLERANCE
+    listed = [*_entries("tokens"), *_numbers("word_feat", early), *_entries("word_mask")]
+    listed += _numbers("sent_feat stem", early)
+    for i in range(4):
+        listed += _numbers(f"trunk{i} gate{i} adapter{i}", early)
+    listed += _numbers("lang_resized ms0 ms1 ms2 text_fused fpn_out mask_features vita_mask_features", early)
+    listed += _entries("attn_level_size")
+    for k in range(num_predictions):
+        listed.append(Stage("frame_query_layers", k, "numbers", late))
+        listed.append(Stage("attn_blocked", k, "entries", 0.0))
+    listed += _numbers("frame_queries frame_pred_logits proj_frame_queries", late)
+    listed += _entries("perm")
+    listed += _numbers("aligned_frame_queries temporal_queries time_weights init_video_queries", late)
+    listed += [Stage("video_query_layers", k, "numbers", late) for k in range(num_video_layers)]
+    listed += _numbers("pred_logits pred_fg_prob pred_mask_embed mask_logits", late)
+    listed += _entries("selection")
+    for mode in ("merge", "single"):
+        listed += _entries(f"masks_{mode}", _MASK_TOLERANCE)
+        listed += _numbers(f"scores_{mode}", late)
+        listed += _entries(f"labels_{mode}")
+    return listed
 
 
 class Verdict(StrEnum):
@@ -169,7 +232,7 @@ def compare_stages(
         if not is_recorded(stage.name, theirs):
             continue
         error, detail = _error(stage, ours, theirs, loose)
-        tolerance = LOOSE_TOLERANCE if loose else stage.tolerance
+        tolerance = _LOOSE_TOLERANCE if loose else stage.tolerance
         verdict = Verdict.AGREES if error <= tolerance else Verdict.DEVIATES
         compared.append(Comparison(stage.name, stage.layer, error, tolerance, verdict, detail))
     return compared

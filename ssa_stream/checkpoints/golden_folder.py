@@ -1,9 +1,10 @@
-"""A golden folder: the description of a network, its tensors' names, and cases of recorded numbers.
+"""A golden folder: a network in the reference's terms, its tensors' names, and cases of recorded numbers.
 
 The format is described in docs/checkpoints.md.
 """
 
 import json
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,155 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ssa_stream.checkpoints.golden_description import parse_description
 from ssa_stream.errors import CheckpointError
-from ssa_stream.model import SsaConfig
+from ssa_stream.model import ClipConfig, FrameDecoderConfig, PixelDecoderConfig, SsaConfig, VideoDecoderConfig
+from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, SIZE_DIVISOR
 
 __all__ = ["GoldenCase", "GoldenFolder", "read_case", "read_folder"]
+
+_LEVELS = 3
+_CLASSES = 1
+
+
+class _PixelEncoder(msgspec.Struct):
+    layers: int
+    heads: int
+    points: int
+    levels: int
+    ffn: int
+    fusion_embed_dim: int
+    fusion_heads: int
+
+
+class _FrameDecoder(msgspec.Struct):
+    hidden: int
+    heads: int
+    ffn: int
+    layers: int
+    queries: int
+
+
+class _VideoDecoder(_FrameDecoder):
+    input_projection: bool
+
+
+class _Description(msgspec.Struct):
+    """A network in the reference's terms."""
+
+    clip: dict[str, Any]
+    clip_model_name: str
+    stage_dims: list[int]
+    text_feature_dim: int
+    adapter_hidden_dim: int
+    adapter_heads: int
+    n_words: int
+    pixel_mean: list[float]
+    pixel_std: list[float]
+    size_divisibility: int
+    conv_dim: int
+    mask_dim: int
+    num_classes: int
+    pixel_encoder: _PixelEncoder
+    frame_decoder: _FrameDecoder
+    video_decoder: _VideoDecoder
+    test_run_chunk_size: int
+    test_interpolate_chunk_size: int
+    output_threshold: float
+
+
+def _parse_description(content: Any, name: str) -> tuple[_Description, SsaConfig, tuple[str, ...]]:
+    """Understand a description.
+
+    Args:
+        content: The decoded JSON.
+        name: Name of the resulting configuration.
+    Returns:
+        The description, the network in our terms, and the names of fields that are not known here.
+    Raises:
+        CheckpointError: A field is missing or of another type, or the network is one that ours cannot be.
+    """
+    try:
+        described = msgspec.convert(content, _Description)
+    except msgspec.ValidationError as error:
+        raise CheckpointError(f"it is not a golden description: {error}") from error
+    _check(described)
+    try:
+        return described, _config(described, name), tuple(_unknown(content, _Description))
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _unknown(content: dict[str, Any], kind: type[msgspec.Struct], prefix: str = "") -> list[str]:
+    """Names of the fields that a description has beyond those of its class."""
+    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    found = [prefix + name for name in content if name not in fields]
+    for name, inner in fields.items():
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            found += _unknown(content[name], inner, f"{name}.")
+    return found
+
+
+def _check(described: _Description) -> None:
+    """Raise where the description asks for what our network is not."""
+    width = described.conv_dim
+    frame, video = described.frame_decoder, described.video_decoder
+    for what, came, expected in (
+        ("mask_dim", described.mask_dim, width),
+        ("frame_decoder.hidden", frame.hidden, width),
+        ("video_decoder.hidden", video.hidden, width),
+        ("video_decoder.queries", video.queries, frame.queries),
+        ("pixel_encoder.levels", described.pixel_encoder.levels, _LEVELS),
+        ("num_classes", described.num_classes, _CLASSES),
+        ("size_divisibility", described.size_divisibility, SIZE_DIVISOR),
+        ("pixel_mean", tuple(described.pixel_mean), PIXEL_MEAN),
+        ("pixel_std", tuple(described.pixel_std), PIXEL_STD),
+        ("number of stage_dims", len(described.stage_dims), 4),
+    ):
+        if came != expected and not _close(came, expected):
+            raise CheckpointError(f"{what} is {came}; this network can only have {expected}")
+    for what, count in (
+        ("test_run_chunk_size", described.test_run_chunk_size),
+        ("test_interpolate_chunk_size", described.test_interpolate_chunk_size),
+    ):
+        if count < 1:
+            raise CheckpointError(f"{what} is {count}; expected at least 1")
+    if not 0 <= described.output_threshold < 1:
+        raise CheckpointError(f"output_threshold is {described.output_threshold}; expected 0 to 1")
+
+
+def _close(came: object, expected: object) -> bool:
+    """Whether two colours agree up to the digits that a JSON file keeps."""
+    if not isinstance(came, tuple) or not isinstance(expected, tuple) or len(came) != len(expected):
+        return False
+    return all(math.isclose(a, b, rel_tol=1e-6) for a, b in zip(came, expected, strict=True))
+
+
+def _config(described: _Description, name: str) -> SsaConfig:
+    """The same network in our terms."""
+    pixel, frame, video = described.pixel_encoder, described.frame_decoder, described.video_decoder
+    return SsaConfig(
+        name=name,
+        clip=ClipConfig(name=described.clip_model_name, definition=described.clip, num_words=described.n_words),
+        hidden_dim=described.conv_dim,
+        num_queries=frame.queries,
+        adapter_dim=described.adapter_hidden_dim,
+        adapter_heads=described.adapter_heads,
+        pixel_decoder=PixelDecoderConfig(
+            num_layers=pixel.layers,
+            num_heads=pixel.heads,
+            num_points=pixel.points,
+            ffn_dim=pixel.ffn,
+            fusion_dim=pixel.fusion_embed_dim,
+            fusion_heads=pixel.fusion_heads,
+        ),
+        frame_decoder=FrameDecoderConfig(num_layers=frame.layers, num_heads=frame.heads, ffn_dim=frame.ffn),
+        video_decoder=VideoDecoderConfig(
+            num_layers=video.layers,
+            num_heads=video.heads,
+            ffn_dim=video.ffn,
+            has_input_projection=video.input_projection,
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -75,7 +220,7 @@ def read_folder(path: str | Path) -> GoldenFolder:
     path = Path(path)
     content = _read_json(path / "config.json")
     try:
-        described, config, unknown = parse_description(content, path.resolve().name)
+        described, config, unknown = _parse_description(content, path.resolve().name)
     except CheckpointError as error:
         raise CheckpointError(f"{path / 'config.json'}: {error}") from error
     cases = tuple(sorted(path.glob("*.npz")))

@@ -11,7 +11,16 @@ from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.model.clip import causal_mask
 
-__all__ = ["CLIP_PREFIX", "Layout", "Mismatch", "build_model", "compare_layouts", "empty_model", "model_layout"]
+__all__ = [
+    "CLIP_PREFIX",
+    "Layout",
+    "Mismatch",
+    "build_model",
+    "compare_layouts",
+    "empty_model",
+    "extend_model",
+    "model_layout",
+]
 
 CLIP_PREFIX = "clip."
 _LISTED = 6
@@ -99,3 +108,15 @@ def build_model(config: SsaConfig, state: Mapping[str, Tensor]) -> SSA:
     left = [name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if tensor.is_meta]
     assert not left, f"buffers without a value: {left}"
     return model
+
+
+def extend_model(model: SSA, config: SsaConfig) -> SSA:
+    """A new network with the weights of one that lacks some extensions; it computes what that one does.
+
+    Args:
+        model: The network whose weights are taken.
+        config: Its configuration, with more extensions.
+    """
+    extended = SSA(config)
+    extended.load_state_dict(extended.state_dict() | model.state_dict())  # what is missing is zero
+    return extended

@@ -12,15 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssa_stream.checkpoints.clip_help import CLIP_WAYS
-from ssa_stream.checkpoints.files import existing_file, replacing
+from ssa_stream.checkpoints.files import existing_file, saving
 from ssa_stream.checkpoints.layout import CLIP_PREFIX, Layout, compare_layouts, empty_model, model_layout
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS, reference_order, to_our_key, to_reference_key
 from ssa_stream.checkpoints.seeded import CLASS_WEIGHTS
-from ssa_stream.checkpoints.store import read_info, read_tensors
+from ssa_stream.checkpoints.store import CLIP_WAYS, read_info, read_tensors
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SsaConfig
-from ssa_stream.model.own_parts import own_parts
+from ssa_stream.model.extensions import extensions_of
 
 __all__ = ["export_reference", "from_reference", "import_reference", "reference_layout", "to_reference"]
 
@@ -44,10 +43,10 @@ def reference_layout(config: SsaConfig) -> dict[str, tuple[int, ...]]:
     Raises:
         CheckpointError: The network is one that the reference cannot be.
     """
-    for part in own_parts(config):
+    for extension in extensions_of(config):
         raise CheckpointError(
-            f"{config.name} has {part}, which the authors' network has no names for; expected a network with "
-            f"{part}: false"
+            f"{config.name} has {extension}, which the authors' network has no names for; expected a network with "
+            f"{extension}: false"
         )
     ours = {to_reference_key(key): shape for key, shape in model_layout(empty_model(config)).items()}
     assert None not in ours, "a tensor of the network has no reference name"
@@ -136,7 +135,7 @@ def export_reference(checkpoint: str | Path, out: str | Path, *, clip: Mapping[s
     if clip is not None:
         state |= {CLIP_PREFIX + key: tensor for key, tensor in clip.items()}
     theirs = to_reference(state, info.config)
-    with replacing(out) as partial:
+    with saving(out) as partial:
         try:
             torch.save({_WRAPPER: theirs}, partial)
         except RuntimeError as error:

@@ -1,6 +1,7 @@
-"""Our weight file: safetensors whose metadata says which network the tensors are of."""
+"""Our weight file: safetensors whose metadata says which network the tensors are of; and those that are shipped."""
 
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,63 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ssa_stream.checkpoints.clip_help import CLIP_WAYS
-from ssa_stream.checkpoints.files import replacing
+from ssa_stream.checkpoints.files import existing_file, saving
 from ssa_stream.checkpoints.info import FORMAT_VERSION, CheckpointInfo, metadata_of, parse_header
 from ssa_stream.checkpoints.layout import CLIP_PREFIX, build_model, compare_layouts, empty_model, model_layout
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
-from ssa_stream.checkpoints.shipped import located
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SSA, SsaConfig
 
-__all__ = ["FORMAT_VERSION", "CheckpointInfo", "load_checkpoint", "read_info", "read_tensors", "save_checkpoint"]
+__all__ = [
+    "CLIP_WAYS",
+    "DEFAULT_CHECKPOINT",
+    "FORMAT_VERSION",
+    "CheckpointInfo",
+    "load_checkpoint",
+    "located",
+    "read_info",
+    "read_tensors",
+    "save_checkpoint",
+    "shipped_checkpoints",
+]
+
+DEFAULT_CHECKPOINT = "ssa-tiny"
+"""What is used where nothing is said."""
+
+_ENDING = ".safetensors"
+
+CLIP_WAYS = (
+    "Give them in one of three ways: "
+    "--clip FILE with open_clip's own weight file (.pt, .bin or .safetensors); "
+    "--clip CHECKPOINT with an ssa_stream checkpoint that contains them; "
+    "or --download-clip [TAG], which lets open_clip download them."
+)
 
 _DTYPES = (torch.float32, torch.bfloat16)
+
+
+def shipped_checkpoints() -> dict[str, Path]:
+    """Files of the checkpoints that come with the package, by name."""
+    folder = Path(str(files("ssa_stream.checkpoints").joinpath("weights")))
+    return {path.name.removesuffix(_ENDING): path for path in sorted(folder.glob(f"*{_ENDING}"))}
+
+
+def located(checkpoint: str | Path) -> Path:
+    """Find a checkpoint.
+
+    Args:
+        checkpoint: A file, or the name of a shipped one. A file of that name comes first.
+    Raises:
+        CheckpointError: It is neither.
+    """
+    shipped = shipped_checkpoints()
+    name = str(checkpoint)
+    if name in shipped and not Path(name).is_file():
+        return shipped[name]
+    try:
+        return existing_file(checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; shipped checkpoints are: {', '.join(shipped) or 'none'}") from error
 
 
 def save_checkpoint(
@@ -55,7 +101,7 @@ def save_checkpoint(
         plain = _plain(key, tensor, dtype)
         tensors[key] = plain.clone() if plain.data_ptr() in places else plain  # the format knows no shared memory
         places.add(plain.data_ptr())
-    with replacing(path) as partial:
+    with saving(path) as partial:
         try:
             save_file(tensors, partial, metadata_of(config, include_clip, notes or {}))
         except (SafetensorError, RuntimeError) as error:
@@ -113,9 +159,7 @@ def load_checkpoint(
         CheckpointError: The file is unreadable or its tensors are not those of its own configuration.
         ConfigError: `device` is not there, or `dtype` is another one.
     """
-    device = checked_device(device)
-    if dtype not in _DTYPES:
-        raise ConfigError(f"the network does not run in {dtype}; expected one of {', '.join(map(str, _DTYPES))}")
+    device, dtype = checked_device(device), checked_dtype(dtype)
     info = read_info(path)
     if clip is None and not info.contains_clip:
         raise CheckpointError(f"{info.path} holds no CLIP weights. {CLIP_WAYS}")
@@ -141,6 +185,17 @@ def checked_device(device: torch.device | str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device {str(device)!r} cannot be used here ({reason}); choose cpu or cuda") from error
+
+
+def checked_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the type.
+
+    Raises:
+        ConfigError: The network does not run in it.
+    """
+    if dtype not in _DTYPES:
+        raise ConfigError(f"the network does not run in {dtype}; expected one of {', '.join(map(str, _DTYPES))}")
+    return dtype
 
 
 def _opened(path: Path) -> Any:

@@ -1,3 +1,3 @@
-"""The command line, `ssa-stream`: one module a command, and what they share. `main.main` is the console script."""
+"""The command line, `ssa-stream`: `main.main` is the console script, `commands/` has one module a command."""
 
 __all__: list[str] = []

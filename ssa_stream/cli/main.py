@@ -1,6 +1,6 @@
 """The console script `ssa-stream`: puts the commands together and maps errors to exit codes.
 
-A command is a plain typed function in its own module and one line in `_add_commands`. Such a module imports
+A command is a plain typed function in a module of `commands/` and one line in `_add_commands`. Such a module imports
 nothing heavy at its top, so that `--help` is quick and works on a machine without torch; it imports what it needs in
 the function. A package of an extra that is missing then is reported as such, by `main`.
 """
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ssa_stream import __version__
-from ssa_stream.cli import (
+from ssa_stream.cli.commands import (
     checkpoint,
     data,
     demo,
@@ -29,8 +29,8 @@ from ssa_stream.cli import (
     up,
     watch,
 )
-from ssa_stream.cli.console import print_error
-from ssa_stream.cli.model_options import OptionalTag
+from ssa_stream.cli.options.model import OptionalTag
+from ssa_stream.cli.views.console import print_error
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
 
 __all__ = ["FAILURE", "USAGE", "app", "exit_code", "main"]

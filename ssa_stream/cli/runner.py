@@ -10,7 +10,7 @@ from itertools import islice
 import cv2
 import numpy as np
 
-from ssa_stream.cli.interrupts import Interrupts
+from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.sinks import FrameTimes, Sink
 from ssa_stream.sources import Frame, Freshest, Prefetch, Source
 from ssa_stream.streaming import MaskResult, ReferSession

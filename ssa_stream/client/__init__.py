@@ -1,4 +1,4 @@
-"""What a robot imports: masks as they come, always the freshest, and a way to ask for others. Needs no torch.
+"""Client of a running graph: the newest masks as they come, and requests for other prompts. Needs no torch.
 
 from ssa_stream.client import PromptClient, masks
 
@@ -17,9 +17,9 @@ from ssa_stream.client.prompts import (
     AsyncPromptClient,
     PromptClient,
 )
-from ssa_stream.client.run_lengths import RunLengths
 from ssa_stream.client.subscription import DEFAULT_PUBLISH_ADDRESS
 from ssa_stream.client.updates import Update, UpdateSubscription, updates
+from ssa_stream.run_lengths import RunLengths
 
 __all__ = [
     "DEFAULT_PUBLISH_ADDRESS",

@@ -1,13 +1,30 @@
-"""This machine's clock, and how old pictures of other machines' clocks are at least."""
+"""This machine's clock, and the least delay of messages that carry times of another machine's clock."""
 
 import time
 
-__all__ = ["DelayEstimate", "now_ns"]
+from ssa_stream.protocols import FrameIdentity, host_clock_name
+
+__all__ = ["DelayEstimate", "now_ns", "picture_age_s"]
 
 _NS = 1e-9
 _BASELINE_NS = 30 * 1_000_000_000
 
 now_ns = time.monotonic_ns
+
+
+def picture_age_s(frame: FrameIdentity, at_ns: int) -> float | None:
+    """Seconds since a picture was taken, or since it was received if that is not known.
+
+    Args:
+        frame: Tells when that was.
+        at_ns: On this machine's clock.
+    Returns:
+        None if it was stamped by the clock of another machine: such times cannot be compared.
+    """
+    here = host_clock_name()
+    if frame.t_capture_ns is not None and frame.capture_clock == here:
+        return (at_ns - frame.t_capture_ns) * _NS
+    return (at_ns - frame.t_receive_ns) * _NS if frame.receive_clock == here else None
 
 
 class DelayEstimate:

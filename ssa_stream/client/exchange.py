@@ -1,4 +1,4 @@
-"""One request until its answer, without a socket."""
+"""One request and its reply, without a socket."""
 
 import itertools
 import time

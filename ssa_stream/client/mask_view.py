@@ -1,4 +1,4 @@
-"""What a robot gets: the masks of one prompt in one frame."""
+"""View of a mask message: the masks of one prompt in one frame."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -6,8 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ssa_stream.client.clock import now_ns
-from ssa_stream.client.run_lengths import RunLengths, encode_counts
+from ssa_stream.client.clock import now_ns, picture_age_s
 from ssa_stream.protocols import (
     FrameIdentity,
     LabelMaps,
@@ -16,9 +15,9 @@ from ssa_stream.protocols import (
     StageTime,
     Status,
     Track,
-    host_clock_name,
     unpack_labels,
 )
+from ssa_stream.run_lengths import RunLengths, encode_counts
 
 __all__ = ["MaskView"]
 
@@ -104,10 +103,7 @@ class MaskView:
 
         None if it was stamped by the clock of another machine: such times cannot be compared.
         """
-        frame, here = self.frame, host_clock_name()
-        if frame.t_capture_ns is not None and frame.capture_clock == here:
-            return (now_ns() - frame.t_capture_ns) * _NS
-        return (now_ns() - frame.t_receive_ns) * _NS if frame.receive_clock == here else None
+        return picture_age_s(self.frame, now_ns())
 
     @property
     def layers(self) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], ...]:

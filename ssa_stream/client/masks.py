@@ -1,4 +1,4 @@
-"""Masks as they come, always the freshest."""
+"""Subscription to masks: always the newest ones of every prompt."""
 
 from collections.abc import AsyncIterator, Collection, Hashable, Iterator
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from typing import TypeVar
 import zmq
 
 from ssa_stream.client.clock import DelayEstimate, now_ns
-from ssa_stream.client.mailbox import Mail
 from ssa_stream.client.mask_view import MaskView
+from ssa_stream.client.newest import Taken
 from ssa_stream.client.subscription import DEFAULT_PUBLISH_ADDRESS, Subscription
 from ssa_stream.errors import ConfigError, MessageError
 from ssa_stream.keys import ClientKeys
@@ -116,12 +116,12 @@ class MaskSubscription(Subscription[_Arrived, MaskView]):
         key = (frame.stream, message.prompt.id, message.status)
         return key, _Arrived(message, packet.buffers, arrived_ns, delay_s)
 
-    def _open(self, mail: Mail[_Arrived]) -> MaskView | None:
-        came = mail.item
+    def _open(self, taken: Taken[_Arrived]) -> MaskView | None:
+        came = taken.item
         frame = came.message.frame
         key = (frame.stream, came.message.prompt.id)
-        self.counts.overtaken += mail.overtaken
-        dropped = self._dropped.pop(key, 0) + mail.overtaken
+        self.counts.overtaken += taken.overtaken
+        dropped = self._dropped.pop(key, 0) + taken.overtaken
         view = MaskView(
             came.message,
             came.buffers,

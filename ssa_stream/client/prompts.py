@@ -1,4 +1,4 @@
-"""Ask a running graph for other prompts."""
+"""Clients that change the prompts of a running graph."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +10,7 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.client.exchange import Exchange, Request, StreamPrompts
+from ssa_stream.client.sockets import connect, request_socket
 from ssa_stream.errors import ConfigError
 from ssa_stream.keys import ClientKeys, client_keys
 from ssa_stream.protocols import AddPrompt, ListPrompts, NewPrompt, RemovePrompt, SetPrompts
@@ -42,20 +43,12 @@ class _Requests:
         self._context.term()
 
     def _connect(self) -> None:
-        self._socket.linger = 0
-        # What cannot be sent is not kept: it would be carried out later, when the caller has given up.
-        self._socket.setsockopt(zmq.IMMEDIATE, 1)
-        if self.address.startswith("tcp://["):
-            self._socket.setsockopt(zmq.IPV6, 1)
-        if self._keys is not None:
-            self._keys.secure(self._socket)
+        self._socket = request_socket(self._context, self.address, self._keys)
         try:
-            self._socket.connect(self.address)
-        except zmq.ZMQError as error:
+            connect(self._socket, self.address)
+        except ConfigError:
             self.close()
-            raise ConfigError(
-                f"cannot connect to {self.address!r} ({error}); expected one like tcp://HOST:PORT"
-            ) from error
+            raise
 
     def _exchange(self, request: Request) -> Exchange:
         return Exchange(request, self.address, self.timeout_s)
@@ -105,7 +98,6 @@ class PromptClient(_Requests):
         """
         super().__init__(address, stream, timeout_s, keys)
         self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
         self._connect()
 
     def set(self, prompts: PromptTexts) -> StreamPrompts:
@@ -176,7 +168,6 @@ class AsyncPromptClient(_Requests):
         """Connect; see `PromptClient`."""
         super().__init__(address, stream, timeout_s, keys)
         self._context = zmq.asyncio.Context()
-        self._socket = self._context.socket(zmq.DEALER)
         self._connect()
         self._turn = asyncio.Lock()
 

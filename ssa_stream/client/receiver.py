@@ -1,4 +1,4 @@
-"""The thread that reads a subscriber's socket, so that nothing waits in it while somebody works."""
+"""The thread that reads a subscriber's socket, so that no messages queue up in it while the consumer works."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -6,16 +6,13 @@ from collections.abc import Callable, Sequence
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from ssa_stream.client.sockets import connect, subscriber_socket
 from ssa_stream.errors import ConfigError
 from ssa_stream.keys import ClientKeys
 
 __all__ = ["Receiver"]
 
 QUEUED_MESSAGES = 1000
-HEARTBEAT_MS = 1000
-"""How often the connection is tried; libzmq connects again by itself when it is gone."""
-HEARTBEAT_TIMEOUT_MS = 3000
-RECONNECT_MS, RECONNECT_MAX_MS = 100, 2000
 _REFUSALS = zmq.Event.HANDSHAKE_FAILED_AUTH | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
 _LINK = zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED | _REFUSALS
 
@@ -49,12 +46,14 @@ class Receiver:
         self._on_parts = on_parts
         self._context = zmq.Context()
         try:
-            self._socket = _socket(self._context, address, subscriptions, keys)
+            self._socket = subscriber_socket(
+                self._context, address, subscriptions, keys, queued_messages=QUEUED_MESSAGES
+            )
             self._monitor = self._socket.get_monitor_socket(_LINK)
-            self._socket.connect(address)
-        except zmq.ZMQError as error:
+            connect(self._socket, address)
+        except ConfigError:
             self._context.destroy(linger=0)
-            raise ConfigError(f"cannot connect to {address!r} ({error}); expected one like tcp://HOST:PORT") from error
+            raise
         self._thread = threading.Thread(target=self._read, name=f"receiver of {address}", daemon=True)
         self._thread.start()
 
@@ -91,23 +90,3 @@ class Receiver:
             return
         self.is_connected = event == zmq.Event.HANDSHAKE_SUCCEEDED
         self.is_refused = self.is_refused and not self.is_connected
-
-
-def _socket(
-    context: zmq.Context[zmq.Socket[bytes]], address: str, subscriptions: Sequence[bytes], keys: ClientKeys | None
-) -> zmq.Socket[bytes]:
-    socket = context.socket(zmq.SUB)
-    if address.startswith("tcp://["):
-        socket.setsockopt(zmq.IPV6, 1)
-    if keys is not None:
-        keys.secure(socket)
-    socket.linger = 0
-    socket.rcvhwm = QUEUED_MESSAGES
-    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-    socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-    if address.startswith("tcp:"):
-        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-    for subscription in subscriptions:
-        socket.setsockopt(zmq.SUBSCRIBE, subscription)
-    return socket

@@ -1,4 +1,4 @@
-"""What all subscriptions have in common: waiting, with and without asyncio, and an orderly end."""
+"""Base of all subscriptions: waiting, with and without asyncio, and an orderly end."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from typing import Generic, Self, TypeVar
 
 import zmq
 
-from ssa_stream.client.mailbox import Mail, Mailbox
+from ssa_stream.client.newest import NewestPerKey, Taken
 from ssa_stream.client.receiver import Receiver
 from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.keys import ClientKeys, client_keys
@@ -44,7 +44,7 @@ class Subscription(ABC, Generic[_Kept, _Item]):
             raise ConfigError(f"timeout_s is {timeout_s!r}; expected more than 0, or None to wait for ever")
         self.address = address
         self._timeout_s = timeout_s
-        self._mailbox: Mailbox[_Kept] = Mailbox(capacity, self._wake)
+        self._newest: NewestPerKey[_Kept] = NewestPerKey(capacity, self._wake)
         self._wake_consumer: Callable[[], None] | None = None
         self._is_closed = False
         self._keys = client_keys(keys)
@@ -55,7 +55,7 @@ class Subscription(ABC, Generic[_Kept, _Item]):
         """What to keep of a message and under which key; None for nothing. Called by the reading thread."""
 
     @abstractmethod
-    def _open(self, mail: Mail[_Kept]) -> _Item | None:
+    def _open(self, taken: Taken[_Kept]) -> _Item | None:
         """What the consumer gets; None to pass it over. Called by the consumer."""
 
     @abstractmethod
@@ -77,10 +77,10 @@ class Subscription(ABC, Generic[_Kept, _Item]):
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._is_closed:
-            mail = self._mailbox.take(_left(deadline_s))
-            if mail is None:
+            taken = self._newest.take(_left(deadline_s))
+            if taken is None:
                 return None
-            item = self._open(mail)
+            item = self._open(taken)
             if item is not None:
                 return item
         return None
@@ -98,11 +98,11 @@ class Subscription(ABC, Generic[_Kept, _Item]):
         try:
             while not self._is_closed:
                 came.clear()
-                mail = self._mailbox.take()
-                item = None if mail is None else self._open(mail)
+                taken = self._newest.take()
+                item = None if taken is None else self._open(taken)
                 if item is not None:
                     return item
-                if mail is None:
+                if taken is None:
                     try:
                         async with asyncio.timeout(_left(deadline_s)):
                             await came.wait()
@@ -117,7 +117,7 @@ class Subscription(ABC, Generic[_Kept, _Item]):
         if not self._is_closed:
             self._is_closed = True
             self._receiver.close()
-            self._mailbox.close()
+            self._newest.close()
             self._wake()
 
     def __enter__(self) -> Self:
@@ -177,7 +177,7 @@ class Subscription(ABC, Generic[_Kept, _Item]):
     def _on_parts(self, parts: list[zmq.Frame]) -> None:
         kept = self._read(parts, time.monotonic_ns())
         if kept is not None:
-            self._mailbox.put(*kept)
+            self._newest.put(*kept)
 
     def _wake(self) -> None:
         wake = self._wake_consumer

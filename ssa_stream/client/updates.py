@@ -7,7 +7,7 @@ from pathlib import Path
 
 import zmq
 
-from ssa_stream.client.mailbox import Mail
+from ssa_stream.client.newest import Taken
 from ssa_stream.client.subscription import DEFAULT_PUBLISH_ADDRESS, Subscription
 from ssa_stream.errors import ConfigError, MessageError
 from ssa_stream.keys import ClientKeys
@@ -97,8 +97,8 @@ class UpdateSubscription(Subscription[Update, Update]):
             self._last[key] = header
         return next(self._numbers), Update(topic, message)
 
-    def _open(self, mail: Mail[Update]) -> Update:
-        return mail.item
+    def _open(self, taken: Taken[Update]) -> Update:
+        return taken.item
 
     def _what(self) -> str:
         return f"no {', '.join(sorted(self._kinds))} came"

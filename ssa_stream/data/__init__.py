@@ -4,7 +4,7 @@ from ssa_stream.data.mevis import MevisExpression, MevisReader, MevisVideo
 from ssa_stream.data.mevis_writer import write_mevis
 from ssa_stream.data.synthetic.appearance import HELD_OUT_PAIRS
 from ssa_stream.data.synthetic.captions import (
-    ASPECTS,
+    ATTRIBUTES,
     CaptionedObject,
     CaptionedPicture,
     captioned_picture,
@@ -22,7 +22,7 @@ from ssa_stream.data.synthetic.seeds import SPLITS, Split
 from ssa_stream.data.synthetic.wording import CLIP_ONLY_WORDS, HELD_OUT_PHRASES
 
 __all__ = [
-    "ASPECTS",
+    "ATTRIBUTES",
     "CLIP_ONLY_WORDS",
     "DEMO_SENTENCES",
     "EXPRESSION_TYPES",

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ssa_stream.data.rle import decode_rle
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, MessageError
+from ssa_stream.run_lengths import decode_counts
 
 __all__ = ["MevisExpression", "MevisReader", "MevisVideo"]
 
@@ -184,8 +184,8 @@ class MevisReader:
         if tuple(rle["size"]) != size:
             raise ConfigError(f"{where}.size is {rle['size']}; expected {list(size)}, that of the other masks")
         try:
-            return decode_rle(rle["counts"], *size)
-        except ValueError as error:
+            return decode_counts(rle["counts"], size)
+        except MessageError as error:
             raise ConfigError(
                 f"{where}.counts cannot be decoded: {error}; expected COCO's run-length string"
             ) from error

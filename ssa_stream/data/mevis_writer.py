@@ -15,6 +15,7 @@ from ssa_stream.data.synthetic.sampling import SceneConfig, sample_scene
 from ssa_stream.data.synthetic.seeds import Split, generator
 from ssa_stream.data.synthetic.truth import ObservedClip, observe
 from ssa_stream.errors import ConfigError, SinkError
+from ssa_stream.run_lengths import encode_counts
 
 __all__ = ["write_mevis"]
 
@@ -97,12 +98,9 @@ def _video(clip: ObservedClip, found: list[Expression], number: int, first_anno_
 
 
 def _encode(mask: npt.NDArray[np.bool_]) -> Rle | None:
-    from pycocotools import mask as coco_mask  # only writers of masks need it
-
     if not mask.any():
         return None
-    rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+    return {"size": list(mask.shape), "counts": encode_counts(mask).decode("ascii")}
 
 
 def _write_frames(folder: Path, frames: npt.NDArray[np.uint8]) -> None:

@@ -1,10 +1,18 @@
 """Running a model over a data set and scoring it: offline, in windows, causally, and against a clock."""
 
 from ssa_stream.evaluation.config import Control, EvaluationConfig, EvaluationMode
-from ssa_stream.evaluation.dataset import ClipData, EvaluationData, MevisData, Sentence, VideoEntry
+from ssa_stream.evaluation.dataset import (
+    ClipData,
+    EvaluationData,
+    MevisData,
+    Question,
+    Sentence,
+    VideoEntry,
+    VideoPlan,
+    plan_questions,
+)
 from ssa_stream.evaluation.evaluate import ScoredClip, evaluate, evaluation_mode, predictor_for, score_clips
-from ssa_stream.evaluation.plan import Question, VideoPlan, plan_questions
-from ssa_stream.evaluation.prediction import ClipPrediction, Predictor
+from ssa_stream.evaluation.predictors import ClipPrediction, Predictor
 from ssa_stream.evaluation.report import (
     ClipResult,
     EvaluationReport,
@@ -17,13 +25,13 @@ from ssa_stream.evaluation.report import (
     report_from_json,
     report_to_json,
 )
+from ssa_stream.evaluation.scoring import summarise
 from ssa_stream.evaluation.single_object import (
     ObjectSamples,
     evaluate_single_object,
     sample_objects,
     summarise_objects,
 )
-from ssa_stream.evaluation.summary import summarise
 
 __all__ = [
     "ClipData",

@@ -1,8 +1,8 @@
-"""What is evaluated on: videos, sentences about them, and masks of what they mean."""
+"""What is evaluated on: videos, sentences about them, masks of what they mean; and what the model is asked."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,10 +11,23 @@ from numpy.typing import NDArray
 
 from ssa_stream.data import ClipSample, MevisReader
 from ssa_stream.errors import ConfigError
+from ssa_stream.evaluation.config import Control
 
-__all__ = ["ClipData", "EvaluationData", "MevisData", "Sentence", "VideoEntry"]
+__all__ = [
+    "ClipData",
+    "EvaluationData",
+    "MevisData",
+    "Question",
+    "Sentence",
+    "VideoEntry",
+    "VideoPlan",
+    "plan_questions",
+]
 
 DEFAULT_FPS = 12.0
+
+_BARE_WORD = "object"
+_SHUFFLE_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +148,73 @@ def _checked_fps(fps: float) -> float:
     if not 0 < fps < math.inf:
         raise ConfigError(f"fps is {fps}; expected a positive number of frames per second")
     return float(fps)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A sentence of the data, which says what is right, and the text that the model is given."""
+
+    sentence: Sentence
+    asked: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPlan:
+    """All questions about one video."""
+
+    video: str
+    questions: tuple[Question, ...]
+
+
+def plan_questions(
+    videos: Sequence[VideoEntry], control: Control = "none", limit: int | None = None
+) -> list[VideoPlan]:
+    """Put the questions together; equal arguments give equal plans.
+
+    Args:
+        videos: Of the data set.
+        control: `shuffle` gives each sentence the text of one of another video (where one video has more than half of
+            all sentences, some texts stay in it). The data's own sentence still says what is right.
+        limit: Take only the first so many sentences.
+    Raises:
+        ConfigError: There is no sentence, or only one to shuffle.
+    """
+    videos = _limited(videos, limit)
+    texts = _texts(videos, control)
+    return [
+        VideoPlan(
+            video.name,
+            tuple(Question(sentence, texts[video.name, sentence.expression_id]) for sentence in video.sentences),
+        )
+        for video in videos
+    ]
+
+
+def _limited(videos: Sequence[VideoEntry], limit: int | None) -> list[VideoEntry]:
+    kept, left = [], sum(len(video.sentences) for video in videos) if limit is None else limit
+    for video in videos:
+        sentences = video.sentences[:left]
+        left -= len(sentences)
+        if sentences:
+            kept.append(replace(video, sentences=sentences))
+    if not kept:
+        raise ConfigError("the data set has no sentence; expected at least one")
+    return kept
+
+
+def _texts(videos: Sequence[VideoEntry], control: Control) -> dict[tuple[str, str], str]:
+    """What the model is told, by video and sentence id."""
+    order = (
+        np.random.default_rng(_SHUFFLE_SEED).permutation(len(videos)) if control == "shuffle" else range(len(videos))
+    )
+    keys = [(videos[i].name, sentence.expression_id) for i in order for sentence in videos[i].sentences]
+    texts = [sentence.text for i in order for sentence in videos[i].sentences]
+    if control == "object":
+        texts = [_BARE_WORD] * len(texts)
+    if control == "shuffle":
+        if len(texts) < 2:
+            raise ConfigError("a single sentence cannot be shuffled; expected at least two")
+        # Turned by the length of the longest run of one video, no text stays within its run.
+        turn = max(len(video.sentences) for video in videos) if len(videos) > 1 else 1
+        texts = [*texts[turn:], *texts[:turn]]
+    return dict(zip(keys, texts, strict=True))

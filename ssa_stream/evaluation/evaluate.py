@@ -8,16 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from ssa_stream.evaluation.causal import CausalPredictor
 from ssa_stream.evaluation.config import EvaluationConfig, EvaluationMode, check_mode
-from ssa_stream.evaluation.dataset import EvaluationData
-from ssa_stream.evaluation.offline import OfflinePredictor
-from ssa_stream.evaluation.plan import Question, VideoPlan, plan_questions
-from ssa_stream.evaluation.prediction import ClipPrediction, Predictor
+from ssa_stream.evaluation.dataset import EvaluationData, Question, VideoPlan, plan_questions
+from ssa_stream.evaluation.predictors import CausalPredictor, ClipPrediction, OfflinePredictor, Predictor
 from ssa_stream.evaluation.realtime import RealtimePredictor
 from ssa_stream.evaluation.report import ClipResult, EvaluationReport, RunSettings
-from ssa_stream.evaluation.scoring import score_prediction
-from ssa_stream.evaluation.summary import summarise
+from ssa_stream.evaluation.scoring import score_prediction, summarise
 from ssa_stream.model import SSA
 
 __all__ = ["ScoredClip", "evaluate", "evaluation_mode", "predictor_for", "score_clips"]

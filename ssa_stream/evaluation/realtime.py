@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ssa_stream.evaluation.causal import final_results, tracks_of
-from ssa_stream.evaluation.prediction import ClipPrediction
+from ssa_stream.evaluation.predictors import ClipPrediction, final_results, tracks_of
 from ssa_stream.model import SSA
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig
 

@@ -129,7 +129,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True, tag="evaluation", tag_field="kind"):
-    """J&F, presence, identity and streaming figures.
+    """J&F, target presence, identity and streaming figures.
 
     Attributes:
         version: Of this format.

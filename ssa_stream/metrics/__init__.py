@@ -1,13 +1,22 @@
-"""Figures of merit as plain functions of masks: J, F, J&F, presence, identity, streaming J&F, P@K and mAP."""
+"""Figures of merit as plain functions of masks: J, F, J&F, target presence, identity, streaming J&F, P@K and mAP."""
 
 from ssa_stream.metrics.boundary import boundary_accuracy, boundary_radius_px
-from ssa_stream.metrics.clip_score import ClipKey, FrameScores, JAndF, mean_scores, score_clip, score_frames
+from ssa_stream.metrics.clip_score import (
+    ClipKey,
+    FrameScores,
+    JAndF,
+    TargetPresence,
+    mean_scores,
+    region_similarity,
+    score_clip,
+    score_frames,
+    shown_masks,
+    streaming_j_and_f,
+    target_presence,
+)
 from ssa_stream.metrics.identity import IdentityCounts, count_identity, match_tracks
 from ssa_stream.metrics.masks import Masks
-from ssa_stream.metrics.presence import Presence, presence
-from ssa_stream.metrics.region import region_similarity
 from ssa_stream.metrics.single_object import PRECISION_THRESHOLDS, SingleObjectFigures, SingleObjectScorer
-from ssa_stream.metrics.streaming import shown_masks, streaming_j_and_f
 
 __all__ = [
     "PRECISION_THRESHOLDS",
@@ -16,18 +25,18 @@ __all__ = [
     "IdentityCounts",
     "JAndF",
     "Masks",
-    "Presence",
     "SingleObjectFigures",
     "SingleObjectScorer",
+    "TargetPresence",
     "boundary_accuracy",
     "boundary_radius_px",
     "count_identity",
     "match_tracks",
     "mean_scores",
-    "presence",
     "region_similarity",
     "score_clip",
     "score_frames",
     "shown_masks",
     "streaming_j_and_f",
+    "target_presence",
 ]

@@ -1,4 +1,4 @@
-"""Boundary accuracy F: do the outlines of two masks run where the other's do?"""
+"""Boundary accuracy F: how well the outlines of two masks agree."""
 
 import math
 

@@ -55,7 +55,7 @@ class FrameDecoderConfig(_Config, frozen=True):
         num_layers: Decoder layers.
         num_heads: Attention heads.
         ffn_dim: Hidden width of the feed-forward layers.
-        mask_moments: Whether frame queries are told where their masks are (`moments.MaskMoments`); the published
+        mask_moments: Whether frame queries are told where their masks are (`extensions.mask_moments`); the published
             network does not do this.
     """
 
@@ -73,7 +73,7 @@ class VideoDecoderConfig(_Config, frozen=True):
         num_heads: Attention heads, those of the temporal enhancer too.
         ffn_dim: Hidden width of the feed-forward layers.
         has_input_projection: Whether frame queries are projected before they are aligned.
-        presence: Whether video queries are less probable where frames show nothing that fits (`presence.Presence`);
+        presence: Whether video queries are less probable where frames show nothing that fits (`extensions.presence`);
             the published network does not do this.
     """
 
@@ -136,6 +136,10 @@ class SsaConfig(_Config, frozen=True):
             raise ValueError("num_queries must be at least 1 and clip.num_words at least 2")
         if not 32 <= self.short_edge_px <= self.long_edge_px:
             raise ValueError(f"need 32 <= short_edge_px {self.short_edge_px} <= long_edge_px {self.long_edge_px}")
+
+    def edges_px(self, short_edge_px: int | None = None, long_edge_px: int | None = None) -> tuple[int, int]:
+        """Wanted shortest edge at the network and limit of the longest: as asked, else the network's own."""
+        return short_edge_px or self.short_edge_px, long_edge_px or self.long_edge_px
 
     @classmethod
     def from_mapping(cls, mapping: object) -> "SsaConfig":

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssa_stream.errors import ShapeError
-from ssa_stream.model.preprocess import check_frame, network_size, resize_frame, to_input
+from ssa_stream.model.preprocess import check_frame, frame_sizes, resize_frame, to_input
 from ssa_stream.model.selection import (
     MaskConfidence,
     MaskSizes,
@@ -84,12 +84,10 @@ def segment_clip(
     Raises:
         ShapeError: Frames are not RGB images of one size.
     """
-    config = model.config
     shapes = {check_frame(frame).shape for frame in frames}
     if len(shapes) != 1:
         raise ShapeError(f"frames have shapes {sorted(shapes)}; expected at least one frame, all of one size")
     output = frames[0].shape[0], frames[0].shape[1]
-    size = network_size(output, short_edge_px or config.short_edge_px, long_edge_px or config.long_edge_px)
-    images = to_input([resize_frame(frame, size) for frame in frames], model.device, model.dtype)
-    sizes = MaskSizes((int(images.shape[2]), int(images.shape[3])), size, output)
+    sizes = frame_sizes(output, model.config.edges_px(short_edge_px, long_edge_px))
+    images = to_input([resize_frame(frame, sizes.network) for frame in frames], model.device, model.dtype)
     return masks_of_clip(model(images, model.encode_text([prompt])), sizes, mode, threshold)

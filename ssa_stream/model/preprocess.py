@@ -10,12 +10,24 @@ from PIL import Image
 from torch import Tensor
 
 from ssa_stream.errors import ShapeError
+from ssa_stream.model.selection import MaskSizes
 
-__all__ = ["PIXEL_MEAN", "PIXEL_STD", "SIZE_DIVISOR", "check_frame", "network_size", "resize_frame", "to_input"]
+__all__ = [
+    "PIXEL_MEAN",
+    "PIXEL_STD",
+    "SIZE_DIVISOR",
+    "check_frame",
+    "frame_sizes",
+    "network_size",
+    "padded_size",
+    "resize_frame",
+    "to_input",
+]
 
 PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)  # CLIP's, times 255
 PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
 SIZE_DIVISOR = 32
+"""Stride of the coarsest map: what both sides of the network's input are multiples of."""
 
 
 def check_frame(frame: object) -> NDArray[np.uint8]:
@@ -45,6 +57,23 @@ def network_size(size: tuple[int, int], short_edge_px: int, long_edge_px: int) -
     height, width = size
     scale = min(short_edge_px / min(height, width), long_edge_px / max(height, width))
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+
+def padded_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Size `(height, width)` of the network's input after padding on the right and bottom to a multiple of 32."""
+    height, width = size
+    return height + -height % SIZE_DIVISOR, width + -width % SIZE_DIVISOR
+
+
+def frame_sizes(size: tuple[int, int], edges_px: tuple[int, int]) -> MaskSizes:
+    """All sizes that a frame and its masks pass through, known without the network's weights.
+
+    Args:
+        size: Source `(height, width)`, also that of the masks.
+        edges_px: Wanted shortest edge and limit of the longest edge, see `SsaConfig.edges_px`.
+    """
+    network = network_size(size, *edges_px)
+    return MaskSizes(padded_size(network), network, size)
 
 
 def resize_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -80,5 +109,5 @@ def to_input(
     mean = torch.tensor(PIXEL_MEAN, device=device).view(3, 1, 1)
     std = torch.tensor(PIXEL_STD, device=device).view(3, 1, 1)
     height, width = pixels.shape[-2:]
-    padding = (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR)
-    return F.pad((pixels - mean) / std, padding).to(dtype)
+    padded_height, padded_width = padded_size((height, width))
+    return F.pad((pixels - mean) / std, (0, padded_width - width, 0, padded_height - height)).to(dtype)

@@ -13,8 +13,8 @@ from ssa_stream.model.alignment import align_chain
 from ssa_stream.model.carry import CarriedPool
 from ssa_stream.model.clip import TextFeatures
 from ssa_stream.model.config import SsaConfig
+from ssa_stream.model.extensions.mask_moments import MaskMoments, NoMaskMoments
 from ssa_stream.model.frame_decoder import FrameDecoder, FramePrediction
-from ssa_stream.model.moments import MaskMoments, mask_moments
 from ssa_stream.model.pixel_decoder import PixelDecoder
 from ssa_stream.model.preprocess import SIZE_DIVISOR
 from ssa_stream.model.selection import mask_logits
@@ -102,7 +102,7 @@ class SSA(nn.Module):
         self.sentence_resizer = SentenceResizer(text_dim, config.hidden_dim, config.dropout)
         self.pixel_decoder = PixelDecoder(config, channels)
         self.frame_decoder = FrameDecoder(config)
-        self.mask_moments = MaskMoments(config.hidden_dim) if config.frame_decoder.mask_moments else None
+        self.mask_moments = MaskMoments(config.hidden_dim) if config.frame_decoder.mask_moments else NoMaskMoments()
         self.video_mask_features = nn.Conv2d(config.hidden_dim, config.hidden_dim, 1)
         self.video_decoder = VideoDecoder(config)
 
@@ -208,36 +208,13 @@ class SSA(nn.Module):
         features = self.pixel_decoder(maps, self.sentence_resizer(text.sentence))
         predictions = self.frame_decoder(features)
         return FrameQueries(
-            queries=self.located_queries(predictions[-1], features.mask_features),
+            queries=self.mask_moments(predictions[-1], features.mask_features),
             text=features.text.to(self.dtype),
             mask_features=self.video_mask_features(features.fpn.to(self.dtype)),
             predictions=tuple(predictions) if self.training else (),
             frame_mask_features=features.mask_features if self.training else None,
             depths=features.depths,
         )
-
-    def located_queries(self, prediction: FramePrediction, mask_features: Tensor) -> Tensor:
-        """Frame queries `(B, N, C)` of one depth, told where their masks are if the network is one that does so.
-
-        Args:
-            prediction: Of `B` items.
-            mask_features: Of the frame decoder's masks, `(B, C, H/4, W/4)`.
-        """
-        return self.locate(prediction.queries, self.measure(prediction, mask_features))
-
-    def measure(self, prediction: FramePrediction, mask_features: Tensor) -> Tensor:
-        """Moments of the masks of frame queries, `(B, N, M)` float32; `M` is 0 where the network needs none."""
-        if self.mask_moments is None:
-            return prediction.queries.new_zeros(*prediction.queries.shape[:2], 0, dtype=torch.float32)
-        embedding = prediction.mask_embedding
-        return mask_moments(self.predict_masks(embedding, mask_features.to(embedding.dtype)))
-
-    def locate(self, queries: Tensor, moments: Tensor) -> Tensor:
-        """Tell frame queries `(..., N, C)` the moments of their masks, `(..., N, M)`."""
-        if self.mask_moments is None:
-            return queries
-        located: Tensor = self.mask_moments(queries, moments)
-        return located
 
     def project_queries(self, queries: Tensor) -> Tensor:
         """Project frame queries `(..., N, C)` to the space in which they are aligned and decoded."""

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from ssa_stream.model.carry import CarriedPool
 from ssa_stream.model.config import SsaConfig
+from ssa_stream.model.extensions.presence import NoPresence, Presence
 from ssa_stream.model.layers import MLP, Attention, CrossAttention, FeedForward, SelfAttention
 from ssa_stream.model.positions import sine_1d
-from ssa_stream.model.presence import Presence
 
 __all__ = ["TemporalEnhancer", "VideoDecoder", "VideoDecoderLayer", "VideoPrediction", "WindowOutput", "pool"]
 
@@ -107,7 +107,7 @@ class VideoDecoder(nn.Module):
         self.mask_embed = MLP(dim)
         self.frame_similarity = nn.Linear(dim, dim)
         self.video_similarity = nn.Linear(dim, dim)
-        self.presence = Presence(dim) if sizes.presence else None
+        self.presence = Presence(dim) if sizes.presence else NoPresence()
 
     def project(self, queries: Tensor) -> Tensor:
         """Project frame queries `(..., N, C)`; what the alignment chain compares."""
@@ -135,26 +135,16 @@ class VideoDecoder(nn.Module):
             states.append(x)
         if not self.training:
             states = states[-1:]
-        presence = self.measure_presence(aligned)
+        presence = self.presence(aligned)
         predictions = tuple(self.predict(state, presence) for state in states)
         last = predictions[-1]
         probability = last.class_logits.float().softmax(dim=-1)[..., 0]
         return WindowOutput(probability, last.mask_embedding, enhanced, logits, initial, predictions)
 
-    def measure_presence(self, aligned: Tensor) -> Tensor | None:
-        """See `Presence`: `(B,)` of frame queries `(B, T, N, C)`; None where the network does without."""
-        if self.presence is None:
-            return None
-        measured: Tensor = self.presence(aligned)
-        return measured
-
-    def predict(self, x: Tensor, presence: Tensor | None) -> VideoPrediction:
+    def predict(self, x: Tensor, presence: Tensor) -> VideoPrediction:
         """Heads on the states of video queries, `(B, N, C)`, of windows with the given presence, `(B,)`."""
         z = self.norm(x)
-        logits = self.classifier(z)
-        if presence is not None:
-            logits = logits + F.pad(presence[:, None, None], (0, 1)).to(logits.dtype)
-        return VideoPrediction(logits, self.mask_embed(z), z)
+        return VideoPrediction(self.presence.shift(self.classifier(z), presence), self.mask_embed(z), z)
 
 
 def pool(values: Tensor, logits: Tensor, carried: CarriedPool | None) -> Tensor:

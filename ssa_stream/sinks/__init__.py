@@ -3,13 +3,10 @@
 `open_sink` opens anything a user can type; `SinkGroup` writes to several at once.
 """
 
-from ssa_stream.sinks.background import Background
-from ssa_stream.sinks.group import SinkGroup
-from ssa_stream.sinks.json_lines import JsonLinesSink
-from ssa_stream.sinks.json_lines_reader import MaskRecord, read_json_lines
+from ssa_stream.sinks.group import Background, SinkGroup
+from ssa_stream.sinks.json_lines import JsonLinesSink, MaskRecord, read_json_lines
 from ssa_stream.sinks.overlay_video import OverlayVideoSink
-from ssa_stream.sinks.plugins import SINK_GROUP, SinkOptions
-from ssa_stream.sinks.registry import known_sinks, open_sink
+from ssa_stream.sinks.registry import SINK_GROUP, SinkOptions, known_sinks, open_sink
 from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame
 
 __all__ = [

@@ -34,21 +34,21 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ssa_stream.errors import SinkError
-from ssa_stream.sinks.failures import advice
-from ssa_stream.sinks.run_lengths import coco_masks, encode_mask
-from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame
+from ssa_stream.errors import MessageError, SinkError
+from ssa_stream.run_lengths import decode_counts, encode_counts
+from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame, advice
 
 if TYPE_CHECKING:
     from ssa_stream.streaming.results import MaskResult, TrackMask
 
-__all__ = ["SCHEMA", "JsonLinesSink"]
+__all__ = ["JsonLinesSink", "MaskRecord", "read_json_lines"]
 
-SCHEMA = 1
+_SCHEMA = 1
 
 
 class JsonLinesSink(Sink):
@@ -61,9 +61,7 @@ class JsonLinesSink(Sink):
             path: File name, or `-` for standard output.
         Raises:
             SinkError: If it cannot be written.
-            MissingExtraError: If pycocotools is not installed.
         """
-        coco_masks()
         self._name = "standard output" if str(path) == "-" else str(path)
         self._file: BinaryIO | None = None
         self._whole_bytes: int | None = None
@@ -105,13 +103,9 @@ class JsonLinesSink(Sink):
                 os.ftruncate(self._file.fileno(), self._whole_bytes)
 
 
-def _line(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-
-
 def _record(frame: SinkFrame, result: "MaskResult", times: FrameTimes | None) -> dict[str, Any]:
     return {
-        "schema": SCHEMA,
+        "schema": _SCHEMA,
         "seq": frame.seq,
         "epoch": frame.epoch,
         "index": result.frame_index,
@@ -137,7 +131,7 @@ def _track(track: "TrackMask") -> dict[str, Any]:
         "probability": float(track.probability),
         "box_xyxy": [int(edge) for edge in track.box_xyxy],
         "area_px": int(track.area_px),
-        "rle": encode_mask(track.mask),
+        "rle": {"size": list(track.mask.shape), "counts": encode_counts(track.mask).decode("ascii")},
     }
 
 
@@ -149,3 +143,84 @@ def _times(times: FrameTimes) -> dict[str, Any]:
         "model_ms": times.model_ms,
         "latency_ms": times.latency_ms,
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskRecord:
+    """One line: the frame's number and epoch in its source, the result, and the times if they were written."""
+
+    seq: int
+    epoch: int
+    result: "MaskResult"
+    times: FrameTimes | None
+
+
+def read_json_lines(path: str | Path) -> Iterator[MaskRecord]:
+    """Yield the records that `JsonLinesSink` wrote to a file, in order.
+
+    A last line without its end, left by a power cut, is passed over.
+
+    Raises:
+        MessageError: If a line is not a record of a schema that this version reads; names the line.
+        OSError: If the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                parsed = _read_record(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError, MessageError) as error:
+                raise MessageError(f"{path}, line {number} is not a mask record: {error!r}") from error
+            if parsed is None:
+                raise MessageError(f"{path}, line {number} has another schema; this version reads schema {_SCHEMA}")
+            yield parsed
+
+
+def _read_record(record: Mapping[str, Any]) -> MaskRecord | None:
+    # Only here: the package of the results may bring the whole model along.
+    from ssa_stream.streaming.results import MaskResult
+
+    if record["schema"] != _SCHEMA:
+        return None
+    height, width = record["size"]
+    result = MaskResult(
+        prompt_id=record["prompt_id"],
+        prompt=record["prompt"],
+        prompt_version=record["prompt_version"],
+        frame_index=record["index"],
+        t=record["t"],
+        size=(height, width),
+        tracks=tuple(_read_track(track) for track in record["tracks"]),
+        probability=record["probability"],
+        status=record["status"],
+        frames_missed=record.get("frames_missed", 0),
+        after_reset=record.get("after_reset", False),
+    )
+    return MaskRecord(record["seq"], record["epoch"], result, _read_times(record.get("times")))
+
+
+def _read_track(track: Mapping[str, Any]) -> "TrackMask":
+    from ssa_stream.streaming.results import TrackMask
+
+    rows, columns = track["rle"]["size"]
+    left, top, right, bottom = track["box_xyxy"]
+    return TrackMask(
+        track_id=track["id"],
+        score=track["score"],
+        probability=track["probability"],
+        box_xyxy=(left, top, right, bottom),
+        area_px=track["area_px"],
+        mask=decode_counts(track["rle"]["counts"], (rows, columns)),
+    )
+
+
+def _read_times(times: Mapping[str, Any] | None) -> FrameTimes | None:
+    if times is None:
+        return None
+    return FrameTimes(
+        captured_at_ns=times.get("captured_at_ns"),
+        received_at_ns=times.get("received_at_ns"),
+        emitted_at_ns=times.get("emitted_at_ns"),
+        model_ms=times.get("model_ms"),
+    )

@@ -16,8 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ssa_stream.errors import ConfigError, SinkError
-from ssa_stream.sinks.failures import advice
-from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame
+from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame, advice
 from ssa_stream.viz import draw_overlay
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
-"""The seam between the pipeline and whatever keeps or shows its results."""
+"""The interface between the pipeline and what stores or shows its results."""
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from ssa_stream.streaming.results import MaskResult
 
-__all__ = ["FrameTimes", "Sink", "SinkFrame"]
+__all__ = ["FrameTimes", "Sink", "SinkFrame", "advice"]
 
 
 class SinkFrame(Protocol):
@@ -94,3 +95,22 @@ class Sink(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def advice(error: OSError | Exception) -> str:
+    """Say what an operating system's refusal to write means and what to do about it."""
+    match getattr(error, "errno", None):
+        case errno.ENOSPC | errno.EDQUOT:
+            return "the disk is full: free some space or write elsewhere; what was written so far is kept"
+        case errno.EFBIG:
+            return "the file would grow past the limit for one file; what was written so far is kept"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return "writing there is not permitted: choose another folder or change its rights"
+        case errno.ENOENT | errno.ENOTDIR:
+            return "its folder does not exist: create it first"
+        case errno.EISDIR:
+            return "that is a folder: give a file name"
+        case errno.EPIPE:
+            return "whoever read it has gone"
+        case _:
+            return f"{getattr(error, 'strerror', None) or error} ({type(error).__name__})"

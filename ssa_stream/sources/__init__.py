@@ -6,22 +6,17 @@ a live one again when it is lost and says in a `SourceStatus` how it is.
 """
 
 from ssa_stream.errors import SourceErrorCode
+from ssa_stream.sources.addresses import redact
 from ssa_stream.sources.camera import CameraSource, list_cameras
 from ssa_stream.sources.file import FileSource
-from ssa_stream.sources.frame import Frame
-from ssa_stream.sources.freshest import Freshest
-from ssa_stream.sources.losses import SourceLosses
 from ssa_stream.sources.monitor import SourceMonitor
 from ssa_stream.sources.network import NetworkSource
-from ssa_stream.sources.plugins import SOURCE_GROUP, SourceOptions
-from ssa_stream.sources.prefetch import Prefetch
-from ssa_stream.sources.realtime import Realtime
-from ssa_stream.sources.recovering import OnState, Recovering
+from ssa_stream.sources.pacing import Freshest, Prefetch, Realtime
+from ssa_stream.sources.recovering import Recovering
 from ssa_stream.sources.recovery import RecoveryPolicy
-from ssa_stream.sources.redaction import redact
-from ssa_stream.sources.registry import known_schemes, open_source
-from ssa_stream.sources.source import Source, SourceInfo
-from ssa_stream.sources.status import SourceStage, SourceStatus
+from ssa_stream.sources.registry import SOURCE_GROUP, SourceOptions, known_schemes, open_source
+from ssa_stream.sources.source import Frame, Source, SourceInfo
+from ssa_stream.sources.status import OnState, SourceLosses, SourceStage, SourceStatus
 from ssa_stream.sources.synthetic import SyntheticSource, SyntheticSpec
 
 __all__ = [

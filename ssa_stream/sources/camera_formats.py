@@ -15,7 +15,6 @@ Ioctl = Callable[[int, int, bytearray], object]
 _CAPTURE = 1
 _DISCRETE = 1
 _MOST = 256  # of anything; a driver that never ends is none
-_INDEX = struct.Struct("=I")
 
 
 def _request(number: int, size: int) -> int:

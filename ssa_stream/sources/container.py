@@ -15,7 +15,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ssa_stream.errors import SourceError, SourceErrorCode
-from ssa_stream.sources.producer_time import ProducerTimes
+from ssa_stream.sources.capture_time import ProducerTimes
 
 __all__ = ["ContainerReader", "Problem", "diagnose", "open_container"]
 

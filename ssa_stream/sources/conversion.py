@@ -10,13 +10,16 @@ from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from ssa_stream.sources.camera_clock import CameraClock
-from ssa_stream.sources.frame import Frame
-from ssa_stream.sources.timeline import Timeline
+from ssa_stream.sources.capture_time import CameraClock
+from ssa_stream.sources.source import Frame
 
-__all__ = ["FrameConverter", "apply_display_matrix"]
+__all__ = ["FrameConverter", "Timeline", "apply_display_matrix"]
 
 _NANOSECOND = Fraction(1, 1_000_000_000)
+_DEFAULT_FPS = 25.0
+_NUDGE_S = 0.001
+_REBASE_AFTER_S = 1.0
+_LEAP_S = 2.0
 
 
 def apply_display_matrix(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
@@ -41,7 +44,6 @@ class FrameConverter:
     Attributes:
         frames: Number of frames converted.
         corrupt_frames: Frames that the decoder marked as damaged; they are delivered all the same.
-        camera_clock: The camera's clock beside the host's, where the stream carries it.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class FrameConverter:
         """
         self.frames = 0
         self.corrupt_frames = 0
-        self.camera_clock = CameraClock()
+        self._camera_clock = CameraClock()
         self._timeline = Timeline(fps)
         self._reformatter = VideoReformatter()
         self._live = live
@@ -122,7 +124,7 @@ class FrameConverter:
     def _captured_at_ns(self, decoded: VideoFrame, received_at_ns: int, camera_ns: int | None) -> int | None:
         if camera_ns is not None:
             received_utc_ns = time.time_ns() - (time.monotonic_ns() - received_at_ns)
-            return self.camera_clock.to_monotonic_ns(
+            return self._camera_clock.to_monotonic_ns(
                 camera_ns, received_ns=received_at_ns, received_utc_ns=received_utc_ns
             )
         pts, time_base = decoded.pts, decoded.time_base
@@ -131,3 +133,56 @@ class FrameConverter:
         captured_at_ns = round(pts * time_base * 1_000_000_000)
         # A driver that stamps with another clock is off by far more than a frame can be old.
         return captured_at_ns if 0 <= received_at_ns - captured_at_ns < 10_000_000_000 else None
+
+
+class Timeline:
+    """Assign strictly increasing seconds, 0 at the first frame.
+
+    A missing time is the previous one plus a frame interval. A time that goes back a little (a duplicate, a wrong
+    order) is moved just after the previous one; one that goes back by a second or more (a loop, a counter that
+    wrapped, a spliced recording) starts a new count from there. So does, on a live source, one that leaps ahead by two
+    seconds more than have passed: a camera whose clock was set.
+
+    Attributes:
+        repaired: How many times were missing, went back or leapt.
+    """
+
+    def __init__(self, fps: float | None) -> None:
+        self.repaired = 0
+        self._step_s = 1.0 / (fps or _DEFAULT_FPS)
+        self._origin_s: Fraction | None = None
+        self._last_s: float | None = None
+
+    def stamp(self, pts: int | None, time_base: Fraction | None, passed_s: float | None = None) -> float:
+        """Return the stream time in seconds of the next frame.
+
+        Args:
+            pts: Its written time in units of `time_base`.
+            time_base: Seconds per unit.
+            passed_s: Seconds on the host's clock since the frame before it, for a live source; None otherwise.
+        """
+        written_s = None if pts is None or time_base is None else pts * time_base
+        self._last_s = self._next(written_s, passed_s)
+        return self._last_s
+
+    def _next(self, written_s: Fraction | None, passed_s: float | None) -> float:
+        last_s = self._last_s
+        follow_s = 0.0 if last_s is None else last_s + max(self._step_s, passed_s or 0.0)
+        if written_s is None:
+            self.repaired += 1
+            return 0.0 if last_s is None else last_s + self._step_s
+        if self._origin_s is None:
+            first_s = 0.0 if last_s is None else last_s + self._step_s
+            self._origin_s = written_s - Fraction(first_s)
+        t = float(written_s - self._origin_s)
+        if last_s is None or (t > last_s and not _leaps(t - last_s, passed_s)):
+            return t
+        self.repaired += 1
+        if 0 <= last_s - t < _REBASE_AFTER_S:
+            return last_s + min(_NUDGE_S, self._step_s)
+        self._origin_s = written_s - Fraction(follow_s)
+        return follow_s
+
+
+def _leaps(step_s: float, passed_s: float | None) -> bool:
+    return passed_s is not None and step_s > passed_s + _LEAP_S

@@ -8,11 +8,10 @@ import av
 from av import VideoFrame
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.sources.addresses import redact
 from ssa_stream.sources.container import ContainerReader, diagnose, open_container
 from ssa_stream.sources.conversion import FrameConverter
-from ssa_stream.sources.frame import Frame
-from ssa_stream.sources.redaction import redact
-from ssa_stream.sources.source import Source, SourceInfo
+from ssa_stream.sources.source import Frame, Source, SourceInfo
 
 __all__ = ["FileSource"]
 

@@ -1,6 +1,8 @@
 """What cameras and live addresses share: reading until lost, and saying how it was lost."""
 
+import statistics
 import time
+from collections import deque
 from collections.abc import Generator, Iterator
 
 import av
@@ -8,17 +10,23 @@ from av import VideoFrame
 from av.container import InputContainer
 
 from ssa_stream.errors import SourceError, SourceErrorCode
-from ssa_stream.sources.backlog import Backlog
 from ssa_stream.sources.container import ContainerReader, Problem, diagnose
 from ssa_stream.sources.conversion import FrameConverter
-from ssa_stream.sources.frame import Frame
-from ssa_stream.sources.losses import HoleCounter, SourceLosses
-from ssa_stream.sources.source import Source, SourceInfo
+from ssa_stream.sources.source import Frame, Source, SourceInfo
+from ssa_stream.sources.status import SourceLosses
 
-__all__ = ["LiveSource"]
+__all__ = ["Backlog", "HoleCounter", "LiveSource"]
 
 # A recording that stops this much before its length is cut off.
 _END_TOLERANCE_S = 2.0
+# A read that waited this long waited for the camera, not for a copy out of a buffer.
+_WAITED_S = 0.005
+# However fast everything comes: a source that is not paced by the world has no backlog that ends.
+_LONGEST_S = 5.0
+# Intervals between frames that tell the usual one, how many do, and how many times that one is a hole.
+_INTERVALS = 31
+_ENOUGH = 8
+_HOLE = 1.6
 
 
 class LiveSource(Source):
@@ -71,14 +79,9 @@ class LiveSource(Source):
         return self._info
 
     @property
-    def corrupt_packets(self) -> int:
-        """Packets skipped because they could not be decoded."""
-        return self._reader.corrupt_packets
-
-    @property
     def losses(self) -> SourceLosses:
         """What was lost so far."""
-        return SourceLosses(self._holes.missing, self.corrupt_packets, self._converter.corrupt_frames)
+        return SourceLosses(self._holes.missing, self._reader.corrupt_packets, self._converter.corrupt_frames)
 
     def frames(self) -> Iterator[Frame]:
         """Deliver frames as they arrive.
@@ -135,3 +138,45 @@ class LiveSource(Source):
         if self._last_t < duration_s - _END_TOLERANCE_S:
             return Problem(SourceErrorCode.LOST, f"it ended at {self._last_t:.1f} s of {duration_s:.1f} s")
         return None
+
+
+class Backlog:
+    """Tells, at the start of a live stream, which pictures are old: those that come without any wait."""
+
+    def __init__(self) -> None:
+        self._is_over = False
+
+    def holds(self, *, read_s: float, t: float) -> bool:
+        """Whether the next picture is one of the backlog; asked once for each.
+
+        Args:
+            read_s: How long the read waited for its packet.
+            t: Its stream time in seconds.
+        """
+        self._is_over = self._is_over or read_s >= _WAITED_S or t > _LONGEST_S
+        return not self._is_over
+
+
+class HoleCounter:
+    """Count the frames that are missing between those that came, from the usual distance of two.
+
+    Attributes:
+        missing: Frames that never came.
+    """
+
+    def __init__(self) -> None:
+        self.missing = 0
+        self._last_t: float | None = None
+        self._intervals: deque[float] = deque(maxlen=_INTERVALS)
+
+    def note(self, t: float) -> None:
+        """Take the stream time in seconds of the next frame that came."""
+        last_t, self._last_t = self._last_t, t
+        if last_t is None:
+            return
+        interval_s = t - last_t
+        if len(self._intervals) >= _ENOUGH:
+            usual_s = statistics.median(self._intervals)
+            if interval_s > _HOLE * usual_s:
+                self.missing += round(interval_s / usual_s) - 1
+        self._intervals.append(interval_s)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.sources.addresses import redact
 from ssa_stream.sources.recovery import RecoveryPolicy
-from ssa_stream.sources.redaction import redact
 from ssa_stream.sources.status import SourceStage, SourceStatus
 
 __all__ = ["SourceMonitor"]
@@ -77,14 +77,9 @@ class SourceMonitor:
         self._is_connected = True
         self.deadline_s = self._clock() + self._policy.first_frame_s
 
-    def frame_came(self, epoch: int, at_s: float | None = None) -> None:
-        """A frame came.
-
-        Args:
-            epoch: Of the frame.
-            at_s: When it came, if that was earlier than now.
-        """
-        now_s = self._clock() if at_s is None else at_s
+    def frame_came(self, epoch: int) -> None:
+        """A frame of that epoch came just now."""
+        now_s = self._clock()
         before_s, self._last_frame_s = self._last_frame_s, now_s
         self._attempts = 0
         self.deadline_s = now_s + self._policy.stall_s
@@ -128,7 +123,7 @@ class SourceMonitor:
         if limit_s is not None and now_s - alive_s >= limit_s:
             self.failed(error)
             return False
-        wait_s = self._policy.retry_in_s(self._failures, error.code, was_live=self.was_live, jitter=self._jitter())
+        wait_s = self._policy.retry_in_s(self._failures, error.code, was_live=self.was_live, jitter=self._jitter)
         self.deadline_s = now_s + wait_s
         text = redact(str(error))
         self._now(self._unsettled, code=error.code, text=text, attempt=self._attempts, retry_in_s=wait_s, outage_s=None)

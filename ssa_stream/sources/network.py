@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from ssa_stream.sources.addresses import redact
 from ssa_stream.sources.container import open_container
 from ssa_stream.sources.live import LiveSource
-from ssa_stream.sources.redaction import redact
 
 __all__ = ["NetworkSource"]
 

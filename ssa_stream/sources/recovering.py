@@ -2,37 +2,33 @@
 
 import dataclasses
 import random
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections import deque
+from collections.abc import Callable
 
 from ssa_stream.errors import SourceError
-from ssa_stream.sources.attempt import Arrived, Attempt, Ended, Opened
-from ssa_stream.sources.continuation import Continuation
-from ssa_stream.sources.frame import Frame
-from ssa_stream.sources.losses import SourceLosses
+from ssa_stream.sources.buffer import BufferedSource, FrameBuffer
+from ssa_stream.sources.connection import Connection, Continuation
 from ssa_stream.sources.monitor import SourceMonitor
 from ssa_stream.sources.recovery import RecoveryPolicy
-from ssa_stream.sources.source import Source, SourceInfo
-from ssa_stream.sources.status import SourceStage, SourceStatus
+from ssa_stream.sources.source import Frame, Source, SourceInfo
+from ssa_stream.sources.status import OnState, SourceLosses, SourceStage, SourceStatus
 
-__all__ = ["OnState", "Recovering"]
-
-OnState = Callable[[SourceStatus], None]
-"""Hears of every change of state, in the thread that reads the source; must return soon."""
-Event = Opened | Arrived | Ended
+__all__ = ["Recovering"]
 
 _CLOSE_S = 0.5
 _LET_GO_S = 0.25
 _LONGEST_WAIT_S = 60.0
+_MOST_UNTOLD = 100
 
 
-class Recovering(Source):
+class Recovering(BufferedSource):
     """Read a live source through losses, stalls and restarts of the other side.
 
-    Each connection has a thread that opens, reads and decodes into a slot for one frame, so a reader that is slow gets
-    the newest frame, and a camera that hangs, hangs its own thread: it is given up at the limits of the policy, and
-    neither the reader nor `close` waits for it.
+    Each connection has a thread that opens, reads and decodes, and puts its frames into one buffer, for one frame,
+    from which whoever reads takes them. So a reader that is slow gets the newest frame, and a camera that hangs, hangs
+    its own thread: it is given up at the limits of the policy, and nobody waits for it. `read`, in a thread of its own
+    as well, sees to that, however slow the reader is.
 
     Every connection that delivers is an epoch of its own. Stream time goes on over the gap by the host's clock, so that
     a reader with memory can tell a short gap from a long one; see `Frame.continues`.
@@ -66,6 +62,7 @@ class Recovering(Source):
             SourceError: If the first connection fails and the policy's start is not patient.
             ConfigError: If the source cannot be what is asked of it.
         """
+        super().__init__(FrameBuffer())
         self._factory = factory
         self._policy = policy or RecoveryPolicy()
         self._on_state = on_state
@@ -73,16 +70,14 @@ class Recovering(Source):
         self._clock = clock
         self._monitor = SourceMonitor(name, self._policy, clock=clock, jitter=jitter)
         self._continuation = Continuation()
-        self._changed = threading.Condition()
-        self._is_closed = False
-        self._published: SourceStatus | None = None
-        self._frames = 0
-        self._overtaken = 0
-        self._losses = SourceLosses()
-        self._given_up: list[Attempt] = []
+        self._changed = self.buffer.changed  # held for all that follows
+        self._noted: SourceStatus | None = None
+        self._untold: deque[SourceStatus] = deque(maxlen=_MOST_UNTOLD)
+        self._losses = SourceLosses()  # of earlier connections
+        self._given_up: list[Connection] = []
         self._info = SourceInfo(name, live=True, recovers=True)
-        self._attempt: Attempt | None = None
-        self._begin_attempt()
+        self._connection: Connection | None = None
+        self._connect()
         if not self._policy.patient_start:
             self._require_connection()
 
@@ -95,96 +90,72 @@ class Recovering(Source):
     def status(self) -> SourceStatus:
         """The present state, with figures of this moment."""
         with self._changed:
-            attempt = self._attempt
             return dataclasses.replace(
                 self._monitor.status,
-                frames=self._frames,
-                overtaken=self._overtaken + (attempt.overtaken if attempt else 0),
-                losses=self._losses.plus(attempt.losses) if attempt else self._losses,
+                frames=self.buffer.taken,
+                overtaken=self.buffer.overtaken,
+                losses=self._losses_so_far(),
             )
 
-    def frames(self) -> Iterator[Frame]:
-        """Deliver the newest frame at each step, over any number of connections.
+    def read(self) -> None:
+        """Keep the source connected, until it ends for good or is closed.
 
         Raises:
             SourceError: When the source is lost and the policy or its kind says not to connect again.
         """
         try:
-            while (problem := (yield from self._one_connection())) is not None:
-                self._end_attempt()
+            while (problem := self._until_lost()) is not None:
+                self._give_up_connection()
                 self._bear(problem)
-                del problem  # it holds the source that raised it, see `Attempt.give_up`
-                if not self._may_begin():
+                del problem  # it holds the source that raised it, see `Connection.give_up`
+                if not self._may_connect():
                     break
-                self._begin_attempt()
+                self._connect()
         finally:
-            self.close()
-            if self._monitor.status.stage not in (SourceStage.ENDED, SourceStage.FAILED):
-                self._monitor.ended("closed")
-            self._publish()
+            with self._changed:
+                if self._monitor.status.stage not in (SourceStage.ENDED, SourceStage.FAILED):
+                    self._monitor.ended("closed")
+                self._note()
+            self._tell()
 
     def close(self) -> None:
         """Release the source; a wait ends at once, and a thread that hangs in a read is left to its time-out."""
+        self.stop(_CLOSE_S)
+
+    def disconnect(self) -> None:
+        """Give up the connection."""
         with self._changed:
-            self._is_closed = True
-            self._changed.notify_all()
-            attempt = self._attempt
-        if attempt is not None:
-            attempt.give_up()
-            attempt.join(_CLOSE_S)
+            connection = self._connection
+        if connection is not None:
+            connection.give_up()
+            connection.join(_CLOSE_S)
 
-    # -- one connection
+    # -- told by the connection, in its thread, with the condition held
 
-    def _one_connection(self) -> Generator[Frame, None, Exception | None]:
-        """Deliver the frames of one connection; returns why it is over, None at an end that is none."""
-        while True:
-            match self._next_event():
-                case None:
-                    return None
-                case Opened(info):
-                    self._was_opened(info)
-                case Arrived(frame, at_s):
-                    yield self._came(frame, at_s)
-                case Ended(error):
-                    if error is None:
-                        self._monitor.ended("it came to its end")
-                    return error
-
-    def _next_event(self) -> Event | None:
-        """What happens next, within the limits of the policy; None when the source was closed."""
-        while True:
-            with self._changed:
-                event = self._until(lambda: self._attempt.poll() if self._attempt else None)
-            if self._is_closed or event is not None:
-                return None if self._is_closed else event
-            problem = self._monitor.time_is_up()
-            self._publish()
-            if problem is not None:
-                return Ended(problem)
-
-    def _until(self, poll: Callable[[], Event | None]) -> Event | None:
-        """Wait, with the condition held, for something to happen, the closing or the monitor's deadline."""
-        event: Event | None = None
-        while event is None and not self._is_closed:
-            event = poll()
-            left_s = self._monitor.deadline_s - self._clock()
-            if event is not None or left_s <= 0:
-                break
-            self._changed.wait(min(left_s, _LONGEST_WAIT_S))
-        return event
-
-    def _was_opened(self, info: SourceInfo) -> None:
+    def opened(self, info: SourceInfo) -> None:
+        """The connection was made."""
         self._info = dataclasses.replace(info, live=True, recovers=info.endless)
         self._monitor.connected()
 
-    def _came(self, frame: Frame, at_s: float) -> Frame:
-        self._frames += 1
+    def came(self, frame: Frame) -> None:
+        """A frame came."""
         numbered = self._continuation.number(frame)
-        self._monitor.frame_came(numbered.epoch, at_s)
-        self._publish()
-        return numbered
+        self._monitor.frame_came(numbered.epoch)
+        self._note()
+        self.buffer.put(numbered)
 
-    # -- from one to the next
+    # -- one connection
+
+    def _connect(self) -> None:
+        with self._changed:
+            if self.buffer.is_closed:
+                return
+            self._monitor.attempt_began()
+            self._continuation.connection_began()
+            self._note()
+            self._losses = self._losses_so_far()
+            self._connection = Connection(self._info.name, self._factory, self, self._changed)
+        self._tell()
 
     def _require_connection(self) -> None:
         """Wait for the first connection.
@@ -192,35 +163,54 @@ class Recovering(Source):
         Raises:
             SourceError: It cannot be made.
         """
-        match self._next_event():
-            case Opened(info):
-                self._was_opened(info)
-            case Ended(error) if error is not None:
-                self.close()
-                self._monitor.failed(error)
-                self._publish()
-                raise error
-
-    def _begin_attempt(self) -> None:
-        with self._changed:
-            if self._is_closed:
-                return
-            self._monitor.attempt_began()
-            self._continuation.connection_began()
-            self._attempt = Attempt(self._info.name, self._factory, self._changed, self._clock)
-        self._publish()
-
-    def _end_attempt(self) -> None:
-        """Let go of a connection, without waiting for it."""
-        attempt = self._attempt
-        if attempt is None:
+        problem = self._until_lost(or_opened=True)
+        if problem is None:
             return
-        attempt.give_up()
-        with self._changed:  # so that nobody sees its figures missing, or twice
-            self._attempt = None
-            self._overtaken += attempt.overtaken
-            self._losses = self._losses.plus(attempt.losses)
-        self._given_up.append(attempt)
+        self.close()
+        with self._changed:
+            self._monitor.failed(problem)
+            self._note()
+        self._tell()
+        raise problem
+
+    def _until_lost(self, *, or_opened: bool = False) -> Exception | None:
+        """Watch the connection, within the limits of the policy; returns why it is lost, None if it is not.
+
+        It is not at its end, once it is closed, or, if that is enough, once it is opened.
+        """
+        connection = self._connection
+        assert connection is not None, "there is one since the source was made"
+        while True:
+            with self._changed:
+                self._wait(lambda: connection.is_ended or bool(self._untold) or (or_opened and connection.is_opened))
+                if self.buffer.is_closed or (or_opened and connection.is_opened):
+                    return None
+                if connection.is_ended:
+                    if connection.error is None:
+                        self._monitor.ended("it came to its end")
+                    return connection.error
+                problem = self._monitor.time_is_up() if self._clock() >= self._monitor.deadline_s else None
+                self._note()
+            self._tell()
+            if problem is not None:
+                return problem
+
+    def _wait(self, is_so: Callable[[], bool]) -> None:
+        """Wait, with the condition held, for something, the closing or the monitor's deadline."""
+        while not (is_so() or self.buffer.is_closed):
+            left_s = self._monitor.deadline_s - self._clock()
+            if left_s <= 0:
+                break
+            self._changed.wait(min(left_s, _LONGEST_WAIT_S))
+
+    # -- from one to the next
+
+    def _give_up_connection(self) -> None:
+        """Let go of the connection, without waiting for it."""
+        connection = self._connection
+        assert connection is not None, "it is lost"
+        connection.give_up()
+        self._given_up.append(connection)
 
     def _bear(self, problem: Exception) -> None:
         """Go on after a loss.
@@ -228,27 +218,43 @@ class Recovering(Source):
         Raises:
             Exception: The problem, if there is nothing to go on with.
         """
-        if not isinstance(problem, SourceError) or not self._info.endless:
-            self._monitor.failed(problem)
-        elif self._monitor.attempt_failed(problem):
-            self._publish()
-            return
-        self._publish()
-        raise problem
+        with self._changed:
+            may_go_on = False
+            if not isinstance(problem, SourceError) or not self._info.endless:
+                self._monitor.failed(problem)
+            else:
+                may_go_on = self._monitor.attempt_failed(problem)
+            self._note()
+        self._tell()
+        if not may_go_on:
+            raise problem
 
-    def _may_begin(self) -> bool:
+    def _may_connect(self) -> bool:
         """Wait for the time of the next attempt; returns whether it is wanted."""
         with self._changed:
-            self._until(lambda: None)
-        while not self._is_closed:
-            self._given_up = [attempt for attempt in self._given_up if attempt.is_running]
+            self._wait(lambda: False)
+        while not self.buffer.is_closed:
+            self._given_up = [connection for connection in self._given_up if connection.is_running]
             if len(self._given_up) < self._in_parallel:
                 return True
             self._given_up[0].join(_LET_GO_S)
         return False
 
-    def _publish(self) -> None:
+    # -- what is told
+
+    def _losses_so_far(self) -> SourceLosses:
+        return self._losses if self._connection is None else self._losses.plus(self._connection.losses)
+
+    def _note(self) -> None:
+        """Keep a state that is new until it is told; with the condition held."""
         status = self._monitor.status
-        if self._on_state is not None and status != self._published:
-            self._on_state(self.status)
-        self._published = status
+        if status != self._noted:
+            self._noted = status
+            self._untold.append(self.status)
+
+    def _tell(self) -> None:
+        """Tell what is new, in order, without the condition: it takes as long as who hears of it."""
+        while self._untold:
+            status = self._untold.popleft()
+            if self._on_state is not None:
+                self._on_state(status)

@@ -1,8 +1,10 @@
-"""How patient a source is: its time-outs, and when it tries again."""
+"""Recovery policy of a source: its time-outs, and when it tries again."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from ssa_stream.backoff import backoff_s
 from ssa_stream.errors import ConfigError, SourceErrorCode
 
 __all__ = ["RecoveryPolicy"]
@@ -10,7 +12,6 @@ __all__ = ["RecoveryPolicy"]
 _SOMEBODY_MUST_ACT = frozenset(
     {SourceErrorCode.AUTH_FAILED, SourceErrorCode.TLS, SourceErrorCode.UNSUPPORTED_CODEC, SourceErrorCode.NOT_FOUND}
 )
-_MOST_DOUBLINGS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ class RecoveryPolicy:
             stall_s=min(self.stall_s, lost_s),
         )
 
-    def retry_in_s(self, failures: int, code: SourceErrorCode, *, was_live: bool, jitter: float) -> float:
+    def retry_in_s(self, failures: int, code: SourceErrorCode, *, was_live: bool, jitter: Callable[[], float]) -> float:
         """Return how long to wait before the next attempt.
 
         Args:
@@ -80,9 +81,8 @@ class RecoveryPolicy:
             code: Why the last one failed.
             was_live: Whether this source ever delivered. A stream that was there is missing only for as long as its
                 server takes to start, so that is no reason to wait long.
-            jitter: 0 to 1, drawn anew each time, so that many readers of one server do not come back all at once.
+            jitter: Draws from 0 to 1.
         """
         is_slow = code in _SOMEBODY_MUST_ACT and not (was_live and code is SourceErrorCode.NOT_FOUND)
         first, last = (self.slow_retry_s, self.slow_retry_max_s) if is_slow else (self.retry_s, self.retry_max_s)
-        longest = min(last, first * 2.0 ** min(failures - 1, _MOST_DOUBLINGS))
-        return longest * (0.5 + 0.5 * jitter)
+        return backoff_s(failures, first, last, jitter)

@@ -1,29 +1,64 @@
-"""From what a user types to an open source."""
+"""From what a user types to an open source.
 
-import re
+Other distributions add a scheme with
+
+    [project.entry-points."ssa_stream.sources"]
+    myscheme = "my_package.sources:open_my_source"
+
+where `open_my_source(spec, options)` takes the whole address, such as `myscheme://host/1`, and `SourceOptions`, and
+returns a `Source`.
+"""
+
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from ssa_stream.errors import ConfigError, SourceError
+from ssa_stream.plugins import PluginGroup
+from ssa_stream.sources.addresses import is_device, redact, scheme_of
 from ssa_stream.sources.camera import CameraSource
 from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.network import NetworkSource
-from ssa_stream.sources.plugins import SourceOptions, open_plugin, plugin_schemes
-from ssa_stream.sources.realtime import Realtime
-from ssa_stream.sources.recovering import OnState, Recovering
+from ssa_stream.sources.pacing import Realtime
+from ssa_stream.sources.recovering import Recovering
 from ssa_stream.sources.recovery import RecoveryPolicy
-from ssa_stream.sources.redaction import redact
 from ssa_stream.sources.source import Source
+from ssa_stream.sources.status import OnState
 from ssa_stream.sources.synthetic import SyntheticSource, SyntheticSpec
 
-__all__ = ["known_schemes", "open_source"]
+__all__ = ["SOURCE_GROUP", "SourceOptions", "known_schemes", "open_source", "plugin_schemes"]
 
-# Two letters at least, so that C:\\video.mp4 stays a path.
-_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
-_DEVICE = re.compile(r"\d+|/dev/video\d+")
+SOURCE_GROUP = "ssa_stream.sources"
 _NO_FRAME_LIMIT_S = 12.0
 _RECOVERY = RecoveryPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How to open a source.
+
+    Attributes:
+        live: Whether to treat it as live; None leaves it to the kind of source.
+        timeouts_s: Longest wait for opening and for one read.
+        backend: Options of the reader underneath, for built-in sources those of FFmpeg.
+        on_state: Hears of every change of state, if the source recovers; None if nobody does.
+    """
+
+    live: bool | None = None
+    timeouts_s: tuple[float, float] = (5.0, 3.0)
+    backend: Mapping[str, str] = field(default_factory=dict)
+    on_state: OnState | None = None
+
+
+_PLUGINS = PluginGroup(
+    SOURCE_GROUP,
+    "source",
+    lambda opened: isinstance(opened, Source),
+    SourceError,
+    redact,
+    own={"webrtc": "ssa_stream.nodes.gateway.pictures.camera_source:open_camera_link"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +67,25 @@ class _Settings:
 
     options: SourceOptions
     policy: RecoveryPolicy | None
-    on_state: OnState | None
 
     def watched(self, name: str, connect: Callable[[], Source], *, connections_in_parallel: int = 2) -> Source:
         """Open a live source, so that it recovers if that is wanted."""
         if self.policy is None:
             return connect()
+        on_state = self.options.on_state
         return Recovering(
-            name, connect, self.policy, on_state=self.on_state, connections_in_parallel=connections_in_parallel
+            name, connect, self.policy, on_state=on_state, connections_in_parallel=connections_in_parallel
         )
 
 
 def known_schemes() -> tuple[str, ...]:
     """Return every scheme that `open_source` accepts, built-in ones and those of plug-ins, sorted."""
-    return tuple(sorted({*_OPENERS, *plugin_schemes()}))
+    return tuple(sorted({*_OPENERS, *_PLUGINS.own, *plugin_schemes()}))
+
+
+def plugin_schemes() -> tuple[str, ...]:
+    """Return the schemes that installed distributions add, sorted; loads none of them."""
+    return _PLUGINS.schemes()
 
 
 def open_source(
@@ -62,8 +102,8 @@ def open_source(
 
     Args:
         spec: A file (`street.mp4`, `frames/%03d.png`), a camera (`0`, `/dev/video0`, `camera:0`), a live address
-            (`rtsp://`, `udp://`, `http://`, ...), `synthetic` (see `ssa_stream.sources.synthetic`) or
-            `scheme:...` of a plug-in.
+            (`rtsp://`, `udp://`, `http://`, ...), `synthetic` (see `ssa_stream.sources.synthetic`), `webrtc:...` in a
+            graph that `ssa-stream serve` runs, or `scheme:...` of a plug-in.
         live: True plays a file at its own pace as if it were a camera. False reads an HTTP address as a recording
             that ends, every frame, and draws a synthetic stream as fast as it is asked for. None: cameras and
             addresses are live, files are not, `synthetic` is when it has no end.
@@ -80,32 +120,23 @@ def open_source(
     """
     policy = None if recovery is None else recovery.with_timeouts(open_timeout_s, read_timeout_s)
     timeouts_s = (open_timeout_s or 5.0, read_timeout_s or 3.0) if policy is None else (policy.connect_s, policy.lost_s)
-    settings = _Settings(SourceOptions(live, timeouts_s, dict(options or {})), policy, on_state)
+    settings = _Settings(SourceOptions(live, timeouts_s, dict(options or {}), on_state), policy)
     if isinstance(spec, Path):
         return _open_file(str(spec), settings)
-    if isinstance(spec, int) or _DEVICE.fullmatch(spec):
+    if isinstance(spec, int) or is_device(spec):
         return _open_camera(str(spec), settings)
-    scheme = _scheme(spec)
+    scheme = scheme_of(spec)
     if scheme is None:
         return _open_file(spec, settings)
     if scheme in _OPENERS:
         return _OPENERS[scheme](spec, settings)
-    plugin = open_plugin(scheme, spec, settings.options)
+    plugin = _PLUGINS.open(scheme, spec, settings.options)
     if plugin is not None:
-        return plugin
+        return cast(Source, plugin)
     raise SourceError(
         f"no reader for {redact(spec)}: the scheme {scheme!r} is unknown. Known are: {', '.join(known_schemes())}; "
         "anything without a scheme is a file name, a number is a camera"
     )
-
-
-def _scheme(spec: str) -> str | None:
-    if spec.lower() == "synthetic" or spec.lower().startswith("synthetic@"):
-        return "synthetic"
-    match = _SCHEME.match(spec)
-    if match is None or Path(spec).exists():
-        return None
-    return match["scheme"].lower()
 
 
 def _open_file(spec: str, settings: _Settings) -> Source:

@@ -1,12 +1,33 @@
-"""What is known of a source at one moment."""
+"""State of a source at one moment."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from ssa_stream.errors import SourceErrorCode
-from ssa_stream.sources.losses import SourceLosses
 
-__all__ = ["SourceStage", "SourceStatus"]
+__all__ = ["OnState", "SourceLosses", "SourceStage", "SourceStatus"]
+
+
+class SourceLosses(NamedTuple):
+    """Counts since the source was opened.
+
+    Attributes:
+        missing_frames: Frames that never came, by the holes in the written times. An estimate: it takes a steady rate
+            for granted.
+        corrupt_packets: Packets that could not be decoded.
+        damaged_frames: Frames that were decoded with parts missing; they are delivered all the same.
+    """
+
+    missing_frames: int = 0
+    corrupt_packets: int = 0
+    damaged_frames: int = 0
+
+    def plus(self, other: "SourceLosses") -> "SourceLosses":
+        """Return the sum."""
+        return SourceLosses(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
 
 _NOTHING_LOST = SourceLosses()
 
@@ -59,3 +80,7 @@ class SourceStatus:
     overtaken: int = 0
     losses: SourceLosses = _NOTHING_LOST
     outage_s: float | None = None
+
+
+OnState = Callable[[SourceStatus], None]
+"""Hears of every change of state, in the thread that watches the source; must return soon."""

@@ -19,8 +19,7 @@ from fractions import Fraction
 
 from ssa_stream.data import Scene, SceneConfig, demo_scene, render, sample_scene
 from ssa_stream.errors import ConfigError, SourceError
-from ssa_stream.sources.frame import Frame
-from ssa_stream.sources.source import Source, SourceInfo
+from ssa_stream.sources.source import Frame, Source, SourceInfo
 
 __all__ = ["SyntheticSource", "SyntheticSpec"]
 

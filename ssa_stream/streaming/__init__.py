@@ -4,7 +4,7 @@ from ssa_stream.streaming.config import SessionConfig, TrackConfig
 from ssa_stream.streaming.prompts import Prompt, PromptAck
 from ssa_stream.streaming.results import MaskResult, TrackMask
 from ssa_stream.streaming.session import ReferSession
-from ssa_stream.streaming.state import SessionState
+from ssa_stream.streaming.step import SessionState
 from ssa_stream.streaming.tracks import UNCONFIRMED_ID
 
 __all__ = [

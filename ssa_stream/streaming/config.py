@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.model import MaskSizes, SsaConfig
+from ssa_stream.model.preprocess import frame_sizes
 from ssa_stream.model.selection import SelectionMode
 
 __all__ = ["SessionConfig", "TrackConfig"]
@@ -93,6 +95,10 @@ class SessionConfig:
         )
         _require(self.max_gap_s > 0, f"max_gap_s is {self.max_gap_s}; expected a positive time")
         _require(self.max_prompts >= 1, f"max_prompts is {self.max_prompts}; expected at least 1")
+
+    def sizes_of(self, source: tuple[int, int], model: SsaConfig) -> MaskSizes:
+        """Sizes that frames of a source, `(height, width)`, pass through in a network."""
+        return frame_sizes(source, model.edges_px(self.short_edge_px, self.long_edge_px))
 
     @property
     def decay(self) -> float:

@@ -13,7 +13,6 @@ from ssa_stream.streaming.decoding import DueFrame
 from ssa_stream.streaming.emission import FrameEvidence, emit_masks
 from ssa_stream.streaming.prompts import Prompt
 from ssa_stream.streaming.results import MaskResult
-from ssa_stream.streaming.sizes import frame_sizes
 from ssa_stream.streaming.tracks import TrackState
 
 __all__ = [
@@ -118,7 +117,7 @@ def mask_frame(
     Returns:
         The state after the frame, which a provisional one does not change, and one result per prompt.
     """
-    sizes = frame_sizes(model.config, config, due.size)
+    sizes = config.sizes_of(due.size, model.config)
     features = {item.key: item.features for item in state.features}
     tracks = _tracks_of(state, due)
     results = []

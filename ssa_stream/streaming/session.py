@@ -16,8 +16,7 @@ from ssa_stream.streaming.config import SessionConfig
 from ssa_stream.streaming.prompts import Prompt, PromptAck, PromptBook
 from ssa_stream.streaming.results import MaskResult
 from ssa_stream.streaming.saving import fingerprint
-from ssa_stream.streaming.state import SessionState
-from ssa_stream.streaming.step import cleared, flush_frames, step_frame
+from ssa_stream.streaming.step import SessionState, cleared, flush_frames, step_frame
 
 __all__ = ["ReferSession"]
 

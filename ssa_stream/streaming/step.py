@@ -1,7 +1,7 @@
-"""One step of a session as a pure function: encoding, decoding and masking of one frame, one after the other."""
+"""All that a session knows, as one immutable value, and one step of it as a pure function."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 from ssa_stream.model import SSA, TextFeatures, resize_frame, to_input
 from ssa_stream.streaming.config import SessionConfig
 from ssa_stream.streaming.decoding import (
+    DecoderState,
     DueFrame,
     IncomingFrame,
     PromptRows,
@@ -20,13 +21,62 @@ from ssa_stream.streaming.decoding import (
     take_rows,
 )
 from ssa_stream.streaming.encoding import encode_rows, generate_rows, plan_rows
-from ssa_stream.streaming.masking import MaskKey, keep_mask_features, mask_frame, own_features
-from ssa_stream.streaming.prompts import Prompt
+from ssa_stream.streaming.masking import MaskKey, MaskState, keep_mask_features, mask_frame, own_features
+from ssa_stream.streaming.prompts import Prompt, PromptBook
 from ssa_stream.streaming.results import MaskResult
-from ssa_stream.streaming.sizes import frame_sizes
-from ssa_stream.streaming.state import RecentFrame, SessionState
+from ssa_stream.streaming.saving import state_from_bytes, state_to_bytes
 
-__all__ = ["cleared", "flush_frames", "step_frame"]
+__all__ = ["RecentFrame", "SessionState", "cleared", "flush_frames", "step_frame"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecentFrame:
+    """A frame kept for the replay of new prompts: its network input, or the prompt-free features made from it.
+
+    Attributes:
+        image: `(1, 3, Hp, Wp)`; None once `stem` is there.
+        stem: `(1, C0, Hp/4, Wp/4)`; None until a prompt needed it.
+    """
+
+    image: Tensor | None
+    stem: Tensor | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionState:
+    """State of one stream. Nothing in it is ever changed in place, so keeping it is a snapshot.
+
+    Attributes:
+        fingerprint: Of the model's sizes and the session's settings; a state only fits these.
+        book: The prompts.
+        texts: CLIP features of each prompt's sentence, one row each.
+        recent: The last frames, oldest first, at most a window.
+        decoder: Times, windows, and frames whose final results wait for lookahead.
+        masks: Tracks, and mask features of the frames that wait.
+    """
+
+    fingerprint: str
+    book: PromptBook = field(default_factory=PromptBook)
+    texts: tuple[TextFeatures, ...] = ()
+    recent: tuple[RecentFrame, ...] = ()
+    decoder: DecoderState = field(default_factory=DecoderState)
+    masks: MaskState = field(default_factory=MaskState)
+
+    def to_bytes(self) -> bytes:
+        """Serialise without pickle: a safetensors file with the rest as JSON in its header."""
+        return state_to_bytes(self, "session")
+
+    @classmethod
+    def from_bytes(cls, data: bytes, device: torch.device | str = "cpu") -> "SessionState":
+        """Read a state back.
+
+        Args:
+            data: Output of `to_bytes`.
+            device: Where its tensors go.
+        Raises:
+            SessionStateError: Not a session state, damaged, or of another format version.
+        """
+        return state_from_bytes(data, cls, "session", device)
 
 
 def step_frame(
@@ -39,7 +89,7 @@ def step_frame(
     if stamp.after_reset:
         state, results = flush_frames(model, config, state)
         state = cleared(state)
-    picture = resize_frame(image, frame_sizes(model.config, config, size).network)
+    picture = resize_frame(image, config.sizes_of(size, model.config).network)
     pixels = to_input([picture], model.device, model.dtype)
     state = replace(state, recent=(*state.recent, RecentFrame(pixels, None))[-config.window :])
     rows = None

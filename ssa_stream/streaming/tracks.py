@@ -1,4 +1,4 @@
-"""Identity over time: which selected slot is which object. A slot is not an identity; a track is."""
+"""Identity over time: which selected slot is which object (a slot is not an identity, a track is)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -7,18 +7,22 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from open_clip.model import CLIP
+from torch import nn
 
 from ssa_stream.checkpoints import load_checkpoint, read_clip
+from ssa_stream.checkpoints.layout import extend_model
 from ssa_stream.configs import load_config
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, SsaConfig
-from ssa_stream.model.own_parts import completed, own_parts, with_own_parts
-from ssa_stream.training.config import TrainConfig
-from ssa_stream.training.initial import initialize_trunk
-from ssa_stream.training.run_folder import RunFolder
-from ssa_stream.training.trainer import Observer, Progress, Trainer
+from ssa_stream.model.extensions import extensions_of, with_extensions
+from ssa_stream.training.loop.run_folder import RunFolder
+from ssa_stream.training.loop.trainer import Observer, Progress, Trainer
+from ssa_stream.training.recipe import TrainConfig
 
 __all__ = ["train"]
+
+_LAYER_SCALE = 0.5
 
 
 def train(
@@ -100,17 +104,33 @@ def _build_model(config: TrainConfig, init: Path | None, clip: Path | None) -> S
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = SSA(sizes)
-        initialize_trunk(model.clip)
+        _initialize_trunk(model.clip)
     if weights is not None:
         model.clip.load_state_dict(weights)
     return model
 
 
 def _with_sizes(model: SSA, sizes: SsaConfig, refusal: str) -> SSA:
-    """The same network, with what it lacks of parts that are ours: they change nothing until trained or set."""
+    """The same network, with the extensions that it lacks: they change nothing until trained or set."""
     if model.config == sizes:
         return model
-    has = own_parts(model.config)
-    if not set(has) <= set(own_parts(sizes)) or model.config != with_own_parts(sizes, has):
+    has = extensions_of(model.config)
+    if not set(has) <= set(extensions_of(sizes)) or model.config != with_extensions(sizes, has):
         raise ConfigError(refusal)
-    return completed(model, sizes)
+    return extend_model(model, sizes)
+
+
+@torch.no_grad()
+def _initialize_trunk(clip: CLIP) -> None:
+    """Draw weights of the image trunk that keep the size of what goes through, from torch's global generator.
+
+    timm's own first weights let a block add next to nothing at first: layer scales of 1e-6, weights of 0.02. That suits
+    hundreds of thousands of steps. Here it costs all that there are; see ADR 0025.
+    """
+    for module in clip.visual.trunk.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            is_depthwise = isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear" if is_depthwise else "relu")
+    for name, parameter in clip.visual.trunk.named_parameters():
+        if name.endswith(".gamma"):
+            nn.init.constant_(parameter, _LAYER_SCALE)

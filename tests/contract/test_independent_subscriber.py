@@ -8,27 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import lz4.block
-import msgspec
 import numpy as np
 import pytest
 import zmq
 from numpy.typing import NDArray
 
 from ssa_stream.protocols import (
-    MASKS,
-    Buffers,
     Limits,
     MaskMessage,
-    Topic,
-    Track,
     decode,
-    encode,
-    pack_labels,
     subscription,
     unpack_labels,
 )
 from tests.contract.independent_subscriber import unpack_lz4
-from tests.unit.protocols.samples import FRAME, PROMPT
+from tests.support.mask_messages import mask_parts
 
 SCRIPT = Path(__file__).with_name("independent_subscriber.py")
 SIZE = (90, 160)
@@ -50,35 +43,6 @@ def _discs(shift: int) -> list[NDArray[np.bool_]]:
     return [(rows - 45) ** 2 + (columns - x) ** 2 < r * r for x, r in ((30 + shift, 20), (60, 25), (130, 15))]
 
 
-def _message(seq: int, masks: list[NDArray[np.bool_]], prompt_id: str) -> list[bytes | memoryview]:
-    buffers = Buffers()
-    layers, places = pack_labels(masks, buffers)
-    tracks = tuple(
-        Track(
-            id=10 + i,
-            score=0.5,
-            probability=0.75,
-            box_xyxy=(0, 0, 1, 1),
-            area_px=int(mask.sum()),
-            layer=place.layer,
-            label=place.label,
-        )
-        for i, (mask, place) in enumerate(zip(masks, places, strict=True))
-    )
-    message = MaskMessage(
-        frame=msgspec.structs.replace(FRAME, seq=seq, index=seq),
-        prompt=msgspec.structs.replace(PROMPT, id=prompt_id),
-        model="ssa-tiny",
-        source_size=SIZE,
-        size=SIZE,
-        probability=0.75,
-        target_present=bool(tracks),
-        tracks=tracks,
-        layers=layers,
-    )
-    return encode(message, buffers, topic=Topic("cam0", MASKS, prompt_id))
-
-
 def test_program_without_this_package_reads_masks(publisher: zmq.Socket[bytes]) -> None:
     """Tracks, areas and an empty frame, over a real socket; a prompt whose name begins alike is told apart."""
     frames = [_discs(0), _discs(7), []]
@@ -90,13 +54,17 @@ def test_program_without_this_package_reads_masks(publisher: zmq.Socket[bytes]) 
         assert publisher.recv() == b"\x01v1/cam0/masks/p1"
         for seq, masks in enumerate(frames):
             for prompt_id in ("p10", "p1"):
-                publisher.send_multipart(_message(seq, masks, prompt_id), copy=False)
+                publisher.send_multipart(mask_parts(seq, masks, size=SIZE, prompt=prompt_id), copy=False)
         output, _ = reader.communicate(timeout=DEADLINE_S)
     finally:
         reader.kill()
         reader.wait()
     assert [json.loads(line) for line in output.splitlines()] == [
-        {"seq": seq, "text": PROMPT.text, "areas": {str(10 + i): int(mask.sum()) for i, mask in enumerate(masks)}}
+        {
+            "seq": seq,
+            "text": "the sentence p1",
+            "areas": {str(i): int(mask.sum()) for i, mask in enumerate(masks, start=1)},
+        }
         for seq, masks in enumerate(frames)
     ]
 
@@ -109,7 +77,7 @@ def test_zmq_frames_are_read_where_they_lie(publisher: zmq.Socket[bytes]) -> Non
         subscriber.subscribe(subscription("cam0"))
         assert publisher.poll(1000 * DEADLINE_S)
         publisher.recv()
-        sent = _message(7, _discs(0), "p1")
+        sent = mask_parts(7, _discs(0))
         publisher.send_multipart(sent, copy=False)
         assert subscriber.poll(1000 * DEADLINE_S)
         frames = subscriber.recv_multipart(copy=False)

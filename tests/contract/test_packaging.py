@@ -12,7 +12,7 @@ import pytest
 
 import ssa_stream
 from tests.support.checkout import ROOT, project_files
-from tests.support.import_rules import MAPPED_FOLDERS, TOP_PACKAGE, module_name, source_files
+from tools.import_picture import MAPPED_FOLDERS, TOP_PACKAGE, module_name, source_files
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 

@@ -42,9 +42,9 @@ def test_watch_tells_on_stderr_of_a_source_that_is_lost(tmp_path: Path) -> None:
     """Masks, on stdout, stay what programs read."""
 
     def published(number: int) -> list[list[Any]]:
-        trouble: dict[str, Any] = {"text": "connection refused", "code": "refused", "attempt": 3}
-        lost = source_state(status="lost", retry_in_s=max(0.0, 4.0 - number / 100), **trouble)
-        trying = source_state(status="lost", **trouble | {"attempt": 4})
+        failure: dict[str, Any] = {"text": "connection refused", "code": "refused", "attempt": 3}
+        lost = source_state(status="lost", retry_in_s=max(0.0, 4.0 - number / 100), **failure)
+        trying = source_state(status="lost", **failure | {"attempt": 4})
         return [mask_parts(number), *(encode(one, topic=Topic("cam0", STATE)) for one in (lost, trying, lost))]
 
     with publishing(published) as address:
@@ -112,7 +112,7 @@ async def test_status_shows_a_graph(tmp_path: Path) -> None:
         node = await running.greeted("ingest-cam0")
         await node.say(heartbeat("ingest-cam0"))
         await node.say(source_state(next_index=77))
-        address = running.hub.publish_address
+        address = running.broker.publish_address
         shown = await in_thread(lambda: run_command("status", "--address", address, cwd=tmp_path))
         assert shown.returncode == 0, shown.stderr
         assert "ingest-cam0" in shown.stdout
@@ -121,10 +121,10 @@ async def test_status_shows_a_graph(tmp_path: Path) -> None:
 
 
 async def test_prompts_are_listed(tmp_path: Path) -> None:
-    """By the node of the stream, through the hub."""
+    """By the node of the stream, through the broker."""
     prompts = (Prompt(id="p1", text="the stick", version=1),)
     async with graph() as running:
-        node, address = await running.greeted("ingest-cam0"), running.hub.requests_address
+        node, address = await running.greeted("ingest-cam0"), running.broker.requests_address
         listing = asyncio.create_task(
             in_thread(lambda: run_command("prompt", "list", "cam0", "--address", address, cwd=tmp_path))
         )

@@ -15,8 +15,8 @@ from zmq.utils.monitor import parse_monitor_message
 from ssa_stream.client import AsyncPromptClient, MaskSubscription, UpdateSubscription
 from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.keys import ClientKeys, ServerKeys, add_client, make_keys
-from ssa_stream.nodes.control import Hub, HubAddresses
-from ssa_stream.nodes.control.sockets import bound_socket
+from ssa_stream.nodes.broker import Broker, BrokerAddresses
+from ssa_stream.nodes.broker.sockets import bound_socket
 from ssa_stream.nodes.gateway.graph_link import GraphLink
 from ssa_stream.nodes.launcher.observer import Observer
 from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig
@@ -24,7 +24,8 @@ from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import AppliesFrom, ListPrompts, PromptReply
 from tests.support.mask_messages import mask_parts
-from tests.support.scripted_nodes import PATIENCE_S, Graph, graph, pipeline, until
+from tests.support.scripted_nodes import PATIENCE_S, Graph, graph, pipeline
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -77,23 +78,25 @@ async def _publishing(running: Graph) -> AsyncIterator[None]:
 
 async def _refused(running: Graph, count: int) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while running.hub.tally["clients_refused"] < count:  # noqa: ASYNC110  the hub counts, and tells nobody
+        while running.broker.counters["clients_refused"] < count:  # noqa: ASYNC110  the broker counts, and tells nobody
             await asyncio.sleep(0.01)
 
 
 async def test_subscriber_with_the_right_keys_gets_masks(folder: Path) -> None:
     """Given by their folder."""
     async with graph(_guarded(folder)) as running, _publishing(running):
-        async with MaskSubscription(running.hub.publish_address, "cam0", keys=folder / "clients/robot") as subscribed:
+        async with MaskSubscription(
+            running.broker.publish_address, "cam0", keys=folder / "clients/robot"
+        ) as subscribed:
             view = await subscribed.next_async(PATIENCE_S)
         assert view is not None
-        assert running.hub.tally["clients_admitted"] >= 1
+        assert running.broker.counters["clients_admitted"] >= 1
 
 
 async def test_subscribers_with_other_keys_or_none_get_nothing_and_disturb_nobody(folder: Path, tmp_path: Path) -> None:
     """While they try again and again, a subscriber with the right keys gets all it wants."""
     async with graph(_guarded(folder)) as running, _publishing(running):
-        address = running.hub.publish_address
+        address = running.broker.publish_address
         async with contextlib.AsyncExitStack() as stack:
             right = await stack.enter_async_context(MaskSubscription(address, keys=folder / "clients/robot"))
             wrong = [
@@ -121,7 +124,7 @@ async def test_subscriber_that_is_refused_is_told_why(folder: Path, is_guarded: 
     """Instead of waiting for masks that never come."""
     keys = ClientKeys.make(ClientKeys.load(folder / "clients/robot").server) if has_keys else None
     async with graph(_guarded(folder) if is_guarded else None) as running:
-        async with UpdateSubscription(running.hub.publish_address, timeout_s=BRIEFLY_S, keys=keys) as subscribed:
+        async with UpdateSubscription(running.broker.publish_address, timeout_s=BRIEFLY_S, keys=keys) as subscribed:
             await until(lambda: subscribed._receiver.is_refused)
             with pytest.raises(TransportError, match=why):
                 await anext(subscribed)
@@ -130,7 +133,7 @@ async def test_subscriber_that_is_refused_is_told_why(folder: Path, is_guarded: 
 async def test_client_that_is_added_gets_in_and_one_that_is_removed_does_not(folder: Path) -> None:
     """Without a restart of the graph."""
     async with graph(_guarded(folder)) as running, _publishing(running):
-        address, late = running.hub.publish_address, add_client(folder, "late")
+        address, late = running.broker.publish_address, add_client(folder, "late")
         async with MaskSubscription(address, keys=late) as subscribed:
             assert await subscribed.next_async(PATIENCE_S) is not None
         (folder / "allowed/late.key").unlink()
@@ -142,12 +145,12 @@ async def test_client_that_is_added_gets_in_and_one_that_is_removed_does_not(fol
 async def test_requests_are_answered_for_allowed_clients_only(folder: Path, tmp_path: Path) -> None:
     """Requests of others do not come to the stream's node."""
     async with graph(_guarded(folder)) as running:
-        node, address = await running.greeted("ingest-cam0"), running.hub.requests_address
+        node, address = await running.greeted("ingest-cam0"), running.broker.requests_address
         for keys in _others(folder, tmp_path):
             async with AsyncPromptClient(address, timeout_s=BRIEFLY_S, keys=keys) as client:
                 with pytest.raises(TransportError, match="give those of a client that it allows"):
                     await client.list()
-        assert running.hub.tally["requests"] == 0
+        assert running.broker.counters["requests"] == 0
         async with AsyncPromptClient(address, timeout_s=PATIENCE_S, keys=folder / "clients/robot") as client:
             listing = asyncio.create_task(client.list())
             asked = await node.hear(ListPrompts)
@@ -178,11 +181,12 @@ async def test_nobody_gets_in_while_nobody_checks(folder: Path) -> None:
 async def test_launcher_watches_its_own_graph_with_keys_of_its_own(folder: Path) -> None:
     """They lie in no file."""
     async with graph(_guarded(folder)) as running, _publishing(running):
-        observer = Observer(running.context, running.hub.publish_address, ["cam0"], running.hub.own_keys)
+        broker = running.broker
+        observer = Observer(running.context, broker.publish_address, ["cam0"], MonotonicClock(), broker.own_keys)
         task = asyncio.create_task(observer.run())
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while not observer.reading.report.total_frames:  # noqa: ASYNC110  it only reads
+                while not observer.state.masks.frames:  # noqa: ASYNC110  it only reads
                     await asyncio.sleep(0.01)
         finally:
             task.cancel()
@@ -193,14 +197,14 @@ async def test_launcher_watches_its_own_graph_with_keys_of_its_own(folder: Path)
 async def test_gateway_connects_with_the_keys_that_it_is_given(folder: Path) -> None:
     """It is a client like others, in a process that the launcher starts."""
     async with graph(_guarded(folder)) as running, _publishing(running):
-        hub, came = running.hub, asyncio.Event()
+        broker, came = running.broker, asyncio.Event()
         link = GraphLink(
-            hub.publish_address,
-            hub.requests_address,
+            broker.publish_address,
+            broker.requests_address,
             ["cam0"],
             lambda message, buffers: came.set(),
             NodeMetrics(GATEWAY, "gateway"),
-            hub.own_keys,
+            broker.own_keys,
         )
         task = asyncio.create_task(link.run())
         try:
@@ -214,9 +218,9 @@ async def test_gateway_connects_with_the_keys_that_it_is_given(folder: Path) -> 
 
 async def test_graph_whose_keys_are_missing_does_not_start(tmp_path: Path) -> None:
     """Rather than without them."""
-    addresses = HubAddresses("inproc://control", "inproc://publish")
+    addresses = BrokerAddresses("inproc://control", "inproc://publish")
     with zmq.asyncio.Context() as context, pytest.raises(ConfigError, match="is not the folder of a graph"):
-        Hub(_guarded(tmp_path), context, addresses, MonotonicClock())
+        Broker(_guarded(tmp_path), context, addresses, MonotonicClock())
 
 
 async def test_addresses_of_all_interfaces_are_bound_with_keys(folder: Path) -> None:
@@ -224,11 +228,11 @@ async def test_addresses_of_all_interfaces_are_bound_with_keys(folder: Path) -> 
     config = _guarded(folder)
     public = msgspec.structs.replace(config.public, publish="tcp://*:*", requests="tcp://[::1]:*")
     async with graph(msgspec.structs.replace(config, public=public)) as running, _publishing(running):
-        address = running.hub.publish_address.replace("0.0.0.0", "127.0.0.1")
+        address = running.broker.publish_address.replace("0.0.0.0", "127.0.0.1")
         async with MaskSubscription(address, keys=folder / "clients/robot") as subscribed:
             assert await subscribed.next_async(PATIENCE_S) is not None
         node = await running.greeted("ingest-cam0")
-        requests, keys = running.hub.requests_address, folder / "clients/robot"
+        requests, keys = running.broker.requests_address, folder / "clients/robot"
         async with AsyncPromptClient(requests, timeout_s=PATIENCE_S, keys=keys) as client:
             listing = asyncio.create_task(client.list())
             asked = await node.hear(ListPrompts)

@@ -6,7 +6,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -18,17 +17,11 @@ from tests.support.checkout import ROOT
 from tests.support.mask_messages import CLOCK, FakePublisher, circle, mask_parts, publisher, publishing
 from tests.support.scripted_nodes import source_state
 from tests.support.threads import in_thread
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
 PATIENCE_S = 20.0
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.002)
 
 
 def _next(subscribed: MaskSubscription) -> MaskView:
@@ -47,7 +40,7 @@ def test_slow_consumer_gets_the_newest_masks_and_is_told_what_it_missed() -> Non
         source.send(mask_parts(0))
         assert _next(subscribed).frame.seq == 0
         source.send(*[mask_parts(seq) for seq in range(1, 50)])
-        _until(lambda: subscribed.counts.received == 50)
+        wait_until(lambda: subscribed.counts.received == 50)
         view = _next(subscribed)
         assert (view.frame.seq, view.gap, view.dropped_here) == (49, 48, 48)
         assert subscribed.next(0.0) is None
@@ -62,7 +55,7 @@ def test_prompts_and_streams_do_not_overtake_each_other() -> None:
         source.send(
             *[mask_parts(seq, prompt=p, stream=s) for seq in range(3) for p in ("p1", "p2") for s in ("a", "b")]
         )
-        _until(lambda: subscribed.counts.received == 12)
+        wait_until(lambda: subscribed.counts.received == 12)
         found = {(view.frame.stream, view.prompt.id, view.frame.seq) for view in (_next(subscribed) for _ in range(4))}
         assert found == {("a", "p1", 2), ("a", "p2", 2), ("b", "p1", 2), ("b", "p2", 2)}
 
@@ -83,7 +76,7 @@ def test_masks_older_than_allowed_are_passed_over_and_counted() -> None:
         source.wait_for_subscriber()
         for seq in range(2):
             source.send(mask_parts(seq, received_ns=old_ns))
-            _until(lambda: subscribed.counts.received == seq + 1)  # noqa: B023  called in this round
+            wait_until(lambda: subscribed.counts.received == seq + 1)  # noqa: B023  called in this round
             assert subscribed.next(0.0) is None
         source.send(mask_parts(2))
         view = _next(subscribed)
@@ -99,7 +92,7 @@ def test_delay_on_another_machines_clock_counts_beyond_the_quickest_message() ->
         view = _next(subscribed)
         assert view.age_s is None
         source.send(mask_parts(1, received_ns=10**15 - 5_000_000_000, clock="monotonic:elsewhere"))
-        _until(lambda: subscribed.counts.received == 2)
+        wait_until(lambda: subscribed.counts.received == 2)
         assert subscribed.next(0.0) is None
         assert subscribed.counts.too_old == 1
         source.send(mask_parts(0, stream="cam0", prompt="p2", received_ns=5, clock="monotonic:third"))
@@ -126,7 +119,7 @@ def test_provisional_result_does_not_overtake_a_final_one() -> None:
     with publisher() as source, MaskSubscription(source.address, "cam0") as subscribed:
         source.wait_for_subscriber()
         source.send(mask_parts(3), mask_parts(5, status="provisional"))
-        _until(lambda: subscribed.counts.received == 2)
+        wait_until(lambda: subscribed.counts.received == 2)
         assert [_next(subscribed).status for _ in range(2)] == ["final", "provisional"]
 
 
@@ -171,7 +164,7 @@ def test_publisher_that_comes_back_is_found_again() -> None:
         assert _next(subscribed).frame.seq == 0
         assert subscribed.is_connected
         first.close()
-        _until(lambda: not subscribed.is_connected)
+        wait_until(lambda: not subscribed.is_connected)
         with publisher(first.address) as second:
             second.wait_for_subscriber()
             second.send(mask_parts(0, epoch=1, index=9))
@@ -188,7 +181,7 @@ def test_loop_that_is_left_closes_the_connection() -> None:
         for view in masks(address, "cam0", timeout_s=PATIENCE_S):
             if view.frame.seq > 3:
                 break
-        _until(lambda: not any("receiver" in thread.name for thread in threading.enumerate()))
+        wait_until(lambda: not any("receiver" in thread.name for thread in threading.enumerate()))
 
 
 def test_wait_in_vain_says_that_nobody_is_there() -> None:
@@ -202,13 +195,13 @@ def test_wait_in_vain_says_what_did_not_come() -> None:
     with publisher() as source:
         with MaskSubscription(source.address, "cam0", timeout_s=0.05) as subscribed:
             source.wait_for_subscriber()
-            _until(lambda: subscribed.is_connected)
+            wait_until(lambda: subscribed.is_connected)
             with pytest.raises(TransportError, match=r"connected to .*, but no masks of stream 'cam0' came for 0.05 s"):
                 next(subscribed)
         with MaskSubscription(source.address, "cam0", timeout_s=0.2, max_age_s=0.001) as subscribed:
             source.wait_for_subscriber()
             source.send(mask_parts(0, received_ns=1))
-            _until(lambda: subscribed.counts.received)
+            wait_until(lambda: subscribed.counts.received)
             with pytest.raises(TransportError, match="older than max_age_s"):
                 next(subscribed)
 
@@ -331,7 +324,7 @@ async def test_async_wait_in_vain_is_an_error() -> None:
 
 
 def test_updates_are_given_in_order_and_repeated_states_once() -> None:
-    """A hub tells states again to everybody when somebody comes."""
+    """A broker tells states again to everybody when somebody comes."""
     state, topic = encode(source_state(epoch=1), topic=Topic("cam0", "state")), Topic("cam0", EVENTS)
     event = Event(kind="epoch", node="ingest-cam0", at_ns=1, clock=CLOCK.name, stream="cam0")
     with publisher() as source, UpdateSubscription(source.address, "cam0") as subscribed:

@@ -1,4 +1,4 @@
-"""Clients that ask a hub, with a scripted node behind it."""
+"""Clients that ask a broker, with a scripted node behind it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -51,7 +51,7 @@ async def _answer_all(node: Peer, asked: list[AnyMessage]) -> None:
 
 @asynccontextmanager
 async def _answering() -> AsyncIterator[tuple[Graph, list[AnyMessage]]]:
-    """A hub with a node that answers, and what it was asked."""
+    """A broker with a node that answers, and what it was asked."""
     asked: list[AnyMessage] = []
     async with graph() as running:
         node = await running.greeted("ingest-cam0")
@@ -82,7 +82,7 @@ async def test_call_is_answered_with_the_prompts_of_the_stream(name: str) -> Non
             return call(client)
 
     async with _answering() as (running, asked):
-        assert await in_thread(lambda: work(running.hub.requests_address)) == ANSWER
+        assert await in_thread(lambda: work(running.broker.requests_address)) == ANSWER
         (message,) = asked
         found = [getattr(message, field, None) for field in ("prompts", "prompt", "prompt_id")]
         assert [value for value in found if value is not None] == ([] if wanted is None else [wanted])
@@ -101,7 +101,7 @@ async def test_async_call_is_answered_likewise(name: str) -> None:
     """Several at once take turns."""
     async with (
         _answering() as (running, asked),
-        AsyncPromptClient(running.hub.requests_address, "cam0", timeout_s=PATIENCE_S) as client,
+        AsyncPromptClient(running.broker.requests_address, "cam0", timeout_s=PATIENCE_S) as client,
     ):
         answers = await asyncio.gather(ASYNC_CALLS[name](client), client.list())
         assert list(answers) == [ANSWER, ANSWER]
@@ -109,23 +109,23 @@ async def test_async_call_is_answered_likewise(name: str) -> None:
 
 
 async def test_refusal_is_raised_with_the_words_of_the_graph() -> None:
-    """Of the node, and of the hub."""
+    """Of the node, and of the broker."""
     async with _answering() as (running, _):
-        async with AsyncPromptClient(running.hub.requests_address, "cam0", timeout_s=PATIENCE_S) as client:
+        async with AsyncPromptClient(running.broker.requests_address, "cam0", timeout_s=PATIENCE_S) as client:
             with pytest.raises(ConfigError, match="there is no prompt 'p9'"):
                 await client.remove("p9")
-        async with AsyncPromptClient(running.hub.requests_address, "cam9", timeout_s=PATIENCE_S) as client:
+        async with AsyncPromptClient(running.broker.requests_address, "cam9", timeout_s=PATIENCE_S) as client:
             with pytest.raises(ConfigError, match="there is no stream 'cam9'; expected one of cam0"):
                 await client.list()
 
 
 async def test_listing_waits_for_a_node_that_is_still_starting() -> None:
-    """The hub says that it is not there; it is asked again."""
+    """The broker says that it is not there; it is asked again."""
     async with graph() as running:
-        async with AsyncPromptClient(running.hub.requests_address, "cam0", timeout_s=PATIENCE_S) as client:
+        async with AsyncPromptClient(running.broker.requests_address, "cam0", timeout_s=PATIENCE_S) as client:
             task = asyncio.create_task(client.list())
             async with asyncio.timeout(PATIENCE_S):
-                while not running.hub.tally["requests_refused"]:  # noqa: ASYNC110  the hub counts, and tells nobody
+                while not running.broker.counters["requests_refused"]:  # noqa: ASYNC110  the broker counts, and tells nobody
                     await asyncio.sleep(0.005)
             node = await running.greeted("ingest-cam0")
             answering = asyncio.create_task(_answer_all(node, []))
@@ -150,11 +150,11 @@ async def test_nobody_at_the_address_is_an_error_of_the_async_client_too() -> No
             await client.add("the dog")
 
 
-async def test_hub_whose_node_is_silent_is_an_error_in_time() -> None:
+async def test_broker_whose_node_is_silent_is_an_error_in_time() -> None:
     """Adding is not repeated; whether it happened is not known."""
     async with graph() as running:
         node = await running.greeted("ingest-cam0")
-        async with AsyncPromptClient(running.hub.requests_address, "cam0", timeout_s=0.3) as client:
+        async with AsyncPromptClient(running.broker.requests_address, "cam0", timeout_s=0.3) as client:
             with pytest.raises(TransportError, match="whether it was carried out is not known"):
                 await client.add("the dog")
         assert (await node.hear(AddPrompt)).prompt.text == "the dog"

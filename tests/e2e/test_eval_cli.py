@@ -9,7 +9,7 @@ from PIL import Image
 
 from ssa_stream.data import MevisReader
 from ssa_stream.evaluation import EvaluationReport, SingleObjectReport, report_from_json
-from tests.support.command_line import CONSOLE_SCRIPT, run_command, write_tiny_config
+from tests.support.command_line import CONSOLE_SCRIPT, read_until, run_command, running, write_tiny_config
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
@@ -117,21 +117,11 @@ def test_eval_wrong_options_are_told(folder: Path, tmp_path: Path, wrong: list[s
 def test_eval_interrupted_prints_what_is_done(folder: Path, tmp_path: Path) -> None:
     """Ctrl-C after the first sentence of many."""
     command = _arguments(folder, "--mode", "causal", "--batch", "1", "--short-edge", "320", "--json", "r.json")
-    process = subprocess.Popen(
-        [str(CONSOLE_SCRIPT), *command], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stderr is not None
-        printed = ""
-        while "evaluated 1 of" not in printed:
-            line = process.stderr.readline()
-            assert line, printed
-            printed += line
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with running([CONSOLE_SCRIPT, *command], cwd=tmp_path, **pipes) as process:
+        read_until(process.stderr, "evaluated 1 of")
         process.send_signal(signal.SIGINT)
         table, rest = process.communicate(timeout=120)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 0, rest
     assert "ended by Ctrl-C" in rest
     assert "not complete" in table

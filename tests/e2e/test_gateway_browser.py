@@ -18,7 +18,7 @@ from ssa_stream.data import demo_scene, render
 from tests.support.chromium import Page, chromium_path, open_page, write_camera
 from tests.support.command_line import run_command, write_tiny_config
 from tests.support.components import require
-from tests.support.gateway import gateway, serving
+from tests.support.gateway import count_peers, gateway, serving, until_no_peers
 from tests.support.threads import in_thread
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("warm_python", "no_idle_threads")]
@@ -105,17 +105,6 @@ async def _start(page: Page, url: str) -> None:
     await page.until("document.getElementById('status').textContent.startsWith('Connected')")
 
 
-async def _peers(url: str) -> int:
-    async with aiohttp.ClientSession() as session, session.get(url + "api/streams") as response:
-        return int((await response.json())["peers"])
-
-
-async def _until_alone(url: str) -> None:
-    async with asyncio.timeout(90):
-        while await _peers(url):  # noqa: ASYNC110 - it is over there that something happens
-            await asyncio.sleep(0.1)
-
-
 @pytest.mark.usefixtures("network")
 async def test_page_masks_lie_on_what_is_named_and_follow_the_prompt(tmp_path: Path, camera: Path) -> None:
     """Camera in, masks on the red circle; typed: the blue square; stopped and started; then watched by the server."""
@@ -159,7 +148,7 @@ async def test_page_masks_lie_on_what_is_named_and_follow_the_prompt(tmp_path: P
 
             await page.evaluate("document.getElementById('start').click()")
             await page.until("document.getElementById('status').textContent === 'Stopped.'")
-            await _until_alone(url)
+            await until_no_peers(url)
             await page.evaluate("document.getElementById('start').click()")
             await page.until("document.getElementById('stage').dataset.matched === 'yes'")
             await _until_on(page, added, BLUE)
@@ -221,12 +210,12 @@ async def test_page_that_is_closed_or_killed_frees_everything(tmp_path: Path, ca
                 await page.until("document.getElementById('source').options.length > 0")
                 await page.evaluate("document.getElementById('start').click()")
                 await page.until("document.getElementById('status').textContent.startsWith('Connected')")
-                assert await _peers(url) == 1
+                assert await count_peers(url) == 1
                 if is_killed:
                     os.killpg(page.pid, signal.SIGKILL)
                 else:
                     await page.call("Page.navigate", url="about:blank")
-                await _until_alone(url)
+                await until_no_peers(url)
 
 
 async def test_page_needs_no_mouse_and_says_what_things_are(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a gateway counts is published as nodes' figures are, with a hub and without a graph."""
+"""What a gateway counts is published as nodes' figures are, with a broker and without a graph."""
 
 import functools
 from pathlib import Path
@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ssa_stream.cli.graph_status import GraphStatus
 from ssa_stream.client import UpdateSubscription
+from ssa_stream.client.graph_state import GraphState
 from ssa_stream.nodes.gateway.settings import ControlAccess, control_socket
 from ssa_stream.nodes.health.metrics import exposition
 from ssa_stream.nodes.pipeline import GATEWAY
-from tests.support.gateway import SDP, CameraTrack, Peer, gateway, until
+from tests.support.gateway import SDP, CameraTrack, Peer, gateway
 from tests.support.scripted_nodes import Graph, graph, pipeline
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_idle_threads", "media_on_loopback")]
 
@@ -25,7 +26,7 @@ def _control(folder: Path) -> ControlAccess:
 
 def _of_gateway(running: Graph) -> dict[tuple[str, str], float]:
     """Its metrics by name and stream, as Prometheus reads them."""
-    text = exposition(running.hub.health()).decode()
+    text = exposition(running.broker.health()).decode()
     return {
         (sample.name.removeprefix("ssa_stream_"), sample.labels.get("stream", "")): sample.value
         for family in text_string_to_metric_families(text)
@@ -35,7 +36,7 @@ def _of_gateway(running: Graph) -> dict[tuple[str, str], float]:
 
 
 def _is_ready(running: Graph) -> bool:
-    return running.hub.health().nodes[GATEWAY].ready
+    return running.broker.health().nodes[GATEWAY].ready
 
 
 async def test_figures_of_a_gateway_are_metrics(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ async def test_figures_of_a_gateway_are_metrics(tmp_path: Path) -> None:
     control = _control(tmp_path)
     limits = {"peers": 1, "message_bytes": 50}
     async with graph(pipeline(cam={}, file={}), gateway=control.address) as running:
-        assert not running.hub.health().ready().ok
+        assert not running.broker.health().ready().ok
         async with gateway(tmp_path, control=control, limits=limits) as url, aiohttp.ClientSession() as session:
             await until(lambda: _is_ready(running), "the gateway is ready")
             await until(lambda: _of_gateway(running).get(("queue_peers_capacity", "")) == 1, "a gauge")
@@ -60,12 +61,12 @@ async def test_figures_of_a_gateway_are_metrics(tmp_path: Path) -> None:
             await until(lambda: expected.items() <= _of_gateway(running).items(), "figures")
             # Nobody asks for pictures here: each replaces the one before.
             await until(lambda: _of_gateway(running).get(("count_frames_not_fetched_total", "cam"), 0) > 3)
-            status = GraphStatus()
-            async with UpdateSubscription(running.hub.publish_address) as subscribed:
-                while status.nodes.get(GATEWAY) is None or status.nodes[GATEWAY].statistics is None:
+            state = GraphState()
+            async with UpdateSubscription(running.broker.publish_address) as subscribed:
+                while state.nodes.get(GATEWAY) is None or state.nodes[GATEWAY].statistics is None:
                     update = await subscribed.next_async(20.0)
                     assert update is not None
-                    status.note(update.topic, update.message)
+                    state.take(update.message, now_ns=0)
             await peer.close()
             await until(lambda: _of_gateway(running)["queue_peers_length", ""] == 0, "the peer is gone")
 
@@ -87,10 +88,10 @@ async def test_gateway_that_is_lost_is_told(tmp_path: Path) -> None:
     async with graph(pipeline(cam={}), gateway=control.address) as running:
         async with gateway(tmp_path, control=control):
             await until(lambda: _is_ready(running), "the first start")
-        await running.hub.node_lost(GATEWAY, 0, "exited", "ended by SIGKILL")
+        await running.broker.node_lost(GATEWAY, 0, "exited", "ended by SIGKILL")
         assert any(
-            "gateway-0 is not ready (lost: ended by SIGKILL)" in one for one in running.hub.health().ready().reasons
+            "gateway-0 is not ready (lost: ended by SIGKILL)" in one for one in running.broker.health().ready().reasons
         )
         async with gateway(tmp_path, control=control, incarnation=1):
             await until(lambda: _is_ready(running), "the second start")
-        assert running.hub.health().nodes[GATEWAY].losses == 1
+        assert running.broker.health().nodes[GATEWAY].losses == 1

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ssa_stream.data import demo_scene, render
 from tests.support.command_line import write_tiny_config
-from tests.support.gateway import PATIENCE_S, CameraTrack, Peer, Served, serving, until
+from tests.support.gateway import PATIENCE_S, CameraTrack, Peer, Served, serving
+from tests.support.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,

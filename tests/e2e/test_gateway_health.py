@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz` and `/metrics` on the port of the page, with a hub and without a graph."""
+"""`/livez`, `/readyz` and `/metrics` on the port of the page, with a broker and without a graph."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ import pytest
 from ssa_stream.nodes.gateway.settings import health_socket
 from ssa_stream.nodes.health.server import serve_health_in_file
 from tests.support.gateway import gateway
-from tests.support.scripted_nodes import graph, heartbeat, source_state, until
+from tests.support.scripted_nodes import graph, heartbeat, source_state
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_idle_threads")]
 
@@ -22,16 +23,16 @@ async def _get(session: aiohttp.ClientSession, url: str, **headers: str) -> tupl
 
 async def test_answers_are_those_of_who_runs_the_graph(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     """Before all nodes are ready, and after."""
-    async with graph() as running, serve_health_in_file(health_socket(tmp_path), running.hub):
+    async with graph() as running, serve_health_in_file(health_socket(tmp_path), running.broker):
         async with gateway(tmp_path) as url:
-            await until(lambda: running.hub.health().live().ok)
+            await until(lambda: running.broker.health().live().ok)
             assert (await _get(session, url + "livez"))[0] == 200
             status, text = await _get(session, url + "readyz")
             assert status == 503
             assert "decoder-0 has not said anything yet" in text
             for name in running.config.node_names:
                 await (await running.greeted(name)).say(heartbeat(name))
-            await until(lambda: running.hub.health().ready().ok)
+            await until(lambda: running.broker.health().ready().ok)
             assert (await _get(session, url + "readyz"))[0] == 200
             status, text = await _get(session, url + "metrics")
             assert status == 200
@@ -41,10 +42,10 @@ async def test_answers_are_those_of_who_runs_the_graph(tmp_path: Path, session: 
 async def test_who_has_no_token_learns_the_verdict_only(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     """Reasons name nodes, streams and hosts of cameras; so do metrics."""
     right = {"Authorization": "Bearer secret"}
-    async with graph() as running, serve_health_in_file(health_socket(tmp_path), running.hub):
+    async with graph() as running, serve_health_in_file(health_socket(tmp_path), running.broker):
         node = await running.greeted("ingest-cam0")
         await node.say(source_state(status="lost", text="10.0.0.7 does not answer", code="timeout"))
-        await until(lambda: running.hub.health().sources["cam0"] is not None and running.hub.health().live().ok)
+        await until(lambda: running.broker.health().sources["cam0"] is not None and running.broker.health().live().ok)
         async with gateway(tmp_path, token="secret") as url:
             assert await _get(session, url + "livez") == (200, '{"ok":true}')
             assert await _get(session, url + "readyz") == (503, '{"ok":false}')

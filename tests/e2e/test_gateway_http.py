@@ -20,11 +20,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ssa_stream.errors import TransportError
-from ssa_stream.nodes.gateway.camera_source import CameraLink
+from ssa_stream.nodes.gateway.pictures.camera_source import CameraLink
 from ssa_stream.sources import Frame
 from tests.support.checkout import ROOT
 from tests.support.command_line import run_command
-from tests.support.gateway import SDP, CameraTrack, Peer, gateway, until
+from tests.support.gateway import SDP, CameraTrack, Peer, count_peers, gateway, until_no_peers
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python", "no_idle_threads")]
 
@@ -34,17 +35,6 @@ GREY = np.full((48, 64, 3), 128, dtype=np.uint8)
 async def _status(session: aiohttp.ClientSession, method: str, url: str, **request: Any) -> tuple[int, str]:
     async with session.request(method, url, **request) as response:
         return response.status, await response.text()
-
-
-async def _peers(session: aiohttp.ClientSession, url: str) -> int:
-    async with session.get(url + "api/streams") as response:
-        return int((await response.json())["peers"])
-
-
-async def _until_alone(session: aiohttp.ClientSession, url: str) -> None:
-    async with asyncio.timeout(60):
-        while await _peers(session, url):  # noqa: ASYNC110 - it is over there that something happens
-            await asyncio.sleep(0.05)
 
 
 def _decoders() -> int:
@@ -97,7 +87,7 @@ async def test_offers_that_cannot_be_answered_are_refused(tmp_path: Path, sessio
             status, text = await _status(session, method, url + path, **request)
             assert (path, request.get("data", b"")[:20], status) == (path, request.get("data", b"")[:20], expected)
             assert text.strip()
-        assert await _peers(session, url) == 0
+        assert await count_peers(url) == 0
 
 
 async def test_token_wrong_or_missing_is_refused(tmp_path: Path, session: aiohttp.ClientSession) -> None:
@@ -152,7 +142,7 @@ async def test_camera_is_handed_over_ended_and_begun_again(tmp_path: Path, sessi
                 status, _ = await _status(session, "DELETE", url.rstrip("/") + peer.location)
                 assert status == 200
                 assert "no browser" in await reading
-                await _until_alone(session, url)
+                await until_no_peers(url)
             finally:
                 link.close()
                 await peer.close()
@@ -178,13 +168,13 @@ async def test_limits_end_sessions_and_say_why(tmp_path: Path, session: aiohttp.
         peer = Peer(CameraTrack([GREY]))
         await peer.begin(session, url + "whip/cam")
         assert (await _status(session, "POST", url + "whep/cam", data=b"v=0", headers=SDP))[0] == 503
-        await _until_alone(session, url)
+        await until_no_peers(url)
         assert "64x48" in next(one["text"] for one in peer.said if one["type"] == "end")
         await peer.close()
     async with gateway(tmp_path, limits={"session_s": 1.0}) as url:
         peer = Peer(CameraTrack([GREY]))
         await peer.begin(session, url + "whip/cam")
-        await _until_alone(session, url)
+        await until_no_peers(url)
         await peer.close()
 
 
@@ -199,7 +189,7 @@ async def test_commands_beyond_limits_are_refused(tmp_path: Path, session: aioht
             peer.prompts.send("{}")
         await until(lambda: {"too_large", "busy", "invalid"} <= {one.get("code") for one in peer.said}, "refusals")
         await peer.close()
-        await _until_alone(session, url)
+        await until_no_peers(url)
 
 
 async def test_offer_that_never_connects_is_forgotten(tmp_path: Path, session: aiohttp.ClientSession) -> None:
@@ -208,8 +198,8 @@ async def test_offer_that_never_connects_is_forgotten(tmp_path: Path, session: a
         peer = Peer(CameraTrack([GREY]))
         status, _ = await _status(session, "POST", url + "whip/cam", data=await peer.offer(), headers=SDP)
         assert status == 201
-        assert await _peers(session, url) == 1
-        await _until_alone(session, url)
+        assert await count_peers(url) == 1
+        await until_no_peers(url)
         await peer.close()
 
 
@@ -237,10 +227,10 @@ async def test_killed_peer_frees_everything(tmp_path: Path, session: aiohttp.Cli
         )
         assert process.stdout is not None
         assert await process.stdout.readline() == b"connected\n"
-        assert await _peers(session, url) == 1
+        assert await count_peers(url) == 1
         process.send_signal(signal.SIGKILL)
         await process.wait()
-        await _until_alone(session, url)
+        await until_no_peers(url)
         await until(lambda: _decoders() == 0, "decoders end")
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ssa_stream.nodes.runtime.segments import memory_folder
+from ssa_stream.nodes.runtime.transport.segments import memory_folder
 from ssa_stream.protocols import FrameIdentity, MaskMessage
 from tests.support.command_line import CONSOLE_SCRIPT
 from tests.support.graph_streams import Material, answers_of_graph, answers_of_session, graph_of, make_material
-from tests.support.graphs import PATIENCE_S, Watched, is_alive, listing, until, watched
+from tests.support.graphs import PATIENCE_S, Watched, is_alive, listing, watched
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 

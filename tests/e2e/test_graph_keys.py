@@ -10,7 +10,8 @@ from ssa_stream.client import MaskSubscription
 from ssa_stream.keys import ClientKeys, add_client, make_keys
 from ssa_stream.nodes.health.server import HttpAddress, serve_health
 from tests.support.graph_streams import graph_of, make_material
-from tests.support.graphs import PATIENCE_S, until
+from tests.support.graphs import PATIENCE_S
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 

@@ -18,7 +18,8 @@ from tests.support.graph_streams import (
     graph_of,
     make_material,
 )
-from tests.support.graphs import Listener, Watched, until, watched
+from tests.support.graphs import Listener, Watched, watched
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 

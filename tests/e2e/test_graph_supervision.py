@@ -17,7 +17,8 @@ from ssa_stream.nodes.launcher import Graph
 from ssa_stream.nodes.launcher.run_dir import RunDir
 from ssa_stream.nodes.pipeline import PipelineConfig
 from tests.support.checkout import ROOT
-from tests.support.graphs import PATIENCE_S, Listener, is_alive, listing, running, until, watched
+from tests.support.graphs import PATIENCE_S, Listener, is_alive, listing, running, watched
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 

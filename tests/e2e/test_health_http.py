@@ -1,4 +1,4 @@
-"""Health over HTTP, of a hub with scripted nodes."""
+"""Health over HTTP, of a broker with scripted nodes."""
 
 import json
 from collections.abc import AsyncIterator
@@ -13,7 +13,8 @@ from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.nodes.health.server import HttpAddress, serve_health
 from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from tests.support.scripted_nodes import CLOCK, Graph, Peer, graph, pipeline, until
+from tests.support.scripted_nodes import CLOCK, Graph, Peer, graph, pipeline
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +38,11 @@ class _Client:
 
 @asynccontextmanager
 async def _served(config: PipelineConfig | None = None) -> AsyncIterator[tuple[Graph, _Client]]:
-    async with graph(config) as running, serve_health(LOOPBACK, running.hub) as url, aiohttp.ClientSession() as session:
+    async with (
+        graph(config) as running,
+        serve_health(LOOPBACK, running.broker) as url,
+        aiohttp.ClientSession() as session,
+    ):
         yield running, _Client(session, url)
 
 
@@ -55,7 +60,7 @@ async def _all_ready(running: Graph) -> dict[str, tuple[Peer, NodeMetrics]]:
 async def test_graph_is_ready_when_all_nodes_are() -> None:
     """Not before; live it is at once."""
     async with _served() as (running, client):
-        await until(lambda: running.hub.health().live().ok)
+        await until(lambda: running.broker.health().live().ok)
         assert (await client.plain("/livez"))[0] == 200
         status, body = await client.plain("/readyz")
         assert status == 503
@@ -75,14 +80,14 @@ async def test_graph_with_a_node_that_hangs_is_not_ready() -> None:
         metrics.work_began()
         await until(lambda: (metrics.step_age_s() or 0) > 0.2)
         await peer.say(metrics.heartbeat(ready=True))
-        await until(lambda: not running.hub.health().ready().ok)
+        await until(lambda: not running.broker.health().ready().ok)
         status, body = await client.plain("/readyz")
         assert status == 503
         assert body["reasons"][0].startswith("encoder-0 has been at one step for ")
         assert body["nodes"]["encoder-0"]["step_age_s"] > 0.2
         metrics.work_ended()
         await peer.say(metrics.heartbeat(ready=True))
-        await until(lambda: running.hub.health().ready().ok)
+        await until(lambda: running.broker.health().ready().ok)
         status, body = await client.plain("/readyz")
         assert status == 200
         assert body["nodes"]["encoder-0"]["last_step_s"] is not None
@@ -92,19 +97,19 @@ async def test_graph_that_lost_a_node_is_not_ready() -> None:
     """Until it is back."""
     async with _served() as (running, client):
         await _all_ready(running)
-        await running.hub.node_lost("masks-0", 1, "exited", "killed")
+        await running.broker.node_lost("masks-0", 1, "exited", "killed")
         status, body = await client.plain("/readyz")
         assert (status, body["reasons"]) == (503, ["masks-0 is not ready (lost: killed)"])
         assert body["nodes"]["masks-0"]["losses"] == 1
 
 
-async def test_metrics_of_the_hub_and_its_nodes_are_served() -> None:
+async def test_metrics_of_the_broker_and_its_nodes_are_served() -> None:
     """As Prometheus takes them."""
     async with _served() as (running, client):
         peer, metrics = (await _all_ready(running))["masks-0"]
         metrics.dropped("cam0", "gap", 2)
         await peer.say(metrics.statistics())
-        await until(lambda: running.hub.health().nodes["masks-0"].statistics is not None)
+        await until(lambda: running.broker.health().nodes["masks-0"].statistics is not None)
         status, text = await client.get("/metrics")
         assert status == 200
         families = {family.name: family for family in text_string_to_metric_families(text)}
@@ -133,10 +138,10 @@ async def test_pages_of_others_get_nothing(headers: dict[str, str], expected: in
 
 async def test_port_that_is_taken_is_told() -> None:
     """With what to do."""
-    async with graph() as running, serve_health(LOOPBACK, running.hub) as url:
+    async with graph() as running, serve_health(LOOPBACK, running.broker) as url:
         taken = HttpAddress.parse(url)
         with pytest.raises(TransportError, match="choose another address with --http"):
-            async with serve_health(taken, running.hub):
+            async with serve_health(taken, running.broker):
                 pass
 
 

@@ -14,7 +14,7 @@ import zmq
 
 from ssa_stream.nodes.pipeline import PipelineConfig, save_pipeline
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from ssa_stream.nodes.runtime.segments import memory_folder, segment_prefix
+from ssa_stream.nodes.runtime.transport.segments import memory_folder, segment_prefix
 from ssa_stream.protocols import ErrorReply, Heartbeat, Hello, Limits, Welcome, decode, encode
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
@@ -23,16 +23,16 @@ PATIENCE_S = 60.0
 WORKS = """
 import asyncio, numpy as np
 from ssa_stream.nodes.runtime.main import node_main
-from ssa_stream.nodes.runtime.parcel import Parcel
+from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
 from ssa_stream.protocols import FrameIdentity, PictureMessage
 
 async def run(node):
     inlet, outlet = node.inlet(), node.transport.outlet(["queries-0"])
-    parcel, clock = Parcel(), node.clock
+    payload, clock = OutgoingPayload(), node.clock
     frame = FrameIdentity(stream="cam0", epoch=0, seq=0, index=0, t=0.0, t_receive_ns=0, receive_clock=clock.name)
-    image = parcel.add_array(np.zeros((400, 400, 3), np.uint8))
-    await outlet.send(PictureMessage(frame=frame, image=image), parcel, timeout_s=0.01)  # makes shared memory
-    node.hub.mark_ready()
+    image = payload.add_array(np.zeros((400, 400, 3), np.uint8))
+    await outlet.send(PictureMessage(frame=frame, image=image), payload, timeout_s=0.01)  # makes shared memory
+    node.broker.mark_ready()
     await node.stop.wait()
     END
 
@@ -42,7 +42,7 @@ node_main(run)
 
 @pytest.fixture
 def run_dir() -> Iterator[Path]:
-    """With two pipelines: a patient one, and one whose hub counts as gone after a second."""
+    """With two pipelines: a patient one, and one whose broker counts as gone after a second."""
     with tempfile.TemporaryDirectory(prefix="ssa-t") as name:
         for file, timeout_s in (("pipeline.yaml", PATIENCE_S), ("impatient.yaml", 1.0)):
             health = {"heartbeat_timeout_s": timeout_s, "heartbeat_s": 0.05}
@@ -61,30 +61,30 @@ def _ready(
     code: str, run_dir: Path, pipeline: str = "pipeline.yaml"
 ) -> Iterator[tuple[subprocess.Popen[str], zmq.Socket[bytes]]]:
     """A node that was let in and says that it is ready."""
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as hub, _start(code, run_dir, pipeline) as node:
-        hub.linger = 0
-        hub.bind(f"ipc://{run_dir}/control.sock")
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as broker, _start(code, run_dir, pipeline) as node:
+        broker.linger = 0
+        broker.bind(f"ipc://{run_dir}/control.sock")
         try:
-            _let_in(hub)
-            yield node, hub
+            _let_in(broker)
+            yield node, broker
         finally:
             node.kill()
 
 
-def _let_in(hub: zmq.Socket[bytes]) -> None:
+def _let_in(broker: zmq.Socket[bytes]) -> None:
     metrics, deadline_s = NodeMetrics("control", "control"), time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline_s:
-        if hub.poll(50):
-            identity, *parts = hub.recv_multipart()
+        if broker.poll(50):
+            identity, *parts = broker.recv_multipart()
             match decode(parts, Limits()).message:
                 case Hello(request_id=request_id):
                     welcome = Welcome(
                         request_id=request_id, node="control", role="control", incarnation=0, version=(1, 0)
                     )
-                    hub.send_multipart([identity, *encode(welcome)])
+                    broker.send_multipart([identity, *encode(welcome)])
                 case Heartbeat(ready=True):
                     return
-            hub.send_multipart([identity, *encode(metrics.heartbeat(ready=True))])
+            broker.send_multipart([identity, *encode(metrics.heartbeat(ready=True))])
     pytest.fail("the node did not get ready")
 
 
@@ -104,12 +104,12 @@ def test_node_asked_to_end_leaves_nothing(run_dir: Path, number: signal.Signals)
     assert _left(run_dir) == []
 
 
-def test_node_whose_hub_is_gone_ends(run_dir: Path) -> None:
+def test_node_whose_broker_is_gone_ends(run_dir: Path) -> None:
     """Its launcher died and could not end it."""
     with _ready(WORKS.replace("END", "pass"), run_dir, "impatient.yaml") as (node, _):
-        said = node.communicate(timeout=PATIENCE_S)[1]  # the hub says no more
+        said = node.communicate(timeout=PATIENCE_S)[1]  # the broker says no more
         assert node.returncode == 1
-        assert said.splitlines()[-1] == "encoder-0: control was silent for 1 s"
+        assert said.splitlines()[-1] == "encoder-0: the broker was silent for 1 s"
     assert _left(run_dir) == []
 
 
@@ -154,19 +154,19 @@ def test_node_without_its_pipeline_is_set_up_wrongly(run_dir: Path) -> None:
     assert len(said.splitlines()) == 1
 
 
-def test_node_refused_by_the_hub_says_the_reason(run_dir: Path) -> None:
+def test_node_refused_by_the_broker_says_the_reason(run_dir: Path) -> None:
     """Such as a twin of it."""
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as hub, _start(WORKS, run_dir) as node:
-        hub.linger = 0
-        hub.bind(f"ipc://{run_dir}/control.sock")
-        assert hub.poll(int(PATIENCE_S * 1e3))
-        identity, *parts = hub.recv_multipart()
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as broker, _start(WORKS, run_dir) as node:
+        broker.linger = 0
+        broker.bind(f"ipc://{run_dir}/control.sock")
+        assert broker.poll(int(PATIENCE_S * 1e3))
+        identity, *parts = broker.recv_multipart()
         hello = decode(parts, Limits()).message
         assert isinstance(hello, Hello)
         reply = ErrorReply(code="busy", text="encoder-0 is there already", request_id=hello.request_id)
-        hub.send_multipart([identity, *encode(reply)])
+        broker.send_multipart([identity, *encode(reply)])
         said = node.communicate(timeout=PATIENCE_S)[1]
     assert (node.returncode, said) == (
         1,
-        "encoder-0: control refuses node encoder-0 (busy): encoder-0 is there already\n",
+        "encoder-0: the broker refuses node encoder-0 (busy): encoder-0 is there already\n",
     )

@@ -12,7 +12,7 @@ from typing import Any
 import av
 import pytest
 
-from ssa_stream.cli.demo import write_scene
+from ssa_stream.cli.commands.demo import write_scene
 from ssa_stream.sinks import read_json_lines
 from tests.support.command_line import CONSOLE_SCRIPT, run_command, write_tiny_config
 

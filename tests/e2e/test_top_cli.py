@@ -26,7 +26,7 @@ async def test_top_prints_once_into_a_pipe(words: list[str], tmp_path: Path) -> 
     """Streams and nodes, without codes for terminals."""
     async with graph() as running:
         await _something_to_see(running)
-        command = ["top", "--address", running.hub.publish_address, *words]
+        command = ["top", "--address", running.broker.publish_address, *words]
         result = await in_thread(lambda: run_command(*command, cwd=tmp_path))
     assert (result.returncode, result.stderr) == (0, "")
     assert "running a camera" in result.stdout
@@ -39,7 +39,7 @@ async def test_top_ends_at_q_and_leaves_the_terminal_as_it_was() -> None:
     async with graph() as running:
         await _something_to_see(running)
         person, program = pty.openpty()
-        process = _start(running.hub.publish_address, program)
+        process = _start(running.broker.publish_address, program)
         try:
             os.set_blocking(person, False)
             drawn = b""

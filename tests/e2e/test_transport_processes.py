@@ -22,11 +22,11 @@ from structlog.testing import capture_logs
 from torch import Tensor
 
 from ssa_stream.errors import MessageError, SessionStateError, TransportError
-from ssa_stream.nodes.runtime.delivery import Delivery
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from ssa_stream.nodes.runtime.processes import ProcessTransport
-from ssa_stream.nodes.runtime.segments import remove_segments, segment_prefix
-from ssa_stream.nodes.runtime.transport import Inlet
+from ssa_stream.nodes.runtime.transport.between_processes import ProcessTransport
+from ssa_stream.nodes.runtime.transport.interface import Inlet
+from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
+from ssa_stream.nodes.runtime.transport.segments import remove_segments, segment_prefix
 from ssa_stream.protocols import Finished, encode
 from tests.support.checkout import ROOT
 from tests.support.frame_messages import bits, features, frame, mask_features, picture
@@ -103,10 +103,10 @@ def _maps(folder: Path) -> list[tuple[int, int]]:
     return [(int(begin, 16), int(end, 16)) for begin, end in ends]
 
 
-async def _next(inlet: Inlet) -> Delivery:
-    delivery = await inlet.receive(PATIENCE_S)
-    assert delivery is not None
-    return delivery
+async def _next(inlet: Inlet) -> ReceivedMessage:
+    received = await inlet.receive(PATIENCE_S)
+    assert received is not None
+    return received
 
 
 def _any_tensors() -> list[Tensor]:
@@ -130,15 +130,15 @@ async def test_tensors_come_back_from_another_process_with_equal_bits(
     peer = start_peer("echo")
     sent = _any_tensors()
     for seq in range(10):
-        message, parcel = mask_features(sent, frame(seq))
-        assert await outlet.send(message, parcel, timeout_s=PATIENCE_S)
-        with await _next(inlet) as delivery:
-            assert delivery.message == message
-            received = [delivery.tensor(spec) for spec in message.mask_features]
-            assert [bits(item) for item in received] == [bits(item) for item in sent]
-            assert [item.stride() for item in received] == [item.stride() for item in sent]
-            assert delivery.is_valid()
-            del received
+        message, payload = mask_features(sent, frame(seq))
+        assert await outlet.send(message, payload, timeout_s=PATIENCE_S)
+        with await _next(inlet) as received:
+            assert received.message == message
+            tensors = [received.tensor(spec) for spec in message.mask_features]
+            assert [bits(item) for item in tensors] == [bits(item) for item in sent]
+            assert [item.stride() for item in tensors] == [item.stride() for item in sent]
+            assert received.is_valid()
+            del tensors
     assert transport.ring.num_slots <= 2  # it answers before it gives its slot back
     assert await outlet.send(FINISHED)
     assert peer.wait(PATIENCE_S) == 0
@@ -147,16 +147,16 @@ async def test_tensors_come_back_from_another_process_with_equal_bits(
 async def test_large_tensor_is_read_where_it_lies(make: Make, folder: Path) -> None:
     """No copy at the receiver; small ones begin where torch lets tensors begin."""
     inlet, outlet = make("b").inlet("b"), make("a").outlet(["b"])
-    message, parcel = mask_features([torch.rand(LARGE), torch.rand(3, 5, 7)])
-    assert await outlet.send(message, parcel)
-    with await _next(inlet) as delivery:
-        large, small = (delivery.tensor(spec) for spec in message.mask_features)
+    message, payload = mask_features([torch.rand(LARGE), torch.rand(3, 5, 7)])
+    assert await outlet.send(message, payload)
+    with await _next(inlet) as received:
+        large, small = (received.tensor(spec) for spec in message.mask_features)
         assert any(begin <= large.data_ptr() < end for begin, end in _maps(folder))
         assert large.data_ptr() % 64 == small.data_ptr() % 64 == 0
-        assert np.shares_memory(delivery.array(message.mask_features[0]), large.numpy())
-        assert not delivery.array(message.mask_features[0]).flags.writeable
+        assert np.shares_memory(received.array(message.mask_features[0]), large.numpy())
+        assert not received.array(message.mask_features[0]).flags.writeable
     with pytest.raises(SessionStateError, match=r"take it before release\(\)"):
-        delivery.tensor(message.mask_features[0])
+        received.tensor(message.mask_features[0])
     del large, small
 
 
@@ -166,46 +166,46 @@ async def test_tensors_of_a_gpu_pass_by_the_cpu(make: Make) -> None:
     """Both orders, small and large; the receiver moves them to its own device."""
     inlet, outlet = make("b").inlet("b"), make("a", 8 * MIB).outlet(["b"])
     sent = _any_tensors()
-    message, parcel = mask_features([tensor.to("cuda") for tensor in sent])
-    assert await outlet.send(message, parcel)
-    with await _next(inlet) as delivery:
+    message, payload = mask_features([tensor.to("cuda") for tensor in sent])
+    assert await outlet.send(message, payload)
+    with await _next(inlet) as received:
         for spec, tensor in zip(message.mask_features, sent, strict=True):
-            assert delivery.tensor(spec).device.type == "cpu"
-            assert delivery.tensor(spec, "cuda").device.type == "cuda"
-            assert bits(delivery.tensor(spec)) == bits(tensor)
-            assert delivery.tensor(spec, "cuda").stride() == tensor.stride()
+            assert received.tensor(spec).device.type == "cpu"
+            assert received.tensor(spec, "cuda").device.type == "cuda"
+            assert bits(received.tensor(spec)) == bits(tensor)
+            assert received.tensor(spec, "cuda").stride() == tensor.stride()
 
 
 async def test_frame_without_rows_passes(make: Make) -> None:
     """A stream without prompts still tells its frames."""
     inlet, outlet = make("b").inlet("b"), make("a").outlet(["b"])
-    message, parcel = features([torch.zeros(0, 8, 4, 4)] * 4, torch.zeros(0, 16))
-    assert await outlet.send(message, parcel)
-    with await _next(inlet) as delivery:
-        assert delivery.message == message
-        assert [delivery.tensor(spec).shape for spec in message.maps] == [(0, 8, 4, 4)] * 4
+    message, payload = features([torch.zeros(0, 8, 4, 4)] * 4, torch.zeros(0, 16))
+    assert await outlet.send(message, payload)
+    with await _next(inlet) as received:
+        assert received.message == message
+        assert [received.tensor(spec).shape for spec in message.maps] == [(0, 8, 4, 4)] * 4
 
 
 async def test_ring_full_send_waits_and_gives_up(make: Make) -> None:
     """A receiver that gives nothing back costs the sender a bounded time; once it does, sending goes on."""
     sender = make("a")
     inlet, outlet = make("b").inlet("b"), sender.outlet(["b"])
-    held: list[Delivery] = []
+    held: list[ReceivedMessage] = []
     while len(held) < 10:
-        message, parcel = mask_features([torch.rand(LARGE)], frame(len(held)))
-        if not await outlet.send(message, parcel, timeout_s=0.05):
+        message, payload = mask_features([torch.rand(LARGE)], frame(len(held)))
+        if not await outlet.send(message, payload, timeout_s=0.05):
             break
         held.append(await _next(inlet))
     assert len(held) == 4
     async with asyncio.TaskGroup() as group:
-        waiting = group.create_task(outlet.send(message, parcel, timeout_s=PATIENCE_S))
+        waiting = group.create_task(outlet.send(message, payload, timeout_s=PATIENCE_S))
         await asyncio.sleep(0)
         held[1].release()
     assert waiting.result()
     (await _next(inlet)).release()
-    for delivery in held:
-        assert delivery.is_valid() == (delivery is not held[1])
-        delivery.release()
+    for received in held:
+        assert received.is_valid() == (received is not held[1])
+        received.release()
     assert sender.ring.depth == 0
 
 
@@ -216,41 +216,41 @@ async def test_receiver_killed_its_slots_come_back_with_the_next_epoch(
     transport = make("a")
     inlet, outlet = transport.inlet("a"), transport.outlet(["b"])
     peer = start_peer("hold")
-    message, parcel = mask_features([torch.rand(LARGE)])
-    assert await outlet.send(message, parcel, timeout_s=PATIENCE_S)
+    message, payload = mask_features([torch.rand(LARGE)])
+    assert await outlet.send(message, payload, timeout_s=PATIENCE_S)
     (await _next(inlet)).release()
-    while await outlet.send(message, parcel, timeout_s=0.05):
+    while await outlet.send(message, payload, timeout_s=0.05):
         pass
     peer.kill()
     peer.wait()
-    assert not await outlet.send(message, parcel, timeout_s=0.05)
+    assert not await outlet.send(message, payload, timeout_s=0.05)
     assert transport.ring.depth == 4
     start_peer("echo", 1)
     for seq in range(8):
-        message, parcel = mask_features([torch.rand(LARGE)], frame(seq, epoch=1))
-        assert await outlet.send(message, parcel, timeout_s=PATIENCE_S)
-        delivery = await _next(inlet)
-        assert bits(delivery.tensor(message.mask_features[0])) == bits(next(iter(parcel.items)))  # type: ignore[arg-type]
-        delivery.release()
+        message, payload = mask_features([torch.rand(LARGE)], frame(seq, epoch=1))
+        assert await outlet.send(message, payload, timeout_s=PATIENCE_S)
+        received = await _next(inlet)
+        assert bits(received.tensor(message.mask_features[0])) == bits(next(iter(payload.items)))  # type: ignore[arg-type]
+        received.release()
 
 
 async def test_receiver_that_wakes_up_late_notices(make: Make) -> None:
     """It stood still, counted as lost, and its memory holds another frame now."""
     inlet, outlet = make("b").inlet("b"), make("a").outlet(["b"])
-    message, parcel = mask_features([torch.zeros(LARGE)])
-    assert await outlet.send(message, parcel)
+    message, payload = mask_features([torch.zeros(LARGE)])
+    assert await outlet.send(message, payload)
     woken = await _next(inlet)
     tensor = woken.tensor(message.mask_features[0])
     newer = []
     for seq in range(4):
-        message, parcel = mask_features([torch.ones(LARGE)], frame(seq, epoch=1))
-        assert await outlet.send(message, parcel)
+        message, payload = mask_features([torch.ones(LARGE)], frame(seq, epoch=1))
+        assert await outlet.send(message, payload)
         newer.append(await _next(inlet))
     assert tensor.any()
     assert not woken.is_valid()
     woken.release()
-    assert all(delivery.is_valid() for delivery in newer)
-    assert not await outlet.send(message, parcel, timeout_s=0.05)  # the late release has freed nothing
+    assert all(received.is_valid() for received in newer)
+    assert not await outlet.send(message, payload, timeout_s=0.05)  # the late release has freed nothing
     del tensor
 
 
@@ -260,13 +260,13 @@ async def test_message_of_a_lost_slot_is_passed_over(make: Make) -> None:
     inlet, outlet = make("b").inlet("b", metrics=metrics), make("a").outlet(["b"])
     for epoch, count in ((0, 4), (1, 4)):
         for seq in range(count):
-            message, parcel = mask_features([torch.rand(LARGE)], frame(seq, epoch))
-            assert await outlet.send(message, parcel)
+            message, payload = mask_features([torch.rand(LARGE)], frame(seq, epoch))
+            assert await outlet.send(message, payload)
     epochs = []
     for _ in range(4):
-        with await _next(inlet) as delivery:
-            assert delivery.is_valid()
-            epochs.append(delivery.message.work.frame.epoch)  # type: ignore[union-attr]
+        with await _next(inlet) as received:
+            assert received.is_valid()
+            epochs.append(received.message.work.frame.epoch)  # type: ignore[union-attr]
     assert epochs == [1] * 4
     assert {item.name: item.value for item in metrics.statistics().counters} == {"decode_error": 4}
 
@@ -276,10 +276,10 @@ async def test_messages_that_grow_replace_slots(make: Make, folder: Path) -> Non
     sender, receiver = make("a"), make("b")
     inlet, outlet = receiver.inlet("b"), sender.outlet(["b"])
     for channels in (2, 8, 16, 32, 60):
-        message, parcel = mask_features([torch.rand(channels, 64, 64)])
-        assert await outlet.send(message, parcel)
-        with await _next(inlet) as delivery:
-            assert bits(delivery.tensor(message.mask_features[0])) == bits(next(iter(parcel.items)))  # type: ignore[arg-type]
+        message, payload = mask_features([torch.rand(channels, 64, 64)])
+        assert await outlet.send(message, payload)
+        with await _next(inlet) as received:
+            assert bits(received.tensor(message.mask_features[0])) == bits(next(iter(payload.items)))  # type: ignore[arg-type]
     assert sender.ring.num_bytes <= MIB
     assert len(receiver.reader) == sender.ring.num_slots == len(_listing(folder))
 
@@ -290,12 +290,12 @@ async def test_no_room_in_shared_memory_messages_pass_and_one_warning_says_so(ma
         inlet, outlet = make("b").inlet("b"), sender.outlet(["b"])
         with capture_logs() as logs:
             for seq in range(3):
-                message, parcel = mask_features(_any_tensors(), frame(seq))
-                assert await outlet.send(message, parcel)
-                with await _next(inlet) as delivery:
-                    assert [bits(delivery.tensor(spec)) for spec in message.mask_features] == [
+                message, payload = mask_features(_any_tensors(), frame(seq))
+                assert await outlet.send(message, payload)
+                with await _next(inlet) as received:
+                    assert [bits(received.tensor(spec)) for spec in message.mask_features] == [
                         bits(item)  # type: ignore[arg-type]
-                        for item in parcel.items
+                        for item in payload.items
                     ]
         assert [entry["event"][:16] for entry in logs] == ["no shared memory"]
         inlet.close()
@@ -305,8 +305,8 @@ async def test_nobody_there_send_gives_up_and_frees_its_slot(make: Make) -> None
     """A frame that cannot go anywhere does not keep memory."""
     sender = make("a")
     outlet = sender.outlet(["b"])
-    message, parcel = mask_features([torch.rand(LARGE)])
-    assert not await outlet.send(message, parcel, timeout_s=0.05)
+    message, payload = mask_features([torch.rand(LARGE)])
+    assert not await outlet.send(message, payload, timeout_s=0.05)
     assert (sender.ring.num_slots, sender.ring.depth) == (1, 0)
 
 
@@ -314,9 +314,9 @@ async def test_send_cancelled_frees_its_slot(make: Make) -> None:
     """Whether the copy has been made or not."""
     sender = make("a", 64 * MIB)
     outlet = sender.outlet(["b"])
-    message, parcel = mask_features([torch.rand(1024, 64, 64)])
+    message, payload = mask_features([torch.rand(1024, 64, 64)])
     for turns in range(6):
-        sending = asyncio.create_task(outlet.send(message, parcel))
+        sending = asyncio.create_task(outlet.send(message, payload))
         for _ in range(turns):
             await asyncio.sleep(0)
         sending.cancel()
@@ -329,12 +329,12 @@ async def test_wrong_message_is_refused_and_frees_its_slot(make: Make) -> None:
     """A mistake of the sender, told to the sender."""
     sender = make("a")
     outlet = sender.outlet(["b"])
-    message, parcel = mask_features([torch.rand(LARGE)])
-    with pytest.raises(MessageError, match="its parcel has tensors"):
+    message, payload = mask_features([torch.rand(LARGE)])
+    with pytest.raises(MessageError, match="its payload has tensors"):
         await outlet.send(message, None)
     broken = msgspec.structs.replace(message, first_row=-1)
     with pytest.raises(MessageError, match="cannot be sent"):
-        await outlet.send(broken, parcel)
+        await outlet.send(broken, payload)
     assert sender.ring.depth == 0
 
 
@@ -345,17 +345,17 @@ async def test_sender_killed_what_was_received_stays_readable(
     transport = make("a")
     inlet, outlet = transport.inlet("a"), transport.outlet(["b"])
     peer = start_peer("echo")
-    message, parcel = mask_features([torch.rand(LARGE)])
-    assert await outlet.send(message, parcel, timeout_s=PATIENCE_S)
-    delivery = await _next(inlet)
+    message, payload = mask_features([torch.rand(LARGE)])
+    assert await outlet.send(message, payload, timeout_s=PATIENCE_S)
+    received = await _next(inlet)
     peer.kill()
     peer.wait()
     prefix = segment_prefix(run_dir)
     assert _listing(folder) == [f"{prefix}a-0-0", f"{prefix}b-0-0"]
     assert remove_segments(prefix, node="b", folder=folder) == 1
-    assert bits(delivery.tensor(message.mask_features[0])) == bits(next(iter(parcel.items)))  # type: ignore[arg-type]
-    assert delivery.is_valid()
-    delivery.release()
+    assert bits(received.tensor(message.mask_features[0])) == bits(next(iter(payload.items)))  # type: ignore[arg-type]
+    assert received.is_valid()
+    received.release()
 
 
 _PLACES = st.lists(
@@ -388,7 +388,7 @@ async def _send_damaged(run_dir: Path, damaged: list[tuple[bytes, bytes, list[by
     own = slot.segment.path.name.encode()
     with context.socket(zmq.PUSH) as socket:
         socket.linger = 0
-        socket.connect(receiver.mailbox_address("b"))
+        socket.connect(receiver.link_address("b"))
         for header, manifest, buffers in damaged:
             parts = [b"", good if header == b"good" else header]
             await socket.send_multipart([*parts, manifest.replace(b"\xa3own", bytes([0xD9, len(own)]) + own), *buffers])
@@ -420,10 +420,10 @@ async def test_many_messages_leave_nothing_open(make: Make, folder: Path) -> Non
 
     async def exchange(count: int) -> tuple[int, int]:
         for seq in range(count):
-            message, parcel = mask_features([torch.rand(LARGE)], frame(seq))
-            assert await outlet.send(message, parcel)
-            with await _next(inlet) as delivery:
-                delivery.tensor(message.mask_features[0]).sum()
+            message, payload = mask_features([torch.rand(LARGE)], frame(seq))
+            assert await outlet.send(message, payload)
+            with await _next(inlet) as received:
+                received.tensor(message.mask_features[0]).sum()
         return len(_maps(folder)), len(os.listdir("/proc/self/fd"))
 
     assert await exchange(3) == await exchange(200)

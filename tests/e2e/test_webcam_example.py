@@ -8,12 +8,12 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.support.command_line import ROOT, run_command
+from tests.support.command_line import ROOT, read_until, run_command, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 EXAMPLE = ROOT / "examples" / "webcam_refer.py"
-PROGRAM = (sys.executable, EXAMPLE)
+PROGRAM: tuple[str | Path, ...] = (sys.executable, EXAMPLE)
 
 
 def test_example_with_missing_checkpoint_names_the_shipped_ones(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_example_with_missing_checkpoint_names_the_shipped_ones(tmp_path: Path) 
 def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
     """Without a display the picture goes to a video with one picture per frame."""
     done = run_command(
-        "the red circle", "--source", "synthetic@320x180,30fps,12frames", "--no-window",
+        "the red circle", "--source", "synthetic@320x180,30fps,12frames", "--no-display",
         cwd=tmp_path, program=PROGRAM,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -40,25 +40,22 @@ def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
 
 def test_example_follows_a_prompt_typed_while_it_runs(tmp_path: Path) -> None:
     """A line on the terminal changes the prompt of the running stream."""
-    command = [*map(str, PROGRAM), "the red circle", "--source", "synthetic@320x180", "--no-window"]
-    process = subprocess.Popen(
-        [*command, "--num-frames", "30"], cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    try:
+    command: list[str | Path] = [
+        *map(str, PROGRAM),
+        "the red circle",
+        "--source",
+        "synthetic@320x180",
+        "--no-display",
+        "--num-frames",
+        "30",
+    ]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with running(command, cwd=tmp_path, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes) as process:
+        read_until(process.stdout, "Ctrl-C ends")
         assert process.stdin
-        assert process.stdout
-        seen = ""
-        while "Ctrl-C ends" not in seen:
-            line = process.stdout.readline()
-            assert line, seen
-            seen += line
         process.stdin.write("the blue square; the star\n")
         process.stdin.flush()
         rest, _ = process.communicate(timeout=180)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 0, rest
     assert "now looking for: the blue square, the star" in rest
     assert "30 frames at" in rest
@@ -80,6 +77,6 @@ def test_example_without_camera_falls_back_with_a_hint(tmp_path: Path) -> None:
     """Where there is no camera the made-up scene is shown and the hint says so."""
     if Path("/dev/video0").exists():
         pytest.skip("this machine has a camera, so there is nothing to fall back from")
-    done = run_command("the red circle", "--no-window", "--num-frames", "3", cwd=tmp_path, program=PROGRAM)
+    done = run_command("the red circle", "--no-display", "--num-frames", "3", cwd=tmp_path, program=PROGRAM)
     assert done.returncode == 0, done.stderr
     assert "no camera found" in done.stdout

@@ -2,15 +2,17 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import msgspec
 import yaml
 
 from tests.support.tiny_model import tiny_config
 
-__all__ = ["CONSOLE_SCRIPT", "ROOT", "run_command", "write_tiny_config"]
+__all__ = ["CONSOLE_SCRIPT", "ROOT", "read_until", "run_command", "running", "write_tiny_config"]
 
 ROOT = Path(__file__).parents[2]
 CONSOLE_SCRIPT = Path(sys.executable).with_name("ssa-stream")
@@ -25,6 +27,34 @@ def run_command(
     return subprocess.run(
         command, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
     )
+
+
+@contextmanager
+def running(command: Sequence[str | Path], *, cwd: Path, **options: Any) -> Iterator["subprocess.Popen[str]"]:
+    """Start a program; kill it if it has not ended with the body.
+
+    Args:
+        command: The program and its arguments.
+        cwd: Its working folder.
+        options: As `subprocess.Popen` takes them.
+    """
+    process = subprocess.Popen([str(part) for part in command], cwd=cwd, text=True, **options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def read_until(pipe: IO[str] | None, text: str) -> str:
+    """Read lines up to one that holds a text; what was read."""
+    assert pipe is not None
+    printed = ""
+    while text not in printed:
+        line = pipe.readline()
+        assert line, printed
+        printed += line
+    return printed
 
 
 def write_tiny_config(folder: Path) -> Path:

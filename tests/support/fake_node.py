@@ -1,6 +1,6 @@
 """A node that does no work but behaves as it is told: `fake_node.py NAME INCARNATION RUN_DIR BEHAVIOUR`.
 
-It speaks to the hub as real nodes do. Behaviours:
+It speaks to the broker as real nodes do. Behaviours:
 
     work       gets ready and ends when asked
     ended      likewise; an ingest node whose source has ended
@@ -21,8 +21,8 @@ from pathlib import Path
 import zmq.asyncio
 
 from ssa_stream.nodes.pipeline import role_of, stream_of
+from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
 from ssa_stream.nodes.runtime.clock import MonotonicClock
-from ssa_stream.nodes.runtime.hub_link import HubLink, LinkTimes
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.signals import end_with_parent
 from ssa_stream.protocols import SourceState
@@ -42,7 +42,7 @@ async def main(name: str, incarnation: int, run_dir: Path, behaviour: str) -> in
         return 0
     clock, context = MonotonicClock(), zmq.asyncio.Context()
     metrics = NodeMetrics(name, role_of(name), incarnation, clock)
-    link = HubLink(
+    link = BrokerLink(
         context,
         f"ipc://{run_dir}/control.sock",
         metrics,

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssa_stream.nodes.runtime.parcel import Parcel
+from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
 from ssa_stream.protocols import (
     AppliesFrom,
     FeaturesMessage,
@@ -49,37 +49,39 @@ def work(identity: FrameIdentity, num_rows: int) -> FrameWork:
     )
 
 
-def picture(image: NDArray[Any], identity: FrameIdentity | None = None) -> tuple[PictureMessage, Parcel]:
+def picture(image: NDArray[Any], identity: FrameIdentity | None = None) -> tuple[PictureMessage, OutgoingPayload]:
     """A picture, which is an array."""
-    parcel = Parcel()
-    return PictureMessage(frame=identity or frame(), image=parcel.add_array(image)), parcel
+    payload = OutgoingPayload()
+    return PictureMessage(frame=identity or frame(), image=payload.add_array(image)), payload
 
 
-def mask_features(tensors: list[Tensor], identity: FrameIdentity | None = None) -> tuple[MaskFeaturesMessage, Parcel]:
+def mask_features(
+    tensors: list[Tensor], identity: FrameIdentity | None = None
+) -> tuple[MaskFeaturesMessage, OutgoingPayload]:
     """Tensors of three axes, of any dtype."""
-    parcel = Parcel()
+    payload = OutgoingPayload()
     message = MaskFeaturesMessage(
         work=work(identity or frame(), len(tensors)),
         first_row=0,
         rows=tuple(range(len(tensors))),
-        mask_features=tuple(parcel.add(tensor) for tensor in tensors),
+        mask_features=tuple(payload.add(tensor) for tensor in tensors),
     )
-    return message, parcel
+    return message, payload
 
 
 def features(
     maps: list[Tensor], sentence: Tensor, identity: FrameIdentity | None = None
-) -> tuple[FeaturesMessage, Parcel]:
+) -> tuple[FeaturesMessage, OutgoingPayload]:
     """Four tensors of four axes and one of two, of any number of rows."""
-    parcel = Parcel()
-    first, second, third, fourth = (parcel.add(tensor) for tensor in maps)
+    payload = OutgoingPayload()
+    first, second, third, fourth = (payload.add(tensor) for tensor in maps)
     message = FeaturesMessage(
         work=work(identity or frame(), len(sentence)),
         first_row=0,
         maps=(first, second, third, fourth),
-        sentence=parcel.add(sentence),
+        sentence=payload.add(sentence),
     )
-    return message, parcel
+    return message, payload
 
 
 def bits(tensor: Tensor) -> tuple[torch.dtype, tuple[int, ...], bytes]:

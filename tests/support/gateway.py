@@ -6,8 +6,7 @@ import re
 import signal
 import struct
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,9 @@ from numpy.typing import NDArray
 from ssa_stream.nodes.gateway.server import run_gateway
 from ssa_stream.nodes.gateway.settings import GatewaySettings, PeerLimits, StreamAccess
 from tests.support.command_line import CONSOLE_SCRIPT
+from tests.support.waiting import until
 
-__all__ = ["PATIENCE_S", "SDP", "CameraTrack", "Peer", "Served", "gateway", "serving", "until"]
+__all__ = ["PATIENCE_S", "SDP", "CameraTrack", "Peer", "Served", "count_peers", "gateway", "serving", "until_no_peers"]
 
 PATIENCE_S = 90.0
 SDP = {"Content-Type": "application/sdp"}
@@ -34,16 +34,17 @@ STREAMS = {
 }
 
 
-async def until(is_so: Callable[[], Any], what: str = "") -> None:
-    """Wait until something is so.
+async def count_peers(url: str) -> int:
+    """Peers of the gateway with its page at an address."""
+    async with aiohttp.ClientSession() as session, session.get(url + "api/streams") as response:
+        return int((await response.json())["peers"])
 
-    Raises:
-        AssertionError: It was not for a long time.
-    """
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline_s, f"not within {PATIENCE_S:g} s: {what}"
-        await asyncio.sleep(0.02)
+
+async def until_no_peers(url: str) -> None:
+    """Wait until all peers are gone."""
+    async with asyncio.timeout(PATIENCE_S):
+        while await count_peers(url):  # noqa: ASYNC110  # it is over there that something happens
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

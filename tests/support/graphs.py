@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,11 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.nodes.launcher import Graph, GraphReport
-from ssa_stream.nodes.pipeline import CONTROL
+from ssa_stream.nodes.pipeline import BROKER
 from ssa_stream.protocols import Event, Limits, MaskMessage, Packet, SourceState, decode, subscription
+from tests.support.waiting import until
 
-__all__ = ["PATIENCE_S", "Listener", "Watched", "is_alive", "listing", "running", "until", "watched"]
+__all__ = ["PATIENCE_S", "Listener", "Watched", "is_alive", "listing", "running", "watched"]
 
 PATIENCE_S = 150.0
 """Longest wait for anything; long, because the machine may have other work."""
@@ -104,17 +105,6 @@ async def watched(graph: Graph, let_go: threading.Event | None = None) -> AsyncI
             task.exception()  # told by `ended`
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something holds.
-
-    Raises:
-        TimeoutError: It does not, for too long.
-    """
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110  # what is looked at is in other processes, which set no event here
-            await asyncio.sleep(0.01)
-
-
 def is_alive(pid: int) -> bool:
     """Whether a process runs."""
     try:
@@ -182,9 +172,9 @@ class Listener:
         return states[-1] if states else None
 
     def events(self, about_node: str) -> list[str]:
-        """What control told of a node."""
+        """What the broker told of a node."""
         events = self.messages(Event)
-        return [event.kind for event in events if (event.node, event.about_node) == (CONTROL, about_node)]
+        return [event.kind for event in events if (event.node, event.about_node) == (BROKER, about_node)]
 
     async def _listen(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""An ingest node between a source that a test plays, an encoder that it is, and a hub that only listens."""
+"""An ingest node between a source that a test plays, an encoder that it is, and a broker that only listens."""
 
 import asyncio
 import queue
@@ -10,18 +10,18 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from ssa_stream.errors import TransportError
-from ssa_stream.nodes import ingest
+from ssa_stream.nodes.ingest import node as ingest
 from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.runtime.broker_link import BrokerLink
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.executor import ModelExecutor
-from ssa_stream.nodes.runtime.hub_link import HubLink
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.runtime.parcel import Parcel
-from ssa_stream.nodes.runtime.transport import Transport
+from ssa_stream.nodes.runtime.transport.interface import Transport
+from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
 from ssa_stream.protocols import AnyMessage, Event, Finished, FrameMessage, SourceState, StartStream
 from ssa_stream.sources import Frame, OnState, Source, SourceInfo
-from tests.support.intake import start_stream
+from tests.support.ingest import start_stream
 
 __all__ = ["DEADLINE_S", "IngestStand", "PlayedSource", "ingest_stand"]
 
@@ -71,26 +71,28 @@ class _Links:
     """Transport and outlets in one: what is sent is kept."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[AnyMessage, Parcel | None]] = []
+        self.sent: list[tuple[AnyMessage, OutgoingPayload | None]] = []
         self.refuses = False
         self.closed = 0
 
     def outlet(self, names: Sequence[str]) -> "_Links":
         return self
 
-    async def send(self, message: AnyMessage, parcel: Parcel | None = None, *, timeout_s: float = 5.0) -> bool:
+    async def send(
+        self, message: AnyMessage, payload: OutgoingPayload | None = None, *, timeout_s: float = 5.0
+    ) -> bool:
         await asyncio.sleep(0)
-        if parcel is not None:
-            parcel.expect_named_by(message)
+        if payload is not None:
+            payload.expect_named_by(message)
         if not self.refuses:
-            self.sent.append((message, parcel))
+            self.sent.append((message, payload))
         return not self.refuses
 
     def close(self) -> None:
         self.closed += 1
 
 
-class _Hub:
+class _Broker:
     """Keeps what the node says."""
 
     def __init__(self) -> None:
@@ -121,7 +123,7 @@ class IngestStand:
     Attributes:
         sources: Opened one after the other; an error stands for an address that does not open.
         links: What the node sends.
-        hub: What it says.
+        broker: What it says.
         metrics: What it counts.
         opened: Addresses that were opened.
         on_state: What the last source tells its states.
@@ -132,7 +134,7 @@ class IngestStand:
     def __init__(self, *sources: Source | Exception) -> None:
         self.sources = list(sources)
         self.opened: list[str] = []
-        self.links, self.hub = _Links(), _Hub()
+        self.links, self.broker = _Links(), _Broker()
         self.metrics = NodeMetrics("ingest-cam0", "ingest")
         self.stop = asyncio.Event()
 
@@ -146,12 +148,12 @@ class IngestStand:
         return source
 
     def ask(self, *requests: AnyMessage) -> None:
-        """Let the hub ask something, or pass something on."""
+        """Let the broker ask something, or pass something on."""
         for request in requests:
-            self.hub.asked.put_nowait(request)
+            self.broker.asked.put_nowait(request)
 
     def finish(self, epoch: int, seq: int) -> None:
-        """Let the masks node finish frames, as the hub passes it on."""
+        """Let the masks node finish frames, as the broker passes it on."""
         message = Finished(node="masks-0", incarnation=0, stream="cam0", epoch=epoch, seq=seq)
         self.ask(message)
 
@@ -166,8 +168,8 @@ class IngestStand:
         return [(m.work.frame.epoch, m.work.frame.seq, m.work.frame.index, m.work.frames_missed) for m in self.frames]
 
     def said(self, kind: type[T]) -> list[T]:
-        """Messages of a type that the node gave to the hub."""
-        return [message for message in self.hub.said if isinstance(message, kind)]
+        """Messages of a type that the node gave to the broker."""
+        return [message for message in self.broker.said if isinstance(message, kind)]
 
     @property
     def drops(self) -> dict[str, int]:
@@ -189,7 +191,7 @@ class IngestStand:
         deadline_s = asyncio.get_running_loop().time() + DEADLINE_S
         while not is_so():
             if asyncio.get_running_loop().time() > deadline_s:
-                raise TransportError(f"waited in vain; sent {self.numbers}, said {self.hub.said[-5:]}")
+                raise TransportError(f"waited in vain; sent {self.numbers}, said {self.broker.said[-5:]}")
             await asyncio.sleep(0.002)
 
     async def until_status(self, status: str) -> None:
@@ -219,7 +221,7 @@ async def ingest_stand(
 
     Args:
         sources: See `IngestStand`.
-        start: First message of the hub; None begins with the sentence `a`.
+        start: First message of the broker; None begins with the sentence `a`.
         session: Settings of the session.
         in_flight: Of the pipeline.
         ends_with: Error that the node is to end with.
@@ -240,7 +242,7 @@ async def ingest_stand(
             role="ingest",
             incarnation=0,
             transport=cast(Transport, stand.links),
-            hub=cast(HubLink, stand.hub),
+            broker=cast(BrokerLink, stand.broker),
             clock=MonotonicClock(),
             stop=stand.stop,
             executor=executor,

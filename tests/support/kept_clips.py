@@ -2,7 +2,7 @@
 
 import torch.nn.functional as F
 
-from ssa_stream.training.motion_clips import MotionClip
+from ssa_stream.training.tiny.motion.kept_clips import MotionClip
 
 __all__ = ["with_masks"]
 

@@ -10,20 +10,23 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
+from ssa_stream.client import MaskView
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.protocols import (
     Buffers,
     FrameIdentity,
+    Limits,
     MaskMessage,
     Prompt,
     StageTime,
     Topic,
     Track,
+    decode,
     encode,
     pack_labels,
 )
 
-__all__ = ["FakePublisher", "circle", "mask_parts", "publisher", "publishing"]
+__all__ = ["FakePublisher", "circle", "mask_message", "mask_parts", "mask_view", "publisher", "publishing"]
 
 CLOCK = MonotonicClock()
 
@@ -34,10 +37,11 @@ def circle(size: tuple[int, int] = (36, 64), centre: tuple[int, int] = (18, 30),
     return np.asarray((y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2)
 
 
-def mask_parts(
+def mask_message(
+    masks: list[NDArray[np.bool_]],
     seq: int = 0,
-    masks: list[NDArray[np.bool_]] | None = None,
     *,
+    size: tuple[int, int] | None = None,
     prompt: str = "p1",
     stream: str = "cam0",
     epoch: int = 0,
@@ -45,9 +49,8 @@ def mask_parts(
     received_ns: int | None = None,
     clock: str | None = None,
     **fields: Any,
-) -> list[bytes | memoryview]:
-    """The parts of one message; received just now on this machine's clock unless told otherwise."""
-    masks = [circle()] if masks is None else masks
+) -> tuple[MaskMessage, Buffers]:
+    """A message with a track for each mask, and its buffers; received just now on this machine's clock by default."""
     buffers = Buffers()
     packed = pack_labels(masks, buffers)
     now_ns = CLOCK.monotonic_ns() if received_ns is None else received_ns
@@ -64,7 +67,7 @@ def mask_parts(
         )
         for number, (mask, place) in enumerate(zip(masks, packed.places, strict=True), start=1)
     )
-    size = masks[0].shape if masks else (36, 64)
+    height, width = size or (masks[0].shape if masks else (36, 64))
     message = MaskMessage(
         frame=FrameIdentity(
             stream=stream,
@@ -77,8 +80,8 @@ def mask_parts(
         ),
         prompt=Prompt(id=prompt, text=f"the sentence {prompt}", version=1),
         model="ssa-tiny",
-        source_size=(size[0], size[1]),
-        size=(size[0], size[1]),
+        source_size=(height, width),
+        size=(height, width),
         probability=0.95,
         target_present=bool(tracks),
         tracks=tracks,
@@ -88,10 +91,25 @@ def mask_parts(
         ),
         **fields,
     )
-    return encode(message, buffers, topic=Topic(stream, "masks", prompt))
+    return message, buffers
+
+
+def mask_parts(seq: int = 0, masks: list[NDArray[np.bool_]] | None = None, **fields: Any) -> list[bytes | memoryview]:
+    """The parts of such a message; of one track, a circle, unless told otherwise."""
+    message, buffers = mask_message([circle()] if masks is None else masks, seq, **fields)
+    return encode(message, buffers, topic=Topic(message.frame.stream, "masks", message.prompt.id))
+
+
+def mask_view(parts: list[bytes | memoryview], **fields: Any) -> MaskView:
+    """What a subscriber gets of a message that arrived just now, unless told otherwise."""
+    packet = decode(parts, Limits())
+    assert isinstance(packet.message, MaskMessage)
+    return MaskView(packet.message, packet.buffers, **{"arrived_ns": CLOCK.monotonic_ns()} | fields)
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    if not mask.any():
+        return 0, 0, 0, 0
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 

@@ -1,4 +1,4 @@
-"""The four model nodes in one process, between an ingest that the test plays and a hub that only listens."""
+"""The four model nodes in one process, between an ingest that the test plays and a broker that only listens."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -11,16 +11,19 @@ import zmq.asyncio
 from numpy.typing import NDArray
 
 from ssa_stream.model import SSA, resize_frame
-from ssa_stream.nodes import decoder, encoder, masks, queries
+from ssa_stream.nodes.decoder import node as decoder
+from ssa_stream.nodes.encoder import node as encoder
+from ssa_stream.nodes.masks import node as masks
 from ssa_stream.nodes.pipeline import DECODER, MASKS, PipelineConfig, role_of
+from ssa_stream.nodes.queries import node as queries
+from ssa_stream.nodes.runtime.broker_link import BrokerLink
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.executor import ModelExecutor
-from ssa_stream.nodes.runtime.fused import FusedTransport
-from ssa_stream.nodes.runtime.hub_link import HubLink
-from ssa_stream.nodes.runtime.links import listen, pull
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.runtime.parcel import Parcel
+from ssa_stream.nodes.runtime.transport.in_process import InProcessTransport
+from ssa_stream.nodes.runtime.transport.links import listen, pull
+from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
 from ssa_stream.protocols import (
     AppliesFrom,
     DropNotice,
@@ -41,7 +44,6 @@ from ssa_stream.protocols import (
 )
 from ssa_stream.streaming import MaskResult, TrackMask
 from ssa_stream.streaming.prompts import PromptBook
-from ssa_stream.streaming.sizes import frame_sizes
 
 __all__ = ["DEADLINE_S", "STREAM", "ModelNodes", "Player", "identity", "model_nodes", "pipeline", "with_work"]
 
@@ -56,8 +58,8 @@ def pipeline(**sections: Any) -> PipelineConfig:
     return PipelineConfig.from_mapping({"streams": {STREAM: stream}, **sections})
 
 
-class _Hub:
-    """Keeps the events; stands in for `HubLink`."""
+class _Broker:
+    """Keeps the events; stands in for `BrokerLink`."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -109,11 +111,11 @@ class Player:
         twin.__dict__.update(self.__dict__, carried=set(self.carried), history=list(self.history))
         return twin
 
-    def frame(self, image: NDArray[np.uint8], t: float, **fields: Any) -> tuple[FrameMessage, Parcel]:
+    def frame(self, image: NDArray[np.uint8], t: float, **fields: Any) -> tuple[FrameMessage, OutgoingPayload]:
         """The message of the next frame."""
         if self.last_t is not None and t - self.last_t > self.config.max_gap_s:
             self.history, self.begin_index = [], self.index
-        sizes = frame_sizes(self._model.config, self.config, (image.shape[0], image.shape[1]))
+        sizes = self.config.sizes_of((image.shape[0], image.shape[1]), self._model.config)
         prompts = tuple(Prompt(id=one.prompt_id, text=one.text, version=one.version) for one in self.book.prompts)
         work = FrameWork(
             frame=identity(self.epoch, self.seq, self.index, t, live=self.live, **fields),
@@ -125,18 +127,18 @@ class Player:
             applies_from=self.applies_from,
             memory=self.memory,
         )
-        parcel, picture = Parcel(), resize_frame(image, sizes.network)
+        payload, picture = OutgoingPayload(), resize_frame(image, sizes.network)
         history = self.history[len(self.history) - work.num_history :]
         message = FrameMessage(
             work=work,
-            image=parcel.add_array(picture),
-            history=tuple(parcel.add_array(one) for one in history),
+            image=payload.add_array(picture),
+            history=tuple(payload.add_array(one) for one in history),
         )
         self.carried |= set(prompts)
         kept = self.config.window - 1
         self.history = [*self.history, picture][-kept:] if kept else []
         self.last_t, self.seq, self.index = t, self.seq + 1, self.index + 1
-        return message, parcel
+        return message, payload
 
 
 def identity(epoch: int, seq: int, index: int, t: float, **fields: Any) -> FrameIdentity:
@@ -149,14 +151,14 @@ def identity(epoch: int, seq: int, index: int, t: float, **fields: Any) -> Frame
 class ModelNodes:
     """The running nodes, and what came out of them."""
 
-    def __init__(self, settings: PipelineConfig, transport: FusedTransport, model: SSA) -> None:
+    def __init__(self, settings: PipelineConfig, transport: InProcessTransport, model: SSA) -> None:
         self.settings = settings
         self.model = model
         self.results: list[MaskResult] = []
         self.messages: list[MaskMessage] = []
         self.finished: list[tuple[int, int]] = []
         self.said: list[MaskMessage | Finished] = []
-        self.hubs: dict[str, _Hub] = {}
+        self.brokers: dict[str, _Broker] = {}
         self.metrics: dict[str, NodeMetrics] = {}
         self.encoders = transport.outlet(settings.encoder_names)
         self.masks = transport.outlet([MASKS])
@@ -165,13 +167,13 @@ class ModelNodes:
         self._changed = asyncio.Event()
         self.sent: list[tuple[int, int]] = []
 
-    async def send(self, message: FrameMessage, parcel: Parcel) -> None:
+    async def send(self, message: FrameMessage, payload: OutgoingPayload) -> None:
         """Hand a frame to the encoders when there is room."""
         room = self.settings.frames_in_flight
         number = len(self.sent)
         self.sent.append((message.work.frame.epoch, message.work.frame.seq))
         await self.until(lambda: number - self.count_finished() < room)
-        assert await self.encoders.send(message, parcel)
+        assert await self.encoders.send(message, payload)
 
     def count_finished(self) -> int:
         """How many of the sent frames are done with."""
@@ -180,9 +182,9 @@ class ModelNodes:
 
     async def send_picture(self, message: FrameMessage, image: NDArray[np.uint8]) -> None:
         """Hand the source's picture of a frame to masks."""
-        parcel = Parcel()
-        picture = PictureMessage(frame=message.work.frame, image=parcel.add_array(image))
-        assert await self.masks.send(picture, parcel)
+        payload = OutgoingPayload()
+        picture = PictureMessage(frame=message.work.frame, image=payload.add_array(image))
+        assert await self.masks.send(picture, payload)
 
     async def end(self, player: Player, t: float) -> None:
         """Tell that no frame follows, and wait until all are out."""
@@ -263,7 +265,7 @@ class ModelNodes:
 async def model_nodes(settings: PipelineConfig, model: SSA) -> AsyncIterator[ModelNodes]:
     """Run the nodes of a pipeline."""
     context = zmq.asyncio.Context()
-    transport = FusedTransport(context, "stand")
+    transport = InProcessTransport(context, "stand")
     executor = ModelExecutor(1)
     stop = asyncio.Event()
     try:
@@ -273,15 +275,15 @@ async def model_nodes(settings: PipelineConfig, model: SSA) -> AsyncIterator[Mod
             listening = group.create_task(stand.listen())
             nodes = []
             for name in names:
-                hub, clock = _Hub(), MonotonicClock()
+                broker, clock = _Broker(), MonotonicClock()
                 metrics = NodeMetrics(name, role_of(name), 0, clock)
-                stand.hubs[name], stand.metrics[name] = hub, metrics
+                stand.brokers[name], stand.metrics[name] = broker, metrics
                 node = NodeContext(
                     name=name,
                     role=role_of(name),
                     incarnation=0,
                     transport=transport,
-                    hub=cast(HubLink, hub),
+                    broker=cast(BrokerLink, broker),
                     clock=clock,
                     stop=stop,
                     executor=executor,
@@ -290,8 +292,8 @@ async def model_nodes(settings: PipelineConfig, model: SSA) -> AsyncIterator[Mod
                     load_model=lambda: model,
                 )
                 nodes.append(group.create_task(_RUNS[role_of(name)](node)))
-            for hub in stand.hubs.values():
-                await asyncio.wait_for(hub.ready.wait(), DEADLINE_S)
+            for broker in stand.brokers.values():
+                await asyncio.wait_for(broker.ready.wait(), DEADLINE_S)
             try:
                 yield stand
             finally:

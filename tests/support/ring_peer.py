@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import zmq.asyncio
 
-from ssa_stream.nodes.runtime.parcel import Parcel
-from ssa_stream.nodes.runtime.processes import ProcessTransport
+from ssa_stream.nodes.runtime.transport.between_processes import ProcessTransport
+from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
 from ssa_stream.protocols import Finished, MaskFeaturesMessage
 
 
@@ -23,17 +23,17 @@ async def main(run_dir: Path, incarnation: int, folder: Path, behaviour: str) ->
     context = zmq.asyncio.Context()
     transport = ProcessTransport(context, run_dir, "b", incarnation, 2**23, folder=folder)
     inlet, outlet = transport.inlet("b"), transport.outlet(["a"])
-    while (delivery := await inlet.receive(60)) is not None and not isinstance(delivery.message, Finished):
-        message = delivery.message
+    while (received := await inlet.receive(60)) is not None and not isinstance(received.message, Finished):
+        message = received.message
         assert isinstance(message, MaskFeaturesMessage)
         if behaviour == "hold":
             frame = message.work.frame
             await outlet.send(Finished(node="b", incarnation=0, stream="cam0", epoch=frame.epoch, seq=frame.seq))
             await asyncio.sleep(60)
-        parcel = Parcel()
-        specs = tuple(parcel.add(delivery.tensor(spec)) for spec in message.mask_features)
-        await outlet.send(msgspec.structs.replace(message, mask_features=specs), parcel)
-        delivery.release()
+        payload = OutgoingPayload()
+        specs = tuple(payload.add(received.tensor(spec)) for spec in message.mask_features)
+        await outlet.send(msgspec.structs.replace(message, mask_features=specs), payload)
+        received.release()
     transport.close()
     context.destroy(linger=0)
 

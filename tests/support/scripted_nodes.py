@@ -1,7 +1,7 @@
-"""A hub on free ports, and nodes, clients and subscribers that say what a test tells them to."""
+"""A broker on free ports, and nodes, clients and subscribers that say what a test tells them to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import zmq
 import zmq.asyncio
 
-from ssa_stream.nodes.control import Hub, HubAddresses
+from ssa_stream.nodes.broker import Broker, BrokerAddresses
 from ssa_stream.nodes.pipeline import PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.protocols import (
@@ -20,13 +20,14 @@ from ssa_stream.protocols import (
     Packet,
     PromptState,
     SourceState,
+    Statistics,
     Topic,
     Welcome,
     decode,
     encode,
 )
 
-__all__ = ["Graph", "Peer", "graph", "heartbeat", "pipeline", "source_state", "state_seen", "until"]
+__all__ = ["Graph", "Peer", "graph", "heartbeat", "pipeline", "source_state", "state_seen", "statistics"]
 
 PATIENCE_S = 20.0
 CLOCK = MonotonicClock()
@@ -45,30 +46,22 @@ def pipeline(**streams: Any) -> PipelineConfig:
     )
 
 
-def heartbeat(name: str, *, incarnation: int = 1, beat: int = 0, ready: bool = True) -> Heartbeat:
-    """A sign of life."""
-    return Heartbeat(
-        node=name,
-        role=role_of(name),
-        incarnation=incarnation,
-        beat=beat,
-        at_ns=CLOCK.monotonic_ns(),
-        clock=CLOCK.name,
-        ready=ready,
-    )
+def heartbeat(name: str, **fields: Any) -> Heartbeat:
+    """A sign of life of a node that is ready."""
+    values: dict[str, Any] = {"incarnation": 1, "beat": 0, "ready": True, "at_ns": CLOCK.monotonic_ns()} | fields
+    return Heartbeat(node=name, role=role_of(name), clock=CLOCK.name, **values)
+
+
+def statistics(name: str, **fields: Any) -> Statistics:
+    """Figures of a node; without any if none are given."""
+    values: dict[str, Any] = {"incarnation": 1, "interval_s": 1.0, "at_ns": CLOCK.monotonic_ns()} | fields
+    return Statistics(node=name, role=role_of(name), clock=CLOCK.name, **values)
 
 
 def source_state(stream: str = "cam0", **fields: Any) -> SourceState:
     """A state of a source that reads every frame of a file."""
     values: dict[str, Any] = {"status": "running", "epoch": 0, "live": False, "flow": "every_frame"} | fields
     return SourceState(stream=stream, at_ns=CLOCK.monotonic_ns(), clock=CLOCK.name, **values)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that tells nobody when it comes."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110  there is no event to wait for
-            await asyncio.sleep(0.005)
 
 
 class Peer:
@@ -105,19 +98,19 @@ class Peer:
 
 @dataclass
 class Graph:
-    """A running hub with what connects to it.
+    """A running broker with what connects to it.
 
     Attributes:
         config: The graph.
-        hub: The hub.
+        broker: The broker.
         ready: Names that `on_node_ready` was called with.
     """
 
     config: PipelineConfig
-    hub: Hub
+    broker: Broker
     ready: list[str]
     context: zmq.asyncio.Context
-    addresses: HubAddresses
+    addresses: BrokerAddresses
     peers: list[Peer] = field(default_factory=list)
 
     def connect(self, kind: int, address: str, *, subscribe: bytes | None = None, identity: str | None = None) -> Peer:
@@ -149,11 +142,11 @@ class Graph:
 
     def client(self) -> Peer:
         """Asks for things."""
-        return self.connect(zmq.DEALER, self.hub.requests_address)
+        return self.connect(zmq.DEALER, self.broker.requests_address)
 
     def subscriber(self, subscribe: bytes = b"") -> Peer:
         """Listens."""
-        return self.connect(zmq.SUB, self.hub.publish_address, subscribe=subscribe)
+        return self.connect(zmq.SUB, self.broker.publish_address, subscribe=subscribe)
 
     async def publishing(self, subscriber: Peer, topic: Topic, parts: list[Any]) -> Packet:
         """Publish as a masks node does until the subscriber, whose subscription may still be on its way, has it."""
@@ -171,17 +164,17 @@ class Graph:
 async def graph(
     config: PipelineConfig | None = None, *, request_timeout_s: float = PATIENCE_S, gateway: str | None = None
 ) -> AsyncIterator[Graph]:
-    """A hub that runs until the block ends; `gateway` is where it listens to one."""
+    """A broker that runs until the block ends; `gateway` is where it listens to one."""
     config = config or pipeline()
     context = zmq.asyncio.Context()
-    addresses = HubAddresses("inproc://control", "inproc://publish", gateway)
+    addresses = BrokerAddresses("inproc://control", "inproc://publish", gateway)
     ready: list[str] = []
-    hub = Hub(config, context, addresses, CLOCK, request_timeout_s=request_timeout_s, on_node_ready=ready.append)
+    broker = Broker(config, context, addresses, CLOCK, request_timeout_s=request_timeout_s, on_node_ready=ready.append)
     stop = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(hub.run(stop))
-            running = Graph(config, hub, ready, context, addresses)
+            group.create_task(broker.run(stop))
+            running = Graph(config, broker, ready, context, addresses)
             try:
                 yield running
             finally:

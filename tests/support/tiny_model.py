@@ -10,8 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ssa_stream.checkpoints.layout import extend_model
 from ssa_stream.model import SSA, ClipConfig, FrameDecoderConfig, PixelDecoderConfig, SsaConfig, VideoDecoderConfig
-from ssa_stream.model.own_parts import completed, with_own_parts
+from ssa_stream.model.extensions import with_extensions
+from ssa_stream.model.extensions.mask_moments import MaskMoments
+from ssa_stream.model.extensions.presence import Presence
 from ssa_stream.model.preprocess import to_input
 
 __all__ = ["model_with_presence", "one_model_thread", "random_frames", "tiny_config", "tiny_model", "told_model"]
@@ -79,7 +82,7 @@ def tiny_model(num_queries: int = 6) -> SSA:
 def told_model(weight_std: float = 0.0) -> SSA:
     """A network of one's own with the shared one's weights, whose frame queries are told where their masks are."""
     model = _with("frame_decoder.mask_moments")
-    assert model.mask_moments is not None
+    assert isinstance(model.mask_moments, MaskMoments)
     nn.init.normal_(model.mask_moments.embed.weight, std=weight_std)
     return model
 
@@ -87,16 +90,16 @@ def told_model(weight_std: float = 0.0) -> SSA:
 def model_with_presence(weight_std: float = 0.0) -> SSA:
     """A network of one's own with the shared one's weights, whose video queries are less probable by presence."""
     model = _with("video_decoder.presence")
-    assert model.video_decoder.presence is not None
+    assert isinstance(model.video_decoder.presence, Presence)
     weight = torch.randn(model.config.hidden_dim, generator=torch.Generator().manual_seed(3))
     model.video_decoder.presence.set_reading(weight * weight_std, 0.0)
     return model
 
 
-def _with(part: str) -> SSA:
-    """A network that has a part more than the shared one, and its weights."""
+def _with(extension: str) -> SSA:
+    """A network that has an extension more than the shared one, and its weights."""
     with torch.random.fork_rng(devices=[]):
-        model = completed(tiny_model(), with_own_parts(tiny_config(), {part}))
+        model = extend_model(tiny_model(), with_extensions(tiny_config(), {extension}))
     return model.eval().requires_grad_(False)
 
 

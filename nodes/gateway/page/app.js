@@ -1,7 +1,7 @@
 import { Connection, ask, Refusal } from "./connection.js";
 import { Graph } from "./graphs.js";
 import { promptColours, readMasks } from "./masks.js";
-import { troubleOf } from "./source.js";
+import { failureOf } from "./source.js";
 import { Stage } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
@@ -106,8 +106,8 @@ async function open(own) {
 
 function saySource(own, state) {
   const before = isTroubled;
-  isTroubled = Boolean(troubleOf(state));
-  if (isTroubled) say(own.kind === "camera" ? state.text : troubleOf(state));  // nobody reconnects to a camera of ours
+  isTroubled = Boolean(failureOf(state));
+  if (isTroubled) say(own.kind === "camera" ? state.text : failureOf(state));  // nobody reconnects to a camera of ours
   else if (before) say(`Connected: ${own.label}.`);
 }
 

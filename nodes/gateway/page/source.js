@@ -1,6 +1,6 @@
-// How a source that is in trouble is, in words, as `ssa-stream status` has them; empty if it is not.
+// How a source that is in failure is, in words, as `ssa-stream status` has them; empty if it is not.
 
-export function troubleOf({ status, text, code, attempt, retry_in_s }) {
+export function failureOf({ status, text, code, attempt, retry_in_s }) {
   if (!text && !code) return "";
   const state = { lost: "reconnecting", starting: "connecting" }[status] ?? status;
   const parts = [state];

@@ -18,7 +18,7 @@ from ssa_stream.data.synthetic.shapes import SHAPES
 from ssa_stream.data.synthetic.wording import Wording, noun_phrase
 
 __all__ = [
-    "ASPECTS",
+    "ATTRIBUTES",
     "CaptionedObject",
     "CaptionedPicture",
     "captioned_picture",
@@ -33,7 +33,7 @@ _LATEST_FRAME: Final = 200
 _NEW_WORDS: Final = 0.4
 """How often words that are held out of training are used outside of it."""
 _BRIEF: Final = 0.5
-_BRIEF_ASPECTS: Final = ("shape", "texture", "colour")
+_BRIEF_ATTRIBUTES: Final = ("shape", "texture", "colour")
 _BRIEF_SHARES: Final = (0.55, 0.3, 0.15)
 _BACKDROPS: Final = {
     "flat": ("plain", "empty"),
@@ -45,11 +45,11 @@ _BACKDROPS: Final = {
 }
 
 
-ASPECTS: Final[Mapping[str, tuple[str, ...]]] = {"shape": SHAPES, "colour": tuple(COLOURS), "texture": TEXTURES}
+ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {"shape": SHAPES, "colour": tuple(COLOURS), "texture": TEXTURES}
 """What looks are made of, and all that each can be."""
 
 Facts = frozenset[tuple[str, str]]
-"""Aspects of an object by name, such as `("colour", "red")`."""
+"""Attributes of an object by name, such as `("colour", "red")`."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class CaptionedObject:
         mask: Where it is seen, `(H, W)` bool.
         appearance: Its looks.
         caption: What is said of it.
-        claims: Aspects that the caption names.
-        facts: Aspects that are true of the object; the claims are among them. A caption fits every object whose facts
-            hold all of its claims.
+        claims: Attributes that the caption names.
+        facts: Attributes that are true of the object; the claims are among them. A caption fits every object whose
+            facts hold all of its claims.
     """
 
     mask: npt.NDArray[np.bool_]
@@ -139,9 +139,9 @@ def crop_object(
 def _object_caption(scene: Scene, index: int, wording: Wording) -> tuple[str, Facts]:
     """Say what an object looks like, at varied length and in varied words; what is said, and what it claims."""
     look = scene.objects[index].appearance
-    if wording.chance(_BRIEF):  # one aspect alone: else colour, the easiest, answers nearly every question
-        aspect = _BRIEF_ASPECTS[int(wording.rng.choice(len(_BRIEF_ASPECTS), p=_BRIEF_SHARES))]
-        named = Attributes(**{aspect: getattr(look, aspect)})
+    if wording.chance(_BRIEF):  # one attribute alone: else colour, the easiest, answers nearly every question
+        attribute = _BRIEF_ATTRIBUTES[int(wording.rng.choice(len(_BRIEF_ATTRIBUTES), p=_BRIEF_SHARES))]
+        named = Attributes(**{attribute: getattr(look, attribute)})
     else:
         has_texture = look.texture != "plain" or wording.chance(0.1)
         texture = look.texture if has_texture and wording.chance(0.65) else None
@@ -154,10 +154,10 @@ def _object_caption(scene: Scene, index: int, wording: Wording) -> tuple[str, Fa
 
 def _facts(named: Attributes, background: Background | None) -> Facts:
     looks = {"shape": named.shape, "colour": named.colour, "texture": named.texture}
-    aspects = {(name, value) for name, value in looks.items() if value is not None}
+    attributes = {(name, value) for name, value in looks.items() if value is not None}
     if background is not None:
-        aspects.add(("background", f"{background.kind}, {'dark' if background.is_dark else 'light'}"))
-    return frozenset(aspects)
+        attributes.add(("background", f"{background.kind}, {'dark' if background.is_dark else 'light'}"))
+    return frozenset(attributes)
 
 
 def _is_shown(labels: FrameLabels) -> npt.NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from ssa_stream.data.synthetic.scene import Occluder, Scene
 from ssa_stream.data.synthetic.shapes import SPRITE_EXTENT
 from ssa_stream.errors import ConfigError
 
-__all__ = ["FrameLabels", "RenderedFrame", "render", "render_labels", "renderer"]
+__all__ = ["FrameLabels", "RenderedFrame", "render", "renderer"]
 
 Image = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.bool_]
@@ -55,15 +55,6 @@ def render(scene: Scene, t: int) -> RenderedFrame:
     """
     image, labels = renderer(scene).frame(t)
     return RenderedFrame(image, labels.masks, scene.ids)
-
-
-def render_labels(scene: Scene, t: int) -> FrameLabels:
-    """Give the masks of frame `t` and how much of each object they show.
-
-    Raises:
-        ConfigError: If `t` is negative.
-    """
-    return renderer(scene).frame(t)[1]
 
 
 @lru_cache(maxsize=8)

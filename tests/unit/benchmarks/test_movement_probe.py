@@ -7,11 +7,11 @@ import torch.nn.functional as F
 
 import benchmarks.movement_probe as probe
 from ssa_stream.data.synthetic.movement_sentences import MOVEMENT_CLAIMS
-from ssa_stream.training.motion_batches import MotionWindows
+from ssa_stream.training.tiny.motion.windows import MotionWindows
 from tests.support.tiny_model import tiny_model, told_model
 
 
-def _windows(deeds: list[int]) -> MotionWindows:
+def _windows(actions: list[int]) -> MotionWindows:
     """Two objects in slots 0 and 1 of six, three sentences: about the first, about none, and one that is not clear."""
     T, N, G = 4, 6, 2
     covers = torch.zeros(1, T, N, G, dtype=torch.bool)
@@ -24,10 +24,10 @@ def _windows(deeds: list[int]) -> MotionWindows:
         query=torch.tensor([0, 1]).expand(1, T, G),
         matched=torch.ones(1, T, G, dtype=torch.bool),
         covers=covers,
-        place=torch.zeros(1, T, G, 3),
+        location=torch.zeros(1, T, G, 3),
         velocity=torch.zeros(1, T, G, 3),
         known=torch.ones(1, T, G, dtype=torch.bool),
-        does=F.one_hot(torch.tensor(deeds), len(MOVEMENT_CLAIMS)).float()[None],
+        does=F.one_hot(torch.tensor(actions), len(MOVEMENT_CLAIMS)).float()[None],
         asked=torch.tensor([[2, 3, 4]]),
         fits=torch.tensor([[True, True, False]]),
         meant=torch.tensor([[[True, False], [False, False], [True, True]]]),

@@ -107,7 +107,7 @@ def test_export_of_a_network_of_ours_has_the_reference_order(
 def test_network_that_the_reference_has_no_names_for_is_refused(
     build: Callable[[], SSA], part: str, tmp_path: Path
 ) -> None:
-    """Some parts are ours alone."""
+    """Extensions are ours alone."""
     model = build()
     save_checkpoint(tmp_path / "ours.safetensors", model, model.config)
     with pytest.raises(CheckpointError, match=f"has {part}, which the authors'"):

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from ssa_stream.cli.interrupts import Interrupts
 from ssa_stream.cli.runner import PromptChange, paced, run_stream
 from ssa_stream.errors import SinkError, SourceError
 from ssa_stream.sinks import FrameTimes, Sink
@@ -122,34 +121,6 @@ def test_run_stream_interrupted_while_waiting_ends_at_once() -> None:
     report = run_stream(paced(source), _session(), sink, on_frame=interrupt_at_second_frame)
     assert report.interrupted
     assert len(sink.written) == 2
-
-
-def test_interrupts_first_signal_asks_second_insists() -> None:
-    """Work goes on after the first signal; the second one is a KeyboardInterrupt."""
-    with Interrupts() as interrupts:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert interrupts.requested
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_interrupts_signal_cuts_a_wait_short() -> None:
-    """In a wait the first signal is enough, and is not seen outside."""
-    reached_end = False
-    with Interrupts() as interrupts:
-        with interrupts.cut_short():
-            os.kill(os.getpid(), signal.SIGINT)
-            reached_end = True
-        assert interrupts.requested
-    assert not reached_end
-
-
-def test_interrupts_restores_handlers() -> None:
-    """Afterwards signals mean what they meant before."""
-    before = signal.getsignal(signal.SIGINT)
-    with Interrupts():
-        assert signal.getsignal(signal.SIGINT) != before
-    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_paced_reads_a_recording_completely() -> None:

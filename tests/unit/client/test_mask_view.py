@@ -4,23 +4,16 @@ import lz4.block
 import numpy as np
 import pytest
 
-from ssa_stream.client import MaskView
 from ssa_stream.errors import MessageError
-from ssa_stream.protocols import Limits, MaskMessage, decode, decode_counts
-from tests.support.mask_messages import CLOCK, circle, mask_parts
+from ssa_stream.protocols import decode_counts
+from tests.support.mask_messages import CLOCK, circle, mask_parts, mask_view
 
 LEFT, RIGHT = circle(centre=(18, 20)), circle(centre=(18, 30))
 
 
-def _view(parts: list[bytes | memoryview], **fields: int) -> MaskView:
-    packet = decode(parts, Limits())
-    assert isinstance(packet.message, MaskMessage)
-    return MaskView(packet.message, packet.buffers, **{"arrived_ns": CLOCK.monotonic_ns()} | fields)
-
-
 def test_view_gives_masks_of_overlapping_tracks() -> None:
     """One by one, together, as label maps and as run lengths."""
-    view = _view(mask_parts(masks=[LEFT, RIGHT]))
+    view = mask_view(mask_parts(masks=[LEFT, RIGHT]))
     first, second = view.tracks
     assert np.array_equal(view.mask(first), LEFT)
     assert np.array_equal(view.mask(second), RIGHT)
@@ -34,7 +27,7 @@ def test_view_gives_masks_of_overlapping_tracks() -> None:
 
 def test_view_without_tracks_is_empty_and_has_labels() -> None:
     """So that code without a special case works."""
-    view = _view(mask_parts(masks=[]))
+    view = mask_view(mask_parts(masks=[]))
     assert not view.target_present
     assert view.layers == ()
     assert view.labels.shape == view.size == (36, 64)
@@ -43,19 +36,19 @@ def test_view_without_tracks_is_empty_and_has_labels() -> None:
 
 def test_age_is_known_on_this_machines_clock() -> None:
     """That of the capture, if it is known; else since the picture was received."""
-    view = _view(mask_parts(received_ns=CLOCK.monotonic_ns() - 3_000_000_000))
+    view = mask_view(mask_parts(received_ns=CLOCK.monotonic_ns() - 3_000_000_000))
     assert view.age_s is not None
     assert view.age_s >= 3.0
 
 
 def test_age_is_not_known_on_another_machines_clock() -> None:
     """Two clocks of different names say nothing about each other."""
-    assert _view(mask_parts(clock="monotonic:elsewhere")).age_s is None
+    assert mask_view(mask_parts(clock="monotonic:elsewhere")).age_s is None
 
 
 def test_view_tells_what_it_is() -> None:
     """In words, and how long each stage took."""
-    view = _view(mask_parts(7))
+    view = mask_view(mask_parts(7))
     assert repr(view) == "<MaskView of cam0 frame 0.7, 'the sentence p1': 1 tracks>"
     assert view.stages_ms == {"ingest": pytest.approx(1.0)}
     assert (view.frame.seq, view.prompt.id, view.status, view.gap, view.dropped_here) == (7, "p1", "final", 0, 0)
@@ -65,7 +58,7 @@ def test_damaged_label_map_is_an_error_when_it_is_asked_for() -> None:
     """And not before: tracks and boxes are readable."""
     parts = mask_parts()
     parts[2] = lz4.block.compress(b"too short", store_size=False) * 40
-    view = _view(parts)
+    view = mask_view(parts)
     assert len(view.tracks) == 1
     with pytest.raises(MessageError, match="label map"):
         _ = view.labels

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssa_stream.data import (
-    ASPECTS,
+    ATTRIBUTES,
     HELD_OUT_PHRASES,
     CaptionedObject,
     CaptionedPicture,
@@ -118,7 +118,7 @@ def test_captions_claim_what_is_true_of_their_object_and_often_one_thing_only() 
     assert all(
         getattr(item.appearance, name) in values and (name, getattr(item.appearance, name)) in item.facts
         for item in items
-        for name, values in ASPECTS.items()
+        for name, values in ATTRIBUTES.items()
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssa_stream.errors import ConfigError, ShapeError
-from ssa_stream.metrics import IdentityCounts, Masks, count_identity, match_tracks, presence
+from ssa_stream.metrics import IdentityCounts, Masks, count_identity, match_tracks, target_presence
 from tests.unit.metrics.drawing import rectangle
 
 LEFT = rectangle(8, 24, 1, 1, 7, 7)
@@ -12,19 +12,19 @@ RIGHT = rectangle(8, 24, 1, 15, 7, 21)
 NOTHING = np.zeros((8, 24), dtype=np.bool_)
 
 
-def test_presence_counts_frames_and_judges_the_clip() -> None:
+def test_target_presence_counts_frames_and_judges_the_clip() -> None:
     """Two of four frames are right; the clip has a target and one was found."""
-    found = presence(np.stack([LEFT, NOTHING, RIGHT, NOTHING]), np.stack([RIGHT, RIGHT, NOTHING, NOTHING]))
+    found = target_presence(np.stack([LEFT, NOTHING, RIGHT, NOTHING]), np.stack([RIGHT, RIGHT, NOTHING, NOTHING]))
     assert found.right_frames == 0.5
     assert found.expected
     assert found.found
-    assert found.is_right
 
 
-def test_presence_one_invented_frame_makes_the_clip_wrong() -> None:
+def test_target_presence_one_invented_frame_makes_the_clip_wrong() -> None:
     """Nothing is there, and a single frame says something is."""
-    found = presence(np.stack([NOTHING, LEFT, NOTHING]), np.stack([NOTHING] * 3))
-    assert not found.is_right
+    found = target_presence(np.stack([NOTHING, LEFT, NOTHING]), np.stack([NOTHING] * 3))
+    assert found.found
+    assert not found.expected
     assert found.right_frames == pytest.approx(2 / 3)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssa_stream.model.fusion import TextFusion
+from ssa_stream.model.pixel_decoder import TextFusion
 
 DIM, INNER, HEADS = 8, 24, 3
 LIMIT = 50_000.0

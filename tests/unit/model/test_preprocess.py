@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from ssa_stream.errors import ShapeError
-from ssa_stream.model import network_size, resize_frame, to_input
-from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, check_frame
+from ssa_stream.model import MaskSizes, network_size, resize_frame, to_input
+from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, check_frame, frame_sizes, padded_size
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,18 @@ def test_network_size_keeps_aspect_and_rounds_half_up(
 ) -> None:
     """Shortest edge as asked, unless the longest would be too long."""
     assert network_size(size, short, long) == expected
+
+
+@pytest.mark.parametrize(("size", "padded"), [((32, 64), (32, 64)), ((1, 33), (32, 64)), ((448, 796), (448, 800))])
+def test_padded_size_is_the_next_multiple_of_32(size: tuple[int, int], padded: tuple[int, int]) -> None:
+    """Of both sides; one that is a multiple stays."""
+    assert padded_size(size) == padded
+    assert to_input(np.zeros((1, *size, 3), np.uint8)).shape[2:] == padded
+
+
+def test_frame_sizes_are_those_of_resizing_padding_and_masks() -> None:
+    """Masks are as large as the source."""
+    assert frame_sizes((720, 1280), (448, 1333)) == MaskSizes((448, 800), (448, 796), (720, 1280))
 
 
 def test_resize_frame_is_pillow_bilinear() -> None:

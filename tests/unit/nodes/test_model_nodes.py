@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ssa_stream.nodes.pipeline import PipelineConfig
-from ssa_stream.nodes.runtime.links import LinkMaskOutlet
+from ssa_stream.nodes.runtime.transport.links import LinkMaskOutlet
 from ssa_stream.protocols import MaskMessage
 from ssa_stream.sinks import read_json_lines
 from ssa_stream.streaming import MaskResult, ReferSession
@@ -153,7 +153,7 @@ async def test_failing_work_costs_its_frame_only(monkeypatch: pytest.MonkeyPatch
         await _play(stand, player, TIMES[:6], THREE[:1], {})
         assert [one.frame_index for one in stand.results] == [0, 1, 3, 4, 5]
         assert stand.drops() == {"failed": 1}
-        assert [kind for hub in stand.hubs.values() for kind, _ in hub.events] == ["frames_dropped"]
+        assert [kind for broker in stand.brokers.values() for kind, _ in broker.events] == ["frames_dropped"]
 
 
 async def test_stale_live_frame_is_dropped_but_not_a_replay() -> None:
@@ -195,9 +195,9 @@ async def test_outputs_are_written_with_their_pictures(tmp_path: Path) -> None:
         player = Player(tiny_model(), settings)
         player.set_prompts(THREE[:2])
         for frame, t in zip(frames, TIMES, strict=False):
-            message, parcel = player.frame(frame, t)
+            message, payload = player.frame(frame, t)
             await stand.send_picture(message, frame)
-            await stand.send(message, parcel)
+            await stand.send(message, payload)
         await stand.end(player, t)
     written = [record.result for record in read_json_lines(lines)]
     expected = _session_results(settings, TIMES[:5], THREE[:2], {})

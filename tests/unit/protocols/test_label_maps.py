@@ -20,40 +20,12 @@ from ssa_stream.protocols import (
     pack_labels,
     unpack_labels,
 )
-from tests.unit.protocols.samples import FRAME, LABELS, OVERLAP, PROMPT, samples
-
-
-def _message(masks: list[NDArray[np.bool_]], size: tuple[int, int]) -> tuple[MaskMessage, Buffers]:
-    buffers = Buffers()
-    layers, places = pack_labels(masks, buffers)
-    tracks = tuple(
-        Track(
-            id=i,
-            score=0.5,
-            probability=0.5,
-            box_xyxy=(0, 0, 1, 1),
-            area_px=int(mask.sum()),
-            layer=place.layer,
-            label=place.label,
-        )
-        for i, (mask, place) in enumerate(zip(masks, places, strict=True))
-    )
-    message = MaskMessage(
-        frame=FRAME,
-        prompt=PROMPT,
-        model="m",
-        source_size=size,
-        size=size,
-        probability=0.5,
-        target_present=bool(tracks),
-        tracks=tracks,
-        layers=layers,
-    )
-    return message, buffers
+from tests.support.mask_messages import mask_message
+from tests.unit.protocols.samples import LABELS, OVERLAP, samples
 
 
 def _sent(masks: list[NDArray[np.bool_]], size: tuple[int, int]) -> tuple[MaskMessage, LabelMaps]:
-    packet = decode(encode(*_message(masks, size)), Limits())
+    packet = decode(encode(*mask_message(masks, size=size)), Limits())
     assert isinstance(packet.message, MaskMessage)
     return packet.message, unpack_labels(packet.message, packet.buffers)
 

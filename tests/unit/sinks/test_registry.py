@@ -1,5 +1,6 @@
 """From what a user types to the right writer."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,38 @@ def test_spec_chooses_the_sink(
     monkeypatch.chdir(tmp_path)
     with open_sink(spec, fps=25) as sink:
         assert isinstance(sink, kind)
+
+
+@pytest.mark.parametrize(
+    ("spec", "starts_before", "expected"),
+    [
+        ("masks.jsonl", 0, ["masks.jsonl"]),
+        ("masks.jsonl", 1, ["masks-2.jsonl"]),
+        ("jsonl:masks.txt", 2, ["masks-3.txt"]),
+        ("jsonl:masks", 2, ["masks"]),
+        ("-", 4, []),
+    ],
+)
+def test_later_starts_write_beside_the_files_of_earlier_ones(
+    spec: str, starts_before: int, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has no ending is no file that would be lost."""
+    monkeypatch.chdir(tmp_path)
+    open_sink(spec, starts_before=starts_before).close()
+    assert [path.name for path in tmp_path.iterdir()] == expected
+
+
+def test_output_of_a_gateway_is_a_scheme_like_others(tmp_path: Path) -> None:
+    """Its address ends like a file and is none: a later start goes to the same socket."""
+    path = str(tmp_path / "pictures.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as gateway:
+        gateway.bind(path)
+        gateway.listen()
+        gateway.settimeout(10.0)
+        with open_sink(f"webrtc:cam@{path}", starts_before=3):
+            gateway.accept()[0].close()
+    with pytest.raises(SinkError, match="ssa-stream serve makes"):
+        open_sink("webrtc:cam")
 
 
 @pytest.mark.parametrize("spec", ["a.txt", "a", "nosuch:thing"])

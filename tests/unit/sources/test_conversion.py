@@ -1,12 +1,16 @@
-"""All eight orientations that a display matrix can ask for."""
+"""All eight orientations that a display matrix can ask for, and stream time that only goes forward."""
+
+from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from ssa_stream.sources.conversion import apply_display_matrix
+from ssa_stream.sources.conversion import Timeline, apply_display_matrix
 
 ONE = 1 << 16
 STORED = np.arange(6, dtype=np.uint8).reshape(2, 3, 1).repeat(3, axis=2)
+MS = Fraction(1, 1000)
 
 
 @pytest.mark.parametrize(
@@ -28,3 +32,55 @@ def test_apply_display_matrix_turns_and_mirrors(linear: tuple[int, int, int, int
     a, b, c, d = linear
     matrix = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], dtype=np.int32)
     np.testing.assert_array_equal(apply_display_matrix(STORED, matrix), expected)
+
+
+def _stamp(written: list[int | None], fps: float | None = 10) -> tuple[list[float], int]:
+    timeline = Timeline(fps)
+    return [timeline.stamp(pts, MS) for pts in written], timeline.repaired
+
+
+@pytest.mark.parametrize(
+    ("written", "expected", "repaired"),
+    [
+        ([5000, 5100, 5350], [0.0, 0.1, 0.35], 0),
+        ([None, None, None], [0.0, 0.1, 0.2], 3),
+        ([None, 5000, 5100], [0.0, 0.1, 0.2], 1),
+        ([0, None, 200], [0.0, 0.1, 0.2], 1),
+        ([0, 100, 100, 300], [0.0, 0.1, 0.101, 0.3], 1),
+        ([0, 100, 50, 60, 300], [0.0, 0.1, 0.101, 0.102, 0.3], 2),
+        ([0, 9000, 0, 100], [0.0, 9.0, 9.1, 9.2], 1),
+        ([-200, -100, 0], [0.0, 0.1, 0.2], 0),
+    ],
+    ids=["offset", "none", "first-missing", "one-missing", "duplicate", "back", "wrapped", "negative"],
+)
+def test_stamp_repairs_what_was_written(written: list[int | None], expected: list[float], repaired: int) -> None:
+    """Good times are kept; bad ones are moved as little as it takes."""
+    times, count = _stamp(written)
+    assert times == pytest.approx(expected)
+    assert count == repaired
+    assert all(later > earlier for earlier, later in pairwise(times))
+
+
+def test_stamp_without_rate_assumes_25_fps() -> None:
+    """A stream that says nothing still gets times."""
+    assert _stamp([None, None], fps=None)[0] == [0.0, 0.04]
+
+
+def test_live_time_that_leaps_ahead_of_the_clock_counts_on_from_there() -> None:
+    """A camera whose clock was set, forward or back; a gap that took as long as it says is left alone."""
+    timeline = Timeline(10)
+    times = [
+        timeline.stamp(0, MS, None),
+        timeline.stamp(100, MS, 0.1),
+        timeline.stamp(3_600_100, MS, 0.1),
+        timeline.stamp(3_600_200, MS, 0.1),
+        timeline.stamp(500, MS, 0.3),
+        timeline.stamp(10_500, MS, 9.9),
+    ]
+    assert times == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.6, 10.6])
+    assert timeline.repaired == 2
+
+
+def test_recorded_time_that_leaps_ahead_is_believed() -> None:
+    """A file knows of no other clock."""
+    assert _stamp([0, 100, 3_600_100])[0] == pytest.approx([0.0, 0.1, 3600.1])

@@ -1,5 +1,6 @@
 """A source that is connected again: scripted connections instead of a network, limits of milliseconds."""
 
+import dataclasses
 import gc
 import threading
 import time
@@ -13,6 +14,7 @@ from ssa_stream.errors import ConfigError, SourceError, SourceErrorCode
 from ssa_stream.sources import (
     Frame,
     Freshest,
+    Prefetch,
     Recovering,
     RecoveryPolicy,
     Source,
@@ -27,6 +29,7 @@ LOST = SourceError("cam was lost", SourceErrorCode.LOST)
 REFUSED = SourceError("cannot open cam: nothing listens there", SourceErrorCode.REFUSED)
 # Nothing here waits on purpose but for what a test is about; the rest is far away.
 POLICY = RecoveryPolicy(connect_s=10, first_frame_s=10, stall_s=10, lost_s=10, retry_s=0.001, retry_max_s=0.001)
+PATIENT = dataclasses.replace(POLICY, patient_start=True)
 
 
 class Camera:
@@ -71,6 +74,16 @@ class Recording(ScriptedSource):
     def info(self) -> SourceInfo:
         """As a recording on a server."""
         return SourceInfo("recording", live=True, duration_s=5.0)
+
+
+def _after(event: threading.Event, connection: Source) -> Callable[[], Source]:
+    """A connection that is made once something has happened."""
+
+    def connect() -> Source:
+        assert event.wait(DEADLINE_S)
+        return connection
+
+    return connect
 
 
 def _read(source: Recovering, connections: Sequence[Paced], count: int) -> list[Frame]:
@@ -140,10 +153,13 @@ def test_silent_source_is_stalled_then_connected_again_while_the_old_connection_
     hangs = _Hanging([0])
     states: list[SourceStage] = []
     policy = RecoveryPolicy(stall_s=0.02, lost_s=0.05, retry_s=0.001, retry_max_s=0.001)
-    camera = Camera(hangs, Paced([0], block_at_end=True))
+    taken = threading.Event()
+    camera = Camera(hangs, _after(taken, Paced([0], block_at_end=True)))
     with Recovering("cam", camera, policy, on_state=lambda status: states.append(status.stage)) as source:
         frames = source.frames()
-        assert [next(frames).epoch, next(frames).epoch] == [0, 1]
+        assert next(frames).epoch == 0
+        taken.set()
+        assert next(frames).epoch == 1
         assert hangs.closed.is_set()
         assert len(_connections()) == 2
     hangs.let_go.set()
@@ -192,9 +208,17 @@ def test_connections_in_parallel_are_bounded() -> None:
 
     with Recovering("cam", camera, policy, on_state=on_state, connections_in_parallel=1) as source:
         epochs: list[int] = []
-        reader = threading.Thread(target=lambda: epochs.extend(frame.epoch for frame in islice(source.frames(), 2)))
+        taken = threading.Event()
+
+        def read() -> None:
+            for frame in islice(source.frames(), 2):
+                epochs.append(frame.epoch)
+                taken.set()
+
+        reader = threading.Thread(target=read)
         reader.start()
         assert lost.wait(DEADLINE_S)
+        assert taken.wait(DEADLINE_S)
         assert camera.asked == 1
         hangs.let_go.set()
         reader.join(DEADLINE_S)
@@ -254,29 +278,33 @@ def test_slow_reader_gets_the_newest_frame_and_the_rest_is_counted() -> None:
 
 def test_overtaken_frames_stay_counted_while_their_connection_is_closed() -> None:
     """However long that takes: whoever looks at that moment must not find them missing."""
-    lost, seen = threading.Event(), []
+    lost, taken, seen = threading.Event(), threading.Event(), []
 
     class Watched(ScriptedSource):
         def close(self) -> None:
-            if threading.current_thread() is threading.main_thread():  # which reads, and gives it up
+            if threading.current_thread().name.startswith("read "):  # which gives it up
                 seen.append(source.status.overtaken)
             super().close()
 
-    camera = Camera(Watched([*range(50), lost, LOST]), ScriptedSource([0], block_at_end=True))
-    with Recovering("cam", camera, POLICY) as source:
+    second = _after(taken, ScriptedSource([0], block_at_end=True))
+    with Recovering("cam", Camera(Watched([*range(50), lost, LOST]), second), POLICY) as source:
         assert lost.wait(DEADLINE_S)
         frames = source.frames()
-        assert [next(frames).seq, next(frames).seq] == [49, 0]
+        assert next(frames).seq == 49
+        taken.set()
+        assert next(frames).seq == 0
         assert source.status.overtaken == 49
     assert set(seen) == {49}
 
 
 def test_lost_connection_is_let_go_without_the_garbage_collector() -> None:
     """Its decoder and buffers are large, and the collector may not come for minutes."""
+    taken = threading.Event()
 
     class LostOnce(ScriptedSource):
         def frames(self) -> Iterator[Frame]:
             yield from super().frames()
+            assert taken.wait(DEADLINE_S)
             raise SourceError("cam was lost", SourceErrorCode.LOST)
 
     first = LostOnce([0])
@@ -285,7 +313,10 @@ def test_lost_connection_is_let_go_without_the_garbage_collector() -> None:
     gc.disable()
     try:
         with Recovering("cam", lambda: connections.pop(0), POLICY) as source:
-            assert [frame.epoch for frame in islice(source.frames(), 2)] == [0, 1]
+            frames = source.frames()
+            assert next(frames).epoch == 0
+            taken.set()
+            assert next(frames).epoch == 1
             deadline_s = time.monotonic() + DEADLINE_S
             while kept() is not None and time.monotonic() < deadline_s:
                 time.sleep(0.001)  # its thread is just ending
@@ -331,5 +362,45 @@ def test_freshest_has_patience_with_a_source_that_recovers() -> None:
     first.taken.release(10)
     policy = RecoveryPolicy(retry_s=0.3, retry_max_s=0.3)
     with Freshest(Recovering("cam", Camera(first, second), policy), stall_timeout_s=0.01) as freshest:
-        epochs = [frame.epoch for frame in islice(freshest.frames(), 2)]
-    assert epochs[-1] == 1
+        assert 1 in (frame.epoch for frame in freshest.frames())
+
+
+def test_source_is_watched_however_slow_its_reader_is() -> None:
+    """Nobody takes a frame, and still it is called stalled, given up and connected again."""
+    came, told = threading.Event(), list[SourceStage]()
+    policy = RecoveryPolicy(stall_s=0.01, lost_s=0.02, retry_s=0.001, retry_max_s=0.001)
+    camera = Camera(ScriptedSource([0, 1, 2], block_at_end=True), ScriptedSource([0, came], block_at_end=True))
+    with Recovering("cam", camera, policy, on_state=lambda status: told.append(status.stage)) as source:
+        reading = threading.Thread(target=source.fill)
+        reading.start()
+        assert came.wait(DEADLINE_S)
+        newest = source.buffer.take(DEADLINE_S)
+        assert newest is not None
+        assert (newest.epoch, newest.seq) == (1, 0)
+        assert (source.status.frames, source.status.overtaken, source.status.connections) == (1, 3, 2)
+        source.close()
+        reading.join(DEADLINE_S)
+    assert told[:4] == ["connecting", "live", "stalled", "reconnecting"]
+
+
+def test_freshest_and_the_source_count_the_same_frames() -> None:
+    """There is one place for frames, and one count of those that were overtaken."""
+    all_came = threading.Event()
+    camera = Camera(ScriptedSource([*range(50), all_came], block_at_end=True))
+    with Freshest(Recovering("cam", camera, POLICY)) as freshest:
+        assert all_came.wait(DEADLINE_S)
+        assert next(freshest.frames()).seq == 49
+        assert isinstance(freshest.source, Recovering)
+        assert (freshest.received, freshest.dropped, freshest.source.status.overtaken) == (50, 49, 49)
+
+
+def test_prefetch_keeps_more_frames_of_a_source_that_recovers() -> None:
+    """It does not wait for room: what is too much is overtaken and counted."""
+    all_came, wrapped = threading.Event(), threading.Event()
+    connection = ScriptedSource([*range(9), all_came], block_at_end=True)
+    source = Recovering("cam", Camera(_after(wrapped, connection)), PATIENT)
+    with Prefetch(source, depth=4) as prefetch:
+        wrapped.set()
+        assert all_came.wait(DEADLINE_S)
+        assert [frame.seq for frame in islice(prefetch.frames(), 4)] == [5, 6, 7, 8]
+        assert (prefetch.received, source.status.overtaken) == (9, 5)

@@ -35,4 +35,4 @@ def test_with_timeouts_keeps_a_stall_within_the_limit_of_silence() -> None:
 def test_retry_after_many_failures_is_still_a_number() -> None:
     """Doubling has an end before floats have."""
     policy = RecoveryPolicy()
-    assert policy.retry_in_s(10**6, SourceErrorCode.LOST, was_live=True, jitter=1.0) == policy.retry_max_s
+    assert policy.retry_in_s(10**6, SourceErrorCode.LOST, was_live=True, jitter=lambda: 1.0) == policy.retry_max_s

@@ -23,7 +23,7 @@ def offline(frames: Sequence[NDArray[np.uint8]], sentence: str) -> tuple[ClipOut
     """The forward of a whole clip, and the sizes that its masks pass through."""
     model = tiny_model()
     output = (frames[0].shape[0], frames[0].shape[1])
-    network = network_size(output, model.config.short_edge_px, model.config.long_edge_px)
+    network = network_size(output, *model.config.edges_px())
     images = to_input([resize_frame(frame, network) for frame in frames])
     with torch.inference_mode():
         clip = model(images, model.encode_text([sentence]))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ssa_stream.streaming.ownership import own_masks, owners
+from ssa_stream.streaming.emission import own_masks, owners
 
 _EQUAL = torch.ones(3)
 

@@ -8,7 +8,6 @@ from ssa_stream.model import network_size
 from ssa_stream.streaming import Prompt, ReferSession, SessionConfig
 from ssa_stream.streaming.decoding import DecoderState, IncomingFrame, PromptRows, decode_frame, flush_decoder
 from ssa_stream.streaming.masking import MaskKey, MaskState, keep_mask_features, lacking, mask_frame
-from ssa_stream.streaming.sizes import frame_sizes
 from tests.support.tiny_model import random_frames, tiny_config, tiny_model
 from tests.unit.streaming.comparing import saved
 
@@ -119,8 +118,8 @@ def test_mask_features_are_kept_until_their_frame_is_out() -> None:
 def test_sizes_are_known_without_weights() -> None:
     """The session's edges go before the network's."""
     config = tiny_config()
-    sizes = frame_sizes(config, SessionConfig(), (480, 640))
+    sizes = SessionConfig().sizes_of((480, 640), config)
     assert sizes.network == network_size((480, 640), config.short_edge_px, config.long_edge_px)
     assert sizes.output == (480, 640)
     assert all(side % 32 == 0 for side in sizes.padded)
-    assert frame_sizes(config, SessionConfig(short_edge_px=64, long_edge_px=640), (480, 640)).network == (64, 85)
+    assert SessionConfig(short_edge_px=64, long_edge_px=640).sizes_of((480, 640), config).network == (64, 85)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ssa_stream.cli.demo import write_scene
+from ssa_stream.cli.commands.demo import write_scene
 from tools.animation import sampled
 
 

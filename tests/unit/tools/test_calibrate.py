@@ -11,6 +11,7 @@ import torch
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.data import sample_clip
 from ssa_stream.model import SSA
+from ssa_stream.model.extensions.presence import Presence
 from tests.support.tiny_model import tiny_model, told_model
 from tools.calibrate import _THRESHOLDS, choose, fit_reading, frame_classes, shift
 
@@ -99,7 +100,7 @@ def test_presence_is_set_before_the_threshold(tmp_path: Path) -> None:
     done = subprocess.run([*command, "0.5"], capture_output=True, text=True, check=True)
     assert "presence of 6 clips" in done.stdout
     model = load_checkpoint(str(out))
-    assert model.video_decoder.presence is not None
+    assert isinstance(model.video_decoder.presence, Presence)
     assert model.video_decoder.presence.weight.abs().max() > 0
     refused = subprocess.run([*command, "-1"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2

@@ -4,16 +4,13 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import torch
 import yaml
 
 from ssa_stream.model import SSA
-from ssa_stream.training.config import ClipsStage, MotionStage
-from ssa_stream.training.data_config import SyntheticData
-from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.optimizer_config import OptimizerConfig
+from ssa_stream.training.config import ClipsStage, LossConfig, OptimizerConfig, SyntheticData
+from ssa_stream.training.tiny.config import MotionStage, TinyClipsStage, TinyData, TinyLoss
 from tests.support.tiny_model import tiny_config, tiny_model, told_model
 
 
@@ -49,15 +46,37 @@ def stage() -> ClipsStage:
 
 
 @pytest.fixture
+def tiny_stage(stage: ClipsStage) -> TinyClipsStage:
+    """A stage that knows all objects."""
+    return TinyClipsStage(
+        name="tiny",
+        steps=stage.steps,
+        batch=stage.batch,
+        frames=stage.frames,
+        data=TinyData(size=(32, 64), sentences=2, max_objects=3),
+        loss=TinyLoss(num_points=32, frame_layers=2),
+        optimizer=stage.optimizer,
+        dropout=0.0,
+    )
+
+
+@pytest.fixture
 def motion(stage: ClipsStage) -> MotionStage:
     """Decisions about four clips."""
-    fields = msgspec.structs.asdict(stage) | {
-        "loss": msgspec.structs.replace(stage.loss, frame_layers=1, place_weight=1.0, slot_weight=5.0),
-        "data": msgspec.structs.replace(stage.data, size=(64, 96), sentences=5),
-        "frames": (5, 7),
-        "batch": 4,
-    }
-    return MotionStage(teaches="decisions", clips=4, kept_frames=9, ordinary=2, **fields)
+    return MotionStage(
+        name="motion",
+        steps=stage.steps,
+        batch=4,
+        frames=(5, 7),
+        data=TinyData(size=(64, 96), sentences=5, max_objects=3),
+        loss=TinyLoss(num_points=32, frame_layers=1, location_weight=1.0, slot_weight=5.0),
+        optimizer=stage.optimizer,
+        dropout=0.0,
+        teaches="decisions",
+        clips=4,
+        kept_frames=9,
+        ordinary=2,
+    )
 
 
 @pytest.fixture
@@ -82,13 +101,13 @@ def settings(tiny_yaml: str) -> dict[str, Any]:
         "validation": {"every": 3, "clips": 2, "frames": 2, "size": [32, 64]},
         "stages": [
             {"kind": "clip_pretrain", "name": "clip", "sizes": [[64, 96]], **common, "batch": 4},
-            {"kind": "images", "name": "images", **segment},
+            {"kind": "clips", "name": "images", "frames": [1, 1], **segment},
             {
                 **{"kind": "motion", "name": "motion", "teaches": "decisions", "ordinary": 2, "clips": 4},
                 **{"kept_frames": 6, "frames": [5, 6], **segment},
                 "data": data | {"sentences": 3},
             },
-            {"kind": "long_clips", "name": "long", "frames": [3, 4], "window": 2, **segment},
+            {"kind": "tiny_clips", "name": "tiny", "frames": [2, 3], **segment},
         ],
     }
 

@@ -1,12 +1,18 @@
-"""Class, mask and dice losses against numpy."""
+"""Class, mask, dice and similarity losses against numpy."""
 
 import numpy as np
 import torch
 
-from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.losses import class_losses, dice_loss, mask_entropy, set_losses
-from ssa_stream.training.matching import Matches, SetPrediction
-from ssa_stream.training.targets import MaskTargets, clip_targets, frame_targets
+from ssa_stream.training.config import LossConfig
+from ssa_stream.training.objectives.losses import (
+    class_labels,
+    class_losses,
+    dice_loss,
+    mask_entropy,
+    set_losses,
+    similarity_loss,
+)
+from ssa_stream.training.objectives.matching import MaskTargets, Matches, SetPrediction, clip_targets, frame_targets
 
 MATCHES = Matches(torch.tensor([[[1, 0]], [[2, 0]]]), torch.tensor([[[True, False]], [[True, True]]]))
 
@@ -18,34 +24,24 @@ def test_class_losses_are_the_weighted_mean() -> None:
     first = -(log_p[0, 0, 1, 0] + 0.1 * (log_p[0, 0, 0, 1] + log_p[0, 0, 2, 1])) / 1.2
     second = -(log_p[1, 0, 2, 0] + log_p[1, 0, 0, 0] + 0.1 * log_p[1, 0, 1, 1]) / 2.1
     both = torch.tensor([[True, True]])
-    np.testing.assert_allclose(class_losses(logits.float(), MATCHES, both, 0.1).numpy(), [first, second], rtol=1e-5)
+    found = class_losses(logits.float(), class_labels(MATCHES, both, 3), 0.1)
+    np.testing.assert_allclose(found.numpy(), [first, second], rtol=1e-5)
     other = -(log_p[1, 0, 2, 0] + log_p[1, 0, 0, 1] + 0.1 * log_p[1, 0, 1, 1]) / 2.1
     one = torch.tensor([[True, False]])
-    np.testing.assert_allclose(class_losses(logits.float(), MATCHES, one, 0.1).numpy(), [first, other], rtol=1e-5)
+    found = class_losses(logits.float(), class_labels(MATCHES, one, 3), 0.1)
+    np.testing.assert_allclose(found.numpy(), [first, other], rtol=1e-5)
 
 
-def test_duplicates_have_the_class_of_their_object() -> None:
-    """With a weight of 1, as its own query; the others are not referred to and weigh a tenth."""
-    logits = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 1, 3, 2)))
-    log_p = logits.log_softmax(-1).numpy()[0, 0]
-    matches = Matches(MATCHES.query[:1], MATCHES.matched[:1])  # query 1 is the first object's
-    referred = torch.tensor([[True, False]])
-    for of_query_0, kind in ((0, 0), (1, 1)):
-        doubles = torch.tensor([[[of_query_0, -1, -1]]])
-        expected = -(log_p[1, 0] + log_p[0, kind] + 0.1 * log_p[2, 1]) / 2.1
-        found = class_losses(logits.float(), matches, referred, 0.1, doubles)
-        np.testing.assert_allclose(found.numpy(), [expected], rtol=1e-5)
-
-
-def test_classes_are_asked_of_clear_items_only() -> None:
+def test_classes_are_asked_of_some_items_only() -> None:
     """The others count neither in the sum nor in the weight; without any clear one there is no loss."""
     logits = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 2, 3, 2))).float()
     matches = Matches(torch.tensor([[[1], [2]]]), torch.ones(1, 2, 1, dtype=torch.bool))
     referred = torch.ones(2, 1, dtype=torch.bool)
-    first = class_losses(logits[:, :1], Matches(*(field[:, :1] for field in matches)), referred[:1], 0.1)
-    found = class_losses(logits, matches, referred, 0.1, clear=torch.tensor([True, False]))
-    torch.testing.assert_close(found, first)
-    assert not class_losses(logits, matches, referred, 0.1, clear=torch.tensor([False, False])).any()
+    alone = class_labels(Matches(*(field[:, :1] for field in matches)), referred[:1], 3)
+    labels = class_labels(matches, referred, 3)
+    found = class_losses(logits, labels._replace(asked=torch.tensor([True, False])), 0.1)
+    torch.testing.assert_close(found, class_losses(logits[:, :1], alone, 0.1))
+    assert not class_losses(logits, labels._replace(asked=torch.tensor([False, False])), 0.1).any()
 
 
 def test_mask_losses_equal_the_formulas() -> None:
@@ -73,10 +69,11 @@ def test_set_losses_sum_over_masks_and_divide_by_their_number() -> None:
     """Depth 0 has one matched mask of two, depth 1 both; sampled zeros beyond the border add a little."""
     prediction, targets = _uniform(2)
     torch.manual_seed(0)
-    losses = set_losses(prediction, targets, MATCHES, LossConfig(num_points=2000), lambda value: value)
+    labels, config = class_labels(MATCHES, targets.referred, 3), LossConfig(num_points=2000)
+    losses = set_losses(prediction, targets, MATCHES, labels, config, lambda value: value)
     assert losses.shape == (2, 3)
     np.testing.assert_allclose(losses[0, 1:].detach() * 2, losses[1, 1:].detach(), rtol=0.05)
-    halved = set_losses(prediction, targets, MATCHES, LossConfig(num_points=2000), lambda value: value * 2)
+    halved = set_losses(prediction, targets, MATCHES, labels, config, lambda value: value * 2)
     np.testing.assert_allclose(halved[1, 1:].detach() * 2, losses[1, 1:].detach(), rtol=0.05)
 
 
@@ -85,7 +82,8 @@ def test_set_losses_without_objects_keep_a_gradient_path() -> None:
     prediction, targets = _uniform(1)
     targets = targets._replace(valid=torch.zeros(1, 2, dtype=torch.bool))
     none = Matches(torch.zeros(1, 1, 2, dtype=torch.int64), torch.zeros(1, 1, 2, dtype=torch.bool))
-    losses = set_losses(prediction, targets, none, LossConfig(num_points=4), lambda value: value)
+    labels = class_labels(none, targets.referred, 3)
+    losses = set_losses(prediction, targets, none, labels, LossConfig(num_points=4), lambda value: value)
     assert losses[0, 1:].tolist() == [0, 0]
     losses.sum().backward()
     assert prediction.embeddings.grad is not None
@@ -102,3 +100,26 @@ def test_frame_targets_drop_hidden_objects_clip_targets_keep_them() -> None:
     assert frame_targets(masks, present, referred).masks.shape == (2, 3, 1, 4, 4)
     assert clip_targets(masks, present, referred).valid.tolist() == [[True, True, False]]
     assert frame_targets(masks, present, referred).referred.tolist() == referred.tolist() * 2
+
+
+def test_similarity_loss_is_the_mean_over_ordered_pairs() -> None:
+    """All pairs of matched embeddings of one item, with itself too; what is not matched does not count."""
+    rng = np.random.default_rng(0)
+    frame, video = rng.normal(size=(1, 2, 2, 3)), rng.normal(size=(1, 2, 3))
+    frame_matched = np.array([[[True, False], [True, True]]])
+    video_matched = np.array([[True, True]])
+    rows = [(frame[0, t, g], g) for t in range(2) for g in range(2) if frame_matched[0, t, g]]
+    rows += [(video[0, g], g) for g in range(2)]
+    terms = []
+    for first, a in rows:
+        for second, b in rows:
+            p = 1 / (1 + np.exp(-first @ second))
+            terms.append(-np.log(p if a == b else 1 - p))
+    loss = similarity_loss(*(torch.from_numpy(array) for array in (frame, frame_matched, video, video_matched)))
+    np.testing.assert_allclose(float(loss), np.mean(terms), rtol=1e-5)
+
+
+def test_similarity_loss_without_objects_is_zero() -> None:
+    """Nothing to compare."""
+    none = torch.zeros(1, 1, 2, dtype=torch.bool)
+    assert float(similarity_loss(torch.randn(1, 1, 2, 4), none, torch.randn(1, 2, 4), none[:, 0])) == 0

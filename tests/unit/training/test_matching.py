@@ -3,9 +3,15 @@
 import numpy as np
 import torch
 
-from ssa_stream.training.loss_config import LossConfig
-from ssa_stream.training.matching import SetPrediction, duplicates, match, matching_costs
-from ssa_stream.training.targets import MaskTargets
+from ssa_stream.training.config import LossConfig
+from ssa_stream.training.objectives.matching import (
+    MaskTargets,
+    Matches,
+    SetPrediction,
+    match,
+    matched_rows,
+    matching_costs,
+)
 
 CONFIG = LossConfig(num_points=64)
 
@@ -49,15 +55,6 @@ def test_match_finds_the_query_of_each_object_at_every_depth() -> None:
     assert matches.matched.tolist() == [[[True, True, False]], [[True, True, False]]]
 
 
-def test_duplicates_are_found_by_their_masks() -> None:
-    """Query 1 covers the left half too at one depth, and both halves at the other: neither of them by enough."""
-    prediction, targets = _squares()
-    prediction.embeddings[0, 0, 1, 0] = 9.0
-    prediction.embeddings[1, 0, 1] = 9.0
-    config = LossConfig(num_points=256, duplicate_iou=0.7)
-    assert duplicates(prediction, targets, config).tolist() == [[[1, 0, 0, -1]], [[1, -1, 0, -1]]]
-
-
 def test_preference_outweighs_cost_where_it_is_large_enough() -> None:
     """Query 3 is preferred for the first object at one depth, by too little at the other."""
     prediction, targets = _squares()
@@ -79,3 +76,10 @@ def test_match_survives_numbers_that_are_none() -> None:
     prediction, targets = _squares()
     matches = match(prediction._replace(embeddings=prediction.embeddings * float("nan")), targets, CONFIG)
     assert int(matches.matched.sum()) == 4
+
+
+def test_matched_rows_takes_the_matched_queries() -> None:
+    """Per item, in the objects' order."""
+    values = torch.arange(6.0).view(1, 3, 2)
+    matches = Matches(torch.tensor([[2, 0]]), torch.tensor([[True, True]]))
+    assert matched_rows(values, matches).tolist() == [[[4, 5], [0, 1]]]

@@ -7,9 +7,8 @@ import pytest
 
 from ssa_stream.data import SceneConfig, write_mevis
 from ssa_stream.errors import ConfigError
-from ssa_stream.training.augment import AugmentedClip, augment_clip, names_side
-from ssa_stream.training.data_config import MevisData
-from ssa_stream.training.mevis_clips import MevisClips, sample_frames
+from ssa_stream.training.config import MevisData
+from ssa_stream.training.data.mevis_clips import AugmentedClip, MevisClips, augment_clip, names_side, sample_frames
 
 
 def test_sample_frames_stay_near_the_reference() -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from ssa_stream.model import SSA
-from ssa_stream.training.optimizer import build_optimizer, parameter_groups, set_learning_rate
-from ssa_stream.training.optimizer_config import OptimizerConfig
+from ssa_stream.training.config import OptimizerConfig
+from ssa_stream.training.loop.optimizer import build_optimizer, parameter_groups, set_learning_rate
 
 PUBLISHED = OptimizerConfig(lr=5e-5, adapter_lr_factor=0.1, schedule="steps", milestones=(55, 70))
 

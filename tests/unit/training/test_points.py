@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ssa_stream.training.points import random_points, sample_at, uncertain_points
+from ssa_stream.training.objectives.points import random_points, sample_at, uncertain_points
 
 
 def test_sample_at_pixel_centres_gives_the_pixels() -> None:

@@ -12,7 +12,7 @@ from ssa_stream.checkpoints import load_checkpoint, read_info
 from ssa_stream.errors import CheckpointError, ConfigError, SsaStreamError
 from ssa_stream.training import StepReport, TrainConfig, Validation, train
 from ssa_stream.training.config import Stage
-from ssa_stream.training.trainer import Trainer
+from ssa_stream.training.loop.trainer import Trainer
 from tests.support.tiny_model import tiny_config
 
 
@@ -60,7 +60,7 @@ def test_run_stopped_anywhere_and_resumed_ends_bitwise_equal(settings: dict[str,
     ours, theirs = _weights(tmp_path / "a"), _weights(tmp_path / "whole")
     assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
     assert parts.reports[-1].figures["loss"] == whole.reports[-1].figures["loss"]
-    for name in ("train_images.csv", "validation_long.csv"):
+    for name in ("train_images.csv", "validation_tiny.csv"):
         assert _steps(tmp_path / "a" / name) == _steps(tmp_path / "whole" / name)
 
 
@@ -105,13 +105,13 @@ def test_run_leaves_checkpoints_figures_and_settings(settings: dict[str, Any], t
     """Validations come at their interval and at each stage's end; CLIP's do not choose the best checkpoint."""
     recorder = _run(settings, tmp_path / "run")
     assert [entry[:2] for entry in recorder.validations] == [
-        (name, step) for name in ("clip", "images", "motion", "long") for step in (3, 4)
+        (name, step) for name in ("clip", "images", "motion", "tiny") for step in (3, 4)
     ]
     assert [best for _, _, best in recorder.validations][:3] == [False, False, True]
     assert read_info(tmp_path / "run" / "best.safetensors").notes["run"] == "test"
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"config.yaml", "state.pt", "best.safetensors", "last.safetensors", "tensorboard"} <= names
-    assert _steps(tmp_path / "run" / "train_long.csv") == [13, 14, 15, 16]
+    assert _steps(tmp_path / "run" / "train_tiny.csv") == [13, 14, 15, 16]
 
 
 def test_clip_is_trained_in_its_stage_and_frozen_after_it(settings: dict[str, Any], tmp_path: Path) -> None:
@@ -172,6 +172,16 @@ def test_existing_run_is_not_overwritten(settings: dict[str, Any], tmp_path: Pat
         _run(settings, tmp_path, resume=True)
 
 
+def test_run_whose_settings_have_other_names_is_told(settings: dict[str, Any], tmp_path: Path) -> None:
+    """One of an earlier version: its state cannot be gone on with, its weights can be started from."""
+    _run(settings, tmp_path, stop_after=1)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    state["config"]["mean_decay"] = state["config"].pop("ema_decay")
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(ConfigError, match=r"other settings of ema_decay.*--init .*last\.safetensors"):
+        _run(settings, tmp_path, resume=True)
+
+
 def test_resumed_run_may_log_and_save_differently(settings: dict[str, Any], tmp_path: Path) -> None:
     """What is computed does not depend on it."""
     _run(settings, tmp_path, stop_after=1)
@@ -190,7 +200,7 @@ def test_damaged_state_is_told(settings: dict[str, Any], tmp_path: Path) -> None
 def test_diverged_loss_ends_the_run(settings: dict[str, Any], tmp_path: Path) -> None:
     """With words on what to change."""
     for stage in settings["stages"]:
-        stage["optimizer"] = {"lr": 1e9, "schedule": "constant", "clip_norm": 1e9}
+        stage["optimizer"] = {"lr": 1e9, "schedule": "steps", "clip_norm": 1e9}
     del settings["stages"][0]
     settings["stages"][0]["steps"] = 50
     with pytest.raises(SsaStreamError, match=r"optimizer\.lr"):

@@ -10,9 +10,8 @@ from ssa_stream.data import SPLITS
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.training import TrainConfig
-from ssa_stream.training.config import ClipsStage, LongClipsStage
-from ssa_stream.training.data_config import MevisData
-from ssa_stream.training.optimizer import parameter_groups
+from ssa_stream.training.config import ClipsStage, MevisData
+from ssa_stream.training.loop.optimizer import parameter_groups
 
 
 @pytest.mark.parametrize("name", config_names("train"))
@@ -73,12 +72,13 @@ def _settings(**changes: Any) -> dict[str, Any]:
         {"data": {"source": "synthetic", "size": [8, 8]}},
         {"data": {"source": "synthetic", "size": [32, 32], "type_weights": {"rhyme": 1.0}}},
         {"loss": {"num_points": 0}},
-        {"frames": [1, 4], "data": {"source": "synthetic", "size": [32, 32], "spread": 3}},
-        {"data": {"source": "mevis", "folder": "x"}, "loss": {"all_objects": True}},
-        {"data": {"source": "mevis", "folder": "x"}, "loss": {"token_weight": 1.0}},
-        {"unknown_words": -0.1},
+        {"loss": {"all_objects": True}},
+        {"kind": "tiny_clips", "frames": [1, 4], "data": {"source": "synthetic", "size": [32, 32], "spread": 3}},
+        {"kind": "tiny_clips", "data": {"source": "mevis", "folder": "x"}},
+        {"kind": "tiny_clips", "loss": {"duplicate_iou": 1.0}},
+        {"kind": "tiny_clips", "unknown_words": -0.1},
     ],
-    ids="frames steps unknown kind rate size type points spread all_objects tokens unknown_words".split(),
+    ids="frames steps unknown kind rate size type points all_objects spread mevis duplicates unknown_words".split(),
 )
 def test_wrong_settings_are_refused(changes: dict[str, Any]) -> None:
     """As a ConfigError with the place."""
@@ -91,15 +91,6 @@ def test_stages_of_one_name_are_refused() -> None:
     settings = _settings()
     with pytest.raises(ConfigError, match="different names"):
         TrainConfig.from_mapping({**settings, "stages": settings["stages"] * 2})
-
-
-@pytest.mark.parametrize(("half_life", "decay"), [(0, 0.0), (1, 0.5), (float("inf"), 1.0)])
-def test_decay_follows_the_half_life(half_life: float, decay: float) -> None:
-    """As in a session."""
-    config = TrainConfig.from_mapping(_settings(kind="long_clips", half_life_frames=half_life))
-    (stage,) = config.stages
-    assert isinstance(stage, LongClipsStage)
-    assert stage.decay == decay
 
 
 def test_validation_split_is_not_trained_on() -> None:

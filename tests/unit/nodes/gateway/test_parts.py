@@ -10,20 +10,11 @@ import numpy as np
 import pytest
 
 from ssa_stream.errors import ConfigError, MessageError, TransportError
-from ssa_stream.nodes.gateway.aiortc_queues import SenderClock
-from ssa_stream.nodes.gateway.cameras import CameraPicture
-from ssa_stream.nodes.gateway.channels import MaskOutbox, PromptDesk
-from ssa_stream.nodes.gateway.feed import VideoFeed
-from ssa_stream.nodes.gateway.figures import PeerFigures
 from ssa_stream.nodes.gateway.graph_link import Answer, Request
-from ssa_stream.nodes.gateway.intake import CameraIntake
-from ssa_stream.nodes.gateway.pausing import run_while_watched
-from ssa_stream.nodes.gateway.rate import RateLimit
-from ssa_stream.nodes.gateway.sdp import with_bitrate
-from ssa_stream.nodes.gateway.settings import PeerLimits
-from ssa_stream.nodes.gateway.slot import NewestSlot
-from ssa_stream.nodes.gateway.watchdog import Watchdog
-from ssa_stream.nodes.gateway.wire import (
+from ssa_stream.nodes.gateway.pictures.cameras import CameraPicture
+from ssa_stream.nodes.gateway.pictures.feed import VideoFeed
+from ssa_stream.nodes.gateway.pictures.slot import NewestSlot
+from ssa_stream.nodes.gateway.pictures.wire import (
     LENGTH_BYTES,
     MAX_HEADER_BYTES,
     PictureHeader,
@@ -31,9 +22,17 @@ from ssa_stream.nodes.gateway.wire import (
     pack_header,
     unpack_header,
 )
+from ssa_stream.nodes.gateway.server import run_while_watched
+from ssa_stream.nodes.gateway.settings import PeerLimits
+from ssa_stream.nodes.gateway.webrtc.aiortc_changes import SenderClock, with_bitrate
+from ssa_stream.nodes.gateway.webrtc.camera_intake import CameraIntake
+from ssa_stream.nodes.gateway.webrtc.channels import MaskOutbox, PromptHandler
+from ssa_stream.nodes.gateway.webrtc.figures import PeerFigures
+from ssa_stream.nodes.gateway.webrtc.limits import RateLimit, Watchdog
 from ssa_stream.nodes.pipeline import GATEWAY
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import Accepted, AppliesFrom, ErrorReply, FrameIdentity, Prompt, PromptReply, SourceRequest
+from ssa_stream.sources import open_source
 
 
 async def test_slot_newer_item_replaces_and_counts() -> None:
@@ -60,8 +59,8 @@ LIMITS = PeerLimits(bitrate_kbps=1000, session_s=100.0, connect_s=5.0, silence_s
 
 
 def _look(dog: Watchdog, now_s: float, received: int = 0, connected: bool = True, media: bool = True) -> str:
-    excess = dog.look(now_s, received, is_connected=connected, has_media=media)
-    return "" if excess is None else f"{excess.limit}: {excess.text}"
+    exceeded = dog.look(now_s, received, is_connected=connected, has_media=media)
+    return "" if exceeded is None else f"{exceeded.limit}: {exceeded.text}"
 
 
 def test_watchdog_never_connected_ends() -> None:
@@ -131,7 +130,7 @@ async def test_feed_viewers_get_newest_until_they_leave() -> None:
     assert (newest.pts, slot.overtaken, feed.times_of(_frame(0, 0, 1))) == (1, 1, (0, None))
     feed.leave(slot)
     feed.push((0, 3), _picture())
-    assert (await slot.take(), feed.viewers) == (None, 0)
+    assert await slot.take() is None
 
 
 ANSWER = (
@@ -218,10 +217,10 @@ async def test_intake_sender_report_gives_capture_time() -> None:
 def test_intake_too_large_is_refused() -> None:
     """With what came and what is allowed."""
     intake, _, _ = _intake(edge_px=40)
-    excess = intake.take(_picture(48))
-    assert excess is not None
-    assert excess.limit == "edge"
-    assert "48x16" in excess.text
+    exceeded = intake.take(_picture(48))
+    assert exceeded is not None
+    assert exceeded.limit == "edge"
+    assert "48x16" in exceeded.text
 
 
 class _Channel:
@@ -297,21 +296,21 @@ class _Desk:
 
 async def test_scene_runs_only_while_somebody_watches() -> None:
     """Stopped when nobody is there, started for the first one, and not stopped for one who comes back at once."""
-    desk: Any = _Desk()
-    running = asyncio.create_task(run_while_watched(desk, linger_s=0.05))
-    assert await desk.orders.get() == "stop"
-    desk.users = 1
-    desk.users_changed.set()
-    assert await desk.orders.get() == "start"
-    desk.users = 0
-    desk.users_changed.set()
+    handler: Any = _Desk()
+    running = asyncio.create_task(run_while_watched(handler, linger_s=0.05))
+    assert await handler.orders.get() == "stop"
+    handler.users = 1
+    handler.users_changed.set()
+    assert await handler.orders.get() == "start"
+    handler.users = 0
+    handler.users_changed.set()
     await asyncio.sleep(0)
-    desk.users = 1
-    desk.users_changed.set()
-    desk.users = 0
-    desk.users_changed.set()
-    assert await desk.orders.get() == "stop"
-    assert desk.orders.empty()
+    handler.users = 1
+    handler.users_changed.set()
+    handler.users = 0
+    handler.users_changed.set()
+    assert await handler.orders.get() == "stop"
+    assert handler.orders.empty()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
@@ -326,18 +325,18 @@ REPLY = PromptReply(
 )  # fmt: skip
 
 
-def _desk(answer: Answer | Exception, metrics: NodeMetrics | None = None, **limits: int) -> PromptDesk:
+def _handler(answer: Answer | Exception, metrics: NodeMetrics | None = None, **limits: int) -> PromptHandler:
     async def ask(request: Request) -> Answer:
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    return PromptDesk("cam", ask, PeerLimits(**limits), metrics or NodeMetrics(GATEWAY, "gateway"))
+    return PromptHandler("cam", ask, PeerLimits(**limits), metrics or NodeMetrics(GATEWAY, "gateway"))
 
 
-async def _answer(desk: PromptDesk, text: str) -> dict[str, Any]:
-    assert desk.take(text) is None
-    said: dict[str, Any] = json.loads(await desk._answer(await desk._waiting.get()))
+async def _answer(handler: PromptHandler, text: str) -> dict[str, Any]:
+    assert handler.take(text) is None
+    said: dict[str, Any] = json.loads(await handler._answer(await handler._waiting.get()))
     return said
 
 
@@ -351,25 +350,25 @@ async def _answer(desk: PromptDesk, text: str) -> dict[str, Any]:
     ],
     ids=["done", "refused", "no_graph", "limit_of_protocol"],
 )
-async def test_prompt_desk_answers_every_command(answer: Answer | Exception, expected: dict[str, Any]) -> None:
+async def test_prompt_handler_answers_every_command(answer: Answer | Exception, expected: dict[str, Any]) -> None:
     """With its id, and the first frame that it applies to."""
-    said = await _answer(_desk(answer), '{"type":"add","text":"a","id":7}')
+    said = await _answer(_handler(answer), '{"type":"add","text":"a","id":7}')
     assert expected.items() <= said.items()
     if said["type"] == "prompts":
         assert said["applies_from"] == {"epoch": 0, "seq": 3, "index": 9}
 
 
-async def test_prompt_desk_nonsense_is_answered() -> None:
+async def test_prompt_handler_nonsense_is_answered() -> None:
     """An error, not the end of the session."""
-    assert (await _answer(_desk(REPLY), "nonsense"))["code"] == "invalid"
+    assert (await _answer(_handler(REPLY), "nonsense"))["code"] == "invalid"
 
 
-def test_prompt_desk_limits_refuse() -> None:
+def test_prompt_handler_limits_refuse() -> None:
     """Size and rate; both are counted."""
     metrics = NodeMetrics(GATEWAY, "gateway")
-    desk = _desk(REPLY, metrics, message_bytes=10, messages_per_s=2)
-    assert json.loads(desk.take("x" * 11) or "")["code"] == "too_large"
-    refusals = [desk.take("{}") for _ in range(10)]
+    handler = _handler(REPLY, metrics, message_bytes=10, messages_per_s=2)
+    assert json.loads(handler.take("x" * 11) or "")["code"] == "too_large"
+    refusals = [handler.take("{}") for _ in range(10)]
     assert [text is None for text in refusals].count(True) == 4
     assert json.loads(refusals[-1] or "")["code"] == "busy"
     counts = {(one.name, one.stream): one.value for one in metrics.statistics().counters}
@@ -378,7 +377,7 @@ def test_prompt_desk_limits_refuse() -> None:
 
 def test_serve_pipeline_is_connected_to_gateway(tmp_path: Any) -> None:
     """A camera comes from the gateway's socket; other sources hand their pictures to it."""
-    from ssa_stream.cli.serve import with_gateway
+    from ssa_stream.cli.commands.serve import with_gateway
     from ssa_stream.nodes.pipeline import PipelineConfig
 
     config = PipelineConfig.from_mapping(
@@ -402,7 +401,6 @@ def test_serve_pipeline_is_connected_to_gateway(tmp_path: Any) -> None:
 
 def test_camera_address_without_gateway_raises() -> None:
     """`ssa-stream up` has none."""
-    from ssa_stream.nodes.gateway.camera_source import open_camera_link
-
-    with pytest.raises(ConfigError, match="ssa-stream serve"):
-        open_camera_link("webrtc")
+    for address in ("webrtc", "webrtc:cam"):
+        with pytest.raises(ConfigError, match="ssa-stream serve"):
+            open_source(address)

@@ -5,7 +5,8 @@ import re
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from ssa_stream.nodes.health import HealthRecord
+from ssa_stream.client.graph_state import GraphState
+from ssa_stream.nodes.health import HealthView
 from ssa_stream.nodes.health.metrics import exposition
 from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
@@ -17,7 +18,7 @@ ALLOWED_LABELS = {"stream", "node", "reason"}
 def _families() -> dict[str, Metric]:
     """Metrics of a graph with something of everything."""
     config = PipelineConfig.from_mapping({"streams": {"cam0": {"source": "synthetic"}, "side": {"source": "0"}}})
-    record = HealthRecord(config, CLOCK)
+    state = GraphState(CLOCK.monotonic_ns())
     node = NodeMetrics("masks-0", "masks", 0, CLOCK)
     node.count("decode_error", 3)
     node.count("frames_sent", 7, stream="cam0")
@@ -25,10 +26,11 @@ def _families() -> dict[str, Metric]:
     node.latency("masks", 12.5, stream="cam0")
     node.queue("join", 2, 6)
     with node.working():
-        record.note(node.heartbeat(ready=True))
-    record.note(node.statistics())
-    record.note(source_state(rate_hz=29.5, next_index=40, epoch=2, attempt=3))
-    return {family.name: family for family in text_string_to_metric_families(exposition(record.view()).decode())}
+        state.take(node.heartbeat(ready=True), CLOCK.monotonic_ns())
+    state.take(node.statistics(), CLOCK.monotonic_ns())
+    state.take(source_state(rate_hz=29.5, next_index=40, epoch=2, attempt=3), CLOCK.monotonic_ns())
+    text = exposition(HealthView.of(state, CLOCK.monotonic_ns(), config)).decode()
+    return {family.name: family for family in text_string_to_metric_families(text)}
 
 
 def _values(family: Metric) -> dict[tuple[str, ...], float]:

@@ -4,24 +4,16 @@ from typing import Any, Literal
 
 import pytest
 
-from ssa_stream.nodes.health import HealthRecord, HealthView
-from ssa_stream.nodes.pipeline import CONTROL, PipelineConfig, role_of
-from ssa_stream.protocols import Event, EventKind, Heartbeat
+from ssa_stream.client.graph_state import GraphState
+from ssa_stream.nodes.health import HealthView
+from ssa_stream.nodes.pipeline import BROKER, PipelineConfig, role_of
+from ssa_stream.protocols import AnyMessage, Event, EventKind, Heartbeat
+from tests.support.manual_clock import ManualClock
 from tests.support.scripted_nodes import source_state
 
 
-class _Clock:
-    name = "monotonic:test"
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def monotonic_ns(self) -> int:
-        return round(self.now_s * 1e9)
-
-
 class _Stand:
-    """A record with its clock; `beat` is a sign of life."""
+    """The state of a graph and the time; `beat` is a sign of life."""
 
     def __init__(self, placement: Literal["fused", "processes"] = "processes") -> None:
         self.config = PipelineConfig.from_mapping(
@@ -31,21 +23,24 @@ class _Stand:
                 "health": {"heartbeat_timeout_s": 3, "hang_timeout_s": 20},
             }
         )
-        self.clock = _Clock()
-        self.record = HealthRecord(self.config, self.clock)
+        self.clock = ManualClock()
+        self.state = GraphState(self.clock.monotonic_ns())
+
+    def take(self, message: AnyMessage) -> None:
+        self.state.take(message, self.clock.monotonic_ns())
 
     def beat(self, *names: str, **fields: Any) -> None:
         for name in names:
-            role = CONTROL if name == CONTROL else role_of(name)
+            role = BROKER if name == BROKER else role_of(name)
             values: dict[str, Any] = {"incarnation": 0, "beat": 0, "ready": True} | fields
-            self.record.note(Heartbeat(node=name, role=role, at_ns=0, clock="monotonic:x", **values))
+            self.take(Heartbeat(node=name, role=role, at_ns=0, clock="monotonic:x", **values))
 
     def beat_all(self, **fields: Any) -> None:
         self.beat(*self.config.all_names, **fields)
 
     def view(self, after_s: float = 0.0) -> HealthView:
-        self.clock.now_s += after_s
-        return self.record.view()
+        self.clock.advance(after_s)
+        return HealthView.of(self.state, self.clock.monotonic_ns(), self.config)
 
 
 def test_graph_whose_nodes_all_work_is_live_and_ready() -> None:
@@ -59,7 +54,7 @@ def test_graph_whose_nodes_all_work_is_live_and_ready() -> None:
 def test_graph_that_is_starting_is_live_but_not_ready() -> None:
     """The reason names who is missing."""
     stand = _Stand()
-    stand.beat(CONTROL)
+    stand.beat(BROKER)
     stand.beat("masks-0", ready=False, text="loading weights")
     reasons = stand.view().ready().reasons
     assert "masks-0 is not ready (loading weights)" in reasons
@@ -82,7 +77,7 @@ def test_silent_node_makes_the_graph_not_ready() -> None:
     """The others go on."""
     stand = _Stand()
     stand.beat_all()
-    stand.clock.now_s += 3.5
+    stand.clock.advance(3.5)
     stand.beat(*(name for name in stand.config.all_names if name != "decoder-0"))
     assert stand.view().ready().reasons == ("decoder-0 has been silent for 3.5 s",)
 
@@ -100,10 +95,10 @@ def test_hanging_node_ends_the_process_only_where_nobody_starts_it_again(
 
 def test_control_that_does_not_work_is_not_live() -> None:
     """Nor is one that never began to."""
-    assert stand_reasons(_Stand(), 3.5) == ("control has not worked for 3.5 s",)
+    assert stand_reasons(_Stand(), 3.5) == ("the broker has not worked for 3.5 s",)
     stand = _Stand()
     stand.beat_all()
-    assert stand_reasons(stand, 4.0) == ("control has not worked for 4.0 s",)
+    assert stand_reasons(stand, 4.0) == ("the broker has not worked for 4.0 s",)
 
 
 def stand_reasons(stand: _Stand, after_s: float) -> tuple[str, ...]:
@@ -128,16 +123,16 @@ def test_losses_and_sources_are_told() -> None:
     """By name; what is about others is passed over."""
     stand = _Stand()
     for name in ("decoder-0", "decoder-0", "somebody"):
-        stand.record.note(Event(kind=EventKind.NODE_LOST, node=CONTROL, at_ns=0, clock="monotonic:x", about_node=name))
-    trouble: dict[str, Any] = {
+        stand.take(Event(kind=EventKind.NODE_LOST, node=BROKER, at_ns=0, clock="monotonic:x", about_node=name))
+    failure: dict[str, Any] = {
         "status": "lost",
         "text": "nothing listens",
         "code": "refused",
         "attempt": 3,
         "retry_in_s": 4.0,
     }
-    stand.record.note(source_state(**trouble))
-    stand.record.note(source_state("cam9"))
+    stand.take(source_state(**failure))
+    stand.take(source_state("cam9"))
     plain = stand.view().to_mapping()
     assert plain["nodes"]["decoder-0"]["losses"] == 2
-    assert plain["streams"] == {"cam0": trouble}
+    assert plain["streams"] == {"cam0": failure}

@@ -1,4 +1,4 @@
-"""A supervisor starts, watches, restarts and ends one node; processes and hub are played here."""
+"""A supervisor starts, watches, restarts and ends one node; processes and broker are played here."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from ssa_stream.errors import ConfigError, SsaStreamError, TransportError
-from ssa_stream.nodes.control import NodeState
+from ssa_stream.nodes.broker import NodeState
 from ssa_stream.nodes.launcher.child import Child, Exit
 from ssa_stream.nodes.launcher.placement import in_order_of_work
 from ssa_stream.nodes.launcher.supervisor import Supervisor
@@ -42,7 +42,7 @@ class _Child:
 
 
 class _World:
-    """What a supervisor works with: starts of processes, and the hub."""
+    """What a supervisor works with: starts of processes, and the broker."""
 
     def __init__(self) -> None:
         self.children: list[_Child] = []
@@ -91,7 +91,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 async def test_node_that_ends_is_started_again_and_recovered_once_it_is_ready() -> None:
-    """The hub hears of the loss at once, and of the return when the node takes work."""
+    """The broker hears of the loss at once, and of the return when the node takes work."""
     world = _World()
     supervisor = world.supervisor()
     task = asyncio.create_task(supervisor.run())

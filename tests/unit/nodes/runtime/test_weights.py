@@ -37,6 +37,6 @@ def test_checkpoint_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """No silent change of the device; only `auto` chooses."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match=r"model\.device is 'cuda:1' but this machine offers cpu only"):
+    with pytest.raises(ConfigError, match=r"model\.device is 'cuda:1' but this machine offers: cpu;"):
         load_network(ModelSection(random_weights=True, device="cuda:1"))
     assert next(load_network(ModelSection(random_weights=True, device="auto")).parameters()).device.type == "cpu"

@@ -1,0 +1,300 @@
+"""The broker: publishes what the nodes make, routes requests to them, and knows which of them live."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+import zmq
+import zmq.asyncio
+
+from ssa_stream.client.graph_state import GraphState
+from ssa_stream.keys import ClientKeys, ServerKeys
+from ssa_stream.nodes.broker.authenticator import ZapAuthenticator
+from ssa_stream.nodes.broker.client_handler import ClientHandler, Request
+from ssa_stream.nodes.broker.counters import Counters
+from ssa_stream.nodes.broker.liveness import NodeState
+from ssa_stream.nodes.broker.mask_handler import MaskHandler
+from ssa_stream.nodes.broker.node_handler import NodeHandler
+from ssa_stream.nodes.broker.publisher import Publisher
+from ssa_stream.nodes.broker.refusals import note
+from ssa_stream.nodes.health import HealthView
+from ssa_stream.nodes.pipeline import BROKER, GATEWAY, PipelineConfig, ingest_name, role_of
+from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.protocols import (
+    EVENTS,
+    NODES,
+    STATE,
+    AnyMessage,
+    Counter,
+    Event,
+    EventKind,
+    Heartbeat,
+    Recover,
+    Statistics,
+    Topic,
+    encode,
+)
+
+__all__ = ["Broker", "BrokerAddresses"]
+
+REQUEST_TIMEOUT_S = 5.0
+STATISTICS_EVERY_S = 1.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddresses:
+    """Where the nodes of the graph reach the broker.
+
+    Attributes:
+        control: Handshakes, heartbeats, states and requests; `Transport.control_address`.
+        masks: Masks on their way to subscribers, and which frames are finished; `Transport.publish_address`.
+        gateway: As `control`, for a gateway beside the graph; None where there is none.
+    """
+
+    control: str
+    masks: str
+    gateway: str | None = None
+
+
+class Broker:
+    """What every node, subscriber and client of a graph speaks to.
+
+    Binds its sockets when it is made and closes them when `run` ends. Nothing that comes from outside ends it: what
+    cannot be read or has no place is counted and passed over.
+
+    Attributes:
+        publish_address: Where subscribers connect, as it was bound.
+        requests_address: Where clients connect, as it was bound.
+        own_keys: With what subscribers and clients in this process connect; None if everybody may.
+        counters: What happened how often; published as statistics of `control`.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        context: zmq.asyncio.Context,
+        addresses: BrokerAddresses,
+        clock: Clock,
+        *,
+        request_timeout_s: float = REQUEST_TIMEOUT_S,
+        on_node_ready: Callable[[str], None] | None = None,
+    ) -> None:
+        """Bind the sockets.
+
+        Args:
+            config: The graph. Only nodes and streams that it names are taken.
+            context: For the sockets; its owner ends it.
+            addresses: Where the nodes connect.
+            clock: For heartbeats, events and time-outs.
+            request_timeout_s: How long a request may wait for its node.
+            on_node_ready: Called with the name of a node as soon as it takes work, once for each of its starts.
+        Raises:
+            ConfigError: `public.keys` is no folder of keys.
+            TransportError: An address is taken, or is none.
+        """
+        self._clock = clock
+        self._heartbeat_s = config.health.heartbeat_s
+        self._beat = 0
+        self.counters = Counters()
+        self._config = config
+        self._beside = () if addresses.gateway is None else (GATEWAY,)
+        self._state = GraphState(clock.monotonic_ns())
+        keys = None if config.public.keys is None else ServerKeys.load(config.public.keys)
+        with ExitStack() as opened:
+            self._authenticator = None if keys is None else ZapAuthenticator(context, keys, self.counters)
+            if self._authenticator is not None:
+                opened.callback(self._authenticator.close)
+            self._publisher = Publisher(context, config.public.publish, keys)
+            opened.callback(self._publisher.close)
+            self._clients = ClientHandler(
+                context,
+                config.public.requests,
+                config.streams.keys(),
+                self._pass_on,
+                clock,
+                self.counters,
+                timeout_s=request_timeout_s,
+                keys=keys,
+            )
+            opened.callback(self._clients.close)
+            self._nodes = NodeHandler(
+                context,
+                addresses.control,
+                config,
+                self._publisher,
+                clock,
+                self.counters,
+                self._state,
+                gateway=addresses.gateway,
+                on_answer=self._clients.answer,
+                on_restart=self._on_restart,
+                on_ready=on_node_ready,
+            )
+            opened.callback(self._nodes.close)
+            self._masks = MaskHandler(context, addresses.masks, self._publisher, self._nodes, self.counters)
+            opened.callback(self._masks.close)
+            self._opened = opened.pop_all()
+        if config.public.is_open:
+            _log.warning("other machines can watch and change everything; see `ssa-stream keys init`", node=BROKER)
+        self.publish_address, self.requests_address = self._publisher.address, self._clients.address
+        self.own_keys: ClientKeys | None = None if self._authenticator is None else self._authenticator.own
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then close the sockets."""
+        jobs = (
+            self._nodes.serve,
+            self._clients.serve,
+            self._masks.serve,
+            self._tick,
+            self._publisher.follow_subscriptions,
+            self._publisher.replay,
+            *([] if self._authenticator is None else [self._authenticator.serve]),
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(job(), name=f"broker: {job.__name__}") for job in jobs]
+                await stop.wait()
+                for task in tasks:
+                    task.cancel()
+            await self._masks.serve_rest()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the sockets. `run` does so at its end; may be called again."""
+        self._opened.close()
+
+    def node_states(self) -> dict[str, NodeState]:
+        """How every node fares that said hello and was not reported lost, by name."""
+        return self._nodes.table.states(self._clock.monotonic_ns())
+
+    def health(self) -> HealthView:
+        """How the whole graph fares, nodes that are not here included."""
+        return HealthView.of(self._state, self._clock.monotonic_ns(), self._config, self._beside)
+
+    async def node_lost(self, name: str, incarnation: int, reason: str, text: str = "") -> None:
+        """A node ended, or was ended because it hung: whoever waits for it is told.
+
+        Args:
+            name: The node.
+            incarnation: Which start of it; that one is not taken in again.
+            reason: Keyword for programs, such as `exited` or `hung`.
+            text: For people.
+        """
+        self._nodes.table.lost(name, incarnation)
+        last_words = self._heartbeat(name, role_of(name), incarnation, ready=False, text=f"lost: {text or reason}")
+        await self._publish_state(Topic(NODES, STATE, name), last_words)
+        stream = self._nodes.stream_of(name)
+        if stream is not None:
+            await self._clients.give_up(stream, f"the node of stream {stream!r} was lost")
+            away = self._nodes.starts[stream].while_away(self._clock.monotonic_ns(), self._clock.name)
+            if away is not None:
+                await self._publish_state(Topic(stream, STATE), away)
+        await self.publish_event(
+            EventKind.NODE_LOST, stream=stream, severity="warning", about_node=name, text=_because(reason, text)
+        )
+
+    async def recover(self, about_node: str, reason: str, text: str = "") -> None:
+        """A node is back: streams that had frames in it begin a new epoch.
+
+        A node that ingests was told where its stream goes on when it said hello, and no other stream was in it. No
+        frame was in a gateway.
+
+        Args:
+            about_node: The node.
+            reason: Keyword for programs: why it was lost.
+            text: For people.
+        """
+        own_stream = self._nodes.stream_of(about_node)
+        if own_stream is None and about_node != GATEWAY:
+            for stream, starts in self._nodes.starts.items():
+                message = Recover(stream=stream, about_node=about_node, reason=reason, text=note(text))
+                if await self._nodes.send(ingest_name(stream), message):
+                    starts.asked_to_recover()
+        await self.publish_event(
+            EventKind.NODE_RESTARTED,
+            stream=own_stream,
+            severity="warning",
+            about_node=about_node,
+            text=_because(reason, text),
+        )
+
+    async def publish_event(
+        self,
+        kind: EventKind,
+        *,
+        stream: str | None = None,
+        severity: Literal["info", "warning", "error"] = "info",
+        about_node: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Publish something that happened to the graph."""
+        event = Event(
+            kind=kind.value,
+            node=BROKER,
+            at_ns=self._clock.monotonic_ns(),
+            clock=self._clock.name,
+            stream=stream,
+            severity=severity,
+            about_node=about_node,
+            text=note(text),
+        )
+        self._state.take(event, self._clock.monotonic_ns())
+        await self._publisher.publish(Topic(stream or NODES, EVENTS), event)
+
+    async def _pass_on(self, request: Request) -> bool:
+        return await self._nodes.send(ingest_name(request.stream), request)
+
+    async def _on_restart(self, stream: str) -> None:
+        await self._clients.give_up(stream, f"the node of stream {stream!r} was restarted")
+
+    async def _tick(self) -> None:
+        every = max(1, round(STATISTICS_EVERY_S / self._heartbeat_s))
+        while True:
+            sign = self._heartbeat(BROKER, BROKER, 0, ready=True, beat=self._beat)
+            for peer in self._nodes.table.peers():
+                await self._nodes.send(peer.name, sign)
+            await self._publish_state(Topic(NODES, STATE, BROKER), sign)
+            if self._beat % every == 0:
+                await self._publish_state(Topic(NODES, STATE, BROKER), self._statistics(every * self._heartbeat_s))
+            self._beat += 1
+            await self._clients.expire()
+            await asyncio.sleep(self._heartbeat_s)
+
+    def _heartbeat(
+        self, node: str, role: str, incarnation: int, *, ready: bool, beat: int = 0, text: str = ""
+    ) -> Heartbeat:
+        return Heartbeat(
+            node=node,
+            role=role,
+            incarnation=incarnation,
+            beat=beat,
+            at_ns=self._clock.monotonic_ns(),
+            clock=self._clock.name,
+            ready=ready,
+            text=note(text),
+        )
+
+    def _statistics(self, interval_s: float) -> Statistics:
+        return Statistics(
+            node=BROKER,
+            role=BROKER,
+            incarnation=0,
+            at_ns=self._clock.monotonic_ns(),
+            clock=self._clock.name,
+            interval_s=interval_s,
+            counters=tuple(Counter(name=name, value=value) for name, value in sorted(self.counters.items())),
+        )
+
+    async def _publish_state(self, topic: Topic, message: AnyMessage) -> None:
+        self._state.take(message, self._clock.monotonic_ns())
+        header = encode(message)[1]
+        await self._publisher.publish_state(topic, str(message.__struct_config__.tag), header)
+
+
+def _because(reason: str, text: str) -> str:
+    return f"{reason}: {text}" if text else reason

@@ -1,0 +1,126 @@
+"""Decoding of one stream: its state, frames that come again, and what is due in which order."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ssa_stream.model import SSA
+from ssa_stream.nodes.decoder.history import KeptState, StateHistory
+from ssa_stream.protocols import DropNotice, DropReason, FrameWork
+from ssa_stream.streaming import Prompt, SessionConfig
+from ssa_stream.streaming.decoding import (
+    DecoderState,
+    DueFrame,
+    IncomingFrame,
+    PromptRows,
+    decode_frame,
+    flush_decoder,
+)
+
+__all__ = ["Due", "ResumableDecoder", "session_prompts"]
+
+
+class Due(NamedTuple):
+    """A frame whose masks are to be made, with its work."""
+
+    work: FrameWork
+    frame: DueFrame
+
+
+def session_prompts(work: FrameWork) -> tuple[Prompt, ...]:
+    """The prompts of a frame, as sessions have them."""
+    return tuple(Prompt(item.prompt.id, item.prompt.text, item.prompt.version) for item in work.prompts)
+
+
+class ResumableDecoder:
+    """Takes the frames of a stream and the notices of those that do not come, in order.
+
+    Every one of them leaves again, in order: a frame as `Due` with the status `final`, or as the notice that was given
+    for it. A call that raises changes nothing.
+
+    Args:
+        model: The network.
+        config: Window, memory, lookahead.
+        capacity: Most unfinished frames of the stream. When as many wait here, none can come: those that wait for
+            lookahead are then made with what is known.
+        history: To go on with.
+    """
+
+    def __init__(
+        self,
+        model: SSA,
+        config: SessionConfig,
+        capacity: int,
+        *,
+        history: StateHistory | None = None,
+    ) -> None:
+        self.history = history or StateHistory(capacity + 1)
+        self._model, self._config, self._capacity = model, config, capacity
+        self._open: tuple[FrameWork | DropNotice, ...] = ()
+
+    def take_frame(self, work: FrameWork, rows: PromptRows | None) -> list[Due | DropNotice]:
+        """Take a frame.
+
+        Args:
+            work: Its work.
+            rows: Its queries under all prompts; None without prompts.
+        Raises:
+            ShapeError: Its size changed within a memory.
+            SessionStateError: Its time is not later than the last frame's.
+        """
+        before = self.history.before(work.frame.index, work.frame.t) or KeptState()
+        is_again = before is not self.history.last
+        incoming = IncomingFrame(
+            index=work.frame.index,
+            t=work.frame.t,
+            size=work.sizes.source,
+            rows=rows,
+            applies_from=work.applies_from.index or 0,
+            frames_missed=work.frames_missed,
+            begins_anew=before.memory is not None and before.memory != work.memory,
+        )
+        state, due = decode_frame(self._model, self._config, before.state, incoming)
+        if is_again:
+            self.history.back_to(before)
+            self._open = tuple(item for item in self._open if item.frame.index < work.frame.index)
+        self.history.append(KeptState(state, work.frame.index, work.frame.t, work.memory))
+        self._open = (*self._open, work)
+        return self._leave(due)
+
+    def take_notice(self, notice: DropNotice) -> list[Due | DropNotice]:
+        """Take a notice that a frame does not come, or that none comes for now."""
+        waiting = (*self._open, notice)
+        due: Sequence[DueFrame] = ()
+        if notice.reason == DropReason.ENDED or len(waiting) >= self._capacity:
+            last = self.history.last
+            state, due = flush_decoder(self._model, last.state)
+            self._replace_last(state)
+        self._open = waiting
+        return self._leave(due)
+
+    def _replace_last(self, state: DecoderState) -> None:
+        last = self.history.last
+        self.history.append(KeptState(state, last.index, last.t, last.memory))
+
+    def _leave(self, due: Sequence[DueFrame]) -> list[Due | DropNotice]:
+        """What goes on: due frames, and notices that no frame is before any more."""
+        leaving: list[Due | DropNotice] = []
+        for frame in due:
+            leaving += self._notices()
+            work = next((item for item in self._open if _is_work_of(item, frame)), None)
+            if not isinstance(work, FrameWork):  # it was out before it came again
+                continue
+            leaving.append(Due(work, frame))
+            if frame.status == "final":
+                self._open = tuple(item for item in self._open if item is not work)
+        return leaving + self._notices()
+
+    def _notices(self) -> list[Due | DropNotice]:
+        leaving: list[Due | DropNotice] = []
+        while self._open and isinstance(self._open[0], DropNotice):
+            leaving.append(self._open[0])
+            self._open = self._open[1:]
+        return leaving
+
+
+def _is_work_of(item: FrameWork | DropNotice, due: DueFrame) -> bool:
+    return isinstance(item, FrameWork) and item.frame.index == due.stamp.index

@@ -1,0 +1,1 @@
+"""Node `encoder`: pictures and sentences to text-conditioned feature maps."""

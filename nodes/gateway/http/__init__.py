@@ -1,0 +1,1 @@
+"""The gateway over HTTP: the page, WHIP and WHEP, health, and who may use them."""

@@ -1,0 +1,1 @@
+"""Pictures from cameras to the graph, and from the graph to viewers."""

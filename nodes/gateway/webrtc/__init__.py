@@ -1,0 +1,1 @@
+"""WebRTC connections: what peers send, get, and may not exceed."""

@@ -1,0 +1,228 @@
+"""What the gateway changes in aiortc: two unbounded queues, and the sender's clock, which aiortc discards.
+
+Everything that touches private names of aiortc is here; a test holds them to the installed version.
+"""
+
+import asyncio
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
+from aiortc.rtp import RtcpSrPacket
+
+__all__ = [
+    "EncodedBacklog",
+    "NewestFrame",
+    "ReceiverGuard",
+    "SenderClock",
+    "bytes_received",
+    "rtp_timestamp_of_last",
+    "with_bitrate",
+]
+
+_START_KBPS = 1200
+_VP8 = re.compile(r"a=rtpmap:(\d+) VP8/90000\r\n")
+
+
+def with_bitrate(answer: str, kbps: int) -> str:
+    """Limit what the peer sends in each video section, and let Chromium begin with more than a quarter of a megabit.
+
+    Without the latter it begins with a quarter or less of the camera's pixels, and each step up is a new size.
+
+    Args:
+        answer: Session description.
+        kbps: The limit.
+    """
+    head, *sections = re.split(r"(?m)^(?=m=)", answer)
+    return head + "".join(_limited(one, kbps) if one.startswith("m=video") else one for one in sections)
+
+
+def _limited(section: str, kbps: int) -> str:
+    first, _, rest = section.partition("\r\n")
+    lines = rest.split("\r\n", 1)
+    if lines[0].startswith("c="):
+        first, rest = f"{first}\r\n{lines[0]}", lines[1]
+    rest = _VP8.sub(
+        lambda match: f"{match[0]}a=fmtp:{match[1]} x-google-start-bitrate={min(_START_KBPS, kbps)}\r\n", rest
+    )
+    return f"{first}\r\nb=AS:{kbps}\r\nb=TIAS:{kbps * 1000}\r\n{rest}"
+
+
+CLOCK_RATE = 90_000
+_NTP_TO_UNIX_S = 2_208_988_800
+_MAX_ENCODED = 30
+"""Encoded frames that wait for the decoder; about a second."""
+_ASK_AGAIN_S = 1.0
+_WRAP = 1 << 32
+
+
+class NewestFrame(asyncio.Queue[Any]):
+    """In place of a track's queue: one decoded frame, the newest one.
+
+    Attributes:
+        overtaken: Frames that were replaced before anybody took them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.overtaken = 0
+
+    async def put(self, item: Any) -> None:
+        """Put a frame in, in place of what waits; None, the end, waits behind it."""
+        while item is not None and not self.empty():
+            self.get_nowait()
+            self.overtaken += 1
+        self.put_nowait(item)
+
+
+class EncodedBacklog(queue.Queue[Any]):
+    """In place of the decoder's queue: bounded. When it is full all is dropped until the next key frame.
+
+    Args:
+        ask_for_key_frame: Called when one is needed.
+        capacity: Frames that may wait.
+        clock: Seconds.
+
+    Attributes:
+        dropped: Frames that were not decoded.
+    """
+
+    def __init__(
+        self,
+        ask_for_key_frame: Callable[[], None],
+        capacity: int = _MAX_ENCODED,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._ask, self._capacity, self._clock = ask_for_key_frame, capacity, clock
+        self._asked_s: float | None = None
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Put an encoded frame in, with its codec; None, the end, always has room."""
+        if item is not None:
+            codec, frame = item
+            if self._asked_s is None and self.qsize() >= self._capacity:
+                self._drop_all()
+                self._ask_again()
+            if self._asked_s is not None and not is_key_frame(codec.mimeType, frame.data):
+                self.dropped += 1
+                if self._clock() - self._asked_s > _ASK_AGAIN_S:
+                    self._ask_again()
+                return
+            self._asked_s = None
+        super().put(item, block, timeout)
+
+    def _ask_again(self) -> None:
+        self._asked_s = self._clock()
+        self._ask()
+
+    def _drop_all(self) -> None:
+        while True:
+            try:
+                self.get_nowait()
+            except queue.Empty:
+                return
+            self.dropped += 1
+
+
+def is_key_frame(mime_type: str, data: bytes) -> bool:
+    """Whether decoding can begin with an encoded frame; so it seems for codecs that are not known here."""
+    match mime_type.lower():
+        case "video/vp8":
+            return bool(data) and not data[0] & 1
+        case "video/h264":
+            units = (data[at + 3] & 0x1F for at in _starts(data) if at + 3 < len(data))
+            return any(unit in (5, 7) for unit in units)
+        case _:
+            return True
+
+
+def _starts(data: bytes) -> list[int]:
+    found, at = [], data.find(b"\0\0\1")
+    while at >= 0:
+        found.append(at)
+        at = data.find(b"\0\0\1", at + 3)
+    return found
+
+
+class SenderClock:
+    """When a picture was taken, by the clock of who sends it: from its sender reports.
+
+    In place of aiortc's mapper of RTP times, whose job it does as well: times count from the first one on.
+    """
+
+    def __init__(self) -> None:
+        self._origin: int | None = None
+        self._last = 0
+        self._report: tuple[int, int] | None = None  # unix time in ns, RTP time
+
+    def map(self, timestamp: int) -> int:
+        """Time of a frame since the first one, in units of 1/90,000 s."""
+        if self._origin is None:
+            self._origin = timestamp
+        elif timestamp < self._last and self._last - timestamp > _WRAP // 2:
+            self._origin -= _WRAP
+        self._last = timestamp
+        return timestamp - self._origin
+
+    def report(self, ntp_timestamp: int, rtp_timestamp: int) -> None:
+        """Take a sender report: both say the same moment. A sender without a clock sends 0."""
+        if ntp_timestamp:
+            seconds, fraction = divmod(ntp_timestamp, _WRAP)
+            self._report = (seconds - _NTP_TO_UNIX_S) * 10**9 + (fraction * 10**9 >> 32), rtp_timestamp
+
+    def utc_ns(self, pts: int) -> int | None:
+        """When the frame of that time was taken, in nanoseconds since 1970; None before the first report."""
+        if self._report is None or self._origin is None:
+            return None
+        unix_ns, rtp = self._report
+        ticks = (pts + self._origin - rtp + _WRAP // 2) % _WRAP - _WRAP // 2
+        return unix_ns + ticks * 10**9 // CLOCK_RATE
+
+
+class ReceiverGuard:
+    """Bounds the queues of a receiver and listens to its sender's clock. Make it before the connection is made.
+
+    Attributes:
+        clock: The sender's.
+        frames: Decoded frames.
+        backlog: Encoded frames.
+    """
+
+    def __init__(self, receiver: RTCRtpReceiver) -> None:
+        inner: Any = receiver
+        error: threading.Event = inner._RTCRtpReceiver__decoder_error
+        self.clock = SenderClock()
+        self.frames = NewestFrame()
+        self.backlog = EncodedBacklog(error.set)  # with the next packet the receiver asks for a key frame
+        inner._RTCRtpReceiver__decoder_queue = self.backlog
+        inner._RTCRtpReceiver__timestamp_mapper = self.clock
+        inner._track._queue = self.frames
+        handle = inner._handle_rtcp_packet
+
+        async def listen(packet: Any) -> None:
+            if isinstance(packet, RtcpSrPacket):
+                self.clock.report(packet.sender_info.ntp_timestamp, packet.sender_info.rtp_timestamp)
+            await handle(packet)
+
+        inner._handle_rtcp_packet = listen
+
+
+def rtp_timestamp_of_last(sender: RTCRtpSender) -> int:
+    """RTP time of the packet that was sent last; 0 before the first one."""
+    inner: Any = sender
+    return int(inner._RTCRtpSender__rtp_timestamp)
+
+
+def bytes_received(connection: RTCPeerConnection) -> int:
+    """Everything that came so far, media, reports and data channels."""
+    transports = {one.receiver.transport for one in connection.getTransceivers()}
+    if connection.sctp is not None:
+        transports.add(connection.sctp.transport)
+    reports = [transport._get_stats() for transport in transports]
+    return sum(stats.bytesReceived for report in reports for stats in report.values() if stats.type == "transport")

@@ -1,0 +1,140 @@
+"""All peers of a gateway."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from ssa_stream.errors import MessageError
+from ssa_stream.nodes.gateway.pictures.cameras import Cameras
+from ssa_stream.nodes.gateway.settings import GatewaySettings
+from ssa_stream.nodes.gateway.streams import StreamHandler
+from ssa_stream.nodes.gateway.webrtc.peer import Peer, Role
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
+
+__all__ = ["Peers", "Refused"]
+
+_LOG = structlog.get_logger()
+_CLOSE_S = 3.0
+_ANSWER_S = 10.0
+
+
+@dataclass
+class Refused(Exception):
+    """A session cannot begin.
+
+    Attributes:
+        status: HTTP status.
+        text: Why.
+    """
+
+    status: int
+    text: str
+
+
+class Peers:
+    """Begins sessions, keeps them, ends them.
+
+    Args:
+        settings: Of the gateway.
+        handlers: Streams by name.
+        cameras: See there.
+        group: Runs the sessions.
+        metrics: Count what peers send and get, and how many there are.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        handlers: Mapping[str, StreamHandler],
+        cameras: Cameras,
+        group: asyncio.TaskGroup,
+        metrics: NodeMetrics,
+    ) -> None:
+        self.handlers = handlers
+        self._settings, self._cameras, self._group, self._metrics = settings, cameras, group, metrics
+        self._peers: dict[str, Peer] = {}
+        self._publishing: set[str] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tell_number()
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    async def begin(self, role: Role, stream: str, offer: str, *, overlay: bool = False) -> tuple[Peer, str]:
+        """Begin a session; returns the peer and the answer to its offer.
+
+        Raises:
+            Refused: It cannot begin.
+        """
+        handler = self._expect_room(role, stream)
+        peer = Peer(role, handler, self._settings, self._metrics, overlay=overlay)
+        self._peers[peer.id] = peer
+        self._tell_number()
+        if role == "publish":
+            self._publishing.add(stream)
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                answer = await peer.answer(offer)
+        except MessageError as error:
+            await self._forget(peer)
+            raise Refused(400, str(error)) from error
+        except BaseException:
+            await self._forget(peer)
+            raise
+        self._tasks[peer.id] = self._group.create_task(self._run(peer), name=f"peer of {stream}")
+        _LOG.info("peer came", stream=stream, role=role, peers=len(self))
+        return peer, answer
+
+    async def end(self, peer_id: str) -> bool:
+        """End a session, and wait until its place is free; whether there was one."""
+        peer = self._peers.get(peer_id)
+        if peer is None:
+            return False
+        peer.end("the peer ended it")
+        task = self._tasks.get(peer_id)
+        if task is not None:
+            await asyncio.wait([task], timeout=_CLOSE_S)
+        return True
+
+    async def close(self) -> None:
+        """End all sessions."""
+        for peer in self._peers.values():
+            peer.end("the gateway ends")
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=_CLOSE_S)
+
+    def _expect_room(self, role: Role, stream: str) -> StreamHandler:
+        handler = self.handlers.get(stream)
+        if handler is None:
+            raise Refused(404, f"there is no stream {stream!r}; there are: {', '.join(self.handlers)}")
+        if role == "publish" and handler.access.kind != "camera":
+            raise Refused(
+                409, f"stream {stream!r} has a source of its own; watch it, or send to a stream with source webrtc"
+            )
+        if role == "publish" and stream in self._publishing:
+            raise Refused(409, f"stream {stream!r} has a camera already; stop it first")
+        limit = self._settings.limits.peers
+        if len(self) >= limit:
+            raise Refused(503, f"there are {limit} peers, the most that are allowed; try again later")
+        return handler
+
+    async def _run(self, peer: Peer) -> None:
+        try:
+            await peer.run()
+        except Exception:  # of one peer, with aiortc's errors of all kinds: the others stay, and the log has it whole
+            _LOG.exception("a session failed", stream=peer.stream)
+        finally:
+            await self._forget(peer)
+
+    async def _forget(self, peer: Peer) -> None:
+        self._peers.pop(peer.id, None)
+        self._tasks.pop(peer.id, None)
+        if peer.role == "publish":
+            self._publishing.discard(peer.stream)
+        self._tell_number()
+        await peer.close()
+
+    def _tell_number(self) -> None:
+        self._metrics.queue("peers", len(self), self._settings.limits.peers)

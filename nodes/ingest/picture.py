@@ -1,0 +1,78 @@
+"""A frame of the source, prepared for the network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssa_stream.model.preprocess import check_frame, frame_sizes, resize_frame
+from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.protocols import FrameSizes
+from ssa_stream.sources import Frame
+
+__all__ = ["Edges", "Picture", "network_edges", "prepare"]
+
+Edges = tuple[int, int]
+"""Wanted shortest edge at the network and limit of the longest one, in pixels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A frame, resized.
+
+    Attributes:
+        frame: As it came from the source.
+        image: `(h, w, 3)` uint8, RGB, of `sizes.network`. Shared, not copied: treat as read-only.
+        sizes: Which sizes it passes through.
+        begin_ns: When resizing began.
+    """
+
+    frame: Frame
+    image: NDArray[np.uint8]
+    sizes: FrameSizes
+    begin_ns: int
+
+
+def prepare(frame: Frame, edges: Edges, now_ns: Callable[[], int]) -> Picture:
+    """Resize a frame exactly as a session does.
+
+    Args:
+        frame: From the source.
+        edges: Size at the network.
+        now_ns: The clock.
+    Raises:
+        ShapeError: It is not an RGB image.
+    """
+    begin_ns = now_ns()
+    image = check_frame(frame.image)
+    sizes = frame_sizes(frame.size, edges)
+    told = FrameSizes(source=frame.size, network=sizes.network, padded=sizes.padded)
+    return Picture(frame, resize_frame(image, sizes.network), told, begin_ns)
+
+
+def network_edges(config: PipelineConfig) -> Edges:
+    """Wanted shortest and longest edge. May read the header of a checkpoint, never its weights.
+
+    Raises:
+        ConfigError: No such model configuration.
+        CheckpointError: The checkpoint cannot be read.
+    """
+    short, long = config.session.short_edge_px, config.session.long_edge_px
+    if short is not None and long is not None:
+        return short, long
+    section = config.model
+    if section.random_weights:
+        from ssa_stream.configs import load_config
+        from ssa_stream.model import SsaConfig
+
+        sizes = SsaConfig.from_mapping(load_config("model", section.name))
+    else:
+        from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, read_info
+
+        sizes = read_info(section.checkpoint or DEFAULT_CHECKPOINT).config
+    return sizes.edges_px(short, long)
+
+
+Edges = tuple[int, int]
+"""Wanted shortest edge at the network and limit of the longest one, in pixels."""

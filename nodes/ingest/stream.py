@@ -1,0 +1,220 @@
+"""The state of one ingest node that all its tasks share, and how it is reported."""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal
+
+import structlog
+
+from ssa_stream.nodes.ingest.changes import Changes
+from ssa_stream.nodes.ingest.dispatcher import StreamRules
+from ssa_stream.nodes.ingest.failure import NO_FAILURE, SourceFailure
+from ssa_stream.nodes.ingest.tracker import InFlightTracker
+from ssa_stream.nodes.pipeline import StreamSection
+from ssa_stream.nodes.runtime.broker_link import BrokerLink
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
+from ssa_stream.protocols import DropCount, DropReason, EventKind, PromptState, SourceState, StartStream
+from ssa_stream.sources import SourceInfo, redact
+from ssa_stream.sources.addresses import is_live_address
+from ssa_stream.streaming.prompts import PromptBook
+
+__all__ = ["IntakeStream", "RateMeter"]
+
+
+class RateMeter:
+    """Frames per second over the last ones that were taken.
+
+    Args:
+        frames: How many of them.
+    """
+
+    def __init__(self, frames: int = 30) -> None:
+        self._seen: deque[tuple[int, int]] = deque(maxlen=frames + 1)
+
+    def saw(self, count: int, at_ns: int) -> None:
+        """Note a frame.
+
+        Args:
+            count: Frames of the source so far; those that were overtaken count as well.
+            at_ns: When it came.
+        """
+        self._seen.append((count, at_ns))
+
+    def reset(self) -> None:
+        """Forget the frames so far."""
+        self._seen.clear()
+
+    @property
+    def rate_hz(self) -> float | None:
+        """Frames per second; None before there are two at different times."""
+        if len(self._seen) < 2:
+            return None
+        (first, begin_ns), (last, end_ns) = self._seen[0], self._seen[-1]
+        return (last - first) * 1e9 / (end_ns - begin_ns) if end_ns > begin_ns and last > first else None
+
+
+_LOG = structlog.get_logger()
+_MAX_ADDRESS, _MAX_NOTE, _MAX_RATE_HZ = 2000, 1000, 1e6
+
+
+class IntakeStream:
+    """One stream as its ingest node sees it.
+
+    Args:
+        section: The stream in the pipeline.
+        rules: What its tracker follows.
+        broker: Where it tells of itself.
+        metrics: Where it counts.
+        now_ns: The clock of the rules.
+
+    Attributes:
+        section: See there.
+        rules: See there.
+        changes: Notified of every change.
+        rate: How fast frames come.
+        address: Of the source, as the user gave it.
+        live: Whether the source is; before it is open, whether it looks so.
+        status: Of the source, as in `SourceState`.
+    """
+
+    def __init__(
+        self,
+        section: StreamSection,
+        rules: StreamRules,
+        *,
+        broker: BrokerLink,
+        metrics: NodeMetrics,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self.section, self.rules = section, rules
+        self.changes = Changes()
+        self.rate = RateMeter()
+        self.address = section.source
+        self.live = is_live_address(section.source, section.live)
+        self.status, self._failure, self._retry_at_ns = "starting", NO_FAILURE, 0
+        self._broker, self._metrics, self._now_ns = broker, metrics, now_ns
+        self._tracker: InFlightTracker | None = None
+        self._drops: Counter[str] = Counter()
+        self._size: tuple[int, int] | None = None
+        self._nominal_hz: float | None = None
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the broker said where the stream begins."""
+        return self._tracker is not None
+
+    @property
+    def tracker(self) -> InFlightTracker:
+        """The books, once the stream is started."""
+        assert self._tracker is not None, "nothing happens before the stream is started"
+        return self._tracker
+
+    @property
+    def is_every_frame(self) -> bool:
+        """Whether no frame may be lost."""
+        return not self.live if self.section.flow == "auto" else self.section.flow == "every_frame"
+
+    def start(self, start: StartStream) -> None:
+        """Begin, or go on where an earlier start of the node was."""
+        self._tracker = InFlightTracker(self.rules, start)
+        self._tracker.every_frame = self.is_every_frame
+        self.publish_prompts()
+        self.changes.notify()
+
+    def opened(self, info: SourceInfo) -> None:
+        """The source is open."""
+        self.live, self._nominal_hz = info.live, info.fps
+        self._size = info.size or self._size
+        self.tracker.every_frame = self.is_every_frame
+        self.rate.reset()
+
+    def came(self, size: tuple[int, int], received_ns: int) -> None:
+        """A frame of the source was admitted."""
+        self._size = size
+        self.rate.saw(self.tracker.source_count, received_ns)
+        self.changes.notify()
+
+    def set_status(self, status: str, failure: SourceFailure = NO_FAILURE) -> None:
+        """Say how the source fares."""
+        self.status, self._failure = status, failure
+        if failure.retry_in_s is not None:
+            self._retry_at_ns = self._now_ns() + round(failure.retry_in_s * 1e9)
+        self.changes.notify()
+
+    def is_tried_again(self, attempt: int) -> None:
+        """What was waited for begins; what was wrong stays said until it is known to be over."""
+        self.set_status(self.status, replace(self._failure, attempt=attempt, retry_in_s=None))
+
+    def set_book(self, book: PromptBook) -> None:
+        """Let these be the prompts, and tell everybody."""
+        tracker = self.tracker
+        tracker.set_book(book)
+        first = tracker.applies_from
+        self.publish_prompts()
+        self.event(EventKind.PROMPTS_CHANGED, epoch=first.epoch, seq=first.seq, prompts_version=book.version)
+        self.changes.notify()
+
+    def publish_prompts(self) -> None:
+        """Tell which prompts there are."""
+        tracker = self.tracker
+        self._broker.publish(
+            PromptState(
+                stream=self.rules.stream,
+                prompts=tracker.prompts,
+                version=tracker.book.version,
+                applies_from=tracker.applies_from,
+            )
+        )
+
+    def lost(self, reason: DropReason, frames: int) -> None:
+        """Count frames that get no masks."""
+        if frames:
+            self._drops[str(reason)] += frames
+            self._metrics.dropped(self.rules.stream, reason, frames)
+
+    def received(self, frames: int) -> None:
+        """Count frames that came from the source, whatever becomes of them."""
+        if frames:
+            self._metrics.count("frames_received", frames, self.rules.stream)
+
+    def event(self, kind: EventKind, *, severity: Literal["info", "warning", "error"] = "info", **fields: Any) -> None:
+        """Tell that something happened; fields are those of `Event`."""
+        if "text" in fields:
+            fields["text"] = redact(fields["text"])
+        log = {"info": _LOG.info, "warning": _LOG.warning, "error": _LOG.error}[severity]
+        log(str(kind), stream=self.rules.stream, **fields)
+        self._broker.event(kind, stream=self.rules.stream, severity=severity, **fields)
+
+    def epoch_began(self, text: str, **fields: Any) -> None:
+        """Tell that a new epoch began."""
+        self.event(EventKind.EPOCH, epoch=self.tracker.epoch, seq=0, text=text, **fields)
+
+    def source_state(self) -> SourceState:
+        """What is known of the source now; enough to start the node again where it is."""
+        tracker, failure, now_ns = self.tracker, self._failure, self._now_ns()
+        rate_hz = self.rate.rate_hz or self._nominal_hz
+        return SourceState(
+            stream=self.rules.stream,
+            status=self.status,
+            epoch=tracker.epoch,
+            at_ns=now_ns,
+            clock=self.rules.clock,
+            live=self.live,
+            flow="every_frame" if tracker.every_frame else "freshest",
+            address=redact(self.address)[:_MAX_ADDRESS],
+            size=self._size,
+            rate_hz=min(rate_hz, _MAX_RATE_HZ) if rate_hz and rate_hz > 0 else None,
+            frames=tracker.next_seq,
+            text=redact(failure.text)[:_MAX_NOTE],
+            memory=tracker.memory,
+            next_index=tracker.resume_index,
+            frames_done=tracker.frames_done,
+            next_prompt_number=tracker.book.next_number,
+            drops=tuple(
+                DropCount(stream=self.rules.stream, reason=reason, count=count) for reason, count in self._drops.items()
+            ),
+            code=failure.code,
+            attempt=failure.attempt,
+            retry_in_s=None if failure.retry_in_s is None else max(0.0, (self._retry_at_ns - now_ns) / 1e9),
+        )

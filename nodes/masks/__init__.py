@@ -1,0 +1,1 @@
+"""Node `masks`: queries of the video and mask features to tracked masks, published and written."""

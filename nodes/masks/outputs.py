@@ -1,0 +1,121 @@
+"""Outputs that the graph itself writes: videos and JSON lines, as `ssa-stream run` does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from ssa_stream.errors import SinkError
+from ssa_stream.nodes.runtime.node import NodeContext
+from ssa_stream.protocols import FrameIdentity, StageTime, VideoQueriesMessage
+from ssa_stream.sinks import Background, FrameTimes, Sink, SinkGroup, open_sink
+from ssa_stream.streaming import MaskResult
+
+__all__ = ["GraphOutputs", "OutputFrame", "frame_times"]
+
+_LOG = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutputFrame:
+    """A frame as sinks know it."""
+
+    image: NDArray[np.uint8]
+    seq: int
+    epoch: int
+    t: float
+
+
+class GraphOutputs:
+    """The outputs of all streams, written in the node's executor. One that fails later on ends, not the node.
+
+    Args:
+        node: The node that writes. Later starts of it write beside the files of the earlier ones.
+    """
+
+    def __init__(self, node: NodeContext) -> None:
+        self._node = node
+        self._sinks: dict[str, Sink] = {}
+
+    async def open(self) -> None:
+        """Open the outputs of all streams.
+
+        Raises:
+            SinkError: One cannot be opened; those before it stay open.
+        """
+        for name, section in self._node.settings.streams.items():
+            if section.outputs:
+                self._sinks[name] = await self._node.executor.run(self._opened, section.outputs)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a stream has outputs that can be written."""
+        return name in self._sinks
+
+    async def write(
+        self, message: VideoQueriesMessage, picture: OutputFrame | None, results: Sequence[MaskResult]
+    ) -> bool:
+        """Hand over the results of a frame.
+
+        Args:
+            message: The frame's.
+            picture: The frame; None if it did not come, and then nothing is written.
+            results: One per prompt.
+        Returns:
+            Whether the outputs of the stream can still be written.
+        """
+        node, name = self._node, message.frame.stream
+        if picture is None:
+            node.metrics.count("picture_missing", stream=name)
+            return True
+        times = frame_times(message.frame, message.times, emitted_ns=node.clock.monotonic_ns())
+        try:
+            await node.executor.run(self._sinks[name].write, picture, results, times)
+        except SinkError as error:
+            self._tell(name, error)
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Write what waits and close all."""
+        for name, sink in self._sinks.items():
+            try:
+                await self._node.executor.run(sink.close)
+            except SinkError as error:
+                self._tell(name, error)
+        self._sinks.clear()
+
+    def _opened(self, specs: Sequence[str]) -> Sink:
+        sinks: list[Sink] = []
+        try:
+            for spec in specs:
+                sinks.append(open_sink(spec, starts_before=self._node.incarnation))
+        except SinkError:
+            SinkGroup(sinks).close()
+            raise
+        return Background(SinkGroup(sinks))
+
+    def _tell(self, name: str, error: SinkError) -> None:
+        _LOG.error("output failed", node=self._node.name, stream=name, error=str(error))
+        self._node.broker.event("output_failed", stream=name, severity="error", text=str(error))
+
+
+def frame_times(frame: FrameIdentity, times: Sequence[StageTime], *, emitted_ns: int) -> FrameTimes:
+    """When things happened to a frame, as sinks are told.
+
+    Time counts from when the picture of a live source was taken; else from when work on it began.
+
+    Args:
+        frame: Which frame.
+        times: Of its stages.
+        emitted_ns: When its results were there.
+    """
+    model = [stage for stage in times if stage.role != "ingest"]
+    begun_ns = min((stage.begin_ns for stage in model), default=frame.t_receive_ns)
+    return FrameTimes(
+        captured_at_ns=frame.t_capture_ns if frame.live else None,
+        received_at_ns=frame.t_receive_ns if frame.live else begun_ns,
+        emitted_at_ns=emitted_ns,
+        model_ms=sum(stage.end_ns - stage.begin_ns for stage in model) / 1e6,
+    )

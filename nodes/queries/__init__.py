@@ -1,0 +1,1 @@
+"""Node `queries`: feature maps to instance queries of frames."""

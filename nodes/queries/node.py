@@ -1,0 +1,111 @@
+"""Node `queries`: feature maps to instance queries of frames.
+
+Input: `FeaturesMessage` from an encoder, notices of frames that do not come.
+Step: pixel decoder and frame decoder on one batch of rows.
+Output: `FrameQueriesMessage` to the decoder; `MaskFeaturesMessage` straight to masks, of the rows that masks may be
+made of. It remembers nothing.
+"""
+
+import torch
+
+from ssa_stream.model import SSA
+from ssa_stream.nodes.pipeline import DECODER, MASKS
+from ssa_stream.nodes.runtime.dropping import Drops, is_stale
+from ssa_stream.nodes.runtime.node import NodeContext
+from ssa_stream.nodes.runtime.serving import received_messages, with_time
+from ssa_stream.nodes.runtime.transport.interface import Outlet
+from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
+from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
+from ssa_stream.protocols import (
+    DropNotice,
+    DropReason,
+    FeaturesMessage,
+    FrameQueriesMessage,
+    FrameWork,
+    MaskFeaturesMessage,
+)
+from ssa_stream.streaming.encoding import EncodedRows, RowQueries, generate_rows
+from ssa_stream.streaming.masking import own_features
+
+__all__ = ["run"]
+
+_MASKS_WAIT_S = 1.0
+"""Mask features that masks does not take for so long are not sent; it is then being restarted."""
+
+
+async def run(node: NodeContext) -> None:
+    """Run the node until its `stop` is set."""
+    inlet = node.inlet()
+    decoder, masks = node.transport.outlet([DECODER]), node.transport.outlet([MASKS])
+    try:
+        queries = _Queries(node, await node.executor.run(node.load_model), decoder, masks)
+        node.broker.mark_ready()
+        async for received in received_messages(node, inlet):
+            match received.message:
+                case FeaturesMessage() as message:
+                    await queries.take(message, received)
+                case DropNotice() as notice:
+                    await decoder.send(notice)
+                case _:
+                    node.metrics.count("unexpected")
+    finally:
+        for link in (inlet, decoder, masks):
+            link.close()
+
+
+class _Queries:
+    def __init__(self, node: NodeContext, model: SSA, decoder: Outlet, masks: Outlet) -> None:
+        self._node, self._model, self._decoder, self._masks = node, model, decoder, masks
+        self._config = node.settings.to_session_config()
+        self._drops = Drops(node, decoder)
+
+    async def take(self, message: FeaturesMessage, received: ReceivedMessage) -> None:
+        """Make queries of rows and send them; if that fails the frame is dropped, and the node goes on."""
+        node, work = self._node, message.work
+        if is_stale(work, node.settings, clock=node.clock.name, now_ns=node.clock.monotonic_ns()):
+            await self._drops.drop(work, DropReason.STALE)
+            return
+        begin_ns = node.clock.monotonic_ns()
+        try:
+            made = await node.executor.run(self._generate, message, received)
+            if not received.is_valid():
+                await self._drops.drop(work, DropReason.NODE_RESTART)
+                return
+            done = with_time(node, work, received.received_ns, begin_ns)
+            await self._send_mask_features(done, message.first_row, made)
+            if not await self._send_queries(done, message.first_row, made):
+                self._drops.count(work.frame, DropReason.QUEUE_FULL)
+        except Exception as error:  # of one frame: the node lives on
+            await self._drops.drop(work, DropReason.FAILED, error=error)
+
+    @torch.inference_mode()
+    def _generate(self, message: FeaturesMessage, received: ReceivedMessage) -> RowQueries:
+        model = self._model
+        if not message.sentence.shape[0]:
+            none = torch.zeros(0, model.config.num_queries, model.config.hidden_dim)
+            return RowQueries(none, none[:, 0], none[..., None])
+        stride4, stride8, stride16, stride32 = (received.tensor(spec, model.device) for spec in message.maps)
+        sentence = received.tensor(message.sentence, model.device)
+        return generate_rows(model, EncodedRows((stride4, stride8, stride16, stride32), sentence))
+
+    async def _send_mask_features(self, work: FrameWork, first_row: int, made: RowQueries) -> None:
+        ages = [age for _, age in work.rows()[first_row : first_row + len(made.queries)]]
+        needed = [i for i, age in enumerate(ages) if age <= self._config.lookahead]
+        if not needed:
+            return
+        payload = OutgoingPayload()
+        message = MaskFeaturesMessage(
+            work=work,
+            first_row=first_row,
+            rows=tuple(first_row + i for i in needed),
+            mask_features=tuple(payload.add(own_features(made.mask_features[i], self._config)) for i in needed),
+        )
+        if not await self._masks.send(message, payload, timeout_s=_MASKS_WAIT_S):
+            self._node.metrics.count("features_not_sent", stream=work.frame.stream)
+
+    async def _send_queries(self, work: FrameWork, first_row: int, made: RowQueries) -> bool:
+        payload = OutgoingPayload()
+        message = FrameQueriesMessage(
+            work=work, first_row=first_row, queries=payload.add(made.queries), text=payload.add(made.text)
+        )
+        return await self._decoder.send(message, payload)

@@ -1,0 +1,67 @@
+"""The one way to a network that is ready to run: which weights, on which device, in which type."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ssa_stream.checkpoints.store import DEFAULT_CHECKPOINT, checked_device, checked_dtype, load_checkpoint
+from ssa_stream.configs import load_config
+from ssa_stream.errors import ConfigError
+from ssa_stream.model import SSA, SsaConfig
+
+__all__ = ["choose_device", "open_network"]
+
+_RANDOM_SEED = 0
+"""Of random weights, which are the same in every process: the nodes of a graph hold parts of one network."""
+
+
+def choose_device(name: str, option: str = "device") -> str:
+    """The device to use. `auto` is the only choice that is made for the user; the caller tells which it was.
+
+    Args:
+        name: `auto`, `cpu`, `cuda` or `cuda:N`.
+        option: What the user calls this setting, for the error.
+    Raises:
+        ConfigError: This machine lacks the device.
+    """
+    has_cuda = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if has_cuda else "cpu"
+    if name != "cpu" and not (name.startswith("cuda") and has_cuda):
+        raise ConfigError(
+            f"{option} is {name!r} but this machine offers: cpu{', cuda' * has_cuda}; choose one of these, or auto"
+        )
+    return name
+
+
+def open_network(
+    checkpoint: str | Path | None = None,
+    *,
+    random_weights: str | None = None,
+    clip: Mapping[str, Tensor] | None = None,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> SSA:
+    """Load a network, or make one with meaningless weights that are the same in every process.
+
+    Args:
+        checkpoint: Weight file, or the name of a shipped one; None takes the default.
+        random_weights: Name or YAML file of a model configuration: make such a network instead.
+        clip: CLIP's weights, for a checkpoint without them.
+        device: Where the network goes, see `choose_device`.
+        dtype: float32 or bfloat16.
+    Returns:
+        The network in evaluation mode.
+    Raises:
+        ConfigError: An unknown configuration, or a device or type that the network cannot run in.
+        CheckpointError: The checkpoint does not load.
+    """
+    if random_weights is None:
+        return load_checkpoint(checkpoint or DEFAULT_CHECKPOINT, device=device, dtype=dtype, clip=clip)
+    place = checked_device(device)
+    with torch.random.fork_rng():
+        torch.manual_seed(_RANDOM_SEED)
+        network = SSA(SsaConfig.from_mapping(load_config("model", random_weights))).eval()
+    return network.to(place).cast(checked_dtype(dtype))

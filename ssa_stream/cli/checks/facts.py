@@ -1,0 +1,243 @@
+"""What `ssa-stream doctor` looks at: plain facts about this machine, gathered without judging them."""
+
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssa_stream.errors import SsaStreamError
+
+if TYPE_CHECKING:
+    from ssa_stream.nodes.pipeline import PipelineConfig
+
+__all__ = ["PACKAGES", "Camera", "Facts", "Gpu", "gather"]
+
+PACKAGES = {
+    "client": ("zmq", "msgpack", "msgspec", "lz4", "numpy"),
+    "engine": ("torch", "open_clip", "timm", "av", "cv2", "PIL", "scipy", "safetensors", "pycocotools", "supervision"),
+    "webrtc": ("aiohttp", "aiortc", "prometheus_client"),
+}
+"""Import names by the extra that installs them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """What torch says of CUDA.
+
+    Attributes:
+        name: Of the first device; None if torch can use none.
+        memory_bytes: Of that device.
+        driver: Whether the system has a driver for one.
+        problem: Why torch cannot use it, as it says itself.
+    """
+
+    name: str | None = None
+    memory_bytes: int = 0
+    driver: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A device of this machine.
+
+    Attributes:
+        path: Of the device.
+        name: Of the camera.
+        is_usable: Whether this user may open it.
+    """
+
+    path: str
+    name: str
+    is_usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """This machine, and the pipeline that it is to run.
+
+    Attributes:
+        pipeline: The pipeline; None if it could not be read.
+        pipeline_problem: Why it could not.
+        python: Version of Python.
+        missing: Packages that are not installed, by extra.
+        has_curve: Whether ZeroMQ can encrypt.
+        cores: That this process may use.
+        memory_bytes: Free memory; None if not known.
+        open_files: Most files that this process may open.
+        gpu: CUDA; None if torch is missing.
+        cameras: Of this machine.
+        taken: Addresses of the pipeline at which nobody can listen, each with the reason.
+        shared_bytes: Free shared memory; None where the system has none.
+        shared_folder: Where that is.
+        temp_folder: Where sockets will lie.
+        temp_problem: Why they cannot.
+        checkpoint: What the weights are; empty if they cannot be read.
+        checkpoint_problem: Why not.
+        keys_problem: Why the pipeline's keys cannot be used; empty if they can, or there are none.
+        open_secrets: Files with secret keys that others can read.
+    """
+
+    pipeline: "PipelineConfig | None" = None
+    pipeline_problem: str = ""
+    python: tuple[int, int] = (3, 11)
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    has_curve: bool = True
+    cores: int = 4
+    memory_bytes: int | None = None
+    open_files: int = 1024
+    gpu: Gpu | None = None
+    cameras: tuple[Camera, ...] = ()
+    taken: Mapping[str, str] = field(default_factory=dict)
+    shared_bytes: int | None = None
+    shared_folder: str = "/dev/shm"
+    temp_folder: str = "/tmp"
+    temp_problem: str = ""
+    checkpoint: str = ""
+    checkpoint_problem: str = ""
+    keys_problem: str = ""
+    open_secrets: tuple[str, ...] = ()
+
+
+def gather(pipeline: str) -> Facts:
+    """Look at this machine.
+
+    Args:
+        pipeline: Shipped name or file of the pipeline that it is to run.
+    """
+    config, problem = _pipeline(pipeline)
+    missing = {extra: tuple(name for name in names if _is_missing(name)) for extra, names in PACKAGES.items()}
+    checkpoint, checkpoint_problem = ("", "") if missing["engine"] else _checkpoint(config)
+    keys_problem, open_secrets = _keys(config)
+    return Facts(
+        pipeline=config,
+        pipeline_problem=problem,
+        python=sys.version_info[:2],
+        missing={extra: names for extra, names in missing.items() if names},
+        has_curve="zmq" not in missing["client"] and _has_curve(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_bytes=_free_memory(),
+        open_files=_open_files(),
+        gpu=None if "torch" in missing["engine"] else _gpu(),
+        cameras=_cameras(),
+        taken={} if config is None else _taken(config),
+        shared_bytes=shutil.disk_usage("/dev/shm").free if Path("/dev/shm").is_dir() else None,
+        temp_folder=tempfile.gettempdir(),
+        temp_problem=_temp_problem(),
+        checkpoint=checkpoint,
+        checkpoint_problem=checkpoint_problem,
+        keys_problem=keys_problem,
+        open_secrets=open_secrets,
+    )
+
+
+def _is_missing(name: str) -> bool:
+    return importlib.util.find_spec(name) is None
+
+
+def _pipeline(name: str) -> "tuple[PipelineConfig | None, str]":
+    try:
+        from ssa_stream.nodes.pipeline import load_pipeline
+
+        return load_pipeline(name), ""
+    except (SsaStreamError, ModuleNotFoundError) as error:
+        return None, str(error)
+
+
+def _has_curve() -> bool:
+    from ssa_stream.keys import can_encrypt
+
+    return can_encrypt()
+
+
+def _free_memory() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    available = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(available[0]) * 1024 if available else None
+
+
+def _open_files() -> int:
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _gpu() -> Gpu:
+    driver = Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidiactl").exists()
+    import torch
+
+    if not torch.cuda.is_available():
+        return Gpu(driver=driver, problem="" if torch.version.cuda else "this build of torch has no CUDA")
+    try:
+        about = torch.cuda.get_device_properties(0)
+    except RuntimeError as error:
+        return Gpu(driver=driver, problem=str(error).splitlines()[0])
+    return Gpu(name=about.name, memory_bytes=about.total_memory, driver=True)
+
+
+def _cameras() -> tuple[Camera, ...]:
+    from ssa_stream.sources.camera import list_cameras
+
+    return tuple(Camera(path, name, os.access(path, os.R_OK | os.W_OK)) for path, name in list_cameras().items())
+
+
+def _taken(config: "PipelineConfig") -> dict[str, str]:
+    found = {}
+    for address in (config.public.publish, config.public.requests):
+        host, _, port = address.removeprefix("tcp://").rpartition(":")
+        if not port.isdecimal() or port == "0":
+            continue
+        host = "0.0.0.0" if host == "*" else host.strip("[]")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as ZeroMQ does
+            try:
+                probe.bind((host, int(port)))
+                probe.listen(1)
+            except OSError as error:
+                found[address] = error.strerror or str(error)
+    return found
+
+
+def _temp_problem() -> str:
+    try:
+        with tempfile.TemporaryDirectory(prefix="ssa-doctor-"):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _checkpoint(config: "PipelineConfig | None") -> tuple[str, str]:
+    """What the pipeline's weights are, and what is wrong with them."""
+    if config is not None and config.model.random_weights:
+        return "random weights, as the pipeline says", ""
+    from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, located, read_info
+
+    name = (config.model.checkpoint if config is not None else None) or DEFAULT_CHECKPOINT
+    try:
+        info = read_info(located(name))
+    except (SsaStreamError, OSError) as error:
+        return "", str(error)
+    return f"{name}: {info.config.name}, {info.size_bytes / 2**20:.0f} MiB", ""
+
+
+def _keys(config: "PipelineConfig | None") -> tuple[str, tuple[str, ...]]:
+    if config is None or config.public.keys is None:
+        return "", ()
+    from ssa_stream.keys import ServerKeys
+
+    try:
+        ServerKeys.load(config.public.keys)
+    except SsaStreamError as error:
+        return str(error), ()
+    secrets = Path(config.public.keys).rglob("*.key_secret")
+    return "", tuple(str(path) for path in secrets if path.stat().st_mode & 0o077)

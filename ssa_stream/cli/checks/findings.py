@@ -1,0 +1,214 @@
+"""The checks of `ssa-stream doctor`: each judges one fact and says what to do about it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ssa_stream.cli.checks.facts import Facts
+
+__all__ = ["CHECKS", "CLIENT_CHECKS", "Finding", "examine"]
+
+_GIB = 2**30
+_MIB = 2**20
+_MIN_MEMORY = 2 * _GIB
+_MIN_OPEN_FILES = 256
+_SENDERS_PER_STREAM, _SLOT_MIB = 4, 32
+
+Verdict = Literal["ok", "warn", "fail"]
+_Result = tuple[Verdict, str, str]
+Check = Callable[[Facts], _Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        check: What was looked at.
+        verdict: `fail` if something that is needed does not work, `warn` if it works less well than it could.
+        found: What there is.
+        todo: What to do; empty if nothing.
+    """
+
+    check: str
+    verdict: Verdict
+    found: str
+    todo: str = ""
+
+
+def examine(facts: Facts, checks: dict[str, Check]) -> Iterator[Finding]:
+    """Run checks on the facts, in their order."""
+    for name, check in checks.items():
+        yield Finding(name, *check(facts))
+
+
+def _python(facts: Facts) -> _Result:
+    version = ".".join(map(str, facts.python))
+    if facts.python < (3, 11):
+        return "fail", f"Python {version}", "install Python 3.11 or newer, and ssa_stream into it"
+    return "ok", f"Python {version}", ""
+
+
+def _client(facts: Facts) -> _Result:
+    missing = facts.missing.get("client", ())
+    if missing:
+        return "fail", f"missing: {', '.join(missing)}", "pip install --force-reinstall ssa_stream"
+    if not facts.has_curve:
+        return "warn", "ZeroMQ cannot encrypt", "for graphs with keys: pip install --force-reinstall pyzmq"
+    return "ok", "what a subscriber needs is installed", ""
+
+
+def _engine(facts: Facts) -> _Result:
+    missing = facts.missing.get("engine", ())
+    if missing:
+        todo = 'pip install "ssa_stream[engine]", or add --client if this machine only subscribes'
+        return "fail", f"missing: {', '.join(missing)}", todo
+    return "ok", "what a graph needs is installed", ""
+
+
+def _webrtc(facts: Facts) -> _Result:
+    missing = facts.missing.get("webrtc", ())
+    if missing:
+        todo = 'for browsers, /readyz and /metrics: pip install "ssa_stream[webrtc]"'
+        return "warn", f"missing: {', '.join(missing)}", todo
+    return "ok", "what browsers and monitors need is installed", ""
+
+
+def _pipeline(facts: Facts) -> _Result:
+    if facts.pipeline is None:
+        return "fail", facts.pipeline_problem, "correct the pipeline, or name another one"
+    streams = ", ".join(facts.pipeline.streams)
+    return "ok", f"{facts.pipeline.name}: {streams} ({facts.pipeline.placement})", ""
+
+
+def _checkpoint(facts: Facts) -> _Result:
+    if facts.missing.get("engine"):
+        return "warn", "not looked at, as the engine is missing", "see there"
+    if facts.checkpoint_problem or not facts.checkpoint:
+        todo = "name weights with --checkpoint or model.checkpoint, or try the graph with --random-weights"
+        return "fail", facts.checkpoint_problem or "there are no weights", todo
+    return "ok", facts.checkpoint, ""
+
+
+def _cores(facts: Facts) -> _Result:
+    if facts.cores < 2:
+        return "warn", "1 core", "reading, drawing and the network share it; expect few frames per second"
+    return "ok", f"{facts.cores} cores", ""
+
+
+def _memory(facts: Facts) -> _Result:
+    if facts.memory_bytes is None:
+        return "ok", "not known on this system", ""
+    found = f"{facts.memory_bytes / _GIB:.1f} GiB free"
+    if facts.memory_bytes < _MIN_MEMORY:
+        return "warn", found, "end other programs, or use placement: fused, which loads the weights once"
+    return "ok", found, ""
+
+
+def _gpu(facts: Facts) -> _Result:
+    wanted = facts.pipeline is not None and facts.pipeline.model.device.startswith("cuda")
+    gpu = facts.gpu
+    if gpu is not None and gpu.name is not None:
+        return "ok", f"{gpu.name}, {gpu.memory_bytes / _GIB:.0f} GiB", ""
+    problem = "torch is missing" if gpu is None else gpu.problem or "none"
+    if gpu is not None and gpu.driver:
+        todo = "there is a driver, so install a build of torch for its version of CUDA (see nvidia-smi)"
+        return ("fail" if wanted else "warn"), f"torch cannot use it: {problem}", todo
+    if wanted:
+        return "fail", problem, "set model.device to auto or cpu, or give the container a GPU: docker run --gpus all"
+    return "warn", f"{problem}; the processor does the work", "fine for small models; see docs/performance.md"
+
+
+def _camera(facts: Facts) -> _Result:
+    wanted = _wanted_cameras(facts)
+    usable = [camera.path for camera in facts.cameras if camera.is_usable]
+    absent = [path for path in wanted if path not in usable]
+    verdict: Verdict = "fail" if absent else "warn"
+    if not facts.cameras:
+        todo = "plug one in; in a container: --device /dev/video0. Or use a file, rtsp:// or synthetic"
+        return verdict, "none", todo
+    names = ", ".join(f"{camera.path} {camera.name}".strip() for camera in facts.cameras)
+    if not usable:
+        return verdict, f"{names}: not for this user", "sudo usermod -aG video $USER, then log in again"
+    if absent:
+        return (
+            verdict,
+            f"the pipeline reads {', '.join(absent)}, but there are: {names}",
+            "see: ssa-stream sources list",
+        )
+    return "ok", names, ""
+
+
+def _ports(facts: Facts) -> _Result:
+    if facts.taken:
+        found = ", ".join(f"{address}: {reason}" for address, reason in facts.taken.items())
+        todo = "is another graph running (ssa-stream status)? End it, or choose others with --publish and --requests"
+        return "fail", found, todo
+    public = None if facts.pipeline is None else facts.pipeline.public
+    return "ok", "free" if public is None else f"{public.publish} and {public.requests} are free", ""
+
+
+def _shared_memory(facts: Facts) -> _Result:
+    if facts.shared_bytes is None:
+        return "warn", f"there is no {facts.shared_folder}", "use placement: fused; processes copy through files here"
+    found = f"{facts.shared_bytes / _MIB:.0f} MiB free in {facts.shared_folder}"
+    streams = 1 if facts.pipeline is None else len(facts.pipeline.streams)
+    wanted_mib = _SENDERS_PER_STREAM * _SLOT_MIB * streams
+    if facts.shared_bytes >= wanted_mib * _MIB:
+        return "ok", found, ""
+    todo = f"processes need about {wanted_mib} MiB: docker run --shm-size=1g, or use placement: fused"
+    return "warn", found, todo
+
+
+def _temp(facts: Facts) -> _Result:
+    if facts.temp_problem:
+        return "fail", f"{facts.temp_folder}: {facts.temp_problem}", "set TMPDIR to a folder that can be written to"
+    return "ok", f"{facts.temp_folder} can be written to", ""
+
+
+def _open_files(facts: Facts) -> _Result:
+    if facts.open_files < _MIN_OPEN_FILES:
+        return "warn", f"{facts.open_files} open files at most", "ulimit -n 1024"
+    return "ok", f"{facts.open_files} open files at most", ""
+
+
+def _keys(facts: Facts) -> _Result:
+    if facts.keys_problem:
+        return "fail", facts.keys_problem, "make keys: ssa-stream keys init DIR"
+    if facts.open_secrets:
+        return "fail", f"others can read {', '.join(facts.open_secrets)}", f"chmod 600 {' '.join(facts.open_secrets)}"
+    if facts.pipeline is not None and facts.pipeline.public.is_open:
+        return "warn", "other machines need no keys", "ssa-stream keys init DIR, then public.keys: DIR"
+    guarded = facts.pipeline is not None and facts.pipeline.public.keys is not None
+    return "ok", "in use" if guarded else "not needed: only this machine can connect", ""
+
+
+def _wanted_cameras(facts: Facts) -> list[str]:
+    """Devices that the pipeline reads."""
+    found = []
+    for stream in () if facts.pipeline is None else facts.pipeline.streams.values():
+        name = stream.source.removeprefix("camera:").removeprefix("v4l2:")
+        if name.isdecimal() or name.startswith("/dev/video"):
+            found.append(f"/dev/video{name}" if name.isdecimal() else name)
+    return found
+
+
+CLIENT_CHECKS: dict[str, Check] = {"python": _python, "client": _client}
+"""What a machine needs that only subscribes."""
+CHECKS: dict[str, Check] = {
+    **CLIENT_CHECKS,
+    "engine": _engine,
+    "browsers and monitors": _webrtc,
+    "pipeline": _pipeline,
+    "checkpoint": _checkpoint,
+    "processor": _cores,
+    "memory": _memory,
+    "gpu": _gpu,
+    "camera": _camera,
+    "ports": _ports,
+    "shared memory": _shared_memory,
+    "temporary folder": _temp,
+    "file limit": _open_files,
+    "keys": _keys,
+}
+"""What a machine needs that runs a graph."""

@@ -1,0 +1,225 @@
+"""`ssa-stream checkpoint`: verify, import, convert, inspect and export weights."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import JustifyMethod
+from rich.markup import escape
+from rich.table import Table
+
+from ssa_stream.cli.options.model import Clip, DownloadClip, OptionalTag, clip_weights
+from ssa_stream.cli.views.console import output, print_error, progress_bar, status
+from ssa_stream.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from ssa_stream.checkpoints import CheckpointInfo, VerifyReport
+
+__all__ = ["app"]
+
+_BEYOND_TOLERANCE = 1
+_UNUSABLE = 2
+_COLOURS = {"agrees": "green", "deviates": "bold red", "flipped": "yellow", "after a flip": "yellow"}
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="Verify, import, convert, inspect and export weights."
+)
+
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE|NAME", help="A checkpoint of ssa_stream, or a shipped one's name.", show_default=False
+    ),
+]
+FileType = Annotated[
+    Literal["float32", "float16", "bfloat16"] | None,
+    typer.Option("--dtype", help="Type in the file; default: as it is."),
+]
+
+
+@app.command(epilog="Exit codes: 0 all agree, 1 beyond tolerance, 2 unusable folder or checkpoint.")
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A golden folder: config.json, keys.json, *.npz.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Use this checkpoint's weights, not the seeded ones.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    dtype: Annotated[
+        Literal["float32", "bfloat16"], typer.Option(help="bfloat16 is compared loosely, for information.")
+    ] = "float32",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write every comparison there.")
+    ] = None,
+) -> None:
+    """Compare every stage of the network with recorded numbers, and name the stage that deviates first."""
+    import torch
+
+    from ssa_stream.checkpoints import verify_folder
+
+    try:
+        with progress_bar() as progress:
+            task = progress.add_task("building the network", total=None)
+            report = verify_folder(
+                folder,
+                checkpoint=checkpoint,
+                device=device,
+                dtype=getattr(torch, dtype),
+                on_case=lambda done, of: progress.update(task, description="cases", completed=done, total=of),
+            )
+        if json_file is not None:
+            json_file.write_text(json.dumps(report.to_mapping(), indent=1) + "\n", encoding="utf-8")
+    except (CheckpointError, ConfigError, OSError) as error:
+        print_error(str(error))
+        raise typer.Exit(_UNUSABLE) from error
+    _print_report(report)
+    if not report.passed:
+        raise typer.Exit(_BEYOND_TOLERANCE)
+
+
+@app.command("import", cls=OptionalTag)
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE.pth", help="A checkpoint of the reference implementation.")],
+    model: Annotated[str, typer.Option(help="Which network it is: a shipped name, or a .yaml file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The checkpoint to write.")],
+    clip: Clip = None,
+    download_clip: DownloadClip = None,
+    dtype: FileType = None,
+    include_clip: Annotated[bool, typer.Option(help="Write the frozen CLIP's weights too.")] = True,
+) -> None:
+    """Turn a checkpoint of the reference implementation into one of ours.
+
+    [dim]ssa-stream checkpoint import published.pth --model ssa-large -o ssa-large.safetensors[/]
+    """
+    import torch
+
+    from ssa_stream.checkpoints import import_reference, save_checkpoint
+    from ssa_stream.configs import load_config
+    from ssa_stream.model import SsaConfig
+
+    config = SsaConfig.from_mapping(load_config("model", model))
+    weights = clip_weights(config, clip, download_clip)
+    with progress_bar() as progress:
+        task = progress.add_task(f"reading {escape(file.name)}", total=2)
+        state = import_reference(file, config, clip=weights)
+        progress.update(task, description=f"writing {escape(out.name)}", advance=1)
+        info = save_checkpoint(
+            out,
+            state,
+            config,
+            include_clip=include_clip,
+            dtype=None if dtype is None else getattr(torch, dtype),
+            notes={"imported from": file.name},
+        )
+    _print_info(info)
+
+
+@app.command()
+def info(file: File) -> None:
+    """Show what a checkpoint holds; no weights are loaded."""
+    from ssa_stream.checkpoints import read_info
+
+    _print_info(read_info(file))
+
+
+@app.command()
+def convert(
+    file: File,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The checkpoint to write.")],
+    dtype: FileType = None,
+    include_clip: Annotated[bool, typer.Option(help="Write the frozen CLIP's weights too.")] = True,
+) -> None:
+    """Write a checkpoint anew: smaller, by another type of numbers or without CLIP.
+
+    [dim]ssa-stream checkpoint convert best.safetensors --dtype float16 -o ssa-tiny.safetensors[/]
+    """
+    import torch
+
+    from ssa_stream.checkpoints import read_info, save_checkpoint
+    from ssa_stream.checkpoints.store import read_tensors
+
+    old = read_info(file)
+    with status(f"writing {out.name}"):
+        new = save_checkpoint(
+            out,
+            read_tensors(file),
+            old.config,
+            include_clip=include_clip,
+            dtype=None if dtype is None else getattr(torch, dtype),
+            notes=old.notes,
+        )
+    _print_info(new)
+
+
+@app.command(cls=OptionalTag)
+def export(
+    file: File,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.pth", help="The file to write.")],
+    clip: Clip = None,
+    download_clip: DownloadClip = None,
+) -> None:
+    """Write a checkpoint as the reference implementation reads it."""
+    from ssa_stream.checkpoints import export_reference, read_info
+
+    weights = clip_weights(read_info(file).config, clip, download_clip)
+    with status(f"writing {out.name}"):
+        export_reference(file, out, clip=weights)
+    output().print(f"wrote {escape(str(out))}", soft_wrap=True)
+
+
+def _print_info(info: "CheckpointInfo") -> None:
+    """A checkpoint as a table."""
+    parameters = sum(info.parameters.values())
+    table = Table(title=escape(info.path.name), show_header=False, title_justify="left")
+    table.add_row("model", escape(info.config.name))
+    table.add_row("size", f"{info.size_bytes / 1e6:,.1f} MB, {', '.join(sorted(info.dtypes))}")
+    table.add_row("parameters", f"{parameters:,}")
+    for part, count in info.parameters.items():
+        table.add_row(f"  {part}", f"{count:,}")
+    table.add_row("CLIP weights", "inside" if info.contains_clip else f"not inside ({info.config.clip.name})")
+    table.add_row("written by", f"{escape(info.created_by)}, format {info.format_version}")
+    for heading, text in info.notes.items():
+        table.add_row(escape(heading), escape(text))
+    output().print(table)
+
+
+def _print_report(report: "VerifyReport") -> None:
+    """A verification as a table of stages, and one line that says what came of it."""
+    console = output()
+    measure = "largest error" if report.is_binding else "rms error"
+    names = ", ".join(case.name for case in report.cases)
+    title = f"{report.folder}: {report.weights} weights, {report.dtype} on {report.device}"
+    table = Table(title=escape(title), caption=escape(f"cases: {names}"), title_justify="left", caption_justify="left")
+    columns: list[tuple[str, JustifyMethod]] = [
+        ("stage", "left"),
+        (measure, "right"),
+        ("tolerance", "right"),
+        ("case", "left"),
+    ]
+    for column, justify in columns:
+        table.add_column(column, justify=justify, no_wrap=True)
+    table.add_column("verdict")
+    for result in report.stages():
+        worst = result.worst
+        verdict = f"[{_COLOURS[worst.verdict]}]{worst.verdict}[/]"
+        if worst.verdict != "agrees" and worst.detail:
+            verdict += escape(f" ({worst.detail})")
+        table.add_row(
+            worst.name if worst.error else result.stage,
+            f"{worst.error:.1e}",
+            f"{worst.tolerance:g}",
+            escape(result.case),
+            verdict,
+        )
+    console.print(table)
+    for case in report.cases:
+        for note in case.notes:
+            console.print(f"note: {escape(case.name)}: {escape(note)}", soft_wrap=True)
+    for note in report.notes:
+        console.print(f"note: {escape(note)}", soft_wrap=True)
+    first = report.first_deviation
+    if first is None:
+        console.print("[green]all stages of all cases agree[/]")
+    else:
+        what = "first deviation" if report.is_binding else "first deviation (for information)"
+        console.print(f"[bold red]{what}: {first[1].name}[/] in case {escape(first[0].name)}", soft_wrap=True)

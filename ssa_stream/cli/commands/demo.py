@@ -1,0 +1,100 @@
+"""`ssa-stream demo`: prompts followed through a synthetic video, with nothing to prepare."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ssa_stream.cli.views.console import errors, progress_bar
+from ssa_stream.errors import SinkError
+
+__all__ = ["demo", "write_scene"]
+
+_WIDTH, _HEIGHT, _FPS = 640, 360, 30
+_PRINTED_EVERY = 30
+_FIRST, _SECOND = "the red circle", "the blue square moving left"
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the video and the results.")] = Path("demo"),
+    seconds: Annotated[float, typer.Option(min=1.0, max=600.0, help="Length of the video.")] = 10.0,
+    placement: Annotated[
+        str,
+        typer.Option(
+            metavar="fused|processes",
+            help="All nodes in one process; or a process each, with a subscriber that prints what a robot would see.",
+        ),
+    ] = "fused",
+) -> None:
+    """Make a video, segment it by a sentence, and change the sentence half-way.
+
+    Writes input.mp4, pipeline.yaml, overlay.mp4 and masks.jsonl, and prints fps, latency and drops. It is
+    `ssa-stream up` on a pipeline of one file; the command that does the same is printed first.
+    """
+    from ssa_stream.cli.commands.up import run_pipeline
+    from ssa_stream.nodes.pipeline import PipelineConfig, save_pipeline
+
+    video, pipeline = out / "input.mp4", out / "pipeline.yaml"
+    outputs = [str(out / "overlay.mp4"), str(out / "masks.jsonl")]
+    config = PipelineConfig.from_mapping(_pipeline(str(video), outputs, placement, seconds / 2), origin="command line")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        save_pipeline(config, pipeline)
+    except OSError as error:
+        raise SinkError(f"cannot write into {out} ({error.strerror}); choose another folder with --out") from error
+    write_scene(video, round(seconds * _FPS))
+    errors().print(f"$ ssa-stream up {pipeline}", soft_wrap=True)
+    run_pipeline(config, beside=_print_what_a_robot_sees if placement == "processes" else None)
+    for path in outputs:
+        errors().print(f"wrote {path}", soft_wrap=True)
+
+
+def _pipeline(video: str, outputs: list[str], placement: str, change_at_s: float) -> dict[str, Any]:
+    stream = {
+        "source": video,
+        "prompts": [_FIRST],
+        "changes": [{"at_s": change_at_s, "prompts": [_SECOND]}],
+        "outputs": outputs,
+    }
+    return {
+        "name": "demo",
+        "placement": placement,
+        "public": {"publish": "tcp://127.0.0.1:*", "requests": "tcp://127.0.0.1:*"},
+        "streams": {"scene": stream},
+    }
+
+
+async def _print_what_a_robot_sees(address: str) -> None:
+    """Subscribe as a robot would, and print a line for every so many frames."""
+    from ssa_stream.cli.commands.watch import as_line
+    from ssa_stream.client import MaskSubscription
+
+    async with MaskSubscription(address) as subscribed:
+        async for view in subscribed:
+            if view.frame.index % _PRINTED_EVERY == 0:
+                errors().print(f"robot: {as_line(view)}", markup=False, soft_wrap=True)
+
+
+def write_scene(path: Path, num_frames: int) -> None:
+    """Encode the demo scene as H.264 video.
+
+    Raises:
+        SinkError: It cannot be written.
+    """
+    import av
+
+    from ssa_stream.data import demo_scene, render
+
+    scene = demo_scene(_WIDTH, _HEIGHT, _FPS)
+    try:
+        with av.open(str(path), "w") as container, progress_bar() as progress:
+            stream = container.add_stream("libx264", rate=_FPS, options={"crf": "18", "preset": "veryfast"})
+            stream.width, stream.height, stream.pix_fmt = _WIDTH, _HEIGHT, "yuv420p"
+            stream.time_base = Fraction(1, _FPS)
+            for index in progress.track(range(num_frames), description=f"drawing {path}"):
+                picture = av.VideoFrame.from_ndarray(render(scene, index).image, format="rgb24")
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
+    except (OSError, av.FFmpegError) as error:
+        raise SinkError(f"cannot write {path} ({error}); choose another folder with --out") from error

@@ -1,0 +1,65 @@
+"""`ssa-stream doctor`: whether this machine can run a graph, and what to do if not."""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ssa_stream.cli.views.console import output, status
+
+if TYPE_CHECKING:
+    from ssa_stream.cli.checks.findings import Finding
+
+__all__ = ["doctor"]
+
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+_FAILED = 1
+
+
+def doctor(
+    pipeline: Annotated[
+        str, typer.Argument(metavar="[PIPELINE]", help="A shipped pipeline or a YAML file to look at, too.")
+    ] = "demo",
+    client: Annotated[bool, typer.Option("--client", help="This machine only subscribes to masks.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look at this machine and say what is missing for a graph, and how to get it.
+
+    Looked at are the installation, the weights, the GPU, cameras, ports, shared memory and the pipeline. Exit codes: 0
+    if all that is needed works, 1 otherwise.
+
+        ssa-stream doctor
+
+        ssa-stream doctor my.yaml
+    """
+    from ssa_stream.cli.checks.facts import gather
+    from ssa_stream.cli.checks.findings import CHECKS, CLIENT_CHECKS, examine
+
+    with status("looking at this machine"):
+        facts = gather(pipeline)
+    findings = list(examine(facts, CLIENT_CHECKS if client else CHECKS))
+    has_failed = any(finding.verdict == "fail" for finding in findings)
+    if as_json:
+        plain = {"ok": not has_failed, "findings": [asdict(finding) for finding in findings]}
+        typer.echo(json.dumps(plain, ensure_ascii=False, indent=2))
+    else:
+        _print(findings)
+    if has_failed:
+        raise typer.Exit(_FAILED)
+
+
+def _print(findings: "list[Finding]") -> None:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for finding in findings:
+        what = Text(finding.found)
+        if finding.todo:
+            what.append(f"\n-> {finding.todo}", style=_COLOURS[finding.verdict])
+        table.add_row(Text(finding.verdict, style=_COLOURS[finding.verdict]), Text(finding.check), what)
+    console = output()
+    console.print(table)
+    counts = Counter(finding.verdict for finding in findings)
+    console.print(f"\n{counts['ok']} ok, {counts['warn']} could be better, {counts['fail']} to mend")

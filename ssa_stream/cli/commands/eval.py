@@ -1,0 +1,247 @@
+"""`ssa-stream eval`: score a model on a data set."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+import typer
+
+from ssa_stream.cli.options.model import (
+    Checkpoint,
+    Clip,
+    Device,
+    DownloadClip,
+    Dtype,
+    ModelName,
+    RandomWeights,
+    Threads,
+)
+from ssa_stream.cli.views.console import errors, progress_bar
+from ssa_stream.cli.views.eval_tables import print_report
+from ssa_stream.cli.views.terminal import Interrupts
+from ssa_stream.errors import ConfigError, SinkError
+
+if TYPE_CHECKING:
+    from ssa_stream.evaluation import EvaluationConfig, EvaluationMode, EvaluationReport, MevisData, SingleObjectReport
+    from ssa_stream.evaluation.sheet import ClipSheet
+    from ssa_stream.model import SSA
+
+__all__ = ["evaluate"]
+
+_Item = TypeVar("_Item")
+_PLAIN_INTERVAL_S = 10.0
+_RUN, _OUTPUT, _SESSION = "Run", "Output", "Session"
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option(help="Folder in the MeViS format, with masks (see: ssa-stream data synth).")],
+    mode: Annotated[
+        Literal["offline", "windowed", "causal", "realtime"],
+        typer.Option(
+            help="offline: the whole clip at once. windowed: independent windows. causal: a live session, frame by "
+            "frame. realtime: the same against a clock, with late frames dropped.",
+            rich_help_panel=_RUN,
+        ),
+    ] = "offline",
+    protocol: Annotated[
+        Literal["mevis", "a2d"],
+        typer.Option(
+            help="mevis: J&F, presence, identity. a2d: P@K, IoU and mAP of single objects, all queries scored.",
+            rich_help_panel=_RUN,
+        ),
+    ] = "mevis",
+    control: Annotated[
+        Literal["none", "shuffle", "object"],
+        typer.Option(
+            help="Does the model use the sentences? shuffle: each becomes another video's. object: becomes that word.",
+            rich_help_panel=_RUN,
+        ),
+    ] = "none",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many sentences.", rich_help_panel=_RUN)
+    ] = None,
+    fps: Annotated[
+        float, typer.Option(help="Frames per second of the videos; the format does not tell.", rich_help_panel=_RUN)
+    ] = 12.0,
+    model_ms: Annotated[
+        float | None,
+        typer.Option(help="realtime: time that each frame takes; measured if not given.", rich_help_panel=_RUN),
+    ] = None,
+    eta: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="realtime: offset in frames of the streaming score; negative forgives latency. Repeat it for several. "
+            "[default: 0]",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report there.", rich_help_panel=_OUTPUT)] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Write a picture of the best, median and worst clips there.", rich_help_panel=_OUTPUT),
+    ] = None,
+    checkpoint: Checkpoint = None,
+    clip: Clip = None,
+    download_clip: DownloadClip = None,
+    random_weights: RandomWeights = False,
+    model: ModelName = "ssa-tiny",
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    threads: Threads = None,
+    window: Annotated[
+        int, typer.Option(min=1, help="Frames of a window; not used by offline.", rich_help_panel=_SESSION)
+    ] = 8,
+    half_life: Annotated[float, typer.Option(min=0, help="As in: ssa-stream run.", rich_help_panel=_SESSION)] = 16.0,
+    lookahead: Annotated[int, typer.Option(min=0, help="As in: ssa-stream run.", rich_help_panel=_SESSION)] = 0,
+    threshold: Annotated[
+        float, typer.Option(help="Least probability of a selected object.", rich_help_panel=_SESSION)
+    ] = 0.5,
+    single: Annotated[
+        bool, typer.Option("--single", help="At most the one best object per sentence.", rich_help_panel=_SESSION)
+    ] = False,
+    short_edge: Annotated[
+        int | None, typer.Option(min=32, help="Shortest edge at the network in pixels.", rich_help_panel=_SESSION)
+    ] = None,
+    batch: Annotated[
+        int, typer.Option(min=1, help="causal: sentences of a video that run together.", rich_help_panel=_SESSION)
+    ] = 4,
+) -> None:
+    """Score a model on videos with sentences and masks.
+
+    Prints a table by type of sentence; docs/evaluation.md defines every figure. Ctrl-C ends early and prints what is
+    done so far; the report then says that it is not complete.
+
+        ssa-stream data synth --split val --videos 20 --out val
+
+        ssa-stream eval --data val --checkpoint ssa.safetensors --mode causal --json val.json --sheet val.png
+    """
+    if mode != "realtime" and (model_ms is not None or eta):
+        raise ConfigError(f"--model-ms and --eta belong to --mode realtime; the mode is {mode}")
+    if protocol == "a2d" and (sheet or mode not in ("offline", "windowed")):
+        raise ConfigError("--protocol a2d takes --mode offline or windowed, and makes no --sheet")
+    from ssa_stream.cli.options.engine import open_model
+    from ssa_stream.evaluation import EvaluationConfig, MevisData
+    from ssa_stream.streaming import SessionConfig
+
+    session = SessionConfig(
+        window=window,
+        half_life_frames=half_life,
+        lookahead=lookahead,
+        threshold=threshold,
+        mode="single" if single else "multi",
+        short_edge_px=short_edge,
+    )
+    config = EvaluationConfig(
+        session=session,
+        control=control,
+        limit=limit,
+        etas=tuple(dict.fromkeys(eta or [0.0])),
+        model_ms=model_ms,
+        prompts_per_session=batch,
+    )
+    if batch > session.max_prompts:
+        config = replace(config, session=replace(session, max_prompts=batch))
+    opened = MevisData(data, fps=fps)
+    network = open_model(
+        model,
+        checkpoint,
+        random_weights=random_weights,
+        clip=clip,
+        download_clip=download_clip,
+        device=device,
+        dtype=dtype,
+        threads=threads,
+    )
+    pictures = _new_sheet() if sheet else None
+    report = (
+        _objects(network, opened, mode, config)
+        if protocol == "a2d"
+        else _clips(network, opened, mode, config, pictures)
+    )
+    print_report(report)
+    if json is not None:
+        _write_json(json, report)
+    if sheet is not None and pictures is not None:
+        _write_sheet(sheet, pictures)
+
+
+def _new_sheet() -> "ClipSheet":
+    from ssa_stream.evaluation.sheet import ClipSheet
+
+    return ClipSheet()
+
+
+def _clips(
+    model: "SSA", data: "MevisData", mode: "EvaluationMode", config: "EvaluationConfig", sheet: "ClipSheet | None"
+) -> "EvaluationReport":
+    from ssa_stream.evaluation import RunSettings, predictor_for, score_clips, summarise
+
+    total = _count(data, config)
+    results = []
+    for clip in _shown(score_clips(predictor_for(model, mode, config), data, config), total):
+        results.append(clip.result)
+        if sheet is not None:
+            sheet.add(clip)
+    settings = RunSettings.of(mode, config, model=model.config.name, data=data.name, fps=data.fps)
+    return summarise(settings, results, total)
+
+
+def _objects(
+    model: "SSA", data: "MevisData", mode: "EvaluationMode", config: "EvaluationConfig"
+) -> "SingleObjectReport":
+    from ssa_stream.evaluation import RunSettings, sample_objects, summarise_objects
+
+    total = _count(data, config)
+    settings = RunSettings.of(mode, config, model=model.config.name, data=data.name, fps=data.fps)
+    return summarise_objects(settings, _shown(sample_objects(model, data, mode, config), total), total)
+
+
+def _count(data: "MevisData", config: "EvaluationConfig") -> int:
+    """How many sentences there are to evaluate."""
+    from ssa_stream.evaluation import plan_questions
+
+    return sum(len(plan.questions) for plan in plan_questions(data.videos, config.control, config.limit))
+
+
+def _shown(items: Iterator[_Item], total: int) -> Iterator[_Item]:
+    """Pass items on and show progress, until they or the user's patience end."""
+    done, shown_at_s = 0, -math.inf
+    with Interrupts() as interrupts, progress_bar() as progress:
+        task = progress.add_task("evaluating", total=total)
+        while not interrupts.requested:
+            item = None
+            with interrupts.cut_short():
+                item = next(items, None)
+            if item is None:
+                break
+            done += 1
+            progress.update(task, completed=done)
+            if progress.disable and time.monotonic() - shown_at_s >= _PLAIN_INTERVAL_S:
+                shown_at_s = time.monotonic()
+                errors().print(f"evaluated {done} of {total} sentences")
+            yield item
+    if interrupts.requested:
+        errors().print(f"[bold yellow]ended by Ctrl-C:[/] {done} of {total} sentences are done")
+
+
+def _write_json(path: Path, report: "EvaluationReport | SingleObjectReport") -> None:
+    from ssa_stream.evaluation import report_to_json
+
+    try:
+        path.write_bytes(report_to_json(report))
+    except OSError as error:
+        raise SinkError(f"cannot write {path} ({error.strerror}); choose another file with --json") from error
+    errors().print(f"wrote {path}", soft_wrap=True)
+
+
+def _write_sheet(path: Path, sheet: "ClipSheet") -> None:
+    from PIL import Image
+
+    try:
+        Image.fromarray(sheet.draw()).save(path)
+    except (OSError, ValueError) as error:  # ValueError: Pillow does not know the ending
+        raise SinkError(f"cannot write {path} ({error}); choose a .png or .jpg file with --sheet") from error
+    errors().print(f"wrote {path}", soft_wrap=True)

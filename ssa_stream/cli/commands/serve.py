@@ -1,0 +1,301 @@
+"""`ssa-stream serve`: a graph with a page, for browsers and other WebRTC peers."""
+
+import asyncio
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ssa_stream.cli.options.graph import (
+    ModelDevice,
+    ModelThreads,
+    PlacementOption,
+    PromptOption,
+    PublishOption,
+    RequestsOption,
+    ServerKeys,
+    SourceOption,
+    with_model,
+    with_streams,
+)
+from ssa_stream.cli.options.model import Checkpoint, RandomWeights
+from ssa_stream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ssa_stream.cli.views.graph_view import GraphView
+    from ssa_stream.nodes.launcher import Graph
+    from ssa_stream.nodes.pipeline import PipelineConfig
+
+__all__ = ["serve", "with_gateway"]
+
+_GRAPH, _PAGE, _LIMITS = "Graph", "Page", "Limits"
+_STOP_S = 4.0
+
+
+def serve(
+    pipeline: Annotated[
+        str,
+        typer.Argument(
+            metavar="PIPELINE",
+            help="A shipped pipeline (browser) or a YAML file. A stream with source webrtc gets its pictures from a "
+            "browser's camera or any other WHIP client.",
+        ),
+    ] = "browser",
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address of the page. Beyond this machine a token and TLS are needed.", rich_help_panel=_PAGE
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.", rich_help_panel=_PAGE)] = 8080,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="File with the token that peers must know (bearer token).", rich_help_panel=_PAGE),
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate (PEM).", rich_help_panel=_PAGE)] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM).", rich_help_panel=_PAGE)] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let other machines in without token or TLS.", rich_help_panel=_PAGE)
+    ] = False,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Another page's origin that may use it. Repeat.", rich_help_panel=_PAGE),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Another name of this host. Repeat.", rich_help_panel=_PAGE),
+    ] = None,
+    stun: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="Such as stun:stun.example:3478.", rich_help_panel=_PAGE)
+    ] = None,
+    turn: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL[,USER,FILE]",
+            help="Such as turn:turn.example:3478,me,password.txt; the file holds the password.",
+            rich_help_panel=_PAGE,
+        ),
+    ] = None,
+    loopback_media: Annotated[
+        bool, typer.Option("--loopback-media", help="Media at 127.0.0.1 only.", rich_help_panel=_PAGE)
+    ] = False,
+    source: SourceOption = None,
+    prompt: PromptOption = None,
+    placement: PlacementOption = None,
+    publish: PublishOption = None,
+    requests: RequestsOption = None,
+    keys: ServerKeys = None,
+    health: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve /livez, /readyz and /metrics (Prometheus) there, too, without a token, such as 127.0.0.1:8081.",
+            rich_help_panel=_GRAPH,
+        ),
+    ] = None,
+    checkpoint: Checkpoint = None,
+    random_weights: RandomWeights = False,
+    device: ModelDevice = None,
+    threads: ModelThreads = None,
+    max_peers: Annotated[int, typer.Option(min=1, rich_help_panel=_LIMITS)] = 8,
+    max_kbps: Annotated[int, typer.Option(min=1, help="Of one camera.", rich_help_panel=_LIMITS)] = 4000,
+    max_edge: Annotated[
+        int, typer.Option(min=16, help="Longest edge of a camera's picture, pixels.", rich_help_panel=_LIMITS)
+    ] = 1920,
+    max_session: Annotated[float, typer.Option(min=1, help="Seconds.", rich_help_panel=_LIMITS)] = 3600.0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live line.")] = False,
+) -> None:
+    """Run a graph with a page: a browser's camera in, masks back, prompts typed while it runs.
+
+        ssa-stream serve
+
+        ssa-stream serve my.yaml --host 0.0.0.0 --token-file token.txt --tls-cert cert.pem --tls-key key.pem
+
+    Ends with Ctrl-C. Robots subscribe as with `ssa-stream up`.
+    """
+    from ssa_stream.nodes.gateway.http.access import require_safe
+    from ssa_stream.nodes.gateway.settings import IceServer, PeerLimits
+    from ssa_stream.nodes.pipeline import load_pipeline
+
+    token = _read_secret(token_file, "--token-file") if token_file is not None else None
+    if (tls_cert is None) != (tls_key is None):
+        raise ConfigError("give --tls-cert and --tls-key together, or neither")
+    require_safe(host, token=token, has_tls=tls_cert is not None, insecure=insecure)
+    config = with_model(
+        load_pipeline(pipeline),
+        checkpoint=None if checkpoint is None else str(checkpoint),
+        random_weights=random_weights,
+        device=device,
+        threads=threads,
+    )
+    config = with_streams(
+        config,
+        sources=source or (),
+        prompts=prompt or (),
+        public={"publish": publish, "requests": requests, "keys": keys},
+        placement=placement,
+    )
+    servers = [*(IceServer(urls=url) for url in stun or ()), *(_turn(text) for text in turn or ())]
+    _serve(
+        config,
+        quiet=quiet,
+        health=health,
+        host=host,
+        port=port,
+        token=token,
+        tls_cert=None if tls_cert is None else str(tls_cert.resolve()),
+        tls_key=None if tls_key is None else str(tls_key.resolve()),
+        origins=tuple(allow_origin or ()),
+        hosts=tuple(allow_host or ()),
+        ice_servers=tuple(servers),
+        loopback_media=loopback_media,
+        session_threshold=config.session.threshold,
+        limits=PeerLimits(peers=max_peers, bitrate_kbps=max_kbps, edge_px=max_edge, session_s=max_session),
+    )
+
+
+def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConfig", dict[str, Any]]:
+    """Connect the streams of a pipeline to a gateway.
+
+    Args:
+        config: A stream with source `webrtc` gets its pictures from the gateway; the others hand theirs to it.
+        run_dir: Folder of the gateway's sockets.
+    Returns:
+        The pipeline, and how peers may use its streams.
+    """
+    from ssa_stream.nodes.gateway.pictures.wire import LinkAddress
+    from ssa_stream.nodes.gateway.settings import CAMERA, StreamAccess
+    from ssa_stream.sources import redact
+
+    plain = config.to_mapping()
+    access = {}
+    for name, section in plain["streams"].items():
+        own = section["source"]
+        if own == CAMERA:
+            access[name] = StreamAccess(kind="camera", label="a browser's camera")
+            section |= {"source": str(LinkAddress(name, str(run_dir / "cameras.sock"))), "live": True}
+        else:
+            is_scene = own.partition(":")[0].partition("@")[0] == "synthetic"
+            access[name] = StreamAccess(kind="scene" if is_scene else "source", label=redact(own))
+            section["outputs"] = [*section["outputs"], str(LinkAddress(name, str(run_dir / "pictures.sock")))]
+    return type(config).from_mapping(plain, origin="command line"), access
+
+
+def _serve(config: "PipelineConfig", *, quiet: bool, health: str | None, **page: Any) -> None:
+    from ssa_stream.cli.options.engine import all_cores_but_one
+
+    config = with_model(config, threads=config.model.threads or all_cores_but_one())
+    with ExitStack() as stack:
+        # Named as folders of graphs are: should this process be killed, the next graph removes it.
+        run_dir = Path(tempfile.gettempdir(), f"ssa-page-{os.getpid()}-{secrets.token_hex(2)}")
+        run_dir.mkdir(mode=0o700)
+        stack.callback(shutil.rmtree, run_dir, ignore_errors=True)
+        config, access = with_gateway(config, run_dir)
+        asyncio.run(_run(config, quiet, health, run_dir, {**page, "streams": access}))
+
+
+async def _run(config: "PipelineConfig", quiet: bool, health: str | None, run_dir: Path, page: dict[str, Any]) -> None:
+    from ssa_stream.cli.views.graph_view import GraphView, served_health
+    from ssa_stream.nodes.gateway.settings import control_socket, health_socket
+    from ssa_stream.nodes.health.server import serve_health_in_file
+    from ssa_stream.nodes.launcher import Graph
+    from ssa_stream.nodes.runtime.logs import log_as
+    from ssa_stream.nodes.runtime.signals import stop_on_signals
+
+    view = GraphView(quiet=quiet)
+    graph = Graph(config, keep=True, on_line=view.line, gateway=f"ipc://{control_socket(run_dir)}")
+    stop = asyncio.Event()
+    with stop_on_signals(stop):
+        own_health = serve_health_in_file(health_socket(run_dir), graph)
+        async with own_health, served_health(graph, health, view), view.live(graph):
+            log_as("launcher")
+            gateway = asyncio.create_task(_keep_gateway(graph, view, run_dir, page, stop), name="gateway")
+            try:
+                await graph.run(stop, view.ready)
+            finally:
+                stop.set()
+                await asyncio.wait([gateway])
+            gateway.result()
+
+
+async def _keep_gateway(
+    graph: "Graph", view: "GraphView", run_dir: Path, page: dict[str, Any], stop: asyncio.Event
+) -> None:
+    """Keep the process of the gateway alive until `stop`.
+
+    Raises:
+        ConfigError: It was set up wrongly.
+        SsaStreamError: It did not start, or was lost too often.
+    """
+    from ssa_stream.nodes.launcher.child import Child
+    from ssa_stream.nodes.runtime.tasks import first_of
+
+    await first_of(graph.bound.wait(), stop.wait())
+    if stop.is_set():
+        return
+    file = _gateway_settings(graph, run_dir, page)
+
+    async def start(name: str, incarnation: int) -> Child:
+        command = [sys.executable, "-P", "-m", "ssa_stream.nodes.gateway", str(file), f"--incarnation={incarnation}"]
+        return await Child.start("gateway", incarnation, command, view.line)
+
+    supervisor = graph.supervise_gateway(start)
+    running = asyncio.create_task(supervisor.run(), name="supervisor of the gateway")
+    try:
+        await first_of(asyncio.shield(running), stop.wait())
+    finally:
+        stop.set()
+        await supervisor.end(_STOP_S)
+        supervisor.kill()
+        await asyncio.wait([running])
+    running.result()
+
+
+def _gateway_settings(graph: "Graph", run_dir: Path, page: dict[str, Any]) -> Path:
+    """The file that tells the gateway how to serve a graph that is bound."""
+    from ssa_stream.nodes.broker.sockets import within_reach
+    from ssa_stream.nodes.gateway.settings import ControlAccess, GatewaySettings, control_socket, save_settings
+
+    own, health = graph.own_keys, graph.config.health
+    settings: GatewaySettings = GatewaySettings(
+        publish=within_reach(graph.publish_address),
+        requests=within_reach(graph.requests_address),
+        keys=None if own is None else (own.public.decode(), own.secret.decode(), own.server.decode()),
+        run_dir=str(run_dir),
+        control=ControlAccess(
+            address=f"ipc://{control_socket(run_dir)}",
+            heartbeat_s=health.heartbeat_s,
+            heartbeat_timeout_s=health.heartbeat_timeout_s,
+        ),
+        **page,
+    )
+    file = run_dir / "gateway.json"
+    save_settings(settings, file)
+    return file
+
+
+def _turn(text: str) -> Any:
+    from ssa_stream.nodes.gateway.settings import IceServer
+
+    url, *login = text.split(",", 2)
+    if len(login) not in (0, 2):
+        raise ConfigError(f"--turn {text!r}: expected URL or URL,USER,FILE")
+    if not login:
+        return IceServer(urls=url)
+    return IceServer(urls=url, username=login[0], credential=_read_secret(Path(login[1]), "--turn"))
+
+
+def _read_secret(path: Path, option: str) -> str:
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{option}: cannot read {path} ({error.strerror})") from error
+    if not secret:
+        raise ConfigError(f"{option}: {path} is empty; expected a secret in it")
+    return secret

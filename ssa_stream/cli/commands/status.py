@@ -1,0 +1,93 @@
+"""`ssa-stream status`: the state of the streams and nodes of a running graph."""
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssa_stream.cli.options.graph import FirstMessageTimeout, Keys, PublishAddress
+from ssa_stream.cli.views.console import output, wide_output
+from ssa_stream.cli.views.terminal import Interrupts
+
+if TYPE_CHECKING:
+    from ssa_stream.client import UpdateSubscription
+    from ssa_stream.client.graph_state import GraphState
+
+__all__ = ["status"]
+
+_GATHER_S = 0.5
+"""States that a graph has kept come at once; this is for slow machines."""
+_REFRESH_S = 0.5
+
+
+def status(
+    address: PublishAddress = "tcp://127.0.0.1:5555",
+    keys: Keys = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on and show changes, until Ctrl-C.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object; with --watch one per line, each half second.")
+    ] = False,
+    timeout_s: FirstMessageTimeout = 5.0,
+) -> None:
+    """Show the streams of a running graph (source, rate, prompts, drops) and its nodes (ready, queues, latencies).
+
+    Step age is how long a node has been at its present step; a node that hangs is noticed by it and started again.
+    Dropped frames are counted by reason: stale ones were too old, overtaken ones made room for newer ones.
+    """
+    from ssa_stream.client import UpdateSubscription
+    from ssa_stream.client.graph_state import GraphState
+
+    graph = GraphState()
+    with Interrupts() as interrupts, UpdateSubscription(address, timeout_s=timeout_s, keys=keys) as subscribed:
+        with interrupts.cut_short():
+            first = next(subscribed)
+            graph.take(first.message, time.monotonic_ns())
+            _gather(subscribed, graph, _GATHER_S)
+        if watch:
+            _watch(subscribed, graph, interrupts, as_json)
+        elif not interrupts.requested:
+            _print(graph, as_json)
+
+
+def _gather(subscribed: "UpdateSubscription", graph: "GraphState", duration_s: float) -> bool:
+    """Take in what is published for a while; False if that is nothing at all."""
+    end_s, came = time.monotonic() + duration_s, False
+    while (left_s := end_s - time.monotonic()) > 0:
+        update = subscribed.next(left_s)
+        if update is not None:
+            graph.take(update.message, time.monotonic_ns())
+            came = True
+    return came
+
+
+def _watch(subscribed: "UpdateSubscription", graph: "GraphState", interrupts: Interrupts, as_json: bool) -> None:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from ssa_stream.cli.views.graph_tables import status_tables
+
+    if as_json:
+        while not interrupts.requested:
+            _print(graph, as_json=True)
+            with interrupts.cut_short():
+                _gather(subscribed, graph, _REFRESH_S)
+        return
+    with Live(status_tables(graph), console=output(), auto_refresh=False) as live:
+        while not interrupts.requested:
+            is_heard = True
+            with interrupts.cut_short():
+                is_heard = _gather(subscribed, graph, _REFRESH_S)
+            lost = Text(f"nothing comes from {subscribed.address}; waiting for it", style="bold red")
+            live.update(status_tables(graph) if is_heard else Group(status_tables(graph), lost), refresh=True)
+
+
+def _print(graph: "GraphState", as_json: bool) -> None:
+    from ssa_stream.cli.views.graph_tables import status_mapping, status_tables
+
+    if as_json:
+        typer.echo(json.dumps(status_mapping(graph), ensure_ascii=False))
+        return
+    tables = status_tables(graph)
+    wide_output(tables).print(tables)

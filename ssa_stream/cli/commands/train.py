@@ -1,0 +1,149 @@
+"""`ssa-stream train`: train a network from a configuration."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssa_stream.cli.views.console import errors
+from ssa_stream.cli.views.terminal import Interrupts
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from ssa_stream.training import StepReport, TrainConfig, Validation
+    from ssa_stream.training.config import Stage
+
+__all__ = ["train"]
+
+_PLAIN_INTERVAL_S = 10.0
+
+
+def train(
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG", help="A shipped configuration, such as smoke, or a YAML file.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for state, checkpoints and figures.")],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder; begins one if there is none.")
+    ] = False,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Save and end after that time; --resume goes on.")
+    ] = None,
+    init: Annotated[Path | None, typer.Option(help="Checkpoint to start from instead of random weights.")] = None,
+    clip: Annotated[
+        Path | None, typer.Option(help="CLIP weights to start from: open_clip's file, or a checkpoint.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Number of devices; with torchrun, processes per machine.")] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; default: torch's own choice.")] = None,
+) -> None:
+    """Train a network, stage by stage.
+
+    Ctrl-C saves the state and ends; --resume goes on as if nothing had happened.
+
+        ssa-stream train smoke --out runs/smoke
+
+        ssa-stream train ssa-tiny-cpu --out runs/ssa-tiny --resume --max-minutes 60
+    """
+    import torch
+
+    from ssa_stream.configs import load_config
+    from ssa_stream.training import TrainConfig
+    from ssa_stream.training import train as run_training
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    settings = TrainConfig.from_mapping(load_config("train", config))
+    with Interrupts() as interrupts, _display(settings) as observer:
+        is_complete = run_training(
+            settings,
+            out,
+            observer=observer,
+            resume=resume,
+            should_stop=_stopper(interrupts, max_minutes),
+            init=init,
+            clip=clip,
+            accelerator=accelerator,
+            devices=devices,
+        )
+    if is_complete:
+        errors().print(f"done: best {out / 'best.safetensors'}, last {out / 'last.safetensors'}", soft_wrap=True)
+    else:
+        errors().print(f"stopped, state saved; go on with: ssa-stream train {config} --out {out} --resume")
+
+
+def _stopper(interrupts: Interrupts, max_minutes: float | None) -> Callable[[], bool]:
+    """Whether to stop: a signal came, or the time is over."""
+    ends_at = None if max_minutes is None else time.monotonic() + 60 * max_minutes
+    return lambda: interrupts.requested or (ends_at is not None and time.monotonic() >= ends_at)
+
+
+class _PlainDisplay:
+    """A line every few seconds, for logs."""
+
+    def __init__(self, config: "TrainConfig") -> None:
+        self._console = errors()
+        self._stages = len(config.stages)
+        self._shown_at = -_PLAIN_INTERVAL_S
+
+    def on_step(self, report: "StepReport") -> None:
+        """Print now and then."""
+        if time.monotonic() - self._shown_at >= _PLAIN_INTERVAL_S:
+            self._shown_at = time.monotonic()
+            self._console.print(f"{report.stage.name} {report.step}/{report.stage.steps}  {_figures(report)}")
+
+    def on_validation(self, stage: "Stage", step: int, validation: "Validation", *, is_best: bool) -> None:
+        """Print all figures."""
+        self._console.print(_judgement(stage, step, validation, is_best=is_best))
+
+
+class _BarDisplay:
+    """A progress bar a stage, for terminals."""
+
+    def __init__(self, progress: "Progress") -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def on_step(self, report: "StepReport") -> None:
+        """Move the stage's bar."""
+        stage = report.stage
+        if stage.name not in self._tasks:
+            self._tasks[stage.name] = self._progress.add_task(stage.name, total=stage.steps, figures="")
+        self._progress.update(self._tasks[stage.name], completed=report.step, figures=_figures(report))
+
+    def on_validation(self, stage: "Stage", step: int, validation: "Validation", *, is_best: bool) -> None:
+        """Print all figures above the bars."""
+        self._progress.console.print(_judgement(stage, step, validation, is_best=is_best))
+
+
+def _figures(report: "StepReport") -> str:
+    values = report.figures
+    return f"loss {values['loss']:.3f}  lr {values['lr']:.1e}  {values['step_ms']:.0f} ms/step"
+
+
+def _judgement(stage: "Stage", step: int, validation: "Validation", *, is_best: bool) -> str:
+    figures = "  ".join(f"{name} {value:.3f}" for name, value in validation.figures.items())
+    return f"{stage.name} {step}: {figures}{'  (best so far)' if is_best else ''}"
+
+
+@contextmanager
+def _display(config: "TrainConfig") -> Iterator["_PlainDisplay | _BarDisplay"]:
+    console = errors()
+    if not console.is_terminal:
+        yield _PlainDisplay(config)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield _BarDisplay(progress)

@@ -1,0 +1,218 @@
+"""`ssa-stream up`: run a graph of nodes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssa_stream.cli.options.graph import (
+    ModelDevice,
+    ModelThreads,
+    PlacementOption,
+    PromptOption,
+    PublishOption,
+    RequestsOption,
+    ServerKeys,
+    SourceOption,
+    with_model,
+    with_streams,
+)
+from ssa_stream.cli.options.model import Checkpoint, RandomWeights
+from ssa_stream.cli.views.console import output as stdout
+from ssa_stream.errors import SinkError, SourceError
+
+if TYPE_CHECKING:
+    from ssa_stream.nodes.launcher import Graph, GraphReport
+    from ssa_stream.nodes.pipeline import PipelineConfig
+
+__all__ = ["run_pipeline", "up"]
+
+_STREAMS, _GRAPH, _MODEL, _OUTPUT = "Streams", "Graph", "Model", "Output"
+
+
+def up(
+    pipeline: Annotated[
+        str,
+        typer.Argument(
+            metavar="PIPELINE",
+            help="A shipped pipeline (demo, webcam, two-streams) or a YAML file. It names streams, prompts and limits.",
+        ),
+    ],
+    source: SourceOption = None,
+    prompt: PromptOption = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="STREAM=FILE",
+            help="Let the graph write, too: overlay.mp4, masks.jsonl, or a plug-in's scheme:...",
+            rich_help_panel=_STREAMS,
+        ),
+    ] = None,
+    max_frames: Annotated[
+        int | None, typer.Option(min=1, help="End each stream after that many frames.", rich_help_panel=_STREAMS)
+    ] = None,
+    placement: PlacementOption = None,
+    publish: PublishOption = None,
+    requests: RequestsOption = None,
+    keys: ServerKeys = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Let other machines in without keys. Everybody there can watch and change prompts.",
+            rich_help_panel=_GRAPH,
+        ),
+    ] = False,
+    http: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve /livez, /readyz and /metrics (Prometheus) there, such as 127.0.0.1:8080.",
+            rich_help_panel=_GRAPH,
+        ),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Stay when all sources have ended, until Ctrl-C.", rich_help_panel=_GRAPH)
+    ] = False,
+    checkpoint: Checkpoint = None,
+    random_weights: RandomWeights = False,
+    device: ModelDevice = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16.", rich_help_panel=_MODEL)] = None,
+    threads: ModelThreads = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No live line, no summary.", rich_help_panel=_OUTPUT)
+    ] = False,
+    json_file: Annotated[
+        str | None,
+        typer.Option(
+            "--json", metavar="FILE", help="Write the summary as JSON; - is standard output.", rich_help_panel=_OUTPUT
+        ),
+    ] = None,
+) -> None:
+    """Run a graph of nodes: sources in, masks out for everybody who subscribes.
+
+    A file ends by itself, every frame processed; a camera or an address runs until Ctrl-C, late frames dropped and
+    counted. Prompts can be changed and masks watched from other terminals:
+
+        ssa-stream up demo
+
+        ssa-stream up webcam --prompt "the person carrying the box" --checkpoint ssa.safetensors
+
+        ssa-stream watch
+
+        ssa-stream prompt set webcam "the door" "the red cup"
+    """
+    from ssa_stream.nodes.pipeline import load_pipeline
+
+    config = with_model(
+        load_pipeline(pipeline),
+        checkpoint=None if checkpoint is None else str(checkpoint),
+        random_weights=random_weights,
+        device=device,
+        dtype=dtype,
+        threads=threads,
+    )
+    config = with_streams(
+        config,
+        sources=source or (),
+        prompts=prompt or (),
+        outputs=output or (),
+        max_frames=max_frames,
+        public={"publish": publish, "requests": requests, "keys": keys, "insecure": insecure or None},
+        placement=placement,
+    )
+    report = run_pipeline(config, keep=keep, quiet=quiet, http=http)
+    if json_file is not None:
+        _write_json(report, json_file)
+    _expect_no_failures(report)
+
+
+def run_pipeline(
+    config: "PipelineConfig",
+    *,
+    keep: bool = False,
+    quiet: bool = False,
+    beside: Callable[[str], Awaitable[None]] | None = None,
+    http: str | None = None,
+) -> "GraphReport":
+    """Run a graph until its sources end or a signal comes, with its figures on stderr.
+
+    Args:
+        config: The graph.
+        keep: Stay when all sources have ended.
+        quiet: No live line, no summary.
+        beside: Runs beside the graph, from when it can be subscribed to; given the address for that.
+        http: Where to serve health and metrics; None: nowhere.
+    Raises:
+        ConfigError: The settings are wrong.
+        SsaStreamError: The graph failed.
+    """
+    from ssa_stream.cli.options.engine import all_cores_but_one
+    from ssa_stream.cli.views.graph_view import print_graph_summary
+
+    config = with_model(config, threads=config.model.threads or all_cores_but_one())
+    report = asyncio.run(_run(config, keep, quiet, beside, http))
+    if not quiet:
+        print_graph_summary(report)
+    return report
+
+
+async def _run(
+    config: "PipelineConfig",
+    keep: bool,
+    quiet: bool,
+    beside: Callable[[str], Awaitable[None]] | None,
+    http: str | None,
+) -> "GraphReport":
+    from ssa_stream.cli.views.graph_view import GraphView, served_health
+    from ssa_stream.nodes.launcher import Graph
+    from ssa_stream.nodes.runtime.logs import log_as
+    from ssa_stream.nodes.runtime.signals import stop_on_signals
+
+    view = GraphView(quiet=quiet)
+    graph = Graph(config, keep=keep, on_line=view.line)
+    stop = asyncio.Event()
+    with stop_on_signals(stop):
+        async with served_health(graph, http, view), view.live(graph), _beside(graph, beside):
+            log_as("launcher")
+            return await graph.run(stop, view.ready)
+
+
+@asynccontextmanager
+async def _beside(graph: "Graph", work: Callable[[str], Awaitable[None]] | None) -> AsyncIterator[None]:
+    """Run something from when the graph is bound until it has ended."""
+
+    async def begin(work: Callable[[str], Awaitable[None]]) -> None:
+        await graph.bound.wait()
+        await work(graph.publish_address)
+
+    task = None if work is None else asyncio.create_task(begin(work), name="beside the graph")
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+def _write_json(report: "GraphReport", target: str) -> None:
+    text = json.dumps(report.to_mapping(), indent=2)
+    if target == "-":
+        stdout().print(text, markup=False, soft_wrap=True)
+        return
+    try:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SinkError(f"cannot write {target} ({error.strerror}); give another file with --json") from error
+
+
+def _expect_no_failures(report: "GraphReport") -> None:
+    """A source that broke is an error, though its graph ended in order."""
+    if report.failures:
+        raise SourceError("; ".join(f"stream {name}: {text}" for name, text in report.failures.items()))

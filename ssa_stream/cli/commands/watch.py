@@ -1,0 +1,151 @@
+"""`ssa-stream watch`: what a robot would see."""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ssa_stream.cli.options.graph import Keys, PublishAddress
+from ssa_stream.cli.views.console import errors
+from ssa_stream.cli.views.terminal import Interrupts
+
+if TYPE_CHECKING:
+    from ssa_stream.client import MaskSubscription, MaskView, UpdateSubscription
+
+__all__ = ["as_line", "as_mapping", "watch"]
+
+_SHOWN_TRACKS = 4
+
+
+def watch(
+    stream: Annotated[
+        str | None, typer.Argument(metavar="STREAM", help="Name of a stream; default: all.", show_default=False)
+    ] = None,
+    address: PublishAddress = "tcp://127.0.0.1:5555",
+    keys: Keys = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", "-p", metavar="ID", help="Only this prompt, by its id. Repeat it for several."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object per line.")] = False,
+    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after that many lines.")] = None,
+    max_age_s: Annotated[
+        float | None, typer.Option("--max-age", min=0.001, metavar="SECONDS", help="Pass over older masks.")
+    ] = None,
+    timeout_s: Annotated[
+        float | None,
+        typer.Option("--timeout", min=0.01, metavar="SECONDS", help="Fail when no masks come for so long."),
+    ] = None,
+) -> None:
+    """Print a line for each mask message of a running graph, as a robot's subscriber gets it. Ctrl-C ends.
+
+    A line tells the frame (epoch.number), the prompt, the tracks (id:score and box), the age of the picture, frames of
+    the prompt that are missing since the line before, and how many of them came but were overtaken here. A source that
+    is lost, and tried again, is told on stderr.
+    """
+    from ssa_stream.client import MaskSubscription, UpdateSubscription
+
+    with (
+        Interrupts() as interrupts,
+        MaskSubscription(
+            address, stream, prompts=prompt, max_age_s=max_age_s, timeout_s=timeout_s, keys=keys
+        ) as subscribed,
+        UpdateSubscription(address, stream, kinds=["state"], keys=keys) as states,
+        _source_changes_printed(states),
+    ):
+        if sys.stderr.isatty():
+            errors().print(f"watching {address}; Ctrl-C ends", markup=False)
+        try:
+            _follow(subscribed, interrupts, as_json, count)
+        except BrokenPipeError:  # whoever reads has seen enough, such as head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        counts = subscribed.counts
+        if sys.stderr.isatty():
+            errors().print(
+                f"{counts.given} of {counts.received} shown, {counts.overtaken} overtaken, {counts.too_old} too old, "
+                f"{counts.malformed} unreadable"
+            )
+
+
+@contextmanager
+def _source_changes_printed(states: "UpdateSubscription") -> Iterator[None]:
+    """Print changes of sources, beside the masks, until the end of the body."""
+    thread = threading.Thread(target=_print_source_changes, args=(states,), name="sources")
+    thread.start()
+    try:
+        yield
+    finally:
+        states.close()
+        thread.join()
+
+
+def _print_source_changes(states: "UpdateSubscription") -> None:
+    from ssa_stream.cli.views.source_words import SourceNews
+    from ssa_stream.protocols import SourceState
+
+    news = SourceNews()
+    for update in states:
+        line = news.line(update.message) if isinstance(update.message, SourceState) else None
+        if line is not None:
+            errors().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _follow(subscribed: "MaskSubscription", interrupts: Interrupts, as_json: bool, count: int | None) -> None:
+    shown = 0
+    while not interrupts.requested and shown != count:
+        view = None
+        with interrupts.cut_short():
+            view = next(subscribed)
+        if view is not None:
+            print(json.dumps(as_mapping(view), ensure_ascii=False) if as_json else as_line(view), flush=True)
+            shown += 1
+
+
+def as_line(view: "MaskView") -> str:
+    """A message in one line, for people."""
+    frame = view.frame
+    tracks = [f"{track.id}:{track.score:.2f} {list(track.box_xyxy)}" for track in view.tracks[:_SHOWN_TRACKS]]
+    more = len(view.tracks) - len(tracks)
+    age_s = view.age_s
+    parts = [
+        f"{frame.stream} {frame.epoch}.{frame.seq:<5d} {view.prompt.id} {view.prompt.text!r}:",
+        ", ".join(tracks) + (f" and {more} more" if more else "") or f"nothing (best {view.message.probability:.2f})",
+        "age ?" if age_s is None else f"age {age_s * 1e3:.0f} ms",
+        f"missed {view.gap}" + (f", {view.dropped_here} of them here" if view.dropped_here else ""),
+    ]
+    return "  ".join(parts) + ("" if view.status == "final" else f"  {view.status}")
+
+
+def as_mapping(view: "MaskView") -> dict[str, Any]:
+    """A message as plain values, without its masks."""
+    frame, age_s = view.frame, view.age_s
+    return {
+        "stream": frame.stream,
+        "epoch": frame.epoch,
+        "seq": frame.seq,
+        "index": frame.index,
+        "t": frame.t,
+        "prompt": {"id": view.prompt.id, "text": view.prompt.text, "version": view.prompt.version},
+        "target_present": view.target_present,
+        "probability": view.message.probability,
+        "tracks": [
+            {
+                "id": track.id,
+                "score": track.score,
+                "probability": track.probability,
+                "box_xyxy": list(track.box_xyxy),
+                "area_px": track.area_px,
+            }
+            for track in view.tracks
+        ],
+        "status": view.status,
+        "age_ms": None if age_s is None else age_s * 1e3,
+        "gap": view.gap,
+        "dropped_here": view.dropped_here,
+        "stages_ms": view.stages_ms,
+    }

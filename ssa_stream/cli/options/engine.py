@@ -1,0 +1,68 @@
+"""From command-line options to a model that is ready to run."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssa_stream.cli.options.model import clip_weights
+from ssa_stream.cli.views.console import errors, status
+from ssa_stream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ssa_stream.model import SSA
+
+__all__ = ["all_cores_but_one", "open_model"]
+
+
+def open_model(
+    model: str,
+    checkpoint: str | None,
+    *,
+    random_weights: bool,
+    clip: Path | None = None,
+    download_clip: str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    threads: int | None = None,
+) -> "SSA":
+    """Load or make the network.
+
+    Args:
+        model: Shipped configuration name or YAML path; used with random weights only, a checkpoint says what it is.
+        checkpoint: Weight file, or the name of a shipped one; None takes the default, unless weights are random.
+        random_weights: Make meaningless weights instead.
+        clip: File with CLIP's weights, for a checkpoint without them.
+        download_clip: Tag of the weights that open_clip shall download for such a checkpoint.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        dtype: `float32` or `bfloat16`.
+        threads: Processor threads of torch in this process; None leaves them.
+    Raises:
+        ConfigError: Both checkpoint and random weights, or an unknown device or dtype.
+        CheckpointError: The checkpoint does not load.
+    """
+    if random_weights and checkpoint is not None:
+        raise ConfigError(f"give either --checkpoint {checkpoint} or --random-weights, not both")
+    import torch
+
+    from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, choose_device, open_network, read_info
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    where = choose_device(device, "--device")
+    if device == "auto":
+        errors().print(f"device: {where}")
+    if dtype not in ("float32", "bfloat16"):
+        raise ConfigError(f"--dtype is {dtype!r}; expected float32 or bfloat16")
+    kind = torch.bfloat16 if dtype == "bfloat16" else torch.float32
+    if random_weights:
+        errors().print("[bold yellow]random weights:[/] the masks mean nothing; they show that the pipeline runs")
+        return open_network(random_weights=model, device=where, dtype=kind)
+    name = checkpoint or DEFAULT_CHECKPOINT
+    with status(f"loading {name}"):
+        weights = clip_weights(read_info(name).config, clip, download_clip)
+        return open_network(name, clip=weights, device=where, dtype=kind)
+
+
+def all_cores_but_one() -> int:
+    """Threads for a model that shares its cores with decoding, drawing and other programs; at least one."""
+    return max(1, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 2) - 1)

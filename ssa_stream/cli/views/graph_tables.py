@@ -1,0 +1,211 @@
+"""What `ssa-stream status` and `ssa-stream top` show: streams, nodes and the last events of a running graph."""
+
+from typing import Any
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ssa_stream.cli.views.source_words import source_text
+from ssa_stream.client.graph_state import GraphState, NodeStatus, StreamStatus
+from ssa_stream.client.mask_figures import PromptFigures
+from ssa_stream.protocols import Event, Heartbeat, Latency, SourceState, Statistics
+
+__all__ = ["status_mapping", "status_tables", "top_view"]
+
+_ROLES = ("ingest", "encoder", "queries", "decoder", "masks", "control", "gateway")
+_BAR_CELLS = 8
+_SLOW_S, _STUCK_S = 1.0, 5.0
+_LATE_MS, _VERY_LATE_MS = 200.0, 500.0
+
+
+def status_tables(graph: GraphState) -> RenderableType:
+    """Streams, nodes and the last events of a graph; tables as wide as what they hold."""
+    streams = _table("stream", "source", "size", "fps", "epoch", "frames", "dropped", "prompts")
+    for name, stream in sorted(graph.streams.items()):
+        streams.add_row(
+            Text(name),
+            *_source_and_frames(stream),
+            Text(_counts(graph.dropped(name)) or "-"),
+            Text(_prompts(stream) or "-"),
+        )
+    nodes = _table("node", "state", "start", "steps", "step age", "queues", "latency p50/p95 ms", "dropped")
+    for name, node in sorted(graph.nodes.items()):
+        nodes.add_row(Text(name), *_steps(node.heartbeat), *_latencies_and_drops(node.statistics))
+    events = [Text(_event(event), style=_style(event, info="")) for event in graph.events]
+    return Group(streams, Text(), nodes, *events)
+
+
+def status_mapping(graph: GraphState) -> dict[str, Any]:
+    """The same as plain values; messages with the names that docs/protocol.md describes."""
+    return {
+        "streams": {
+            name: {
+                "source": _plain(stream.source),
+                "prompts": _plain(stream.prompts),
+                "dropped": graph.dropped(name),
+            }
+            for name, stream in sorted(graph.streams.items())
+        },
+        "nodes": {
+            name: {"heartbeat": _plain(node.heartbeat), "statistics": _plain(node.statistics)}
+            for name, node in sorted(graph.nodes.items())
+        },
+        "events": [_plain(event) for event in graph.events],
+    }
+
+
+def top_view(graph: GraphState, *, now_ns: int, header: str, is_heard: bool = True) -> RenderableType:
+    """Streams with their prompts, nodes with their queues, the last events; lines are cut where they do not fit.
+
+    Args:
+        graph: What it said.
+        now_ns: On this machine's monotonic clock.
+        header: First line.
+        is_heard: Whether the graph has said anything lately.
+    """
+    top = Text(header, style="bold")
+    if not is_heard:
+        top.append("   nothing comes; waiting for it", style="bold red")
+    events = [Text(_event(event), style=_style(event, info="dim"), no_wrap=True) for event in graph.events]
+    return Group(top, Text(), _streams_with_rates(graph, now_ns), Text(), _nodes_with_rates(graph), Text(), *events)
+
+
+def _plain(message: msgspec.Struct | None) -> Any:
+    return None if message is None else msgspec.to_builtins(message)
+
+
+def _streams_with_rates(graph: GraphState, now_ns: int) -> Table:
+    table = _cut_table("stream", "source", "size", "fps in", "fps out", "objects", "score", "mask age", "dropped")
+    for name, stream in sorted(graph.streams.items()):
+        source = [Text("?"), Text("-"), Text("-")] if stream.source is None else _source(stream.source)
+        out = Text(f"{graph.masks.frames_per_s(name, now_ns):.1f}")
+        table.add_row(Text(name, style="bold"), *source, out, "", "", "", Text(_counts(graph.dropped(name)) or "-"))
+        came = graph.masks.prompts(name)
+        for prompt in () if stream.prompts is None else stream.prompts.prompts:
+            table.add_row(
+                Text(f"  {prompt.id}"), Text(prompt.text, style="italic"), "", "", "", *_masks(came.get(prompt.id)), ""
+            )
+    return table
+
+
+def _nodes_with_rates(graph: GraphState) -> Table:
+    table = _cut_table("node", "state", "start", "steps/s", "step age", "queue", "p50/p95 ms", "drops/s")
+    for name, node in sorted(graph.nodes.items(), key=_order):
+        steps, drops = node.steps_per_s, node.drops_per_s
+        found = () if node.statistics is None else node.statistics.latencies
+        table.add_row(
+            Text(name),
+            *_step_rate(node.heartbeat, "-" if steps is None else f"{steps:.1f}"),
+            Text(", ".join(f"{one.p50_ms:.0f}/{one.p95_ms:.0f}" for one in found) or "-"),
+            Text("-" if drops is None else f"{drops:.1f}", style="yellow" if drops else ""),
+        )
+    return table
+
+
+def _order(item: tuple[str, NodeStatus]) -> tuple[int, str]:
+    role = item[0].partition("-")[0]
+    return _ROLES.index(role) if role in _ROLES else len(_ROLES), item[0]
+
+
+def _source(source: SourceState) -> list[Text]:
+    """Source, size and frame rate."""
+    size = "-" if source.size is None else f"{source.size[1]}x{source.size[0]}"
+    return [source_text(source), Text(size), Text("-" if source.rate_hz is None else f"{source.rate_hz:.1f}")]
+
+
+def _source_and_frames(stream: StreamStatus) -> list[Text]:
+    source = stream.source
+    if source is None:
+        return [Text("?")] * 5
+    return [*_source(source), Text(str(source.epoch)), Text(str(source.next_index))]
+
+
+def _prompts(stream: StreamStatus) -> str:
+    prompts = () if stream.prompts is None else stream.prompts.prompts
+    return "\n".join(f"{prompt.id}: {prompt.text}" for prompt in prompts)
+
+
+def _masks(figures: PromptFigures | None) -> list[Text]:
+    """Objects, score and age of the masks of a prompt."""
+    if figures is None:
+        return [Text("-")] * 3
+    score = "-" if figures.score is None else f"{figures.score:.2f}"
+    age = Text("?") if figures.age_ms is None else _graded(figures.age_ms, _LATE_MS, _VERY_LATE_MS, "{:.0f} ms")
+    return [Text(str(figures.objects)), Text(score), age]
+
+
+def _steps(beat: Heartbeat | None) -> list[Text]:
+    """State, number of the start, steps, age of the step and queues of a node."""
+    if beat is None:
+        return [Text("?")] * 5
+    age = "-" if beat.step_age_s is None else f"{beat.step_age_s:.2f} s"
+    queues = [f"{queue.name} {queue.depth}/{queue.capacity}" for queue in beat.queues]
+    state = _state(beat, not_ready="yellow")
+    return [state, Text(str(beat.incarnation)), Text(str(beat.steps)), Text(age), Text(", ".join(queues) or "-")]
+
+
+def _step_rate(beat: Heartbeat | None, steps: str) -> list[Text]:
+    """The same with steps per second, and with bars for queues."""
+    if beat is None:
+        return [Text("?"), Text("-"), Text(steps), Text("-"), Text("-")]
+    age = Text("-") if beat.step_age_s is None else _graded(beat.step_age_s, _SLOW_S, _STUCK_S, "{:.2f} s")
+    bars = Text(" ").join(_bar(queue.depth, queue.capacity) for queue in beat.queues) if beat.queues else Text("-")
+    return [_state(beat, not_ready="bold red"), Text(str(beat.incarnation)), Text(steps), age, bars]
+
+
+def _state(beat: Heartbeat, *, not_ready: str) -> Text:
+    state = Text("ready", style="green") if beat.ready else Text("not ready", style=not_ready)
+    if beat.text:
+        state.append(f" {beat.text}", style="")
+    return state
+
+
+def _bar(depth: int, capacity: int) -> Text:
+    share = min(1.0, depth / capacity) if capacity else 0.0
+    cells = round(share * _BAR_CELLS)
+    style = "red" if share >= 1.0 else "yellow" if share > 0.5 else "green"
+    return Text.assemble(("█" * cells, style), ("░" * (_BAR_CELLS - cells), "dim"), f" {depth}/{capacity}")
+
+
+def _latencies_and_drops(figures: Statistics | None) -> list[Text]:
+    if figures is None:
+        return [Text("-")] * 2
+    drops: dict[str, int] = {}
+    for drop in figures.drops:
+        drops[drop.reason] = drops.get(drop.reason, 0) + drop.count
+    return [Text("\n".join(map(_latency, figures.latencies)) or "-"), Text(_counts(drops) or "-")]
+
+
+def _latency(latency: Latency) -> str:
+    of = "" if latency.stream is None else f" {latency.stream}"
+    return f"{latency.name}{of} {latency.p50_ms:.1f}/{latency.p95_ms:.1f}"
+
+
+def _counts(drops: dict[str, int]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(drops.items()) if count)
+
+
+def _event(event: Event) -> str:
+    return f"{event.kind} {event.about_node or event.stream or event.node}  {event.text}"
+
+
+def _style(event: Event, *, info: str) -> str:
+    return {"info": info, "warning": "yellow", "error": "red"}[event.severity]
+
+
+def _graded(value: float, high: float, very_high: float, form: str) -> Text:
+    style = "bold red" if value >= very_high else "yellow" if value >= high else ""
+    return Text(form.format(value), style=style)
+
+
+def _table(*columns: str) -> Table:
+    return Table(*columns, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+
+
+def _cut_table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold reverse", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    return table

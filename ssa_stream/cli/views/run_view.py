@@ -1,0 +1,119 @@
+"""What `ssa-stream run` shows on stderr: a live line, how a live source is, and a summary."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+from ssa_stream.cli.views.console import errors
+from ssa_stream.sources import Recovering, Source, SourceStage, SourceStatus
+
+if TYPE_CHECKING:
+    from ssa_stream.cli.runner import RunReport
+
+__all__ = ["live_line", "print_connections", "print_source_status", "print_summary", "source_line"]
+
+_PLAIN_INTERVAL_S = 5.0
+
+
+class OnFrame(Protocol):
+    """Called after each frame."""
+
+    def __call__(self, report: "RunReport") -> None:
+        """Show the figures."""
+
+
+def _figures(report: "RunReport") -> str:
+    return f"{report.fps:5.1f} fps  latency {report.recent_latency_ms:.0f} ms  dropped {report.dropped}"
+
+
+@contextmanager
+def live_line(total_frames: int | None, *, quiet: bool) -> Iterator[OnFrame]:
+    """Show progress on stderr: one live line on a terminal, a plain line every few seconds otherwise.
+
+    Args:
+        total_frames: None when the stream has no known end.
+        quiet: Show nothing.
+    """
+    console = errors()
+    if quiet:
+        yield lambda report: None
+    elif console.is_terminal:
+        columns = (
+            SpinnerColumn(),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[figures]}"),
+        )
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task("run", total=total_frames, figures="")
+            yield lambda report: progress.update(task, completed=report.frames, figures=_figures(report))
+    else:
+        shown_at = time.monotonic()
+
+        def show(report: "RunReport") -> None:
+            nonlocal shown_at
+            if time.monotonic() - shown_at >= _PLAIN_INTERVAL_S:
+                shown_at = time.monotonic()
+                console.print(f"frame {report.frames}{f'/{total_frames}' if total_frames else ''}  {_figures(report)}")
+
+        yield show
+
+
+def print_summary(report: "RunReport", outputs: list[str]) -> None:
+    """Print a run's figures and where its files are, on stderr."""
+    console = errors()
+    ended = "ended by Ctrl-C" if report.interrupted else "done"
+    console.print(
+        f"{ended}: {report.frames} frames in {report.elapsed_s:.1f} s = {report.fps:.1f} fps, latency p50 "
+        f"{report.latency_ms(50):.0f} ms, p95 {report.latency_ms(95):.0f} ms, {report.dropped} dropped"
+    )
+    for milliseconds in report.prompt_to_mask_ms:
+        console.print(f"prompt change to first masks: {milliseconds:.0f} ms")
+    for spec in outputs:
+        if spec != "-":
+            console.print(f"wrote {spec}", soft_wrap=True)
+
+
+def print_source_status(status: SourceStatus) -> None:
+    """Print a state, unless it is of no interest to somebody who watches."""
+    line = source_line(status)
+    if line is not None:
+        errors().print(line, soft_wrap=True, markup=False)
+
+
+def print_connections(source: Source) -> None:
+    """Print, after a run, how often a source was connected and what was lost on the way, if that is worth a line."""
+    if not isinstance(source, Recovering):
+        return
+    status = source.status
+    if status.connections > 1 or any(status.losses):
+        missing, corrupt, damaged = status.losses
+        errors().print(
+            f"source: {status.connections} connections, {missing} frames missing, {corrupt} packets corrupt, "
+            f"{damaged} frames damaged",
+            soft_wrap=True,
+        )
+
+
+def source_line(status: SourceStatus) -> str | None:
+    """Return what to say about a state; None for one that only ends the last one or is told elsewhere."""
+    match status.stage:
+        case SourceStage.LIVE if status.outage_s is not None:
+            return f"source: live again after {status.outage_s:.1f} s"
+        case SourceStage.LIVE:
+            return f"source: live{'' if status.connections <= 1 else f', connection {status.connections}'}"
+        case SourceStage.STALLED:
+            return f"source: stalled, {status.text}"
+        case SourceStage.CONNECTING | SourceStage.RECONNECTING if status.retry_in_s is not None:
+            return (
+                f"source: {status.stage} in {status.retry_in_s:.1f} s, attempt {status.attempt + 1} "
+                f"({status.code}: {status.text})"
+            )
+        case SourceStage.CONNECTING if status.attempt == 1:
+            return "source: connecting"
+        case _:
+            return None

@@ -1,0 +1,74 @@
+"""The state of a stream's source in words: the same ones wherever it is shown."""
+
+import math
+from typing import NamedTuple
+
+from rich.text import Text
+
+from ssa_stream.protocols import SourceState
+
+__all__ = ["SourceNews", "SourceWords", "source_text", "source_words"]
+
+_COLOURS = {
+    "running": "green", "starting": "yellow", "connecting": "yellow", "ended": "dim", "stopped": "dim",
+    "stalled": "red", "reconnecting": "red", "failed": "red",
+}  # fmt: skip
+
+
+class SourceWords(NamedTuple):
+    """Two parts of a line.
+
+    Attributes:
+        state: One word.
+        problem: What is wrong and what is done about it, to follow at once; empty if nothing is wrong.
+    """
+
+    state: str
+    problem: str
+
+    def __str__(self) -> str:
+        return self.state + self.problem
+
+
+def source_words(source: SourceState) -> SourceWords:
+    """Say how a source is, such as `reconnecting, attempt 3, next in 4 s: connection refused (refused)`."""
+    state = source.status
+    if state == "lost":
+        state = "reconnecting"
+    elif state == "starting" and source.code is not None:
+        state = "connecting"
+    parts = []
+    if source.attempt > (state == "starting"):  # a first attempt is what starting means
+        parts.append(f", attempt {source.attempt}")
+    if source.retry_in_s is not None:
+        parts.append(f", next in {math.ceil(source.retry_in_s)} s")
+    if source.text:
+        parts.append(f": {source.text}")
+    if source.code is not None:
+        parts.append(f" ({source.code})")
+    return SourceWords(state, "".join(parts))
+
+
+def source_text(source: SourceState) -> Text:
+    """The same in colour; of a source without a problem also its address."""
+    state, problem = source_words(source)
+    shown = Text(state, style=_COLOURS.get(state, ""))
+    shown.append(problem or (source.address and f" {source.address}"), style="")
+    return shown
+
+
+class SourceNews:
+    """What is new about sources, for somebody who reads it line by line."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple[str, str, str | None, int]] = {}
+
+    def line(self, source: SourceState) -> str | None:
+        """A line about a state; None if it says nothing new, or only that another attempt has begun."""
+        words, last = source_words(source), self._said.get(source.stream)
+        said = words.state, source.text, source.code, source.attempt
+        is_attempt = last is not None and words.state == last[0] == "reconnecting" and source.retry_in_s is None
+        if said == last or is_attempt:
+            return None
+        self._said[source.stream] = said
+        return f"{source.stream}  {words}" if last is not None or words.problem else None

@@ -1,0 +1,106 @@
+"""What a person does at the terminal: Ctrl-C as a request to stop, and single keys."""
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Self
+
+__all__ = ["Interrupts", "Keyboard"]
+
+
+class Interrupts:
+    """While in force, the first signal asks to stop and only cuts waiting short; the second one stops at once.
+
+    Use it in the main thread:
+
+        with Interrupts() as interrupts:
+            while not interrupts.requested:
+                with interrupts.cut_short():
+                    item = wait_for_something()
+                write(item)
+
+    Attributes:
+        requested: Whether a signal came.
+    """
+
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._is_waiting = False
+        self._previous: dict[signal.Signals, signal._HANDLER] = {}
+
+    def __enter__(self) -> "Interrupts":
+        for number in self._SIGNALS:
+            self._previous[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def cut_short(self) -> Iterator[None]:
+        """Code that a signal may interrupt; it then ends quietly with `requested` set."""
+        self._is_waiting = True
+        try:
+            yield
+        except KeyboardInterrupt:
+            if not self.requested:
+                raise
+        finally:
+            self._is_waiting = False
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        is_second, self.requested = self.requested, True
+        if is_second or self._is_waiting:
+            self._is_waiting = False
+            raise KeyboardInterrupt
+
+
+class Keyboard:
+    """While it is open, keys come one by one and are not shown. Where the input is no terminal, none come.
+
+    Not every system has the modules for it, so that they are imported when it is opened.
+    """
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        """Name the terminal.
+
+        Args:
+            descriptor: Of the terminal; None for standard input.
+        """
+        self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
+        self._is_terminal = os.isatty(self._descriptor)
+        self._before: list[object] | None = None
+
+    def __enter__(self) -> Self:
+        if self._is_terminal:
+            import termios
+            import tty
+
+            self._before = termios.tcgetattr(self._descriptor)
+            tty.setcbreak(self._descriptor)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._before is not None:
+            import termios
+
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)  # type: ignore[arg-type]
+
+    def pressed(self) -> str:
+        """Keys that were pressed since the last call; empty if none was. Does not wait."""
+        found = ""
+        while self._is_terminal and select.select([self._descriptor], [], [], 0)[0]:
+            pressed = os.read(self._descriptor, 64)
+            if not pressed:
+                break  # the terminal is gone
+            found += pressed.decode(errors="replace")
+        return found

@@ -1,0 +1,175 @@
+"""State of a running graph, from what it publishes. No sockets; times are given, so that tests need no clock."""
+
+from collections import Counter, deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from ssa_stream.client.mask_figures import MaskFigures
+from ssa_stream.protocols import (
+    AnyMessage,
+    Event,
+    EventKind,
+    Heartbeat,
+    MaskMessage,
+    PromptState,
+    SourceState,
+    Statistics,
+    Unknown,
+)
+
+__all__ = ["ENDED", "FAILED", "GraphState", "NodeStatus", "StreamStatus"]
+
+ENDED, FAILED = "ended", "failed"
+"""What a source says that gives no more frames; see `SourceState.status`."""
+_NS = 1e-9
+_LAST_EVENTS = 5
+_SPAN_NS = 2_000_000_000
+"""Rates of nodes are of the last two seconds."""
+_MAX_SAMPLES = 1000
+_Samples = deque[tuple[int, int, int]]  # incarnation, time, count; the newest last
+
+
+def _no_samples() -> _Samples:
+    return deque(maxlen=_MAX_SAMPLES)
+
+
+@dataclass(slots=True)
+class StreamStatus:
+    """A stream; None for what has not been told."""
+
+    source: SourceState | None = None
+    prompts: PromptState | None = None
+
+
+@dataclass(slots=True)
+class NodeStatus:
+    """A node; None for what has not been told.
+
+    Attributes:
+        heartbeat: The newest one.
+        statistics: The newest ones.
+        heard_ns: When its newest heartbeat came.
+        stepped_ns: When its number of steps was last seen to grow.
+        drops: Frames that it dropped, by reason, in each of its incarnations, whose counters begin anew.
+    """
+
+    heartbeat: Heartbeat | None = None
+    statistics: Statistics | None = None
+    heard_ns: int | None = None
+    stepped_ns: int | None = None
+    drops: dict[int, Counter[str]] = field(default_factory=dict)
+    _steps: _Samples = field(default_factory=_no_samples)
+    _drops: _Samples = field(default_factory=_no_samples)
+
+    @property
+    def steps_per_s(self) -> float | None:
+        """Its steps per second; None before that is known."""
+        return _rate(self._steps)
+
+    @property
+    def drops_per_s(self) -> float | None:
+        """Frames that it drops per second; None before that is known."""
+        return _rate(self._drops)
+
+    def take(self, message: Heartbeat | Statistics, now_ns: int) -> None:
+        """Take in what the node says of itself."""
+        if isinstance(message, Heartbeat):
+            last = self.heartbeat
+            known = last.steps if last is not None and last.incarnation == message.incarnation else 0
+            if message.steps > known:
+                self.stepped_ns = now_ns
+            self.heartbeat, self.heard_ns = message, now_ns
+            _add(self._steps, message, message.steps)
+            return
+        self.statistics = message
+        drops = self.drops[message.incarnation] = Counter()
+        for drop in message.drops:
+            drops[drop.reason] += drop.count
+        _add(self._drops, message, drops.total())
+
+
+class GraphState:
+    """The newest of everything that a graph says, and what can be counted along the way.
+
+    Verdicts about the graph's health, metrics, reports and tables are all made of this.
+
+    Args:
+        began_ns: When listening began.
+
+    Attributes:
+        began_ns: When listening began.
+        streams: By name, those that said something of their source or prompts.
+        nodes: By name, those that said something.
+        losses: How often each node was lost; only of nodes that were.
+        events: The last ones, oldest first.
+        masks: Frames with masks, and how long they took.
+    """
+
+    def __init__(self, began_ns: int = 0) -> None:
+        self.began_ns = began_ns
+        self.streams: dict[str, StreamStatus] = {}
+        self.nodes: dict[str, NodeStatus] = {}
+        self.losses: Counter[str] = Counter()
+        self.events: deque[Event] = deque(maxlen=_LAST_EVENTS)
+        self.masks = MaskFigures()
+
+    def take(self, message: AnyMessage | Unknown, now_ns: int) -> None:
+        """Take in a message that has just come; what is of no interest is passed over.
+
+        Args:
+            message: As it was published.
+            now_ns: On this host's monotonic clock.
+        """
+        match message:
+            case MaskMessage():
+                self.masks.take(message, now_ns)
+            case SourceState():
+                self.streams.setdefault(message.stream, StreamStatus()).source = message
+            case PromptState():
+                self.streams.setdefault(message.stream, StreamStatus()).prompts = message
+                self.masks.keep_prompts(message.stream, {prompt.id for prompt in message.prompts}, now_ns)
+            case Heartbeat() | Statistics():
+                self.nodes.setdefault(message.node, NodeStatus()).take(message, now_ns)
+            case Event():
+                self._take_event(message)
+
+    def dropped(self, stream: str) -> dict[str, int]:
+        """Frames of a stream that got no masks, by reason, at all nodes since they last started."""
+        statistics = (node.statistics for node in self.nodes.values())
+        # What an ingest node drops is in the state of its source.
+        others = (figures for figures in statistics if figures is not None and figures.role != "ingest")
+        found: Counter[str] = Counter()
+        for told in (self.streams[stream].source, *others):
+            for drop in () if told is None else told.drops:
+                if drop.stream == stream:
+                    found[drop.reason] += drop.count
+        return dict(+found)
+
+    def total_drops(self) -> Counter[str]:
+        """Frames that got no masks, by reason, of all streams, at all nodes in all their incarnations."""
+        return sum((drops for node in self.nodes.values() for drops in node.drops.values()), Counter())
+
+    def has_ended(self, streams: Collection[str]) -> bool:
+        """Whether the sources of all these streams have ended and all their frames are done with."""
+        known = (self.streams.get(name, StreamStatus()).source for name in streams)
+        return all(source is not None and source.status in (ENDED, FAILED) for source in known)
+
+    def _take_event(self, event: Event) -> None:
+        self.events.append(event)
+        if event.kind == EventKind.NODE_LOST and event.about_node is not None:
+            self.losses[event.about_node] += 1
+        elif event.kind == EventKind.PROMPTS_CHANGED:
+            self.masks.prompts_changed(event)
+
+
+def _add(samples: _Samples, message: Heartbeat | Statistics, count: int) -> None:
+    """Add a sample; those of earlier starts of the node and those that are too old go."""
+    samples.append((message.incarnation, message.at_ns, count))
+    while samples[0][0] != message.incarnation or message.at_ns - samples[0][1] > _SPAN_NS:
+        samples.popleft()
+
+
+def _rate(samples: _Samples) -> float | None:
+    if not samples or samples[-1][1] <= samples[0][1]:
+        return None
+    return (samples[-1][2] - samples[0][2]) / ((samples[-1][1] - samples[0][1]) * _NS)

@@ -1,0 +1,84 @@
+"""A recipe: all that a training run does, and which stages there are to choose from.
+
+This is the one module that knows of `training.tiny`: its stages are entries of the two tables here.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from ssa_stream.errors import ConfigError
+from ssa_stream.training import tiny
+from ssa_stream.training.config import ClipsStage, Settings, Stage, ValidationConfig, require
+from ssa_stream.training.loop.stage_runner import ClipsRunner, StageContext, StageRunner
+
+__all__ = ["TrainConfig", "prepare_stage"]
+
+_RUNNERS: Final[Mapping[type[Stage], Callable[[Any, StageContext, StageRunner | None], StageRunner]]] = {
+    ClipsStage: ClipsRunner,
+    **tiny.RUNNERS,
+}
+
+
+def prepare_stage(stage: Stage, context: StageContext, previous: StageRunner | None = None) -> StageRunner:
+    """Make a stage ready to be run.
+
+    Args:
+        stage: Its settings.
+        context: Where it is run.
+        previous: The stage before it, which may have made what this one needs; None for the first, and after a resume.
+    """
+    return _RUNNERS[type(stage)](stage, context, previous)
+
+
+class TrainConfig(Settings, frozen=True, kw_only=True):
+    """A whole training run.
+
+    Attributes:
+        name: Name of the run.
+        model: A shipped model configuration, or the path of one.
+        stages: Done in order.
+        validation: How progress is judged.
+        seed: All chance follows from it.
+        precision: Lightning Fabric's name of the number format: `32-true`, `bf16-mixed` or `16-mixed`.
+        save_every: Steps between saved states.
+        log_every: Steps between lines in the log.
+        workers: Processes that prepare data; 0 does it between steps.
+        ema_decay: Checkpoints and validation take an exponential moving average of the weights, in which each step's
+            average weighs so much in the next; 0 for the weights themselves. A stage ends with its average.
+    """
+
+    name: str
+    model: str
+    stages: tuple[ClipsStage | tiny.TinyStage, ...]
+    validation: ValidationConfig
+    seed: int = 0
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    save_every: int = 500
+    log_every: int = 20
+    workers: int = 0
+    ema_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.ema_decay < 1, f"ema_decay is {self.ema_decay}; expected 0 or more, below 1")
+        require(len(self.stages) > 0, "stages is empty; expected at least one")
+        names = [stage.name for stage in self.stages]
+        require(len(set(names)) == len(names), f"stages are named {names}; expected different names")
+
+    @classmethod
+    def from_mapping(cls, mapping: object) -> "TrainConfig":
+        """Build a config from decoded YAML.
+
+        Raises:
+            ConfigError: Unknown or missing keys, wrong types, or values out of range.
+        """
+        try:
+            return msgspec.convert(mapping, cls)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise ConfigError(f"training configuration is not valid: {error}") from error
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The same config as plain dictionaries."""
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built

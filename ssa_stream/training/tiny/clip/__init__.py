@@ -1,0 +1,3 @@
+"""Stages that train CLIP from nothing."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Stages that teach the video decoder how things move."""
+
+__all__: list[str] = []

@@ -1,0 +1,145 @@
+"""What `ssa-stream status` and `ssa-stream top` show of what is published."""
+
+import io
+import json
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from ssa_stream.cli.views.graph_tables import status_mapping, status_tables, top_view
+from ssa_stream.client.graph_state import GraphState
+from ssa_stream.protocols import (
+    AnyMessage,
+    AppliesFrom,
+    DropCount,
+    Event,
+    Heartbeat,
+    Latency,
+    Prompt,
+    PromptState,
+    QueueDepth,
+    Statistics,
+)
+from tests.support.mask_messages import mask_parts, mask_view
+from tests.support.scripted_nodes import heartbeat, source_state, statistics
+
+SECOND = 1_000_000_000
+SOURCE = source_state(epoch=3, size=(360, 640), rate_hz=29.97, next_index=77, address="[camera]")
+PROMPTS = PromptState(
+    stream="cam0",
+    prompts=(Prompt(id="p1", text="the [red] cup", version=1), Prompt(id="p2", text="a dog", version=2)),
+    version=2,
+    applies_from=AppliesFrom(epoch=0, seq=0),
+)
+LOST = Event(
+    kind="node_lost",
+    node="control",
+    at_ns=0,
+    clock="monotonic:x",
+    about_node="ingest-cam0",
+    text="killed",
+    severity="warning",
+)
+
+
+def _beat(node: str, *, depth: int = 1, **fields: Any) -> Heartbeat:
+    queues = (QueueDepth(name="inbox", depth=depth, capacity=4),)
+    return heartbeat(node, **{"step_age_s": 0.25, "steps": 41, "queues": queues} | fields)
+
+
+def _statistics(node: str, stale: int = 3) -> Statistics:
+    return statistics(
+        node,
+        drops=(
+            DropCount(stream="cam0", reason="stale", count=stale),
+            DropCount(stream="cam0", reason="gap", count=0),
+        ),
+        latencies=(Latency(name="step", count=9, p50_ms=12.34, p95_ms=45.6, p99_ms=50, max_ms=60),),
+    )
+
+
+def _printed(shown: RenderableType, width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(shown)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def _graph(*messages: AnyMessage) -> GraphState:
+    graph = GraphState()
+    for message in messages:
+        graph.take(message, now_ns=10 * SECOND)
+    return graph
+
+
+def _top(*messages: AnyMessage, is_heard: bool = True, width: int = 160) -> str:
+    shown = top_view(_graph(*messages), now_ns=10 * SECOND, header="HEADER", is_heard=is_heard)
+    return _printed(shown, width=width)
+
+
+def test_status_shows_streams_nodes_and_events() -> None:
+    """Text of others is shown as it is, brackets and all."""
+    text = _printed(
+        status_tables(
+            _graph(
+                SOURCE,
+                PROMPTS,
+                _beat("encoder-0"),
+                _statistics("encoder-0"),
+                _beat("ingest-cam0", ready=False, text="lost: signal 9"),
+                _statistics("ingest-cam0"),
+                LOST,
+            )
+        )
+    )
+    for shown in ("running [camera]", "640x360", "30.0", "77", "p1: the [red] cup", "p2: a dog", "stale 3"):
+        assert shown in text
+    for shown in ("ready", "not ready lost: signal 9", "0.25 s", "inbox 1/4", "step 12.3/45.6", "41"):
+        assert shown in text
+    assert "node_lost ingest-cam0  killed" in text
+
+
+def test_status_shows_what_is_not_known_as_such() -> None:
+    """A node that has not said anything but figures, a stream without a source."""
+    assert "?" in _printed(status_tables(_graph(PROMPTS, _statistics("encoder-0"))))
+
+
+def test_mapping_can_be_written_as_json() -> None:
+    """With the names of the protocol."""
+    graph = _graph(source_state(next_index=77), heartbeat("encoder-0"), LOST)
+    found = json.loads(json.dumps(status_mapping(graph)))
+    assert found["streams"]["cam0"]["source"]["next_index"] == 77
+    assert found["nodes"]["encoder-0"]["heartbeat"]["ready"] is True
+    assert found["events"][0]["kind"] == "node_lost"
+
+
+def test_top_shows_streams_prompts_and_nodes() -> None:
+    """With what each does."""
+    text = _top(
+        mask_view(mask_parts()).message,
+        SOURCE,
+        PROMPTS,
+        _beat("encoder-0", at_ns=0, steps=0),
+        _beat("encoder-0", at_ns=SECOND, steps=20, depth=3),
+        _statistics("encoder-0", stale=7),
+        LOST,
+    )
+    shown = ("HEADER", "running [camera]", "640x360", "30.0", "the [red] cup", "0.90", "stale 7", "20.0", "0.25 s")
+    for part in shown:
+        assert part in text
+    assert "██████░░ 3/4" in text
+    assert "12/46" in text
+    assert "node_lost ingest-cam0  killed" in text
+
+
+def test_top_tells_that_a_graph_has_fallen_silent() -> None:
+    """What was last known stays on the screen."""
+    text = _top(SOURCE, is_heard=False)
+    assert "nothing comes; waiting for it" in text
+    assert "cam0" in text
+
+
+def test_top_fits_a_narrow_terminal() -> None:
+    """Lines are cut, not folded."""
+    lines = _top(source_state(address="x" * 200), _beat("encoder-0"), width=60).splitlines()
+    assert max(map(len, lines)) <= 60

@@ -1,0 +1,40 @@
+"""What a graph's figures look like."""
+
+import io
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+
+from ssa_stream.cli.views.graph_view import _figures, print_graph_summary
+from ssa_stream.client.graph_state import GraphState
+from ssa_stream.nodes.launcher import GraphReport
+from tests.support.scripted_nodes import source_state
+
+
+def test_summary_names_drops_restarts_and_prompt_changes() -> None:
+    """Everything that a user compares between two runs is printed."""
+    report = GraphReport(
+        frames=Counter(cam0=31), drops=Counter(stale=2), restarts={"encoder-0": 1}, elapsed_s=3.0,
+        prompt_to_mask_ms=[41.7],
+    )  # fmt: skip
+    report.latencies_ms.extend([10.0, 20.0, 30.0])
+    text = io.StringIO()
+    print_graph_summary(report, Console(file=text, width=200))
+    assert text.getvalue().splitlines() == [
+        "done: 31 frames in 3.0 s = 10.0 fps, latency p50 20 ms, p95 29 ms, 2 dropped",
+        "dropped (stale): 2",
+        "restarts of encoder-0: 1",
+        "prompt change to first masks: 42 ms",
+    ]
+
+
+def test_figures_of_a_graph_name_sources_that_are_lost() -> None:
+    """The others are seen by their frames."""
+    state = GraphState()
+    state.take(source_state("side"), now_ns=0)
+    lost: dict[str, Any] = {"status": "lost", "attempt": 3, "text": "connection refused", "code": "refused"}
+    state.take(source_state("cam0", retry_in_s=4.0, **lost), now_ns=0)
+    figures = _figures(GraphReport.of(state, ["cam0", "side"]))
+    assert figures.endswith("  cam0 reconnecting, attempt 3, next in 4 s: connection refused (refused)")
+    assert "side" not in figures

@@ -1,0 +1,72 @@
+"""Signals and single keys of a terminal."""
+
+import os
+import pty
+import select
+import signal
+import termios
+from collections.abc import Iterator
+
+import pytest
+
+from ssa_stream.cli.views.terminal import Interrupts, Keyboard
+
+
+def test_interrupts_first_signal_asks_second_insists() -> None:
+    """Work goes on after the first signal; the second one is a KeyboardInterrupt."""
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_interrupts_signal_cuts_a_wait_short() -> None:
+    """In a wait the first signal is enough, and is not seen outside."""
+    reached_end = False
+    with Interrupts() as interrupts:
+        with interrupts.cut_short():
+            os.kill(os.getpid(), signal.SIGINT)
+            reached_end = True
+        assert interrupts.requested
+    assert not reached_end
+
+
+def test_interrupts_restores_handlers() -> None:
+    """Afterwards signals mean what they meant before."""
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupts():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """Both ends of one: what a person types, and what a program reads."""
+    person, program = pty.openpty()
+    yield person, program
+    os.close(person)
+    os.close(program)
+
+
+def test_keys_come_without_enter_and_the_terminal_is_restored(terminal: tuple[int, int]) -> None:
+    """Nothing waits for them."""
+    person, program = terminal
+    before = termios.tcgetattr(program)
+    with Keyboard(program) as keyboard:
+        assert keyboard.pressed() == ""
+        os.write(person, b"q")
+        assert select.select([program], [], [], 10)[0]
+        assert keyboard.pressed() == "q"
+    assert termios.tcgetattr(program) == before
+
+
+def test_no_keys_come_where_the_input_is_no_terminal() -> None:
+    """A pipe is left alone, its content for others."""
+    read, write = os.pipe()
+    os.write(write, b"q")
+    with Keyboard(read) as keyboard:
+        assert keyboard.pressed() == ""
+    assert os.read(read, 1) == b"q"
+    os.close(read)
+    os.close(write)

@@ -1,0 +1,50 @@
+"""What piled up while probing is not delivered, and holes in the written times are frames that never came."""
+
+from itertools import accumulate
+
+import pytest
+
+from ssa_stream.sources import SourceLosses
+from ssa_stream.sources.live import Backlog, HoleCounter
+
+
+def test_pictures_that_come_without_a_wait_are_old_until_the_first_that_did_not() -> None:
+    """A burst later on is not a backlog of the start."""
+    backlog = Backlog()
+    held = [backlog.holds(read_s=read_s, t=n / 30) for n, read_s in enumerate([0.0, 0.001, 0.03, 0.0, 0.0])]
+    assert held == [True, True, False, False, False]
+
+
+def test_source_that_never_makes_anybody_wait_is_delivered_in_the_end() -> None:
+    """It is paced by nothing."""
+    backlog = Backlog()
+    held = [backlog.holds(read_s=0.0, t=float(n)) for n in range(10)]
+    assert held == [True] * 6 + [False] * 4
+
+
+def _missing(intervals: list[float]) -> int:
+    counter = HoleCounter()
+    for t in accumulate([0.0, *intervals]):
+        counter.note(t)
+    return counter.missing
+
+
+@pytest.mark.parametrize(
+    ("intervals", "expected"),
+    [
+        ([0.04] * 30, 0),
+        ([0.033, 0.034, 0.033] * 10, 0),
+        ([0.04] * 10 + [0.08] + [0.04] * 5 + [0.2], 5),
+        ([0.04] * 3 + [0.4], 0),
+        ([0.04] * 10 + [0.2] * 40, 41),
+    ],
+    ids=["steady", "rounded", "holes", "too-early-to-tell", "slower-from-now-on"],
+)
+def test_missing_frames_are_those_that_the_usual_distance_leaves_out(intervals: list[float], expected: int) -> None:
+    """A new rate is holes only until it is the usual one."""
+    assert _missing(intervals) == expected
+
+
+def test_losses_add_up() -> None:
+    """Over connections."""
+    assert SourceLosses(1, 2, 3).plus(SourceLosses(10, 20, 30)) == SourceLosses(11, 22, 33)

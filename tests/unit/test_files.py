@@ -1,0 +1,85 @@
+"""Files appear whole or not at all."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from ssa_stream.files import replacing, write_whole
+
+
+def test_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """Until the end the former content is there, and nothing else is left in the folder."""
+    path = tmp_path / "file"
+    path.write_text("old")
+    with replacing(path) as partial:
+        partial.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failure_leaves_the_former_file_alone(tmp_path: Path) -> None:
+    """Whatever it is, and no half of the new one."""
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(TypeError), replacing(path) as partial, partial.open("w") as file:
+        file.writelines(["half of it", 0])  # type: ignore[list-item]
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_no_hindrance(tmp_path: Path) -> None:
+    """Not even with the same process id."""
+    path = tmp_path / "file"
+    path.with_name(f".file.{os.getpid()}.partial").write_text("half of it")
+    write_whole(path, "ä")
+    assert path.read_bytes() == "ä".encode()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_secret_file_is_readable_for_its_owner_only_at_every_moment(tmp_path: Path) -> None:
+    """Also where a file of that name was open for all, and where a writer sets permissions."""
+    path = tmp_path / "secret"
+    path.write_text("old")
+    path.chmod(0o644)
+    with replacing(path, mode=0o600) as partial:
+        assert stat.S_IMODE(partial.stat().st_mode) == 0o600
+        partial.chmod(0o644)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_umask_is_respected(tmp_path: Path) -> None:
+    """As for any new file."""
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "file", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("has_links", [True, False], ids=["hard_links", "no_hard_links"])
+def test_new_file_never_takes_the_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    """Also where the file system has no hard links."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("no hard links here")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse)
+    write_whole(tmp_path / "file", b"first", overwrite=False)
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "file", b"second", overwrite=False)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"first"]
+
+
+def test_name_that_cannot_be_a_file_is_refused(tmp_path: Path) -> None:
+    """With what is wrong about it."""
+    with pytest.raises(OSError, match="it is a folder"):
+        write_whole(tmp_path, b"")
+    with pytest.raises(OSError, match="it has no folder to lie in"):
+        write_whole(tmp_path / "nowhere" / "file", b"")
