@@ -20,7 +20,7 @@ from tests.support.checkout import ROOT
 from tests.support.graphs import PATIENCE_S, Listener, is_alive, listing, running, watched
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 _FAKE = ROOT / "tests" / "support" / "fake_node.py"
 _HEALTH = {
@@ -172,8 +172,9 @@ async def test_node_that_cannot_be_asked_to_end_is_killed() -> None:
 
 async def test_launcher_that_is_killed_takes_its_nodes_along(temporary: Path) -> None:
     """Nodes watch their parent; the next graph removes what the dead one left."""
+    command = [sys.executable, "-E", "-c", _LAUNCHER, str(_FAKE)]  # the option asks for an interpreter without torch
     launcher = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _LAUNCHER, str(_FAKE), stdout=subprocess.PIPE, env=os.environ | {"TMPDIR": str(temporary)}
+        *command, stdout=subprocess.PIPE, env=os.environ | {"TMPDIR": str(temporary)}
     )
     assert launcher.stdout is not None
     async with asyncio.timeout(PATIENCE_S):
