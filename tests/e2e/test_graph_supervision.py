@@ -152,10 +152,10 @@ async def test_crash_before_the_first_readiness_is_tried_again() -> None:
 
 async def test_node_that_never_gets_ready_is_named(temporary: Path) -> None:
     """The error says who is missing, and what was heard of it."""
-    graph = _graph({"queries-0": "silent", "masks-0": "silent"}, health={"start_timeout_s": 2.0})
+    graph = _graph({"queries-0": "silent", "masks-0": "silent"}, health={"start_timeout_s": 5.0})
     with pytest.raises(
         SsaStreamError,
-        match=r"2 nodes were not ready within 2 s .*: masks-0: its process has not said hello; queries-0: its process",
+        match=r"2 nodes were not ready within 5 s .*: masks-0: its process has not said hello; queries-0: its process",
     ):
         await graph.run(asyncio.Event())
     assert listing(temporary) == []
