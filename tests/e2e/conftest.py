@@ -18,6 +18,7 @@ def _warm_server() -> Iterator[WarmServer | None]:
         yield None
         return
     server = WarmServer()
+    server.wait_until_ready()
     yield server
     server.close()
 

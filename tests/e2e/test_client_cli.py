@@ -18,7 +18,7 @@ from tests.support.mask_messages import mask_parts, publishing
 from tests.support.scripted_nodes import PATIENCE_S, graph, heartbeat, source_state
 from tests.support.threads import in_thread
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from tests.support.command_line import ROOT, run_command
 from tests.support.mask_messages import mask_parts, publishing
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 PROGRAM = (sys.executable, ROOT / "examples" / "mask_subscriber.py")
 

@@ -20,7 +20,7 @@ from tests.support.checkout import ROOT
 from tests.support.graphs import PATIENCE_S, Listener, is_alive, listing, running, watched
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 _FAKE = ROOT / "tests" / "support" / "fake_node.py"
 _HEALTH = {
@@ -152,10 +152,10 @@ async def test_crash_before_the_first_readiness_is_tried_again() -> None:
 
 async def test_node_that_never_gets_ready_is_named(temporary: Path) -> None:
     """The error says who is missing, and what was heard of it."""
-    graph = _graph({"queries-0": "silent", "masks-0": "silent"}, health={"start_timeout_s": 2.0})
+    graph = _graph({"queries-0": "silent", "masks-0": "silent"}, health={"start_timeout_s": 5.0})
     with pytest.raises(
         SsaStreamError,
-        match=r"2 nodes were not ready within 2 s .*: masks-0: its process has not said hello; queries-0: its process",
+        match=r"2 nodes were not ready within 5 s .*: masks-0: its process has not said hello; queries-0: its process",
     ):
         await graph.run(asyncio.Event())
     assert listing(temporary) == []
@@ -172,8 +172,9 @@ async def test_node_that_cannot_be_asked_to_end_is_killed() -> None:
 
 async def test_launcher_that_is_killed_takes_its_nodes_along(temporary: Path) -> None:
     """Nodes watch their parent; the next graph removes what the dead one left."""
+    command = [sys.executable, "-E", "-c", _LAUNCHER, str(_FAKE)]  # the option asks for an interpreter without torch
     launcher = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _LAUNCHER, str(_FAKE), stdout=subprocess.PIPE, env=os.environ | {"TMPDIR": str(temporary)}
+        *command, stdout=subprocess.PIPE, env=os.environ | {"TMPDIR": str(temporary)}
     )
     assert launcher.stdout is not None
     async with asyncio.timeout(PATIENCE_S):

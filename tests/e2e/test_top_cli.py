@@ -12,7 +12,7 @@ from tests.support.command_line import CONSOLE_SCRIPT, run_command
 from tests.support.scripted_nodes import PATIENCE_S, Graph, graph, heartbeat, source_state
 from tests.support.threads import in_thread
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 
 async def _something_to_see(running: Graph) -> None:

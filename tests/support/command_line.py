@@ -1,5 +1,8 @@
 """The installed command line and the examples, as a user runs them."""
 
+import contextlib
+import io
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -8,11 +11,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+import pytest
 import yaml
 
 from tests.support.tiny_model import tiny_config
 
-__all__ = ["CONSOLE_SCRIPT", "ROOT", "read_until", "run_command", "running", "write_tiny_config"]
+__all__ = ["CONSOLE_SCRIPT", "ROOT", "read_until", "run_command", "run_tool", "running", "write_tiny_config"]
 
 ROOT = Path(__file__).parents[2]
 CONSOLE_SCRIPT = Path(sys.executable).with_name("ssa-stream")
@@ -27,6 +31,23 @@ def run_command(
     return subprocess.run(
         command, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
     )
+
+
+def run_tool(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run `python tools/NAME.py ARGUMENTS` in this process, which has torch, and keep what it printed."""
+    code, path = 0, str(ROOT / "tools" / f"{name}.py")
+    command = [path, *map(str, arguments)]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+    ):
+        patch.setattr(sys, "argv", command)
+        try:
+            runpy.run_path(path, run_name="__main__")
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    return subprocess.CompletedProcess(command, code, out.getvalue(), errors.getvalue())
 
 
 @contextmanager

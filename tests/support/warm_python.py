@@ -46,8 +46,7 @@ class WarmServer:
 
     def takes(self, args: Sequence[str], env: Mapping[str, str]) -> bool:
         """Whether a command line is a Python program that runs the same in a fork."""
-        if args[:1] == [str(CONSOLE_SCRIPT)]:
-            args = [sys.executable, *args]
+        args = _as_interpreter(args)
         options = args[1:3] if args[1:2] != ["-P"] else args[2:4]
         if args[:1] != [sys.executable] or not options or (options[0][:1] == "-" and options[0] not in ("-c", "-m")):
             return False
@@ -61,9 +60,7 @@ class WarmServer:
         Raises:
             OSError: As starting an interpreter would.
         """
-        if args[:1] == [str(CONSOLE_SCRIPT)]:
-            args = [sys.executable, *args]
-        request = {"args": list(args), "cwd": cwd, "env": dict(env), "new_session": new_session}
+        request = {"args": _as_interpreter(args), "cwd": cwd, "env": dict(env), "new_session": new_session}
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server, self._lock:
             self._connect(server)
             _adopt_orphans(True)
@@ -78,6 +75,14 @@ class WarmServer:
             os.waitpid(pid, 0)
             raise OSError(error, os.strerror(error), cwd)
         return pid
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has imported everything."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+            self._connect(server)
+            server.shutdown(socket.SHUT_WR)
+            server.settimeout(_READY_S)
+            server.recv(1)  # it closes the connection when it comes to it
 
     def _connect(self, server: socket.socket) -> None:
         deadline_s = time.monotonic() + _READY_S
@@ -118,6 +123,13 @@ def warm_starts(server: WarmServer) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", Popen)
         yield
+
+
+def _as_interpreter(args: Sequence[str]) -> list[str]:
+    """The command line of the interpreter that a program amounts to."""
+    if args[:2] == ["env", "--default-signal=INT"]:  # as forks have it
+        args = args[2:]
+    return [sys.executable, *args] if args[:1] == [str(CONSOLE_SCRIPT)] else list(args)
 
 
 def _interpreter_settings(env: Mapping[str, str]) -> dict[str, str]:

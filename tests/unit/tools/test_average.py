@@ -1,7 +1,5 @@
 """The tool that averages two checkpoints."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -11,9 +9,8 @@ import torch
 from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SSA
+from tests.support.command_line import run_tool
 from tools.average import average
-
-_TOOL = Path(__file__).parents[3] / "tools" / "average.py"
 
 
 def test_tool_writes_weights_between_the_two(tmp_path: Path) -> None:
@@ -23,8 +20,8 @@ def test_tool_writes_weights_between_the_two(tmp_path: Path) -> None:
         second.video_decoder.classifier.bias.add_(4.0)
     other, out = tmp_path / "other.safetensors", tmp_path / "mean.safetensors"
     save_checkpoint(other, second, second.config)
-    command = [sys.executable, str(_TOOL), "ssa-tiny", str(other), "-o", str(out), "--share", "0.25"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = run_tool("average", "ssa-tiny", other, "-o", out, "--share", "0.25")
+    assert done.returncode == 0, done.stderr
     assert str(out) in done.stdout
     old, new = first.state_dict(), load_checkpoint(str(out)).state_dict()
     assert {name for name, tensor in old.items() if not torch.equal(tensor, new[name])} == {
@@ -40,7 +37,6 @@ def test_different_networks_are_refused() -> None:
         other = SSA(msgspec.structs.replace(tiny.config, num_queries=5))
     with pytest.raises(CheckpointError, match="different networks"):
         average(tiny, other, 0.5)
-    command = [sys.executable, str(_TOOL), "ssa-tiny", "ssa-tiny", "-o", "x", "--share", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_tool("average", "ssa-tiny", "ssa-tiny", "-o", "x", "--share", "2")
     assert done.returncode == 2
     assert "expected 0..1" in done.stderr

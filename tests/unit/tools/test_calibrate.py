@@ -1,7 +1,5 @@
 """The tool that makes 0.5 the best threshold."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +10,9 @@ from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.data import sample_clip
 from ssa_stream.model import SSA
 from ssa_stream.model.extensions.presence import Presence
+from tests.support.command_line import run_tool
 from tests.support.tiny_model import tiny_model, told_model
 from tools.calibrate import _THRESHOLDS, choose, fit_reading, frame_classes, shift
-
-_TOOL = Path(__file__).parents[3] / "tools" / "calibrate.py"
 
 
 def test_what_had_the_threshold_as_probability_has_one_half() -> None:
@@ -44,8 +41,8 @@ def test_tool_writes_a_checkpoint_and_says_what_it_did(tmp_path: Path) -> None:
     """Only the bias of the classes differs."""
     out = tmp_path / "calibrated.safetensors"
     settings = "--clips 6 --frames 2 --size 64 96".split()
-    command = [sys.executable, str(_TOOL), "ssa-tiny", "-o", str(out), *settings]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = run_tool("calibrate", "ssa-tiny", "-o", out, *settings)
+    assert done.returncode == 0, done.stderr
     assert "becomes 0.5" in done.stdout
     assert "noticed if absent" in done.stdout
     old, new = load_checkpoint("ssa-tiny").state_dict(), load_checkpoint(str(out)).state_dict()
@@ -56,12 +53,13 @@ def test_tool_writes_a_checkpoint_and_says_what_it_did(tmp_path: Path) -> None:
 def test_a_threshold_that_is_given_is_taken(tmp_path: Path) -> None:
     """Without looking at clips; one that is none is refused."""
     out = tmp_path / "shifted.safetensors"
-    command = [sys.executable, str(_TOOL), "ssa-tiny", "-o", str(out), "--threshold"]
-    subprocess.run([*command, "0.35"], check=True)
+    command = ["calibrate", "ssa-tiny", "-o", str(out), "--threshold"]
+    done = run_tool(*command, "0.35")
+    assert done.returncode == 0, done.stderr
     model = load_checkpoint("ssa-tiny")
     shift(model, 0.35)
     assert torch.equal(model.video_decoder.classifier.bias, load_checkpoint(str(out)).video_decoder.classifier.bias)
-    refused = subprocess.run([*command, "1.5"], capture_output=True, text=True, check=False)
+    refused = run_tool(*command, "1.5")
     assert refused.returncode == 2
     assert "--threshold is 1.5" in refused.stderr
 
@@ -96,12 +94,13 @@ def test_presence_is_set_before_the_threshold(tmp_path: Path) -> None:
     """The file says so, and loads as what it is; less than none is refused."""
     out = tmp_path / "present.safetensors"
     settings = "--clips 6 --frames 2 --size 64 96 --threshold 0.6".split()
-    command = [sys.executable, str(_TOOL), "ssa-tiny", "-o", str(out), *settings, "--presence"]
-    done = subprocess.run([*command, "0.5"], capture_output=True, text=True, check=True)
+    command = ["calibrate", "ssa-tiny", "-o", str(out), *settings, "--presence"]
+    done = run_tool(*command, "0.5")
+    assert done.returncode == 0, done.stderr
     assert "presence of 6 clips" in done.stdout
     model = load_checkpoint(str(out))
     assert isinstance(model.video_decoder.presence, Presence)
     assert model.video_decoder.presence.weight.abs().max() > 0
-    refused = subprocess.run([*command, "-1"], capture_output=True, text=True, check=False)
+    refused = run_tool(*command, "-1")
     assert refused.returncode == 2
     assert "--presence is -1.0; expected 0 or more" in refused.stderr
