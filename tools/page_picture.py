@@ -38,7 +38,7 @@ async def take_picture(path: Path, folder: Path, fps: float) -> None:
         "flow": {"staleness_s": 3.0},
         "streams": {"scene": {"source": f"synthetic@640x360,{fps:g}fps", "live": True, "prompts": list(PROMPTS)}},
     }
-    async with serving(folder, pipeline) as served, open_page(folder, height=1000) as page:
+    async with serving(folder, pipeline) as served, open_page(folder, height=1060) as page:
         await page.go(served.pages[0])
         await page.until("document.getElementById('source').options.length > 0")
         await page.evaluate("document.getElementById('start').click()")
