@@ -38,12 +38,12 @@ def main() -> None:
     parser.add_argument("--source", help="camera index or device, file, rtsp:// address, or synthetic")
     parser.add_argument("--checkpoint", default="ssa-tiny", help="weight file, or the name of a shipped checkpoint")
     parser.add_argument("--output", default="webcam_refer.mp4", help="overlay video when there is no display")
-    parser.add_argument("--no-display", action="store_true", help="write the video even if there is a screen")
+    parser.add_argument("--no-window", action="store_true", help="write the video even if there is a screen")
     parser.add_argument("--num-frames", type=int, help="stop after that many frames")
     options = parser.parse_args()
     try:
         session = ReferSession(load_checkpoint(options.checkpoint), prompts=options.prompt)
-        run(session, options.source or first_camera(), options.output, options.no_display, options.num_frames)
+        run(session, options.source or first_camera(), options.output, options.no_window, options.num_frames)
     except SsaStreamError as error:
         sys.exit(f"error: {error}")
 
@@ -57,7 +57,7 @@ def first_camera() -> str:
     return "synthetic"
 
 
-def run(session: ReferSession, spec: str, output: str, no_display: bool, num_frames: int | None) -> None:
+def run(session: ReferSession, spec: str, output: str, no_window: bool, num_frames: int | None) -> None:
     """Segment frames and show them."""
     frames = shown = epoch = 0
     source = open_source(spec)
@@ -67,7 +67,7 @@ def run(session: ReferSession, spec: str, output: str, no_display: bool, num_fra
         print(f"source: {source.info.name}, prompts: {', '.join(prompt.text for prompt in session.prompts)}")
         print("type another sentence and press Enter to change what is looked for; Ctrl-C ends")
         threading.Thread(target=follow_terminal, args=(session.set_prompts,), daemon=True).start()
-        display = stack.enter_context(LiveDisplay("ssa_stream")) if has_display() and not no_display else None
+        display = stack.enter_context(LiveDisplay("ssa_stream")) if has_display() and not no_window else None
         video = None if display else stack.enter_context(OverlayVideoSink(output, source.info.fps or 30.0))
         started = time.monotonic()
         try:

@@ -72,7 +72,3 @@ def network_edges(config: PipelineConfig) -> Edges:
 
         sizes = read_info(section.checkpoint or DEFAULT_CHECKPOINT).config
     return sizes.edges_px(short, long)
-
-
-Edges = tuple[int, int]
-"""Wanted shortest edge at the network and limit of the longest one, in pixels."""

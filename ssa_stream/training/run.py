@@ -125,7 +125,7 @@ def _initialize_trunk(clip: CLIP) -> None:
     """Draw weights of the image trunk that keep the size of what goes through, from torch's global generator.
 
     timm's own first weights let a block add next to nothing at first: layer scales of 1e-6, weights of 0.02. That suits
-    hundreds of thousands of steps. Here it costs all that there are; see ADR 0025.
+    hundreds of thousands of steps. Here it costs all that there are; see docs/research/ssa-tiny.md.
     """
     for module in clip.visual.trunk.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

@@ -29,7 +29,7 @@ def test_example_with_missing_checkpoint_names_the_shipped_ones(tmp_path: Path) 
 def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
     """Without a display the picture goes to a video with one picture per frame."""
     done = run_command(
-        "the red circle", "--source", "synthetic@320x180,30fps,12frames", "--no-display",
+        "the red circle", "--source", "synthetic@320x180,30fps,12frames", "--no-window",
         cwd=tmp_path, program=PROGRAM,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -45,7 +45,7 @@ def test_example_follows_a_prompt_typed_while_it_runs(tmp_path: Path) -> None:
         "the red circle",
         "--source",
         "synthetic@320x180",
-        "--no-display",
+        "--no-window",
         "--num-frames",
         "30",
     ]
@@ -77,6 +77,6 @@ def test_example_without_camera_falls_back_with_a_hint(tmp_path: Path) -> None:
     """Where there is no camera the made-up scene is shown and the hint says so."""
     if Path("/dev/video0").exists():
         pytest.skip("this machine has a camera, so there is nothing to fall back from")
-    done = run_command("the red circle", "--no-display", "--num-frames", "3", cwd=tmp_path, program=PROGRAM)
+    done = run_command("the red circle", "--no-window", "--num-frames", "3", cwd=tmp_path, program=PROGRAM)
     assert done.returncode == 0, done.stderr
     assert "no camera found" in done.stdout
