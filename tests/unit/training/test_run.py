@@ -129,6 +129,7 @@ def test_clip_is_trained_in_its_stage_and_frozen_after_it(settings: dict[str, An
     assert not any(name.startswith("clip.") for name in changed)
 
 
+@pytest.mark.slow
 def test_run_starts_from_weights(settings: dict[str, Any], tmp_path: Path) -> None:
     """`init` takes all of them, `clip` those of CLIP."""
     _run(settings, tmp_path / "first", stop_after=1)
@@ -141,6 +142,7 @@ def test_run_starts_from_weights(settings: dict[str, Any], tmp_path: Path) -> No
         assert all(torch.equal(weights[name], first[name]) for name in first if name.startswith("clip."))
 
 
+@pytest.mark.slow
 def test_run_starts_from_a_network_that_lacks_what_is_ours(settings: dict[str, Any], tmp_path: Path) -> None:
     """Moments begin at zero and are trained, presence stays zero until it is set; other sizes are refused."""
     del settings["stages"][:2], settings["stages"][1:]

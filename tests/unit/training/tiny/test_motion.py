@@ -117,6 +117,7 @@ def test_a_resumed_run_computes_what_it_lacks(model: SSA, motion: MotionStage) -
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_kept_ordinary_clips_come_again(model: SSA, motion: MotionStage) -> None:
     """All of them in each round, in another order; a resumed run has the same ones."""
     kept = msgspec.structs.replace(motion, ordinary_batches=3)
@@ -153,6 +154,7 @@ def test_stages_that_follow_each_other_share_kept_clips(model: SSA, motion: Moti
     assert kept.clip(model, motion, 1) is not first
 
 
+@pytest.mark.slow
 def test_all_objects_are_looked_for_where_that_is_wanted(model: SSA, motion: MotionStage) -> None:
     """Those that look otherwise are never meant, and it is known what they do."""
     loss = msgspec.structs.replace(motion.loss, all_objects=True)
