@@ -10,6 +10,8 @@ VENV ?= .venv
 # Processes that share the tests.
 WORKERS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 PYTEST_ARGS ?=
+# Byte code is kept, also where the environment says otherwise: without it each run and each process compiles all again.
+test test-fast test-e2e coverage: export PYTHONDONTWRITEBYTECODE =
 PYTEST = $(VENV)/bin/pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .NOTPARALLEL:

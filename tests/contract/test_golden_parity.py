@@ -60,7 +60,7 @@ def explain(report: CaseReport) -> str:
 # The recipe of the weights
 
 
-@pytest.mark.parametrize("size", ["small", "full"])
+@pytest.mark.parametrize("size", ["small", pytest.param("full", marks=pytest.mark.slow)])
 def test_seeded_weights_match_recorded_examples(size: str) -> None:
     """Values and sums of tensors of every kind."""
     for key, example in WEIGHTS[size]["examples"].items():
@@ -161,6 +161,7 @@ def no_causal_mask(model: SSA) -> None:
     model.clip.attn_mask = torch.zeros_like(model.clip.attn_mask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "first"),
     [

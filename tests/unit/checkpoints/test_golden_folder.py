@@ -16,6 +16,7 @@ from ssa_stream.errors import CheckpointError
 from tests.unit.checkpoints.golden_cases import SMALL, Change, changed_folder
 
 
+@pytest.mark.slow
 def test_checkpoint_takes_the_place_of_the_seeded_weights(tmp_path: Path, checkpoint: Path) -> None:
     """The same weights from a file agree, others do not, and another network is refused."""
     golden = changed_folder(tmp_path)
@@ -30,6 +31,7 @@ def test_checkpoint_takes_the_place_of_the_seeded_weights(tmp_path: Path, checkp
         verify_folder(golden, checkpoint=checkpoint)
 
 
+@pytest.mark.slow
 def test_partial_case_is_compared_as_far_as_it_goes(tmp_path: Path) -> None:
     """Other folders may record less, or more."""
 
@@ -90,6 +92,7 @@ def test_description_that_ours_cannot_be_is_refused(tmp_path: Path, fields: dict
         verify_folder(edited(tmp_path, **fields))
 
 
+@pytest.mark.slow
 def test_description_with_more_fields_is_noted(tmp_path: Path) -> None:
     """A newer writer may say more than is known here."""
     report = verify_folder(edited(tmp_path, novelty=1, video_decoder__novelty=2))
@@ -97,6 +100,7 @@ def test_description_with_more_fields_is_noted(tmp_path: Path) -> None:
     assert "novelty, video_decoder.novelty" in report.notes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
@@ -117,6 +121,7 @@ def test_damaged_folder_is_refused(tmp_path: Path, name: str, content: str, told
     assert name in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -47,6 +47,7 @@ def val() -> list[tuple[ObservedClip, list[Expression]]]:
     return _clips("val")
 
 
+@pytest.mark.slow
 def test_targets_agree_with_a_second_plain_judge(
     train: list[tuple[ObservedClip, list[Expression]]], val: list[tuple[ObservedClip, list[Expression]]]
 ) -> None:
@@ -61,6 +62,7 @@ def test_targets_agree_with_a_second_plain_judge(
     assert min(checked[kind] for kind in EXPRESSION_TYPES) > 100, checked
 
 
+@pytest.mark.slow
 def test_number_of_targets_and_wording_fit_the_type(train: list[tuple[ObservedClip, list[Expression]]]) -> None:
     """One target, several, or none; targets are visible."""
     for clip, found in train:
@@ -73,6 +75,7 @@ def test_number_of_targets_and_wording_fit_the_type(train: list[tuple[ObservedCl
             assert clip.masks[rows].any(axis=(1, 2, 3)).all()
 
 
+@pytest.mark.slow
 def test_training_never_shows_or_says_what_is_held_out(train: list[tuple[ObservedClip, list[Expression]]]) -> None:
     """Neither as an object, nor by name, nor in its phrases."""
     for clip, found in train:
@@ -86,6 +89,7 @@ def test_training_never_shows_or_says_what_is_held_out(train: list[tuple[Observe
         assert not any(thing.appearance.is_held_out for thing in sample_scene(seed).objects)
 
 
+@pytest.mark.slow
 def test_validation_flags_what_is_held_out(val: list[tuple[ObservedClip, list[Expression]]]) -> None:
     """The phrasing flag is set exactly where a held-out phrase is in the text."""
     every = [(clip, expression) for clip, found in val for expression in found]

@@ -13,6 +13,7 @@ from tests.support.command_line import run_tool
 from tools.average import average
 
 
+@pytest.mark.slow
 def test_tool_writes_weights_between_the_two(tmp_path: Path) -> None:
     """A quarter of the way from the first to the second; what they have in common stays."""
     first, second = load_checkpoint("ssa-tiny"), load_checkpoint("ssa-tiny")

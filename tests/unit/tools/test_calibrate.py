@@ -37,6 +37,7 @@ def test_best_threshold_of_those_that_notice_enough(least: float, expected: floa
     assert choose(mean, noticed, least) == expected
 
 
+@pytest.mark.slow
 def test_tool_writes_a_checkpoint_and_says_what_it_did(tmp_path: Path) -> None:
     """Only the bias of the classes differs."""
     out = tmp_path / "calibrated.safetensors"
@@ -50,6 +51,7 @@ def test_tool_writes_a_checkpoint_and_says_what_it_did(tmp_path: Path) -> None:
     assert changed <= {"video_decoder.classifier.bias"}
 
 
+@pytest.mark.slow
 def test_a_threshold_that_is_given_is_taken(tmp_path: Path) -> None:
     """Without looking at clips; one that is none is refused."""
     out = tmp_path / "shifted.safetensors"
@@ -90,6 +92,7 @@ def test_reading_bears_rounding() -> None:
     assert (rounded - exact).abs().max() < 0.05
 
 
+@pytest.mark.slow
 def test_presence_is_set_before_the_threshold(tmp_path: Path) -> None:
     """The file says so, and loads as what it is; less than none is refused."""
     out = tmp_path / "present.safetensors"

@@ -57,6 +57,7 @@ def _equal(one: MotionBatch, other: MotionBatch) -> bool:
     return all(torch.equal(a, b) for a, b in zip(_tensors(one), _tensors(other), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_windows_are_consistent(model: SSA, motion: MotionStage, share: float) -> None:
     """An object that is meant does what was asked; locations change as velocities say; lengths are within the range."""
@@ -89,6 +90,7 @@ def test_most_clips_begin_where_their_scene_does(model: SSA, motion: MotionStage
     assert 5 <= at_first < 12
 
 
+@pytest.mark.slow
 def test_short_windows_are_judged_by_their_clip(model: SSA, motion: MotionStage) -> None:
     """A stream begins with one frame; what its object does there is not asked, what will be meant is."""
     short = msgspec.structs.replace(motion, frames=(1, 3))
@@ -101,6 +103,7 @@ def test_short_windows_are_judged_by_their_clip(model: SSA, motion: MotionStage)
     assert meant > 0
 
 
+@pytest.mark.slow
 def test_a_resumed_run_computes_what_it_lacks(model: SSA, motion: MotionStage) -> None:
     """Whatever the video decoder has learned since, and whatever chance was used up; others' chance is left alone."""
     batches = _batches(model, motion)
@@ -114,6 +117,7 @@ def test_a_resumed_run_computes_what_it_lacks(model: SSA, motion: MotionStage) -
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_kept_ordinary_clips_come_again(model: SSA, motion: MotionStage) -> None:
     """All of them in each round, in another order; a resumed run has the same ones."""
     kept = msgspec.structs.replace(motion, ordinary_batches=3)
@@ -150,6 +154,7 @@ def test_stages_that_follow_each_other_share_kept_clips(model: SSA, motion: Moti
     assert kept.clip(model, motion, 1) is not first
 
 
+@pytest.mark.slow
 def test_all_objects_are_looked_for_where_that_is_wanted(model: SSA, motion: MotionStage) -> None:
     """Those that look otherwise are never meant, and it is known what they do."""
     loss = msgspec.structs.replace(motion.loss, all_objects=True)
@@ -233,6 +238,7 @@ def test_where_masks_are_is_learned_too(told: SSA, motion: MotionStage) -> None:
         assert all(p.grad is None for p in told.frame_decoder.parameters())
 
 
+@pytest.mark.slow
 def test_kept_queries_are_told_later_what_frames_would_have_told_them(told: SSA, motion: MotionStage) -> None:
     """The code may have changed since they were kept; in windows played backwards as well."""
     kept = motion_clip(told, motion, 0, 1)
@@ -258,6 +264,7 @@ def test_kept_queries_are_told_later_what_frames_would_have_told_them(told: SSA,
     assert backwards
 
 
+@pytest.mark.slow
 def test_losses_fall_on_a_few_clips(model: SSA, motion: MotionStage) -> None:
     """What objects do and what was asked can be learned from windows alone."""
     batches = _batches(model, motion)

@@ -112,6 +112,7 @@ def test_other_queries_keep_their_moments(clips: list[MotionClip], cast: list[Mo
         assert not any(tuple(row) in kept for row in other.moments[over].tolist())
 
 
+@pytest.mark.slow
 def test_stage_says_how_many_windows_are_recast(told: SSA, stage: MotionStage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside those that are retimed; together they are no more than all."""
     calls: list[int] = []
