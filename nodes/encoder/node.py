@@ -97,7 +97,7 @@ class _Encoder:
                     await self._drops.drop(work, DropReason.QUEUE_FULL)
                     return
                 first_row += len(rows)
-        except _GoneError:
+        except _BuffersReclaimedError:
             await self._drops.drop(work, DropReason.NODE_RESTART)
         except Exception as error:  # of one frame: the node lives on
             await self._drops.drop(work, DropReason.FAILED, error=error)
@@ -109,7 +109,7 @@ class _Encoder:
         pictures = [*message.history, message.image] if prompts else []
         inputs = [to_input([received.array(spec)], model.device, model.dtype) for spec in pictures]
         if not received.is_valid():
-            raise _GoneError
+            raise _BuffersReclaimedError
         return [model.encode_stem(one) for one in inputs], [self._texts[item.prompt.text] for item in prompts]
 
     @torch.inference_mode()
@@ -128,5 +128,5 @@ class _Encoder:
         return await self._outlet.send(message, payload)
 
 
-class _GoneError(Exception):
+class _BuffersReclaimedError(Exception):
     """The sender took the memory of the pictures back."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import structlog
 
-from ssa_stream.nodes.ingest.changes import Changes
+from ssa_stream.nodes.ingest.change_condition import ChangeCondition
 from ssa_stream.nodes.ingest.dispatcher import StreamRules
 from ssa_stream.nodes.ingest.failure import NO_FAILURE, SourceFailure
 from ssa_stream.nodes.ingest.tracker import InFlightTracker
@@ -19,7 +19,7 @@ from ssa_stream.sources import SourceInfo, redact
 from ssa_stream.sources.addresses import is_live_address
 from ssa_stream.streaming.prompts import PromptBook
 
-__all__ = ["IntakeStream", "RateMeter"]
+__all__ = ["IngestStream", "RateMeter"]
 
 
 class RateMeter:
@@ -58,7 +58,7 @@ _LOG = structlog.get_logger()
 _MAX_ADDRESS, _MAX_NOTE, _MAX_RATE_HZ = 2000, 1000, 1e6
 
 
-class IntakeStream:
+class IngestStream:
     """One stream as its ingest node sees it.
 
     Args:
@@ -71,7 +71,7 @@ class IntakeStream:
     Attributes:
         section: See there.
         rules: See there.
-        changes: Notified of every change.
+        changed: Notified of every change.
         rate: How fast frames come.
         address: Of the source, as the user gave it.
         live: Whether the source is; before it is open, whether it looks so.
@@ -88,7 +88,7 @@ class IntakeStream:
         now_ns: Callable[[], int],
     ) -> None:
         self.section, self.rules = section, rules
-        self.changes = Changes()
+        self.changed = ChangeCondition()
         self.rate = RateMeter()
         self.address = section.source
         self.live = is_live_address(section.source, section.live)
@@ -120,7 +120,7 @@ class IntakeStream:
         self._tracker = InFlightTracker(self.rules, start)
         self._tracker.every_frame = self.is_every_frame
         self.publish_prompts()
-        self.changes.notify()
+        self.changed.notify()
 
     def opened(self, info: SourceInfo) -> None:
         """The source is open."""
@@ -133,14 +133,14 @@ class IntakeStream:
         """A frame of the source was admitted."""
         self._size = size
         self.rate.saw(self.tracker.source_count, received_ns)
-        self.changes.notify()
+        self.changed.notify()
 
     def set_status(self, status: str, failure: SourceFailure = NO_FAILURE) -> None:
         """Say how the source fares."""
         self.status, self._failure = status, failure
         if failure.retry_in_s is not None:
             self._retry_at_ns = self._now_ns() + round(failure.retry_in_s * 1e9)
-        self.changes.notify()
+        self.changed.notify()
 
     def is_tried_again(self, attempt: int) -> None:
         """What was waited for begins; what was wrong stays said until it is known to be over."""
@@ -153,7 +153,7 @@ class IntakeStream:
         first = tracker.applies_from
         self.publish_prompts()
         self.event(EventKind.PROMPTS_CHANGED, epoch=first.epoch, seq=first.seq, prompts_version=book.version)
-        self.changes.notify()
+        self.changed.notify()
 
     def publish_prompts(self) -> None:
         """Tell which prompts there are."""

@@ -16,7 +16,7 @@ from ssa_stream.cli.options.graph import (
     PromptOption,
     PublishOption,
     RequestsOption,
-    ServerKeys,
+    ServerKeysOption,
     SourceOption,
     with_model,
     with_streams,
@@ -60,7 +60,7 @@ def up(
     placement: PlacementOption = None,
     publish: PublishOption = None,
     requests: RequestsOption = None,
-    keys: ServerKeys = None,
+    keys: ServerKeysOption = None,
     insecure: Annotated[
         bool,
         typer.Option(

@@ -12,7 +12,7 @@ from ssa_stream.training.data.batch import ClipBatch, TrainingClip, collate_clip
 from ssa_stream.training.data.mevis_clips import MevisClips
 from ssa_stream.training.data.synthetic_clips import SyntheticClips
 
-__all__ = ["ClipBatches", "ClipSource", "clips_of_step", "first_clip", "open_source", "share_of_batch", "step_seed"]
+__all__ = ["ClipBatches", "ClipSource", "clips_of_step", "first_clip", "open_clips", "share_of_batch", "step_seed"]
 
 _LENGTH_STREAM = 105
 _CLIPS_PER_STAGE = 100_000_000
@@ -62,7 +62,7 @@ class ClipSource(Protocol):
         """Make clip `index`; equal arguments give the same clip."""
 
 
-def open_source(stage: ClipsStage, seed: int, stage_number: int) -> ClipSource:
+def open_clips(stage: ClipsStage, seed: int, stage_number: int) -> ClipSource:
     """Open a stage's data.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Small parts of the gateway: slot, rate, watchdog, feed, answer, wire, camera intake, outbox."""
+"""Small parts of the gateway: slot, rate, watchdog, feed, answer, wire, camera ingest, outbox."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from ssa_stream.nodes.gateway.pictures.wire import (
 from ssa_stream.nodes.gateway.server import run_while_watched
 from ssa_stream.nodes.gateway.settings import PeerLimits
 from ssa_stream.nodes.gateway.webrtc.aiortc_changes import SenderClock, with_bitrate
-from ssa_stream.nodes.gateway.webrtc.camera_intake import CameraIntake
+from ssa_stream.nodes.gateway.webrtc.camera_ingest import CameraIngest
 from ssa_stream.nodes.gateway.webrtc.channels import MaskOutbox, PromptHandler
 from ssa_stream.nodes.gateway.webrtc.figures import PeerFigures
 from ssa_stream.nodes.gateway.webrtc.limits import RateLimit, Watchdog
@@ -180,44 +180,44 @@ class _Cameras:
         slot.close()
 
 
-def _intake(edge_px: int = 64) -> tuple[CameraIntake, NewestSlot[CameraPicture], SenderClock]:
+def _ingest(edge_px: int = 64) -> tuple[CameraIngest, NewestSlot[CameraPicture], SenderClock]:
     slot: NewestSlot[CameraPicture] = NewestSlot()
     clock = SenderClock()
     clock.map(0)
     cameras: Any = _Cameras()
     feed = VideoFeed(is_camera=True)
     times = {"monotonic_ns": lambda: 1_000_000_000, "utc_ns": lambda: 1_577_836_800 * 10**9}
-    return CameraIntake("cam", cameras, slot, feed, clock, edge_px, **times), slot, clock
+    return CameraIngest("cam", cameras, slot, feed, clock, edge_px, **times), slot, clock
 
 
-async def test_intake_size_changes_epoch_begins() -> None:
+async def test_ingest_size_changes_epoch_begins() -> None:
     """Chromium changes the size in the middle of a stream as the network allows."""
-    intake, slot, _ = _intake()
+    ingest, slot, _ = _ingest()
     headers = []
     for pts, width in ((0, 32), (3000, 32), (3000, 32), (6000, 48)):
-        assert intake.take(_picture(width, pts=pts)) is None
+        assert ingest.take(_picture(width, pts=pts)) is None
     taken = await slot.take()
     assert taken is not None
     headers.append(taken[0])
     assert (headers[0].epoch, headers[0].seq, headers[0].t, headers[0].width) == (1, 0, 6000 / 90_000, 48)
-    assert (intake.frames, intake.overtaken) == (3, 2)  # the repeated time is no frame
+    assert (ingest.frames, ingest.overtaken) == (3, 2)  # the repeated time is no frame
 
 
-async def test_intake_sender_report_gives_capture_time() -> None:
+async def test_ingest_sender_report_gives_capture_time() -> None:
     """The clocks agree, so that the age of the picture is known."""
-    intake, slot, clock = _intake()
+    ingest, slot, clock = _ingest()
     clock.report((1_577_836_800 + 2_208_988_800 << 32), 9000)
-    intake.take(_picture(pts=0))
+    ingest.take(_picture(pts=0))
     taken = await slot.take()
     assert taken is not None
     assert taken[0].t_camera_ns == 1_577_836_800 * 10**9 - 100_000_000
     assert taken[0].t_capture_ns == 1_000_000_000 - 100_000_000
 
 
-def test_intake_too_large_is_refused() -> None:
+def test_ingest_too_large_is_refused() -> None:
     """With what came and what is allowed."""
-    intake, _, _ = _intake(edge_px=40)
-    exceeded = intake.take(_picture(48))
+    ingest, _, _ = _ingest(edge_px=40)
+    exceeded = ingest.take(_picture(48))
     assert exceeded is not None
     assert exceeded.limit == "edge"
     assert "48x16" in exceeded.text

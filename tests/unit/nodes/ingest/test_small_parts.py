@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ssa_stream.errors import CheckpointError, ConfigError
-from ssa_stream.nodes.ingest.changes import Changes
+from ssa_stream.nodes.ingest.change_condition import ChangeCondition
 from ssa_stream.nodes.ingest.picture import network_edges
 from ssa_stream.nodes.ingest.stream import RateMeter
 from ssa_stream.nodes.pipeline import PipelineConfig
@@ -74,19 +74,19 @@ def test_missing_model_is_told(model: dict[str, object], error: type[Exception],
 
 async def test_waiting_ends_when_it_is_so_and_not_at_other_changes() -> None:
     """Each who waits looks for himself."""
-    changes, came = Changes(), list[str]()
-    waiting = asyncio.create_task(changes.until(lambda: "letter" in came))
+    condition, came = ChangeCondition(), list[str]()
+    waiting = asyncio.create_task(condition.until(lambda: "letter" in came))
     for what in ("bill", "letter"):
         await asyncio.sleep(0)
         assert not waiting.done()
         came.append(what)
-        changes.notify()
+        condition.notify()
     assert await waiting
 
 
 async def test_waiting_with_a_limit_says_whether_it_came_true() -> None:
     """It may have come true at the last moment."""
-    changes = Changes()
-    assert not await changes.until(lambda: False, timeout_s=0.001)
-    assert await changes.until(lambda: True, timeout_s=0.001)
-    await changes.wait(0.001)
+    condition = ChangeCondition()
+    assert not await condition.until(lambda: False, timeout_s=0.001)
+    assert await condition.until(lambda: True, timeout_s=0.001)
+    await condition.wait(0.001)
