@@ -16,11 +16,11 @@ from torch import Tensor
 from ssa_stream.model import SSA, TextFeatures, to_input
 from ssa_stream.nodes.runtime.dropping import Drops, is_stale
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.runtime.serving import received_messages, with_time
+from ssa_stream.nodes.runtime.serving import serve_frames, with_time
 from ssa_stream.nodes.runtime.transport.interface import Outlet
 from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
 from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
-from ssa_stream.protocols import DropNotice, DropReason, FeaturesMessage, FrameMessage, FrameWork
+from ssa_stream.protocols import DropReason, FeaturesMessage, FrameMessage, FrameWork
 from ssa_stream.streaming.encoding import EncodedRows, Row, encode_rows, plan_rows
 
 __all__ = ["SentenceCache", "run"]
@@ -60,15 +60,7 @@ async def run(node: NodeContext) -> None:
     outlet = node.transport.outlet(node.settings.queries_names)
     try:
         encoder = _Encoder(node, await node.executor.run(node.load_model), outlet)
-        node.broker.mark_ready()
-        async for received in received_messages(node, inlet):
-            match received.message:
-                case FrameMessage() as message:
-                    await encoder.take(message, received)
-                case DropNotice() as notice:
-                    await outlet.send(notice)
-                case _:
-                    node.metrics.count("unexpected")
+        await serve_frames(node, inlet, outlet, FrameMessage, encoder.take)
     finally:
         inlet.close()
         outlet.close()
