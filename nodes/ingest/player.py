@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 from ssa_stream.backoff import backoff_s
 from ssa_stream.errors import ConfigError, ShapeError, SourceError
-from ssa_stream.nodes.ingest.failure import SourceFailure
 from ssa_stream.nodes.ingest.picture import Picture
 from ssa_stream.nodes.ingest.prompts import PlannedChanges, planned_book
 from ssa_stream.nodes.ingest.reader import SourceReader
-from ssa_stream.nodes.ingest.stream import IngestStream
+from ssa_stream.nodes.ingest.stream import IngestStream, SourceFailure
 from ssa_stream.protocols import DropReason, EventKind
 from ssa_stream.sources import (
     Frame,

@@ -2,24 +2,27 @@
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 import structlog
 
+from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.nodes.ingest.change_condition import ChangeCondition
 from ssa_stream.nodes.ingest.dispatcher import StreamRules
-from ssa_stream.nodes.ingest.failure import NO_FAILURE, SourceFailure
 from ssa_stream.nodes.ingest.tracker import InFlightTracker
 from ssa_stream.nodes.pipeline import StreamSection
 from ssa_stream.nodes.runtime.broker_link import BrokerLink
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import DropCount, DropReason, EventKind, PromptState, SourceState, StartStream
-from ssa_stream.sources import SourceInfo, redact
+from ssa_stream.sources import SourceInfo, SourceStatus, redact
 from ssa_stream.sources.addresses import is_live_address
 from ssa_stream.streaming.prompts import PromptBook
 
-__all__ = ["IngestStream", "RateMeter"]
+__all__ = ["IngestStream", "RateMeter", "SourceFailure"]
+
+_LOG = structlog.get_logger()
+_MAX_ADDRESS, _MAX_NOTE, _MAX_RATE_HZ = 2000, 1000, 1e6
 
 
 class RateMeter:
@@ -54,8 +57,35 @@ class RateMeter:
         return (last - first) * 1e9 / (end_ns - begin_ns) if end_ns > begin_ns and last > first else None
 
 
-_LOG = structlog.get_logger()
-_MAX_ADDRESS, _MAX_NOTE, _MAX_RATE_HZ = 2000, 1000, 1e6
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFailure:
+    """What is wrong with a source, whether or not it recovers by itself, and what is done about it.
+
+    Attributes:
+        text: For people; empty if nothing is wrong.
+        code: For programs; None if nothing is wrong.
+        attempt: Attempts to connect since the last frame.
+        retry_in_s: From now to the next one; None if none is waited for.
+    """
+
+    text: str = ""
+    code: SourceErrorCode | None = None
+    attempt: int = 0
+    retry_in_s: float | None = None
+
+    @classmethod
+    def of_status(cls, status: SourceStatus) -> Self:
+        """Of a source that has just told how it fares."""
+        return cls(text=status.text, code=status.code, attempt=status.attempt, retry_in_s=status.retry_in_s)
+
+    @classmethod
+    def of_error(cls, error: Exception, attempt: int, retry_in_s: float | None = None) -> Self:
+        """Of a source that broke."""
+        code = error.code if isinstance(error, SourceError) else SourceErrorCode.OTHER
+        return cls(text=str(error), code=code, attempt=attempt, retry_in_s=retry_in_s)
+
+
+_NO_FAILURE = SourceFailure()
 
 
 class IngestStream:
@@ -92,7 +122,7 @@ class IngestStream:
         self.rate = RateMeter()
         self.address = section.source
         self.live = is_live_address(section.source, section.live)
-        self.status, self._failure, self._retry_at_ns = "starting", NO_FAILURE, 0
+        self.status, self._failure, self._retry_at_ns = "starting", _NO_FAILURE, 0
         self._broker, self._metrics, self._now_ns = broker, metrics, now_ns
         self._tracker: InFlightTracker | None = None
         self._drops: Counter[str] = Counter()
@@ -135,7 +165,7 @@ class IngestStream:
         self.rate.saw(self.tracker.source_count, received_ns)
         self.changed.notify()
 
-    def set_status(self, status: str, failure: SourceFailure = NO_FAILURE) -> None:
+    def set_status(self, status: str, failure: SourceFailure = _NO_FAILURE) -> None:
         """Say how the source fares."""
         self.status, self._failure = status, failure
         if failure.retry_in_s is not None:
