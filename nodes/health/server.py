@@ -54,12 +54,12 @@ class HttpAddress:
         """
         match = _ADDRESS.fullmatch(text)
         if match is None or int(match["port"]) > 65_535:
-            raise ConfigError(f"--http is {text!r}; expected HOST:PORT, such as 127.0.0.1:8080")
+            raise ConfigError(f"the address for health is {text!r}; expected HOST:PORT, such as 127.0.0.1:8080")
         address = cls((match["host"] or "127.0.0.1").strip("[]"), int(match["port"]))
         if not insecure and not is_loopback(address.host):
             raise ConfigError(
-                f"--http is {text!r}, which other machines can reach, and nothing here asks who they are; expected "
-                f"127.0.0.1:PORT. Use ssa-stream serve with a token and TLS, or add --insecure"
+                f"the address for health is {text!r}, which other machines can reach, and nothing here asks who they "
+                f"are; expected 127.0.0.1:PORT. Use ssa-stream serve with a token and TLS, or add --insecure"
             )
         return address
 
@@ -76,7 +76,7 @@ async def serve_health(address: HttpAddress, graph: HasHealth) -> AsyncIterator[
             await web.TCPSite(runner, address.host, address.port).start()
         except OSError as error:
             raise TransportError(
-                f"cannot listen at {address.host}:{address.port} ({error.strerror}); choose another address with --http"
+                f"cannot listen at {address.host}:{address.port} ({error.strerror}); choose another address for health"
             ) from error
         host, port = runner.addresses[0][:2]
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
