@@ -76,6 +76,7 @@ def _run(folder: Path, tests: str) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("test", "complaint"), LEAKS.values(), ids=LEAKS)
 def test_leak_fails_the_test(tmp_path: Path, test: str, complaint: str) -> None:
     """What is left behind is named."""
@@ -84,6 +85,7 @@ def test_leak_fails_the_test(tmp_path: Path, test: str, complaint: str) -> None:
     assert "1 error" in output
 
 
+@pytest.mark.slow
 def test_no_leak_passes(tmp_path: Path) -> None:
     """What was ended properly, or ends with the process, is nobody's fault."""
     assert "6 passed" in _run(tmp_path, CLEAN)

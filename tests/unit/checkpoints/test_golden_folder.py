@@ -16,6 +16,7 @@ from ssa_stream.errors import CheckpointError
 from tests.unit.checkpoints.golden_cases import SMALL, Change, changed_folder
 
 
+@pytest.mark.slow
 def test_checkpoint_takes_the_place_of_the_seeded_weights(tmp_path: Path, checkpoint: Path) -> None:
     """The same weights from a file agree, others do not, and another network is refused."""
     golden = changed_folder(tmp_path)

@@ -46,6 +46,7 @@ def val() -> list[tuple[ObservedClip, list[Expression]]]:
     return _clips("val")
 
 
+@pytest.mark.slow
 def test_targets_agree_with_a_second_plain_judge(
     train: list[tuple[ObservedClip, list[Expression]]], val: list[tuple[ObservedClip, list[Expression]]]
 ) -> None:
@@ -72,6 +73,7 @@ def test_number_of_targets_and_wording_fit_the_type(train: list[tuple[ObservedCl
             assert clip.masks[rows].any(axis=(1, 2, 3)).all()
 
 
+@pytest.mark.slow
 def test_training_never_shows_or_says_what_is_held_out(train: list[tuple[ObservedClip, list[Expression]]]) -> None:
     """Neither as an object, nor by name, nor in its phrases."""
     for clip, found in train:

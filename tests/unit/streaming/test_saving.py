@@ -51,6 +51,7 @@ _actions = st.lists(
 )
 
 
+@pytest.mark.slow
 @property_test(25)
 @given(before=_actions, after=_actions, lookahead=st.integers(0, 2), emit_provisional=st.booleans())
 def test_restored_session_goes_on_bit_for_bit(

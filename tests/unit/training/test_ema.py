@@ -66,6 +66,7 @@ def _run(settings: dict[str, Any], folder: Path, stop_after: int | None = None) 
     return load_checkpoint(folder / "last.safetensors").state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [2, 5])
 def test_a_run_with_a_mean_is_resumed_exactly(settings: dict[str, Any], tmp_path: Path, stop_after: int) -> None:
     """Mean and weights both go on; what is left at the end is the mean, which lags behind the weights."""

@@ -51,6 +51,7 @@ def _steps(path: Path) -> list[int]:
         return [int(row["step"]) for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_run_stopped_anywhere_and_resumed_ends_bitwise_equal(settings: dict[str, Any], tmp_path: Path) -> None:
     """In CLIP's stage, within a stage, at a stage's last step; weights, figures and best score agree."""
     whole = _run(settings, tmp_path / "whole")
@@ -64,6 +65,7 @@ def test_run_stopped_anywhere_and_resumed_ends_bitwise_equal(settings: dict[str,
         assert _steps(tmp_path / "a" / name) == _steps(tmp_path / "whole" / name)
 
 
+@pytest.mark.slow
 def test_run_killed_after_a_saved_state_repeats_the_lost_steps(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +93,7 @@ def test_run_killed_after_a_saved_state_repeats_the_lost_steps(
     assert _steps(tmp_path / "killed" / "train_images.csv") == [5, 6, 7, 8]
 
 
+@pytest.mark.slow
 def test_motion_stage_killed_run_continues_identically(settings: dict[str, Any], tmp_path: Path) -> None:
     """The frames that were kept are gone with the process; what is computed again is the same to the bit."""
     del settings["stages"][0], settings["stages"][-1]
@@ -114,6 +117,7 @@ def test_run_leaves_checkpoints_figures_and_settings(settings: dict[str, Any], t
     assert _steps(tmp_path / "run" / "train_tiny.csv") == [13, 14, 15, 16]
 
 
+@pytest.mark.slow
 def test_clip_is_trained_in_its_stage_and_frozen_after_it(settings: dict[str, Any], tmp_path: Path) -> None:
     """What the first stage left of CLIP is what the last checkpoint holds."""
     _run(settings, tmp_path / "run", stop_after=5)
@@ -182,6 +186,7 @@ def test_run_whose_settings_have_other_names_is_told(settings: dict[str, Any], t
         _run(settings, tmp_path, resume=True)
 
 
+@pytest.mark.slow
 def test_resumed_run_may_log_and_save_differently(settings: dict[str, Any], tmp_path: Path) -> None:
     """What is computed does not depend on it."""
     _run(settings, tmp_path, stop_after=1)

@@ -187,6 +187,7 @@ def test_verify_prints_stages_and_writes_json(
     assert [case["name"] for case in report["cases"]] == ["T2_long"]
 
 
+@pytest.mark.slow
 def test_verify_of_other_weights_fails_and_names_the_first_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,6 +57,7 @@ def _equal(one: MotionBatch, other: MotionBatch) -> bool:
     return all(torch.equal(a, b) for a, b in zip(_tensors(one), _tensors(other), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_windows_are_consistent(model: SSA, motion: MotionStage, share: float) -> None:
     """An object that is meant does what was asked; locations change as velocities say; lengths are within the range."""
@@ -89,6 +90,7 @@ def test_most_clips_begin_where_their_scene_does(model: SSA, motion: MotionStage
     assert 5 <= at_first < 12
 
 
+@pytest.mark.slow
 def test_short_windows_are_judged_by_their_clip(model: SSA, motion: MotionStage) -> None:
     """A stream begins with one frame; what its object does there is not asked, what will be meant is."""
     short = msgspec.structs.replace(motion, frames=(1, 3))
@@ -101,6 +103,7 @@ def test_short_windows_are_judged_by_their_clip(model: SSA, motion: MotionStage)
     assert meant > 0
 
 
+@pytest.mark.slow
 def test_a_resumed_run_computes_what_it_lacks(model: SSA, motion: MotionStage) -> None:
     """Whatever the video decoder has learned since, and whatever chance was used up; others' chance is left alone."""
     batches = _batches(model, motion)
@@ -233,6 +236,7 @@ def test_where_masks_are_is_learned_too(told: SSA, motion: MotionStage) -> None:
         assert all(p.grad is None for p in told.frame_decoder.parameters())
 
 
+@pytest.mark.slow
 def test_kept_queries_are_told_later_what_frames_would_have_told_them(told: SSA, motion: MotionStage) -> None:
     """The code may have changed since they were kept; in windows played backwards as well."""
     kept = motion_clip(told, motion, 0, 1)
@@ -258,6 +262,7 @@ def test_kept_queries_are_told_later_what_frames_would_have_told_them(told: SSA,
     assert backwards
 
 
+@pytest.mark.slow
 def test_losses_fall_on_a_few_clips(model: SSA, motion: MotionStage) -> None:
     """What objects do and what was asked can be learned from windows alone."""
     batches = _batches(model, motion)

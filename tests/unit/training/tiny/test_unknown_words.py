@@ -86,6 +86,7 @@ def test_batches_are_functions_of_their_number() -> None:
     assert not torch.equal(first[3].with_unknown, TextBatches(4, 8, 5, 0, 77, 1)[3].with_unknown)
 
 
+@pytest.mark.slow
 def test_only_the_text_tower_learns_and_keeps_what_it_said(model: SSA) -> None:
     """Unknown words move sentences less and less; without them they stay nearly where they were."""
     clip = copy.deepcopy(model.clip)
