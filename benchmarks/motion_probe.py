@@ -18,7 +18,7 @@ from ssa_stream.model import SSA
 from ssa_stream.model.clip import encode_text
 from ssa_stream.training.config import ClipsStage, LossConfig, OptimizerConfig, SyntheticData
 from ssa_stream.training.data.batch import normalize
-from ssa_stream.training.data.clip_batches import ClipBatches, open_source
+from ssa_stream.training.data.clip_batches import ClipBatches, open_clips
 from ssa_stream.training.objectives.forward import forward_clips
 from ssa_stream.training.objectives.matching import Matches, frame_targets, match, matched_rows
 from ssa_stream.training.objectives.objective import set_dropout
@@ -59,7 +59,7 @@ def known(model: SSA, size: tuple[int, int], clips: int, frames: int) -> tuple[l
         loss=loss,
         optimizer=OptimizerConfig(lr=1.0),
     )
-    batches = ClipBatches(stage, open_source(stage, 0, 0), 0, model.clip.context_length)
+    batches = ClipBatches(stage, open_clips(stage, 0, 0), 0, model.clip.context_length)
     set_dropout(model.train(), 0.0)
     queries, location, enhanced, velocity = [], [], [], []
     for index in track(range(clips), "clips"):

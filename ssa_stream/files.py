@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "write_whole"]
+__all__ = ["replacing", "write_report", "write_whole"]
 
 
 @contextmanager
@@ -57,6 +57,19 @@ def write_whole(
     """Write a file as a whole; text as UTF-8. See `replacing` for the arguments and errors."""
     with replacing(path, mode=mode, overwrite=overwrite, survives_power_cut=survives_power_cut) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_report(path: str | Path, content: bytes | str) -> None:
+    """Write a file where a user wants it: as a whole, or straight to a device, a pipe or what a link leads to.
+
+    Raises:
+        OSError: See `replacing`.
+    """
+    path = Path(path)
+    if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    else:
+        write_whole(path, content)
 
 
 def _put_new(partial: Path, path: Path) -> None:

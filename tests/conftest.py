@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import pytest
 
+from ssa_stream.keys import add_client, make_keys
+
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the command line does; see docs/adr/0008
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # workers share the cores; torch reads this when it is imported
     _share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
@@ -80,3 +82,12 @@ def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     complaints += [f"process {pid} ({commands.get(pid, 'just ended')})" for pid in left_children]
     if complaints:
         pytest.fail("the test left running: " + ", ".join(sorted(complaints)))
+
+
+@pytest.fixture
+def keys_folder(tmp_path: Path) -> Path:
+    """Keys of a graph; `robot` may connect."""
+    made = tmp_path / "keys"
+    make_keys(made)
+    add_client(made, "robot")
+    return made

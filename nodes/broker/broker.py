@@ -191,7 +191,7 @@ class Broker:
         stream = self._nodes.stream_of(name)
         if stream is not None:
             await self._clients.give_up(stream, f"the node of stream {stream!r} was lost")
-            away = self._nodes.starts[stream].while_away(self._clock.monotonic_ns(), self._clock.name)
+            away = self._nodes.resume_points[stream].while_away(self._clock.monotonic_ns(), self._clock.name)
             if away is not None:
                 await self._publish_state(Topic(stream, STATE), away)
         await self.publish_event(
@@ -211,10 +211,10 @@ class Broker:
         """
         own_stream = self._nodes.stream_of(about_node)
         if own_stream is None and about_node != GATEWAY:
-            for stream, starts in self._nodes.starts.items():
+            for stream, points in self._nodes.resume_points.items():
                 message = Recover(stream=stream, about_node=about_node, reason=reason, text=note(text))
                 if await self._nodes.send(ingest_name(stream), message):
-                    starts.asked_to_recover()
+                    points.asked_to_recover()
         await self.publish_event(
             EventKind.NODE_RESTARTED,
             stream=own_stream,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from ssa_stream.protocols import Heartbeat, Hello
 
-__all__ = ["NodeState", "NodeTable", "Peer"]
+__all__ = ["NodePeer", "NodeState", "NodeTable"]
 
 _NS = 1e-9
 
@@ -35,7 +35,7 @@ class NodeState:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class NodePeer:
     """One start of a node, and where to reach it.
 
     Attributes:
@@ -64,7 +64,7 @@ class NodeTable:
     """The newest start of every node that said hello. Times are given, so that tests need no clock."""
 
     def __init__(self) -> None:
-        self._peers: dict[str, Peer] = {}
+        self._peers: dict[str, NodePeer] = {}
         self._names: dict[bytes, str] = {}
         self._ended: dict[str, int] = {}  # newest start of each node that is known to have ended
 
@@ -91,22 +91,22 @@ class NodeTable:
         other = self._names.get(routing_id)
         if other is not None:
             self._remove(other)
-        self._peers[hello.node] = Peer(hello.node, hello.role, hello.incarnation, routing_id, now_ns)
+        self._peers[hello.node] = NodePeer(hello.node, hello.role, hello.incarnation, routing_id, now_ns)
         self._names[routing_id] = hello.node
         return None
 
-    def heard(self, routing_id: bytes, now_ns: int) -> Peer | None:
+    def heard(self, routing_id: bytes, now_ns: int) -> NodePeer | None:
         """Note a sign of life; None if whoever gives it has not said hello."""
         peer = self._of(routing_id)
         if peer is not None:
             self._peers[peer.name] = peer = replace(peer, heard_ns=now_ns)
         return peer
 
-    def beat(self, peer: Peer, heartbeat: Heartbeat) -> None:
+    def beat(self, peer: NodePeer, heartbeat: Heartbeat) -> None:
         """Note a heartbeat of that node."""
         self._peers[peer.name] = replace(peer, heartbeat=heartbeat)
 
-    def get(self, name: str) -> Peer | None:
+    def get(self, name: str) -> NodePeer | None:
         """The newest start of a node; None if it is not here."""
         return self._peers.get(name)
 
@@ -119,7 +119,7 @@ class NodeTable:
         self._remove(name)
         return True
 
-    def peers(self) -> list[Peer]:
+    def peers(self) -> list[NodePeer]:
         """All nodes that are here."""
         return list(self._peers.values())
 
@@ -127,7 +127,7 @@ class NodeTable:
         """How all nodes fare, by name."""
         return {peer.name: _state(peer, now_ns) for peer in self._peers.values()}
 
-    def _of(self, routing_id: bytes) -> Peer | None:
+    def _of(self, routing_id: bytes) -> NodePeer | None:
         name = self._names.get(routing_id)
         return None if name is None else self._peers.get(name)
 
@@ -137,7 +137,7 @@ class NodeTable:
             self._names.pop(peer.routing_id, None)
 
 
-def _state(peer: Peer, now_ns: int) -> NodeState:
+def _state(peer: NodePeer, now_ns: int) -> NodeState:
     silent_s = max(0, now_ns - peer.heard_ns) * _NS
     if peer.heartbeat is None:
         return NodeState(peer.name, peer.role, peer.incarnation, False, silent_s)

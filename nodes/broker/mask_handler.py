@@ -110,8 +110,9 @@ class MaskHandler:
             return None
         match packet.message:
             case MaskMessage(frame=frame, prompt=prompt) as masks:
-                is_ours = frame.stream in self._nodes.starts and packet.topic == Topic(frame.stream, MASKS, prompt.id)
+                is_known = frame.stream in self._nodes.resume_points
+                is_ours = is_known and packet.topic == Topic(frame.stream, MASKS, prompt.id)
                 return masks if is_ours else None
             case Finished(stream=stream) as finished:
-                return finished if stream in self._nodes.starts else None
+                return finished if stream in self._nodes.resume_points else None
         return None

@@ -9,11 +9,11 @@ from ssa_stream.client.graph_state import GraphState
 from ssa_stream.errors import MessageError
 from ssa_stream.nodes.broker.client_handler import Answer
 from ssa_stream.nodes.broker.counters import Counters
-from ssa_stream.nodes.broker.liveness import NodeTable, Peer
+from ssa_stream.nodes.broker.liveness import NodePeer, NodeTable
 from ssa_stream.nodes.broker.publisher import Publisher
 from ssa_stream.nodes.broker.refusals import CONTROL_LIMITS, note
+from ssa_stream.nodes.broker.resume_points import ResumePoints
 from ssa_stream.nodes.broker.sockets import bind, bound_socket, receive, try_send
-from ssa_stream.nodes.broker.stream_starts import StreamStarts
 from ssa_stream.nodes.pipeline import BROKER, GATEWAY, PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.protocols import (
@@ -48,7 +48,7 @@ class NodeHandler:
 
     Attributes:
         table: Nodes that are here.
-        starts: Where each stream begins or goes on.
+        resume_points: Where each stream begins or goes on.
         on_ready: Called with the name of a node as soon as it takes work.
     """
 
@@ -101,7 +101,7 @@ class NodeHandler:
         self._on_restart = on_restart
         self.on_ready = on_ready
         self.table = NodeTable()
-        self.starts = {name: StreamStarts(name, stream.prompts) for name, stream in config.streams.items()}
+        self.resume_points = {name: ResumePoints(name, stream.prompts) for name, stream in config.streams.items()}
         self._started: dict[str, int] = {}  # by stream: start of its node that was told where to begin
 
     async def serve(self) -> None:
@@ -128,7 +128,7 @@ class NodeHandler:
     def stream_of(self, node: str) -> str | None:
         """The stream that a node ingests; None for other nodes."""
         role, _, stream = node.partition("-")
-        return stream if role == "ingest" and stream in self.starts else None
+        return stream if role == "ingest" and stream in self.resume_points else None
 
     def close(self) -> None:
         """Close the socket."""
@@ -146,7 +146,7 @@ class NodeHandler:
         stream = self.stream_of(hello.node)
         if stream is not None and self._started.get(stream) != hello.incarnation:
             await self._on_restart(stream)
-            if await self.send(hello.node, self.starts[stream].next_start()):
+            if await self.send(hello.node, self.resume_points[stream].next_start()):
                 self._started[stream] = hello.incarnation
 
     def _refusal(self, hello: Hello, routing_id: bytes) -> ErrorReply | None:
@@ -175,14 +175,14 @@ class NodeHandler:
             case Statistics() if (message.node, message.incarnation) == (peer.name, peer.incarnation):
                 self._state.take(message, self._clock.monotonic_ns())
                 await self._publisher.publish_state(Topic(NODES, STATE, peer.name), "statistics", header.bytes)
-            case Event() if message.stream is None or message.stream in self.starts:
+            case Event() if message.stream is None or message.stream in self.resume_points:
                 await self._publisher.forward([Topic(message.stream or NODES, EVENTS).encode(), header])
             case SourceState() if message.stream == stream:
-                self.starts[message.stream].saw_source(message)
+                self.resume_points[message.stream].saw_source(message)
                 self._state.take(message, self._clock.monotonic_ns())
                 await self._publisher.publish_state(Topic(message.stream, STATE), "source_state", header.bytes)
             case PromptState() if message.stream == stream:
-                self.starts[message.stream].saw_prompts(message)
+                self.resume_points[message.stream].saw_prompts(message)
                 await self._publisher.publish_state(Topic(message.stream, PROMPTS), "prompts", header.bytes)
             case PromptReply() | Accepted() | ErrorReply():
                 if not await self._on_answer(stream, message):
@@ -190,7 +190,7 @@ class NodeHandler:
             case _:
                 self._counters.passed_over("nodes_misplaced", f"{type(message).__name__} of {peer.name}")
 
-    async def _on_heartbeat(self, peer: Peer, heartbeat: Heartbeat, header: zmq.Frame) -> None:
+    async def _on_heartbeat(self, peer: NodePeer, heartbeat: Heartbeat, header: zmq.Frame) -> None:
         was_ready = peer.is_ready
         self.table.beat(peer, heartbeat)
         self._state.take(heartbeat, self._clock.monotonic_ns())

@@ -10,13 +10,13 @@ from ssa_stream.keys import ServerKeys
 from ssa_stream.nodes.broker.sockets import bound_socket, receive
 from ssa_stream.protocols import AnyMessage, Buffer, Topic, encode
 
-__all__ = ["LastValues", "Publisher"]
+__all__ = ["LastValueCache", "Publisher"]
 
 _Key = tuple[bytes, str]
 Parts = Sequence[bytes]
 
 
-class LastValues:
+class LastValueCache:
     """Keeps the last message of every type on every topic.
 
     Who keeps values decides what topics there are; nothing here bounds them.
@@ -65,7 +65,7 @@ class Publisher:
             zmq.LINGER: LINGER_MS,
         }
         self._socket, self.address = bound_socket(context, zmq.XPUB, address, options, keys)
-        self._values = LastValues()
+        self._values = LastValueCache()
         self._due: dict[tuple[bytes, str], None] = {}
         self._has_due = asyncio.Event()
 

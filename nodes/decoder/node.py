@@ -7,19 +7,20 @@ Output: `VideoQueriesMessage` of every frame that is due, or the notice in its p
 It remembers the windows of every stream, and its last few states for frames that are sent again.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
 
 from ssa_stream.errors import SessionStateError
 from ssa_stream.model import SSA
-from ssa_stream.nodes.decoder.decoding import Due
+from ssa_stream.nodes.decoder.decoding import Due, ResumableDecoder
 from ssa_stream.nodes.decoder.history import StateHistory
 from ssa_stream.nodes.decoder.stream import NextFrame, OrderedStream, RowPart
 from ssa_stream.nodes.pipeline import MASKS
 from ssa_stream.nodes.runtime.dropping import Drops, is_stale, wait_ns
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.runtime.serving import POLL_S, with_time
+from ssa_stream.nodes.runtime.serving import serve_in_order, with_time
 from ssa_stream.nodes.runtime.state_files import StateFiles
 from ssa_stream.nodes.runtime.transport.interface import Outlet
 from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
@@ -46,13 +47,7 @@ async def run(node: NodeContext) -> None:
     outlet = node.transport.outlet([MASKS])
     try:
         decoder = _Decoder(node, await node.executor.run(node.load_model), outlet)
-        node.broker.mark_ready()
-        while not node.stop.is_set():
-            received = await inlet.receive(decoder.patience_s())
-            if received is not None:
-                with received, node.metrics.working():
-                    await decoder.take(received)
-            await decoder.advance()
+        await serve_in_order(node, inlet, decoder)
     finally:
         inlet.close()
         outlet.close()
@@ -69,11 +64,9 @@ class _Decoder:
         self._files = StateFiles(Path(folder), "decoder") if folder else None
         self._saved_ns: dict[str, int] = {}
 
-    def patience_s(self) -> float:
-        """How long to wait for the next message: no longer than frames wait for each other."""
-        now_ns = self._node.clock.monotonic_ns()
-        deadlines = [stream.deadline_ns for stream in self._streams.values()]
-        return max(0.0, min([POLL_S, *((one - now_ns) / 1e9 for one in deadlines if one is not None)]))
+    def deadlines_ns(self) -> Iterator[int | None]:
+        """When frames have waited long enough for each other."""
+        return (stream.deadline_ns for stream in self._streams.values())
 
     async def take(self, received: ReceivedMessage) -> None:
         """Take what came."""
@@ -176,13 +169,9 @@ class _Decoder:
     async def _stream(self, frame: FrameIdentity) -> OrderedStream:
         if frame.stream not in self._streams:
             history = await self._node.executor.run(self._load, frame.stream)
-            self._streams[frame.stream] = OrderedStream(
-                self._model,
-                self._config,
-                capacity=self._node.settings.frames_in_flight,
-                wait_ns=wait_ns(frame, self._node.settings),
-                history=history,
-            )
+            capacity = self._node.settings.frames_in_flight
+            decoder = ResumableDecoder(self._model, self._config, capacity, history=history)
+            self._streams[frame.stream] = OrderedStream(decoder, wait_ns(frame, self._node.settings))
         return self._streams[frame.stream]
 
     def _load(self, name: str) -> StateHistory | None:

@@ -6,12 +6,9 @@ from typing import Generic, TypeVar
 
 import torch
 
-from ssa_stream.model import SSA
 from ssa_stream.nodes.decoder.decoding import Due, ResumableDecoder, session_prompts
-from ssa_stream.nodes.decoder.history import StateHistory
 from ssa_stream.nodes.decoder.ordering import Arrival, StreamOrder
 from ssa_stream.protocols import DropNotice, DropReason, FrameIdentity, FrameWork
-from ssa_stream.streaming import SessionConfig
 from ssa_stream.streaming.decoding import PromptRows
 
 __all__ = ["NextFrame", "OrderedStream", "RowAssembler", "RowPart"]
@@ -86,23 +83,12 @@ class OrderedStream:
     """What the decoder knows of one stream.
 
     Args:
-        model: The network.
-        config: Window, memory, lookahead.
-        capacity: Most unfinished frames of the stream.
+        decoder: Decodes its frames.
         wait_ns: How long a frame waits for the one before it.
-        history: To go on with.
     """
 
-    def __init__(
-        self,
-        model: SSA,
-        config: SessionConfig,
-        *,
-        capacity: int,
-        wait_ns: int,
-        history: StateHistory | None = None,
-    ) -> None:
-        self.decoder = ResumableDecoder(model, config, capacity, history=history)
+    def __init__(self, decoder: ResumableDecoder, wait_ns: int) -> None:
+        self.decoder = decoder
         self._assembler: RowAssembler[RowPart] = RowAssembler()
         self._order: StreamOrder[NextFrame] = StreamOrder(wait_ns)
 

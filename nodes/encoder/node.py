@@ -16,11 +16,11 @@ from torch import Tensor
 from ssa_stream.model import SSA, TextFeatures, to_input
 from ssa_stream.nodes.runtime.dropping import Drops, is_stale
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.runtime.serving import received_messages, with_time
+from ssa_stream.nodes.runtime.serving import serve_frames, with_time
 from ssa_stream.nodes.runtime.transport.interface import Outlet
 from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
 from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
-from ssa_stream.protocols import DropNotice, DropReason, FeaturesMessage, FrameMessage, FrameWork
+from ssa_stream.protocols import DropReason, FeaturesMessage, FrameMessage, FrameWork
 from ssa_stream.streaming.encoding import EncodedRows, Row, encode_rows, plan_rows
 
 __all__ = ["SentenceCache", "run"]
@@ -60,15 +60,7 @@ async def run(node: NodeContext) -> None:
     outlet = node.transport.outlet(node.settings.queries_names)
     try:
         encoder = _Encoder(node, await node.executor.run(node.load_model), outlet)
-        node.broker.mark_ready()
-        async for received in received_messages(node, inlet):
-            match received.message:
-                case FrameMessage() as message:
-                    await encoder.take(message, received)
-                case DropNotice() as notice:
-                    await outlet.send(notice)
-                case _:
-                    node.metrics.count("unexpected")
+        await serve_frames(node, inlet, outlet, FrameMessage, encoder.take)
     finally:
         inlet.close()
         outlet.close()
@@ -97,7 +89,7 @@ class _Encoder:
                     await self._drops.drop(work, DropReason.QUEUE_FULL)
                     return
                 first_row += len(rows)
-        except _GoneError:
+        except _BuffersReclaimedError:
             await self._drops.drop(work, DropReason.NODE_RESTART)
         except Exception as error:  # of one frame: the node lives on
             await self._drops.drop(work, DropReason.FAILED, error=error)
@@ -109,7 +101,7 @@ class _Encoder:
         pictures = [*message.history, message.image] if prompts else []
         inputs = [to_input([received.array(spec)], model.device, model.dtype) for spec in pictures]
         if not received.is_valid():
-            raise _GoneError
+            raise _BuffersReclaimedError
         return [model.encode_stem(one) for one in inputs], [self._texts[item.prompt.text] for item in prompts]
 
     @torch.inference_mode()
@@ -128,5 +120,5 @@ class _Encoder:
         return await self._outlet.send(message, payload)
 
 
-class _GoneError(Exception):
+class _BuffersReclaimedError(Exception):
     """The sender took the memory of the pictures back."""

@@ -23,6 +23,7 @@ from ssa_stream.nodes.pipeline import GATEWAY, role_of
 from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
+from ssa_stream.nodes.runtime.tasks import wait_for_event
 from ssa_stream.protocols import ErrorReply, MaskMessage, PromptState, SourceRequest, SourceState
 
 __all__ = ["report", "run_gateway", "run_while_watched"]
@@ -43,7 +44,7 @@ async def run_while_watched(handler: StreamHandler, linger_s: float = _LINGER_S)
         handler.users_changed.clear()
         is_wanted = handler.users > 0
         if is_running and not is_wanted:
-            await _wait(handler.users_changed, linger_s)
+            await wait_for_event(handler.users_changed, linger_s)
             if handler.users:
                 continue
         if is_running != is_wanted:
@@ -63,14 +64,6 @@ async def _order(handler: StreamHandler, *, start: bool) -> bool:
     except TransportError:
         return False
     return not isinstance(answer, ErrorReply)
-
-
-async def _wait(event: asyncio.Event, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        return
 
 
 _AGAIN_S = 1.0

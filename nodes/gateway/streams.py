@@ -16,7 +16,7 @@ from ssa_stream.nodes.gateway.pictures.overlay import OverlayFeed
 from ssa_stream.nodes.gateway.pictures.slot import NewestSlot
 from ssa_stream.nodes.gateway.settings import StreamAccess
 from ssa_stream.nodes.gateway.webrtc.aiortc_changes import SenderClock
-from ssa_stream.nodes.gateway.webrtc.camera_intake import CameraIntake
+from ssa_stream.nodes.gateway.webrtc.camera_ingest import CameraIngest
 from ssa_stream.nodes.gateway.webrtc.track import FeedTrack
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import MaskMessage, PromptState, SourceState
@@ -113,10 +113,10 @@ class StreamHandler:
         for prompt_id, data in self._last_masks.items():
             user.send_masks(prompt_id, data)
 
-    async def begin_camera(self, clock: SenderClock, edge_px: int) -> CameraIntake:
+    async def begin_camera(self, clock: SenderClock, edge_px: int) -> CameraIngest:
         """Somebody sends a camera."""
         slot = await self._cameras.begin(self.name)
-        return CameraIntake(self.name, self._cameras, slot, self.feed, clock, edge_px)
+        return CameraIngest(self.name, self._cameras, slot, self.feed, clock, edge_px)
 
     def track(self, *, overlay: bool, last_rtp: Callable[[], int], on_origin: Callable[[int], None]) -> FeedTrack:
         """The pictures as a track, with masks drawn on them or without."""

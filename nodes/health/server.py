@@ -1,6 +1,5 @@
 """`/livez`, `/readyz` and `/metrics`, and a small HTTP server for them alone, for this machine."""
 
-import ipaddress
 import json
 import re
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.nodes.health.metrics import CONTENT_TYPE_LATEST, exposition
 from ssa_stream.nodes.health.view import HealthView, Verdict
+from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback
 
 __all__ = ["HasHealth", "HttpAddress", "serve_health", "serve_health_in_file"]
 
@@ -54,12 +54,12 @@ class HttpAddress:
         """
         match = _ADDRESS.fullmatch(text)
         if match is None or int(match["port"]) > 65_535:
-            raise ConfigError(f"--http is {text!r}; expected HOST:PORT, such as 127.0.0.1:8080")
+            raise ConfigError(f"the address for health is {text!r}; expected HOST:PORT, such as 127.0.0.1:8080")
         address = cls((match["host"] or "127.0.0.1").strip("[]"), int(match["port"]))
-        if not insecure and not _is_loopback(address.host):
+        if not insecure and not is_loopback(address.host):
             raise ConfigError(
-                f"--http is {text!r}, which other machines can reach, and nothing here asks who they are; expected "
-                f"127.0.0.1:PORT. Use ssa-stream serve with a token and TLS, or add --insecure"
+                f"the address for health is {text!r}, which other machines can reach, and nothing here asks who they "
+                f"are; expected 127.0.0.1:PORT. Use ssa-stream serve with a token and TLS, or add --insecure"
             )
         return address
 
@@ -76,7 +76,7 @@ async def serve_health(address: HttpAddress, graph: HasHealth) -> AsyncIterator[
             await web.TCPSite(runner, address.host, address.port).start()
         except OSError as error:
             raise TransportError(
-                f"cannot listen at {address.host}:{address.port} ({error.strerror}); choose another address with --http"
+                f"cannot listen at {address.host}:{address.port} ({error.strerror}); choose another address for health"
             ) from error
         host, port = runner.addresses[0][:2]
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -137,23 +137,10 @@ def _refusing_pages(address: HttpAddress) -> Middleware:
     @web.middleware
     async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         asked, origin = request.headers.get(hdrs.HOST, ""), request.headers.get(hdrs.ORIGIN)
-        if _is_loopback(address.host) and not _is_loopback(_host_of(asked)):
+        if is_loopback(address.host) and not is_loopback(host_of(asked)):
             return web.Response(status=421, text=f"{asked} is no name of this machine's loopback address\n")
         if origin is not None and origin != f"http://{asked}":
             return web.Response(status=403, text=f"pages of {origin} get nothing here\n")
         return await handler(request)
 
     return refuse
-
-
-def _host_of(header: str) -> str:
-    return header[1:].partition("]")[0] if header.startswith("[") else header.partition(":")[0]
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -18,7 +18,7 @@ from ssa_stream.nodes.ingest.in_flight import Position
 from ssa_stream.nodes.ingest.picture import network_edges, prepare
 from ssa_stream.nodes.ingest.player import OpenSource, SourcePlayer
 from ssa_stream.nodes.ingest.prompts import PromptRequest, changed_book
-from ssa_stream.nodes.ingest.stream import IntakeStream
+from ssa_stream.nodes.ingest.stream import IngestStream
 from ssa_stream.nodes.pipeline import MASKS, stream_of
 from ssa_stream.nodes.runtime.broker_link import BrokerRequest
 from ssa_stream.nodes.runtime.node import NodeContext
@@ -113,7 +113,7 @@ class _Ingest:
             capacity=settings.frames_in_flight,
             max_gap_s=settings.session.max_gap_s,
         )
-        self.stream = IntakeStream(
+        self.stream = IngestStream(
             settings.streams[name], rules, broker=node.broker, metrics=node.metrics, now_ns=node.clock.monotonic_ns
         )
         self._encoders: Outlet = node.transport.outlet(settings.encoder_names)
@@ -130,15 +130,15 @@ class _Ingest:
     async def send(self) -> None:
         """Send what is admitted, and again what a restart of a node lost."""
         stream = self.stream
-        await stream.changes.until(lambda: stream.is_started)
+        await stream.changed.until(lambda: stream.is_started)
         while True:
             outgoing = stream.tracker.take_next(self._node.clock.monotonic_ns())
             if outgoing is None:
-                await stream.changes.until(lambda: stream.tracker.has_unsent)
+                await stream.changed.until(lambda: stream.tracker.has_unsent)
                 continue
             await self._send(outgoing)
             self._report_in_flight()
-            stream.changes.notify()
+            stream.changed.notify()
 
     def _report_in_flight(self) -> None:
         self._node.metrics.queue("in_flight", self.stream.tracker.unfinished, self.stream.rules.capacity)
@@ -186,7 +186,7 @@ class _Ingest:
     async def publish_states(self) -> None:
         """Tell at once what others act on or a restart needs, and of the rest often enough while frames come."""
         stream = self.stream
-        await stream.changes.until(lambda: stream.is_started)
+        await stream.changed.until(lambda: stream.is_started)
         last: SourceState | None = None
         while True:
             state = stream.source_state()
@@ -194,7 +194,7 @@ class _Ingest:
             if last is None or is_due or _is_news(state, last):
                 self._node.broker.publish(state)
                 last = state
-            await stream.changes.wait(_STATE_S)
+            await stream.changed.wait(_STATE_S)
 
     # -- requests
 
@@ -239,7 +239,7 @@ class _Ingest:
         if finished.stream == stream.rules.stream and stream.is_started:
             stream.tracker.finish(Position(finished.epoch, finished.seq))
             self._report_in_flight()
-            stream.changes.notify()
+            stream.changed.notify()
 
     def _change_prompts(self, request: PromptRequest) -> PromptReply | ErrorReply:
         stream = self.stream
@@ -267,7 +267,7 @@ class _Ingest:
             frames_lost=lost,
             reason=DropReason.NODE_RESTART if lost else None,
         )
-        stream.changes.notify()
+        stream.changed.notify()
 
 
 def _is_news(state: SourceState, last: SourceState) -> bool:

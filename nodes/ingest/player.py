@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 from ssa_stream.backoff import backoff_s
 from ssa_stream.errors import ConfigError, ShapeError, SourceError
-from ssa_stream.nodes.ingest.failure import SourceFailure
 from ssa_stream.nodes.ingest.picture import Picture
 from ssa_stream.nodes.ingest.prompts import PlannedChanges, planned_book
 from ssa_stream.nodes.ingest.reader import SourceReader
-from ssa_stream.nodes.ingest.stream import IntakeStream
+from ssa_stream.nodes.ingest.stream import IngestStream, SourceFailure
 from ssa_stream.protocols import DropReason, EventKind
 from ssa_stream.sources import (
     Frame,
@@ -50,7 +49,7 @@ class SourcePlayer:
 
     def __init__(
         self,
-        stream: IntakeStream,
+        stream: IngestStream,
         *,
         open_source: OpenSource,
         prepare: Callable[[Frame], Picture],
@@ -78,7 +77,7 @@ class SourcePlayer:
             ConfigError: The pipeline asks for its source in a way that no such source can be.
         """
         stream = self._stream
-        await stream.changes.until(lambda: stream.is_started)
+        await stream.changed.until(lambda: stream.is_started)
         tracker = stream.tracker
         # Indices go on when a recording is played again; its frames count from its beginning.
         self._to_skip, self._taken = (
@@ -87,7 +86,7 @@ class SourcePlayer:
         )
         self._is_resumed = bool(self._to_skip or self._taken)
         while True:
-            await stream.changes.until(lambda: self._is_wanted)
+            await stream.changed.until(lambda: self._is_wanted)
             orders = self._orders
             try:
                 is_at_end = await self._play()
@@ -136,7 +135,7 @@ class SourcePlayer:
         self._attempts = 0
         if self._reader is not None:
             self._reader.halt()
-        self._stream.changes.notify()
+        self._stream.changed.notify()
 
     def _begin_anew(self, text: str, *, from_first_frame: bool) -> None:
         """Begin a new epoch, unless nothing came in the present one."""
@@ -210,19 +209,19 @@ class SourcePlayer:
 
     async def _next(self, reader: SourceReader[Picture]) -> Picture | None:
         """The next frame and room for it; None at the end."""
-        tracker, changes = self._stream.tracker, self._stream.changes
+        tracker, changed = self._stream.tracker, self._stream.changed
         limit = self._stream.section.max_frames
         if limit is not None and self._taken >= limit:
             return None
         if not tracker.every_frame:  # the newest one when there is room, not the one that was when there was none
-            await changes.until(lambda: tracker.has_room or reader.is_halted)
+            await changed.until(lambda: tracker.has_room or reader.is_halted)
         picture = await reader.next()
         if picture is not None and tracker.every_frame and tracker.is_break(picture):
             # Frames of the old epoch may be on other paths than the first one of the new epoch, which would end them.
             tracker.end()
-            changes.notify()
-            await changes.until(lambda: tracker.unfinished == 0 or reader.is_halted)
-        await changes.until(lambda: tracker.has_room or reader.is_halted)
+            changed.notify()
+            await changed.until(lambda: tracker.unfinished == 0 or reader.is_halted)
+        await changed.until(lambda: tracker.has_room or reader.is_halted)
         return None if reader.is_halted else picture
 
     def _take(self, picture: Picture) -> None:
@@ -296,7 +295,7 @@ class SourcePlayer:
             return
         wait_s = backoff_s(self._attempts, _RETRY_S, _RETRY_MAX_S)
         self._lose(SourceFailure.of_error(error, self._attempts, wait_s))
-        await stream.changes.until(lambda: self._orders != orders, wait_s)
+        await stream.changed.until(lambda: self._orders != orders, wait_s)
 
     async def _fail(self, error: Exception, orders: int) -> None:
         """The source will not come back by itself."""
@@ -315,8 +314,8 @@ class SourcePlayer:
         """Wait until all is finished; False if a request came before."""
         stream = self._stream
         stream.tracker.end()
-        stream.changes.notify()
-        await stream.changes.until(lambda: stream.tracker.unfinished == 0 or self._orders != orders)
+        stream.changed.notify()
+        await stream.changed.until(lambda: stream.tracker.unfinished == 0 or self._orders != orders)
         if self._orders != orders:
             return False
         self._is_wanted = False

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from ssa_stream.errors import SourceError, SsaStreamError
-from ssa_stream.nodes.ingest.changes import Changes
+from ssa_stream.nodes.ingest.change_condition import ChangeCondition
 from ssa_stream.sources import Frame, SourceInfo
 from ssa_stream.sources.buffer import BufferedSource
 
@@ -34,7 +34,7 @@ class SourceReader(Generic[T]):
     def __init__(self, opener: Callable[[], BufferedSource], prepare: Callable[[Frame], T], *, name: str) -> None:
         self._opener, self._prepare, self._name = opener, prepare, name
         self._loop = asyncio.get_running_loop()
-        self._changes = Changes()
+        self._changed = ChangeCondition()
         self._preparer = ThreadPoolExecutor(1, thread_name_prefix=f"prepare {name}")
         self._guard = threading.Lock()
         self._source: BufferedSource | None = None
@@ -68,7 +68,7 @@ class SourceReader(Generic[T]):
         opened: asyncio.Future[SourceInfo] = self._loop.create_future()
         opened.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps nobody waits any more
         self._threads.append(_in_thread(functools.partial(self._read, opened), f"read {self._name}"))
-        await self._changes.until(lambda: opened.done() or self._is_halted)
+        await self._changed.until(lambda: opened.done() or self._is_halted)
         return None if self._is_halted else opened.result()
 
     async def next(self) -> T | None:
@@ -105,7 +105,7 @@ class SourceReader(Generic[T]):
         with self._guard:
             self._is_halted = True
             source = self._source
-        self._changes.notify()
+        self._changed.notify()
         self._preparer.shutdown(wait=False)
         if source is not None:
             self._threads.append(_in_thread(source.close, f"close {self._name}"))
@@ -123,7 +123,7 @@ class SourceReader(Generic[T]):
         if self._is_halted or source is None:
             return None
         buffer = source.buffer
-        if not await self._changes.until(lambda: buffer.is_ready or self._is_halted, source.longest_wait_s):
+        if not await self._changed.until(lambda: buffer.is_ready or self._is_halted, source.longest_wait_s):
             raise source.stalled()
         return None if self._is_halted else self._guarded(buffer.take)
 
@@ -155,7 +155,7 @@ class SourceReader(Generic[T]):
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
             if call is not None:
                 self._loop.call_soon_threadsafe(call, *args)
-            self._loop.call_soon_threadsafe(self._changes.notify)
+            self._loop.call_soon_threadsafe(self._changed.notify)
 
     def _guarded(self, call: Callable[[], R]) -> R:
         """Whatever a plug-in raises is an error of its source, not of the node."""

@@ -2,24 +2,27 @@
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 import structlog
 
-from ssa_stream.nodes.ingest.changes import Changes
+from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.nodes.ingest.change_condition import ChangeCondition
 from ssa_stream.nodes.ingest.dispatcher import StreamRules
-from ssa_stream.nodes.ingest.failure import NO_FAILURE, SourceFailure
 from ssa_stream.nodes.ingest.tracker import InFlightTracker
 from ssa_stream.nodes.pipeline import StreamSection
 from ssa_stream.nodes.runtime.broker_link import BrokerLink
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import DropCount, DropReason, EventKind, PromptState, SourceState, StartStream
-from ssa_stream.sources import SourceInfo, redact
+from ssa_stream.sources import SourceInfo, SourceStatus, redact
 from ssa_stream.sources.addresses import is_live_address
 from ssa_stream.streaming.prompts import PromptBook
 
-__all__ = ["IntakeStream", "RateMeter"]
+__all__ = ["IngestStream", "RateMeter", "SourceFailure"]
+
+_LOG = structlog.get_logger()
+_MAX_ADDRESS, _MAX_NOTE, _MAX_RATE_HZ = 2000, 1000, 1e6
 
 
 class RateMeter:
@@ -54,11 +57,38 @@ class RateMeter:
         return (last - first) * 1e9 / (end_ns - begin_ns) if end_ns > begin_ns and last > first else None
 
 
-_LOG = structlog.get_logger()
-_MAX_ADDRESS, _MAX_NOTE, _MAX_RATE_HZ = 2000, 1000, 1e6
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFailure:
+    """What is wrong with a source, whether or not it recovers by itself, and what is done about it.
+
+    Attributes:
+        text: For people; empty if nothing is wrong.
+        code: For programs; None if nothing is wrong.
+        attempt: Attempts to connect since the last frame.
+        retry_in_s: From now to the next one; None if none is waited for.
+    """
+
+    text: str = ""
+    code: SourceErrorCode | None = None
+    attempt: int = 0
+    retry_in_s: float | None = None
+
+    @classmethod
+    def of_status(cls, status: SourceStatus) -> Self:
+        """Of a source that has just told how it fares."""
+        return cls(text=status.text, code=status.code, attempt=status.attempt, retry_in_s=status.retry_in_s)
+
+    @classmethod
+    def of_error(cls, error: Exception, attempt: int, retry_in_s: float | None = None) -> Self:
+        """Of a source that broke."""
+        code = error.code if isinstance(error, SourceError) else SourceErrorCode.OTHER
+        return cls(text=str(error), code=code, attempt=attempt, retry_in_s=retry_in_s)
 
 
-class IntakeStream:
+_NO_FAILURE = SourceFailure()
+
+
+class IngestStream:
     """One stream as its ingest node sees it.
 
     Args:
@@ -71,7 +101,7 @@ class IntakeStream:
     Attributes:
         section: See there.
         rules: See there.
-        changes: Notified of every change.
+        changed: Notified of every change.
         rate: How fast frames come.
         address: Of the source, as the user gave it.
         live: Whether the source is; before it is open, whether it looks so.
@@ -88,11 +118,11 @@ class IntakeStream:
         now_ns: Callable[[], int],
     ) -> None:
         self.section, self.rules = section, rules
-        self.changes = Changes()
+        self.changed = ChangeCondition()
         self.rate = RateMeter()
         self.address = section.source
         self.live = is_live_address(section.source, section.live)
-        self.status, self._failure, self._retry_at_ns = "starting", NO_FAILURE, 0
+        self.status, self._failure, self._retry_at_ns = "starting", _NO_FAILURE, 0
         self._broker, self._metrics, self._now_ns = broker, metrics, now_ns
         self._tracker: InFlightTracker | None = None
         self._drops: Counter[str] = Counter()
@@ -120,7 +150,7 @@ class IntakeStream:
         self._tracker = InFlightTracker(self.rules, start)
         self._tracker.every_frame = self.is_every_frame
         self.publish_prompts()
-        self.changes.notify()
+        self.changed.notify()
 
     def opened(self, info: SourceInfo) -> None:
         """The source is open."""
@@ -133,14 +163,14 @@ class IntakeStream:
         """A frame of the source was admitted."""
         self._size = size
         self.rate.saw(self.tracker.source_count, received_ns)
-        self.changes.notify()
+        self.changed.notify()
 
-    def set_status(self, status: str, failure: SourceFailure = NO_FAILURE) -> None:
+    def set_status(self, status: str, failure: SourceFailure = _NO_FAILURE) -> None:
         """Say how the source fares."""
         self.status, self._failure = status, failure
         if failure.retry_in_s is not None:
             self._retry_at_ns = self._now_ns() + round(failure.retry_in_s * 1e9)
-        self.changes.notify()
+        self.changed.notify()
 
     def is_tried_again(self, attempt: int) -> None:
         """What was waited for begins; what was wrong stays said until it is known to be over."""
@@ -153,7 +183,7 @@ class IntakeStream:
         first = tracker.applies_from
         self.publish_prompts()
         self.event(EventKind.PROMPTS_CHANGED, epoch=first.epoch, seq=first.seq, prompts_version=book.version)
-        self.changes.notify()
+        self.changed.notify()
 
     def publish_prompts(self) -> None:
         """Tell which prompts there are."""

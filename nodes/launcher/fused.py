@@ -2,30 +2,26 @@
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import zmq.asyncio
 
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.nodes.broker import Broker, BrokerAddresses
-from ssa_stream.nodes.launcher.placement import OnFailure, in_order_of_work
+from ssa_stream.nodes.launcher.placement import ROLE_SHARE, OnFailure, in_order_of_work
 from ssa_stream.nodes.pipeline import PipelineConfig, role_of
 from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.executor import ModelExecutor
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from ssa_stream.nodes.runtime.node import NodeContext
+from ssa_stream.nodes.runtime.node import NodeContext, RunNode
 from ssa_stream.nodes.runtime.transport.in_process import InProcessTransport
 
 if TYPE_CHECKING:
     from ssa_stream.model import SSA
 
-__all__ = ["FusedPlacement", "RunNode"]
-
-RunNode = Callable[[NodeContext], Awaitable[None]]
-# The nodes of a role may take this share of the time before those of the next one are asked to end, too.
-_ROLE_SHARE = 0.2
+__all__ = ["FusedPlacement"]
 
 
 def _run_of(role: str) -> RunNode:
@@ -116,7 +112,7 @@ class FusedPlacement:
                 self._stops[name].set()
             tasks = [self._tasks[name] for name in names if name in self._tasks]
             if tasks:
-                await asyncio.wait(tasks, timeout=min(_ROLE_SHARE * timeout_s, max(0.0, deadline_s - loop.time())))
+                await asyncio.wait(tasks, timeout=min(ROLE_SHARE * timeout_s, max(0.0, deadline_s - loop.time())))
         if self._tasks:
             _, late = await asyncio.wait(self._tasks.values(), timeout=max(0.0, deadline_s - loop.time()))
             for task in late:

@@ -7,7 +7,10 @@ from ssa_stream.errors import SsaStreamError
 from ssa_stream.nodes.broker import Broker, BrokerAddresses
 from ssa_stream.nodes.pipeline import ROLES, role_of
 
-__all__ = ["OnFailure", "Placement", "in_order_of_work"]
+__all__ = ["ROLE_SHARE", "OnFailure", "Placement", "in_order_of_work"]
+
+ROLE_SHARE = 0.15
+"""The nodes of a role may take this share of the time before those of the next one are asked to end, too."""
 
 OnFailure = Callable[[Exception], None]
 """Told what ended a node for good; the graph is stopped then."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssa_stream.nodes.broker import Broker, BrokerAddresses
 from ssa_stream.nodes.launcher.child import Child
-from ssa_stream.nodes.launcher.placement import OnFailure, in_order_of_work
+from ssa_stream.nodes.launcher.placement import ROLE_SHARE, OnFailure, in_order_of_work
 from ssa_stream.nodes.launcher.run_dir import RunDir
 from ssa_stream.nodes.launcher.supervisor import Supervisor
 from ssa_stream.nodes.pipeline import PipelineConfig, role_of, save_pipeline
@@ -19,9 +19,6 @@ __all__ = ["Command", "ProcessPlacement", "node_command"]
 
 Command = Callable[[str, int, RunDir], Sequence[str]]
 """The command line of a node, by its name and incarnation."""
-
-# The nodes of a role may take this share of the time before those of the next one are asked to end, too.
-_ROLE_SHARE = 0.15
 
 
 def node_command(name: str, incarnation: int, run_dir: RunDir) -> list[str]:
@@ -113,7 +110,7 @@ class ProcessPlacement:
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
         for names in in_order_of_work(self._supervisors):
-            share_s = min(_ROLE_SHARE * timeout_s, max(0.0, deadline_s - loop.time()))
+            share_s = min(ROLE_SHARE * timeout_s, max(0.0, deadline_s - loop.time()))
             await asyncio.gather(*(self._supervisors[name].end(share_s) for name in names))
         everyone = self._supervisors.values()
         await asyncio.gather(*(one.end(max(0.0, deadline_s - loop.time())) for one in everyone))

@@ -16,6 +16,7 @@ from ssa_stream.nodes.broker import NodeState
 from ssa_stream.nodes.launcher.child import Child, Exit
 from ssa_stream.nodes.pipeline import HealthSection
 from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.nodes.runtime.tasks import wait_for_event
 
 __all__ = ["RestartPolicy", "StartChild", "Supervisor", "Watch"]
 
@@ -153,7 +154,7 @@ class Supervisor:
             self.look()
             if self.child is not None:
                 self.child.signal(signal.SIGTERM)
-        await _wait(self._ended, timeout_s)
+        await wait_for_event(self._ended, timeout_s)
 
     def kill(self) -> None:
         """End the process now. Unless `end` was called, the node counts as lost."""
@@ -180,7 +181,7 @@ class Supervisor:
         exited.add_done_callback(lambda _: self.look())
         try:
             while True:
-                await _wait(self._news, self._health.heartbeat_s)
+                await wait_for_event(self._news, self._health.heartbeat_s)
                 self._news.clear()
                 if exited.done():
                     return _Loss("exited", str(exited.result()), exited.result())
@@ -239,14 +240,4 @@ class Supervisor:
                 f"{self.name} was lost {self._policy.recent_losses} times within {self._health.restart_window_s:g} s, "
                 f"more than health.max_restarts ({self._health.max_restarts}) allows; last: {loss.text}"
             )
-        await _wait(self._ending, pause_s)
-
-
-async def _wait(event: asyncio.Event, timeout_s: float) -> bool:
-    """Whether an event was set in time."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
+        await wait_for_event(self._ending, pause_s)

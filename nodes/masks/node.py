@@ -7,6 +7,8 @@ Output: `MaskMessage` of each prompt to the broker, and after them `Finished`, w
 It remembers tracks, and mask features of frames that are not out.
 """
 
+from collections.abc import Iterator
+
 import structlog
 
 from ssa_stream.errors import SessionStateError
@@ -16,7 +18,7 @@ from ssa_stream.nodes.masks.outputs import GraphOutputs, OutputFrame
 from ssa_stream.nodes.masks.stream import MaskStream, Waiting, due_frame
 from ssa_stream.nodes.runtime.dropping import Drops, wait_ns
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.runtime.serving import POLL_S, stage_time
+from ssa_stream.nodes.runtime.serving import serve_in_order, stage_time
 from ssa_stream.nodes.runtime.state_files import StateFiles, run_folder
 from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
 from ssa_stream.protocols import (
@@ -50,13 +52,7 @@ async def run(node: NodeContext) -> None:
     masks = _Masks(node, await node.executor.run(node.load_model))
     try:
         await masks.outputs.open()
-        node.broker.mark_ready()
-        while not node.stop.is_set():
-            received = await inlet.receive(masks.patience_s())
-            if received is not None:
-                with received, node.metrics.working():
-                    await masks.take(received)
-            await masks.advance()
+        await serve_in_order(node, inlet, masks)
     finally:
         inlet.close()
         await masks.close()
@@ -75,11 +71,9 @@ class _Masks:
         folder = run_folder(node.transport.link_address(node.name))
         self._files = StateFiles(folder, node.name) if folder else None
 
-    def patience_s(self) -> float:
-        """How long to wait for the next message: no longer than a due frame waits for what it needs."""
-        now_ns = self._node.clock.monotonic_ns()
-        deadlines = [stream.deadline_ns(self._wait_ns(stream)) for stream in self._streams.values()]
-        return max(0.0, min([POLL_S, *((one - now_ns) / 1e9 for one in deadlines if one is not None)]))
+    def deadlines_ns(self) -> Iterator[int | None]:
+        """When due frames have waited long enough for what they need."""
+        return (stream.deadline_ns(self._wait_ns(stream)) for stream in self._streams.values())
 
     async def take(self, received: ReceivedMessage) -> None:
         """Take what came; tensors are copied, because they wait longer than the sender's memory is theirs."""

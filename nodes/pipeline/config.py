@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ssa_stream.errors import ConfigError
-from ssa_stream.nodes.pipeline.decoding import convert
+from ssa_stream.nodes.pipeline.conversion import convert
 from ssa_stream.nodes.pipeline.names import BROKER, DECODER, MASKS, ingest_name, worker_names
 from ssa_stream.nodes.pipeline.sections import (
     DecoderSection,

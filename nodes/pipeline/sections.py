@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.nodes.pipeline.hosts import is_loopback
 from ssa_stream.protocols.fields import MAX_PROMPTS, Name, PromptText
 
 __all__ = [
@@ -31,10 +32,7 @@ _Time = Annotated[float, Meta(gt=0, le=86_400)]
 _Count = Annotated[int, Meta(ge=1, le=8)]
 _EdgePx = Annotated[int, Meta(ge=32, le=16_384)]
 
-_ADDRESS = re.compile(
-    r"tcp://(?P<host>(?P<loopback>127(\.\d{1,3}){3}|localhost|\[::1\])|\*|[A-Za-z0-9][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])"
-    r":(?P<port>\d{1,5}|\*)"
-)
+_ADDRESS = re.compile(r"tcp://(?P<host>\*|[A-Za-z0-9][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5}|\*)")
 
 
 def require(condition: bool, message: str) -> None:
@@ -224,7 +222,7 @@ class PublicSection(_Section, frozen=True, kw_only=True):
     @property
     def is_open(self) -> bool:
         """Whether other machines can reach an address without keys."""
-        return self.keys is None and not all(map(_is_loopback, (self.publish, self.requests)))
+        return self.keys is None and not all(map(_is_of_this_machine, (self.publish, self.requests)))
 
 
 def _port(key: str, address: str, may_leave: bool) -> int:
@@ -243,7 +241,7 @@ def _port(key: str, address: str, may_leave: bool) -> int:
         f"machine",
     )
     require(
-        may_leave or _is_loopback(address),
+        may_leave or _is_of_this_machine(address),
         f"{key} is {address!r}; expected tcp://127.0.0.1:PORT: other machines reach that one, and there are no keys. "
         f"Make some (ssa-stream keys init DIR) and name them with public.keys (--keys DIR), or set public.insecure "
         f"(--insecure) in a network where everybody may see and change everything",
@@ -251,9 +249,9 @@ def _port(key: str, address: str, may_leave: bool) -> int:
     return port
 
 
-def _is_loopback(address: str) -> bool:
+def _is_of_this_machine(address: str) -> bool:
     match = _ADDRESS.fullmatch(address)
-    return match is not None and match["loopback"] is not None
+    return match is not None and is_loopback(match["host"])
 
 
 class MasksSection(_Section, frozen=True, kw_only=True):

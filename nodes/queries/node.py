@@ -12,12 +12,11 @@ from ssa_stream.model import SSA
 from ssa_stream.nodes.pipeline import DECODER, MASKS
 from ssa_stream.nodes.runtime.dropping import Drops, is_stale
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.runtime.serving import received_messages, with_time
+from ssa_stream.nodes.runtime.serving import serve_frames, with_time
 from ssa_stream.nodes.runtime.transport.interface import Outlet
 from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
 from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
 from ssa_stream.protocols import (
-    DropNotice,
     DropReason,
     FeaturesMessage,
     FrameQueriesMessage,
@@ -39,15 +38,7 @@ async def run(node: NodeContext) -> None:
     decoder, masks = node.transport.outlet([DECODER]), node.transport.outlet([MASKS])
     try:
         queries = _Queries(node, await node.executor.run(node.load_model), decoder, masks)
-        node.broker.mark_ready()
-        async for received in received_messages(node, inlet):
-            match received.message:
-                case FeaturesMessage() as message:
-                    await queries.take(message, received)
-                case DropNotice() as notice:
-                    await decoder.send(notice)
-                case _:
-                    node.metrics.count("unexpected")
+        await serve_frames(node, inlet, decoder, FeaturesMessage, queries.take)
     finally:
         for link in (inlet, decoder, masks):
             link.close()

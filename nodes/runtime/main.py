@@ -5,7 +5,7 @@ import asyncio
 import functools
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -19,15 +19,14 @@ from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.executor import ModelExecutor
 from ssa_stream.nodes.runtime.logs import log_as
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from ssa_stream.nodes.runtime.node import NodeContext
+from ssa_stream.nodes.runtime.node import NodeContext, RunNode
 from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
 from ssa_stream.nodes.runtime.tasks import only_error
 from ssa_stream.nodes.runtime.transport.between_processes import ProcessTransport
 from ssa_stream.nodes.runtime.weights import load_network
 
-__all__ = ["RunNode", "node_main"]
+__all__ = ["node_main"]
 
-RunNode = Callable[[NodeContext], Awaitable[None]]
 _MIB = 2**20
 _CONFIG_ERROR, _ERROR = 2, 1
 

@@ -1,7 +1,7 @@
 """What a node gets to run with."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from ssa_stream.nodes.runtime.transport.interface import Inlet, Transport
 if TYPE_CHECKING:
     from ssa_stream.model import SSA
 
-__all__ = ["NodeContext"]
+__all__ = ["NodeContext", "RunNode"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +51,7 @@ class NodeContext:
     def inlet(self) -> Inlet:
         """Where messages to this node arrive; what cannot be read is counted in its metrics."""
         return self.transport.inlet(self.name, metrics=self.metrics)
+
+
+RunNode = Callable[[NodeContext], Awaitable[None]]
+"""Runs a node until its `stop` is set: the `run` of a role's module."""

@@ -1,26 +1,75 @@
 """What the loops of all nodes that take messages have in common."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.runtime.transport.interface import Inlet
+from ssa_stream.nodes.runtime.transport.interface import Inlet, Outlet
 from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
-from ssa_stream.protocols import FrameWork, StageTime
+from ssa_stream.protocols import DropNotice, FrameWork, StageTime
 
-__all__ = ["POLL_S", "received_messages", "stage_time", "with_time"]
+__all__ = ["OrderedWork", "serve_frames", "serve_in_order", "stage_time", "with_time"]
 
-POLL_S = 0.1
+M = TypeVar("M")
+_POLL_S = 0.1
 """How long a node may take to notice that it shall end."""
 
 
-async def received_messages(node: NodeContext, inlet: Inlet) -> AsyncIterator[ReceivedMessage]:
-    """Messages as they come, until the node shall end. Each is a step, and is released after it."""
+class OrderedWork(Protocol):
+    """The work of a node whose frames wait for others."""
+
+    def deadlines_ns(self) -> Iterable[int | None]:
+        """When waits end; None where nothing is waited for."""
+
+    async def take(self, received: ReceivedMessage) -> None:
+        """Take what came."""
+
+    async def advance(self) -> None:
+        """Do what became possible, or is due."""
+
+
+async def serve_frames(
+    node: NodeContext,
+    inlet: Inlet,
+    outlet: Outlet,
+    kind: type[M],
+    take: Callable[[M, ReceivedMessage], Awaitable[None]],
+) -> None:
+    """Take frames as they come, until the node shall end. Each is a step, and is released after it.
+
+    Args:
+        node: The node; ready now.
+        inlet: Where messages come.
+        outlet: Gets the notices of frames that do not come.
+        kind: Messages that are taken.
+        take: Takes one.
+    """
+    node.broker.mark_ready()
     while not node.stop.is_set():
-        if (received := await inlet.receive(POLL_S)) is not None:
+        if (received := await inlet.receive(_POLL_S)) is None:
+            continue
+        with received, node.metrics.working():
+            if isinstance(received.message, kind):
+                await take(received.message, received)
+            elif isinstance(received.message, DropNotice):
+                await outlet.send(received.message)
+            else:
+                node.metrics.count("unexpected")
+
+
+async def serve_in_order(node: NodeContext, inlet: Inlet, work: OrderedWork) -> None:
+    """Take messages as they come, and advance after each and at every deadline, until the node shall end."""
+    node.broker.mark_ready()
+    while not node.stop.is_set():
+        now_ns = node.clock.monotonic_ns()
+        waits_s = [(deadline_ns - now_ns) / 1e9 for deadline_ns in work.deadlines_ns() if deadline_ns is not None]
+        received = await inlet.receive(max(0.0, min([_POLL_S, *waits_s])))
+        if received is not None:
             with received, node.metrics.working():
-                yield received
+                await work.take(received)
+        await work.advance()
 
 
 def stage_time(node: NodeContext, received_ns: int, begin_ns: int) -> StageTime:

@@ -1,10 +1,10 @@
-"""Waiting for the first of several things, and the one error behind a group of errors."""
+"""Waiting for events and for the first of several things, and the one error behind a group of errors."""
 
 import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
-__all__ = ["first_of", "only_error"]
+__all__ = ["first_of", "only_error", "wait_for_event"]
 
 
 async def first_of(*waits: Awaitable[Any], timeout_s: float | None = None) -> bool:
@@ -24,6 +24,16 @@ async def first_of(*waits: Awaitable[Any], timeout_s: float | None = None) -> bo
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def wait_for_event(event: asyncio.Event, timeout_s: float) -> bool:
+    """Wait for an event, but no longer than that; returns whether it was set in time."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def only_error(error: BaseException) -> BaseException:

@@ -1,4 +1,4 @@
-"""The one way to a network that is ready to run: which weights, on which device, in which type."""
+"""From settings or options to a network that is ready to run; `load_checkpoint` reads the file format."""
 
 from collections.abc import Mapping
 from pathlib import Path

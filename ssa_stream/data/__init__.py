@@ -13,8 +13,7 @@ from ssa_stream.data.synthetic.captions import (
 )
 from ssa_stream.data.synthetic.clips import TYPE_WEIGHTS, ClipSample, sample_clip
 from ssa_stream.data.synthetic.demo import DEMO_SENTENCES, demo_scene
-from ssa_stream.data.synthetic.describe import describe
-from ssa_stream.data.synthetic.expressions import EXPRESSION_TYPES, Expression, ExpressionType, expressions
+from ssa_stream.data.synthetic.expressions import EXPRESSION_TYPES, Expression, ExpressionType, describe, expressions
 from ssa_stream.data.synthetic.render import RenderedFrame, render
 from ssa_stream.data.synthetic.sampling import SceneConfig, sample_scene
 from ssa_stream.data.synthetic.scene import Scene, SceneObject

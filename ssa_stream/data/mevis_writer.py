@@ -15,6 +15,7 @@ from ssa_stream.data.synthetic.sampling import SceneConfig, sample_scene
 from ssa_stream.data.synthetic.seeds import Split, generator
 from ssa_stream.data.synthetic.truth import ObservedClip, observe
 from ssa_stream.errors import ConfigError, SinkError
+from ssa_stream.files import write_whole
 from ssa_stream.run_lengths import encode_counts
 
 __all__ = ["write_mevis"]
@@ -110,4 +111,4 @@ def _write_frames(folder: Path, frames: npt.NDArray[np.uint8]) -> None:
 
 
 def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content), encoding="utf-8")
+    write_whole(path, json.dumps(content))

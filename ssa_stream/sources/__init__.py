@@ -13,7 +13,7 @@ from ssa_stream.sources.monitor import SourceMonitor
 from ssa_stream.sources.network import NetworkSource
 from ssa_stream.sources.pacing import Freshest, Prefetch, Realtime
 from ssa_stream.sources.recovering import Recovering
-from ssa_stream.sources.recovery import RecoveryPolicy
+from ssa_stream.sources.recovery_policy import RecoveryPolicy
 from ssa_stream.sources.registry import SOURCE_GROUP, SourceOptions, known_schemes, open_source
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 from ssa_stream.sources.status import OnState, SourceLosses, SourceStage, SourceStatus

@@ -10,7 +10,7 @@ from ssa_stream.errors import SourceError
 from ssa_stream.sources.buffer import BufferedSource, FrameBuffer
 from ssa_stream.sources.connection import Connection, Continuation
 from ssa_stream.sources.monitor import SourceMonitor
-from ssa_stream.sources.recovery import RecoveryPolicy
+from ssa_stream.sources.recovery_policy import RecoveryPolicy
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 from ssa_stream.sources.status import OnState, SourceLosses, SourceStage, SourceStatus
 

@@ -22,7 +22,7 @@ from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.network import NetworkSource
 from ssa_stream.sources.pacing import Realtime
 from ssa_stream.sources.recovering import Recovering
-from ssa_stream.sources.recovery import RecoveryPolicy
+from ssa_stream.sources.recovery_policy import RecoveryPolicy
 from ssa_stream.sources.source import Source
 from ssa_stream.sources.status import OnState
 from ssa_stream.sources.synthetic import SyntheticSource, SyntheticSpec

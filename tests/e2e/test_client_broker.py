@@ -10,7 +10,6 @@ from ssa_stream.protocols import (
     VERSION,
     Accepted,
     AddPrompt,
-    AppliesFrom,
     ErrorReply,
     Event,
     Heartbeat,
@@ -28,14 +27,23 @@ from ssa_stream.protocols import (
     Welcome,
     encode,
 )
-from tests.support.scripted_nodes import PATIENCE_S, Graph, Peer, graph, heartbeat, pipeline, source_state, state_seen
+from tests.support.scripted_nodes import (
+    HERE,
+    PATIENCE_S,
+    STICK,
+    Graph,
+    Peer,
+    graph,
+    heartbeat,
+    pipeline,
+    source_state,
+    state_seen,
+)
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.e2e
 
-HERE = AppliesFrom(epoch=0, seq=4, index=4)
 _HEADER = bytes(encode(ListPrompts(request_id="r1", stream="cam0"))[1])
-STICK = (Prompt(id="p1", text="the stick", version=2),)
 
 
 # Nodes.

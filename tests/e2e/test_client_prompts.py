@@ -11,22 +11,18 @@ from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.protocols import (
     AddPrompt,
     AnyMessage,
-    AppliesFrom,
     ErrorReply,
     ListPrompts,
     NewPrompt,
-    Prompt,
     PromptReply,
     RemovePrompt,
     SetPrompts,
 )
-from tests.support.scripted_nodes import PATIENCE_S, Graph, Peer, graph
+from tests.support.scripted_nodes import HERE, PATIENCE_S, STICK, Graph, Peer, graph
 from tests.support.threads import in_thread
 
 pytestmark = pytest.mark.e2e
 
-HERE = AppliesFrom(epoch=1, seq=4, index=9)
-STICK = (Prompt(id="p1", text="the stick", version=2),)
 ANSWER = StreamPrompts("cam0", STICK, 2, HERE)
 
 

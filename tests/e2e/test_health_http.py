@@ -140,7 +140,7 @@ async def test_port_that_is_taken_is_told() -> None:
     """With what to do."""
     async with graph() as running, serve_health(LOOPBACK, running.broker) as url:
         taken = HttpAddress.parse(url)
-        with pytest.raises(TransportError, match="choose another address with --http"):
+        with pytest.raises(TransportError, match="choose another address for health"):
             async with serve_health(taken, running.broker):
                 pass
 

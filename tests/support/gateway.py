@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ssa_stream.nodes.gateway.server import run_gateway
 from ssa_stream.nodes.gateway.settings import GatewaySettings, PeerLimits, StreamAccess
+from ssa_stream.nodes.runtime.tasks import first_of
 from tests.support.command_line import CONSOLE_SCRIPT
 from tests.support.waiting import until
 
@@ -67,7 +68,7 @@ async def gateway(run_dir: Path, **settings: Any) -> AsyncIterator[str]:
     before = aioice.ice.get_host_addresses
     task = asyncio.create_task(run_gateway(config, stop, url.set_result, incarnation=incarnation), name="gateway")
     try:
-        await asyncio.wait([task, url], return_when=asyncio.FIRST_COMPLETED)
+        await first_of(asyncio.shield(task), url)
         if task.done():
             task.result()
         yield url.result()

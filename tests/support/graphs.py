@@ -14,6 +14,7 @@ import zmq.asyncio
 
 from ssa_stream.nodes.launcher import Graph, GraphReport
 from ssa_stream.nodes.pipeline import BROKER
+from ssa_stream.nodes.runtime.tasks import first_of
 from ssa_stream.protocols import Event, Limits, MaskMessage, Packet, SourceState, decode, subscription
 from tests.support.waiting import until
 
@@ -32,13 +33,11 @@ async def running(graph: Graph) -> AsyncIterator[asyncio.Task[GraphReport]]:
     """
     stop = asyncio.Event()
     task = asyncio.create_task(graph.run(stop), name="graph")
-    ready = asyncio.create_task(graph.ready.wait())
     try:
-        await asyncio.wait([ready, task], return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE_S)
+        await first_of(graph.ready.wait(), asyncio.shield(task), timeout_s=PATIENCE_S)
         if graph.ready.is_set():
             yield task
     finally:
-        ready.cancel()
         stop.set()
         await asyncio.wait([task])
     task.result()
@@ -85,9 +84,8 @@ async def watched(graph: Graph, let_go: threading.Event | None = None) -> AsyncI
     """
     stop = asyncio.Event()
     task = asyncio.create_task(graph.run(stop), name="graph")
-    bound = asyncio.create_task(graph.bound.wait())
     try:
-        await asyncio.wait([bound, task], return_when=asyncio.FIRST_COMPLETED)
+        await first_of(graph.bound.wait(), asyncio.shield(task))
         if not graph.bound.is_set():
             task.result()
         async with Listener(graph.publish_address) as listener:
@@ -98,7 +96,6 @@ async def watched(graph: Graph, let_go: threading.Event | None = None) -> AsyncI
             stop.set()
             await asyncio.wait([task])
     finally:
-        bound.cancel()
         stop.set()
         await asyncio.wait([task])
         if not task.cancelled():

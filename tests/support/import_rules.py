@@ -64,7 +64,7 @@ RULES = {
     "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
     "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
-    "data": Rule(_siblings("run_lengths"), torch="lazily"),
+    "data": Rule(_siblings("files run_lengths"), torch="lazily"),
     "sources": Rule(_siblings("backoff data plugins")),
     "viz": Rule(_siblings("streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths")),

@@ -14,10 +14,12 @@ from ssa_stream.nodes.pipeline import PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.protocols import (
     AnyMessage,
+    AppliesFrom,
     Heartbeat,
     Hello,
     Limits,
     Packet,
+    Prompt,
     PromptState,
     SourceState,
     Statistics,
@@ -27,10 +29,24 @@ from ssa_stream.protocols import (
     encode,
 )
 
-__all__ = ["Graph", "Peer", "graph", "heartbeat", "pipeline", "source_state", "state_seen", "statistics"]
+__all__ = [
+    "HERE",
+    "PATIENCE_S",
+    "STICK",
+    "Graph",
+    "Peer",
+    "graph",
+    "heartbeat",
+    "pipeline",
+    "source_state",
+    "state_seen",
+    "statistics",
+]
 
 PATIENCE_S = 20.0
 CLOCK = MonotonicClock()
+HERE = AppliesFrom(epoch=1, seq=4, index=9)
+STICK = (Prompt(id="p1", text="the stick", version=2),)
 _T = TypeVar("_T", bound=AnyMessage)
 
 

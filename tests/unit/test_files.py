@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ssa_stream.files import replacing, write_whole
+from ssa_stream.files import replacing, write_report, write_whole
 
 
 def test_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -83,3 +83,28 @@ def test_name_that_cannot_be_a_file_is_refused(tmp_path: Path) -> None:
         write_whole(tmp_path, b"")
     with pytest.raises(OSError, match="it has no folder to lie in"):
         write_whole(tmp_path / "nowhere" / "file", b"")
+
+
+def test_report_is_written_as_a_whole(tmp_path: Path) -> None:
+    """As any file."""
+    write_report(tmp_path / "report.json", "{}")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("report.json", "{}")]
+    with pytest.raises(OSError, match="it is a folder"):
+        write_report(tmp_path, b"")
+
+
+def test_report_goes_through_links_and_into_pipes(tmp_path: Path) -> None:
+    """`/dev/stdout` and `/dev/null` stay what they are."""
+    target, link, pipe = tmp_path / "file", tmp_path / "link", tmp_path / "pipe"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_report(link, b"new")
+    assert (link.is_symlink(), target.read_text()) == (True, "new")
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_report(pipe, "come")
+        assert os.read(reading, 10) == b"come"
+    finally:
+        os.close(reading)
+    assert pipe.is_fifo()

@@ -1,23 +1,12 @@
 """Who may use the gateway over HTTP."""
 
 import hmac
-import ipaddress
 from collections.abc import Collection
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback
 
-__all__ = ["Access", "is_loopback", "require_safe"]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine only."""
-    name = host.strip("[]")
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+__all__ = ["Access", "require_safe"]
 
 
 def require_safe(host: str, *, token: str | None, has_tls: bool, insecure: bool) -> None:
@@ -64,7 +53,7 @@ class Access:
         Args:
             header: `Host` of the request.
         """
-        name = _host_of(header or "")
+        name = host_of(header or "")
         return name in self._hosts or self._is_any or (self._is_loopback and is_loopback(name))
 
     def is_own_page(self, origin: str | None, host: str | None, scheme: str) -> bool:
@@ -91,10 +80,3 @@ class Access:
             return True
         scheme, _, given = (authorization or "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode())
-
-
-def _host_of(header: str) -> str:
-    """The host in a `Host` header, without its port."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0].lower()
-    return header.partition(":")[0].lower()

@@ -1,8 +1,6 @@
 """The cameras that peers send, one per stream, and how ingest nodes get their pictures."""
 
 import asyncio
-import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from av import VideoFrame
 from numpy.typing import NDArray
 
 from ssa_stream.nodes.gateway.pictures.slot import NewestSlot
-from ssa_stream.nodes.gateway.pictures.wire import REQUEST, PictureHeader, pack_header
+from ssa_stream.nodes.gateway.pictures.wire import REQUEST, PictureHeader, pack_header, serve_connections
 from ssa_stream.nodes.runtime.tasks import first_of
 
 __all__ = ["CameraPicture", "Cameras"]
@@ -38,20 +36,11 @@ class Cameras:
         self._path = path
         self._present: dict[str, NewestSlot[CameraPicture] | None] = dict.fromkeys(streams)
         self._arrived = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
         self.served = 0
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        server = await asyncio.start_unix_server(self._accept, self._path)
-        os.chmod(self._path, 0o600)
-        try:
-            async with server:
-                await server.serve_forever()
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await serve_connections(self._path, self._serve)
 
     def is_taken(self, stream: str) -> bool:
         """Whether a stream has a camera."""
@@ -71,11 +60,6 @@ class Cameras:
         if self._present.get(stream) is slot:
             self._present[stream] = None
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer), name="a camera's reader")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_HELLO_S):
@@ -86,10 +70,6 @@ class Cameras:
             pass  # the reader went away; it comes again
         except Exception:  # of one reader: the others are served on, and the log has it whole
             _LOG.exception("pictures of a camera cannot be handed over")
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
     async def _serve_camera(self, stream: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one camera from its begin to its end; the reader sees the end of the camera as that of the link."""

@@ -1,8 +1,6 @@
 """The pictures of one stream for its viewers, and which masks belong to which."""
 
 import asyncio
-import contextlib
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
@@ -20,6 +18,7 @@ from ssa_stream.nodes.gateway.pictures.wire import (
     REQUEST,
     PictureHeader,
     header_length,
+    serve_connections,
     unpack_header,
 )
 from ssa_stream.protocols import FrameIdentity
@@ -133,24 +132,10 @@ class Pictures:
 
     def __init__(self, feeds: Mapping[str, VideoFeed], path: Path) -> None:
         self._feeds, self._path = feeds, path
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        server = await asyncio.start_unix_server(self._accept, self._path, limit=_BUFFER_BYTES)
-        os.chmod(self._path, 0o600)
-        try:
-            async with server:
-                await server.serve_forever()
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._take(reader, writer), name="pictures of a source")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await serve_connections(self._path, self._take, limit=_BUFFER_BYTES)
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -164,10 +149,6 @@ class Pictures:
             pass  # the node ended; its successor comes again
         except MessageError as error:
             _LOG.warning("no picture", error=str(error))
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
     def _put(self, header: PictureHeader, pixels: bytes) -> None:
         feed = self._feeds.get(header.stream)

@@ -3,9 +3,14 @@
 The reader asks for each picture with one byte. So none waits in the socket while a newer one exists.
 """
 
+import asyncio
+import contextlib
+import os
 import re
 import socket
 import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -25,6 +30,7 @@ __all__ = [
     "pack_header",
     "receive_exactly",
     "receive_picture",
+    "serve_connections",
     "unpack_header",
 ]
 
@@ -116,6 +122,42 @@ def unpack_header(body: bytes) -> PictureHeader:
     if not (0 < header.height <= _MAX_EDGE_PX and 0 < header.width <= _MAX_EDGE_PX):
         raise MessageError(f"a picture has {header.width}x{header.height} pixels; expected 1..{_MAX_EDGE_PX} each")
     return header
+
+
+async def serve_connections(
+    path: Path, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], *, limit: int = 2**16
+) -> None:
+    """Serve whoever connects to a socket that is for this user only; until cancelled, which ends all connections.
+
+    Args:
+        path: Of the socket.
+        serve: Serves one connection, which is closed after it.
+        limit: Bytes that are read ahead.
+    """
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(serve_one(reader, writer), name=f"connection at {path.name}")
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_unix_server(accept, path, limit=limit)
+    os.chmod(path, 0o600)
+    try:
+        async with server:
+            await server.serve_forever()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def receive_exactly(connection: socket.socket, size: int) -> bytes:

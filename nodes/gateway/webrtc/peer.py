@@ -24,7 +24,7 @@ from ssa_stream.nodes.gateway.webrtc.aiortc_changes import (
     rtp_timestamp_of_last,
     with_bitrate,
 )
-from ssa_stream.nodes.gateway.webrtc.camera_intake import CameraIntake
+from ssa_stream.nodes.gateway.webrtc.camera_ingest import CameraIngest
 from ssa_stream.nodes.gateway.webrtc.channels import MaskOutbox, PromptHandler, send_text
 from ssa_stream.nodes.gateway.webrtc.figures import PeerFigures
 from ssa_stream.nodes.gateway.webrtc.limits import LimitExceeded, Watchdog
@@ -83,7 +83,7 @@ class Peer:
         self._masks: asyncio.Future[RTCDataChannel] = asyncio.get_running_loop().create_future()
         self._outbox = MaskOutbox()
         self._camera: tuple[MediaStreamTrack, ReceiverGuard] | None = None
-        self._intake: CameraIntake | None = None
+        self._ingest: CameraIngest | None = None
         self._feed_track: FeedTrack | None = None
         self._rtp_origin: int | None = None
         self._connection.on("connectionstatechange", self._on_state)
@@ -136,8 +136,8 @@ class Peer:
 
     async def close(self) -> None:
         """Take the connection down; may be called again."""
-        if self._intake is not None:
-            self._intake.close()
+        if self._ingest is not None:
+            self._ingest.close()
         if self._feed_track is not None:
             self._feed_track.stop()
         with contextlib.suppress(TimeoutError):
@@ -179,12 +179,12 @@ class Peer:
             raise ValueError("it has no video; expected a camera")
 
     async def _receive(self, track: MediaStreamTrack, guard: ReceiverGuard) -> None:
-        self._intake = await self._handler.begin_camera(guard.clock, self._limits.edge_px)
+        self._ingest = await self._handler.begin_camera(guard.clock, self._limits.edge_px)
         try:
             while True:
                 frame = await track.recv()
                 assert isinstance(frame, VideoFrame)  # of a video track, decoded
-                exceeded = self._intake.take(frame)
+                exceeded = self._ingest.take(frame)
                 if exceeded is not None:
                     self._end_for(exceeded)
                     return
@@ -248,12 +248,12 @@ class Peer:
         figures = {"masks_sent": self._outbox.sent, "masks_overtaken": self._outbox.overtaken}
         if self._feed_track is not None:
             figures["pictures_overtaken"] = self._feed_track.overtaken
-        if self._camera is not None and self._intake is not None:
+        if self._camera is not None and self._ingest is not None:
             guard = self._camera[1]
             figures |= {
-                "frames": self._intake.frames,
+                "frames": self._ingest.frames,
                 "frames_overtaken": guard.frames.overtaken,
-                "frames_not_fetched": self._intake.overtaken,
+                "frames_not_fetched": self._ingest.overtaken,
                 "frames_not_decoded": guard.backlog.dropped,
             }
         return figures

@@ -12,6 +12,7 @@ from rich.table import Table
 from ssa_stream.cli.options.model import Clip, DownloadClip, OptionalTag, clip_weights
 from ssa_stream.cli.views.console import output, print_error, progress_bar, status
 from ssa_stream.errors import CheckpointError, ConfigError
+from ssa_stream.files import write_report
 
 if TYPE_CHECKING:
     from ssa_stream.checkpoints import CheckpointInfo, VerifyReport
@@ -68,7 +69,7 @@ def verify(
                 on_case=lambda done, of: progress.update(task, description="cases", completed=done, total=of),
             )
         if json_file is not None:
-            json_file.write_text(json.dumps(report.to_mapping(), indent=1) + "\n", encoding="utf-8")
+            write_report(json_file, json.dumps(report.to_mapping(), indent=1) + "\n")
     except (CheckpointError, ConfigError, OSError) as error:
         print_error(str(error))
         raise typer.Exit(_UNUSABLE) from error

@@ -23,6 +23,7 @@ from ssa_stream.cli.views.console import errors, progress_bar
 from ssa_stream.cli.views.eval_tables import print_report
 from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.errors import ConfigError, SinkError
+from ssa_stream.files import write_report
 
 if TYPE_CHECKING:
     from ssa_stream.evaluation import EvaluationConfig, EvaluationMode, EvaluationReport, MevisData, SingleObjectReport
@@ -231,9 +232,9 @@ def _write_json(path: Path, report: "EvaluationReport | SingleObjectReport") -> 
     from ssa_stream.evaluation import report_to_json
 
     try:
-        path.write_bytes(report_to_json(report))
+        write_report(path, report_to_json(report))
     except OSError as error:
-        raise SinkError(f"cannot write {path} ({error.strerror}); choose another file with --json") from error
+        raise SinkError(f"cannot write {path} ({error.strerror or error}); choose another file with --json") from error
     errors().print(f"wrote {path}", soft_wrap=True)
 
 

@@ -19,7 +19,7 @@ from ssa_stream.cli.options.graph import (
     PromptOption,
     PublishOption,
     RequestsOption,
-    ServerKeys,
+    ServerKeysOption,
     SourceOption,
     with_model,
     with_streams,
@@ -90,7 +90,7 @@ def serve(
     placement: PlacementOption = None,
     publish: PublishOption = None,
     requests: RequestsOption = None,
-    keys: ServerKeys = None,
+    keys: ServerKeysOption = None,
     health: Annotated[
         str | None,
         typer.Option(

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +15,7 @@ from ssa_stream.cli.options.graph import (
     PromptOption,
     PublishOption,
     RequestsOption,
-    ServerKeys,
+    ServerKeysOption,
     SourceOption,
     with_model,
     with_streams,
@@ -24,6 +23,7 @@ from ssa_stream.cli.options.graph import (
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
 from ssa_stream.cli.views.console import output as stdout
 from ssa_stream.errors import SinkError, SourceError
+from ssa_stream.files import write_report
 
 if TYPE_CHECKING:
     from ssa_stream.nodes.launcher import Graph, GraphReport
@@ -60,7 +60,7 @@ def up(
     placement: PlacementOption = None,
     publish: PublishOption = None,
     requests: RequestsOption = None,
-    keys: ServerKeys = None,
+    keys: ServerKeysOption = None,
     insecure: Annotated[
         bool,
         typer.Option(
@@ -207,9 +207,9 @@ def _write_json(report: "GraphReport", target: str) -> None:
         stdout().print(text, markup=False, soft_wrap=True)
         return
     try:
-        Path(target).write_text(text + "\n", encoding="utf-8")
+        write_report(target, text + "\n")
     except OSError as error:
-        raise SinkError(f"cannot write {target} ({error.strerror}); give another file with --json") from error
+        raise SinkError(f"cannot write {target} ({error.strerror or error}); give another file with --json") from error
 
 
 def _expect_no_failures(report: "GraphReport") -> None:

@@ -21,7 +21,7 @@ __all__ = [
     "PublishAddress",
     "PublishOption",
     "RequestsOption",
-    "ServerKeys",
+    "ServerKeysOption",
     "SourceOption",
     "with_model",
     "with_streams",
@@ -68,7 +68,7 @@ PublishOption = Annotated[
 RequestsOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Where prompts can be changed.", rich_help_panel=_GRAPH)
 ]
-ServerKeys = Annotated[
+ServerKeysOption = Annotated[
     str | None,
     typer.Option(
         metavar="DIR",

@@ -7,13 +7,23 @@ import numpy as np
 
 from ssa_stream.data.synthetic.appearance import HELD_OUT_PAIRS
 from ssa_stream.data.synthetic.candidates import propose
+from ssa_stream.data.synthetic.demo import DEMO_SENTENCES
 from ssa_stream.data.synthetic.grammar import sentence
 from ssa_stream.data.synthetic.predicates import Attributes, Described, Either
 from ssa_stream.data.synthetic.scene import Scene
+from ssa_stream.data.synthetic.seeds import generator
 from ssa_stream.data.synthetic.truth import UNSURE, YES, ClipTruth, observe
 from ssa_stream.data.synthetic.wording import Wording
 
-__all__ = ["EXPRESSION_TYPES", "Expression", "ExpressionType", "expressions", "find_expression", "find_expressions"]
+__all__ = [
+    "EXPRESSION_TYPES",
+    "Expression",
+    "ExpressionType",
+    "describe",
+    "expressions",
+    "find_expression",
+    "find_expressions",
+]
 
 ExpressionType = Literal["appearance", "motion", "appearance_motion", "relation", "several", "no_target"]
 EXPRESSION_TYPES: Final[tuple[ExpressionType, ...]] = (
@@ -26,6 +36,8 @@ EXPRESSION_TYPES: Final[tuple[ExpressionType, ...]] = (
 )
 _HELD_OUT_WORDING: Final = 0.45
 _TRIES: Final = 8
+_DESCRIBE_STREAM: Final = 3
+_LOOK_S: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +104,15 @@ def find_expression(truth: ClipTruth, rng: np.random.Generator, kind: Expression
         if expression is not None:
             return expression
     return None
+
+
+def describe(scene: Scene) -> list[str]:
+    """Give sentences that fit a scene: those about motion fit its first second and a half at least."""
+    if scene.split == "demo":
+        return list(DEMO_SENTENCES)
+    rng = generator(scene.seed, _DESCRIBE_STREAM)
+    found = expressions(scene, 0, max(1, round(_LOOK_S * scene.fps)), rng)
+    return [expression.text for expression in found if expression.target_ids]
 
 
 def _express(

@@ -1,6 +1,6 @@
 """Batches of clips, each a pure function of the run's seed and the step: what makes a run resumable at any step."""
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -12,8 +12,9 @@ from ssa_stream.training.data.batch import ClipBatch, TrainingClip, collate_clip
 from ssa_stream.training.data.mevis_clips import MevisClips
 from ssa_stream.training.data.synthetic_clips import SyntheticClips
 
-__all__ = ["ClipBatches", "ClipSource", "clips_of_step", "first_clip", "open_source", "share_of_batch", "step_seed"]
+__all__ = ["ClipBatches", "ClipSource", "StepBatches", "first_clip", "open_clips", "share_of_batch", "step_seed"]
 
+Batch = TypeVar("Batch", covariant=True)
 _LENGTH_STREAM = 105
 _CLIPS_PER_STAGE = 100_000_000
 
@@ -41,15 +42,6 @@ def share_of_batch(stage: Stage, world_size: int) -> int:
     return stage.batch // world_size
 
 
-def clips_of_step(stage: SegmentStage, seed: int, step: int, rank: int, world_size: int) -> tuple[range, int]:
-    """Numbers of the clips that one device sees in a step, and their length, which all devices share."""
-    fewest, most = stage.frames
-    length = int(np.random.default_rng([seed, _LENGTH_STREAM, step]).integers(fewest, most + 1))
-    share = share_of_batch(stage, world_size)
-    first = step * stage.batch + rank * share
-    return range(first, first + share), length
-
-
 def first_clip(stage_number: int) -> int:
     """Number of a stage's first clip in the generator, so that stages see different clips."""
     return stage_number * _CLIPS_PER_STAGE
@@ -62,7 +54,7 @@ class ClipSource(Protocol):
         """Make clip `index`; equal arguments give the same clip."""
 
 
-def open_source(stage: ClipsStage, seed: int, stage_number: int) -> ClipSource:
+def open_clips(stage: ClipsStage, seed: int, stage_number: int) -> ClipSource:
     """Open a stage's data.
 
     Raises:
@@ -73,12 +65,11 @@ def open_source(stage: ClipsStage, seed: int, stage_number: int) -> ClipSource:
     return SyntheticClips(stage.data, seed, first_clip(stage_number))
 
 
-class ClipBatches(torch.utils.data.Dataset[ClipBatch]):
-    """Batch number `step` of one device.
+class StepBatches(torch.utils.data.Dataset[Batch]):
+    """Batch number `step` of one device; what it is made of, subclasses say.
 
     Args:
         stage: Sizes and data.
-        source: The clips.
         seed: Seed of the run.
         context_length: Of the text tower.
         rank: Number of this device.
@@ -86,6 +77,26 @@ class ClipBatches(torch.utils.data.Dataset[ClipBatch]):
     Raises:
         ConfigError: The batch cannot be shared evenly.
     """
+
+    def __init__(self, stage: SegmentStage, seed: int, context_length: int, rank: int = 0, world_size: int = 1) -> None:
+        share_of_batch(stage, world_size)
+        self._stage, self._seed, self._context = stage, seed, context_length
+        self._rank, self._world_size = rank, world_size
+
+    def __len__(self) -> int:
+        return self._stage.steps
+
+    def _clips_of_step(self, step: int) -> tuple[range, int]:
+        """Numbers of the clips that this device sees in a step, and their length, which all devices share."""
+        fewest, most = self._stage.frames
+        length = int(np.random.default_rng([self._seed, _LENGTH_STREAM, step]).integers(fewest, most + 1))
+        share = share_of_batch(self._stage, self._world_size)
+        first = step * self._stage.batch + self._rank * share
+        return range(first, first + share), length
+
+
+class ClipBatches(StepBatches[ClipBatch]):
+    """Batches of the clips of a source; see `StepBatches`."""
 
     def __init__(
         self,
@@ -96,15 +107,11 @@ class ClipBatches(torch.utils.data.Dataset[ClipBatch]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        share_of_batch(stage, world_size)
-        self._stage, self._source, self._seed, self._context = stage, source, seed, context_length
-        self._rank, self._world_size = rank, world_size
-
-    def __len__(self) -> int:
-        return self._stage.steps
+        super().__init__(stage, seed, context_length, rank, world_size)
+        self._source = source
 
     def __getitem__(self, step: int) -> ClipBatch:
-        numbers, length = clips_of_step(self._stage, self._seed, step, self._rank, self._world_size)
+        numbers, length = self._clips_of_step(step)
         clips = [self._source.clip(number, length) for number in numbers]
         texts = [sentence.text for clip in clips for sentence in clip.sentences]
         return collate_clips(clips, tokenize(texts, self._context))

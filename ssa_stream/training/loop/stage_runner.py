@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from ssa_stream.model import SSA
 from ssa_stream.training.config import ClipsStage, ValidationConfig
-from ssa_stream.training.data.clip_batches import ClipBatches, open_source
+from ssa_stream.training.data.clip_batches import ClipBatches, open_clips
 from ssa_stream.training.loop.optimizer import build_optimizer
 from ssa_stream.training.loop.validation import Validation, in_evaluation, validate_segmentation
 from ssa_stream.training.objectives.losses import Reduce
@@ -103,7 +103,7 @@ class ClipsRunner:
     def batches(self) -> Dataset[Any]:
         """Clips with sentences and masks."""
         stage, context = self._stage, self._context
-        source = open_source(stage, context.seed, context.number)
+        source = open_clips(stage, context.seed, context.number)
         context_length = context.model.clip.context_length
         return ClipBatches(stage, source, context.seed, context_length, context.rank, context.world_size)
 

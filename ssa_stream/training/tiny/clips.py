@@ -18,7 +18,7 @@ from ssa_stream.data.synthetic.predicates import Described
 from ssa_stream.data.synthetic.truth import ObservedClip
 from ssa_stream.model.clip import tokenize
 from ssa_stream.training.data.batch import ClipBatch, Sentence, TrainingClip, collate_clips
-from ssa_stream.training.data.clip_batches import clips_of_step, first_clip, share_of_batch
+from ssa_stream.training.data.clip_batches import StepBatches, first_clip
 from ssa_stream.training.data.synthetic_clips import SyntheticClips
 from ssa_stream.training.tiny.clip.unknown_words import some_with_unknown_words
 from ssa_stream.training.tiny.config import TinyData, TinySegmentStage
@@ -166,19 +166,8 @@ def _some_frames(clip: TinyClip, chosen: NDArray[np.int64]) -> TinyClip:
     )
 
 
-class TinyBatches(torch.utils.data.Dataset[TinyBatch]):
-    """Batch number `step` of one device.
-
-    Args:
-        stage: Sizes and data.
-        seed: Seed of the run.
-        stage_number: Number of the stage.
-        context_length: Of the text tower.
-        rank: Number of this device.
-        world_size: Number of devices; they share a step's batch.
-    Raises:
-        ConfigError: The batch cannot be shared evenly.
-    """
+class TinyBatches(StepBatches[TinyBatch]):
+    """Batches of generated clips of a stage; see `StepBatches`."""
 
     def __init__(
         self,
@@ -189,16 +178,12 @@ class TinyBatches(torch.utils.data.Dataset[TinyBatch]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        share_of_batch(stage, world_size)
+        super().__init__(stage, seed, context_length, rank, world_size)
         self._clips = TinyClips(stage.data, seed, first_clip(stage_number))
-        self._stage, self._seed, self._context = stage, seed, context_length
-        self._rank, self._world_size = rank, world_size
-
-    def __len__(self) -> int:
-        return self._stage.steps
+        self._unknown_words = stage.unknown_words
 
     def __getitem__(self, step: int) -> TinyBatch:
-        numbers, length = clips_of_step(self._stage, self._seed, step, self._rank, self._world_size)
+        numbers, length = self._clips_of_step(step)
         clips = [self._clips.clip(number, length) for number in numbers]
         tokens = [self._tokens(clip, number) for clip, number in zip(clips, numbers, strict=True)]
         return collate_tiny_clips(clips, torch.cat(tokens))
@@ -206,4 +191,4 @@ class TinyBatches(torch.utils.data.Dataset[TinyBatch]):
     def _tokens(self, clip: TinyClip, number: int) -> Tensor:
         tokens = tokenize([sentence.text for sentence in clip.sentences], self._context)
         rng = np.random.default_rng([self._seed, _UNKNOWN_STREAM, number])
-        return some_with_unknown_words(tokens, self._stage.unknown_words, rng)
+        return some_with_unknown_words(tokens, self._unknown_words, rng)

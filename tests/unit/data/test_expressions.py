@@ -10,8 +10,7 @@ import pytest
 
 from ssa_stream.data import DEMO_SENTENCES, HELD_OUT_PAIRS, HELD_OUT_PHRASES, SceneConfig, sample_clip
 from ssa_stream.data.synthetic.demo import demo_scene
-from ssa_stream.data.synthetic.describe import describe
-from ssa_stream.data.synthetic.expressions import EXPRESSION_TYPES, Expression, expressions, find_expressions
+from ssa_stream.data.synthetic.expressions import EXPRESSION_TYPES, Expression, describe, expressions, find_expressions
 from ssa_stream.data.synthetic.motion import DIRECTIONS
 from ssa_stream.data.synthetic.movements import Circles, Moving, Spins
 from ssa_stream.data.synthetic.predicates import Attributes, Described, Predicate

@@ -10,14 +10,14 @@ from ssa_stream.model.clip import tokenize
 from ssa_stream.model.preprocess import to_input
 from ssa_stream.training.config import ClipsStage, SyntheticData
 from ssa_stream.training.data.batch import Sentence, TrainingClip, collate_clips, normalize
-from ssa_stream.training.data.clip_batches import ClipBatches, open_source, step_seed
+from ssa_stream.training.data.clip_batches import ClipBatches, open_clips, step_seed
 from ssa_stream.training.data.synthetic_clips import SyntheticClips
 
 
 def test_clip_batch_is_a_function_of_the_step(stage: ClipsStage) -> None:
     """Asked for again, in another order, by another object: the same."""
-    first = ClipBatches(stage, open_source(stage, 3, 1), 3, 77)
-    second = ClipBatches(stage, open_source(stage, 3, 1), 3, 77)
+    first = ClipBatches(stage, open_clips(stage, 3, 1), 3, 77)
+    second = ClipBatches(stage, open_clips(stage, 3, 1), 3, 77)
     second[0]
     for one, other in zip(first[2], second[2], strict=True):
         assert torch.equal(one, other)
@@ -26,17 +26,17 @@ def test_clip_batch_is_a_function_of_the_step(stage: ClipsStage) -> None:
 
 def test_devices_share_a_batch(stage: ClipsStage) -> None:
     """Together they see what one device would see."""
-    whole = ClipBatches(stage, open_source(stage, 0, 0), 0, 77)[1]
-    halves = [ClipBatches(stage, open_source(stage, 0, 0), 0, 77, rank, 2)[1] for rank in (0, 1)]
+    whole = ClipBatches(stage, open_clips(stage, 0, 0), 0, 77)[1]
+    halves = [ClipBatches(stage, open_clips(stage, 0, 0), 0, 77, rank, 2)[1] for rank in (0, 1)]
     assert torch.equal(whole.images, torch.cat([half.images for half in halves]))
     assert torch.equal(whole.tokens, torch.cat([half.tokens for half in halves]))
     with pytest.raises(ConfigError, match="cannot be shared by 3"):
-        ClipBatches(stage, open_source(stage, 0, 0), 0, 77, 0, 3)
+        ClipBatches(stage, open_clips(stage, 0, 0), 0, 77, 0, 3)
 
 
 def test_length_is_drawn_per_step_within_the_range(stage: ClipsStage) -> None:
     """All lengths occur."""
-    batches = ClipBatches(msgspec.structs.replace(stage, frames=(1, 3), batch=1), open_source(stage, 0, 0), 0, 77)
+    batches = ClipBatches(msgspec.structs.replace(stage, frames=(1, 3), batch=1), open_clips(stage, 0, 0), 0, 77)
     assert {batches[step].images.shape[1] for step in range(12)} == {1, 2, 3}
 
 
@@ -51,7 +51,7 @@ def test_repeated_clips_come_in_new_order_each_round() -> None:
 
 def test_stages_see_different_clips(stage: ClipsStage) -> None:
     """Unless clips are repeated on purpose."""
-    first, second = (open_source(stage, 0, number).clip(0, 1).frames for number in (0, 1))
+    first, second = (open_clips(stage, 0, number).clip(0, 1).frames for number in (0, 1))
     assert not np.array_equal(first, second)
 
 

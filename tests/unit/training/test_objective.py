@@ -8,13 +8,13 @@ from ssa_stream.model import SSA
 from ssa_stream.model.clip import encode_text
 from ssa_stream.training.config import ClipsStage
 from ssa_stream.training.data.batch import ClipBatch, normalize
-from ssa_stream.training.data.clip_batches import ClipBatches, open_source
+from ssa_stream.training.data.clip_batches import ClipBatches, open_clips
 from ssa_stream.training.objectives.forward import forward_clips
 from ssa_stream.training.objectives.objective import SEGMENT_PARTS, SegmentObjective
 
 
 def _batch(stage: ClipsStage, step: int = 0) -> ClipBatch:
-    return ClipBatches(stage, open_source(stage, 0, 0), 0, 77)[step]
+    return ClipBatches(stage, open_clips(stage, 0, 0), 0, 77)[step]
 
 
 def _objective(model: SSA, stage: ClipsStage) -> SegmentObjective:

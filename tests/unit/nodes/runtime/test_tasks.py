@@ -1,8 +1,8 @@
-"""The first of several things, and the one error behind a group."""
+"""Events, the first of several things, and the one error behind a group."""
 
 import asyncio
 
-from ssa_stream.nodes.runtime.tasks import first_of, only_error
+from ssa_stream.nodes.runtime.tasks import first_of, only_error, wait_for_event
 
 
 async def test_first_of_cancels_the_others() -> None:
@@ -46,3 +46,11 @@ def test_only_error_is_found_however_deep_it_is() -> None:
     assert only_error(BaseExceptionGroup("", [ExceptionGroup("", [error])])) is error
     several = ExceptionGroup("", [error, TypeError()])
     assert only_error(ExceptionGroup("", [several])) is several
+
+
+async def test_wait_for_event_tells_whether_it_was_in_time() -> None:
+    """One that is set is not waited for."""
+    event = asyncio.Event()
+    assert not await wait_for_event(event, 0.01)
+    event.set()
+    assert await wait_for_event(event, 0.0)

@@ -1,4 +1,4 @@
-"""What replaces queues inside aiortc, as plain data; and that the installed aiortc has what is replaced."""
+"""What replaces queues inside aiortc; limits in answers; that the installed aiortc has what is replaced."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from ssa_stream.nodes.gateway.webrtc.aiortc_changes import (
     bytes_received,
     is_key_frame,
     rtp_timestamp_of_last,
+    with_bitrate,
 )
 
 KEY, DELTA = b"\x10\x00", b"\x11\x00"
@@ -174,3 +175,18 @@ async def test_guard_installed_aiortc_has_what_it_replaces() -> None:
     finally:
         await offering.close()
         await answering.close()
+
+
+ANSWER = (
+    "v=0\r\na=group:BUNDLE 0 1\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 VP8/90000\r\n"
+    "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n"
+)
+
+
+def test_with_bitrate_only_video_is_limited() -> None:
+    """Behind the connection line, where SDP wants it."""
+    limited = with_bitrate(ANSWER, 900)
+    assert "c=IN IP4 0.0.0.0\r\nb=AS:900\r\nb=TIAS:900000\r\na=rtpmap:96 VP8/90000\r\n" in limited
+    assert "a=fmtp:96 x-google-start-bitrate=900\r\n" in limited
+    assert limited.count("b=AS") == 1
+    assert limited.endswith("webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n")

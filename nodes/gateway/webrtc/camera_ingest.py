@@ -13,10 +13,10 @@ from ssa_stream.nodes.gateway.webrtc.aiortc_changes import CLOCK_RATE, SenderClo
 from ssa_stream.nodes.gateway.webrtc.limits import LimitExceeded
 from ssa_stream.sources.capture_time import CameraClock
 
-__all__ = ["CameraIntake"]
+__all__ = ["CameraIngest"]
 
 
-class CameraIntake:
+class CameraIngest:
     """One camera from its begin to its end.
 
     Args:

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-__all__ = ["Changes"]
+__all__ = ["ChangeCondition"]
 
 
-class Changes:
+class ChangeCondition:
     """Tells all who wait that something changed; each looks whether it is what it waits for."""
 
     def __init__(self) -> None:

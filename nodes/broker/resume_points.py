@@ -7,13 +7,13 @@ import msgspec
 from ssa_stream.nodes.pipeline import PromptTexts
 from ssa_stream.protocols import Prompt, PromptState, SourceState, StartStream
 
-__all__ = ["StreamStarts", "first_prompts"]
+__all__ = ["ResumePoints", "first_prompts"]
 
 _OVER = frozenset({"ended", "stopped", "failed"})
 
 
-class StreamStarts:
-    """What an ingest node of one stream must know at its start, from what the earlier one said last."""
+class ResumePoints:
+    """What an ingest node of one stream must know at each start, from what the earlier one said last."""
 
     def __init__(self, stream: str, prompts: PromptTexts) -> None:
         self._stream = stream

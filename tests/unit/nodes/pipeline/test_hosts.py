@@ -1,0 +1,31 @@
+"""What is this machine only, however it is written."""
+
+import pytest
+
+from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "LocalHost", "::1", "[::1]"])
+def test_is_loopback_this_machine_yes(host: str) -> None:
+    """All ways to write it."""
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "::", "robot.local", "127.0.0.1.example.com"])
+def test_is_loopback_others_no(host: str) -> None:
+    """A name that only looks like it is none."""
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("header", "host"),
+    [
+        ("127.0.0.1:8080", "127.0.0.1"),
+        ("Robot.local", "robot.local"),
+        ("[::1]:8080", "::1"),
+        ("[::1]", "::1"),
+    ],
+)
+def test_host_of_header_has_no_port(header: str, host: str) -> None:
+    """Nor brackets, nor capital letters."""
+    assert host_of(header) == host
