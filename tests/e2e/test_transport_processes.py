@@ -193,7 +193,7 @@ async def test_ring_full_send_waits_and_gives_up(make: Make) -> None:
     held: list[ReceivedMessage] = []
     while len(held) < 10:
         message, payload = mask_features([torch.rand(LARGE)], frame(len(held)))
-        if not await outlet.send(message, payload, timeout_s=0.05):
+        if not await outlet.send(message, payload, timeout_s=0.5):
             break
         held.append(await _next(inlet))
     assert len(held) == 4
@@ -219,7 +219,7 @@ async def test_receiver_killed_its_slots_come_back_with_the_next_epoch(
     message, payload = mask_features([torch.rand(LARGE)])
     assert await outlet.send(message, payload, timeout_s=PATIENCE_S)
     (await _next(inlet)).release()
-    while await outlet.send(message, payload, timeout_s=0.05):
+    while await outlet.send(message, payload, timeout_s=0.5):
         pass
     peer.kill()
     peer.wait()

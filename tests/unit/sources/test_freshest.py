@@ -115,10 +115,10 @@ def test_error_of_the_source_is_raised_after_the_last_frame() -> None:
 def test_silent_source_raises_stalled_and_is_closed() -> None:
     """The wait is bounded, and the blocked read is ended."""
     source = ScriptedSource([0], block_at_end=True)
-    with Freshest(source, stall_timeout_s=0.05) as freshest:
+    with Freshest(source, stall_timeout_s=0.5) as freshest:
         frames = freshest.frames()
         assert next(frames).seq == 0
-        with pytest.raises(SourceError, match=r"scripted stalled: no frame for 0\.05 s"):
+        with pytest.raises(SourceError, match=r"scripted stalled: no frame for 0\.5 s"):
             next(frames)
     assert source.closed.is_set()
     assert not _reading_threads()
