@@ -17,6 +17,8 @@ from tests.support.model_nodes import STREAM, ModelNodes, Player, model_nodes, p
 from tests.support.tiny_model import one_model_thread, random_frames, tiny_model
 from tests.unit.streaming.comparing import assert_same_results
 
+pytestmark = pytest.mark.slow
+
 THREE = ["a dog", "the red car", "a bird"]
 Changes = Mapping[int, Sequence[str] | Mapping[str, str]]
 

@@ -24,6 +24,8 @@ from ssa_stream.protocols import (
 from tests.unit.protocols.samples import WORK, samples
 from tests.unit.protocols.strategies import packets_of
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits()
 
 
