@@ -27,9 +27,9 @@ from ssa_stream.nodes.runtime.transport.between_processes import ProcessTranspor
 from ssa_stream.nodes.runtime.transport.interface import Inlet
 from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
 from ssa_stream.nodes.runtime.transport.segments import remove_segments, segment_prefix
-from ssa_stream.protocols import Finished, encode
+from ssa_stream.protocols import Finished, MaskFeaturesMessage, encode
 from tests.support.checkout import ROOT
-from tests.support.frame_messages import bits, features, frame, mask_features, picture
+from tests.support.frame_messages import bits, features, first_tensor, frame, mask_features, picture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
@@ -230,7 +230,7 @@ async def test_receiver_killed_its_slots_come_back_with_the_next_epoch(
         message, payload = mask_features([torch.rand(LARGE)], frame(seq, epoch=1))
         assert await outlet.send(message, payload, timeout_s=PATIENCE_S)
         received = await _next(inlet)
-        assert bits(received.tensor(message.mask_features[0])) == bits(next(iter(payload.items)))  # type: ignore[arg-type]
+        assert bits(received.tensor(message.mask_features[0])) == bits(first_tensor(payload))
         received.release()
 
 
@@ -266,7 +266,8 @@ async def test_message_of_a_lost_slot_is_passed_over(make: Make) -> None:
     for _ in range(4):
         with await _next(inlet) as received:
             assert received.is_valid()
-            epochs.append(received.message.work.frame.epoch)  # type: ignore[union-attr]
+            assert isinstance(received.message, MaskFeaturesMessage)
+            epochs.append(received.message.work.frame.epoch)
     assert epochs == [1] * 4
     assert {item.name: item.value for item in metrics.statistics().counters} == {"decode_error": 4}
 
@@ -279,7 +280,7 @@ async def test_messages_that_grow_replace_slots(make: Make, folder: Path) -> Non
         message, payload = mask_features([torch.rand(channels, 64, 64)])
         assert await outlet.send(message, payload)
         with await _next(inlet) as received:
-            assert bits(received.tensor(message.mask_features[0])) == bits(next(iter(payload.items)))  # type: ignore[arg-type]
+            assert bits(received.tensor(message.mask_features[0])) == bits(first_tensor(payload))
     assert sender.ring.num_bytes <= MIB
     assert len(receiver.reader) == sender.ring.num_slots == len(_listing(folder))
 
@@ -353,7 +354,7 @@ async def test_sender_killed_what_was_received_stays_readable(
     prefix = segment_prefix(run_dir)
     assert _listing(folder) == [f"{prefix}a-0-0", f"{prefix}b-0-0"]
     assert remove_segments(prefix, node="b", folder=folder) == 1
-    assert bits(received.tensor(message.mask_features[0])) == bits(next(iter(payload.items)))  # type: ignore[arg-type]
+    assert bits(received.tensor(message.mask_features[0])) == bits(first_tensor(payload))
     assert received.is_valid()
     received.release()
 

@@ -20,7 +20,7 @@ from ssa_stream.protocols import (
     WorkPrompt,
 )
 
-__all__ = ["bits", "features", "frame", "mask_features", "picture", "work"]
+__all__ = ["bits", "features", "first_tensor", "frame", "mask_features", "picture", "work"]
 
 
 def frame(seq: int = 0, epoch: int = 0, stream: str = "cam0", t_receive_ns: int = 0) -> FrameIdentity:
@@ -82,6 +82,13 @@ def features(
         sentence=payload.add(sentence),
     )
     return message, payload
+
+
+def first_tensor(payload: OutgoingPayload) -> Tensor:
+    """The first tensor of a payload."""
+    first = payload.items[0]
+    assert isinstance(first, Tensor)
+    return first
 
 
 def bits(tensor: Tensor) -> tuple[torch.dtype, tuple[int, ...], bytes]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 __all__ = ["Interrupts", "Keyboard"]
 
@@ -93,7 +93,8 @@ class Keyboard:
         if self._before is not None:
             import termios
 
-            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)  # type: ignore[arg-type]
+            before: list[Any] = [*self._before]
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, before)
 
     def pressed(self) -> str:
         """Keys that were pressed since the last call; empty if none was. Does not wait."""
