@@ -10,7 +10,7 @@ import torch
 
 from ssa_stream.model import SSA
 from ssa_stream.nodes.pipeline import DECODER, MASKS
-from ssa_stream.nodes.runtime.dropping import Drops, is_stale
+from ssa_stream.nodes.runtime.dropping import Drops
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.serving import serve_frames, with_time
 from ssa_stream.nodes.runtime.transport.interface import Outlet
@@ -53,8 +53,7 @@ class _Queries:
     async def take(self, message: FeaturesMessage, received: ReceivedMessage) -> None:
         """Make queries of rows and send them; if that fails the frame is dropped, and the node goes on."""
         node, work = self._node, message.work
-        if is_stale(work, node.settings, clock=node.clock.name, now_ns=node.clock.monotonic_ns()):
-            await self._drops.drop(work, DropReason.STALE)
+        if await self._drops.drop_stale(work):
             return
         begin_ns = node.clock.monotonic_ns()
         try:

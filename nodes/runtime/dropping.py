@@ -81,6 +81,14 @@ class Drops:
         self.count(frame, reason, error=error)
         return DropNotice(frame=frame, node=self._node.name, reason=reason, frames_missed=frames_missed)
 
+    async def drop_stale(self, work: FrameWork) -> bool:
+        """Drop a frame that is too old; returns whether it was. See `is_stale`."""
+        clock = self._node.clock
+        if not is_stale(work, self._node.settings, clock=clock.name, now_ns=clock.monotonic_ns()):
+            return False
+        await self.drop(work, DropReason.STALE)
+        return True
+
     async def drop(self, work: FrameWork, reason: DropReason, *, error: Exception | None = None) -> None:
         """Drop a frame and tell whoever comes next."""
         notice = self.notice(work.frame, work.frames_missed, reason, error=error)
