@@ -25,6 +25,8 @@ class DropReason(StrEnum):
     """The work on it failed."""
     DUPLICATE = "duplicate"
     """It came twice."""
+    UNPROCESSED = "unprocessed"
+    """It was read, and the source was ended or closed before its turn."""
     ENDED = "ended"
     """No frame is lost: none follows for now, and those that wait for later ones are made with what is known."""
 
@@ -39,6 +41,8 @@ class EventKind(StrEnum):
     PROMPTS_CHANGED = "prompts_changed"
     GAP = "gap"
     FRAMES_DROPPED = "frames_dropped"
+    INPUT_WARNING = "input_warning"
+    """A source, a prompt or a data set is incomplete."""
     NODE_LOST = "node_lost"
     NODE_RESTARTED = "node_restarted"
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from ssa_stream.protocols.fields import MAX_PROMPTS, Name, PromptText, Whole
+from ssa_stream.protocols.fields import MAX_PROMPTS, Name, Note, PromptText, Whole
 from ssa_stream.protocols.identity import AppliesFrom, Prompts
 from ssa_stream.protocols.message import Message
 
@@ -94,6 +94,7 @@ class PromptReply(Message, frozen=True, kw_only=True, tag="prompt_reply"):
         prompts: All prompts now, in order of adding.
         version: Version of the stream's prompts; grows with every change.
         applies_from: First frame that they apply to.
+        warnings: About prompts that are not read to their end.
     """
 
     request_id: Name
@@ -101,6 +102,7 @@ class PromptReply(Message, frozen=True, kw_only=True, tag="prompt_reply"):
     prompts: Prompts
     version: Whole
     applies_from: AppliesFrom
+    warnings: Annotated[tuple[Note, ...], Meta(max_length=MAX_PROMPTS)] = ()
 
 
 class PromptState(Message, frozen=True, kw_only=True, tag="prompts"):

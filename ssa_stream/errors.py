@@ -7,6 +7,7 @@
     ├── SessionStateError  (RuntimeError)  a call that the stream's present state does not allow
     ├── SourceError        (OSError)       a video source cannot be opened, broke or stalled
     ├── SinkError          (OSError)       an output cannot be written
+    ├── IncompleteInputError               a source, prompt or data set is incomplete, and that was not allowed
     ├── MissingExtraError  (ImportError)   an optional part of the package is not installed
     ├── MessageError                       a message from the wire is malformed
     └── TransportError                     a peer cannot be reached or does not answer
@@ -19,6 +20,7 @@ from enum import StrEnum
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "IncompleteInputError",
     "MessageError",
     "MissingExtraError",
     "SessionStateError",
@@ -95,6 +97,10 @@ class SourceError(SsaStreamError, OSError):
 
 class SinkError(SsaStreamError, OSError):
     """An output cannot be created or written."""
+
+
+class IncompleteInputError(SsaStreamError):
+    """What came in was incomplete, and the user asked for that to be an error."""
 
 
 class MissingExtraError(SsaStreamError, ImportError):

@@ -24,7 +24,8 @@ class StreamRules:
         window: Frames that the video decoder sees at once.
         lookahead: Frames that a frame waits for.
         capacity: Most unfinished frames, those that wait for later ones included.
-        max_gap_s: A longer pause clears the stream's memory.
+        max_gap_s: A longer pause clears the stream's memory; see `longest_gap_s`.
+        frame_interval_s: Time between frames where it is set.
     """
 
     stream: str
@@ -33,7 +34,8 @@ class StreamRules:
     window: int
     lookahead: int
     capacity: int
-    max_gap_s: float
+    max_gap_s: float | None = None
+    frame_interval_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ Outputs: `FrameMessage` to an encoder; `PictureMessage` to the masks node if it 
 
 import asyncio
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from ssa_stream.nodes.ingest.dispatcher import Outgoing, OutgoingEnd, OutgoingFr
 from ssa_stream.nodes.ingest.in_flight import Position
 from ssa_stream.nodes.ingest.picture import network_edges, prepare
 from ssa_stream.nodes.ingest.player import OpenSource, SourcePlayer
+from ssa_stream.nodes.ingest.prompt_length import PromptLengths
 from ssa_stream.nodes.ingest.prompts import PromptRequest, changed_book
 from ssa_stream.nodes.ingest.stream import IngestStream
 from ssa_stream.nodes.pipeline import MASKS, stream_of
@@ -34,6 +36,7 @@ from ssa_stream.protocols import (
     Finished,
     FrameMessage,
     PictureMessage,
+    Prompt,
     PromptReply,
     Recover,
     SetParameters,
@@ -77,7 +80,14 @@ async def run(node: NodeContext, *, opener: OpenSource | None = None) -> None:
     )
     try:
         node.broker.mark_ready()
-        await _until_stop(node.stop, player.run(), ingest.answer(player), ingest.send(), ingest.publish_states())
+        await _until_stop(
+            node.stop,
+            player.run(),
+            ingest.answer(player),
+            ingest.send(),
+            ingest.publish_states(),
+            ingest.check_prompts(),
+        )
     finally:
         ingest.close()
 
@@ -112,10 +122,12 @@ class _Ingest:
             lookahead=settings.session.lookahead,
             capacity=settings.frames_in_flight,
             max_gap_s=settings.session.max_gap_s,
+            frame_interval_s=settings.session.frame_interval_s,
         )
         self.stream = IngestStream(
             settings.streams[name], rules, broker=node.broker, metrics=node.metrics, now_ns=node.clock.monotonic_ns
         )
+        self._lengths = PromptLengths(settings.model)
         self._encoders: Outlet = node.transport.outlet(settings.encoder_names)
         self._masks: Outlet | None = node.transport.outlet([MASKS]) if self.stream.section.outputs else None
 
@@ -202,8 +214,28 @@ class _Ingest:
         """Do what the broker asks."""
         async for request in self._node.broker.requests():
             reply = self._answer(request, player)
+            if isinstance(reply, PromptReply):
+                reply = msgspec.structs.replace(reply, warnings=tuple((await self._cut_off(reply.prompts)).values()))
             if reply is not None:
                 self._node.broker.reply(reply)
+
+    async def check_prompts(self) -> None:
+        """Tell of every new prompt that is longer than CLIP reads."""
+        stream, told = self.stream, set[Prompt]()
+        await stream.changed.until(lambda: stream.is_started)
+        while True:
+            prompts = stream.tracker.prompts
+            new = [prompt for prompt in prompts if prompt not in told]
+            told = set(prompts)
+            for name, text in (await self._cut_off(new)).items():
+                stream.event(EventKind.INPUT_WARNING, severity="warning", prompt_id=name, text=text)
+            await stream.changed.until(functools.partial(self._has_others, prompts))
+
+    def _has_others(self, prompts: tuple[Prompt, ...]) -> bool:
+        return self.stream.tracker.prompts != prompts
+
+    async def _cut_off(self, prompts: Iterable[Prompt]) -> dict[str, str]:
+        return await self._lengths.warnings((prompt.id, prompt.text) for prompt in prompts)
 
     def _answer(self, request: BrokerRequest, player: SourcePlayer) -> PromptReply | Accepted | ErrorReply | None:
         stream = self.stream

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ssa_stream.model.preprocess import check_frame, frame_sizes, resize_frame
 from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.runtime.weights import network_config
 from ssa_stream.protocols import FrameSizes
 from ssa_stream.sources import Frame
 
@@ -61,14 +62,4 @@ def network_edges(config: PipelineConfig) -> Edges:
     short, long = config.session.short_edge_px, config.session.long_edge_px
     if short is not None and long is not None:
         return short, long
-    section = config.model
-    if section.random_weights:
-        from ssa_stream.configs import load_config
-        from ssa_stream.model import SsaConfig
-
-        sizes = SsaConfig.from_mapping(load_config("model", section.name))
-    else:
-        from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, read_info
-
-        sizes = read_info(section.checkpoint or DEFAULT_CHECKPOINT).config
-    return sizes.edges_px(short, long)
+    return network_config(config.model).edges_px(short, long)

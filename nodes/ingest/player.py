@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ssa_stream.backoff import backoff_s
 from ssa_stream.errors import ConfigError, ShapeError, SourceError
@@ -68,7 +67,8 @@ class SourcePlayer:
         self._was_lost = False
         self._lost_epoch: int | None = None  # of the source: its frames may still wait when it is lost
         self._is_resumed = False
-        self._told = _NOTHING
+        self._told_last = 0  # of the frames of the present opening that no gap in numbers tells of
+        self._warned: set[str] = set()
 
     async def run(self) -> None:
         """Play until cancelled.
@@ -170,13 +170,15 @@ class SourcePlayer:
             self._opened(info)
             await self._skip_finished(reader)
             while (picture := await self._next(reader)) is not None:
-                self._count(reader)
+                self._count_last(reader)
                 self._take(picture)
             return not reader.is_halted
         finally:
-            self._count(reader)
-            self._reader, self._told = None, _NOTHING
+            self._count_last(reader)
+            self._reader, self._told_last = None, 0
             await reader.close(_CLOSE_LIMIT_S)
+            stream.passed_over(DropReason.UNPROCESSED, reader.waiting)
+            self._warn(reader)
 
     def _open(self, on_state: OnState) -> Freshest | Prefetch:
         """Open the source with the flow that suits it; runs in the thread that reads."""
@@ -222,14 +224,18 @@ class SourcePlayer:
             changed.notify()
             await changed.until(lambda: tracker.unfinished == 0 or reader.is_halted)
         await changed.until(lambda: tracker.has_room or reader.is_halted)
-        return None if reader.is_halted else picture
+        if reader.is_halted:
+            self._stream.passed_over(DropReason.UNPROCESSED, int(picture is not None))
+            return None
+        return picture
 
     def _take(self, picture: Picture) -> None:
         stream, tracker = self._stream, self._stream.tracker
         if tracker.meet(picture):
             stream.epoch_began("the source began anew, or was lost for a while")
         self._change_prompts(picture.frame.t)
-        stream.lost(DropReason.OVERTAKEN, tracker.admit(picture))
+        stream.passed_over(DropReason.OVERTAKEN, tracker.admit(picture))
+        stream.received(1)
         self._taken += 1
         self._attempts = 0
         stream.came(picture.sizes.source, picture.frame.t_receive_ns)
@@ -240,12 +246,18 @@ class SourcePlayer:
             stream.event(EventKind.SOURCE_REGAINED, epoch=tracker.epoch)
         stream.set_status("running")
 
-    def _count(self, reader: SourceReader[Picture]) -> None:
-        """Count what came, and of what was overtaken that which the numbers of frames do not show."""
-        now = _Told(reader.received, reader.dropped_last)
-        self._stream.received(now.received - self._told.received)
-        self._stream.lost(DropReason.OVERTAKEN, now.dropped_last - self._told.dropped_last)
-        self._told = now
+    def _count_last(self, reader: SourceReader[Picture]) -> None:
+        """Count the overtaken frames that the numbers of frames do not show."""
+        new, self._told_last = reader.dropped_last - self._told_last, reader.dropped_last
+        self._stream.passed_over(DropReason.OVERTAKEN, new)
+
+    def _warn(self, reader: SourceReader[Picture]) -> None:
+        """Tell what the source knows to be incomplete, each thing once."""
+        name = redact(self._stream.address)
+        for text in reader.warnings:
+            if (warning := f"source {name}: {text}") not in self._warned:
+                self._warned.add(warning)
+                self._stream.event(EventKind.INPUT_WARNING, severity="warning", text=warning)
 
     def _change_prompts(self, t: float) -> None:
         """Make the changes that are planned for a time before this frame; one that changes nothing is left out."""
@@ -320,16 +332,6 @@ class SourcePlayer:
             return False
         self._is_wanted = False
         return True
-
-
-class _Told(NamedTuple):
-    """What was counted of one opening of the source."""
-
-    received: int
-    dropped_last: int
-
-
-_NOTHING = _Told(0, 0)
 
 
 class _Countdown:

@@ -39,6 +39,7 @@ class SourceReader(Generic[T]):
         self._guard = threading.Lock()
         self._source: BufferedSource | None = None
         self._is_halted = False
+        self._left = 0
         self._threads: list[asyncio.Future[None]] = []
 
     @property
@@ -47,9 +48,17 @@ class SourceReader(Generic[T]):
         return self._is_halted
 
     @property
-    def received(self) -> int:
-        """Frames that came so far, those included that a newer one replaced before anybody took them."""
-        return 0 if self._source is None else self._source.buffer.received
+    def waiting(self) -> int:
+        """Frames that came, were not overtaken, and did not leave by `next` or `skip`."""
+        if self._source is None:
+            return 0
+        buffer = self._source.buffer
+        return buffer.received - buffer.overtaken - self._left
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the source knows to be incomplete so far."""
+        return () if self._source is None else tuple(getattr(self._source, "warnings", ()))
 
     @property
     def dropped_last(self) -> int:
@@ -79,7 +88,9 @@ class SourceReader(Generic[T]):
             ShapeError: The frame is no picture.
         """
         frame = await self._take()
-        return None if frame is None else await self._prepared(frame)
+        prepared = None if frame is None else await self._prepared(frame)
+        self._left += prepared is not None
+        return prepared
 
     async def skip(self, is_wanted: Callable[[Frame], bool], keep: int) -> list[T]:
         """Take frames and throw them away.
@@ -92,6 +103,7 @@ class SourceReader(Generic[T]):
         """
         kept: list[Frame] = []
         while (frame := await self._take()) is not None:
+            self._left += 1
             kept = [*kept, frame][-keep:] if keep else []
             if not is_wanted(frame):
                 break

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 import structlog
 
+from ssa_stream.client.graph_state import RECEIVED
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.nodes.ingest.change_condition import ChangeCondition
 from ssa_stream.nodes.ingest.dispatcher import StreamRules
@@ -203,10 +204,15 @@ class IngestStream:
             self._drops[str(reason)] += frames
             self._metrics.dropped(self.rules.stream, reason, frames)
 
+    def passed_over(self, reason: DropReason, frames: int) -> None:
+        """Count frames that came from the source and are not sent."""
+        self.received(frames)
+        self.lost(reason, frames)
+
     def received(self, frames: int) -> None:
         """Count frames that came from the source, whatever becomes of them."""
         if frames:
-            self._metrics.count("frames_received", frames, self.rules.stream)
+            self._metrics.count(RECEIVED, frames, self.rules.stream)
 
     def event(self, kind: EventKind, *, severity: Literal["info", "warning", "error"] = "info", **fields: Any) -> None:
         """Tell that something happened; fields are those of `Event`."""

@@ -16,6 +16,7 @@ from ssa_stream.nodes.ingest.picture import Picture
 from ssa_stream.protocols import AppliesFrom, Prompt, StartStream
 from ssa_stream.streaming import Prompt as SessionPrompt
 from ssa_stream.streaming.prompts import PromptBook
+from ssa_stream.streaming.timeline import longest_gap_s, with_interval
 
 __all__ = ["InFlightTracker"]
 
@@ -56,6 +57,7 @@ class InFlightTracker:
         self._dispatcher = Dispatcher(rules, self._in_flight)
         self._history: tuple[NDArray[np.uint8], ...] = ()
         self._last: Picture | None = None  # of the source, since it began anew
+        self._intervals_s: tuple[float, ...] = ()
         self._begin_index = start.next_index  # of the first frame that may still wait for later ones
         self._opening = 0
         self.source_count = start.frames_done
@@ -263,9 +265,20 @@ class InFlightTracker:
         return max(0, seq)
 
     def _is_after_gap(self, picture: Picture) -> bool:
-        return self._last is not None and picture.frame.t - self._last.frame.t > self.rules.max_gap_s
+        """Whether a session would clear its memory before this frame; see `Timeline.accept`."""
+        if self._last is None:
+            return False
+        rules = self.rules
+        return picture.frame.t - self._last.frame.t > longest_gap_s(
+            rules.max_gap_s, self._intervals_s, rules.frame_interval_s
+        )
 
     def _remember(self, picture: Picture) -> None:
+        if self._last is None or self.is_break(picture):
+            self._intervals_s = ()
+        else:
+            elapsed_s, is_too_long = picture.frame.t - self._last.frame.t, self._is_after_gap(picture)
+            self._intervals_s = with_interval(self._intervals_s, elapsed_s, is_too_long=is_too_long)
         self._last = picture
         kept = self.rules.window - 1
         self._history = (*self._history, picture.image)[-kept:] if kept else ()

@@ -14,10 +14,11 @@ from ssa_stream.client.graph_state import FAILED, GraphState
 from ssa_stream.client.mask_figures import RECENT_FRAMES
 from ssa_stream.client.sockets import connect, subscriber_socket
 from ssa_stream.errors import MessageError
+from ssa_stream.input_warnings import InputWarning
 from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.transport.links import pull
-from ssa_stream.protocols import Limits, SourceState, decode, subscription
+from ssa_stream.protocols import DropReason, Limits, SourceState, decode, subscription
 
 __all__ = ["GraphReport", "Observer"]
 
@@ -27,6 +28,8 @@ class GraphReport:
     """Figures of a graph. See `MaskFigures` for those of masks.
 
     Attributes:
+        read: Frames that came from the sources, by stream. When all sources have ended they are the frames with masks
+            and those that were dropped; what an ingest node had read when it was restarted counts twice.
         frames: Frames with final masks, by stream.
         repeated: Frames whose final masks came again.
         drops: Frames without masks, by reason.
@@ -36,10 +39,12 @@ class GraphReport:
         latencies_ms: To masks, newest frames.
         prompt_to_mask_ms: From each change of prompts to its first masks.
         failures: What ended a stream, by its name; only of streams that failed.
+        warnings: What is known to be incomplete of sources and prompts.
         sources: The last state of each source, by stream.
         is_interrupted: Whether it was stopped before its sources ended.
     """
 
+    read: Counter[str] = field(default_factory=Counter)
     frames: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
     drops: Counter[str] = field(default_factory=Counter)
@@ -49,6 +54,7 @@ class GraphReport:
     latencies_ms: deque[float] = field(default_factory=deque)
     prompt_to_mask_ms: list[float] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    warnings: list[InputWarning] = field(default_factory=list)
     sources: dict[str, SourceState] = field(default_factory=dict)
     is_interrupted: bool = False
 
@@ -72,6 +78,7 @@ class GraphReport:
         known = {name: state.streams[name].source for name in streams if name in state.streams}
         sources = {name: source for name, source in known.items() if source is not None}
         return cls(
+            read=state.total_received(),
             frames=state.masks.frames,
             repeated=state.masks.repeated,
             drops=state.total_drops(),
@@ -83,6 +90,7 @@ class GraphReport:
             failures={
                 name: source.text or "its source failed" for name, source in sources.items() if source.status == FAILED
             },
+            warnings=[InputWarning(f"stream {name}", text) for name, texts in state.warnings.items() for text in texts],
             sources=sources,
             is_interrupted=is_interrupted,
         )
@@ -94,8 +102,8 @@ class GraphReport:
 
     @property
     def dropped(self) -> int:
-        """Frames without masks."""
-        return sum(self.drops.values())
+        """Frames without masks, without those that a stream was ended before."""
+        return self.drops.total() - self.drops[DropReason.UNPROCESSED]
 
     @property
     def fps(self) -> float:
@@ -121,6 +129,7 @@ class GraphReport:
     def to_mapping(self) -> Mapping[str, object]:
         """Plain values, for JSON."""
         return {
+            "read": dict(self.read),
             "frames": dict(self.frames),
             "repeated": self.repeated,
             "drops": dict(self.drops),
@@ -131,6 +140,7 @@ class GraphReport:
             "latency_p95_ms": round(self.latency_ms(95), 2),
             "prompt_to_mask_ms": [round(value, 2) for value in self.prompt_to_mask_ms],
             "failures": self.failures,
+            "warnings": [warning.to_mapping() for warning in self.warnings],
             "interrupted": self.is_interrupted,
         }
 

@@ -89,7 +89,7 @@ class SessionSection(_Section, frozen=True, kw_only=True):
     short_edge_px: _EdgePx | None = None
     long_edge_px: _EdgePx | None = None
     frame_interval_s: _Time | None = None
-    max_gap_s: _Time = 2.0
+    max_gap_s: _Time | None = None
     max_prompts: Annotated[int, Meta(ge=1, le=MAX_PROMPTS)] = 16
 
     def __post_init__(self) -> None:

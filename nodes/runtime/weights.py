@@ -7,9 +7,9 @@ import structlog
 from ssa_stream.nodes.pipeline import ModelSection
 
 if TYPE_CHECKING:
-    from ssa_stream.model import SSA
+    from ssa_stream.model import SSA, SsaConfig
 
-__all__ = ["load_network"]
+__all__ = ["load_network", "network_config"]
 
 _LOG = structlog.get_logger()
 
@@ -37,3 +37,20 @@ def load_network(section: ModelSection) -> "SSA":
         device=device,
         dtype=dtype,
     )
+
+
+def network_config(section: ModelSection) -> "SsaConfig":
+    """The sizes of the network; reads at most the header of a checkpoint, never its weights.
+
+    Raises:
+        ConfigError: No such model configuration.
+        CheckpointError: The checkpoint cannot be read.
+    """
+    if section.random_weights:
+        from ssa_stream.configs import load_config
+        from ssa_stream.model import SsaConfig
+
+        return SsaConfig.from_mapping(load_config("model", section.name))
+    from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, read_info
+
+    return read_info(section.checkpoint or DEFAULT_CHECKPOINT).config

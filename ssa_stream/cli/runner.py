@@ -2,8 +2,8 @@
 
 import statistics
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 
 from ssa_stream.cli.views.terminal import Interrupts
+from ssa_stream.input_warnings import InputWarning, source_warnings
 from ssa_stream.sinks import FrameTimes, Sink
 from ssa_stream.sources import Frame, Freshest, Prefetch, Source
+from ssa_stream.sources.buffer import FrameBuffer
 from ssa_stream.streaming import MaskResult, ReferSession
 
 __all__ = ["PromptChange", "RunReport", "paced", "run_stream"]
@@ -34,8 +36,13 @@ class RunReport:
     """Figures of a run, kept up to date while it goes on.
 
     Attributes:
+        read: Frames that came from the source.
         frames: Frames that went through the model.
-        dropped: Frames of a live source that a newer one overtook.
+        masked: Frames whose final masks were written. When the run has ended, the frames that were read are those with
+            masks and those that were dropped.
+        drops: Frames without masks, by reason: `overtaken` by a newer frame of a live source, `unprocessed` when the
+            run ended before their turn.
+        warnings: What is known to be incomplete of the source and the prompts.
         results: Results written.
         with_target: Final results that had a target.
         elapsed_s: From the first frame's arrival to now.
@@ -44,14 +51,22 @@ class RunReport:
         interrupted: Whether Ctrl-C ended it.
     """
 
+    read: int = 0
     frames: int = 0
-    dropped: int = 0
+    masked: int = 0
+    drops: Counter[str] = field(default_factory=Counter)
+    warnings: list[InputWarning] = field(default_factory=list)
     results: int = 0
     with_target: int = 0
     elapsed_s: float = 0.0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
     prompt_to_mask_ms: list[float] = field(default_factory=list)
     interrupted: bool = False
+
+    @property
+    def dropped(self) -> int:
+        """Frames without masks, without those that the run was ended before."""
+        return self.drops.total() - self.drops["unprocessed"]
 
     @property
     def fps(self) -> float:
@@ -68,6 +83,32 @@ class RunReport:
         """A percentile (0..100) of the latencies; 0 before the first frame."""
         return float(np.percentile(self.latencies_ms, percentile)) if self.latencies_ms else 0.0
 
+    def count(self, buffer: FrameBuffer) -> None:
+        """Take over what the source's buffer counted."""
+        self.read = buffer.received
+        self.drops = +Counter({"overtaken": buffer.overtaken})
+
+    def close(self, buffer: FrameBuffer) -> None:
+        """The run has ended: what was read and is still waiting will not be processed."""
+        self.count(buffer)
+        self.drops += Counter({"unprocessed": self.read - buffer.overtaken - self.frames})
+
+    def to_mapping(self) -> dict[str, object]:
+        """Plain values, for JSON; names are those of `ssa-stream up --json`."""
+        return {
+            "read": self.read,
+            "frames": self.masked,
+            "drops": dict(self.drops),
+            "with_target": self.with_target,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "fps": round(self.fps, 3),
+            "latency_p50_ms": round(self.latency_ms(50), 2),
+            "latency_p95_ms": round(self.latency_ms(95), 2),
+            "prompt_to_mask_ms": [round(value, 2) for value in self.prompt_to_mask_ms],
+            "warnings": [warning.to_mapping() for warning in self.warnings],
+            "interrupted": self.interrupted,
+        }
+
 
 def paced(source: Source) -> Freshest | Prefetch:
     """Read a live source freshest-first, anything else completely and ahead of the model."""
@@ -82,6 +123,7 @@ def run_stream(
     changes: Sequence[PromptChange] = (),
     max_frames: int | None = None,
     on_frame: Callable[[RunReport], None] = lambda report: None,
+    on_warning: Callable[[InputWarning], None] = lambda warning: None,
 ) -> RunReport:
     """Run until the source ends, `max_frames` is reached or Ctrl-C; every result made is written.
 
@@ -92,12 +134,14 @@ def run_stream(
         changes: Prompt changes, any order.
         max_frames: Frames to take; None for all.
         on_frame: Called after each frame.
+        on_warning: Called with each warning as soon as it is known.
     Raises:
         SourceError: The source broke. What came before is written.
         SinkError: No output can be written any more.
     """
     cv2.setNumThreads(1)  # pictures of a stream are small; OpenCV's own threads only take cores from the model
-    run = _Run(session, sink, is_live=source.info.live)
+    run = _Run(session, sink, on_warning, is_live=source.info.live)
+    run.warn(session.warnings)
     due = deque(sorted(changes, key=lambda change: change.at_s))
     with Interrupts() as interrupts, source:
         try:
@@ -105,11 +149,13 @@ def run_stream(
                 while due and frame.t >= due[0].at_s:
                     run.change_prompts(due.popleft().prompts)
                 run.take(frame)
-                run.report.dropped = source.dropped if isinstance(source, Freshest) else 0
+                run.report.count(source.buffer)
                 on_frame(run.report)
         finally:
             run.finish()
         run.report.interrupted = interrupts.requested
+    run.report.close(source.buffer)
+    run.warn(source_warnings(source, source.info.name))
     return run.report
 
 
@@ -129,8 +175,11 @@ def _frames(source: Source, interrupts: Interrupts, max_frames: int | None) -> I
 class _Run:
     """Frames that wait for their results, and the figures."""
 
-    def __init__(self, session: ReferSession, sink: Sink, *, is_live: bool) -> None:
+    def __init__(
+        self, session: ReferSession, sink: Sink, on_warning: Callable[[InputWarning], None], *, is_live: bool
+    ) -> None:
         self.report = RunReport()
+        self._on_warning = on_warning
         self._session = session
         self._sink = sink
         self._is_live = is_live
@@ -141,7 +190,12 @@ class _Run:
 
     def change_prompts(self, prompts: Sequence[str]) -> None:
         self._changed_at_ns = time.monotonic_ns()
-        self._session.set_prompts(prompts)
+        self.warn(self._session.set_prompts(prompts).warnings)
+
+    def warn(self, warnings: Iterable[InputWarning]) -> None:
+        for warning in warnings:
+            self.report.warnings.append(warning)
+            self._on_warning(warning)
 
     def take(self, frame: Frame) -> None:
         begin_ns = time.monotonic_ns()
@@ -180,6 +234,7 @@ class _Run:
             self._sink.write(frame, group, times)
             self.report.results += len(group)
             if status == "final":
+                self.report.masked += 1
                 self.report.with_target += sum(result.target_present for result in group)
                 if times.latency_ms is not None:
                     self.report.latencies_ms.append(times.latency_ms)

@@ -46,12 +46,14 @@ class StreamPrompts:
         prompts: All of them, in order of adding.
         version: Grows with every change.
         applies_from: The first frame whose results follow the last change.
+        warnings: About prompts that are not read to their end.
     """
 
     stream: str
     prompts: tuple[Prompt, ...]
     version: int
     applies_from: AppliesFrom
+    warnings: tuple[str, ...] = ()
 
 
 class Exchange:
@@ -123,7 +125,9 @@ class Exchange:
         except MessageError:
             return None
         if isinstance(message, PromptReply) and message.request_id in self._ids:
-            return StreamPrompts(message.stream, message.prompts, message.version, message.applies_from)
+            return StreamPrompts(
+                message.stream, message.prompts, message.version, message.applies_from, message.warnings
+            )
         # A refusal without an id is of a message that could not be read; there is no other request on this socket.
         if isinstance(message, ErrorReply) and message.request_id in {None, *self._ids}:
             if self._may_repeat and message.code in _TRY_AGAIN and time.monotonic() + RETRY_PAUSE_S < self._deadline_s:

@@ -17,10 +17,13 @@ from ssa_stream.protocols import (
     Unknown,
 )
 
-__all__ = ["ENDED", "FAILED", "GraphState", "NodeStatus", "StreamStatus"]
+__all__ = ["ENDED", "FAILED", "RECEIVED", "GraphState", "NodeStatus", "StreamStatus"]
 
 ENDED, FAILED = "ended", "failed"
 """What a source says that gives no more frames; see `SourceState.status`."""
+RECEIVED = "frames_received"
+"""Name of the counter of frames that came from a source."""
+_MAX_WARNINGS = 100
 _NS = 1e-9
 _LAST_EVENTS = 5
 _SPAN_NS = 2_000_000_000
@@ -51,6 +54,7 @@ class NodeStatus:
         heard_ns: When its newest heartbeat came.
         stepped_ns: When its number of steps was last seen to grow.
         drops: Frames that it dropped, by reason, in each of its incarnations, whose counters begin anew.
+        received: Frames that came from sources to it, by stream, in each of its incarnations.
     """
 
     heartbeat: Heartbeat | None = None
@@ -58,6 +62,7 @@ class NodeStatus:
     heard_ns: int | None = None
     stepped_ns: int | None = None
     drops: dict[int, Counter[str]] = field(default_factory=dict)
+    received: dict[int, Counter[str]] = field(default_factory=dict)
     _steps: _Samples = field(default_factory=_no_samples)
     _drops: _Samples = field(default_factory=_no_samples)
 
@@ -85,6 +90,9 @@ class NodeStatus:
         drops = self.drops[message.incarnation] = Counter()
         for drop in message.drops:
             drops[drop.reason] += drop.count
+        self.received[message.incarnation] = Counter(
+            {count.stream: count.value for count in message.counters if count.name == RECEIVED and count.stream}
+        )
         _add(self._drops, message, drops.total())
 
 
@@ -103,6 +111,7 @@ class GraphState:
         losses: How often each node was lost; only of nodes that were.
         events: The last ones, oldest first.
         masks: Frames with masks, and how long they took.
+        warnings: What was said to be incomplete of sources and prompts, each once; by stream.
     """
 
     def __init__(self, began_ns: int = 0) -> None:
@@ -112,6 +121,7 @@ class GraphState:
         self.losses: Counter[str] = Counter()
         self.events: deque[Event] = deque(maxlen=_LAST_EVENTS)
         self.masks = MaskFigures()
+        self.warnings: dict[str, list[str]] = {}
 
     def take(self, message: AnyMessage | Unknown, now_ns: int) -> None:
         """Take in a message that has just come; what is of no interest is passed over.
@@ -149,6 +159,10 @@ class GraphState:
         """Frames that got no masks, by reason, of all streams, at all nodes in all their incarnations."""
         return sum((drops for node in self.nodes.values() for drops in node.drops.values()), Counter())
 
+    def total_received(self) -> Counter[str]:
+        """Frames that came from sources, by stream, to all nodes in all their incarnations."""
+        return sum((count for node in self.nodes.values() for count in node.received.values()), Counter())
+
     def has_ended(self, streams: Collection[str]) -> bool:
         """Whether the sources of all these streams have ended and all their frames are done with."""
         known = (self.streams.get(name, StreamStatus()).source for name in streams)
@@ -160,6 +174,10 @@ class GraphState:
             self.losses[event.about_node] += 1
         elif event.kind == EventKind.PROMPTS_CHANGED:
             self.masks.prompts_changed(event)
+        elif event.kind == EventKind.INPUT_WARNING and event.stream is not None:
+            texts = self.warnings.setdefault(event.stream, [])
+            if event.text not in texts and len(texts) < _MAX_WARNINGS:
+                texts.append(event.text)
 
 
 def _add(samples: _Samples, message: Heartbeat | Statistics, count: int) -> None:

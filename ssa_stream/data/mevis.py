@@ -5,7 +5,8 @@ On disk: `JPEGImages/<video>/<frame>.jpg`, `meta_expressions.json` and, where ma
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,8 @@ class MevisReader:
             size of the video's first frame.
 
         Raises:
-            ConfigError: If the targets are not in the data, or a mask is missing or broken.
+            ConfigError: If the targets are not in the data, or a mask is missing, broken or of another size than the
+                video.
         """
         names = self.video(name).frames
         if not expression.has_targets:
@@ -118,7 +120,12 @@ class MevisReader:
             _at(names, index, name)
         tracks = [self._track(anno_id, len(names)) for anno_id in expression.anno_ids]
         sizes = [tuple(rle["size"]) for track in tracks for rle in track if rle is not None]
-        height, width = sizes[0] if sizes else self.frames(name, [0]).shape[1:3]
+        height, width = self._picture_size(name)
+        if sizes and sizes[0] != (height, width):
+            raise ConfigError(
+                f"{self._root / 'mask_dict.json'}: masks of anno_id {', '.join(expression.anno_ids)} are of "
+                f"{sizes[0][1]}x{sizes[0][0]} pixels; expected {width}x{height}, the size of the frames of {name!r}"
+            )
         decoded = np.zeros((len(tracks), len(chosen), height, width), np.bool_)
         for row, track in enumerate(tracks):
             for column, index in enumerate(chosen):
@@ -126,6 +133,12 @@ class MevisReader:
                 if rle is not None:
                     decoded[row, column] = self._decode(rle, (height, width), expression.anno_ids[row], index)
         return decoded
+
+    def _picture_size(self, name: str) -> tuple[int, int]:
+        """Height and width of a video's first frame."""
+        path = self._root / "JPEGImages" / name / f"{self.video(name).frames[0]}.jpg"
+        with _opened_image(path) as picture:
+            return picture.height, picture.width
 
     def _parse_video(self, name: str, value: object) -> MevisVideo:
         path, where = self._meta_path, f"videos.{name}"
@@ -201,9 +214,15 @@ def _read_json(path: Path) -> Any:
 
 
 def _read_image(path: Path) -> npt.NDArray[np.uint8]:
+    with _opened_image(path) as picture:
+        return np.asarray(picture.convert("RGB"), np.uint8)
+
+
+@contextmanager
+def _opened_image(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"), np.uint8)
+            yield picture
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; meta_expressions.json names it among the frames") from error
     except (OSError, SyntaxError) as error:

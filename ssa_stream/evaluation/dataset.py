@@ -1,7 +1,8 @@
 """What is evaluated on: videos, sentences about them, masks of what they mean; and what the model is asked."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -10,18 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssa_stream.data import ClipSample, MevisReader
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, ShapeError
 from ssa_stream.evaluation.config import Control
+from ssa_stream.input_warnings import InputWarning
 
 __all__ = [
     "ClipData",
     "EvaluationData",
     "MevisData",
+    "OnBroken",
     "Question",
     "Sentence",
     "VideoEntry",
     "VideoPlan",
     "plan_questions",
+    "tolerated",
 ]
 
 DEFAULT_FPS = 12.0
@@ -218,3 +222,26 @@ def _texts(videos: Sequence[VideoEntry], control: Control) -> dict[tuple[str, st
         turn = max(len(video.sentences) for video in videos) if len(videos) > 1 else 1
         texts = [*texts[turn:], *texts[:turn]]
     return dict(zip(keys, texts, strict=True))
+
+
+OnBroken = Callable[[InputWarning], None]
+"""Hears of a part of the data that is left out, because it is broken."""
+
+
+@contextmanager
+def tolerated(about: str, on_broken: OnBroken | None) -> Iterator[None]:
+    """Leave out what breaks in the body, and say so.
+
+    Args:
+        about: Which part of the data it is.
+        on_broken: Told what was wrong; None tolerates nothing.
+    Raises:
+        ConfigError: Nothing is tolerated: it names the part and what is wrong with it.
+        ShapeError: Likewise.
+    """
+    try:
+        yield
+    except (ConfigError, ShapeError) as error:
+        if on_broken is None:
+            raise type(error)(f"{about}: {error}") from error
+        on_broken(InputWarning(about, str(error)))

@@ -1,6 +1,6 @@
 """A model on a data set: the entry that the command line and training call."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ssa_stream.evaluation.config import EvaluationConfig, EvaluationMode, check_mode
-from ssa_stream.evaluation.dataset import EvaluationData, Question, VideoPlan, plan_questions
+from ssa_stream.evaluation.dataset import (
+    EvaluationData,
+    OnBroken,
+    Question,
+    VideoPlan,
+    plan_questions,
+    tolerated,
+)
 from ssa_stream.evaluation.predictors import CausalPredictor, ClipPrediction, OfflinePredictor, Predictor
 from ssa_stream.evaluation.realtime import RealtimePredictor
 from ssa_stream.evaluation.report import ClipResult, EvaluationReport, RunSettings
@@ -82,7 +89,10 @@ def predictor_for(model: SSA, mode: EvaluationMode, config: EvaluationConfig) ->
 
 
 def score_clips(
-    predictor: Predictor, data: EvaluationData, config: EvaluationConfig | None = None
+    predictor: Predictor,
+    data: EvaluationData,
+    config: EvaluationConfig | None = None,
+    on_broken: OnBroken | None = None,
 ) -> Iterator[ScoredClip]:
     """Score one sentence after the other, in the data's order.
 
@@ -90,13 +100,15 @@ def score_clips(
         predictor: Any model.
         data: The data set.
         config: Control, limit and offsets are used; the rest is the predictor's.
+        on_broken: Told of videos and sentences that are left out because they are broken; None raises what is wrong.
     Raises:
         ConfigError: See `plan_questions`, or the data cannot be read.
         ShapeError: The predictor's masks do not fit the data.
     """
     config = config or EvaluationConfig()
     for plan in plan_questions(data.videos, config.control, config.limit):
-        yield from _score_video(predictor, data, plan, config.etas)
+        with tolerated(f"video {plan.video}", on_broken):
+            yield from _score_video(predictor, data, plan, config.etas, on_broken)
 
 
 @contextmanager
@@ -111,7 +123,11 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def _score_video(
-    predictor: Predictor, data: EvaluationData, plan: VideoPlan, etas: tuple[float, ...]
+    predictor: Predictor,
+    data: EvaluationData,
+    plan: VideoPlan,
+    etas: tuple[float, ...],
+    on_broken: OnBroken | None,
 ) -> Iterator[ScoredClip]:
     frames = data.frames(plan.video)
     by_text: dict[str, list[Question]] = {}
@@ -119,19 +135,22 @@ def _score_video(
         by_text.setdefault(question.asked, []).append(question)
     predictions = predictor.predict(frames, list(by_text), data.fps)
     for questions, prediction in zip(by_text.values(), predictions, strict=True):
-        yield from _score_questions(data, plan.video, questions, frames, prediction, etas)
+        for question in questions:
+            scored = None
+            with tolerated(f"expression {question.sentence.expression_id} of {plan.video}", on_broken):
+                scored = _score_question(data, plan.video, question, frames, prediction, etas)
+            if scored is not None:
+                yield scored
 
 
-def _score_questions(
+def _score_question(
     data: EvaluationData,
     video: str,
-    questions: Sequence[Question],
+    question: Question,
     frames: NDArray[np.uint8],
     prediction: ClipPrediction,
     etas: tuple[float, ...],
-) -> Iterator[ScoredClip]:
-    """Score the questions of a video that are asked in the same words."""
-    for question in questions:
-        targets = data.targets(video, question.sentence.expression_id)
-        result = score_prediction(video, question, prediction, targets, fps=data.fps, etas=etas)
-        yield ScoredClip(result, frames, np.asarray(targets.any(axis=0)), prediction)
+) -> ScoredClip:
+    targets = data.targets(video, question.sentence.expression_id)
+    result = score_prediction(video, question, prediction, targets, fps=data.fps, etas=etas)
+    return ScoredClip(result, frames, np.asarray(targets.any(axis=0)), prediction)

@@ -10,6 +10,7 @@ import msgspec
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.config import Control, EvaluationConfig, EvaluationMode
+from ssa_stream.input_warnings import InputWarning
 from ssa_stream.metrics import SingleObjectFigures
 
 __all__ = [
@@ -138,6 +139,7 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True, tag="evaluatio
         groups: The first one is `all`.
         clips: In the data's order.
         timing: In `realtime` mode.
+        warnings: Videos and sentences that were left out because they are broken.
     """
 
     version: Literal[1] = 1
@@ -146,6 +148,7 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True, tag="evaluatio
     groups: tuple[GroupFigures, ...]
     clips: tuple[ClipResult, ...]
     timing: Timing | None = None
+    warnings: tuple[InputWarning, ...] = ()
 
     @property
     def overall(self) -> GroupFigures:
@@ -172,6 +175,7 @@ class SingleObjectReport(msgspec.Struct, frozen=True, kw_only=True, tag="single_
     settings: RunSettings
     complete: bool
     groups: tuple[SingleObjectGroup, ...]
+    warnings: tuple[InputWarning, ...] = ()
 
 
 Report = EvaluationReport | SingleObjectReport

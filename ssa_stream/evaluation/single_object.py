@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.config import EvaluationConfig, EvaluationMode
-from ssa_stream.evaluation.dataset import EvaluationData, Sentence, plan_questions
+from ssa_stream.evaluation.dataset import EvaluationData, OnBroken, Sentence, plan_questions, tolerated
 from ssa_stream.evaluation.evaluate import evaluation_mode
 from ssa_stream.evaluation.predictors import OfflinePredictor
 from ssa_stream.evaluation.report import RunSettings, SingleObjectGroup, SingleObjectReport
@@ -57,17 +57,29 @@ def evaluate_single_object(
 
 
 def sample_objects(
-    model: SSA, data: EvaluationData, mode: EvaluationMode, config: EvaluationConfig
+    model: SSA,
+    data: EvaluationData,
+    mode: EvaluationMode,
+    config: EvaluationConfig,
+    on_broken: OnBroken | None = None,
 ) -> Iterator[ObjectSamples]:
-    """Run the model and give the samples of one sentence after the other; see `evaluate_single_object`."""
+    """Run the model and give the samples of one sentence after the other; see `evaluate_single_object`.
+
+    `on_broken` is told of videos and sentences that are left out because they are broken; None raises what is wrong.
+    """
     if mode not in ("offline", "windowed"):
         raise ConfigError(f"mode is {mode!r}; expected offline or windowed, where all queries have scores")
     predictor = OfflinePredictor(model, config.session, config.session.window if mode == "windowed" else None)
     for plan in plan_questions(data.videos, config.control, config.limit):
-        frames = data.frames(plan.video)
-        for question in plan.questions:
-            targets = data.targets(plan.video, question.sentence.expression_id)
-            yield _samples(predictor, frames, question.asked, question.sentence, targets)
+        with tolerated(f"video {plan.video}", on_broken):
+            frames = data.frames(plan.video)
+            for question in plan.questions:
+                samples = None
+                with tolerated(f"expression {question.sentence.expression_id} of {plan.video}", on_broken):
+                    targets = data.targets(plan.video, question.sentence.expression_id)
+                    samples = _samples(predictor, frames, question.asked, question.sentence, targets)
+                if samples is not None:
+                    yield samples
 
 
 def summarise_objects(

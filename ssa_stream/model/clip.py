@@ -11,7 +11,21 @@ from torch import Tensor, nn
 from ssa_stream.errors import ConfigError
 from ssa_stream.model.config import ClipConfig
 
-__all__ = ["TextFeatures", "build_clip", "causal_mask", "clip_definition", "encode_text", "tokenize", "trunk_channels"]
+__all__ = [
+    "TextFeatures",
+    "build_clip",
+    "causal_mask",
+    "clip_definition",
+    "context_length",
+    "cut_off",
+    "encode_text",
+    "tokenize",
+    "trunk_channels",
+]
+
+_CONTEXT_LENGTH = 77  # where open_clip's configuration leaves it out
+_MARKS = 2  # tokens of beginning and end
+_SHOWN_CHARACTERS = 30
 
 
 class TextFeatures(NamedTuple):
@@ -55,6 +69,11 @@ def clip_definition(config: ClipConfig) -> dict[str, Any]:
     return definition
 
 
+def context_length(config: ClipConfig) -> int:
+    """Tokens that the text tower takes, those of beginning and end included; see `clip_definition` for the errors."""
+    return int(clip_definition(config)["text_cfg"].get("context_length", _CONTEXT_LENGTH))
+
+
 def build_clip(config: ClipConfig) -> CLIP:
     """Build the CLIP with fresh random weights; nothing is downloaded.
 
@@ -92,6 +111,24 @@ def tokenize(prompts: Sequence[str], context_length: int) -> Tensor:
     """CLIP's byte-pair tokens, `(B, context_length)` int64, zero-padded; long sentences are cut."""
     tokens: Tensor = open_clip.tokenize(list(prompts), context_length=context_length)
     return tokens
+
+
+def cut_off(prompt: str, context_length: int) -> str | None:
+    """What to say of a sentence that is longer than CLIP reads; None if all of it is read.
+
+    Args:
+        prompt: The sentence.
+        context_length: Tokens that the text tower takes, those of beginning and end included.
+    """
+    longest = len(prompt.encode()) + _MARKS  # no token is less than a byte
+    if longest <= context_length:
+        return None
+    ids = open_clip.tokenize(prompt, context_length=longest)[0]
+    count, read = int(ids.argmax()) + 1 - _MARKS, context_length - _MARKS
+    if count <= read:
+        return None
+    end = open_clip.decode(ids[1 : 1 + read]).strip()[-_SHOWN_CHARACTERS:]
+    return f"it has {count} of CLIP's tokens, and the first {read} are read, up to '...{end}'; say it in fewer words"
 
 
 def encode_text(clip: CLIP, tokens: Tensor, num_words: int) -> TextFeatures:

@@ -147,6 +147,10 @@ class SSA(nn.Module):
         with torch.no_grad():
             return clip_module.encode_text(self.clip, tokens, self.config.clip.num_words)
 
+    def cut_off(self, prompt: str) -> str | None:
+        """What to say of a sentence that is longer than CLIP reads; None if all of it is read."""
+        return clip_module.cut_off(prompt, self.clip.context_length)
+
     def encode_stem(self, images: Tensor) -> Tensor:
         """The prompt-free stage: stem and first trunk stage, shared by all prompts of a frame.
 

@@ -37,6 +37,11 @@ class _Wrapper(BufferedSource):
         return self.buffer.received
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of the wrapped source."""
+        return tuple(getattr(self._source, "warnings", ()))
+
+    @property
     def longest_wait_s(self) -> float | None:
         """The stall timeout, but none for a source that recovers: that one has limits of its own."""
         return None if self.info.recovers else self._stall_timeout_s
@@ -148,6 +153,11 @@ class Realtime(Source):
     def source(self) -> Source:
         """The wrapped source."""
         return self._source
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of the wrapped source."""
+        return tuple(getattr(self._source, "warnings", ()))
 
     def frames(self) -> Iterator[Frame]:
         """Deliver every frame, none before its time; `t_capture_ns` is the time at which it was due."""

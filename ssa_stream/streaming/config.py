@@ -59,7 +59,7 @@ class SessionConfig:
         short_edge_px: Shortest edge at the network; None takes the model's own.
         long_edge_px: Limit of the longest edge at the network; None takes the model's own.
         frame_interval_s: Time between frames, to tell how many were lost; None learns it from the stream.
-        max_gap_s: A longer pause clears the stream's memory.
+        max_gap_s: A longer pause clears the stream's memory. None follows the stream's rate, see `longest_gap_s`.
         max_prompts: Limit of prompts at a time; each one costs compute.
         tracks: Identity of objects over time.
     """
@@ -73,7 +73,7 @@ class SessionConfig:
     short_edge_px: int | None = None
     long_edge_px: int | None = None
     frame_interval_s: float | None = None
-    max_gap_s: float = 2.0
+    max_gap_s: float | None = None
     max_prompts: int = 16
     tracks: TrackConfig = field(default_factory=TrackConfig)
 
@@ -93,7 +93,10 @@ class SessionConfig:
             self.frame_interval_s is None or 0 < self.frame_interval_s < math.inf,
             f"frame_interval_s is {self.frame_interval_s}; expected a positive time or none",
         )
-        _require(self.max_gap_s > 0, f"max_gap_s is {self.max_gap_s}; expected a positive time")
+        _require(
+            self.max_gap_s is None or self.max_gap_s > 0,
+            f"max_gap_s is {self.max_gap_s}; expected a positive time, or none to follow the stream's rate",
+        )
         _require(self.max_prompts >= 1, f"max_prompts is {self.max_prompts}; expected at least 1")
 
     def sizes_of(self, source: tuple[int, int], model: SsaConfig) -> MaskSizes:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.input_warnings import InputWarning
 
 __all__ = ["WIRE_ID", "Prompt", "PromptAck", "PromptBook", "clean_text"]
 
@@ -35,11 +36,13 @@ class PromptAck:
         prompts: All prompts from now on.
         version: Version of the session's prompts.
         applies_from: Index of the first frame whose results follow the change.
+        warnings: About new prompts that are not read to their end.
     """
 
     prompts: tuple[Prompt, ...]
     version: int
     applies_from: int
+    warnings: tuple[InputWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The streaming session: frames in, tracked masks out, prompts changed at any time."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssa_stream.errors import SessionStateError
+from ssa_stream.input_warnings import InputWarning
 from ssa_stream.model import SSA
 from ssa_stream.model.preprocess import check_frame
 from ssa_stream.streaming.config import SessionConfig
@@ -61,6 +62,11 @@ class ReferSession:
     def next_index(self) -> int:
         """Index that the next pushed frame will get."""
         return self._state.decoder.timeline.next_index
+
+    @property
+    def warnings(self) -> tuple[InputWarning, ...]:
+        """About prompts in force that are longer than CLIP reads."""
+        return self._cut_off(self.prompts)
 
     def push(self, frame: NDArray[np.uint8], t: float | None = None) -> list[MaskResult]:
         """Take the stream's next frame.
@@ -167,4 +173,9 @@ class ReferSession:
             texts = tuple(known.get(prompt) or self._model.encode_text([prompt.text]) for prompt in book.prompts)
         decoder, masks = state.decoder.only(book.prompts), state.masks.only(book.prompts)
         self._state = replace(state, book=book, texts=texts, decoder=decoder, masks=masks)
-        return PromptAck(book.prompts, book.version, decoder.next_due_index)
+        warnings = self._cut_off([prompt for prompt in book.prompts if prompt not in known])
+        return PromptAck(book.prompts, book.version, decoder.next_due_index, warnings)
+
+    def _cut_off(self, prompts: Iterable[Prompt]) -> tuple[InputWarning, ...]:
+        found = ((prompt.prompt_id, self._model.cut_off(prompt.text)) for prompt in prompts)
+        return tuple(InputWarning(f"prompt {name}", text) for name, text in found if text is not None)

@@ -2,16 +2,50 @@
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssa_stream.errors import SessionStateError, ShapeError
 from ssa_stream.streaming.config import SessionConfig
 
-__all__ = ["FrameStamp", "Timeline"]
+__all__ = ["FrameStamp", "Timeline", "longest_gap_s", "with_interval"]
 
 _LEARNED_INTERVALS = 15
 _DEFAULT_INTERVAL_S = 1 / 30
 _MAX_MISSED = 2**31 - 1
+_LEAST_GAP_S, _GAP_INTERVALS = 2.0, 4
+_FIRST_GAP_S = 60.0
+
+
+def longest_gap_s(
+    max_gap_s: float | None, intervals_s: Sequence[float], frame_interval_s: float | None = None
+) -> float:
+    """The longest pause in seconds that leaves a stream's memory as it is.
+
+    Args:
+        max_gap_s: As it was set. None follows the stream: 2 s, or four usual intervals where frames come more slowly;
+            60 s as long as nothing is known of their rate.
+        intervals_s: Latest times between frames.
+        frame_interval_s: Time between frames where it is set; else that of `intervals_s` counts.
+    """
+    if max_gap_s is not None:
+        return max_gap_s
+    usual_s = frame_interval_s or _usual_s(intervals_s)
+    return _FIRST_GAP_S if usual_s is None else max(_LEAST_GAP_S, _GAP_INTERVALS * usual_s)
+
+
+def with_interval(intervals_s: tuple[float, ...], elapsed_s: float, *, is_too_long: bool) -> tuple[float, ...]:
+    """The latest times between frames, one more included.
+
+    After a pause that was too long they are learned anew, from that pause on: if it is the stream's own rate, the next
+    one is not too long.
+    """
+    return (elapsed_s,) if is_too_long else (*intervals_s, elapsed_s)[-_LEARNED_INTERVALS:]
+
+
+def _usual_s(intervals_s: Sequence[float]) -> float | None:
+    # The lower one of two: after a pause the first short interval counts at once.
+    return statistics.median_low(intervals_s) if intervals_s else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +106,7 @@ class Timeline:
                 f"frame is {size[1]}x{size[0]} pixels but the stream began with {self.size[1]}x{self.size[0]}; "
                 f"resize it, or call reset() to go on with the new size"
             )
-        interval_s = config.frame_interval_s or (
-            statistics.median(self.intervals_s) if self.intervals_s else _DEFAULT_INTERVAL_S
-        )
+        interval_s = config.frame_interval_s or _usual_s(self.intervals_s) or _DEFAULT_INTERVAL_S
         if t is None:
             t = 0.0 if self.last_t is None else self.last_t + interval_s
         t = float(t)  # numpy's floats would not survive saving
@@ -86,7 +118,9 @@ class Timeline:
             )
         known = config.frame_interval_s is not None or len(self.intervals_s) >= 3
         missed = max(0, round(min(elapsed_s / interval_s, _MAX_MISSED)) - 1) if known else 0
-        too_long = elapsed_s > config.max_gap_s and self.last_t is not None
+        if self.last_t is None:
+            return Timeline(self.next_index + 1, size, t), FrameStamp(self.next_index, t, missed, self.was_reset)
+        too_long = elapsed_s > longest_gap_s(config.max_gap_s, self.intervals_s, config.frame_interval_s)
+        intervals_s = with_interval(self.intervals_s, elapsed_s, is_too_long=too_long)
         stamp = FrameStamp(self.next_index, t, missed, self.was_reset or too_long)
-        intervals_s = () if too_long or self.last_t is None else (*self.intervals_s, elapsed_s)[-_LEARNED_INTERVALS:]
         return Timeline(self.next_index + 1, size, t, intervals_s), stamp

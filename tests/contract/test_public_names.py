@@ -85,6 +85,7 @@ PINNED = {
     "ssa_stream.errors": {
         "CheckpointError",
         "ConfigError",
+        "IncompleteInputError",
         "MessageError",
         "MissingExtraError",
         "SessionStateError",

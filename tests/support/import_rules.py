@@ -50,6 +50,7 @@ _WIRE = frozenset({"msgpack", "msgspec", "numpy", "yaml"})
 RULES = {
     "": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "input_warnings": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "files": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "run_lengths": Rule(_siblings(), third_party=frozenset({"numpy"}), torch="never"),
     "protocols": Rule(_siblings("run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
@@ -57,10 +58,10 @@ RULES = {
     "keys": Rule(_siblings("files"), third_party=frozenset({"zmq"}), torch="never"),
     "client": Rule(_siblings("protocols keys run_lengths"), torch="never"),
     "model": Rule(_siblings()),
-    "streaming": Rule(_siblings("model")),
+    "streaming": Rule(_siblings("input_warnings model")),
     "checkpoints": Rule(_siblings("model configs files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
-    "evaluation": Rule(_siblings("model streaming data metrics checkpoints viz")),
+    "evaluation": Rule(_siblings("input_warnings model streaming data metrics checkpoints viz")),
     "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
     "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
@@ -70,8 +71,8 @@ RULES = {
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths")),
     "nodes": Rule(
         _siblings(
-            "protocols configs keys backoff client files run_lengths model checkpoints metrics streaming training data "
-            "sources sinks viz"
+            "protocols configs keys backoff client files input_warnings run_lengths model checkpoints metrics "
+            "streaming training data sources sinks viz"
         ),
     ),
     "cli": Rule(None),

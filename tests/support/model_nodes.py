@@ -44,6 +44,7 @@ from ssa_stream.protocols import (
 )
 from ssa_stream.streaming import MaskResult, TrackMask
 from ssa_stream.streaming.prompts import PromptBook
+from ssa_stream.streaming.timeline import longest_gap_s, with_interval
 
 __all__ = ["DEADLINE_S", "STREAM", "ModelNodes", "Player", "identity", "model_nodes", "pipeline", "with_work"]
 
@@ -93,6 +94,7 @@ class Player:
         self.carried: set[Prompt] = set()
         self.history: list[NDArray[np.uint8]] = []
         self.last_t: float | None = None
+        self.intervals_s: tuple[float, ...] = ()
         self.begin_index = 0
         self.applies_from = AppliesFrom(epoch=0, seq=0, index=0)
 
@@ -113,8 +115,12 @@ class Player:
 
     def frame(self, image: NDArray[np.uint8], t: float, **fields: Any) -> tuple[FrameMessage, OutgoingPayload]:
         """The message of the next frame."""
-        if self.last_t is not None and t - self.last_t > self.config.max_gap_s:
-            self.history, self.begin_index = [], self.index
+        if self.last_t is not None:
+            elapsed_s = t - self.last_t
+            is_too_long = elapsed_s > longest_gap_s(self.config.max_gap_s, self.intervals_s)
+            self.intervals_s = with_interval(self.intervals_s, elapsed_s, is_too_long=is_too_long)
+            if is_too_long:
+                self.history, self.begin_index = [], self.index
         sizes = self.config.sizes_of((image.shape[0], image.shape[1]), self._model.config)
         prompts = tuple(Prompt(id=one.prompt_id, text=one.text, version=one.version) for one in self.book.prompts)
         work = FrameWork(

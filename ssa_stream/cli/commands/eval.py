@@ -3,10 +3,12 @@
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
+import msgspec
 import typer
 
 from ssa_stream.cli.options.model import (
@@ -19,11 +21,13 @@ from ssa_stream.cli.options.model import (
     RandomWeights,
     Threads,
 )
-from ssa_stream.cli.views.console import errors, progress_bar
+from ssa_stream.cli.options.summary import Strict
+from ssa_stream.cli.views.console import errors, print_warning, progress_bar
 from ssa_stream.cli.views.eval_tables import print_report
 from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.errors import ConfigError, SinkError
 from ssa_stream.files import write_report
+from ssa_stream.input_warnings import InputWarning, require_complete
 
 if TYPE_CHECKING:
     from ssa_stream.evaluation import EvaluationConfig, EvaluationMode, EvaluationReport, MevisData, SingleObjectReport
@@ -79,6 +83,7 @@ def evaluate(
             rich_help_panel=_RUN,
         ),
     ] = None,
+    strict: Strict = False,
     json: Annotated[Path | None, typer.Option(help="Write the report there.", rich_help_panel=_OUTPUT)] = None,
     sheet: Annotated[
         Path | None,
@@ -167,6 +172,8 @@ def evaluate(
         _write_json(json, report)
     if sheet is not None and pictures is not None:
         _write_sheet(sheet, pictures)
+    if strict:
+        require_complete(report.warnings)
 
 
 def _new_sheet() -> "ClipSheet":
@@ -180,14 +187,15 @@ def _clips(
 ) -> "EvaluationReport":
     from ssa_stream.evaluation import RunSettings, predictor_for, score_clips, summarise
 
-    total = _count(data, config)
+    total, warnings = _count(data, config), _Warnings()
     results = []
-    for clip in _shown(score_clips(predictor_for(model, mode, config), data, config), total):
+    for clip in _shown(score_clips(predictor_for(model, mode, config), data, config, warnings.add), total):
         results.append(clip.result)
         if sheet is not None:
             sheet.add(clip)
     settings = RunSettings.of(mode, config, model=model.config.name, data=data.name, fps=data.fps)
-    return summarise(settings, results, total)
+    with warnings.explained():
+        return msgspec.structs.replace(summarise(settings, results, total), warnings=tuple(warnings.all))
 
 
 def _objects(
@@ -195,9 +203,33 @@ def _objects(
 ) -> "SingleObjectReport":
     from ssa_stream.evaluation import RunSettings, sample_objects, summarise_objects
 
-    total = _count(data, config)
+    total, warnings = _count(data, config), _Warnings()
     settings = RunSettings.of(mode, config, model=model.config.name, data=data.name, fps=data.fps)
-    return summarise_objects(settings, _shown(sample_objects(model, data, mode, config), total), total)
+    samples = _shown(sample_objects(model, data, mode, config, warnings.add), total)
+    with warnings.explained():
+        report = summarise_objects(settings, samples, total)
+        return msgspec.structs.replace(report, warnings=tuple(warnings.all))
+
+
+class _Warnings:
+    """Parts of the data that were left out; each is told at once."""
+
+    def __init__(self) -> None:
+        self.all: list[InputWarning] = []
+
+    def add(self, warning: InputWarning) -> None:
+        self.all.append(warning)
+        print_warning(warning)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """If nothing is left to report on, say why."""
+        try:
+            yield
+        except ConfigError as error:
+            if not self.all:
+                raise
+            raise ConfigError(f"{error}; what was left out: {'; '.join(map(str, self.all))}") from error
 
 
 def _count(data: "MevisData", config: "EvaluationConfig") -> int:

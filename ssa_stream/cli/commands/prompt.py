@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ssa_stream.cli.options.graph import Keys
-from ssa_stream.cli.views.console import output
+from ssa_stream.cli.views.console import output, print_warning
 
 if TYPE_CHECKING:
     from ssa_stream.client import PromptClient, StreamPrompts
@@ -124,6 +124,8 @@ def _print(answer: "StreamPrompts", as_json: bool) -> None:
     console = output()
     console.print(table if answer.prompts else f"stream {answer.stream} has no prompts")
     console.print(f"version {answer.version}, from frame {place.seq} of epoch {place.epoch} on", markup=False)
+    for warning in answer.warnings:
+        print_warning(warning)
 
 
 def _plain(answer: "StreamPrompts") -> dict[str, object]:
@@ -133,4 +135,5 @@ def _plain(answer: "StreamPrompts") -> dict[str, object]:
         "version": answer.version,
         "applies_from": {"epoch": place.epoch, "seq": place.seq, "index": place.index},
         "prompts": [{"id": item.id, "text": item.text, "version": item.version} for item in answer.prompts],
+        "warnings": list(answer.warnings),
     }

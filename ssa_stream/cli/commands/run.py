@@ -15,6 +15,7 @@ from ssa_stream.cli.options.model import (
     RandomWeights,
     Threads,
 )
+from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
 from ssa_stream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def run(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
+    json_file: JsonFile = None,
+    strict: Strict = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress, no summary.", rich_help_panel=_OUTPUT)
     ] = False,
@@ -121,6 +124,16 @@ def run(
         int | None,
         typer.Option(min=32, help="Shortest edge at the network in pixels.", rich_help_panel=_SESSION),
     ] = None,
+    max_gap: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            metavar="SECONDS",
+            help="A longer pause clears the memory. [default: 2, or four frames' time where they come more slowly]",
+            show_default=False,
+            rich_help_panel=_SESSION,
+        ),
+    ] = None,
 ) -> None:
     """Segment what sentences refer to in a video stream.
 
@@ -135,7 +148,9 @@ def run(
     """
     from ssa_stream.cli.options.engine import all_cores_but_one, open_model
     from ssa_stream.cli.runner import paced, run_stream
+    from ssa_stream.cli.views.console import print_warning
     from ssa_stream.cli.views.run_view import live_line, print_connections, print_source_status, print_summary
+    from ssa_stream.input_warnings import require_complete
     from ssa_stream.sinks import Background, SinkGroup, open_sink
     from ssa_stream.sources import RecoveryPolicy, open_source
     from ssa_stream.streaming import ReferSession, SessionConfig
@@ -149,6 +164,7 @@ def run(
         threshold=threshold,
         mode="single" if single else "multi",
         short_edge_px=short_edge,
+        max_gap_s=max_gap,
     )
     network = open_model(
         model,
@@ -176,12 +192,24 @@ def run(
         info = opened.info
         with Background(SinkGroup([open_sink(spec, fps=info.fps or 30.0) for spec in output or []])) as sink:
             with live_line(_smaller(info.frame_count, max_frames), quiet=quiet) as on_frame:
-                report = run_stream(opened, session, sink, changes=changes, max_frames=max_frames, on_frame=on_frame)
+                report = run_stream(
+                    opened,
+                    session,
+                    sink,
+                    changes=changes,
+                    max_frames=max_frames,
+                    on_frame=on_frame,
+                    on_warning=print_warning,
+                )
     finally:
         opened.close()
     if not quiet:
         print_summary(report, output or [])
         print_connections(opened.source)
+    if json_file is not None:
+        write_json(report.to_mapping(), json_file)
+    if strict:
+        require_complete(report.warnings)
 
 
 def _transport_options(source: str, rtsp_transport: str | None) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """`ssa-stream up`: run a graph of nodes."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -21,9 +20,9 @@ from ssa_stream.cli.options.graph import (
     with_streams,
 )
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
-from ssa_stream.cli.views.console import output as stdout
-from ssa_stream.errors import SinkError, SourceError
-from ssa_stream.files import write_report
+from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
+from ssa_stream.errors import SourceError
+from ssa_stream.input_warnings import require_complete
 
 if TYPE_CHECKING:
     from ssa_stream.nodes.launcher import Graph, GraphReport
@@ -88,12 +87,8 @@ def up(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No live line, no summary.", rich_help_panel=_OUTPUT)
     ] = False,
-    json_file: Annotated[
-        str | None,
-        typer.Option(
-            "--json", metavar="FILE", help="Write the summary as JSON; - is standard output.", rich_help_panel=_OUTPUT
-        ),
-    ] = None,
+    json_file: JsonFile = None,
+    strict: Strict = False,
 ) -> None:
     """Run a graph of nodes: sources in, masks out for everybody who subscribes.
 
@@ -129,8 +124,10 @@ def up(
     )
     report = run_pipeline(config, keep=keep, quiet=quiet, http=http)
     if json_file is not None:
-        _write_json(report, json_file)
+        write_json(report.to_mapping(), json_file)
     _expect_no_failures(report)
+    if strict:
+        require_complete(report.warnings)
 
 
 def run_pipeline(
@@ -199,17 +196,6 @@ async def _beside(graph: "Graph", work: Callable[[str], Awaitable[None]] | None)
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
-
-
-def _write_json(report: "GraphReport", target: str) -> None:
-    text = json.dumps(report.to_mapping(), indent=2)
-    if target == "-":
-        stdout().print(text, markup=False, soft_wrap=True)
-        return
-    try:
-        write_report(target, text + "\n")
-    except OSError as error:
-        raise SinkError(f"cannot write {target} ({error.strerror or error}); give another file with --json") from error
 
 
 def _expect_no_failures(report: "GraphReport") -> None:

@@ -7,7 +7,9 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-__all__ = ["errors", "output", "print_error", "progress_bar", "status", "wide_output"]
+from ssa_stream.input_warnings import InputWarning
+
+__all__ = ["errors", "output", "print_error", "print_warning", "progress_bar", "status", "wide_output"]
 
 
 def output() -> Console:
@@ -30,6 +32,11 @@ def errors() -> Console:
 def print_error(message: str) -> None:
     """Print one error in red on stderr; a message that came in several lines keeps them."""
     errors().print(f"[bold red]error:[/] [red]{escape(message)}[/]", soft_wrap=True)
+
+
+def print_warning(warning: InputWarning | str, console: Console | None = None) -> None:
+    """Print one line about an incomplete input in yellow, on stderr unless told where."""
+    (console or errors()).print(f"[bold yellow]warning:[/] [yellow]{escape(str(warning))}[/]", soft_wrap=True)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from ssa_stream.cli.views.console import errors
-from ssa_stream.cli.views.source_words import source_words
+from ssa_stream.cli.views.console import errors, print_warning
+from ssa_stream.cli.views.source_words import frame_counts, source_words
 
 if TYPE_CHECKING:
     from ssa_stream.nodes.launcher import Graph, GraphReport
@@ -93,13 +93,13 @@ def print_graph_summary(report: "GraphReport", console: Console | None = None) -
         f"{report.latency_ms(50):.0f} ms, p95 {report.latency_ms(95):.0f} ms, {report.dropped} dropped",
         soft_wrap=True,
     )
-    for name, count in (
-        *((f"dropped ({reason})", count) for reason, count in sorted(report.drops.items())),
-        *((f"restarts of {node}", count) for node, count in sorted(report.restarts.items())),
-    ):
-        console.print(f"{name}: {count}")
+    console.print(frame_counts(report.read.total(), report.total_frames, report.drops))
+    for node, count in sorted(report.restarts.items()):
+        console.print(f"restarts of {node}: {count}")
     for milliseconds in report.prompt_to_mask_ms:
         console.print(f"prompt change to first masks: {milliseconds:.0f} ms")
+    for warning in report.warnings:
+        print_warning(warning, console)
 
 
 @asynccontextmanager

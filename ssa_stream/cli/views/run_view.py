@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 
 from ssa_stream.cli.views.console import errors
+from ssa_stream.cli.views.source_words import frame_counts
 from ssa_stream.sources import Recovering, Source, SourceStage, SourceStatus
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def print_summary(report: "RunReport", outputs: list[str]) -> None:
         f"{ended}: {report.frames} frames in {report.elapsed_s:.1f} s = {report.fps:.1f} fps, latency p50 "
         f"{report.latency_ms(50):.0f} ms, p95 {report.latency_ms(95):.0f} ms, {report.dropped} dropped"
     )
+    console.print(frame_counts(report.read, report.masked, report.drops))
     for milliseconds in report.prompt_to_mask_ms:
         console.print(f"prompt change to first masks: {milliseconds:.0f} ms")
     for spec in outputs:

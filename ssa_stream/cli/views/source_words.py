@@ -1,13 +1,14 @@
-"""The state of a stream's source in words: the same ones wherever it is shown."""
+"""The state of a stream's source and what became of its frames, in words: the same ones wherever they are shown."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from rich.text import Text
 
 from ssa_stream.protocols import SourceState
 
-__all__ = ["SourceNews", "SourceWords", "source_text", "source_words"]
+__all__ = ["SourceNews", "SourceWords", "frame_counts", "source_text", "source_words"]
 
 _COLOURS = {
     "running": "green", "starting": "yellow", "connecting": "yellow", "ended": "dim", "stopped": "dim",
@@ -47,6 +48,15 @@ def source_words(source: SourceState) -> SourceWords:
     if source.code is not None:
         parts.append(f" ({source.code})")
     return SourceWords(state, "".join(parts))
+
+
+def frame_counts(read: int, masked: int, drops: Mapping[str, int]) -> str:
+    """Say what became of all frames that were read; what is in no count was under way when a graph was stopped."""
+    parts = [f"{masked} with masks", *(f"{count} {reason}" for reason, count in sorted(drops.items()) if count)]
+    under_way = read - masked - sum(drops.values())
+    if under_way > 0:
+        parts.append(f"{under_way} under way")
+    return f"read {read} frames: {', '.join(parts)}"
 
 
 def source_text(source: SourceState) -> Text:

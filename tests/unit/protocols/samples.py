@@ -238,7 +238,14 @@ def _requests() -> list[Sample]:
             AddPrompt(request_id="r2", stream="cam0", prompt=new),
             RemovePrompt(request_id="r3", stream="cam0", prompt_id="car"),
             ListPrompts(request_id="r4", stream="cam0"),
-            PromptReply(request_id="r1", stream="cam0", prompts=(PROMPT,), version=3, applies_from=APPLIES_FROM),
+            PromptReply(
+                request_id="r1",
+                stream="cam0",
+                prompts=(PROMPT,),
+                version=3,
+                applies_from=APPLIES_FROM,
+                warnings=("prompt p1: it has 93 of CLIP's tokens, and the first 75 are read",),
+            ),
             SourceRequest(request_id="r5", stream="cam0", action="reconnect", address="rtsp://camera/1"),
             SetParameters(
                 request_id="r6",

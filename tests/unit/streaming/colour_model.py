@@ -66,6 +66,10 @@ class ColourModel(SSA):
         rows = len(prompts)
         return TextFeatures(torch.zeros(rows, 4, dtype=torch.int64), named[:, None], torch.ones(rows, 1).bool(), named)
 
+    def cut_off(self, prompt: str) -> str | None:
+        """It reads single words."""
+        return None
+
     def encode_stem(self, images: Tensor) -> Tensor:
         """Every fourth pixel, 0..255."""
         mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (PIXEL_MEAN, PIXEL_STD))

@@ -98,6 +98,7 @@ def test_command_prints_json_on_request(client: type[_Client]) -> None:
         "version": 3,
         "applies_from": {"epoch": 1, "seq": 40, "index": 140},
         "prompts": [{"id": "p1", "text": "the [red] cup", "version": 2}],
+        "warnings": [],
     }
     assert client.asked[0] == ("tcp://127.0.0.1:7", "cam0", 1.5, Path("robot"))
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from ssa_stream.cli.views.graph_view import _figures, print_graph_summary
 from ssa_stream.client.graph_state import GraphState
+from ssa_stream.input_warnings import InputWarning
 from ssa_stream.nodes.launcher import GraphReport
 from tests.support.scripted_nodes import source_state
 
@@ -15,17 +16,19 @@ from tests.support.scripted_nodes import source_state
 def test_summary_names_drops_restarts_and_prompt_changes() -> None:
     """Everything that a user compares between two runs is printed."""
     report = GraphReport(
-        frames=Counter(cam0=31), drops=Counter(stale=2), restarts={"encoder-0": 1}, elapsed_s=3.0,
-        prompt_to_mask_ms=[41.7],
+        read=Counter(cam0=36), frames=Counter(cam0=31), drops=Counter(stale=2, unprocessed=3),
+        restarts={"encoder-0": 1}, elapsed_s=3.0,
+        prompt_to_mask_ms=[41.7], warnings=[InputWarning("stream cam0", "source a.mp4: cut off")],
     )  # fmt: skip
     report.latencies_ms.extend([10.0, 20.0, 30.0])
     text = io.StringIO()
     print_graph_summary(report, Console(file=text, width=200))
     assert text.getvalue().splitlines() == [
         "done: 31 frames in 3.0 s = 10.0 fps, latency p50 20 ms, p95 29 ms, 2 dropped",
-        "dropped (stale): 2",
+        "read 36 frames: 31 with masks, 2 stale, 3 unprocessed",
         "restarts of encoder-0: 1",
         "prompt change to first masks: 42 ms",
+        "warning: stream cam0: source a.mp4: cut off",
     ]
 
 

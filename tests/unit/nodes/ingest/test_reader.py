@@ -157,7 +157,7 @@ async def test_newest_frame_of_a_live_source_is_taken_and_the_others_are_counted
     await reader.open()
     assert all_came.wait(DEADLINE_S)  # its thread needs the loop for nothing
     assert [await reader.next(), await reader.next()] == [2, None]
-    assert (reader.received, reader.dropped_last) == (5, 2)
+    assert (reader.waiting, reader.dropped_last) == (0, 2)
     assert await reader.close(DEADLINE_S)
 
 

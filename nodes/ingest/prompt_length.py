@@ -1,0 +1,49 @@
+"""Which prompts are longer than CLIP reads."""
+
+import asyncio
+from collections.abc import Iterable
+
+from ssa_stream.nodes.pipeline import ModelSection
+from ssa_stream.nodes.runtime.weights import network_config
+
+__all__ = ["PromptLengths"]
+
+_NEVER_LONG_BYTES = 75
+"""No token of CLIP is less than a byte, and its text towers take 77, those of beginning and end included."""
+
+
+class PromptLengths:
+    """Counts the tokens of prompts. For a long one it loads the tokenizer, in a thread: that takes seconds.
+
+    Args:
+        section: The network, which says how many tokens it takes.
+    """
+
+    def __init__(self, section: ModelSection) -> None:
+        self._section = section
+        self._known: dict[str, str | None] = {}
+        self._turn = asyncio.Lock()
+
+    async def warnings(self, prompts: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """What to say of the prompts that are not read to their end, by id.
+
+        Args:
+            prompts: Ids and sentences.
+        """
+        found = {}
+        for name, text in prompts:
+            if len(text.encode()) > _NEVER_LONG_BYTES and (warning := await self._cut_off(text)) is not None:
+                found[name] = f"prompt {name}: {warning}"
+        return found
+
+    async def _cut_off(self, text: str) -> str | None:
+        async with self._turn:
+            if text not in self._known:
+                self._known[text] = await asyncio.to_thread(_cut_off, self._section, text)
+            return self._known[text]
+
+
+def _cut_off(section: ModelSection, text: str) -> str | None:
+    from ssa_stream.model.clip import context_length, cut_off
+
+    return cut_off(text, context_length(network_config(section).clip))

@@ -1,0 +1,46 @@
+"""Options of every command that ends with a summary: where it goes as JSON, and whether warnings are errors."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from ssa_stream.cli.views.console import output
+from ssa_stream.errors import SinkError
+from ssa_stream.files import write_report
+
+__all__ = ["JsonFile", "Strict", "write_json"]
+
+_PANEL = "Output"
+
+JsonFile = Annotated[
+    str | None,
+    typer.Option(
+        "--json", metavar="FILE", help="Write the summary as JSON; - is standard output.", rich_help_panel=_PANEL
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="End with exit code 1 if the input was incomplete: a file that is cut off, a prompt that is too long.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+def write_json(summary: Mapping[str, object], target: str) -> None:
+    """Write a summary to a file, or to standard output for `-`.
+
+    Raises:
+        SinkError: It cannot be written.
+    """
+    text = json.dumps(summary, indent=2)
+    if target == "-":
+        output().print(text, markup=False, soft_wrap=True)
+        return
+    try:
+        write_report(target, text + "\n")
+    except OSError as error:
+        raise SinkError(f"cannot write {target} ({error.strerror or error}); give another file with --json") from error
