@@ -127,7 +127,7 @@ class _Ingest:
         self.stream = IngestStream(
             settings.streams[name], rules, broker=node.broker, metrics=node.metrics, now_ns=node.clock.monotonic_ns
         )
-        self._lengths = PromptLengths(settings.model)
+        self._lengths = PromptLengths(settings.model, node.executor)
         self._encoders: Outlet = node.transport.outlet(settings.encoder_names)
         self._masks: Outlet | None = node.transport.outlet([MASKS]) if self.stream.section.outputs else None
 

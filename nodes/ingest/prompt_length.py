@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 from ssa_stream.nodes.pipeline import ModelSection
+from ssa_stream.nodes.runtime.executor import ModelExecutor
 from ssa_stream.nodes.runtime.weights import network_config
 
 __all__ = ["PromptLengths"]
@@ -13,14 +14,15 @@ _NEVER_LONG_BYTES = 75
 
 
 class PromptLengths:
-    """Counts the tokens of prompts. For a long one it loads the tokenizer, in a thread: that takes seconds.
+    """Counts the tokens of prompts. For a long one it loads the tokenizer, which takes seconds.
 
     Args:
         section: The network, which says how many tokens it takes.
+        executor: Where that is done.
     """
 
-    def __init__(self, section: ModelSection) -> None:
-        self._section = section
+    def __init__(self, section: ModelSection, executor: ModelExecutor) -> None:
+        self._section, self._executor = section, executor
         self._known: dict[str, str | None] = {}
         self._turn = asyncio.Lock()
 
@@ -39,7 +41,7 @@ class PromptLengths:
     async def _cut_off(self, text: str) -> str | None:
         async with self._turn:
             if text not in self._known:
-                self._known[text] = await asyncio.to_thread(_cut_off, self._section, text)
+                self._known[text] = await self._executor.run(_cut_off, self._section, text)
             return self._known[text]
 
 

@@ -101,6 +101,25 @@ def test_impossible_time_raises_and_changes_nothing(t: float, lookahead: int) ->
     assert [one.frame_index for one in session.push(draw(RED), 0.6)] == [4 - lookahead]
 
 
+@pytest.mark.parametrize(
+    ("times", "resets"),
+    [
+        ([0, 3, 6, 9], []),  # slower than a frame every two seconds
+        ([0, 3600, 7200, 10800], [1]),  # nothing is known of the rate at the first pause
+        ([0, 0.1, 0.2, 2.1, 2.2], []),
+        ([0, 0.1, 0.2, 2.3, 2.4, 5.0], [3, 5]),  # the pause is not taken for the rate
+        ([0, 3, 6, 17.9, 21, 34], [5]),  # four frames may be missing
+    ],
+    ids=["slow", "hourly", "fast", "pauses", "holes"],
+)
+def test_longest_gap_follows_the_rate(times: list[float], resets: list[int]) -> None:
+    """Unless it is set."""
+    session, strict = _session(), _session(max_gap_s=0.5)
+    assert [i for i, t in enumerate(times) if _push(session, t).after_reset] == resets
+    expected = [i for i in range(1, len(times)) if times[i] - times[i - 1] > 0.5]
+    assert [i for i, t in enumerate(times) if _push(strict, t).after_reset] == expected
+
+
 @pytest.mark.parametrize("t", [math.nan, math.inf, -math.inf])
 def test_first_time_has_to_be_a_number_too(t: float) -> None:
     """Also when there is nothing yet to compare it with."""

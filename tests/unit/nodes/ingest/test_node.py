@@ -1,5 +1,8 @@
 """The ingest node with a source that a test plays: flow, restarts, prompts."""
 
+from functools import partial
+from typing import TypeVar
+
 import msgspec
 import numpy as np
 import pytest
@@ -22,9 +25,10 @@ from ssa_stream.protocols import (
 )
 from ssa_stream.sources import Frame
 from tests.support.ingest import start_stream
-from tests.support.ingest_stand import PlayedSource, ingest_stand
+from tests.support.ingest_stand import IngestStand, PlayedSource, ingest_stand
 from tests.support.scripted_source import numbered_frames
 
+M = TypeVar("M")
 RECOVER = Recover(stream="cam0", about_node="encoder-0", reason="exited")
 
 
@@ -309,3 +313,28 @@ async def test_planned_prompts_come_with_the_first_frame_at_their_time() -> None
             ("p1", "a", 1),
         ]
         assert last.applies_from.index == 2
+
+
+async def test_prompt_longer_than_clip_reads_is_told_with_the_answer_and_as_an_event() -> None:
+    """With the number of its tokens; the event comes once."""
+    text = " ".join(["the red circle that moves over the ground"] * 12)
+    async with ingest_stand(PlayedSource(live=True)) as stand:
+        for number in range(2):
+            request = SetPrompts(request_id=f"r{number}", stream="cam0", prompts=(NewPrompt(text=text),))
+            stand.ask(request)
+            await stand.until(partial(_has_replies, stand, number + 1))
+        for reply in _of(stand, PromptReply):
+            (warning,) = reply.warnings
+            assert "it has 96 of CLIP's tokens, and the first 75 are read" in warning
+        (event,) = [event for event in _of(stand, Event) if event.kind == "input_warning"]
+        assert (event.prompt_id, event.severity) == (reply.prompts[0].id, "warning")
+        assert event.text == warning
+
+
+def _has_replies(stand: IngestStand, count: int) -> bool:
+    return len(_of(stand, PromptReply)) == count
+
+
+def _of(stand: IngestStand, kind: type[M]) -> list[M]:
+    """What the node said of a kind."""
+    return [message for message in stand.broker.said if isinstance(message, kind)]
