@@ -4,18 +4,21 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import av
 from av import VideoFrame
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.capture_time import ProducerTimes
+from ssa_stream.sources.presentation import PresentationTimes, nominal_rate
+from ssa_stream.sources.stream_choice import choose_video_stream
 
 __all__ = ["ContainerReader", "Problem", "diagnose", "open_container"]
 
@@ -122,30 +125,41 @@ class ContainerReader:
     Attributes:
         stream: The video stream that is read.
         corrupt_packets: Packets that could not be read or decoded and were skipped.
+        discarded_packets: Packets that the container holds but says are not to be shown.
+        end_pts: Where the packets read so far end, in units of the stream's time base; None if they have no time.
+        failures: How often an error that FFmpeg does not know came up while decoding, by its type.
         last_read_s: How long the newest read had to wait for its packet.
         producer_times: What the packets say about the camera's own clock.
     """
 
-    def __init__(self, container: InputContainer, name: str) -> None:
+    def __init__(
+        self, container: InputContainer, name: str, *, stream: int | None = None, mends_times: bool = False
+    ) -> None:
         """Take over an open container.
 
+        Args:
+            container: Just opened.
+            name: What to call it in messages.
+            stream: See `choose_video_stream`.
+            mends_times: Whether frames without a presentation time get one, see `PresentationTimes`.
         Raises:
-            SourceError: If it holds no video; the container is closed then.
+            SourceError: If it holds no video, or no such stream; the container is closed then.
         """
         self.corrupt_packets = 0
+        self.discarded_packets = 0
+        self.end_pts: int | None = None
+        self.failures: Counter[str] = Counter()
         self.last_read_s = 0.0
         self.producer_times = ProducerTimes()
         self._container = container
         self._closed = threading.Event()
         self._inside = threading.Lock()
-        videos = [video for video in container.streams.video if Disposition.attached_pic not in video.disposition]
-        if not videos:
-            found = ", ".join(sorted({stream.type for stream in container.streams}))
+        try:
+            self.stream: VideoStream = choose_video_stream(container, name, stream)
+        except SourceError:
             container.close()
-            raise SourceError(
-                f"{name} holds no video stream, only: {found or 'nothing'}", SourceErrorCode.UNSUPPORTED_CODEC
-            )
-        self.stream: VideoStream = videos[0]
+            raise
+        self._presentation = self._presentation_times() if mends_times else None
 
     @property
     def container(self) -> InputContainer:
@@ -160,7 +174,7 @@ class ContainerReader:
     @property
     def fps(self) -> float | None:
         """Nominal frames per second, None when the stream does not say."""
-        rate = self.stream.average_rate or self.stream.guessed_rate
+        rate = nominal_rate(self._container.format.name, self.stream)
         return float(rate) if rate else None
 
     @property
@@ -212,22 +226,49 @@ class ContainerReader:
             self.last_read_s = time.monotonic() - began_s
             if packet is None:
                 return None
-            self.producer_times.observe(packet)
-            try:
-                return packet.decode()
-            except av.error.EOFError:
-                return []
-            except av.FFmpegError:
-                self.corrupt_packets += 1
-                return []
+            self._note(packet)
+            return self._mended(self._decoded(packet.decode))
+
+    def _note(self, packet: "av.Packet[VideoStream]") -> None:
+        self.producer_times.observe(packet)
+        if self._presentation is not None:
+            self._presentation.sent(packet)
+        if packet.size:
+            self.discarded_packets += packet.is_discard
+            written = packet.pts if packet.pts is not None else packet.dts
+            if written is not None:
+                end = written + (packet.duration or 0)
+                self.end_pts = end if self.end_pts is None else max(self.end_pts, end)
+
+    def _decoded(self, decode: Callable[[], list[VideoFrame]]) -> list[VideoFrame]:
+        """Decode; what fails costs no more than its frames."""
+        try:
+            return decode()
+        except av.error.EOFError:
+            return []
+        except av.FFmpegError:
+            self.corrupt_packets += 1
+        except Exception as error:  # of PyAV itself: an unknown value in one frame must not end the stream
+            self.failures[type(error).__name__] += 1
+        return []
+
+    def _mended(self, frames: list[VideoFrame]) -> list[VideoFrame]:
+        if self._presentation is not None:
+            for frame in frames:
+                self._presentation.mend(frame)
+        return frames
+
+    def _presentation_times(self) -> PresentationTimes:
+        context, stream = self.stream.codec_context, self.stream
+        context.copy_opaque = True
+        name = self._container.format.name
+        time_base = stream.time_base or Fraction(1, 90_000)
+        return PresentationTimes(name, nominal_rate(name, stream), time_base, lambda: context.reorder_depth)
 
     def drain(self) -> list[VideoFrame]:
         """Return what the decoder still holds after a read that failed."""
         with self._inside:
-            try:
-                return [] if self.closed else self.stream.decode(None)
-            except av.FFmpegError:
-                return []
+            return [] if self.closed else self._mended(self._decoded(lambda: self.stream.decode(None)))
 
     def close(self) -> None:
         """Stop reading; release the container now, or as soon as the read that is under way has ended."""

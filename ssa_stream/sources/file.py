@@ -52,7 +52,7 @@ class FileSource(Source):
         # Told to be a file, a name such as cam:one.mkv is not taken for a protocol.
         url = target if "://" in target else f"file:{target}"
         container = open_container(url, name=name, timeouts_s=timeouts_s, options=options or {}, unreadable=_UNREADABLE)
-        self._reader = ContainerReader(container, name)
+        self._reader = ContainerReader(container, name, mends_times=True)
         self._reader.stream.thread_type = "AUTO"
         self._converter = FrameConverter(self._reader.fps)
         self._warnings: list[str] = []

@@ -1,0 +1,104 @@
+"""When a decoded picture is to be shown, where the container does not say it."""
+
+from collections import deque
+from collections.abc import Callable
+from fractions import Fraction
+from typing import cast
+
+from av import VideoFrame
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+__all__ = ["PresentationTimes", "nominal_rate"]
+
+# These hold times of decoding only; what FFmpeg calls their presentation time is a guess, and wrong for B-frames.
+_DECODING_TIMES_ONLY = frozenset({"avi", "asf", "asf_o"})
+# Elementary streams: pictures without any time.
+_NO_TIMES = frozenset({"cavsvideo", "h261", "h263", "h264", "hevc", "m4v", "mpegvideo", "obu", "vc1", "vvc"})
+_DEFAULT_RATE = Fraction(25)
+
+
+def nominal_rate(format_name: str, stream: VideoStream) -> Fraction | None:
+    """Frames per second of a stream as far as it says so; of an elementary stream what its codec says."""
+    if format_name in _NO_TIMES:
+        return stream.guessed_rate or stream.average_rate
+    return stream.average_rate or stream.guessed_rate
+
+
+class PresentationTimes:
+    """Write the presentation time on frames that come without one, or with one that is a guess.
+
+    Frames leave a decoder in the order of presentation, and the time of decoding grows from packet to packet. So the
+    k-th frame out is shown at the k-th time of decoding. If a packet gives no frame, its time must not go to the next
+    frame: a frame is presented at most `reorder_depth` places before the place of its own packet, and where counting
+    falls behind that, it goes on from there.
+
+    Elementary streams hold no time at all: the k-th place is k frame intervals after the start. In an MPEG program
+    stream some pictures have a time; those between them are counted from the last one that has.
+    """
+
+    def __init__(
+        self, format_name: str, rate_hz: Fraction | None, time_base: Fraction, reorder_depth: Callable[[], int]
+    ) -> None:
+        """Start before the first packet.
+
+        Args:
+            format_name: FFmpeg's name of the demuxer.
+            rate_hz: Frames per second; None takes 25, as FFmpeg does.
+            time_base: Seconds per unit of the stream's times.
+            reorder_depth: Says how many frames may be decoded before one that is presented earlier.
+        """
+        self._distrusts_written = format_name in _DECODING_TIMES_ONLY
+        self._is_untimed = format_name in _NO_TIMES
+        self._interval = 1 / (rate_hz or _DEFAULT_RATE) / time_base  # in units of the time base
+        self._reorder_depth = reorder_depth
+        self._position = Fraction(0)  # of the next packet, in frames
+        self._first_place = 0
+        self._decoding_times: deque[int | None] = deque()  # of the places from `_first_place` on
+        self._last_place = -1
+        self._anchor: tuple[int, int] | None = None  # place and time of the last frame whose time is written
+
+    def sent(self, packet: "Packet[VideoStream]") -> None:
+        """Take note of a packet that goes to the decoder; it carries its place to the frame made from it."""
+        if not packet.size:
+            return
+        place = int(self._position)
+        packet.opaque = place
+        self._position += self._frames_in(packet)
+        while self._first_place + len(self._decoding_times) <= place:
+            self._decoding_times.append(packet.dts)
+
+    def mend(self, frame: VideoFrame) -> None:
+        """Set the frame's `pts` where it has none, or one that is a guess. To be called for each frame in order."""
+        place = self._next_place(frame)
+        if frame.pts is not None and not self._distrusts_written:
+            self._anchor = (place, frame.pts)
+            return
+        known = self._known_time(place)
+        if self._is_untimed:
+            frame.pts = round(place * self._interval)
+        elif self._anchor is not None:
+            anchor_place, anchor = self._anchor
+            frame.pts = anchor + round((place - anchor_place) * self._interval)
+        elif known is not None:
+            frame.pts = known
+
+    def _next_place(self, frame: VideoFrame) -> int:
+        place = self._last_place + 1
+        own = cast(object, frame.opaque)
+        if isinstance(own, int):
+            place = max(place, own - self._reorder_depth())
+        self._last_place = place
+        return place
+
+    def _known_time(self, place: int) -> int | None:
+        while self._decoding_times and self._first_place < place:
+            self._decoding_times.popleft()
+            self._first_place += 1
+        return self._decoding_times[0] if self._decoding_times and self._first_place == place else None
+
+    def _frames_in(self, packet: "Packet[VideoStream]") -> Fraction:
+        """How many frames long it is: a half for one field of an interlaced picture, else 1, or more for a repeat."""
+        if not self._is_untimed or not packet.duration:
+            return Fraction(1)
+        return Fraction(max(1, min(6, round(2 * packet.duration / self._interval))), 2)
