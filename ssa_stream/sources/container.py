@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from io import BytesIO
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from av.video.stream import VideoStream
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.capture_time import ProducerTimes
+from ssa_stream.sources.pipe import PipeReader
 from ssa_stream.sources.presentation import PresentationTimes, nominal_rate
 from ssa_stream.sources.stream_choice import choose_video_stream
 
@@ -68,7 +70,7 @@ def diagnose(error: av.FFmpegError) -> Problem:
 
 
 def open_container(
-    target: str,
+    target: str | PipeReader | BytesIO,
     *,
     name: str,
     timeouts_s: tuple[float, float],
@@ -79,7 +81,7 @@ def open_container(
     """Open `target` for reading.
 
     Args:
-        target: Path or address as FFmpeg takes it, credentials included.
+        target: Path or address as FFmpeg takes it, credentials included; or what it shall read from.
         name: What to call it in messages.
         timeouts_s: Longest wait for opening and for one read, in seconds.
         options: FFmpeg options of format and protocol.
@@ -97,9 +99,11 @@ def open_container(
         problem = Problem(*(_SILENT if is_late else (SourceErrorCode.UNREADABLE, unreadable)))
     except av.FFmpegError as error:
         problem = diagnose(error)
+    except SourceError:  # of what it reads from
+        raise
     except (OSError, ValueError, RuntimeError) as error:
         problem = Problem(SourceErrorCode.OTHER, type(error).__name__)
-    if problem.code is SourceErrorCode.OTHER:
+    if problem.code is SourceErrorCode.OTHER and isinstance(target, str):
         problem = _connection_problem(target) or problem
     # Raised out here: the original error carries the address with its password, even as a mere context.
     raise SourceError(f"cannot open {name}: {problem.text}", problem.code)
@@ -133,7 +137,13 @@ class ContainerReader:
     """
 
     def __init__(
-        self, container: InputContainer, name: str, *, stream: int | None = None, mends_times: bool = False
+        self,
+        container: InputContainer,
+        name: str,
+        *,
+        stream: int | None = None,
+        mends_times: bool = False,
+        rate_hz: Fraction | None = None,
     ) -> None:
         """Take over an open container.
 
@@ -142,6 +152,7 @@ class ContainerReader:
             name: What to call it in messages.
             stream: See `choose_video_stream`.
             mends_times: Whether frames without a presentation time get one, see `PresentationTimes`.
+            rate_hz: Frames per second of a container without times; None for what the codec says.
         Raises:
             SourceError: If it holds no video, or no such stream; the container is closed then.
         """
@@ -159,6 +170,7 @@ class ContainerReader:
         except SourceError:
             container.close()
             raise
+        self._rate_hz = rate_hz or nominal_rate(container.format.name, self.stream)
         self._presentation = self._presentation_times() if mends_times else None
 
     @property
@@ -174,8 +186,7 @@ class ContainerReader:
     @property
     def fps(self) -> float | None:
         """Nominal frames per second, None when the stream does not say."""
-        rate = nominal_rate(self._container.format.name, self.stream)
-        return float(rate) if rate else None
+        return float(self._rate_hz) if self._rate_hz else None
 
     @property
     def coded_size(self) -> tuple[int, int] | None:
@@ -261,9 +272,8 @@ class ContainerReader:
     def _presentation_times(self) -> PresentationTimes:
         context, stream = self.stream.codec_context, self.stream
         context.copy_opaque = True
-        name = self._container.format.name
         time_base = stream.time_base or Fraction(1, 90_000)
-        return PresentationTimes(name, nominal_rate(name, stream), time_base, lambda: context.reorder_depth)
+        return PresentationTimes(self._container.format.name, self._rate_hz, time_base, lambda: context.reorder_depth)
 
     def drain(self) -> list[VideoFrame]:
         """Return what the decoder still holds after a read that failed."""

@@ -9,13 +9,18 @@ from av import VideoFrame
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-__all__ = ["PresentationTimes", "nominal_rate"]
+__all__ = ["PresentationTimes", "holds_no_times", "nominal_rate"]
 
 # These hold times of decoding only; what FFmpeg calls their presentation time is a guess, and wrong for B-frames.
 _DECODING_TIMES_ONLY = frozenset({"avi", "asf", "asf_o"})
 # Elementary streams: pictures without any time.
 _NO_TIMES = frozenset({"cavsvideo", "h261", "h263", "h264", "hevc", "m4v", "mpegvideo", "obu", "vc1", "vvc"})
 _DEFAULT_RATE = Fraction(25)
+
+
+def holds_no_times(format_name: str) -> bool:
+    """Whether a container of that format says nothing of time: an elementary stream, or one picture."""
+    return format_name in _NO_TIMES or format_name == "image2" or format_name.endswith("_pipe")
 
 
 def nominal_rate(format_name: str, stream: VideoStream) -> Fraction | None:
