@@ -38,6 +38,8 @@ _TOO_LATE = "it did not answer in time"
 _SILENT = (SourceErrorCode.TIMEOUT, _TOO_LATE)
 # Share of a time-out after which data that makes no sense is data that was cut off.
 _LATE = 0.9
+# Above this it is the unit of the stream's times, which FFmpeg falls back to.
+_HIGHEST_RATE_HZ = 1000
 _SECURE = ("rtsps:", "https:", "rtmps:", "tls:")
 _INSECURE = Problem(
     SourceErrorCode.TLS, "no secure connection could be made: it speaks no TLS, or its certificate is not trusted"
@@ -130,6 +132,7 @@ class ContainerReader:
         stream: The video stream that is read.
         corrupt_packets: Packets that could not be read or decoded and were skipped.
         discarded_packets: Packets that the container holds but says are not to be shown.
+        marked_packets: Packets that the container marks as damaged, because data before or in them is missing.
         end_pts: Where the packets read so far end, in units of the stream's time base; None if they have no time.
         failures: How often an error that FFmpeg does not know came up while decoding, by its type.
         last_read_s: How long the newest read had to wait for its packet.
@@ -158,6 +161,7 @@ class ContainerReader:
         """
         self.corrupt_packets = 0
         self.discarded_packets = 0
+        self.marked_packets = 0
         self.end_pts: int | None = None
         self.failures: Counter[str] = Counter()
         self.last_read_s = 0.0
@@ -186,7 +190,7 @@ class ContainerReader:
     @property
     def fps(self) -> float | None:
         """Nominal frames per second, None when the stream does not say."""
-        return float(self._rate_hz) if self._rate_hz else None
+        return float(self._rate_hz) if self._rate_hz and self._rate_hz <= _HIGHEST_RATE_HZ else None
 
     @property
     def coded_size(self) -> tuple[int, int] | None:
@@ -246,6 +250,7 @@ class ContainerReader:
             self._presentation.sent(packet)
         if packet.size:
             self.discarded_packets += packet.is_discard
+            self.marked_packets += packet.is_corrupt
             written = packet.pts if packet.pts is not None else packet.dts
             if written is not None:
                 end = written + (packet.duration or 0)

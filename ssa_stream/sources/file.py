@@ -12,7 +12,7 @@ from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.addresses import redact
 from ssa_stream.sources.conversion import FrameConverter
 from ssa_stream.sources.pictures import Animation, is_animated_webp
-from ssa_stream.sources.pipe import descriptor_of, open_descriptor, open_fifo
+from ssa_stream.sources.pipe import PipeReader, descriptor_of, open_descriptor, open_fifo
 from ssa_stream.sources.recording import Decoded, Delivered, Recording
 from ssa_stream.sources.sequence import PictureSequence, is_pattern
 from ssa_stream.sources.source import Frame, Source, SourceInfo
@@ -79,24 +79,24 @@ class FileSource(Source):
         target = str(path)
         self._name = name or redact(target)
         self._failures: Counter[str] = Counter()
-        self._pictures = _open(
+        self._pictures: _Pictures = _open(
             target, self._name, stream=stream, rate_hz=rate_hz, timeouts_s=timeouts_s, options=options or {}
         )
-        self._converter = FrameConverter(self._pictures.fps)
-        self._last_t = 0.0
-        self._decoded = self._decode()
-        self._first: deque[Frame] = deque()
+        self._begin()
         try:
-            self._first.append(next(self._decoded))
-        except StopIteration:
+            first = next(self._decoded, None)
+            if first is None and self._falls_back(target):
+                first = next(self._decoded, None)
+        except SourceError:
+            self.close()
+            raise
+        if first is None:
             self.close()
             problems = "; ".join(self.warnings) or "it is empty"
             raise SourceError(
                 f"{self._name} holds no frame that can be decoded: {problems}", SourceErrorCode.UNREADABLE
-            ) from None
-        except SourceError:
-            self.close()
-            raise
+            )
+        self._first = deque([first])
         self._info = SourceInfo(
             name=self._name,
             live=False,
@@ -145,6 +145,21 @@ class FileSource(Source):
         """Release the file; the iteration ends."""
         self._pictures.close()
 
+    def _begin(self) -> None:
+        self._converter = FrameConverter(self._pictures.fps)
+        self._last_t = 0.0
+        self._decoded = self._decode()
+
+    def _falls_back(self, path: str) -> bool:
+        """Take Pillow for a picture whose container FFmpeg knows, but not what is in it."""
+        picture = _by_pillow(path, self._name)
+        if picture is None or not picture.is_readable:
+            return False
+        self._pictures.close()
+        self._pictures = picture
+        self._begin()
+        return True
+
     def _decode(self) -> Iterator[Frame]:
         try:
             for decoded in self._pictures.decode():
@@ -154,7 +169,7 @@ class FileSource(Source):
                 if frame is not None:
                     self._last_t = frame.t
                     yield frame
-        except (SourceError, GeneratorExit):
+        except SourceError:
             raise
         except Exception as error:  # whatever a library raises ends this file, not the program
             raise SourceError(
@@ -195,21 +210,24 @@ def _open(
     try:
         return Recording(source, name, timeouts_s=timeouts_s, options=options, stream=stream, rate_hz=rate_hz)
     except SourceError as error:
-        if isinstance(source, str):
-            picture = _by_pillow(source, name, error)
+        if isinstance(source, PipeReader):
+            source.close()
+            if source.is_empty and source.problem is None:
+                raise SourceError(
+                    f"nothing came through {name}: the program that writes to it ended without output",
+                    SourceErrorCode.UNREADABLE,
+                ) from None
+        elif error.code is SourceErrorCode.UNREADABLE:
+            picture = _by_pillow(source, name)
             if picture is not None:
                 return picture
-        else:
-            source.close()
         raise
 
 
-def _by_pillow(path: str, name: str, error: SourceError) -> Animation | None:
-    """The same file read by Pillow, if FFmpeg could make no sense of it and Pillow can."""
-    if error.code is not SourceErrorCode.UNREADABLE or not os.path.isfile(path):
-        return None
+def _by_pillow(path: str, name: str) -> Animation | None:
+    """The same file read by Pillow, None if that cannot."""
     try:
-        return Animation(Path(path), name)
+        return Animation(Path(path), name) if os.path.isfile(path) else None
     except SourceError:
         return None
 
@@ -227,7 +245,7 @@ def _mode(path: str, name: str) -> int:
     except OSError as error:
         raise SourceError(f"cannot open {name}: {error.strerror}") from None
     if stat.S_ISDIR(status.st_mode):
-        raise SourceError(f"{name} is a directory: give a video file or a sequence such as {name}/%03d.png")
+        raise SourceError(f"{name} is a directory: give a video file or a sequence such as {name.rstrip('/')}/%03d.png")
     for is_odd, what in _ODD_FILES:
         if is_odd(status.st_mode):
             raise SourceError(f"{name} is {what}")

@@ -6,6 +6,7 @@ a whole file is never called cut off, however odd its times are.
 """
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,8 @@ _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", 0x18538067
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MP4_FIRST = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
+_PACK = b"\x00\x00\x01\xba"
+_PES = re.compile(rb"\x00\x00\x01[\xbd-\xbf\xc0-\xef](..)", re.DOTALL)
 _MPEG_TS_PACKET = {188: 0, 192: 4, 204: 0}
 _HEAD = 512
 _TAIL = 65_536 + 512
@@ -51,7 +54,9 @@ def _check_of(head: bytes) -> Callable[[BinaryIO, bytes, int], str | None] | Non
         (_ASF_HEADER, _asf),
         (b"\xff\xd8\xff", _jpeg),
         (b"\x89PNG\r\n\x1a\n", _png),
+        (b"GIF8", _gif),
         (b"OggS", _ogg),
+        (_PACK, _program_stream),
     ):
         if head.startswith(start):
             return check
@@ -189,6 +194,29 @@ def _png(file: BinaryIO, _: bytes, size: int) -> str:
     return _missing(at, size) or "the end of the picture is missing"
 
 
+def _gif(file: BinaryIO, head: bytes, size: int) -> str:
+    """Blocks made of parts with their lengths, and a mark at the end."""
+    data = memoryview(head + file.read())
+    missing = "the end of the animation is missing"
+    at = 13 + _colours(data[10:11])
+    while at < size and data[at] != 0x3B:
+        if data[at] == 0x2C:
+            at += 11 + _colours(data[at + 9 : at + 10])
+        elif data[at] == 0x21:
+            at += 2
+        else:
+            return missing
+        while at < size and data[at]:
+            at += 1 + data[at]
+        at += 1
+    return "" if at < size else missing
+
+
+def _colours(flags: memoryview) -> int:
+    """Bytes of the table of colours that the flags announce."""
+    return 3 << (flags[0] & 7) + 1 if len(flags) and flags[0] & 0x80 else 0
+
+
 def _ogg(file: BinaryIO, _: bytes, size: int) -> str | None:
     """Pages with the lengths of their parts; only the last page can be cut."""
     file.seek(max(0, size - _TAIL))
@@ -199,6 +227,15 @@ def _ogg(file: BinaryIO, _: bytes, size: int) -> str | None:
     if len(page) < 27 or len(page) < 27 + page[26]:
         return "it ends inside a page"
     return _missing(27 + page[26] + sum(page[27 : 27 + page[26]]), len(page))
+
+
+def _program_stream(file: BinaryIO, _: bytes, size: int) -> str:
+    """Packets with their lengths; only the last one can be cut."""
+    file.seek(max(0, size - _TAIL))
+    tail = file.read()
+    last = max(_PES.finditer(tail), key=lambda match: match.start(), default=None)
+    length = 0 if last is None else int.from_bytes(last[1], "big")
+    return _missing(last.end() + length, len(tail)) if last is not None and length else ""
 
 
 def _packet_length(head: bytes) -> int | None:

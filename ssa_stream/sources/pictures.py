@@ -11,6 +11,7 @@ from av import VideoFrame
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.sources.file_structure import shortfall
 from ssa_stream.sources.presentation import holds_no_times
 from ssa_stream.sources.recording import Decoded, Delivered
 
@@ -41,12 +42,17 @@ def read_still(path: Path) -> VideoFrame:
     """
     try:
         with av.open(f"file:{path}", options={"pattern_type": "none"}) as container:
-            if holds_no_times(container.format.name):
-                return next(container.decode(video=0))
-    except (av.FFmpegError, StopIteration, IndexError):
+            if holds_no_times(container.format.name) and container.streams.video:
+                picture = next(container.decode(video=0), None)
+                if picture is not None:
+                    return picture
+    except av.FFmpegError:
         pass  # Pillow knows other formats
     with Animation(path, str(path)) as pictures:
-        return next(pictures.decode()).picture
+        decoded = next(pictures.decode(), None)
+    if decoded is None:
+        raise SourceError(f"{path} holds no picture that can be read", SourceErrorCode.UNREADABLE)
+    return decoded.picture
 
 
 class Animation:
@@ -67,10 +73,9 @@ class Animation:
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 self._image = Image.open(path)
         except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-            raise SourceError(
-                f"cannot open {name}: it is not a picture that Pillow or FFmpeg can read ({type(error).__name__})",
-                SourceErrorCode.UNREADABLE,
-            ) from None
+            cut = shortfall(path)
+            why = f"it is cut off, {cut}" if cut else f"it is no picture that can be read ({type(error).__name__})"
+            raise SourceError(f"cannot open {name}: {why}", SourceErrorCode.UNREADABLE) from None
         self._count: int = getattr(self._image, "n_frames", 1)
 
     def __enter__(self) -> "Animation":
@@ -99,6 +104,15 @@ class Animation:
     def damage(self) -> list[str]:
         """What could not be read so far."""
         return [f"{self.corrupt_packets} pictures of the animation could not be read"] if self.corrupt_packets else []
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its first picture can be decoded."""
+        try:
+            self._image.load()
+        except (OSError, ValueError, SyntaxError):
+            return False
+        return True
 
     def decode(self) -> Iterator[Decoded]:
         """Yield its pictures, composited: each as a viewer shows it, transparent parts black."""

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
-from typing import cast
 
 from av import VideoFrame
 from av.packet import Packet
@@ -15,6 +14,7 @@ __all__ = ["PresentationTimes", "holds_no_times", "nominal_rate"]
 _DECODING_TIMES_ONLY = frozenset({"avi", "asf", "asf_o"})
 # Elementary streams: pictures without any time.
 _NO_TIMES = frozenset({"cavsvideo", "h261", "h263", "h264", "hevc", "m4v", "mpegvideo", "obu", "vc1", "vvc"})
+_PTS_LIMIT = 2**63
 _DEFAULT_RATE = Fraction(25)
 
 
@@ -79,18 +79,18 @@ class PresentationTimes:
         if frame.pts is not None and not self._distrusts_written:
             self._anchor = (place, frame.pts)
             return
-        known = self._known_time(place)
+        pts = self._known_time(place)
         if self._is_untimed:
-            frame.pts = round(place * self._interval)
+            pts = round(place * self._interval)
         elif self._anchor is not None:
             anchor_place, anchor = self._anchor
-            frame.pts = anchor + round((place - anchor_place) * self._interval)
-        elif known is not None:
-            frame.pts = known
+            pts = anchor + round((place - anchor_place) * self._interval)
+        if pts is not None and abs(pts) < _PTS_LIMIT:
+            frame.pts = pts
 
     def _next_place(self, frame: VideoFrame) -> int:
         place = self._last_place + 1
-        own = cast(object, frame.opaque)
+        own = frame.opaque
         if isinstance(own, int):
             place = max(place, own - self._reorder_depth())
         self._last_place = place

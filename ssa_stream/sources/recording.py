@@ -88,6 +88,7 @@ class Recording:
         is_path = isinstance(target, str) and (os.path.exists(target) or "://" not in target)
         self._path = Path(target) if is_path and isinstance(target, str) and os.path.isfile(target) else None
         self._opened_bytes = self._size
+        self._is_cut = False
         playlist = PlaylistFile.open(str(self._path)) if self._path is not None else None
         # Told to be a file, a name such as cam:one.mkv is not taken for a protocol.
         source: str | PipeReader | BytesIO = f"file:{target}" if is_path else target
@@ -136,6 +137,8 @@ class Recording:
     def damage(self) -> list[str]:
         """What was skipped so far, one sentence for each kind."""
         counted = [f"{self.corrupt_packets} packets were damaged and skipped"] if self.corrupt_packets else []
+        if self._reader.marked_packets and not self._is_cut:  # then it is the last one, and told of already
+            counted.append(f"{self._reader.marked_packets} packets are not whole, or come after missing ones")
         counted += [
             f"{count} packets could not be decoded because of an unexpected {kind}"
             for kind, count in self._reader.failures.items()
@@ -168,13 +171,15 @@ class Recording:
             )
             return
         cut = None if self._path is None else shortfall(self._path)
-        is_damaged = bool(self.damage or delivered.damaged or self.warnings)
-        missing = self._missing(delivered, is_cut=bool(cut))
+        self._is_cut = bool(cut)
         if cut:
-            detail = missing or f"{cut} after {delivered.frames} frames and {delivered.last_t:.2f} s"
-            self.warnings.append(f"it is cut off: {detail}")
-        elif missing and (is_damaged or (cut is None and self._is_short(delivered))):
-            self.warnings.append(f"it is {'damaged' if is_damaged else 'cut off or damaged'}: {missing}")
+            detail = self._missing(delivered, is_cut=True)
+            place = f" after {delivered.frames} frames and {delivered.last_t:.2f} s: {cut}"
+            self.warnings.append(f"it is cut off: {detail}" if detail else f"it is cut off{place}")
+            return
+        missing = self._missing(delivered, is_cut=False)
+        if missing:
+            self.warnings.append(f"it is cut off or damaged: {missing}")
 
     def close(self) -> None:
         """Release it; the iteration ends."""
@@ -182,25 +187,22 @@ class Recording:
         if self._pipe is not None:
             self._pipe.close()
 
-    def _is_short(self, delivered: Delivered) -> bool:
-        return self._missing_s(delivered, is_cut=False) > _MISSING_TOLERANCE_S
-
     def _missing(self, delivered: Delivered, *, is_cut: bool) -> str:
         """How much is missing, in frames and seconds; nothing (an empty text) if that is not known or nothing is."""
-        expected = self._expected_frames()
+        expected, fps = self._expected_frames(), self.fps
         missing_s = self._missing_s(delivered, is_cut=is_cut)
         if expected is not None and expected > delivered.frames:
-            fps = self.fps or 0.0
-            seconds = missing_s or ((expected - delivered.frames) / fps if fps else 0.0)
-            return (
-                f"{expected - delivered.frames} of {expected} frames are missing or could not be decoded"
-                f"{f' ({seconds:.2f} s)' if seconds else ''}"
-            )
-        if missing_s > 0 and self._declared_s is not None:
-            fps = self.fps
-            frames = f" (about {max(1, round(missing_s * fps))} frames)" if fps else ""
-            return f"{missing_s:.2f} of {self._declared_s:.2f} s{frames} are missing"
-        return ""
+            # Some whole files hold packets that give no picture, such as those before the first key frame.
+            if not (is_cut or self.damage or delivered.damaged or self.warnings):
+                return ""
+            count = expected - delivered.frames
+            seconds = missing_s or (count / fps if fps else None)
+            suffix = "" if seconds is None else f" ({seconds:.2f} s)"
+            return f"{count} of {expected} frames are missing or could not be decoded{suffix}"
+        if self._declared_s is None or expected is not None or missing_s <= (0 if is_cut else _MISSING_TOLERANCE_S):
+            return ""
+        frames = f" (about {max(1, round(missing_s * fps))} frames)" if fps else ""
+        return f"{missing_s:.2f} of {self._declared_s:.2f} s{frames} are missing"
 
     def _expected_frames(self) -> int | None:
         stream = self._reader.stream
@@ -215,10 +217,11 @@ class Recording:
         fps = self.fps
         # The last frame may be shown for long, so its own end counts, unless the packet that says so is not whole.
         reader = self._reader
-        start, base, end_s = reader.stream.start_time, reader.stream.time_base, 0.0
+        start, base = reader.stream.start_time, reader.stream.time_base
+        end_s = delivered.last_t + (1 / fps if fps else 0.0)
         if reader.end_pts is not None and base is not None and not is_cut:
-            end_s = float((reader.end_pts - (start or 0)) * base)
-        return max(0.0, self._declared_s - max(end_s, delivered.last_t + (1 / fps if fps else 0.0)))
+            end_s = max(end_s, float((reader.end_pts - (start or 0)) * base))
+        return max(0.0, self._declared_s - end_s)
 
     @property
     def _size(self) -> int | None:

@@ -105,8 +105,8 @@ def open_source(
             `/dev/video0`, `camera:0`), a live address (`rtsp://`, `udp://`, `http://`, ...), `synthetic` (see
             `ssa_stream.sources.synthetic`), `webrtc:...` in a graph that `ssa-stream serve` runs, or `scheme:...` of a
             plug-in. Of built-in sources `...#stream=1` reads the second video stream instead of the best one, and
-            `...#fps=10`
-            gives numbered pictures and elementary streams a rate. A `Path` is always the file of that name.
+            `...#fps=10` gives numbered pictures and elementary streams a rate. A `Path` is always the file of that
+            name.
         live: True plays a file at its own pace as if it were a camera. False reads an HTTP address as a recording
             that ends, every frame, and draws a synthetic stream as fast as it is asked for. None: cameras and
             addresses are live, files are not, `synthetic` is when it has no end.

@@ -144,8 +144,8 @@ def _numbered(pattern: str) -> list[_Numbered]:
     fits = re.compile(expression + re.escape(last[position:]))
     found: dict[int, str] = {}
     for name in _entries(folder):  # sorted, so that of p01 and p1 the last one stays, which is as printf writes it
-        match = fits.fullmatch(name)
-        numbers = {int(group) for group in match.groups() if group.strip()} if match is not None else set()
+        written = fits.fullmatch(name)
+        numbers = {int(group) for group in written.groups() if group.strip()} if written is not None else set()
         if len(numbers) == 1:
             found[numbers.pop()] = name
     return [_Numbered(number, folder / found[number]) for number in sorted(found)]
