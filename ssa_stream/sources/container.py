@@ -40,6 +40,7 @@ _SILENT = (SourceErrorCode.TIMEOUT, _TOO_LATE)
 _LATE = 0.9
 # Above this it is the unit of the stream's times, which FFmpeg falls back to.
 _HIGHEST_RATE_HZ = 1000
+_CHUNK_HEAD = 8
 _SECURE = ("rtsps:", "https:", "rtmps:", "tls:")
 _INSECURE = Problem(
     SourceErrorCode.TLS, "no secure connection could be made: it speaks no TLS, or its certificate is not trusted"
@@ -278,7 +279,10 @@ class ContainerReader:
         context, stream = self.stream.codec_context, self.stream
         context.copy_opaque = True
         time_base = stream.time_base or Fraction(1, 90_000)
-        return PresentationTimes(self._container.format.name, self._rate_hz, time_base, lambda: context.reorder_depth)
+        name = self._container.format.name
+        # FFmpeg's index of an AVI is of the heads of its chunks.
+        index = {entry.pos + _CHUNK_HEAD: entry.timestamp for entry in stream.index_entries} if name == "avi" else {}
+        return PresentationTimes(name, self._rate_hz, time_base, lambda: context.reorder_depth, index)
 
     def drain(self) -> list[VideoFrame]:
         """Return what the decoder still holds after a read that failed."""

@@ -1,7 +1,7 @@
 """When a decoded picture is to be shown, where the container does not say it."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from av import VideoFrame
@@ -43,7 +43,12 @@ class PresentationTimes:
     """
 
     def __init__(
-        self, format_name: str, rate_hz: Fraction | None, time_base: Fraction, reorder_depth: Callable[[], int]
+        self,
+        format_name: str,
+        rate_hz: Fraction | None,
+        time_base: Fraction,
+        reorder_depth: Callable[[], int],
+        index: Mapping[int, int],
     ) -> None:
         """Start before the first packet.
 
@@ -52,16 +57,22 @@ class PresentationTimes:
             rate_hz: Frames per second; None takes 25, as FFmpeg does.
             time_base: Seconds per unit of the stream's times.
             reorder_depth: Says how many frames may be decoded before one that is presented earlier.
+            index: Times of decoding by the place in the file, where the container has an index of all packets. After
+                a damaged stretch FFmpeg's own count is behind that of an AVI.
         """
         self._distrusts_written = format_name in _DECODING_TIMES_ONLY
         self._is_untimed = format_name in _NO_TIMES
+        self._index = index if self._distrusts_written else {}
         self._interval = 1 / (rate_hz or _DEFAULT_RATE) / time_base  # in units of the time base
+        self._reset = 1 / time_base  # a time that is so much earlier begins a new count
         self._reorder_depth = reorder_depth
         self._position = Fraction(0)  # of the next packet, in frames
         self._first_place = 0
         self._decoding_times: deque[int | None] = deque()  # of the places from `_first_place` on
         self._last_place = -1
         self._anchor: tuple[int, int] | None = None  # place and time of the last frame whose time is written
+        self._last: int | None = None  # time of the last frame
+        self._is_partly_timed = False
 
     def sent(self, packet: "Packet[VideoStream]") -> None:
         """Take note of a packet that goes to the decoder; it carries its place to the frame made from it."""
@@ -71,14 +82,15 @@ class PresentationTimes:
         packet.opaque = place
         self._position += self._frames_in(packet)
         while self._first_place + len(self._decoding_times) <= place:
-            self._decoding_times.append(packet.dts)
+            self._decoding_times.append(self._index.get(packet.pos or 0, packet.dts))
 
     def mend(self, frame: VideoFrame) -> None:
         """Set the frame's `pts` where it has none, or one that is a guess. To be called for each frame in order."""
         place = self._next_place(frame)
-        if frame.pts is not None and not self._distrusts_written:
-            self._anchor = (place, frame.pts)
+        if frame.pts is not None and not self._distrusts_written and not self._is_echo(frame.pts):
+            self._anchor, self._last = (place, frame.pts), frame.pts
             return
+        self._is_partly_timed = True
         pts = self._known_time(place)
         if self._is_untimed:
             pts = round(place * self._interval)
@@ -86,7 +98,12 @@ class PresentationTimes:
             anchor_place, anchor = self._anchor
             pts = anchor + round((place - anchor_place) * self._interval)
         if pts is not None and abs(pts) < _PTS_LIMIT:
-            frame.pts = pts
+            frame.pts = self._last = pts
+
+    def _is_echo(self, pts: int) -> bool:
+        """Whether a time is one that FFmpeg gave to two pictures, as it does in a program stream."""
+        is_early = self._last is not None and 0 <= self._last - pts < self._reset
+        return is_early and self._is_partly_timed and self._anchor is not None
 
     def _next_place(self, frame: VideoFrame) -> int:
         place = self._last_place + 1
