@@ -1,6 +1,7 @@
 """A file that ends too early is told by its own sizes, and a whole one never is."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov"}
 def _write(path: Path, muxer: dict[str, str] | None) -> Path:
     if path.suffix in (".png", ".jpg", ".gif", ".webp", ".avif"):
         pictures = [Image.fromarray(numbered_image(number)) for number in range(4)]
-        animation = {} if path.suffix == ".jpg" else {"save_all": True, "append_images": pictures[1:]}
+        animation: dict[str, Any] = {"save_all": True, "append_images": pictures[1:]}
+        if path.suffix == ".jpg":
+            animation = {}
         pictures[0].save(path, **animation)
         return path
     return write_video(path, 60, muxer=muxer, encoder={"g": "10"}, codec="libx264")
