@@ -134,6 +134,7 @@ class ContainerReader:
         corrupt_packets: Packets that could not be read or decoded and were skipped.
         discarded_packets: Packets that the container holds but says are not to be shown.
         marked_packets: Packets that the container marks as damaged, because data before or in them is missing.
+        is_encrypted: Whether a packet came that can be decoded with a key only.
         end_pts: Where the packets read so far end, in units of the stream's time base; None if they have no time.
         failures: How often an error that FFmpeg does not know came up while decoding, by its type.
         last_read_s: How long the newest read had to wait for its packet.
@@ -163,6 +164,7 @@ class ContainerReader:
         self.corrupt_packets = 0
         self.discarded_packets = 0
         self.marked_packets = 0
+        self.is_encrypted = False
         self.end_pts: int | None = None
         self.failures: Counter[str] = Counter()
         self.last_read_s = 0.0
@@ -252,6 +254,7 @@ class ContainerReader:
         if packet.size:
             self.discarded_packets += packet.is_discard
             self.marked_packets += packet.is_corrupt
+            self.is_encrypted = self.is_encrypted or packet.has_sidedata("encryption_info")
             written = packet.pts if packet.pts is not None else packet.dts
             if written is not None:
                 end = written + (packet.duration or 0)

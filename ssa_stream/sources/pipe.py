@@ -135,6 +135,7 @@ def open_descriptor(number: int, name: str, timeouts_s: tuple[float, float]) -> 
         raise SourceError(f"cannot open {name}: {what} is a terminal; {advice}")
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         raise SourceError(
-            f"cannot open {name}: {what} is no pipe here (in a graph it never is); {advice}, or give a file or a FIFO"
+            f"cannot open {name}: {what} is no pipe here (a node in a process of its own has none); {advice}, or give "
+            "a file or a FIFO"
         )
     return PipeReader(os.dup(number), name, timeouts_s)

@@ -136,6 +136,8 @@ class Recording:
     @property
     def damage(self) -> list[str]:
         """What was skipped so far, one sentence for each kind."""
+        if self._reader.is_encrypted:
+            return ["it is encrypted, and its key is not known: expected a video without copy protection"]
         counted = [f"{self.corrupt_packets} packets were damaged and skipped"] if self.corrupt_packets else []
         if self._reader.marked_packets and not self._is_cut:  # then it is the last one, and told of already
             counted.append(f"{self._reader.marked_packets} packets are not whole, or come after missing ones")
@@ -178,7 +180,7 @@ class Recording:
             self.warnings.append(f"it is cut off: {detail}" if detail else f"it is cut off{place}")
             return
         missing = self._missing(delivered, is_cut=False)
-        if missing:
+        if missing and not self._reader.is_encrypted:
             self.warnings.append(f"it is cut off or damaged: {missing}")
 
     def close(self) -> None:
