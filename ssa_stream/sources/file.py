@@ -16,6 +16,7 @@ from ssa_stream.sources.pipe import PipeReader, descriptor_of, open_descriptor, 
 from ssa_stream.sources.recording import Decoded, Delivered, Recording
 from ssa_stream.sources.sequence import PictureSequence, is_pattern
 from ssa_stream.sources.source import Frame, Source, SourceInfo
+from ssa_stream.sources.status import SourceLosses
 
 __all__ = ["FileSource"]
 
@@ -122,6 +123,12 @@ class FileSource(Source):
         if self._converter.repaired_times:
             counted.append(f"{self._converter.repaired_times} frame times were missing or went back, and were repaired")
         return (*counted, *self._pictures.warnings)
+
+    @property
+    def losses(self) -> SourceLosses:
+        """What could not be read or decoded, or only with damage; frames that a library failed on count as damaged."""
+        damaged = self._converter.corrupt_frames + self._failures.total()
+        return SourceLosses(corrupt_packets=self.corrupt_packets, damaged_frames=damaged)
 
     @property
     def corrupt_packets(self) -> int:
