@@ -1,9 +1,14 @@
 """What an address says of its source before it is open, and the address without its secrets."""
 
 import re
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from urllib.parse import unquote
 
-__all__ = ["is_device", "is_live_address", "redact", "scheme_of"]
+from ssa_stream.errors import ConfigError, SourceError
+
+__all__ = ["Address", "file_of_url", "is_device", "is_live_address", "parse_address", "redact", "scheme_of"]
 
 _LIVE_SCHEMES = frozenset(
     {"camera", "v4l2", "http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp", "webrtc"}
@@ -15,6 +20,12 @@ _WORDS = ("synthetic", "webrtc")
 # Two letters at least, so that C:\\video.mp4 stays a path.
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
 _DEVICE = re.compile(r"\d+|/dev/video\d+")
+# Settings at the end of an address: `#stream=1&fps=10`. A fragment is never sent to a server. In a query they are taken
+# for settings only of a file, which has no query; a server's query is its own.
+_FRAGMENT = re.compile(r"#(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
+_QUERY = re.compile(r"\?(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
+_SETTINGS = frozenset({"stream", "fps"})
+_NUMBER_PATTERN = re.compile(r"%0?\d*d")
 # A password may hold a slash that nobody escaped: after `user:` everything up to the last @ goes, rather one word of a
 # path too many than one of a password.
 _USER_INFO = re.compile(r"(?<=://)(?:[^/?#\s:]*:[^\s'\"<>]*@|[^/?#\s]*@)")
@@ -30,6 +41,63 @@ def redact(text: str) -> str:
     Covers `scheme://user:password@host` and fields such as `password=...` or `token=...` in path or query.
     """
     return _SECRET_FIELD.sub(r"\1***", _USER_INFO.sub("***@", text))
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address in its parts.
+
+    Attributes:
+        name: What to call it in messages: as it was given, but without credentials.
+        target: What is opened: the address without our settings.
+        stream: Which of its video streams, from 0; None for the best one.
+        rate_hz: Frames per second of what holds no times, such as numbered pictures; None if not given.
+    """
+
+    name: str
+    target: str
+    stream: int | None = None
+    rate_hz: Fraction | None = None
+
+
+def parse_address(text: str) -> Address:
+    """Take our settings off an address: `two.mkv#stream=1`, `two.mkv?stream=1`, `http://host/live.m3u8#stream=0`.
+
+    A name of a file that exists is never taken apart. Only a file may have settings in its query. A fragment without
+    any setting of ours stays part of the address.
+
+    Raises:
+        ConfigError: A setting that is not known stands beside one that is, or has no valid value.
+    """
+    target, settings = _split(text)
+    name = redact(text)
+    for key in settings:
+        if key not in _SETTINGS:
+            raise ConfigError(f"{name}: the setting {key!r} is unknown; known are {', '.join(sorted(_SETTINGS))}")
+    stream, rate = settings.get("stream"), settings.get("fps")
+    if stream is not None and not re.fullmatch(r"[0-9]{1,6}", stream):
+        raise ConfigError(f"{name}: stream is {stream!r}; expected the number of a video stream, from 0")
+    return Address(name, target, None if stream is None else int(stream), None if rate is None else _rate(name, rate))
+
+
+def file_of_url(url: str) -> str:
+    """Return the path that `file:///...` or `file:...` names, with percent codes decoded.
+
+    A pattern of numbered pictures (`file:///frames/%03d.png`) is left as it is.
+
+    Raises:
+        SourceError: It names another machine.
+    """
+    rest = url[len("file:") :]
+    if not rest.startswith("//"):
+        return rest if _exists(rest) else _decoded(rest)
+    host, slash, path = rest[2:].partition("/")
+    if host.lower() not in ("", "localhost"):
+        raise SourceError(
+            f"{redact(url)} names a file of the machine {host!r}: expected file:///full/path, or file:name for a name "
+            "relative to this folder"
+        )
+    return _decoded(slash + path)
 
 
 def is_device(address: str) -> bool:
@@ -55,7 +123,8 @@ def is_live_address(address: str, live: bool | None) -> bool:
     """
     if live is not None:
         return live
-    return is_device(address) or scheme_of(address) in _LIVE_SCHEMES
+    target, _ = _split(address)
+    return is_device(target) or scheme_of(target) in _LIVE_SCHEMES
 
 
 def _exists(path: str) -> bool:
@@ -63,3 +132,32 @@ def _exists(path: str) -> bool:
         return Path(path).exists()
     except OSError:  # longer than a name of a file may be
         return False
+
+
+def _split(text: str) -> tuple[str, dict[str, str]]:
+    """The address without its settings, and these; none if it holds none that is known."""
+    if _exists(text):
+        return text, {}
+    match = _FRAGMENT.search(text)
+    if match is None and scheme_of(text) in (None, "file"):
+        match = _QUERY.search(text)
+    if match is None:
+        return text, {}
+    settings = dict(pair.split("=", 1) for pair in match["settings"].split("&"))
+    return (text[: match.start()], settings) if _SETTINGS & settings.keys() else (text, {})
+
+
+def _rate(name: str, text: str) -> Fraction:
+    try:
+        rate_hz = Fraction(text.replace(":", "/"))
+    except (ValueError, ZeroDivisionError):
+        rate_hz = Fraction(0)
+    if not 0 < rate_hz <= 1000:
+        raise ConfigError(f"{name}: fps is {text!r}; expected frames per second above 0, up to 1000, such as 12.5")
+    return rate_hz
+
+
+def _decoded(path: str) -> str:
+    decoded = unquote(path)
+    is_literal = not _exists(decoded) and (_exists(path) or _NUMBER_PATTERN.search(path) is not None)
+    return path if is_literal else decoded

@@ -4,18 +4,23 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+from io import BytesIO
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import av
 from av import VideoFrame
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.capture_time import ProducerTimes
+from ssa_stream.sources.pipe import PipeReader
+from ssa_stream.sources.presentation import PresentationTimes, nominal_rate
+from ssa_stream.sources.stream_choice import choose_video_stream
 
 __all__ = ["ContainerReader", "Problem", "diagnose", "open_container"]
 
@@ -33,6 +38,9 @@ _TOO_LATE = "it did not answer in time"
 _SILENT = (SourceErrorCode.TIMEOUT, _TOO_LATE)
 # Share of a time-out after which data that makes no sense is data that was cut off.
 _LATE = 0.9
+# Above this it is the unit of the stream's times, which FFmpeg falls back to.
+_HIGHEST_RATE_HZ = 1000
+_CHUNK_HEAD = 8
 _SECURE = ("rtsps:", "https:", "rtmps:", "tls:")
 _INSECURE = Problem(
     SourceErrorCode.TLS, "no secure connection could be made: it speaks no TLS, or its certificate is not trusted"
@@ -65,7 +73,7 @@ def diagnose(error: av.FFmpegError) -> Problem:
 
 
 def open_container(
-    target: str,
+    target: str | PipeReader | BytesIO,
     *,
     name: str,
     timeouts_s: tuple[float, float],
@@ -76,7 +84,7 @@ def open_container(
     """Open `target` for reading.
 
     Args:
-        target: Path or address as FFmpeg takes it, credentials included.
+        target: Path or address as FFmpeg takes it, credentials included; or what it shall read from.
         name: What to call it in messages.
         timeouts_s: Longest wait for opening and for one read, in seconds.
         options: FFmpeg options of format and protocol.
@@ -94,9 +102,11 @@ def open_container(
         problem = Problem(*(_SILENT if is_late else (SourceErrorCode.UNREADABLE, unreadable)))
     except av.FFmpegError as error:
         problem = diagnose(error)
+    except SourceError:  # of what it reads from
+        raise
     except (OSError, ValueError, RuntimeError) as error:
         problem = Problem(SourceErrorCode.OTHER, type(error).__name__)
-    if problem.code is SourceErrorCode.OTHER:
+    if problem.code is SourceErrorCode.OTHER and isinstance(target, str):
         problem = _connection_problem(target) or problem
     # Raised out here: the original error carries the address with its password, even as a mere context.
     raise SourceError(f"cannot open {name}: {problem.text}", problem.code)
@@ -122,30 +132,53 @@ class ContainerReader:
     Attributes:
         stream: The video stream that is read.
         corrupt_packets: Packets that could not be read or decoded and were skipped.
+        discarded_packets: Packets that the container holds but says are not to be shown.
+        marked_packets: Packets that the container marks as damaged, because data before or in them is missing.
+        is_encrypted: Whether a packet came that can be decoded with a key only.
+        end_pts: Where the packets read so far end, in units of the stream's time base; None if they have no time.
+        failures: How often an error that FFmpeg does not know came up while decoding, by its type.
         last_read_s: How long the newest read had to wait for its packet.
         producer_times: What the packets say about the camera's own clock.
     """
 
-    def __init__(self, container: InputContainer, name: str) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        name: str,
+        *,
+        stream: int | None = None,
+        mends_times: bool = False,
+        rate_hz: Fraction | None = None,
+    ) -> None:
         """Take over an open container.
 
+        Args:
+            container: Just opened.
+            name: What to call it in messages.
+            stream: See `choose_video_stream`.
+            mends_times: Whether frames without a presentation time get one, see `PresentationTimes`.
+            rate_hz: Frames per second of a container without times; None for what the codec says.
         Raises:
-            SourceError: If it holds no video; the container is closed then.
+            SourceError: If it holds no video, or no such stream; the container is closed then.
         """
         self.corrupt_packets = 0
+        self.discarded_packets = 0
+        self.marked_packets = 0
+        self.is_encrypted = False
+        self.end_pts: int | None = None
+        self.failures: Counter[str] = Counter()
         self.last_read_s = 0.0
         self.producer_times = ProducerTimes()
         self._container = container
         self._closed = threading.Event()
         self._inside = threading.Lock()
-        videos = [video for video in container.streams.video if Disposition.attached_pic not in video.disposition]
-        if not videos:
-            found = ", ".join(sorted({stream.type for stream in container.streams}))
+        try:
+            self.stream: VideoStream = choose_video_stream(container, name, stream)
+        except SourceError:
             container.close()
-            raise SourceError(
-                f"{name} holds no video stream, only: {found or 'nothing'}", SourceErrorCode.UNSUPPORTED_CODEC
-            )
-        self.stream: VideoStream = videos[0]
+            raise
+        self._rate_hz = rate_hz or nominal_rate(container.format.name, self.stream)
+        self._presentation = self._presentation_times() if mends_times else None
 
     @property
     def container(self) -> InputContainer:
@@ -160,8 +193,7 @@ class ContainerReader:
     @property
     def fps(self) -> float | None:
         """Nominal frames per second, None when the stream does not say."""
-        rate = self.stream.average_rate or self.stream.guessed_rate
-        return float(rate) if rate else None
+        return float(self._rate_hz) if self._rate_hz and self._rate_hz <= _HIGHEST_RATE_HZ else None
 
     @property
     def coded_size(self) -> tuple[int, int] | None:
@@ -212,22 +244,53 @@ class ContainerReader:
             self.last_read_s = time.monotonic() - began_s
             if packet is None:
                 return None
-            self.producer_times.observe(packet)
-            try:
-                return packet.decode()
-            except av.error.EOFError:
-                return []
-            except av.FFmpegError:
-                self.corrupt_packets += 1
-                return []
+            self._note(packet)
+            return self._mended(self._decoded(packet.decode))
+
+    def _note(self, packet: "av.Packet[VideoStream]") -> None:
+        self.producer_times.observe(packet)
+        if self._presentation is not None:
+            self._presentation.sent(packet)
+        if packet.size:
+            self.discarded_packets += packet.is_discard
+            self.marked_packets += packet.is_corrupt
+            self.is_encrypted = self.is_encrypted or packet.has_sidedata("encryption_info")
+            written = packet.pts if packet.pts is not None else packet.dts
+            if written is not None:
+                end = written + (packet.duration or 0)
+                self.end_pts = end if self.end_pts is None else max(self.end_pts, end)
+
+    def _decoded(self, decode: Callable[[], list[VideoFrame]]) -> list[VideoFrame]:
+        """Decode; what fails costs no more than its frames."""
+        try:
+            return decode()
+        except av.error.EOFError:
+            return []
+        except av.FFmpegError:
+            self.corrupt_packets += 1
+        except Exception as error:  # of PyAV itself: an unknown value in one frame must not end the stream
+            self.failures[type(error).__name__] += 1
+        return []
+
+    def _mended(self, frames: list[VideoFrame]) -> list[VideoFrame]:
+        if self._presentation is not None:
+            for frame in frames:
+                self._presentation.mend(frame)
+        return frames
+
+    def _presentation_times(self) -> PresentationTimes:
+        context, stream = self.stream.codec_context, self.stream
+        context.copy_opaque = True
+        time_base = stream.time_base or Fraction(1, 90_000)
+        name = self._container.format.name
+        # FFmpeg's index of an AVI is of the heads of its chunks.
+        index = {entry.pos + _CHUNK_HEAD: entry.timestamp for entry in stream.index_entries} if name == "avi" else {}
+        return PresentationTimes(name, self._rate_hz, time_base, lambda: context.reorder_depth, index)
 
     def drain(self) -> list[VideoFrame]:
         """Return what the decoder still holds after a read that failed."""
         with self._inside:
-            try:
-                return [] if self.closed else self.stream.decode(None)
-            except av.FFmpegError:
-                return []
+            return [] if self.closed else self._mended(self._decoded(lambda: self.stream.decode(None)))
 
     def close(self) -> None:
         """Stop reading; release the container now, or as soon as the read that is under way has ended."""

@@ -82,6 +82,10 @@ class FrameConverter:
         passed_s = (received_at_ns - before_ns) / 1e9 if self._live and before_ns is not None else None
         return self._timeline.stamp(decoded.pts, decoded.time_base, passed_s)
 
+    def skip(self, frames: int) -> None:
+        """Leave out the numbers of frames that are missing before the next one; none before the first."""
+        self._seq += frames if self._seq >= 0 else 0
+
     def convert(self, decoded: VideoFrame, camera_ns: int | None = None) -> Frame:
         """Return the next frame of the stream.
 

@@ -1,30 +1,54 @@
 """A recording: every frame, in order, as fast as it is asked for."""
 
-from collections import deque
+import os
+import stat
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
-
-import av
-from av import VideoFrame
+from typing import Protocol
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.addresses import redact
-from ssa_stream.sources.container import ContainerReader, diagnose, open_container
 from ssa_stream.sources.conversion import FrameConverter
+from ssa_stream.sources.pictures import Animation, is_animated_webp
+from ssa_stream.sources.pipe import PipeReader, descriptor_of, open_descriptor, open_fifo
+from ssa_stream.sources.recording import Decoded, Delivered, Recording
+from ssa_stream.sources.sequence import PictureSequence, is_pattern
 from ssa_stream.sources.source import Frame, Source, SourceInfo
+from ssa_stream.sources.status import SourceLosses
 
 __all__ = ["FileSource"]
 
-_UNREADABLE = "it is not a video, or a recording that was cut off before its index was written"
-# A damaged stretch longer than this many reads in a row ends the file.
-_READ_ERRORS_ALLOWED = 64
-# Containers round their durations and frame counts; less than this is not called cut off.
-_MISSING_TOLERANCE_S = 0.5
-_MISSING_TOLERANCE_FRAMES = 2
+_ODD_FILES = (
+    (stat.S_ISSOCK, "a socket: expected a video file; a FIFO or standard input (-) can be piped into"),
+    (stat.S_ISBLK, "a block device: expected a video file on it, such as one of a mounted disk"),
+    (stat.S_ISCHR, "a character device and no camera: expected a video file; cameras are /dev/video0 and so on"),
+)
+
+
+class _Pictures(Protocol):
+    """What decoded pictures come from: a container, numbered pictures or an animation."""
+
+    warnings: list[str]
+
+    @property
+    def fps(self) -> float | None: ...
+    @property
+    def frame_count(self) -> int | None: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def corrupt_packets(self) -> int: ...
+    @property
+    def damage(self) -> list[str]: ...
+    def decode(self) -> Iterator[Decoded]: ...
+    def compare(self, delivered: Delivered) -> None: ...
+    def close(self) -> None: ...
 
 
 class FileSource(Source):
-    """Read a video file, an image, an image sequence (`frame%03d.png`) or an address that ends.
+    """Read a video file, a picture, a sequence of pictures (`frame%03d.png`, `*.png`), a pipe or an address that ends.
 
     Damage never costs what can still be decoded: broken packets are skipped and counted, a file that was cut off
     yields what is there, and `warnings` says so afterwards.
@@ -34,47 +58,52 @@ class FileSource(Source):
         self,
         path: str | Path,
         *,
+        name: str | None = None,
+        stream: int | None = None,
+        rate_hz: Fraction | None = None,
         timeouts_s: tuple[float, float] = (10.0, 10.0),
         options: Mapping[str, str] | None = None,
     ) -> None:
         """Open the file and decode its first frame.
 
         Args:
-            path: File name, sequence pattern or address.
-            timeouts_s: Longest wait for opening and for one read; matters for addresses.
+            path: File name, pattern of a sequence, address, or `-` for standard input. A `Path`, and a name that
+                exists, is always the file of that name.
+            name: What to call it in messages; None takes the path without credentials.
+            stream: Which of its video streams, from 0; None for the best one.
+            rate_hz: Frames per second of what holds no times: pictures, elementary streams.
+            timeouts_s: Longest wait for opening and for one read; matters for addresses and pipes.
             options: FFmpeg options of format and protocol.
         Raises:
             SourceError: If it is missing, is not a video or holds no frame that can be decoded.
         """
         target = str(path)
-        name = redact(target)
-        _check_path(target, name)
-        # Told to be a file, a name such as cam:one.mkv is not taken for a protocol.
-        url = target if "://" in target else f"file:{target}"
-        container = open_container(url, name=name, timeouts_s=timeouts_s, options=options or {}, unreadable=_UNREADABLE)
-        self._reader = ContainerReader(container, name)
-        self._reader.stream.thread_type = "AUTO"
-        self._converter = FrameConverter(self._reader.fps)
-        self._warnings: list[str] = []
-        self._declared_frames = self._reader.stream.frames or None
-        self._declared_s = _duration_s(self._reader)
-        self._last_t = 0.0
-        self._decoded = self._decode()
-        self._first: deque[Frame] = deque()
+        self._name = name or redact(target)
+        self._failures: Counter[str] = Counter()
+        self._pictures: _Pictures = _open(
+            target, self._name, stream=stream, rate_hz=rate_hz, timeouts_s=timeouts_s, options=options or {}
+        )
+        self._begin()
         try:
-            self._first.append(next(self._decoded))
-        except StopIteration:
+            first = next(self._decoded, None)
+            if first is None and self._falls_back(target):
+                first = next(self._decoded, None)
+        except SourceError:
+            self.close()
+            raise
+        if first is None:
             self.close()
             problems = "; ".join(self.warnings) or "it is empty"
             raise SourceError(
-                f"{name} holds no frame that can be decoded: {problems}", SourceErrorCode.UNREADABLE
-            ) from None
+                f"{self._name} holds no frame that can be decoded: {problems}", SourceErrorCode.UNREADABLE
+            )
+        self._first = deque([first])
         self._info = SourceInfo(
-            name=name,
+            name=self._name,
             live=False,
-            fps=self._reader.fps,
+            fps=self._pictures.fps,
             size=self._first[0].size,
-            frame_count=self._declared_frames,
+            frame_count=self._pictures.frame_count,
         )
 
     @property
@@ -85,24 +114,35 @@ class FileSource(Source):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was wrong with the file, as far as it has been read."""
-        counted = []
-        if self.corrupt_packets:
-            counted.append(f"{self.corrupt_packets} packets were damaged and skipped")
+        counted = list(self._pictures.damage)
+        counted += [
+            f"{count} frames were skipped because of an unexpected {kind}" for kind, count in self._failures.items()
+        ]
         if self._converter.corrupt_frames:
             counted.append(f"{self._converter.corrupt_frames} frames were decoded with damage")
         if self._converter.repaired_times:
             counted.append(f"{self._converter.repaired_times} frame times were missing or went back, and were repaired")
-        return (*counted, *self._warnings)
+        return (*counted, *self._pictures.warnings)
+
+    @property
+    def losses(self) -> SourceLosses:
+        """What could not be read or decoded, or only with damage; frames that a library failed on count as damaged."""
+        damaged = self._converter.corrupt_frames + self._failures.total()
+        return SourceLosses(corrupt_packets=self.corrupt_packets, damaged_frames=damaged)
 
     @property
     def corrupt_packets(self) -> int:
-        """Packets skipped because they could not be read or decoded."""
-        return self._reader.corrupt_packets
+        """Packets, or pictures of a sequence, skipped because they could not be read or decoded."""
+        return self._pictures.corrupt_packets
 
     def frames(self) -> Iterator[Frame]:
-        """Deliver every frame that can be decoded, in order."""
+        """Deliver every frame that can be decoded, in order.
+
+        Raises:
+            SourceError: A pipe fell silent, or reading failed in a way that FFmpeg does not know.
+        """
         try:
-            while self._first and not self._reader.closed:
+            while self._first and not self._pictures.closed:
                 yield self._first.popleft()
             yield from self._decoded
         finally:
@@ -110,57 +150,112 @@ class FileSource(Source):
 
     def close(self) -> None:
         """Release the file; the iteration ends."""
-        self._reader.close()
+        self._pictures.close()
+
+    def _begin(self) -> None:
+        self._converter = FrameConverter(self._pictures.fps)
+        self._last_t = 0.0
+        self._decoded = self._decode()
+
+    def _falls_back(self, path: str) -> bool:
+        """Take Pillow for a picture whose container FFmpeg knows, but not what is in it."""
+        picture = _by_pillow(path, self._name)
+        if picture is None or not picture.is_readable:
+            return False
+        self._pictures.close()
+        self._pictures = picture
+        self._begin()
+        return True
 
     def _decode(self) -> Iterator[Frame]:
         try:
-            for decoded in self._reader.decode(read_errors_allowed=_READ_ERRORS_ALLOWED):
-                yield from self._convert(decoded)
-        except av.FFmpegError as error:
-            self._warnings.append(f"reading stopped after {self._converter.frames} frames: {diagnose(error).text}")
-            yield from self._convert(self._reader.drain())
-        if not self._reader.closed:
-            self._compare_with_declared()
+            for decoded in self._pictures.decode():
+                if self._pictures.closed:
+                    return
+                frame = self._converted(decoded)
+                if frame is not None:
+                    self._last_t = frame.t
+                    yield frame
+        except SourceError:
+            raise
+        except Exception as error:  # whatever a library raises ends this file, not the program
+            raise SourceError(
+                f"{self._name} could not be read after {self._converter.frames} frames: unexpected "
+                f"{type(error).__name__}"
+            ) from error
+        if not self._pictures.closed:
+            self._pictures.compare(Delivered(self._converter.frames, self._converter.corrupt_frames, self._last_t))
 
-    def _convert(self, decoded: list[VideoFrame]) -> Iterator[Frame]:
-        for picture in decoded:
-            if self._reader.closed:
-                return
-            frame = self._converter.convert(picture)
-            self._last_t = frame.t
-            yield frame
-
-    def _compare_with_declared(self) -> None:
-        count = self._converter.frames
-        if self._declared_frames is not None and self._declared_frames - count > _MISSING_TOLERANCE_FRAMES:
-            self._warnings.append(f"cut off or damaged: {count} of {self._declared_frames} frames could be decoded")
-        elif self._declared_s is not None and self._declared_s - self._last_t > _MISSING_TOLERANCE_S + self._interval_s:
-            self._warnings.append(
-                f"cut off or damaged: decoded up to {self._last_t:.2f} s of {self._declared_s:.2f} s ({count} frames)"
-            )
-
-    @property
-    def _interval_s(self) -> float:
-        return 1.0 / (self._reader.fps or 1.0)
+    def _converted(self, decoded: Decoded) -> Frame | None:
+        self._converter.skip(decoded.skipped)
+        try:
+            return self._converter.convert(decoded.picture)
+        except Exception as error:  # of a library, for one frame: the others are not to blame
+            self._failures[type(error).__name__] += 1
+            return None
 
 
-def _check_path(target: str, name: str) -> None:
-    if "://" in target or "%" in target:
-        return
-    path = Path(target)
-    if path.is_dir():
-        raise SourceError(f"{name} is a directory: give a video file or a sequence such as {name}/%03d.png")
-    if not path.exists():
-        raise SourceError(f"{name} does not exist", SourceErrorCode.NOT_FOUND)
-    if path.is_file() and path.stat().st_size == 0:
+def _open(
+    target: str,
+    name: str,
+    *,
+    stream: int | None,
+    rate_hz: Fraction | None,
+    timeouts_s: tuple[float, float],
+    options: Mapping[str, str],
+) -> _Pictures:
+    descriptor = None if os.path.lexists(target) and target != "/dev/stdin" else descriptor_of(target)
+    source = target if descriptor is None else open_descriptor(descriptor, name, timeouts_s)
+    if isinstance(source, str) and ("://" not in source or os.path.lexists(source)):
+        if not os.path.lexists(source) and is_pattern(source):
+            return PictureSequence(source, name, options=options, rate_hz=rate_hz)
+        mode = _mode(source, name)
+        if stat.S_ISFIFO(mode):
+            source = open_fifo(source, name, timeouts_s)
+        elif is_animated_webp(Path(source)):
+            return Animation(Path(source), name)
+    try:
+        return Recording(source, name, timeouts_s=timeouts_s, options=options, stream=stream, rate_hz=rate_hz)
+    except SourceError as error:
+        if isinstance(source, PipeReader):
+            source.close()
+            if source.is_empty and source.problem is None:
+                raise SourceError(
+                    f"nothing came through {name}: the program that writes to it ended without output",
+                    SourceErrorCode.UNREADABLE,
+                ) from None
+        elif error.code is SourceErrorCode.UNREADABLE:
+            picture = _by_pillow(source, name)
+            if picture is not None:
+                return picture
+        raise
+
+
+def _by_pillow(path: str, name: str) -> Animation | None:
+    """The same file read by Pillow, None if that cannot."""
+    try:
+        return Animation(Path(path), name) if os.path.isfile(path) else None
+    except SourceError:
+        return None
+
+
+def _mode(path: str, name: str) -> int:
+    """Of what kind the file is.
+
+    Raises:
+        SourceError: It is missing, empty, or nothing that can be read as a video.
+    """
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise SourceError(f"{name} does not exist", SourceErrorCode.NOT_FOUND) from None
+    except OSError as error:
+        raise SourceError(f"cannot open {name}: {error.strerror}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise SourceError(f"{name} is a directory: give a video file or a sequence such as {name.rstrip('/')}/%03d.png")
+    for is_odd, what in _ODD_FILES:
+        if is_odd(status.st_mode):
+            raise SourceError(f"{name} is {what}")
+    if stat.S_ISREG(status.st_mode) and status.st_size == 0:
         raise SourceError(f"{name} is empty (0 bytes): nothing was recorded, or the copy failed")
-
-
-def _duration_s(reader: ContainerReader) -> float | None:
-    stream = reader.stream
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    # The container's own length may be that of a longer sound track.
-    if len(reader.container.streams) == 1 and reader.container.duration is not None:
-        return reader.container.duration / av.time_base
-    return None
+    return status.st_mode

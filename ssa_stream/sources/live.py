@@ -41,6 +41,7 @@ class LiveSource(Source):
         container: InputContainer,
         name: str,
         *,
+        stream: int | None = None,
         read_timeout_s: float,
         no_frame_limit_s: float,
         arrival_times: bool = False,
@@ -52,6 +53,7 @@ class LiveSource(Source):
         Args:
             container: Opened with `read_timeout_s`.
             name: What to call it in messages, free of credentials.
+            stream: Which of its video streams, from 0; None for the best one.
             read_timeout_s: Longest wait for data.
             no_frame_limit_s: Longest time without a frame; packets may go on arriving that nothing decodes from.
             arrival_times: See `FrameConverter`.
@@ -60,7 +62,7 @@ class LiveSource(Source):
         Raises:
             SourceError: If it holds no video, or none that can be decoded.
         """
-        self._reader = ContainerReader(container, name)
+        self._reader = ContainerReader(container, name, stream=stream)
         self._reader.stream.thread_type = "SLICE"  # frame threads would add latency
         self._read_timeout_s = read_timeout_s
         self._no_frame_limit_s = no_frame_limit_s

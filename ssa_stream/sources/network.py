@@ -22,6 +22,8 @@ class NetworkSource(LiveSource):
         self,
         url: str,
         *,
+        name: str | None = None,
+        stream: int | None = None,
         timeouts_s: tuple[float, float] = (5.0, 3.0),
         no_frame_limit_s: float = 12.0,
         options: Mapping[str, str] | None = None,
@@ -30,19 +32,22 @@ class NetworkSource(LiveSource):
 
         Args:
             url: The address, credentials included.
+            name: What to call it in messages; None takes the address without credentials.
+            stream: Which of its video streams, from 0; None for the best one.
             timeouts_s: Longest wait for opening and for one read. FFmpeg may take about twice as long to notice.
             no_frame_limit_s: Longest time without a picture while data comes.
             options: FFmpeg options of format and protocol, over the defaults of this class.
         Raises:
             SourceError: If there is no answer in time, no such stream, no right to it or no video in it.
         """
-        name = redact(url)
+        name = name or redact(url)
         merged = {**_default_options(url, timeouts_s[1]), **(options or {})}
         merged = {**_transport_options(merged), **merged}
         container = open_container(url, name=name, timeouts_s=timeouts_s, options=merged)
         super().__init__(
             container,
             name,
+            stream=stream,
             read_timeout_s=timeouts_s[1],
             no_frame_limit_s=no_frame_limit_s,
             arrival_times=container.format.name in _UNTIMED_FORMATS,

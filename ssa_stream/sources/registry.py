@@ -16,7 +16,7 @@ from typing import cast
 
 from ssa_stream.errors import ConfigError, SourceError
 from ssa_stream.plugins import PluginGroup
-from ssa_stream.sources.addresses import is_device, redact, scheme_of
+from ssa_stream.sources.addresses import Address, file_of_url, is_device, parse_address, redact, scheme_of
 from ssa_stream.sources.camera import CameraSource
 from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.network import NetworkSource
@@ -101,9 +101,12 @@ def open_source(
     """Open a source of frames.
 
     Args:
-        spec: A file (`street.mp4`, `frames/%03d.png`), a camera (`0`, `/dev/video0`, `camera:0`), a live address
-            (`rtsp://`, `udp://`, `http://`, ...), `synthetic` (see `ssa_stream.sources.synthetic`), `webrtc:...` in a
-            graph that `ssa-stream serve` runs, or `scheme:...` of a plug-in.
+        spec: A file (`street.mp4`, `frames/%03d.png`, `frames/*.png`), `-` for standard input, a camera (`0`,
+            `/dev/video0`, `camera:0`), a live address (`rtsp://`, `udp://`, `http://`, ...), `synthetic` (see
+            `ssa_stream.sources.synthetic`), `webrtc:...` in a graph that `ssa-stream serve` runs, or `scheme:...` of a
+            plug-in. Of built-in sources `...#stream=1` reads the second video stream instead of the best one, and
+            `...#fps=10` gives numbered pictures and elementary streams a rate. A `Path` is always the file of that
+            name.
         live: True plays a file at its own pace as if it were a camera. False reads an HTTP address as a recording
             that ends, every frame, and draws a synthetic stream as fast as it is asked for. None: cameras and
             addresses are live, files are not, `synthetic` is when it has no end.
@@ -122,34 +125,47 @@ def open_source(
     timeouts_s = (open_timeout_s or 5.0, read_timeout_s or 3.0) if policy is None else (policy.connect_s, policy.lost_s)
     settings = _Settings(SourceOptions(live, timeouts_s, dict(options or {}), on_state), policy)
     if isinstance(spec, Path):
-        return _open_file(str(spec), settings)
-    if isinstance(spec, int) or is_device(spec):
-        return _open_camera(str(spec), settings)
-    scheme = scheme_of(spec)
-    if scheme is None:
-        return _open_file(spec, settings)
-    if scheme in _OPENERS:
-        return _OPENERS[scheme](spec, settings)
-    plugin = _PLUGINS.open(scheme, spec, settings.options)
-    if plugin is not None:
-        return cast(Source, plugin)
-    raise SourceError(
+        return _open_file(Address(str(spec), str(spec)), settings)
+    scheme = scheme_of(str(spec))
+    if scheme is not None and scheme not in _OPENERS:
+        plugin = _PLUGINS.open(scheme, str(spec), settings.options)
+        if plugin is not None:
+            return cast(Source, plugin)
+        raise _unknown(str(spec), scheme)
+    address = parse_address(str(spec))
+    if is_device(address.target):
+        return _open_camera(address, settings)
+    return _OPENERS[scheme or "file"](address, settings)
+
+
+def _unknown(spec: str, scheme: str) -> SourceError:
+    return SourceError(
         f"no reader for {redact(spec)}: the scheme {scheme!r} is unknown. Known are: {', '.join(known_schemes())}; "
         "anything without a scheme is a file name, a number is a camera"
     )
 
 
-def _open_file(spec: str, settings: _Settings) -> Source:
-    path = spec.removeprefix("file://") if spec.startswith("file://") else spec.removeprefix("file:")
-    options = settings.options
-    source = FileSource(path, timeouts_s=options.timeouts_s, options=options.backend)
-    return Realtime(source) if options.live else source
+def _open_file(address: Address, settings: _Settings) -> Source:
+    path = file_of_url(address.target) if scheme_of(address.target) == "file" else address.target
+    source = _file(address, path, settings.options)
+    return Realtime(source) if settings.options.live else source
 
 
-def _open_camera(spec: str, settings: _Settings) -> Source:
+def _file(address: Address, target: str, options: SourceOptions) -> FileSource:
+    return FileSource(
+        target,
+        name=address.name,
+        stream=address.stream,
+        rate_hz=address.rate_hz,
+        timeouts_s=options.timeouts_s,
+        options=options.backend,
+    )
+
+
+def _open_camera(address: Address, settings: _Settings) -> Source:
     options = settings.options
-    _refuse_not_live(spec, options)
-    device = spec.removeprefix("camera:").removeprefix("v4l2:")
+    _refuse_not_live(address, options)
+    device = address.target.removeprefix("camera:").removeprefix("v4l2:")
     name = f"/dev/video{device}" if device.isdecimal() else device
 
     def connect() -> Source:
@@ -158,38 +174,45 @@ def _open_camera(spec: str, settings: _Settings) -> Source:
     return settings.watched(name, connect, connections_in_parallel=1)
 
 
-def _open_network(spec: str, settings: _Settings) -> Source:
+def _open_network(address: Address, settings: _Settings) -> Source:
     options = settings.options
-    _refuse_not_live(spec, options)
+    _refuse_not_live(address, options)
     no_frame_limit_s = settings.policy.first_frame_s if settings.policy else _NO_FRAME_LIMIT_S
 
     def connect() -> Source:
         return NetworkSource(
-            spec, timeouts_s=options.timeouts_s, no_frame_limit_s=no_frame_limit_s, options=options.backend
+            address.target,
+            name=address.name,
+            stream=address.stream,
+            timeouts_s=options.timeouts_s,
+            no_frame_limit_s=no_frame_limit_s,
+            options=options.backend,
         )
 
-    return settings.watched(redact(spec), connect)
+    return settings.watched(address.name, connect)
 
 
-def _open_http(spec: str, settings: _Settings) -> Source:
-    options = settings.options
-    if options.live is False:
-        return FileSource(spec, timeouts_s=options.timeouts_s, options=options.backend)
-    return _open_network(spec, settings)
+def _open_http(address: Address, settings: _Settings) -> Source:
+    if settings.options.live is False:
+        return _file(address, address.target, settings.options)
+    return _open_network(address, settings)
 
 
-def _open_synthetic(spec: str, settings: _Settings) -> Source:
-    parsed, live = SyntheticSpec.parse(spec), settings.options.live
+def _open_synthetic(address: Address, settings: _Settings) -> Source:
+    parsed, live = SyntheticSpec.parse(address.target), settings.options.live
     return SyntheticSource(parsed, live=live if live is not None else parsed.frame_count is None)
 
 
-def _refuse_not_live(spec: str, options: SourceOptions) -> None:
+def _refuse_not_live(address: Address, options: SourceOptions) -> None:
+    if address.rate_hz is not None:
+        raise ConfigError(f"{address.name} is live, its frames have the times at which they come: leave fps out")
     if options.live is False:
-        raise ConfigError(f"{redact(spec)} is live by nature: leave `live` out, or record it to a file first")
+        raise ConfigError(f"{address.name} is live by nature: leave `live` out, or record it to a file first")
 
 
-_OPENERS: dict[str, Callable[[str, _Settings], Source]] = {
+_OPENERS: dict[str, Callable[[Address, _Settings], Source]] = {
     "file": _open_file,
+    "pipe": _open_file,
     "camera": _open_camera,
     "v4l2": _open_camera,
     "synthetic": _open_synthetic,

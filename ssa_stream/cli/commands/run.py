@@ -31,8 +31,9 @@ def run(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A video file, a camera (0 or /dev/video0), an address (rtsp://...), or 'synthetic': a made-up scene "
-            "that needs nothing.",
+            help="A video file, numbered pictures (frames/%03d.png), - for standard input, a camera (0 or "
+            "/dev/video0), an address (rtsp://...), or 'synthetic': a made-up scene that needs nothing. #stream=1 at "
+            "its end reads the second video stream.",
         ),
     ],
     prompt: Annotated[

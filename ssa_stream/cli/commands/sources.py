@@ -17,9 +17,10 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="What can 
 # What a scheme stands for, with an example that can be typed.
 _EXAMPLES = {
     "camera": ("a camera of this machine", "0, camera:0, /dev/video0"),
-    "file": ("a video, or numbered pictures", "street.mp4, frames/%03d.png"),
+    "file": ("a video, or numbered pictures", "street.mp4, frames/%03d.png, frames/*.png"),
     "http": ("a video or a camera behind a web server", "http://host/live.mjpg"),
     "https": ("the same, encrypted", "https://host/clip.mp4"),
+    "pipe": ("standard input, or another open descriptor", "-, pipe:, pipe:3"),
     "rtmp": ("a live stream", "rtmp://host/app/key"),
     "rtmps": ("the same, encrypted", "rtmps://host/app/key"),
     "rtp": ("a live stream", "rtp://239.0.0.1:5004"),

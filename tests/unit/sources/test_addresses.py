@@ -1,9 +1,13 @@
 """No address keeps its credentials, and each says what it is of."""
 
+from fractions import Fraction
+from pathlib import Path
+
 import pytest
 
+from ssa_stream.errors import SourceError
 from ssa_stream.sources import redact
-from ssa_stream.sources.addresses import is_live_address
+from ssa_stream.sources.addresses import file_of_url, is_live_address, parse_address
 
 
 @pytest.mark.parametrize(
@@ -47,3 +51,54 @@ def test_redact_replaces_credentials_only(text: str, expected: str) -> None:
 def test_address_tells_whether_its_source_may_come_back(address: str, live: bool | None, expected: bool) -> None:
     """What the pipeline says comes first."""
     assert is_live_address(address, live) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "stream", "rate_hz"),
+    [
+        ("two.mkv#stream=1", "two.mkv", 1, None),
+        ("two.mkv?stream=1", "two.mkv", 1, None),
+        ("f/%03d.png#fps=12.5&stream=0", "f/%03d.png", 0, Fraction(25, 2)),
+        ("f/%d.png#fps=30000/1001", "f/%d.png", None, Fraction(30000, 1001)),
+        ("rtsp://cam/x?channel=2#stream=1", "rtsp://cam/x?channel=2", 1, None),
+        ("http://h/v?stream=1", "http://h/v?stream=1", None, None),
+        ("rtsp://h/v?stream=1", "rtsp://h/v?stream=1", None, None),
+        ("http://h/v#t=10", "http://h/v#t=10", None, None),
+        ("rtsp://u:pa#stream=1@h/v", "rtsp://u:pa#stream=1@h/v", None, None),
+        ("0", "0", None, None),
+        ("-", "-", None, None),
+    ],
+)
+def test_settings_are_taken_off_an_address(
+    text: str, target: str, stream: int | None, rate_hz: Fraction | None
+) -> None:
+    """Those of ours only; a server's query is its own. The name shows what was given."""
+    address = parse_address(text)
+    assert (address.target, address.stream, address.rate_hz) == (target, stream, rate_hz)
+    assert address.name == redact(text)
+
+
+def test_address_with_a_setting_is_as_live_as_without() -> None:
+    """For the ingest node, which asks before it opens."""
+    assert is_live_address("rtsp://host/1#stream=1", None)
+    assert not is_live_address("clip.mp4#stream=1", None)
+
+
+def test_file_address_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Percent codes once; a name that holds one literally is found as well; patterns keep theirs."""
+    for name in ("a b.mp4", "c%20d.mp4", "Ü#?.mp4"):
+        (tmp_path / name).touch()
+    for url, path in (
+        (f"file://{tmp_path}/a%20b.mp4", tmp_path / "a b.mp4"),
+        (f"file://localhost{tmp_path}/a%20b.mp4", tmp_path / "a b.mp4"),
+        (f"file:{tmp_path}/a%20b.mp4", tmp_path / "a b.mp4"),
+        (f"file://{tmp_path}/c%2520d.mp4", tmp_path / "c%20d.mp4"),
+        (f"file://{tmp_path}/c%20d.mp4", tmp_path / "c%20d.mp4"),
+        (f"file://{tmp_path}/%C3%9C%23%3F.mp4", tmp_path / "Ü#?.mp4"),
+        (f"file://{tmp_path}/f%03d.png", tmp_path / "f%03d.png"),
+    ):
+        assert file_of_url(url) == str(path)
+    monkeypatch.chdir(tmp_path)
+    assert file_of_url("file:a%20b.mp4") == "a b.mp4"
+    with pytest.raises(SourceError, match="of the machine 'other'"):
+        file_of_url("file://other/a.mp4")

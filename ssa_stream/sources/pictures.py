@@ -1,0 +1,157 @@
+"""Still pictures, and animated ones that FFmpeg cannot decode."""
+
+import warnings
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av import VideoFrame
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.sources.file_structure import shortfall
+from ssa_stream.sources.presentation import holds_no_times
+from ssa_stream.sources.recording import Decoded, Delivered
+
+__all__ = ["Animation", "is_animated_webp", "read_still"]
+
+_MILLISECOND = Fraction(1, 1000)
+# Browsers show a picture without a duration, or with one that cannot be meant, for so long.
+_SHORTEST_MS, _DEFAULT_MS = 10, 100
+_WEBP_ANIMATED = 0x02
+
+
+def is_animated_webp(path: Path) -> bool:
+    """Whether it is a WebP file with more than one picture, of which FFmpeg decodes none."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(21)
+    except OSError:
+        return False
+    is_extended = head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) == 21
+    return is_extended and bool(head[20] & _WEBP_ANIMATED)
+
+
+def read_still(path: Path) -> VideoFrame:
+    """Read one picture: with FFmpeg, else with Pillow, which knows more formats.
+
+    Raises:
+        SourceError: Neither can.
+    """
+    try:
+        with av.open(f"file:{path}", options={"pattern_type": "none"}) as container:
+            if holds_no_times(container.format.name) and container.streams.video:
+                picture = next(container.decode(video=0), None)
+                if picture is not None:
+                    return picture
+    except av.FFmpegError:
+        pass  # Pillow knows other formats
+    with Animation(path, str(path)) as pictures:
+        decoded = next(pictures.decode(), None)
+    if decoded is None:
+        raise SourceError(f"{path} holds no picture that can be read", SourceErrorCode.UNREADABLE)
+    return decoded.picture
+
+
+class Animation:
+    """Reads the pictures of a file with Pillow: a still one, or an animation with its durations."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        """Open it.
+
+        Raises:
+            SourceError: Pillow does not know its format, or it is too large to be meant.
+        """
+        self.warnings: list[str] = []
+        self.corrupt_packets = 0
+        self._name = name
+        self._closed = False
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                self._image = Image.open(path)
+        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+            cut = shortfall(path)
+            why = f"it is cut off, {cut}" if cut else f"it is no picture that can be read ({type(error).__name__})"
+            raise SourceError(f"cannot open {name}: {why}", SourceErrorCode.UNREADABLE) from None
+        self._count: int = getattr(self._image, "n_frames", 1)
+
+    def __enter__(self) -> "Animation":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self._image.close()
+
+    @property
+    def fps(self) -> float | None:
+        """Its pictures are shown for times of their own."""
+        return None
+
+    @property
+    def frame_count(self) -> int | None:
+        """Pictures in the file."""
+        return self._count
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @property
+    def damage(self) -> list[str]:
+        """What could not be read so far."""
+        return [f"{self.corrupt_packets} pictures of the animation could not be read"] if self.corrupt_packets else []
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its first picture can be decoded."""
+        try:
+            self._image.load()
+        except (OSError, ValueError, SyntaxError):
+            return False
+        return True
+
+    def decode(self) -> Iterator[Decoded]:
+        """Yield its pictures, composited: each as a viewer shows it, transparent parts black."""
+        at_ms = 0
+        for number in range(self._count):
+            if self._closed:
+                break
+            try:
+                self._image.seek(number)
+                picture = VideoFrame.from_ndarray(_pixels(self._image), format="rgb24")
+            except (OSError, ValueError, SyntaxError, EOFError) as error:
+                self.corrupt_packets += 1
+                self.warnings.append(f"picture {number} and those after it could not be read ({type(error).__name__})")
+                break
+            duration_ms = round(self._image.info.get("duration") or 0)
+            picture.pts, picture.time_base = at_ms, _MILLISECOND
+            at_ms += duration_ms if duration_ms >= _SHORTEST_MS else _DEFAULT_MS
+            yield Decoded(picture)
+        self._image.close()
+
+    def compare(self, delivered: Delivered) -> None:
+        """Add what is missing to `warnings`."""
+        if delivered.frames < self._count:
+            self.warnings.append(
+                f"it is cut off or damaged: {self._count - delivered.frames} of {self._count} pictures are missing"
+            )
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._closed = True
+
+
+def _pixels(image: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
+        solid = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", solid.size, (0, 0, 0, 255)), solid)
+    elif upright.mode.startswith(("I;16", "I", "F")):
+        levels = np.asarray(upright, dtype=np.float64)
+        scale = 255 / max(1.0, 65_535.0 if levels.max(initial=0) > 255 else 255.0)
+        upright = Image.fromarray((levels * scale).clip(0, 255).astype(np.uint8))
+    return np.ascontiguousarray(upright.convert("RGB"), dtype=np.uint8)

@@ -1,0 +1,258 @@
+"""One container that has an end: a file, a local playlist, a pipe or an address; and what is incomplete about it."""
+
+import os
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+from av import VideoFrame
+
+from ssa_stream.errors import SourceError
+from ssa_stream.sources.container import ContainerReader, diagnose, open_container
+from ssa_stream.sources.file_structure import shortfall
+from ssa_stream.sources.pipe import PipeReader
+from ssa_stream.sources.playlist import PlaylistFile
+from ssa_stream.sources.presentation import holds_no_times
+
+__all__ = ["Decoded", "Delivered", "Recording"]
+
+_UNREADABLE = "it is not a video, or a recording that was cut off before its index was written"
+_UNREADABLE_PIPE = (
+    "what comes through it is not a video, or one that cannot be read from a pipe, such as an MP4 with its index at "
+    "the end; pipe MPEG-TS or Matroska"
+)
+# A damaged stretch longer than this many reads in a row ends the file.
+_READ_ERRORS_ALLOWED = 64
+# Containers round their durations; less than this is not called cut off.
+_MISSING_TOLERANCE_S = 0.5
+# Their length is written, not estimated from the last times in the file.
+_DECLARES_LENGTH = ("matroska", "mov", "flv", "asf", "avi", "mxf", "nut")
+# All samples of a file of this kind are in its index, with position and size.
+_INDEXED = "mov"
+
+
+class Decoded(NamedTuple):
+    """One decoded picture.
+
+    Attributes:
+        picture: As it came out of the decoder.
+        skipped: Pictures that are missing just before it, where the source numbers them.
+    """
+
+    picture: VideoFrame
+    skipped: int = 0
+
+
+class Delivered(NamedTuple):
+    """What was made of a recording: frames, those marked as damaged, and the time of the last one in seconds."""
+
+    frames: int
+    damaged: int
+    last_t: float
+
+
+class Recording:
+    """Reads one container to its end.
+
+    Damage never costs what can still be decoded: broken packets are skipped and counted, a file that was cut off
+    yields what is there.
+    """
+
+    def __init__(
+        self,
+        target: str | PipeReader,
+        name: str,
+        *,
+        timeouts_s: tuple[float, float],
+        options: Mapping[str, str],
+        stream: int | None = None,
+        rate_hz: Fraction | None = None,
+    ) -> None:
+        """Open it.
+
+        Args:
+            target: A path, an address with `://`, or a pipe.
+            name: What to call it in messages.
+            timeouts_s: Longest wait for opening and for one read; matters for addresses and pipes.
+            options: FFmpeg options of format and protocol.
+            stream: Which of its video streams, None for the best one.
+            rate_hz: Frames per second, if it holds no times.
+        Raises:
+            SourceError: It cannot be opened or holds no such video.
+        """
+        self.warnings: list[str] = []
+        self._pipe = target if isinstance(target, PipeReader) else None
+        is_path = isinstance(target, str) and (os.path.exists(target) or "://" not in target)
+        self._path = Path(target) if is_path and isinstance(target, str) and os.path.isfile(target) else None
+        self._opened_bytes = self._size
+        self._is_cut = False
+        playlist = PlaylistFile.open(str(self._path)) if self._path is not None else None
+        # Told to be a file, a name such as cam:one.mkv is not taken for a protocol.
+        source: str | PipeReader | BytesIO = f"file:{target}" if is_path else target
+        merged = {"pattern_type": "none", **options}
+        if playlist is not None:
+            source, merged = playlist.stream(), {**playlist.options, **merged}
+            self.warnings.extend(playlist.warnings)
+        if rate_hz is not None:
+            merged["framerate"] = str(rate_hz)
+        container = open_container(
+            source,
+            name=name,
+            timeouts_s=timeouts_s,
+            options=merged,
+            format_name=None if playlist is None else "hls",
+            unreadable=_UNREADABLE if self._pipe is None else _UNREADABLE_PIPE,
+        )
+        if rate_hz is not None and not holds_no_times(container.format.name):
+            container.close()
+            raise SourceError(f"{name} says itself when its frames are to be shown: leave fps out")
+        self._reader = ContainerReader(container, name, stream=stream, mends_times=True, rate_hz=rate_hz)
+        self._reader.stream.thread_type = "AUTO"
+        self._declared_s = _declared_s(self._reader)
+
+    @property
+    def fps(self) -> float | None:
+        """Nominal frames per second, None when not known."""
+        return self._reader.fps
+
+    @property
+    def frame_count(self) -> int | None:
+        """Frames that it says it holds, None when it does not say."""
+        return self._reader.stream.frames or None
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._reader.closed
+
+    @property
+    def corrupt_packets(self) -> int:
+        """Packets skipped because they could not be read or decoded."""
+        return self._reader.corrupt_packets
+
+    @property
+    def damage(self) -> list[str]:
+        """What was skipped so far, one sentence for each kind."""
+        if self._reader.is_encrypted:
+            return ["it is encrypted, and its key is not known: expected a video without copy protection"]
+        counted = [f"{self.corrupt_packets} packets were damaged and skipped"] if self.corrupt_packets else []
+        if self._reader.marked_packets and not self._is_cut:  # then it is the last one, and told of already
+            counted.append(f"{self._reader.marked_packets} packets are not whole, or come after missing ones")
+        counted += [
+            f"{count} packets could not be decoded because of an unexpected {kind}"
+            for kind, count in self._reader.failures.items()
+        ]
+        return counted
+
+    def decode(self) -> Iterator[Decoded]:
+        """Yield every picture that can be decoded, in order.
+
+        Raises:
+            SourceError: A pipe fell silent, or an error came up that FFmpeg does not know.
+        """
+        count = 0
+        try:
+            for pictures in self._reader.decode(read_errors_allowed=_READ_ERRORS_ALLOWED):
+                for picture in pictures:
+                    count += 1
+                    yield Decoded(picture)
+        except av.FFmpegError as error:
+            self.warnings.append(f"reading stopped after {count} frames: {diagnose(error).text}")
+            yield from map(Decoded, self._reader.drain())
+
+    def compare(self, delivered: Delivered) -> None:
+        """At the end, add to `warnings` what is missing of what it says it holds."""
+        size = self._size
+        if size is not None and self._opened_bytes is not None and size > self._opened_bytes:
+            self.warnings.append(
+                f"it grew from {self._opened_bytes:,} to {size:,} bytes while it was read: it is still being written, "
+                "and what came later is not in it"
+            )
+            return
+        cut = None if self._path is None else shortfall(self._path)
+        self._is_cut = bool(cut)
+        if cut:
+            detail = self._missing(delivered, is_cut=True)
+            place = f" after {delivered.frames} frames and {delivered.last_t:.2f} s: {cut}"
+            self.warnings.append(f"it is cut off: {detail}" if detail else f"it is cut off{place}")
+            return
+        missing = self._missing(delivered, is_cut=False)
+        if missing and not self._reader.is_encrypted:
+            self.warnings.append(f"it is cut off or damaged: {missing}")
+
+    def close(self) -> None:
+        """Release it; the iteration ends."""
+        self._reader.close()
+        if self._pipe is not None:
+            self._pipe.close()
+
+    def _missing(self, delivered: Delivered, *, is_cut: bool) -> str:
+        """How much is missing, in frames and seconds; nothing (an empty text) if that is not known or nothing is."""
+        expected, fps = self._expected_frames(), self.fps
+        missing_s = self._missing_s(delivered, is_cut=is_cut)
+        if expected is not None and expected > delivered.frames:
+            # Some whole files hold packets that give no picture, such as those before the first key frame.
+            if not (is_cut or self.damage or delivered.damaged or self.warnings):
+                return ""
+            count = expected - delivered.frames
+            seconds = missing_s or (count / fps if fps else None)
+            suffix = "" if seconds is None else f" ({seconds:.2f} s)"
+            return f"{count} of {expected} frames are missing or could not be decoded{suffix}"
+        if self._declared_s is None or expected is not None or missing_s <= (0 if is_cut else _MISSING_TOLERANCE_S):
+            return ""
+        frames = f" (about {max(1, round(missing_s * fps))} frames)" if fps else ""
+        return f"{missing_s:.2f} of {self._declared_s:.2f} s{frames} are missing"
+
+    def _expected_frames(self) -> int | None:
+        stream = self._reader.stream
+        if self._reader.container.format.name.startswith(_INDEXED) and not self.closed:
+            samples = sum(entry.size > 0 for entry in stream.index_entries)
+            return samples - self._reader.discarded_packets or None
+        return stream.frames or None
+
+    def _missing_s(self, delivered: Delivered, *, is_cut: bool) -> float:
+        if self._declared_s is None:
+            return 0.0
+        fps = self.fps
+        # The last frame may be shown for long, so its own end counts, unless the packet that says so is not whole.
+        reader = self._reader
+        start, base = reader.stream.start_time, reader.stream.time_base
+        end_s = delivered.last_t + (1 / fps if fps else 0.0)
+        if reader.end_pts is not None and base is not None and not is_cut:
+            end_s = max(end_s, float((reader.end_pts - (start or 0)) * base))
+        return max(0.0, self._declared_s - end_s)
+
+    @property
+    def _size(self) -> int | None:
+        try:
+            return None if self._path is None else self._path.stat().st_size
+        except OSError:
+            return None
+
+
+def _declared_s(reader: ContainerReader) -> float | None:
+    """Length that the container says its video has; None if it says nothing, or nothing of the video alone."""
+    stream, container = reader.stream, reader.container
+    if not container.format.name.startswith(_DECLARES_LENGTH):
+        return None
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    written = _seconds(stream.metadata.get("DURATION", ""))
+    if written is not None:
+        return written
+    # The container's own length may be that of a longer sound track.
+    if len(container.streams) == 1 and container.duration is not None:
+        return container.duration / av.time_base
+    return None
+
+
+def _seconds(clock: str) -> float | None:
+    """Seconds of `00:01:02.500`, as Matroska writes the length of a stream."""
+    try:
+        hours, minutes, seconds = clock.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None

@@ -1,0 +1,211 @@
+"""Pictures of a folder as a recording: numbered ones (`frames/%03d.png`), or all that fit (`frames/*.png`)."""
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from av import VideoFrame
+
+from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.sources.file_structure import shortfall
+from ssa_stream.sources.pictures import read_still
+from ssa_stream.sources.recording import Decoded, Delivered
+
+__all__ = ["PictureSequence", "is_pattern"]
+
+_DEFAULT_RATE = Fraction(25)
+_NUMBER = re.compile(r"%%|%(?P<zeros>0?)(?P<width>\d*)d")
+_GLOB = re.compile(r"[*?]|\[[^]]+\]")
+_DIGITS = re.compile(r"(\d+)")
+_NAMES_SHOWN = 5
+
+
+class _Numbered(NamedTuple):
+    number: int
+    path: Path
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name that no file has stands for several pictures."""
+    if any(match["width"] is not None for match in _NUMBER.finditer(Path(name).name)):
+        return True
+    return _GLOB.search(name) is not None
+
+
+class PictureSequence:
+    """Reads the pictures one after the other, at a rate that is given.
+
+    Numbered pictures begin with the lowest number in the folder, and have their time by their number: where some are
+    missing or cannot be read, there is a hole in the times. Pictures of a glob pattern are taken in natural order
+    (`p2` before `p10`) without holes.
+    """
+
+    def __init__(self, pattern: str, name: str, *, options: Mapping[str, str], rate_hz: Fraction | None = None) -> None:
+        """Find the pictures.
+
+        Args:
+            pattern: With `%d`, `%03d` or `%3d` in its last part, and `%%` for a percent sign; or with `*`, `?` or
+                `[...]`.
+            name: What to call it in messages.
+            options: FFmpeg options; `framerate` is the rate.
+            rate_hz: Pictures per second; None for that of the options, or 25.
+        Raises:
+            SourceError: No picture fits; the text says what is in the folder.
+        """
+        self._name = name
+        self._pictures = _numbered(pattern) or _globbed(pattern)
+        if not self._pictures:
+            raise SourceError(_nothing_fits(pattern, name), SourceErrorCode.NOT_FOUND)
+        self._rate_hz = rate_hz or Fraction(options.get("framerate", _DEFAULT_RATE))
+        self._unreadable: list[str] = []
+        self._closed = False
+        self.corrupt_packets = 0
+        self.warnings: list[str] = []
+        gaps = [
+            (earlier.number + 1, later.number - 1)
+            for earlier, later in pairwise(self._pictures)
+            if later.number > earlier.number + 1
+        ]
+        if gaps:
+            self.warnings.append(_missing(gaps, _width(pattern)))
+
+    @property
+    def fps(self) -> float | None:
+        """Pictures per second."""
+        return float(self._rate_hz)
+
+    @property
+    def frame_count(self) -> int | None:
+        """Pictures in the folder that fit."""
+        return len(self._pictures)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @property
+    def damage(self) -> list[str]:
+        """Which pictures could not be read, or are cut off, so far."""
+        if not self._unreadable:
+            return []
+        shown = ", ".join(self._unreadable[:_NAMES_SHOWN])
+        more = f" and {len(self._unreadable) - _NAMES_SHOWN} more" if len(self._unreadable) > _NAMES_SHOWN else ""
+        return [f"{len(self._unreadable)} of {len(self._pictures)} pictures are damaged: {shown}{more}"]
+
+    def decode(self) -> Iterator[Decoded]:
+        """Yield every picture that can be read, with its number as its time."""
+        first = self._pictures[0].number
+        expected = first
+        for number, path in self._pictures:
+            if self._closed:
+                return
+            picture = self._read(path)
+            if picture is None:
+                continue
+            picture.pts, picture.time_base = number - first, 1 / self._rate_hz
+            yield Decoded(picture, skipped=number - expected)
+            expected = number + 1
+
+    def compare(self, delivered: Delivered) -> None:
+        """Nothing is declared that could be missing beyond what `warnings` and `damage` say."""
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._closed = True
+
+    def _read(self, path: Path) -> VideoFrame | None:
+        try:
+            picture = read_still(path)
+        except SourceError:
+            self.corrupt_packets += 1
+            self._unreadable.append(path.name)
+            return None
+        if shortfall(path):
+            self._unreadable.append(path.name)
+        return picture
+
+
+def _numbered(pattern: str) -> list[_Numbered]:
+    """The files that a pattern with a number stands for, by number."""
+    folder, last = Path(pattern).parent, Path(pattern).name
+    position, expression, groups = 0, "", 0
+    for match in _NUMBER.finditer(last):
+        is_number = match["width"] is not None
+        expression += re.escape(last[position : match.start()]) + (_digits(match) if is_number else "%")
+        position, groups = match.end(), groups + is_number
+    if not groups:
+        return []
+    fits = re.compile(expression + re.escape(last[position:]))
+    found: dict[int, str] = {}
+    for name in _entries(folder):  # sorted, so that of p01 and p1 the last one stays, which is as printf writes it
+        written = fits.fullmatch(name)
+        numbers = {int(group) for group in written.groups() if group.strip()} if written is not None else set()
+        if len(numbers) == 1:
+            found[numbers.pop()] = name
+    return [_Numbered(number, folder / found[number]) for number in sorted(found)]
+
+
+def _digits(match: re.Match[str]) -> str:
+    """What a number of a pattern looks like in a name: padded to its width, with zeros or spaces, or longer."""
+    width = int(match["width"] or 0)
+    if width < 2:
+        return r"(\d+)"
+    padded = r"\d" if match["zeros"] else r"[ \d]"
+    return rf"({padded}{{{width}}}|[1-9]\d{{{width},}})"
+
+
+def _globbed(pattern: str) -> list[_Numbered]:
+    """The files that fit, in natural order."""
+    if _GLOB.search(pattern) is None:
+        return []
+    paths = sorted((path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)), key=_natural)
+    return [_Numbered(position, Path(path)) for position, path in enumerate(paths)]
+
+
+def _natural(path: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in _DIGITS.split(path)]
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    except OSError:
+        return []
+
+
+def _width(pattern: str) -> int:
+    match = next((match for match in _NUMBER.finditer(Path(pattern).name) if match["width"] is not None), None)
+    return int(match["width"] or 0) if match is not None else 0
+
+
+def _missing(gaps: list[tuple[int, int]], width: int) -> str:
+    """Which numbers are missing: "pictures 005 and 007 to 009 are missing"."""
+    texts = [
+        f"{first:0{width}d}" if first == last else f"{first:0{width}d} to {last:0{width}d}" for first, last in gaps
+    ]
+    count = sum(last - first + 1 for first, last in gaps)
+    if len(texts) > _NAMES_SHOWN:
+        texts = [*texts[:_NAMES_SHOWN], f"others, {count} in all,"]
+    listed = f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else texts[0]
+    return f"picture {listed} is missing" if count == 1 else f"pictures {listed} are missing"
+
+
+def _nothing_fits(pattern: str, name: str) -> str:
+    folder = Path(pattern).parent
+    if not folder.is_dir():
+        return f"{name} fits no file: there is no folder {folder}"
+    entries = _entries(folder)
+    if not entries:
+        return f"{name} fits no file: the folder {folder} holds none"
+    shown = ", ".join(entries[:_NAMES_SHOWN])
+    more = f" and {len(entries) - _NAMES_SHOWN} more" if len(entries) > _NAMES_SHOWN else ""
+    return (
+        f"{name} fits no file: {folder} holds {shown}{more}; expected a pattern such as %03d.png for 001.png, "
+        "%d.png for 1.png, or *.png"
+    )
