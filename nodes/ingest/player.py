@@ -234,7 +234,9 @@ class SourcePlayer:
         if tracker.meet(picture):
             stream.epoch_began("the source began anew, or was lost for a while")
         self._change_prompts(picture.frame.t)
-        stream.passed_over(DropReason.OVERTAKEN, tracker.admit(picture))
+        missed = tracker.admit(picture)
+        if not tracker.every_frame:  # of a source that is read whole they never were there, as a picture of a sequence
+            stream.passed_over(DropReason.OVERTAKEN, missed)
         stream.received(1)
         self._taken += 1
         self._attempts = 0
