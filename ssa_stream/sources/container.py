@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from av.video.stream import VideoStream
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.capture_time import ProducerTimes
+from ssa_stream.sources.picture import StoredAspect
 
 __all__ = ["ContainerReader", "Problem", "diagnose", "open_container"]
 
@@ -146,6 +148,7 @@ class ContainerReader:
                 f"{name} holds no video stream, only: {found or 'nothing'}", SourceErrorCode.UNSUPPORTED_CODEC
             )
         self.stream: VideoStream = videos[0]
+        self._aspect = StoredAspect(self.stream)
 
     @property
     def container(self) -> InputContainer:
@@ -168,6 +171,10 @@ class ContainerReader:
         """Stored picture size `(height, width)`, None when not known yet."""
         height, width = self.stream.height, self.stream.width
         return (height, width) if height and width else None
+
+    def stored_aspect(self) -> Fraction:
+        """Width of a stored pixel divided by its height, of the frame decoded last."""
+        return self._aspect.now
 
     def decode(self, *, read_errors_allowed: int = 0) -> Iterator[list[VideoFrame]]:
         """Yield the frames of one packet after the other, often none, until the end or `close`.

@@ -54,7 +54,7 @@ class FileSource(Source):
         container = open_container(url, name=name, timeouts_s=timeouts_s, options=options or {}, unreadable=_UNREADABLE)
         self._reader = ContainerReader(container, name)
         self._reader.stream.thread_type = "AUTO"
-        self._converter = FrameConverter(self._reader.fps)
+        self._converter = FrameConverter(self._reader.fps, stored_aspect=self._reader.stored_aspect)
         self._warnings: list[str] = []
         self._declared_frames = self._reader.stream.frames or None
         self._declared_s = _duration_s(self._reader)
@@ -92,7 +92,7 @@ class FileSource(Source):
             counted.append(f"{self._converter.corrupt_frames} frames were decoded with damage")
         if self._converter.repaired_times:
             counted.append(f"{self._converter.repaired_times} frame times were missing or went back, and were repaired")
-        return (*counted, *self._warnings)
+        return (*counted, *self._converter.warnings, *self._warnings)
 
     @property
     def corrupt_packets(self) -> int:
