@@ -10,7 +10,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 from av import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -18,6 +18,8 @@ from ssa_stream.sources.orientation import Orientation, apply_display_matrix, is
 
 __all__ = ["PictureConverter", "RgbConverter", "StoredAspect", "UprightPicture"]
 
+# RGB, BT.709, unspecified, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020 NCL; others are refused, such as YCgCo.
+_KNOWN_MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
 _HDR_TRANSFERS = frozenset({ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67})
 _MOST_ASPECT = 16
 _SQUARE = Fraction(1)
@@ -44,7 +46,7 @@ class RgbConverter:
     """
 
     def __init__(self) -> None:
-        self._warnings: list[str] = []
+        self._warnings: dict[str, None] = {}  # in order, each once
         self._plain = VideoReformatter()
         self._to_bt709: VideoReformatter | None = VideoReformatter()
 
@@ -55,19 +57,40 @@ class RgbConverter:
 
     def rgb(self, decoded: VideoFrame) -> NDArray[np.uint8]:
         """Return the pixels, `(H, W, 3)` uint8."""
+        matrix = self._other_matrix(decoded)
         if self._to_bt709 is not None and _is_wide(decoded):
             try:
-                converted = self._to_bt709.reformat(
-                    decoded, format="rgb24", dst_color_trc=ColorTrc.BT709, dst_color_primaries=ColorPrimaries.BT709
+                return _pixels(
+                    self._to_bt709.reformat(
+                        decoded,
+                        format="rgb24",
+                        src_colorspace=matrix,
+                        dst_color_trc=ColorTrc.BT709,
+                        dst_color_primaries=ColorPrimaries.BT709,
+                    )
                 )
-                return np.asarray(converted.to_ndarray(), dtype=np.uint8)
-            except (av.FFmpegError, ValueError):
+            except av.FFmpegError:
                 self._to_bt709 = None
-                self._warnings.append(
-                    f"its colours ({_tags(decoded)}) cannot be brought to SDR here and look washed out: less is found; "
-                    f"convert it to BT.709 first"
+                self._warn(
+                    f"its colours (transfer {decoded.color_trc}, primaries {decoded.color_primaries}) cannot be "
+                    f"brought to SDR by this FFmpeg and look washed out: convert it to BT.709 first"
                 )
-        return np.asarray(self._plain.reformat(decoded, format="rgb24").to_ndarray(), dtype=np.uint8)
+        return _pixels(self._plain.reformat(decoded, format="rgb24", src_colorspace=matrix))
+
+    def _other_matrix(self, decoded: VideoFrame) -> Colorspace | None:
+        """The nearest matrix where FFmpeg's scaler refuses that of a frame; None where it knows it."""
+        if decoded.colorspace in _KNOWN_MATRICES:
+            return None
+        matrix = Colorspace.BT2020 if _is_wide(decoded) else Colorspace.ITU709
+        if not decoded.format.is_rgb and len(decoded.format.components) > 2:
+            self._warn(
+                f"its colour matrix (number {decoded.colorspace}) is not known to this FFmpeg, {matrix.name} is taken "
+                f"for it and colours may be wrong: convert it to BT.709 first"
+            )
+        return matrix
+
+    def _warn(self, text: str) -> None:
+        self._warnings.setdefault(text)
 
 
 class PictureConverter:
@@ -130,9 +153,5 @@ def _is_wide(decoded: VideoFrame) -> bool:
     return decoded.color_trc in _HDR_TRANSFERS or decoded.color_primaries == ColorPrimaries.BT2020
 
 
-def _tags(decoded: VideoFrame) -> str:
-    """How a frame's colours are tagged, by FFmpeg's numbers."""
-    return (
-        f"transfer {decoded.color_trc}, primaries {decoded.color_primaries}, matrix {decoded.colorspace}, "
-        f"{decoded.format.name}"
-    )
+def _pixels(rgb: VideoFrame) -> NDArray[np.uint8]:
+    return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
