@@ -58,7 +58,7 @@ def follow(session: ReferSession, address: str, transport: str, wait: bool, num_
             if last is not None and not frame.continues(last):  # the picture has another size
                 session.reset()
             last = frame
-            for result in session.push(frame.image, frame.t):
+            for result in session.push(frame.image, frame.t, pixel_aspect=frame.pixel_aspect):
                 show_masks(result, time.monotonic_ns() - (frame.t_capture_ns or frame.t_receive_ns))
 
 

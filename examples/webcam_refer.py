@@ -75,7 +75,7 @@ def run(session: ReferSession, spec: str, output: str, no_window: bool, num_fram
                 if frame.epoch != epoch:  # the source began anew or changed its size
                     session.reset()
                     epoch = frame.epoch
-                results = session.push(frame.image, frame.t)
+                results = session.push(frame.image, frame.t, pixel_aspect=frame.pixel_aspect)
                 frames += 1
                 shown += any(result.target_present for result in results)
                 if video:

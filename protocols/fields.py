@@ -18,6 +18,7 @@ __all__ = [
     "Name",
     "Nanoseconds",
     "Note",
+    "PixelAspect",
     "Positive",
     "PromptText",
     "Seconds",
@@ -61,3 +62,5 @@ Side = Annotated[int, Meta(ge=1, le=MAX_SIDE_PX)]
 Edge = Annotated[int, Meta(ge=0, le=MAX_SIDE_PX)]
 Size = tuple[Side, Side]
 """Height and width in pixels."""
+PixelAspect = tuple[Annotated[int, Meta(ge=1, le=2**31 - 1)], Annotated[int, Meta(ge=1, le=2**31 - 1)]]
+"""Width of a pixel and its height, as whole numbers."""

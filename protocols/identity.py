@@ -3,11 +3,12 @@
 import platform
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ssa_stream.protocols.fields import (
     MAX_PROMPTS,
@@ -15,6 +16,7 @@ from ssa_stream.protocols.fields import (
     Keyword,
     Name,
     Nanoseconds,
+    PixelAspect,
     PromptText,
     Seconds,
     Size,
@@ -134,11 +136,18 @@ class FrameSizes(Struct, frozen=True, kw_only=True):
         source: As it came.
         network: As the network sees it, before padding.
         padded: After padding.
+        pixel_aspect: Width of the source's pixels and their height; absent for square pixels. The network's are square.
     """
 
     source: Size
     network: Size
     padded: Size
+    pixel_aspect: PixelAspect | UnsetType = UNSET
+
+    @property
+    def source_pixel_aspect(self) -> Fraction:
+        """Width of the source's pixels divided by their height."""
+        return Fraction(1) if isinstance(self.pixel_aspect, UnsetType) else Fraction(*self.pixel_aspect)
 
 
 class StageTime(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ssa_stream.protocols.fields import (
     MAX_LAYERS,
@@ -11,6 +11,7 @@ from ssa_stream.protocols.fields import (
     BufferIndex,
     Edge,
     Name,
+    PixelAspect,
     Share,
     Size,
     Whole,
@@ -90,6 +91,7 @@ class MaskMessage(Message, frozen=True, kw_only=True, tag="masks"):
         frames_missed: Frames lost between the frame before this one and this one.
         after_reset: Whether the stream's memory was cleared just before this frame.
         times: Of all stages, in order.
+        pixel_aspect: Width of the source's pixels and their height; absent for square pixels.
     """
 
     frame: FrameIdentity
@@ -105,6 +107,7 @@ class MaskMessage(Message, frozen=True, kw_only=True, tag="masks"):
     frames_missed: Whole = 0
     after_reset: bool = False
     times: StageTimes = ()
+    pixel_aspect: PixelAspect | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.target_present != bool(self.tracks):

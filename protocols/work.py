@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ssa_stream.protocols.fields import MAX_PROMPTS, Whole
 from ssa_stream.protocols.identity import (
@@ -48,6 +48,7 @@ class FrameWork(Struct, frozen=True, kw_only=True):
         frames_missed: Numbers within the epoch between the frame sent before this one and this one: frames that were
             dropped or lost.
         times: Of the stages so far.
+        is_blank: Whether the frame shows nothing, so that nothing is found in it; absent if it shows something.
     """
 
     frame: FrameIdentity
@@ -58,6 +59,7 @@ class FrameWork(Struct, frozen=True, kw_only=True):
     memory: Whole
     frames_missed: Whole = 0
     times: StageTimes = ()
+    is_blank: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         expect_unique_ids(item.prompt for item in self.prompts)

@@ -64,7 +64,7 @@ class ResumableDecoder:
             work: Its work.
             rows: Its queries under all prompts; None without prompts.
         Raises:
-            ShapeError: Its size changed within a memory.
+            ShapeError: Its size, or the shape of its pixels, changed within a memory.
             SessionStateError: Its time is not later than the last frame's.
         """
         before = self.history.before(work.frame.index, work.frame.t) or KeptState()
@@ -77,6 +77,8 @@ class ResumableDecoder:
             applies_from=work.applies_from.index or 0,
             frames_missed=work.frames_missed,
             begins_anew=before.memory is not None and before.memory != work.memory,
+            pixel_aspect=work.sizes.source_pixel_aspect,
+            is_blank=work.is_blank is True,
         )
         state, due = decode_frame(self._model, self._config, before.state, incoming)
         if is_again:

@@ -4,6 +4,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from ssa_stream.nodes.ingest.in_flight import EndOfFrames, InFlightFrames, Position, UnfinishedFrame, identity
@@ -149,4 +150,5 @@ class Dispatcher:
             memory=frame.memory,
             frames_missed=self._missed_before(position),
             times=(stage,),
+            is_blank=frame.picture.is_blank or UNSET,
         )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from ssa_stream.model.preprocess import check_frame, frame_sizes, resize_frame
@@ -11,6 +12,7 @@ from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.nodes.runtime.weights import network_config
 from ssa_stream.protocols import FrameSizes
 from ssa_stream.sources import Frame
+from ssa_stream.streaming.blank import is_blank
 
 __all__ = ["Edges", "Picture", "network_edges", "prepare"]
 
@@ -27,12 +29,14 @@ class Picture:
         image: `(h, w, 3)` uint8, RGB, of `sizes.network`. Shared, not copied: treat as read-only.
         sizes: Which sizes it passes through.
         begin_ns: When resizing began.
+        is_blank: Whether it shows nothing, so that nothing is found in it.
     """
 
     frame: Frame
     image: NDArray[np.uint8]
     sizes: FrameSizes
     begin_ns: int
+    is_blank: bool = False
 
 
 def prepare(frame: Frame, edges: Edges, now_ns: Callable[[], int]) -> Picture:
@@ -47,9 +51,16 @@ def prepare(frame: Frame, edges: Edges, now_ns: Callable[[], int]) -> Picture:
     """
     begin_ns = now_ns()
     image = check_frame(frame.image)
-    sizes = frame_sizes(frame.size, edges)
-    told = FrameSizes(source=frame.size, network=sizes.network, padded=sizes.padded)
-    return Picture(frame, resize_frame(image, sizes.network), told, begin_ns)
+    aspect = frame.pixel_aspect
+    sizes = frame_sizes(frame.size, edges, aspect)
+    told = FrameSizes(
+        source=frame.size,
+        network=sizes.network,
+        padded=sizes.padded,
+        pixel_aspect=UNSET if aspect == 1 else aspect.as_integer_ratio(),
+    )
+    picture = resize_frame(image, sizes.network)
+    return Picture(frame, picture, told, begin_ns, is_blank(picture, frame.size))
 
 
 def network_edges(config: PipelineConfig) -> Edges:

@@ -87,6 +87,7 @@ def mask_message(
         frames_missed=min(result.frames_missed, _MAX_MISSED),
         after_reset=result.after_reset,
         times=times,
+        pixel_aspect=sizes.pixel_aspect,
     )
     return message, buffers
 

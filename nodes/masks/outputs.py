@@ -1,7 +1,8 @@
 """Outputs that the graph itself writes: videos and JSON lines, as `ssa-stream run` does."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import structlog
@@ -20,12 +21,13 @@ _LOG = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputFrame:
-    """A frame as sinks know it."""
+    """A frame as sinks know it; see `ssa_stream.sources.Frame`."""
 
     image: NDArray[np.uint8]
     seq: int
     epoch: int
     t: float
+    pixel_aspect: Fraction = Fraction(1)
 
 
 class GraphOutputs:
@@ -69,6 +71,7 @@ class GraphOutputs:
         if picture is None:
             node.metrics.count("picture_missing", stream=name)
             return True
+        picture = replace(picture, pixel_aspect=message.sizes.source_pixel_aspect)
         times = frame_times(message.frame, message.times, emitted_ns=node.clock.monotonic_ns())
         try:
             await node.executor.run(self._sinks[name].write, picture, results, times)

@@ -223,4 +223,5 @@ def due_frame(message: VideoQueriesMessage, probability: Tensor, mask_embedding:
         aligned=aligned,
         status=message.status,
         memory_from=message.memory_from,
+        pixel_aspect=message.sizes.source_pixel_aspect,
     )

@@ -210,7 +210,7 @@ class _Run:
             received_at_ns=frame.t_receive_ns if self._is_live else begin_ns,
         )
         self._waiting[self._session.next_index] = (frame, times)
-        results = self._session.push(frame.image, frame.t)
+        results = self._session.push(frame.image, frame.t, pixel_aspect=frame.pixel_aspect)
         done_ns = time.monotonic_ns()
         if results and self._changed_at_ns is not None:
             self.report.prompt_to_mask_ms.append((done_ns - self._changed_at_ns) / 1e6)

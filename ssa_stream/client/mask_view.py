@@ -1,9 +1,11 @@
 """View of a mask message: the masks of one prompt in one frame."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
+from msgspec import UnsetType
 from numpy.typing import NDArray
 
 from ssa_stream.client.clock import now_ns, picture_age_s
@@ -86,6 +88,12 @@ class MaskView:
     def size(self) -> tuple[int, int]:
         """Height and width of the masks."""
         return self.message.size
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of the source's pixels divided by their height; masks of the source's size have the same."""
+        aspect = self.message.pixel_aspect
+        return Fraction(1) if isinstance(aspect, UnsetType) else Fraction(*aspect)
 
     @property
     def times(self) -> tuple[StageTime, ...]:

@@ -1,6 +1,7 @@
 """From RGB frames to the network's input: resize, normalise, pad."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ __all__ = [
 
 PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)  # CLIP's, times 255
 PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
+_SQUARE = Fraction(1)
 SIZE_DIVISOR = 32
 """Stride of the coarsest map: what both sides of the network's input are multiples of."""
 
@@ -44,17 +46,22 @@ def check_frame(frame: object) -> NDArray[np.uint8]:
     return frame
 
 
-def network_size(size: tuple[int, int], short_edge_px: int, long_edge_px: int) -> tuple[int, int]:
-    """Size at which a frame enters the network: shortest edge as asked, longest edge limited, aspect kept.
+def network_size(
+    size: tuple[int, int], short_edge_px: int, long_edge_px: int, pixel_aspect: Fraction = _SQUARE
+) -> tuple[int, int]:
+    """Size at which a frame enters the network: shortest edge as asked, longest edge limited, aspect as displayed.
+
+    The network sees square pixels, whatever the shape of the frame's own.
 
     Args:
         size: Source `(height, width)`.
         short_edge_px: Wanted shortest edge.
         long_edge_px: Limit of the longest edge.
+        pixel_aspect: Width of a source pixel divided by its height.
     Returns:
         `(height, width)` before padding.
     """
-    height, width = size
+    height, width = size[0], float(size[1] * pixel_aspect)
     scale = min(short_edge_px / min(height, width), long_edge_px / max(height, width))
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
@@ -65,14 +72,15 @@ def padded_size(size: tuple[int, int]) -> tuple[int, int]:
     return height + -height % SIZE_DIVISOR, width + -width % SIZE_DIVISOR
 
 
-def frame_sizes(size: tuple[int, int], edges_px: tuple[int, int]) -> MaskSizes:
-    """All sizes that a frame and its masks pass through, known without the network's weights.
+def frame_sizes(size: tuple[int, int], edges_px: tuple[int, int], pixel_aspect: Fraction = _SQUARE) -> MaskSizes:
+    """All sizes that a frame and its masks pass through, to square pixels and back; known without any weights.
 
     Args:
         size: Source `(height, width)`, also that of the masks.
         edges_px: Wanted shortest edge and limit of the longest edge, see `SsaConfig.edges_px`.
+        pixel_aspect: Width of a source pixel divided by its height.
     """
-    network = network_size(size, *edges_px)
+    network = network_size(size, *edges_px, pixel_aspect)
     return MaskSizes(padded_size(network), network, size)
 
 

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ssa_stream.errors import ConfigError, SinkError
-from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame, advice
+from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame, advice, pixel_aspect_of
 from ssa_stream.viz import draw_overlay
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ class OverlayVideoSink(Sink):
     """Write H.264 video of the overlay, each picture at its own stream time.
 
     The file grows in fragments and becomes an ordinary one at `close`: after Ctrl-C it is complete, after a kill it
-    still plays up to the last two seconds. The first picture sets the size (odd sides get one more pixel); later
-    ones of another size are fitted in with black bars.
+    still plays up to the last two seconds. The first picture sets the size (odd sides get one more pixel) and the
+    shape of the pixels; later ones of another size or shape are fitted in with black bars.
 
     Attributes:
         frames: Pictures written.
-        resized_frames: Pictures that had another size than the first.
+        resized_frames: Pictures that had another size, or shape of pixels, than the first.
     """
 
     def __init__(self, path: str | Path, fps: float = 30.0, *, quality: int = 20) -> None:
@@ -63,6 +63,7 @@ class OverlayVideoSink(Sink):
         self._quality = quality
         self._stream: VideoStream | None = None
         self._size = (0, 0)
+        self._pixel_aspect = Fraction(1)
         self._origin_s: float | None = None
         self._last_pts = -1
         self._failed = self._closed = False
@@ -76,10 +77,11 @@ class OverlayVideoSink(Sink):
         """Draw the results over the frame and append it."""
         if self._closed or self._failed:
             raise SinkError(f"cannot write {self._path}: it is {'closed' if self._closed else 'broken'} already")
-        picture = draw_overlay(frame.image, results)
+        picture, pixel_aspect = draw_overlay(frame.image, results), pixel_aspect_of(frame)
         if self._stream is None:
+            self._pixel_aspect = pixel_aspect
             self._stream = self._open_stream(picture.shape[0], picture.shape[1])
-        encoded = av.VideoFrame.from_ndarray(self._fitted(picture), format="rgb24")
+        encoded = av.VideoFrame.from_ndarray(self._fitted(picture, pixel_aspect), format="rgb24")
         encoded.pts, encoded.time_base = self._pts(frame.t), _TIME_BASE
         try:
             self._container.mux(self._stream.encode(encoded))
@@ -117,18 +119,21 @@ class OverlayVideoSink(Sink):
             stream = self._container.add_stream("mpeg4", rate=self._fps, options=options)
         stream.height, stream.width = self._size
         stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = self._pixel_aspect
         stream.codec_context.time_base = _TIME_BASE
         stream.codec_context.gop_size = max(1, round(self._fps * _KEYFRAME_INTERVAL_S))
         return stream
 
-    def _fitted(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _fitted(self, picture: NDArray[np.uint8], pixel_aspect: Fraction) -> NDArray[np.uint8]:
         height, width = self._size
-        if (picture.shape[0] + picture.shape[0] % 2, picture.shape[1] + picture.shape[1] % 2) == self._size:
+        even = picture.shape[0] + picture.shape[0] % 2, picture.shape[1] + picture.shape[1] % 2
+        if even == self._size and pixel_aspect == self._pixel_aspect:
             pad = ((0, height - picture.shape[0]), (0, width - picture.shape[1]), (0, 0))
             return np.pad(picture, pad, mode="edge")
         self.resized_frames += 1
-        scale = min(height / picture.shape[0], width / picture.shape[1])
-        inner = (max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale)))
+        shown_width = float(picture.shape[1] * pixel_aspect / self._pixel_aspect)
+        scale = min(height / picture.shape[0], width / shown_width)
+        inner = (max(1, round(picture.shape[0] * scale)), max(1, round(shown_width * scale)))
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         canvas = np.zeros((height, width, 3), dtype=np.uint8)
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2

@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from ssa_stream.streaming.results import MaskResult
 
-__all__ = ["FrameTimes", "Sink", "SinkFrame", "advice"]
+__all__ = ["FrameTimes", "Sink", "SinkFrame", "advice", "pixel_aspect_of"]
 
 
 class SinkFrame(Protocol):
-    """What a sink needs to know of a frame; `ssa_stream.sources.Frame` is one."""
+    """What a sink needs to know of a frame; `ssa_stream.sources.Frame` is one.
+
+    It may also have `pixel_aspect`, as `Frame` has it; without it pixels are square, see `pixel_aspect_of`.
+    """
 
     @property
     def image(self) -> NDArray[np.uint8]:
@@ -37,6 +41,11 @@ class SinkFrame(Protocol):
     def t(self) -> float:
         """Stream time in seconds, strictly increasing within an epoch."""
         ...
+
+
+def pixel_aspect_of(frame: SinkFrame) -> Fraction:
+    """Width of a frame's pixels divided by their height; 1 if the frame does not say."""
+    return getattr(frame, "pixel_aspect", Fraction(1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.capture_time import ProducerTimes
+from ssa_stream.sources.picture import StoredAspect
 from ssa_stream.sources.pipe import PipeReader
 from ssa_stream.sources.presentation import PresentationTimes, nominal_rate
 from ssa_stream.sources.stream_choice import choose_video_stream
@@ -177,6 +178,7 @@ class ContainerReader:
         except SourceError:
             container.close()
             raise
+        self._aspect = StoredAspect(self.stream)
         self._rate_hz = rate_hz or nominal_rate(container.format.name, self.stream)
         self._presentation = self._presentation_times() if mends_times else None
 
@@ -200,6 +202,10 @@ class ContainerReader:
         """Stored picture size `(height, width)`, None when not known yet."""
         height, width = self.stream.height, self.stream.width
         return (height, width) if height and width else None
+
+    def stored_aspect(self) -> Fraction:
+        """Width of a stored pixel divided by its height, of the frame decoded last."""
+        return self._aspect.now
 
     def decode(self, *, read_errors_allowed: int = 0) -> Iterator[list[VideoFrame]]:
         """Yield the frames of one packet after the other, often none, until the end or `close`.

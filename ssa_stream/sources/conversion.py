@@ -1,41 +1,22 @@
-"""From a decoded PyAV frame to a `Frame`: upright RGB pixels, stream time, sequence number, epoch."""
+"""From a decoded PyAV frame to a `Frame`: its picture, stream time, sequence number, epoch."""
 
 import time
+from collections.abc import Callable
 from fractions import Fraction
-from typing import cast
 
-import numpy as np
 from av import VideoFrame
-from av.sidedata.sidedata import SideDataContainer, Type
-from av.video.reformatter import VideoReformatter
-from numpy.typing import NDArray
 
 from ssa_stream.sources.capture_time import CameraClock
+from ssa_stream.sources.picture import PictureConverter
 from ssa_stream.sources.source import Frame
 
-__all__ = ["FrameConverter", "Timeline", "apply_display_matrix"]
+__all__ = ["FrameConverter", "Timeline"]
 
 _NANOSECOND = Fraction(1, 1_000_000_000)
 _DEFAULT_FPS = 25.0
 _NUDGE_S = 0.001
 _REBASE_AFTER_S = 1.0
 _LEAP_S = 2.0
-
-
-def apply_display_matrix(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Turn and mirror an image as its container asks.
-
-    Args:
-        image: `(H, W, 3)` as stored.
-        matrix: The nine numbers of a display matrix; a stored pixel (x, y) is shown at
-            (m0 x + m3 y, m1 x + m4 y). Angles between quarter turns are rounded to the nearest quarter.
-    """
-    m0, m1, m3, m4 = (int(matrix[index]) for index in (0, 1, 3, 4))
-    if abs(m3) > abs(m0):
-        image, to_x, to_y = image.transpose(1, 0, 2), m3, m1
-    else:
-        to_x, to_y = m0, m4
-    return image[:: -1 if to_y < 0 else 1, :: -1 if to_x < 0 else 1]
 
 
 class FrameConverter:
@@ -47,12 +28,19 @@ class FrameConverter:
     """
 
     def __init__(
-        self, fps: float | None, *, live: bool = False, arrival_times: bool = False, monotonic_pts: bool = False
+        self,
+        fps: float | None,
+        *,
+        stored_aspect: Callable[[], Fraction] = lambda: Fraction(1),
+        live: bool = False,
+        arrival_times: bool = False,
+        monotonic_pts: bool = False,
     ) -> None:
         """Start at epoch 0, frame 0.
 
         Args:
             fps: Nominal rate, used where times are missing.
+            stored_aspect: Asked for each picture: width of its stored pixels divided by their height.
             live: Whether frames come at the pace of the world, so that written times can be checked against it.
             arrival_times: Take the time of arrival as stream time, for formats that carry no times.
             monotonic_pts: Whether written times may be this host's monotonic clock, as V4L2 drivers write them.
@@ -61,18 +49,24 @@ class FrameConverter:
         self.corrupt_frames = 0
         self._camera_clock = CameraClock()
         self._timeline = Timeline(fps)
-        self._reformatter = VideoReformatter()
+        self._pictures = PictureConverter()
+        self._stored_aspect = stored_aspect
         self._live = live
         self._arrival_times = arrival_times
         self._monotonic_pts = monotonic_pts
         self._epoch = self._seq = -1
-        self._size: tuple[int, int] | None = None
+        self._shape: tuple[tuple[int, ...], Fraction] | None = None
         self._stamped_at_ns: int | None = None
 
     @property
     def repaired_times(self) -> int:
         """Frames whose written time was missing, went back or leapt."""
         return self._timeline.repaired
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What could not be converted as it should be."""
+        return self._pictures.warnings
 
     def stamp(self, decoded: VideoFrame, received_at_ns: int) -> float:
         """Return the stream time of the next frame, converted or not, in seconds."""
@@ -98,15 +92,15 @@ class FrameConverter:
 
     def finish(self, decoded: VideoFrame, t: float, received_at_ns: int, camera_ns: int | None = None) -> Frame:
         """Convert a picture that was stamped."""
-        image = self._pixels(decoded)
-        height, width = image.shape[:2]
-        if (height, width) != self._size:
-            self._size, self._epoch, self._seq = (height, width), self._epoch + 1, -1
+        picture = self._pictures.convert(decoded, self._stored_aspect())
+        shape = picture.image.shape, picture.pixel_aspect
+        if shape != self._shape:
+            self._shape, self._epoch, self._seq = shape, self._epoch + 1, -1
         self._seq += 1
         self.frames += 1
         self.corrupt_frames += bool(decoded.is_corrupt)
         return Frame(
-            image=image,
+            image=picture.image,
             seq=self._seq,
             epoch=self._epoch,
             t=t,
@@ -115,15 +109,12 @@ class FrameConverter:
             time_base=decoded.time_base,
             t_capture_ns=self._captured_at_ns(decoded, received_at_ns, camera_ns),
             t_camera_ns=camera_ns,
+            pixel_aspect=picture.pixel_aspect,
         )
 
-    def _pixels(self, decoded: VideoFrame) -> NDArray[np.uint8]:
-        image = np.asarray(self._reformatter.reformat(decoded, format="rgb24").to_ndarray(), dtype=np.uint8)
-        # Typed as a dictionary with one other key; really a mapping from every kind of side data.
-        matrix = cast(SideDataContainer, decoded.side_data).get(Type.DISPLAYMATRIX)
-        if matrix is not None:
-            image = apply_display_matrix(image, np.frombuffer(bytes(matrix), np.int32))
-        return np.ascontiguousarray(image)
+    def pass_over(self, decoded: VideoFrame) -> None:
+        """Take note of a picture that was stamped and is not delivered."""
+        self._pictures.pass_over(decoded)
 
     def _captured_at_ns(self, decoded: VideoFrame, received_at_ns: int, camera_ns: int | None) -> int | None:
         if camera_ns is not None:

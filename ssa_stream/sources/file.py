@@ -42,6 +42,8 @@ class _Pictures(Protocol):
     def corrupt_packets(self) -> int: ...
     @property
     def damage(self) -> list[str]: ...
+    @property
+    def stored_aspect(self) -> Fraction: ...
     def decode(self) -> Iterator[Decoded]: ...
     def compare(self, delivered: Delivered) -> None: ...
     def close(self) -> None: ...
@@ -122,7 +124,7 @@ class FileSource(Source):
             counted.append(f"{self._converter.corrupt_frames} frames were decoded with damage")
         if self._converter.repaired_times:
             counted.append(f"{self._converter.repaired_times} frame times were missing or went back, and were repaired")
-        return (*counted, *self._pictures.warnings)
+        return (*counted, *self._converter.warnings, *self._pictures.warnings)
 
     @property
     def losses(self) -> SourceLosses:
@@ -153,7 +155,7 @@ class FileSource(Source):
         self._pictures.close()
 
     def _begin(self) -> None:
-        self._converter = FrameConverter(self._pictures.fps)
+        self._converter = FrameConverter(self._pictures.fps, stored_aspect=lambda: self._pictures.stored_aspect)
         self._last_t = 0.0
         self._decoded = self._decode()
 

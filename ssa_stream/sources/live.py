@@ -67,7 +67,13 @@ class LiveSource(Source):
         self._read_timeout_s = read_timeout_s
         self._no_frame_limit_s = no_frame_limit_s
         fps = self._reader.fps
-        self._converter = FrameConverter(fps, live=True, arrival_times=arrival_times, monotonic_pts=monotonic_pts)
+        self._converter = FrameConverter(
+            fps,
+            stored_aspect=self._reader.stored_aspect,
+            live=True,
+            arrival_times=arrival_times,
+            monotonic_pts=monotonic_pts,
+        )
         self._holes = HoleCounter()
         self._last_t = 0.0
         duration_s = None if container.duration is None else container.duration / av.time_base
@@ -79,6 +85,11 @@ class LiveSource(Source):
     def info(self) -> SourceInfo:
         """What the other side said; `size` may be unknown before the first frame."""
         return self._info
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the pictures so far."""
+        return self._converter.warnings
 
     @property
     def losses(self) -> SourceLosses:
@@ -129,6 +140,7 @@ class LiveSource(Source):
         t = self._last_t = self._converter.stamp(picture, received_at_ns)
         self._holes.note(t)
         if self._backlog is not None and self._backlog.holds(read_s=self._reader.last_read_s, t=t):
+            self._converter.pass_over(picture)
             return None
         camera_ns = self._reader.producer_times.utc_ns(picture.pts, picture.time_base)
         return self._converter.finish(picture, t, received_at_ns, camera_ns)

@@ -96,6 +96,11 @@ class Animation:
         return self._count
 
     @property
+    def stored_aspect(self) -> Fraction:
+        """Their pixels are square."""
+        return Fraction(1)
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed

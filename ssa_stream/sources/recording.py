@@ -124,6 +124,11 @@ class Recording:
         return self._reader.stream.frames or None
 
     @property
+    def stored_aspect(self) -> Fraction:
+        """Width of its stored pixels divided by their height, for the frame decoded last."""
+        return self._reader.stored_aspect()
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._reader.closed

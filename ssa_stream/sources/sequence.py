@@ -85,6 +85,11 @@ class PictureSequence:
         return len(self._pictures)
 
     @property
+    def stored_aspect(self) -> Fraction:
+        """Their pixels are square."""
+        return Fraction(1)
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed

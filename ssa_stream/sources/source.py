@@ -19,7 +19,7 @@ class Frame:
     Attributes:
         image: `(H, W, 3)` uint8, RGB. Shared, not copied: treat as read-only.
         seq: Number of the frame within its epoch, from 0. A gap means frames were dropped before this one.
-        epoch: Grows at every reconnect and at every change of the picture size.
+        epoch: Grows at every reconnect and at every change of the picture's size or of the shape of its pixels.
         t: Stream time in seconds from the first frame; strictly increasing within an epoch.
         t_receive_ns: `time.monotonic_ns()` when the frame came out of the source.
         pts: Presentation time as the source wrote it, in units of `time_base`; None when it wrote none.
@@ -28,6 +28,7 @@ class Frame:
         t_camera_ns: When the picture was taken by the camera's own clock, in nanoseconds since 1970 (UTC) as the camera
             understands it; None when the stream does not say. Where that clock agrees with the host's, `t_capture_ns`
             was made from it.
+        pixel_aspect: Width of a pixel divided by its height, as delivered; 1 for square pixels.
     """
 
     image: NDArray[np.uint8]
@@ -39,6 +40,7 @@ class Frame:
     time_base: Fraction | None = None
     t_capture_ns: int | None = None
     t_camera_ns: int | None = None
+    pixel_aspect: Fraction = Fraction(1)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -56,10 +58,11 @@ class Frame:
     def continues(self, earlier: "Frame") -> bool:
         """Whether what was seen up to an earlier frame still stands, if the time between the two is short.
 
-        So it is across a reconnect, whose new epoch goes on in time, but not after a change of the picture size or
-        where time began anew.
+        So it is across a reconnect, whose new epoch goes on in time, but not after a change of the picture's size or of
+        the shape of its pixels, or where time began anew.
         """
-        return self.size == earlier.size and self.t > earlier.t
+        is_same_shape = self.size == earlier.size and self.pixel_aspect == earlier.pixel_aspect
+        return is_same_shape and self.t > earlier.t
 
 
 @dataclass(frozen=True, slots=True)

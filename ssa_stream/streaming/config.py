@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import MaskSizes, SsaConfig
@@ -99,9 +100,9 @@ class SessionConfig:
         )
         _require(self.max_prompts >= 1, f"max_prompts is {self.max_prompts}; expected at least 1")
 
-    def sizes_of(self, source: tuple[int, int], model: SsaConfig) -> MaskSizes:
-        """Sizes that frames of a source, `(height, width)`, pass through in a network."""
-        return frame_sizes(source, model.edges_px(self.short_edge_px, self.long_edge_px))
+    def sizes_of(self, source: tuple[int, int], model: SsaConfig, pixel_aspect: Fraction = Fraction(1)) -> MaskSizes:
+        """Sizes that frames of a source, `(height, width)` and shape of its pixels, pass through in a network."""
+        return frame_sizes(source, model.edges_px(self.short_edge_px, self.long_edge_px), pixel_aspect)
 
     @property
     def decay(self) -> float:

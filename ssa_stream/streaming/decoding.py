@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Literal, NamedTuple
 
 import torch
@@ -66,6 +67,8 @@ class IncomingFrame:
         applies_from: No frame before this one has results under prompts that are new with this frame.
         frames_missed: Frames that are known to be lost just before it; times may tell of more.
         begins_anew: The source began anew before this frame: times and size have nothing to do with those before.
+        pixel_aspect: Width of the source's pixels divided by their height.
+        is_blank: It shows nothing: it is remembered like any frame, but nothing is found in it.
     """
 
     index: int
@@ -75,6 +78,8 @@ class IncomingFrame:
     applies_from: int = 0
     frames_missed: int = 0
     begins_anew: bool = False
+    pixel_aspect: Fraction = Fraction(1)
+    is_blank: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,11 +155,12 @@ class DueFrame:
         stamp: Which frame.
         size: Of the source, `(height, width)`.
         prompts: Those that it has queries of.
-        probability: `(P, N)` float32.
+        probability: `(P, N)` float32; 0 in a blank frame.
         mask_embedding: With the frame's mask features it gives its masks, `(P, N, C)`.
         aligned: The frame's queries in slot order, `(P, N, C)`; the identity of slots.
         status: `provisional` if it comes again.
         memory_from: Number of the first frame of the memory; tracks of an earlier memory do not go on.
+        pixel_aspect: Width of the source's pixels divided by their height.
     """
 
     stamp: FrameStamp
@@ -165,6 +171,7 @@ class DueFrame:
     aligned: Tensor
     status: Literal["final", "provisional"]
     memory_from: int
+    pixel_aspect: Fraction = Fraction(1)
 
 
 class _Decoded(NamedTuple):
@@ -188,13 +195,16 @@ def decode_frame(
         The state after it and the frames that are due: those that waited when the memory ended before this frame,
         then the one whose lookahead is complete, also without prompts, then this one if provisional results are asked.
     Raises:
-        ShapeError: Its size changed.
+        ShapeError: Its size, or the shape of its pixels, changed.
         SessionStateError: Its time is not later than the last frame's.
     """
     due: list[DueFrame] = []
     timeline = state.timeline.reset() if incoming.begins_anew else state.timeline
-    timeline, stamp = replace(timeline, next_index=incoming.index).accept(incoming.size, incoming.t, config)
-    stamp = replace(stamp, frames_missed=max(stamp.frames_missed, incoming.frames_missed))
+    timeline, stamp = replace(timeline, next_index=incoming.index).accept(
+        incoming.size, incoming.t, config, incoming.pixel_aspect
+    )
+    missed = max(stamp.frames_missed, incoming.frames_missed)
+    stamp = replace(stamp, frames_missed=missed, is_blank=incoming.is_blank)
     if stamp.after_reset or incoming.begins_anew:
         prompts = incoming.rows.prompts if incoming.rows else ()
         state, due = flush_decoder(model, state, kept_prompts=prompts, applies_from=incoming.applies_from)
@@ -308,15 +318,17 @@ def _due(
     N, C = model.config.num_queries, model.config.hidden_dim
     empty = torch.zeros(0, N, C, device=model.device, dtype=model.dtype)
     aligned = [item.step.state.aligned[item.memory.frames.index(stamp.index)] for item in members]
+    probability = torch.stack([item.step.probability for item in members]) if members else empty[..., 0].float()
     return DueFrame(
         stamp=stamp,
         size=size,
         prompts=tuple(item.memory.prompt for item in members),
-        probability=torch.stack([item.step.probability for item in members]) if members else empty[..., 0].float(),
+        probability=torch.zeros_like(probability) if stamp.is_blank else probability,
         mask_embedding=torch.stack([item.step.mask_embedding for item in members]) if members else empty,
         aligned=torch.stack(aligned) if members else empty,
         status=status,
         memory_from=state.memory_from,
+        pixel_aspect=state.timeline.pixel_aspect,
     )
 
 

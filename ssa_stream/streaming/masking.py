@@ -117,7 +117,7 @@ def mask_frame(
     Returns:
         The state after the frame, which a provisional one does not change, and one result per prompt.
     """
-    sizes = config.sizes_of(due.size, model.config)
+    sizes = config.sizes_of(due.size, model.config, due.pixel_aspect)
     features = {item.key: item.features for item in state.features}
     tracks = _tracks_of(state, due)
     results = []

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,12 +24,14 @@ def state_to_bytes(state: object, kind: str) -> bytes:
     """Serialise a state.
 
     Args:
-        state: A dataclass of plain values, tensors and such dataclasses.
+        state: A dataclass of plain values, fractions, tensors and such dataclasses.
         kind: One word that says what it is.
     """
     tensors: dict[str, Tensor] = {}
 
     def keep(value: Any) -> str:
+        if isinstance(value, Fraction):
+            return str(value)
         if not isinstance(value, Tensor):
             raise TypeError(f"cannot serialise {type(value).__name__}")
         name = f"t{len(tensors)}" + (_CHANNELS_LAST if _is_channels_last(value) else "")
@@ -52,7 +55,9 @@ def state_from_bytes(data: bytes, state_type: type[_State], kind: str, device: t
         SessionStateError: Not such a state, damaged, or of another format version.
     """
 
-    def take(_: type, name: str) -> Tensor:
+    def take(kind: type, name: str) -> Tensor | Fraction:
+        if kind is Fraction:
+            return Fraction(name)
         tensor = tensors[name].to(device)
         return tensor.to(memory_format=torch.channels_last) if name.endswith(_CHANNELS_LAST) else tensor
 

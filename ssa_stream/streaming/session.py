@@ -4,12 +4,13 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssa_stream.errors import SessionStateError
+from ssa_stream.errors import SessionStateError, ShapeError
 from ssa_stream.input_warnings import InputWarning
 from ssa_stream.model import SSA
 from ssa_stream.model.preprocess import check_frame
@@ -68,23 +69,29 @@ class ReferSession:
         """About prompts in force that are longer than CLIP reads."""
         return self._cut_off(self.prompts)
 
-    def push(self, frame: NDArray[np.uint8], t: float | None = None) -> list[MaskResult]:
+    def push(
+        self, frame: NDArray[np.uint8], t: float | None = None, *, pixel_aspect: Fraction = Fraction(1)
+    ) -> list[MaskResult]:
         """Take the stream's next frame.
 
         Args:
             frame: RGB image, `(H, W, 3)` uint8; all frames of a stream have one size.
             t: Its time in seconds, later than the last frame's; None puts it one frame interval later.
+            pixel_aspect: Width of the frame's pixels divided by their height; the network sees them square, masks are
+                in the frame's own pixels. All frames of a stream have one.
         Returns:
             One final result per prompt, in the prompts' order, for the frame that is due: this one, or with lookahead
             an earlier one (none until enough frames are there). With `emit_provisional`, this frame's provisional
             results follow. After a gap longer than `max_gap_s` the results still due come first.
         Raises:
-            ShapeError: Not an RGB image, or its size changed without `reset`.
+            ShapeError: Not an RGB image, or its size or the shape of its pixels changed without `reset`.
             SessionStateError: Its time is not later than the last frame's.
         """
         image = check_frame(frame)
+        if not pixel_aspect > 0:
+            raise ShapeError(f"pixel_aspect is {pixel_aspect}; expected the width of a pixel divided by its height")
         with self._turn(), torch.inference_mode():
-            self._state, results = step_frame(self._model, self.config, self._state, image, t)
+            self._state, results = step_frame(self._model, self.config, self._state, image, t, pixel_aspect)
             return results
 
     def flush(self) -> list[MaskResult]:

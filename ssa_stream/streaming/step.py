@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssa_stream.model import SSA, TextFeatures, resize_frame, to_input
+from ssa_stream.streaming.blank import is_blank
 from ssa_stream.streaming.config import SessionConfig
 from ssa_stream.streaming.decoding import (
     DecoderState,
@@ -80,16 +82,21 @@ class SessionState:
 
 
 def step_frame(
-    model: SSA, config: SessionConfig, state: SessionState, image: NDArray[np.uint8], t: float | None
+    model: SSA,
+    config: SessionConfig,
+    state: SessionState,
+    image: NDArray[np.uint8],
+    t: float | None,
+    pixel_aspect: Fraction = Fraction(1),
 ) -> tuple[SessionState, list[MaskResult]]:
     """Take one frame; see `ReferSession.push`."""
     size = (image.shape[0], image.shape[1])
-    _, stamp = state.decoder.timeline.accept(size, t, config)
+    _, stamp = state.decoder.timeline.accept(size, t, config, pixel_aspect)
     results: list[MaskResult] = []
     if stamp.after_reset:
         state, results = flush_frames(model, config, state)
         state = cleared(state)
-    picture = resize_frame(image, config.sizes_of(size, model.config).network)
+    picture = resize_frame(image, config.sizes_of(size, model.config, pixel_aspect).network)
     pixels = to_input([picture], model.device, model.dtype)
     state = replace(state, recent=(*state.recent, RecentFrame(pixels, None))[-config.window :])
     rows = None
@@ -97,7 +104,8 @@ def step_frame(
         running = {item.prompt for item in state.decoder.windows}
         counts = [1 if prompt in running else len(state.recent) for prompt in prompts]
         state, rows = _generate(model, config, state, _Wanted(prompts, state.texts, counts, stamp.index))
-    decoder, due = decode_frame(model, config, state.decoder, IncomingFrame(stamp.index, t, size, rows))
+    incoming = IncomingFrame(stamp.index, t, size, rows, pixel_aspect=pixel_aspect, is_blank=is_blank(picture, size))
+    decoder, due = decode_frame(model, config, state.decoder, incoming)
     state, masks = _emit(model, config, replace(state, decoder=decoder), due)
     return state, results + masks
 

@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from ssa_stream.errors import SessionStateError, ShapeError
 from ssa_stream.streaming.config import SessionConfig
@@ -57,12 +58,14 @@ class FrameStamp:
         t: Time in seconds.
         frames_missed: Frames lost just before it, judged by time.
         after_reset: Whether the memory was cleared just before it.
+        is_blank: Whether it shows nothing, so that nothing is found in it.
     """
 
     index: int
     t: float
     frames_missed: int
     after_reset: bool
+    is_blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class Timeline:
         last_t: Time of the last frame since the last reset; None before the first frame.
         intervals_s: Latest times between frames.
         was_reset: Whether the next frame is the first after a reset.
+        pixel_aspect: Width of the source's pixels divided by their height; says nothing before the first frame.
     """
 
     next_index: int = 0
@@ -82,29 +86,38 @@ class Timeline:
     last_t: float | None = None
     intervals_s: tuple[float, ...] = ()
     was_reset: bool = False
+    pixel_aspect: Fraction = Fraction(1)
 
     def reset(self) -> "Timeline":
         """Forget times and size; numbers go on."""
         return Timeline(next_index=self.next_index, was_reset=self.next_index > 0)
 
-    def accept(self, size: tuple[int, int], t: float | None, config: SessionConfig) -> tuple["Timeline", FrameStamp]:
+    def accept(
+        self, size: tuple[int, int], t: float | None, config: SessionConfig, pixel_aspect: Fraction = Fraction(1)
+    ) -> tuple["Timeline", FrameStamp]:
         """Take a frame.
 
         Args:
             size: Source `(height, width)`.
             t: Time in seconds; None puts it one frame interval after the last one.
             config: For the interval and the largest gap.
+            pixel_aspect: Width of the source's pixels divided by their height.
         Returns:
             The time line after the frame and its stamp. `after_reset` is set when the gap was too long: the caller
             clears its memory.
         Raises:
-            ShapeError: The size changed without a reset.
+            ShapeError: The size, or the shape of pixels, changed without a reset.
             SessionStateError: The time is not a number or not later than the last one.
         """
         if self.size is not None and self.size != size:
             raise ShapeError(
                 f"frame is {size[1]}x{size[0]} pixels but the stream began with {self.size[1]}x{self.size[0]}; "
                 f"resize it, or call reset() to go on with the new size"
+            )
+        if self.size is not None and self.pixel_aspect != pixel_aspect:
+            raise ShapeError(
+                f"frame has pixels of aspect {pixel_aspect} but the stream began with {self.pixel_aspect} (width "
+                f"divided by height); call reset() to go on with the new shape"
             )
         interval_s = config.frame_interval_s or _usual_s(self.intervals_s) or _DEFAULT_INTERVAL_S
         if t is None:
@@ -119,8 +132,9 @@ class Timeline:
         known = config.frame_interval_s is not None or len(self.intervals_s) >= 3
         missed = max(0, round(min(elapsed_s / interval_s, _MAX_MISSED)) - 1) if known else 0
         if self.last_t is None:
-            return Timeline(self.next_index + 1, size, t), FrameStamp(self.next_index, t, missed, self.was_reset)
+            after = Timeline(self.next_index + 1, size, t, pixel_aspect=pixel_aspect)
+            return after, FrameStamp(self.next_index, t, missed, self.was_reset)
         too_long = elapsed_s > longest_gap_s(config.max_gap_s, self.intervals_s, config.frame_interval_s)
         intervals_s = with_interval(self.intervals_s, elapsed_s, is_too_long=too_long)
         stamp = FrameStamp(self.next_index, t, missed, self.was_reset or too_long)
-        return Timeline(self.next_index + 1, size, t, intervals_s), stamp
+        return Timeline(self.next_index + 1, size, t, intervals_s, pixel_aspect=pixel_aspect), stamp

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import structlog
 from av import VideoFrame
-from numpy.typing import NDArray
 
 from ssa_stream.nodes.gateway.pictures.slot import NewestSlot
 from ssa_stream.nodes.gateway.pictures.wire import REQUEST, PictureHeader, pack_header, serve_connections
 from ssa_stream.nodes.runtime.tasks import first_of
+from ssa_stream.sources.picture import RgbConverter
 
 __all__ = ["CameraPicture", "Cameras"]
 
@@ -74,13 +73,13 @@ class Cameras:
     async def _serve_camera(self, stream: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one camera from its begin to its end; the reader sees the end of the camera as that of the link."""
         await reader.readexactly(len(REQUEST))
-        slot = await self._camera(stream, reader)
+        slot, colours = await self._camera(stream, reader), RgbConverter()
         while slot is not None:
             picture = await slot.take()
             if picture is None:
                 return
             header, frame = picture
-            image = await asyncio.to_thread(_rgb, frame)
+            image = await asyncio.to_thread(colours.rgb, frame)
             writer.write(pack_header(header))
             writer.write(image.data.cast("B"))
             async with asyncio.timeout(_SEND_S):
@@ -99,7 +98,3 @@ class Cameras:
         waiting, leaving = asyncio.create_task(arrival()), asyncio.create_task(reader.read(1))
         await first_of(waiting, leaving)
         return waiting.result() if leaving.cancelled() else None
-
-
-def _rgb(frame: VideoFrame) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)

@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +39,19 @@ class FeedPicture:
         pts: When it came, in units of 1/90,000 s from the first one; grows.
         frame: The picture.
         sender_ns: When it was taken by the clock of the browser that sent it, since 1970; None if not known.
+        pixel_aspect: Width of its pixels divided by their height.
     """
 
     pts: int
     frame: VideoFrame
     sender_ns: int | None = None
+    pixel_aspect: Fraction = Fraction(1)
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Height and width that it has with square pixels, no side shorter than it is."""
+        height, width, aspect = self.frame.height, self.frame.width, self.pixel_aspect
+        return (height, round(width * aspect)) if aspect > 1 else (round(height / aspect), width)
 
 
 class VideoFeed:
@@ -78,15 +87,18 @@ class VideoFeed:
         self._viewers.discard(slot)
         slot.close()
 
-    def push(self, key: Hashable, frame: VideoFrame, sender_ns: int | None = None) -> None:
+    def push(
+        self, key: Hashable, frame: VideoFrame, sender_ns: int | None = None, pixel_aspect: Fraction = Fraction(1)
+    ) -> None:
         """A picture came.
 
         Args:
             key: What masks will say of it, see `key_of`.
             frame: The picture.
             sender_ns: See `FeedPicture`.
+            pixel_aspect: Likewise.
         """
-        picture = FeedPicture(self._next_pts(), frame, sender_ns)
+        picture = FeedPicture(self._next_pts(), frame, sender_ns, pixel_aspect)
         self._times[key] = picture.pts, sender_ns
         if len(self._times) > _MAX_KEPT:
             self._times.popitem(last=False)
@@ -154,4 +166,5 @@ class Pictures:
         feed = self._feeds.get(header.stream)
         if feed is not None:
             image = np.frombuffer(pixels, dtype=np.uint8).reshape(header.height, header.width, 3)
-            feed.push((header.epoch, header.seq), VideoFrame.from_ndarray(image, format="rgb24"))
+            frame = VideoFrame.from_ndarray(image, format="rgb24")
+            feed.push((header.epoch, header.seq), frame, pixel_aspect=Fraction(*header.pixel_aspect))

@@ -1,6 +1,7 @@
 """Masks drawn on the pictures that they belong to, for viewers that draw nothing themselves."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from av import VideoFrame
@@ -63,7 +64,7 @@ class OverlayFeed:
             return
         rgb = np.asarray(picture.frame.to_ndarray(format="rgb24"), dtype=np.uint8)
         image = draw_masks(rgb, [_prompt_masks(*masks, rgb.shape[:2]) for masks in self._masks.values()])
-        shown = FeedPicture(picture.pts, VideoFrame.from_ndarray(image, format="rgb24"), picture.sender_ns)
+        shown = replace(picture, frame=VideoFrame.from_ndarray(image, format="rgb24"))
         for slot in self._viewers:
             slot.put(shown)
 

@@ -13,6 +13,7 @@ import numpy as np
 from ssa_stream.errors import SinkError
 from ssa_stream.nodes.gateway.pictures.wire import REQUEST, LinkAddress, PictureHeader, pack_header
 from ssa_stream.sinks import FrameTimes, Sink, SinkFrame, SinkOptions
+from ssa_stream.sinks.sink import pixel_aspect_of
 
 if TYPE_CHECKING:
     from ssa_stream.streaming import MaskResult
@@ -93,6 +94,7 @@ class PictureSink(Sink):
                 seq=frame.seq,
                 t=frame.t,
                 t_receive_ns=time.monotonic_ns(),
+                pixel_aspect=pixel_aspect_of(frame).as_integer_ratio(),
             )
             link.sendall(pack_header(header))
             link.sendall(image.data.cast("B"))

@@ -19,6 +19,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from ssa_stream.errors import MessageError
+from ssa_stream.protocols.fields import PixelAspect
 
 __all__ = [
     "LENGTH_BYTES",
@@ -72,6 +73,7 @@ class PictureHeader(Struct, frozen=True, kw_only=True):
         pts: Time on the wire in units of 1/90,000 s; None if there is none.
         t_camera_ns: When it was taken by the sender's clock, since 1970; None if not known.
         t_capture_ns: The same on the host's monotonic clock; None if the clocks do not agree.
+        pixel_aspect: Width of a pixel and its height.
     """
 
     height: int
@@ -84,6 +86,7 @@ class PictureHeader(Struct, frozen=True, kw_only=True):
     pts: int | None = None
     t_camera_ns: int | None = None
     t_capture_ns: int | None = None
+    pixel_aspect: PixelAspect = (1, 1)
 
     @property
     def image_bytes(self) -> int:

@@ -54,9 +54,8 @@ class FeedTrack(MediaStreamTrack):
         if picture is None:
             self.stop()
             raise MediaStreamError
-        frame = picture.frame.reformat(
-            format="yuv420p", width=picture.frame.width & ~1, height=picture.frame.height & ~1
-        )
+        height, width = picture.shown_size  # browsers take pixels for square
+        frame = picture.frame.reformat(format="yuv420p", width=width & ~1, height=height & ~1)
         if frame is picture.frame:  # others may send it with their own time
             frame = VideoFrame.from_ndarray(frame.to_ndarray(), format="yuv420p")
         frame.pts, frame.time_base = picture.pts, _TIME_BASE

@@ -55,7 +55,7 @@ def table(kind: type[Any]) -> str:
     for field in _fields(kind):
         if field.name == "v":
             continue
-        default = "" if field.required else f"`{_plain(field.default)}`"
+        default = _default(field)
         since = SINCE.get((tag or kind.__name__, field.name), FIRST_VERSION)
         lines.append(f"| `{field.name}` | {_type(field.type)} | {default} | {since} | {meanings[field.name]} |")
     return "\n".join(lines)
@@ -105,6 +105,12 @@ def _meanings(kind: type[Any]) -> dict[str, str]:
     text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2]
     items = re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", text, re.DOTALL | re.MULTILINE)
     return {name: " ".join(meaning.split()).replace("None", "null") for name, meaning in items}
+
+
+def _default(field: types.Field) -> str:
+    if field.required:
+        return ""
+    return "absent" if field.default is msgspec.NODEFAULT else f"`{_plain(field.default)}`"
 
 
 def _plain(value: Any) -> str:

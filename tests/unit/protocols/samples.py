@@ -225,6 +225,7 @@ def _masks() -> Sample:
         frames_missed=2,
         after_reset=True,
         times=TIMES,
+        pixel_aspect=(16, 11),
     )
     return Sample(message, buffers, Topic("cam0", MASKS, "p1"))
 

@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ssa_stream.sources.conversion import Timeline, apply_display_matrix
+from ssa_stream.sources.conversion import Timeline
+from ssa_stream.sources.orientation import apply_display_matrix
 
 ONE = 1 << 16
 STORED = np.arange(6, dtype=np.uint8).reshape(2, 3, 1).repeat(3, axis=2)

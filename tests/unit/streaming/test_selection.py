@@ -60,11 +60,11 @@ def test_nothing_selected_is_said_plainly(mode: SelectionMode) -> None:
 def test_selected_object_without_a_pixel_is_no_target() -> None:
     """With lookahead it may be seen only later: in this frame there is nothing to show."""
     session = ReferSession(ColourModel(), SessionConfig(window=2, lookahead=1), ["red"])
-    session.push(draw())
+    session.push(draw(BLUE))
     (result,) = session.push(draw(RED))
     assert result.probability == pytest.approx(0.9)
     assert not result.target_present
-    (result,) = session.push(draw())
+    (result,) = session.push(draw(BLUE))
     assert not result.target_present
 
 

@@ -1,0 +1,100 @@
+"""Which way up the pictures of a stream are: display matrices, where they come from and how long they hold."""
+
+from typing import cast
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer, Type
+from numpy.typing import NDArray
+
+__all__ = ["Orientation", "apply_display_matrix", "is_quarter_turn"]
+
+# Kinds of side data that FFmpeg may attach and PyAV cannot name: it refuses to list any if one of them is there.
+_UNKNOWN_KINDS = tuple(sorted(set(range(64)) - {kind.value for kind in Type}))
+_KEY_FRAMES_THAT_END_IT = 2
+
+
+def apply_display_matrix(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Turn and mirror an image as its container asks.
+
+    Args:
+        image: `(H, W, 3)` as stored.
+        matrix: The nine numbers of a display matrix; a stored pixel (x, y) is shown at
+            (m0 x + m3 y, m1 x + m4 y). Angles between quarter turns are rounded to the nearest quarter.
+    """
+    m0, m1, m3, m4 = (int(matrix[index]) for index in (0, 1, 3, 4))
+    if is_quarter_turn(matrix):
+        image, to_x, to_y = image.transpose(1, 0, 2), m3, m1
+    else:
+        to_x, to_y = m0, m4
+    return image[:: -1 if to_y < 0 else 1, :: -1 if to_x < 0 else 1]
+
+
+def is_quarter_turn(matrix: NDArray[np.int32]) -> bool:
+    """Whether a display matrix makes rows of columns."""
+    return abs(int(matrix[3])) > abs(int(matrix[0]))
+
+
+class Orientation:
+    """The display matrix that holds for each picture of one stream.
+
+    A container's matrix and EXIF come with every picture. The orientation message (SEI) of H.264 and HEVC comes with
+    some key frames only and holds until it is taken back. So a matrix counts at once, a picture without one keeps
+    the last one, and that ends when the coded size changes or two key frames in a row come without any.
+    """
+
+    def __init__(self) -> None:
+        self._matrix: NDArray[np.int32] | None = None
+        self._size = (0, 0)
+        self._key_frames_without = 0
+        self._known_only = _KnownSideData()
+
+    def take(self, decoded: VideoFrame) -> NDArray[np.int32] | None:
+        """Return the display matrix of the next picture, nine numbers; None if it is stored upright."""
+        size, self._size = self._size, (decoded.width, decoded.height)
+        matrix = self._written(decoded)
+        if matrix is not None:
+            self._matrix, self._key_frames_without = matrix, 0
+        else:
+            self._key_frames_without += decoded.key_frame
+            if size != self._size or self._key_frames_without >= _KEY_FRAMES_THAT_END_IT:
+                self._matrix = None
+        return self._matrix
+
+    def _written(self, decoded: VideoFrame) -> NDArray[np.int32] | None:
+        """The matrix that comes with a picture."""
+        try:
+            side_data = decoded.side_data
+        except ValueError:  # a kind that PyAV cannot name
+            side_data = self._known_only.of(decoded).side_data
+        # Typed as a dictionary with one other key; really a mapping from every kind of side data.
+        matrix = cast(SideDataContainer, side_data).get(Type.DISPLAYMATRIX)
+        return None if matrix is None else np.frombuffer(bytes(matrix), np.int32)
+
+
+class _KnownSideData:
+    """Makes references to pictures without the side data that PyAV cannot name."""
+
+    def __init__(self) -> None:
+        self._graph: Graph | None = None
+        self._made_for: tuple[int, int, str] | None = None
+
+    def of(self, decoded: VideoFrame) -> VideoFrame:
+        """A reference to the same pixels, for a look at its side data."""
+        kind = decoded.width, decoded.height, decoded.format.name
+        if self._graph is None or kind != self._made_for:
+            self._graph, self._made_for = _deleting_graph(*kind), kind
+        self._graph.push(decoded)
+        return cast(VideoFrame, self._graph.pull())
+
+
+def _deleting_graph(width: int, height: int, format_name: str) -> Graph:
+    graph = av.filter.Graph()
+    size = f"{width}x{height}"
+    steps = [graph.add("buffer", video_size=size, pix_fmt=format_name, time_base="1/1000", pixel_aspect="1/1")]
+    steps += [graph.add("sidedata", mode="delete", type=str(kind)) for kind in _UNKNOWN_KINDS]
+    graph.link_nodes(*steps, graph.add("buffersink"))
+    graph.configure()
+    return graph
