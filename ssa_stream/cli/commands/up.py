@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ssa_stream.cli.options.files import Overwrite, named
 from ssa_stream.cli.options.graph import (
     ModelDevice,
     ModelThreads,
@@ -24,6 +25,7 @@ from ssa_stream.cli.options.model import Checkpoint, RandomWeights
 from ssa_stream.cli.views.console import output as stdout
 from ssa_stream.errors import SinkError, SourceError
 from ssa_stream.files import write_report
+from ssa_stream.outputs import NamedPath
 
 if TYPE_CHECKING:
     from ssa_stream.nodes.launcher import Graph, GraphReport
@@ -54,6 +56,7 @@ def up(
             rich_help_panel=_STREAMS,
         ),
     ] = None,
+    overwrite: Overwrite = False,
     max_frames: Annotated[
         int | None, typer.Option(min=1, help="End each stream after that many frames.", rich_help_panel=_STREAMS)
     ] = None,
@@ -108,7 +111,7 @@ def up(
 
         ssa-stream prompt set webcam "the door" "the red cup"
     """
-    from ssa_stream.nodes.pipeline import load_pipeline
+    from ssa_stream.nodes.pipeline import check_pipeline_files, load_pipeline
 
     config = with_model(
         load_pipeline(pipeline),
@@ -126,10 +129,12 @@ def up(
         max_frames=max_frames,
         public={"publish": publish, "requests": requests, "keys": keys, "insecure": insecure or None},
         placement=placement,
+        overwrite=overwrite,
     )
+    check_pipeline_files(config, inputs=[NamedPath("the pipeline", pipeline)], outputs=named(json=json_file))
     report = run_pipeline(config, keep=keep, quiet=quiet, http=http)
     if json_file is not None:
-        _write_json(report, json_file)
+        _write_json(report, json_file, config.overwrite)
     _expect_no_failures(report)
 
 
@@ -201,13 +206,13 @@ async def _beside(graph: "Graph", work: Callable[[str], Awaitable[None]] | None)
             await asyncio.wait([task])
 
 
-def _write_json(report: "GraphReport", target: str) -> None:
+def _write_json(report: "GraphReport", target: str, overwrite: bool) -> None:
     text = json.dumps(report.to_mapping(), indent=2)
     if target == "-":
         stdout().print(text, markup=False, soft_wrap=True)
         return
     try:
-        write_report(target, text + "\n")
+        write_report(target, text + "\n", overwrite=overwrite)
     except OSError as error:
         raise SinkError(f"cannot write {target} ({error.strerror or error}); give another file with --json") from error
 
