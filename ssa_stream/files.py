@@ -27,11 +27,14 @@ def replacing(
         survives_power_cut: Whether to wait until the content is on the disk, which takes some milliseconds.
 
     Raises:
-        OSError: The folder is not there or cannot be written, the disk is full, or the file is there already.
+        OSError: The folder is not there or cannot be written, the disk is full, the file is there already, or it is a
+            pipe or a device.
     """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError("it is a folder")
+    if is_stream(path):
+        raise OSError("it is a pipe or a device, which cannot be replaced by a file; give a file name")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"it has no folder to lie in: {path.parent} is not there; create it")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -66,14 +66,14 @@ RULES = {
     "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
     "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
-    "data": Rule(_siblings("files outputs run_lengths"), torch="lazily"),
+    "data": Rule(_siblings("files run_lengths"), torch="lazily"),
     "sources": Rule(_siblings("backoff data plugins rates")),
     "viz": Rule(_siblings("streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths files outputs rates")),
     "nodes": Rule(
         _siblings(
-            "protocols configs keys backoff client files outputs run_lengths model checkpoints metrics streaming training "
-            "data sources sinks viz"
+            "protocols configs keys backoff client files outputs run_lengths model checkpoints metrics streaming "
+            "training data sources sinks viz"
         ),
     ),
     "cli": Rule(None),
