@@ -138,14 +138,19 @@ def check_outputs(
         SinkError: An output is a folder, or a file that is write-protected.
     """
     outputs = list(outputs)
-    inputs = list(inputs)
-    read: list[tuple[NamedPath, frozenset[object]]] = [
+    _check_against_inputs(outputs, list(inputs))
+    _check_against_each_other(outputs)
+    for output in outputs:
+        _check_existing(output, overwrite, ways)
+
+
+def _check_against_inputs(outputs: list[NamedPath], inputs: list[NamedPath]) -> None:
+    read = [
         (item, _open_identities(0) if path == "-" else _identities(path))
         for item in inputs
         for path in _files_of(item.path)
     ]
-    read_folders = [(item, os.path.realpath(item.path)) for item in inputs if os.path.isdir(item.path)]
-    written: list[tuple[NamedPath, frozenset[object]]] = []
+    folders = [(item, os.path.join(os.path.realpath(item.path), "")) for item in inputs if os.path.isdir(item.path)]
     for output in outputs:
         ids, temporary = _identities(output.path), _temporary_identities(output.path)
         for item, others in read:
@@ -156,15 +161,19 @@ def check_outputs(
                     f"{_said(output)} is written as {partial_path(Path(output.path))} until it is complete, which is "
                     f"{_said(item)}: rename one of them"
                 )
-        for item, folder in read_folders:
-            if os.path.realpath(output.path).startswith(os.path.join(folder, "")) and os.path.exists(output.path):
+        for item, folder in folders:
+            if os.path.realpath(output.path).startswith(folder) and os.path.exists(output.path):
                 raise ConfigError(f"{_said(output)} is a file of {_said(item)}: give another one")
-        for item, others in written:
-            if (ids | temporary) & others:
-                raise ConfigError(f"{_said(output)} and {_said(item)} are one file: give each output its own")
-        written.append((output, ids | temporary))
+
+
+def _check_against_each_other(outputs: list[NamedPath]) -> None:
+    written: list[tuple[NamedPath, frozenset[object]]] = []
     for output in outputs:
-        _check_existing(output, overwrite, ways)
+        ids = _identities(output.path) | _temporary_identities(output.path)
+        for item, others in written:
+            if ids & others:
+                raise ConfigError(f"{_said(output)} and {_said(item)} are one file: give each output its own")
+        written.append((output, ids))
 
 
 def _check_existing(output: NamedPath, overwrite: bool, ways: str) -> None:
