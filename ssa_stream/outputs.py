@@ -18,13 +18,12 @@ from ssa_stream.errors import ConfigError, SinkError
 from ssa_stream.files import is_stream
 
 __all__ = [
-    "LINES_SUFFIXES",
     "OWN_SINKS",
     "SINK_GROUP",
-    "VIDEO_SUFFIXES",
     "NamedPath",
     "OutputSpec",
     "check_outputs",
+    "known_sinks",
     "local_path",
     "partial_path",
     "sink_files",
@@ -34,8 +33,8 @@ SINK_GROUP = "ssa_stream.sinks"
 """Entry points of plug-ins."""
 OWN_SINKS = {"webrtc": "ssa_stream.nodes.gateway.pictures.picture_sink:open_picture_sink"}
 """Schemes of outputs that other parts of this package open."""
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv")
-LINES_SUFFIXES = (".jsonl", ".ndjson")
+_VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv")
+_LINES_SUFFIXES = (".jsonl", ".ndjson")
 
 # Two letters at least, so that C:\\video.mp4 stays a path.
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
@@ -56,18 +55,22 @@ class OutputSpec:
     """An output as a user types it, taken apart.
 
     Attributes:
-        kind: What writes it; None if nothing does.
+        kind: What writes it.
         path: Of the file, `-` for standard output; the whole text for a plug-in.
         scheme: Before the colon, in small letters; None without one.
     """
 
-    kind: Literal["video", "lines", "plugin"] | None
+    kind: Literal["video", "lines", "plugin"]
     path: str
     scheme: str | None = None
 
     @classmethod
     def parse(cls, spec: str | Path) -> "OutputSpec":
-        """Take an output apart; see `ssa_stream.sinks.open_sink` for what there is."""
+        """Take an output apart; see `ssa_stream.sinks.open_sink` for what there is.
+
+        Raises:
+            SinkError: Nothing knows how to write it.
+        """
         match = _SCHEME.match(spec) if isinstance(spec, str) else None
         scheme, text = (match["scheme"].lower() if match else None), str(spec)
         if match and scheme in ("video", "jsonl"):
@@ -77,9 +80,17 @@ class OutputSpec:
             return cls("plugin", text, scheme)
         path = (local_path(text) or text) if scheme == "file" else text
         suffix = Path(path).suffix.lower()
-        if suffix in VIDEO_SUFFIXES:
+        if suffix in _VIDEO_SUFFIXES:
             return cls("video", path, scheme)
-        return cls("lines" if suffix in LINES_SUFFIXES or path == "-" else None, path, scheme)
+        if suffix in _LINES_SUFFIXES or path == "-":
+            return cls("lines", path, scheme)
+        raise SinkError(f"do not know how to write {text!r}; known are: {', '.join(known_sinks())}")
+
+
+def known_sinks() -> tuple[str, ...]:
+    """Return what `open_sink` accepts: file endings, `-`, and schemes, built-in ones and those of plug-ins."""
+    schemes = ("jsonl", "video", *OWN_SINKS, *sorted(_plugins()))
+    return (*_VIDEO_SUFFIXES, *_LINES_SUFFIXES, "-", *(f"{name}:" for name in schemes))
 
 
 def _plugins() -> set[str]:
@@ -115,6 +126,8 @@ def sink_files(what: str, specs: Iterable[str] | None) -> Iterator[NamedPath]:
     Args:
         what: What they are to the user.
         specs: The outputs; None for none.
+    Raises:
+        SinkError: Nothing knows how to write one of them.
     """
     for spec in specs or ():
         parsed = OutputSpec.parse(spec)

@@ -15,7 +15,7 @@ from typing import cast
 
 from ssa_stream.errors import SinkError
 from ssa_stream.files import is_stream
-from ssa_stream.outputs import LINES_SUFFIXES, OWN_SINKS, SINK_GROUP, VIDEO_SUFFIXES, OutputSpec
+from ssa_stream.outputs import OWN_SINKS, SINK_GROUP, OutputSpec, known_sinks
 from ssa_stream.plugins import PluginGroup
 from ssa_stream.sinks.json_lines import JsonLinesSink
 from ssa_stream.sinks.overlay_video import OverlayVideoSink
@@ -44,12 +44,6 @@ _PLUGINS = PluginGroup(
 )
 
 
-def known_sinks() -> tuple[str, ...]:
-    """Return what `open_sink` accepts: file endings, `-`, and schemes, built-in ones and those of plug-ins."""
-    schemes = ("jsonl", "video", *_PLUGINS.own, *_PLUGINS.schemes())
-    return (*VIDEO_SUFFIXES, *LINES_SUFFIXES, "-", *(f"{name}:" for name in schemes))
-
-
 def open_sink(spec: str | Path, *, fps: float = 30.0, starts_before: int = 0, overwrite: bool = True) -> Sink:
     """Open an output.
 
@@ -71,8 +65,6 @@ def open_sink(spec: str | Path, *, fps: float = 30.0, starts_before: int = 0, ov
         is_file = parsed.scheme not in OWN_SINKS and Path(parsed.path).suffix != ""
         address = _numbered(parsed.path, starts_before) if starts_before and is_file else parsed.path
         return cast(Sink, _PLUGINS.open(parsed.scheme, address, SinkOptions(fps)))
-    if parsed.kind is None:
-        raise SinkError(f"do not know how to write {str(spec)!r}; known are: {', '.join(known_sinks())}")
     path = _file_of_start(parsed.path, starts_before, overwrite)
     return (
         OverlayVideoSink(path, fps, overwrite=overwrite)
@@ -82,9 +74,13 @@ def open_sink(spec: str | Path, *, fps: float = 30.0, starts_before: int = 0, ov
 
 
 def output_file(spec: str | Path, *, starts_before: int = 0, overwrite: bool = True) -> Path | None:
-    """The file that `open_sink` would write with the same arguments; None if it is no file of ours."""
+    """The file that `open_sink` would write with the same arguments; None if it is no file of ours.
+
+    Raises:
+        SinkError: Nothing knows how to write it.
+    """
     parsed = OutputSpec.parse(spec)
-    if parsed.kind in (None, "plugin") or parsed.path == "-" or is_stream(parsed.path):
+    if parsed.kind == "plugin" or parsed.path == "-" or is_stream(parsed.path):
         return None
     return Path(_file_of_start(parsed.path, starts_before, overwrite)).absolute()
 

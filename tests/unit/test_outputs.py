@@ -150,10 +150,9 @@ def test_folder_as_output_and_file_of_an_input_folder_are_refused(folder: Path) 
         ("file:///x/a%20b.mkv", "video", "/x/a b.mkv"),
         ("-", "lines", "-"),
         ("webrtc:cam@/x.sock", "plugin", "webrtc:cam@/x.sock"),
-        ("a.doc", None, "a.doc"),
     ],
 )
-def test_output_is_taken_apart(spec: str, kind: str | None, path: str) -> None:
+def test_output_is_taken_apart(spec: str, kind: str, path: str) -> None:
     """Scheme, kind and file."""
     parsed = OutputSpec.parse(spec)
     assert (parsed.kind, parsed.path) == (kind, path)
