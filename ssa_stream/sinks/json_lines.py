@@ -118,7 +118,7 @@ class JsonLinesSink(Sink):
 
     @property
     def _kept(self) -> str:
-        return "" if self._target is None else self._target.kept_as
+        return self._target.kept_as if self._target is not None and self._has_frames else ""
 
     def _cut_to_whole_lines(self) -> None:
         if self._target is not None and not self._target.is_stream and self._file is not None:

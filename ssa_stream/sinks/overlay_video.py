@@ -100,7 +100,8 @@ class OverlayVideoSink(Sink):
             self._encode(encoded, pts)
         except (OSError, av.FFmpegError) as error:
             self._failed = True
-            raise SinkError(f"cannot write {self._path}: {advice(error)}{self._target.kept_as}") from error
+            kept = self._target.kept_as if self.frames else ""
+            raise SinkError(f"cannot write {self._path}: {advice(error)}{kept}") from error
         self._last = encoded
         self.frames += 1
 

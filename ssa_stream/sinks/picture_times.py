@@ -22,7 +22,7 @@ _LONGEST_UNITS = 2**31 - 1
 def time_base_for(rate: Fraction, *, most: int = _MOST) -> Fraction:
     """The unit of a file's times, in seconds: a steady stream is exact, and other times are within half a millisecond.
 
-    A coarse unit allows for long pauses: 24 days at 1/1000 s, 20 days at 30 fps, ten hours at 30000/1001 fps.
+    A coarse unit allows for long pauses in MP4: 20 days at 30 fps, 19.8 hours at 30000/1001 fps.
 
     Args:
         rate: Nominal frames per second.
