@@ -31,14 +31,14 @@ _log = logging.getLogger(__name__)
 _KEYFRAME_INTERVAL_S = 2.0
 _MP4 = frozenset({".mp4", ".mov", ".m4v"})
 # What is written at once, so that a process that is killed loses no more.
-_FRAGMENT_MS = 300
+_FRAGMENT_MS = 500
 
 
 class OverlayVideoSink(Sink):
     """Write H.264 video of the overlay, each picture at its own stream time.
 
     The file grows in fragments, under a temporary name, and becomes an ordinary one at `close`: after Ctrl-C it is
-    complete, after a kill `overlay.partial.mp4` plays up to the last third of a second. The first picture sets the size
+    complete, after a kill `overlay.partial.mp4` plays up to the last half second. The first picture sets the size
     (odd sides get one more pixel); later ones of another size are fitted in with black bars. Containers cannot hold a
     pause of weeks: within one the last picture is repeated, so that later times are right.
 

@@ -188,6 +188,28 @@ def test_killed_run_leaves_a_video_that_plays_and_whole_lines(folder: Path, endi
     assert (_count_pictures(folder / f"o.{ending}"), list(folder.glob("*.partial.*"))) == (5, [])
 
 
+def test_killed_graph_leaves_a_video_that_plays_and_whole_lines(folder: Path) -> None:
+    """Of every stream; and its next start needs no --overwrite, because nothing has the final names."""
+    outputs = {name: [f"{name}.mp4", f"{name}.jsonl"] for name in ("a", "b")}
+    streams = {
+        name: {"source": "synthetic@64x48,30fps,150frames", "prompts": ["x"], "outputs": specs}
+        for name, specs in outputs.items()
+    }
+    path = _pipeline(folder, streams)
+    lines = [folder / f"{name}.partial.jsonl" for name in outputs]
+    with running([CONSOLE_SCRIPT, "up", path, "-q"], cwd=folder) as process:
+        wait_until(lambda: all(one.exists() and one.read_bytes().count(b"\n") >= _NUM_FRAMES for one in lines))
+        process.kill()
+        process.wait()
+    for name, written in zip(outputs, lines, strict=True):
+        count = len([json.loads(line) for line in written.read_text().splitlines()])
+        assert count - 24 <= _count_pictures(folder / f"{name}.partial.mp4") <= count + 8
+    done = run_command("up", path, "-q", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert [_count_pictures(folder / f"{name}.mp4") for name in outputs] == [150, 150]
+    assert not list(folder.glob("*.partial.*"))
+
+
 def test_second_run_with_the_same_output_is_refused_while_the_first_writes(folder: Path) -> None:
     """And costs it nothing."""
     model = ("--random-weights", "--model", "tiny.yaml", "--device", "cpu", "-q")
