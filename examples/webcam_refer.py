@@ -25,6 +25,7 @@ from contextlib import ExitStack
 
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.errors import SsaStreamError
+from ssa_stream.outputs import NamedPath, check_outputs
 from ssa_stream.sinks import OverlayVideoSink
 from ssa_stream.sources import Freshest, Prefetch, list_cameras, open_source
 from ssa_stream.streaming import ReferSession
@@ -59,6 +60,7 @@ def first_camera() -> str:
 
 def run(session: ReferSession, spec: str, output: str, no_window: bool, num_frames: int | None) -> None:
     """Segment frames and show them."""
+    check_outputs([NamedPath("--output", output)], [NamedPath("--source", spec)], overwrite=True)
     frames = shown = epoch = 0
     source = open_source(spec)
     with ExitStack() as stack:

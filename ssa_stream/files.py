@@ -1,11 +1,17 @@
 """Atomic file writes: a half-written file never has the final name."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "write_report", "write_whole"]
+__all__ = ["is_stream", "move_into_place", "replacing", "write_report", "write_whole"]
+
+# Not /dev as a whole: /dev/shm holds ordinary files.
+_STREAM_FOLDERS = ("/dev/fd/", "/proc/")
+_STREAM_NAMES = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
+_MOST_LINKS = 40
 
 
 @contextmanager
@@ -21,11 +27,14 @@ def replacing(
         survives_power_cut: Whether to wait until the content is on the disk, which takes some milliseconds.
 
     Raises:
-        OSError: The folder is not there or cannot be written, the disk is full, or the file is there already.
+        OSError: The folder is not there or cannot be written, the disk is full, the file is there already, or it is a
+            pipe or a device.
     """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError("it is a folder")
+    if is_stream(path):
+        raise OSError("it is a pipe or a device, which cannot be replaced by a file; give a file name")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"it has no folder to lie in: {path.parent} is not there; create it")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -38,10 +47,7 @@ def replacing(
         if survives_power_cut:
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
-        if overwrite:
-            partial.replace(path)
-        else:
-            _put_new(partial, path)
+        move_into_place(partial, path, overwrite=overwrite)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -59,21 +65,53 @@ def write_whole(
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def write_report(path: str | Path, content: bytes | str) -> None:
-    """Write a file where a user wants it: as a whole, or straight to a device, a pipe or what a link leads to.
+def write_report(path: str | Path, content: bytes | str, *, overwrite: bool = True) -> None:
+    """Write a file where a user wants it: as a whole, or straight to a device or a pipe. Links are followed.
 
+    Args:
+        path: The name.
+        content: Text is written as UTF-8.
+        overwrite: Whether an ordinary file may be there already.
     Raises:
         OSError: See `replacing`.
     """
-    path = Path(path)
-    if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    if is_stream(path):
+        Path(path).write_bytes(content.encode() if isinstance(content, str) else content)
     else:
-        write_whole(path, content)
+        write_whole(os.path.realpath(path), content, overwrite=overwrite)
 
 
-def _put_new(partial: Path, path: Path) -> None:
-    """Give a file its final name unless another has it."""
+def is_stream(path: str | Path) -> bool:
+    """Whether a name leads to a pipe or a device, `/dev/stdout` included, which cannot be replaced or renamed.
+
+    What standard output leads to may be a file; written through that name, it is used as a pipe is.
+    """
+    name = os.path.abspath(path)
+    for _ in range(_MOST_LINKS):
+        if name in _STREAM_NAMES or name.startswith(_STREAM_FOLDERS):
+            return True
+        try:
+            name = os.path.join(os.path.dirname(name), os.readlink(name))
+        except OSError:  # not a link
+            break
+        name = os.path.normpath(name)
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def move_into_place(partial: Path, path: Path, *, overwrite: bool) -> None:
+    """Give a file that is complete its final name, in the same folder.
+
+    Raises:
+        FileExistsError: Another file has that name, and `overwrite` is False; `partial` stays.
+        OSError: It cannot be renamed; `partial` stays.
+    """
+    if overwrite:
+        partial.replace(path)
+        return
     try:
         os.link(partial, path)
     except FileExistsError:
@@ -82,3 +120,5 @@ def _put_new(partial: Path, path: Path) -> None:
         if path.exists():
             raise FileExistsError(f"{path} is there already") from None
         partial.replace(path)
+    else:
+        partial.unlink()

@@ -14,6 +14,7 @@ from torch import Tensor
 from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
 from ssa_stream.errors import CheckpointError, SsaStreamError
 from ssa_stream.model import SSA
+from ssa_stream.outputs import NamedPath, check_outputs
 
 
 def main() -> None:
@@ -27,6 +28,8 @@ def main() -> None:
     if not 0 <= options.share <= 1:
         parser.error(f"--share is {options.share}; expected 0..1")
     try:
+        inputs = [NamedPath("weights", options.first), NamedPath("weights", options.second)]
+        check_outputs([NamedPath("--output", str(options.output))], inputs, overwrite=True)
         first, second = (load_checkpoint(path) for path in (options.first, options.second))
         mean = average(first, second, options.share)
     except SsaStreamError as error:

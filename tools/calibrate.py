@@ -28,11 +28,13 @@ from torch import Tensor
 from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
 from ssa_stream.checkpoints.layout import extend_model
 from ssa_stream.data import EXPRESSION_TYPES, ClipSample, sample_clip
+from ssa_stream.errors import SsaStreamError
 from ssa_stream.metrics import region_similarity
 from ssa_stream.model import SSA, ClipOutput
 from ssa_stream.model.extensions import extensions_of, with_extensions
 from ssa_stream.model.extensions.presence import Presence
 from ssa_stream.model.preprocess import to_input
+from ssa_stream.outputs import NamedPath, check_outputs
 
 _THRESHOLDS = np.round(np.append(np.linspace(0.1, 0.95, 18), (0.97, 0.98, 0.99)), 2)
 _READING_NOISE = 0.01  # of the size of projected queries; bfloat16 rounds them by 0.004
@@ -53,6 +55,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.presence is not None and not options.presence >= 0:
         parser.error(f"--presence is {options.presence}; expected 0 or more")
+    try:
+        inputs = [NamedPath("weights", options.checkpoint)]
+        check_outputs([NamedPath("--output", str(options.output))], inputs, overwrite=True)
+    except SsaStreamError as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
     model = load_checkpoint(options.checkpoint)
     notes = {}
     if options.presence is not None:

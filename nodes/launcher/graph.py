@@ -19,7 +19,7 @@ from ssa_stream.nodes.launcher.placement import Placement, not_ready
 from ssa_stream.nodes.launcher.processes import Command, ProcessPlacement, node_command
 from ssa_stream.nodes.launcher.run_dir import remove_leftovers
 from ssa_stream.nodes.launcher.supervisor import StartChild, Supervisor
-from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig
+from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig, check_pipeline_files
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
 from ssa_stream.nodes.runtime.tasks import first_of, only_error
 from ssa_stream.nodes.runtime.transport.segments import remove_segments
@@ -142,9 +142,10 @@ class Graph:
             stop: Ends the graph in order.
             on_ready: Called once all nodes are ready.
         Raises:
-            ConfigError: The settings are wrong.
+            ConfigError: The settings are wrong, or an output would destroy a file.
             SsaStreamError: A node failed for good, or did not get ready in time.
         """
+        check_pipeline_files(self.config)
         remove_leftovers(remove_segments)
         context = zmq.asyncio.Context()
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import structlog
@@ -10,8 +11,11 @@ from numpy.typing import NDArray
 
 from ssa_stream.errors import SinkError
 from ssa_stream.nodes.runtime.node import NodeContext
+from ssa_stream.nodes.runtime.state_files import run_folder
 from ssa_stream.protocols import FrameIdentity, StageTime, VideoQueriesMessage
 from ssa_stream.sinks import Background, FrameTimes, Sink, SinkGroup, open_sink
+from ssa_stream.sinks.output_file import finish_left_over
+from ssa_stream.sinks.registry import output_file
 from ssa_stream.streaming import MaskResult
 
 __all__ = ["GraphOutputs", "OutputFrame", "frame_times"]
@@ -34,12 +38,16 @@ class GraphOutputs:
     """The outputs of all streams, written in the node's executor. One that fails later on ends, not the node.
 
     Args:
-        node: The node that writes. Later starts of it write beside the files of the earlier ones.
+        node: The node that writes. Later starts of it write beside the files of the earlier ones, and give what an
+            earlier one left unfinished its final name.
     """
 
     def __init__(self, node: NodeContext) -> None:
         self._node = node
         self._sinks: dict[str, Sink] = {}
+        folder = run_folder(node.transport.link_address(node.name))
+        # What this node has begun to write, one name a line. Only a graph of processes starts it again.
+        self._begun = None if folder is None else folder / f"{node.name}-outputs.txt"
 
     async def open(self) -> None:
         """Open the outputs of all streams.
@@ -47,6 +55,8 @@ class GraphOutputs:
         Raises:
             SinkError: One cannot be opened; those before it stay open.
         """
+        if self._node.incarnation:
+            await self._node.executor.run(self._finish_earlier)
         for name, section in self._node.settings.streams.items():
             if section.outputs:
                 self._sinks[name] = await self._node.executor.run(self._opened, section.outputs)
@@ -90,14 +100,34 @@ class GraphOutputs:
         self._sinks.clear()
 
     def _opened(self, specs: Sequence[str]) -> Sink:
+        starts_before, overwrite = self._node.incarnation, self._node.settings.overwrite
         sinks: list[Sink] = []
         try:
             for spec in specs:
-                sinks.append(open_sink(spec, starts_before=self._node.incarnation))
+                self._note(output_file(spec, starts_before=starts_before, overwrite=overwrite))
+                sinks.append(open_sink(spec, starts_before=starts_before, overwrite=overwrite))
         except SinkError:
             SinkGroup(sinks).close()
             raise
         return Background(SinkGroup(sinks))
+
+    def _note(self, path: Path | None) -> None:
+        """Remember for a later start of this node what it has begun."""
+        if path is not None and self._begun is not None:
+            self._begun.parent.mkdir(parents=True, exist_ok=True)
+            with self._begun.open("a", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(f"{path}\n")
+
+    def _finish_earlier(self) -> None:
+        """Give files that earlier starts of this node could not finish their final names: users look for them there."""
+        if self._begun is None or not self._begun.exists():
+            return
+        begun = self._begun.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        self._begun.unlink()
+        for path in begun:
+            finished = finish_left_over(path, overwrite=self._node.settings.overwrite)
+            if finished is not None:
+                _LOG.info("output of an earlier start finished", node=self._node.name, path=str(finished))
 
     def _tell(self, name: str, error: SinkError) -> None:
         _LOG.error("output failed", node=self._node.name, stream=name, error=str(error))

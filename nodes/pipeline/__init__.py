@@ -1,6 +1,7 @@
 """Configuration of a graph: read from YAML, and read by all nodes. Imports no torch."""
 
 from ssa_stream.nodes.pipeline.config import PipelineConfig, load_pipeline, save_pipeline
+from ssa_stream.nodes.pipeline.files import check_pipeline_files
 from ssa_stream.nodes.pipeline.names import (
     BROKER,
     DECODER,
@@ -44,6 +45,7 @@ __all__ = [
     "SessionSection",
     "StreamSection",
     "WorkersSection",
+    "check_pipeline_files",
     "ingest_name",
     "load_pipeline",
     "role_of",

@@ -56,6 +56,7 @@ class PipelineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         public: Addresses for subscribers and clients.
         masks: What mask messages hold.
         decoder: What survives the end of the decoder.
+        overwrite: Replace output files that exist, once the new ones are complete; else they are refused.
     """
 
     name: Annotated[
@@ -71,6 +72,7 @@ class PipelineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     public: PublicSection = PublicSection()
     masks: MasksSection = MasksSection()
     decoder: DecoderSection = DecoderSection()
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         require(

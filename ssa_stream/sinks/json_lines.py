@@ -26,13 +26,14 @@ changes its meaning within a schema number):
     times           null, or {captured_at_ns, received_at_ns, emitted_at_ns, model_ms, latency_ms}, null where not
                     known; nanoseconds are of one host's monotonic clock
 
-All lines of a frame are written at once, so a process that is killed leaves whole lines.
+All lines of a frame are written at once, so a process that is killed leaves whole lines. The file has a temporary name
+until it is complete: `masks.jsonl` is `masks.partial.jsonl`. Programs that follow it while it grows read that one, or
+a pipe.
 """
 
 import contextlib
 import json
 import os
-import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ssa_stream.errors import MessageError, SinkError
 from ssa_stream.run_lengths import decode_counts, encode_counts
+from ssa_stream.sinks.output_file import OutputFile
 from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame, advice
 
 if TYPE_CHECKING:
@@ -54,25 +56,28 @@ _SCHEMA = 1
 class JsonLinesSink(Sink):
     """Write results as JSON lines to a file or to standard output."""
 
-    def __init__(self, path: str | Path) -> None:
-        """Open the file, replacing what was there.
+    def __init__(self, path: str | Path, *, overwrite: bool = True) -> None:
+        """Open the file. What was there stays until the new one is complete; see `ssa_stream.sinks.output_file`.
 
         Args:
             path: File name, or `-` for standard output.
+            overwrite: Whether a file of that name may be there.
         Raises:
-            SinkError: If it cannot be written.
+            SinkError: If it cannot be written, or is there and may not be replaced.
         """
         self._name = "standard output" if str(path) == "-" else str(path)
         self._file: BinaryIO | None = None
-        self._whole_bytes: int | None = None
+        self._target: OutputFile | None = None
+        self._whole_bytes = 0
+        self._has_frames = self._failed = False
+        if str(path) == "-":
+            self._output: BinaryIO = sys.stdout.buffer
+            return
+        self._target = OutputFile(path, overwrite=overwrite)
         try:
-            if str(path) == "-":
-                self._output: BinaryIO = sys.stdout.buffer
-            else:
-                self._output = self._file = open(path, "wb", buffering=0)
-                if stat.S_ISREG(os.fstat(self._output.fileno()).st_mode):
-                    self._whole_bytes = 0
+            self._output = self._file = open(self._target.path, "wb", buffering=0)
         except OSError as error:
+            self._target.discard()
             raise SinkError(f"cannot write {self._name}: {advice(error)}") from error
 
     def write(self, frame: SinkFrame, results: Sequence["MaskResult"], times: FrameTimes | None = None) -> None:
@@ -87,19 +92,37 @@ class JsonLinesSink(Sink):
                 rest = rest[self._output.write(rest) :]
             self._output.flush()
         except (OSError, ValueError) as error:  # ValueError: closed, or a score that is no number
+            self._failed = True
             self._cut_to_whole_lines()
-            raise SinkError(f"cannot write {self._name}: {advice(error)}") from error
-        if self._whole_bytes is not None:
-            self._whole_bytes += len(data)
+            raise SinkError(f"cannot write {self._name}: {advice(error)}{self._kept}") from error
+        self._has_frames = True
+        self._whole_bytes += len(data)
 
     def close(self) -> None:
-        """Close the file; standard output stays open."""
+        """Close the file and give it its final name, or remove it if no frame ever came; standard output stays open.
+
+        Raises:
+            SinkError: If it cannot get that name.
+        """
         if self._file is not None:
             self._file.close()
+        target, self._target = self._target, None
+        if target is None:
+            return
+        if not self._has_frames:
+            target.discard()
+        elif self._failed:
+            target.leave()
+        else:
+            target.finish()
+
+    @property
+    def _kept(self) -> str:
+        return self._target.kept_as if self._target is not None and self._has_frames else ""
 
     def _cut_to_whole_lines(self) -> None:
-        if self._whole_bytes is not None and self._file is not None and not self._file.closed:
-            with contextlib.suppress(OSError):
+        if self._target is not None and not self._target.is_stream and self._file is not None:
+            with contextlib.suppress(OSError, ValueError):  # ValueError: closed
                 os.ftruncate(self._file.fileno(), self._whole_bytes)
 
 

@@ -1,6 +1,5 @@
 """Results drawn over the pictures, as a video file that keeps the stream's timing."""
 
-import contextlib
 import logging
 import math
 from collections.abc import Sequence
@@ -16,6 +15,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ssa_stream.errors import ConfigError, SinkError
+from ssa_stream.rates import rate_fraction
+from ssa_stream.sinks.output_file import OutputFile
+from ssa_stream.sinks.picture_times import MPEG4_LONGEST_S, MPEG4_MOST, PictureTimes, time_base_for
 from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame, advice, pixel_aspect_of
 from ssa_stream.viz import draw_overlay
 
@@ -26,32 +28,37 @@ __all__ = ["OverlayVideoSink"]
 
 _log = logging.getLogger(__name__)
 
-# Exact for 24, 25, 29.97, 30, 50 and 60 fps, and the finest round number that MPEG-4 Part 2 can write (16 bits).
-_TIME_BASE = Fraction(1, 60_000)
 _KEYFRAME_INTERVAL_S = 2.0
+_MP4 = frozenset({".mp4", ".mov", ".m4v"})
+# What is written at once, so that a process that is killed loses no more.
+_FRAGMENT_MS = 500
 
 
 class OverlayVideoSink(Sink):
     """Write H.264 video of the overlay, each picture at its own stream time.
 
-    The file grows in fragments and becomes an ordinary one at `close`: after Ctrl-C it is complete, after a kill it
-    still plays up to the last two seconds. The first picture sets the size (odd sides get one more pixel) and the
-    shape of the pixels; later ones of another size or shape are fitted in with black bars.
+    The file grows in fragments, under a temporary name, and becomes an ordinary one at `close`: after Ctrl-C it is
+    complete, after a kill `overlay.partial.mp4` plays up to the last half second. The first picture sets the size
+    (odd sides get one more pixel) and the shape of the pixels; later ones of another size or shape are fitted in with
+    black bars. Containers cannot hold a pause of weeks: within one the last picture is repeated, so that later times
+    are right.
 
     Attributes:
-        frames: Pictures written.
+        frames: Pictures written, without repeated ones.
         resized_frames: Pictures that had another size, or shape of pixels, than the first.
     """
 
-    def __init__(self, path: str | Path, fps: float = 30.0, *, quality: int = 20) -> None:
-        """Create the file, replacing what was there.
+    def __init__(self, path: str | Path, fps: float = 30.0, *, quality: int = 20, overwrite: bool = True) -> None:
+        """Create the file. What was there stays until the new one is complete; see `ssa_stream.sinks.output_file`.
 
         Args:
-            path: File name; its ending (.mp4, .mov, .mkv) chooses the container.
+            path: File name; its ending (.mp4, .mov, .mkv) chooses the container. Without one, and for a pipe or a
+                device, it is Matroska.
             fps: Nominal rate; the real times of the frames are kept whatever it is.
             quality: Constant rate factor of x264, 0 (lossless) to 51; lower is better and larger.
+            overwrite: Whether a file of that name may be there.
         Raises:
-            SinkError: If the file cannot be created.
+            SinkError: If the file cannot be created, or is there and may not be replaced.
             ConfigError: If `fps` is not above 0.
         """
         if not (fps > 0 and math.isfinite(fps)):
@@ -59,18 +66,24 @@ class OverlayVideoSink(Sink):
         self.frames = 0
         self.resized_frames = 0
         self._path = Path(path)
-        self._fps = Fraction(fps).limit_denominator(1001)
+        self._fps = rate_fraction(fps)
         self._quality = quality
         self._stream: VideoStream | None = None
         self._size = (0, 0)
         self._pixel_aspect = Fraction(1)
-        self._origin_s: float | None = None
-        self._last_pts = -1
+        self._has_h264 = "libx264" in av.codecs_available
+        self._times = (
+            PictureTimes(self._fps, time_base_for(self._fps))
+            if self._has_h264
+            else PictureTimes(self._fps, time_base_for(self._fps, most=MPEG4_MOST), longest_s=MPEG4_LONGEST_S)
+        )
+        self._last: av.VideoFrame | None = None
         self._failed = self._closed = False
+        self._target = OutputFile(path, overwrite=overwrite)
         try:
-            self._path.open("wb").close()
-            self._container: OutputContainer = av.open(str(self._path), "w", options=_muxer_options(self._path))
+            self._container: OutputContainer = _opened(self._target, self._path.suffix.lower(), self._times.time_base)
         except (OSError, av.FFmpegError, ValueError) as error:
+            self._target.discard()
             raise SinkError(f"cannot write {self._path}: {advice(error)}") from error
 
     def write(self, frame: SinkFrame, results: Sequence["MaskResult"], times: FrameTimes | None = None) -> None:
@@ -82,16 +95,25 @@ class OverlayVideoSink(Sink):
             self._pixel_aspect = pixel_aspect
             self._stream = self._open_stream(picture.shape[0], picture.shape[1])
         encoded = av.VideoFrame.from_ndarray(self._fitted(picture, pixel_aspect), format="rgb24")
-        encoded.pts, encoded.time_base = self._pts(frame.t), _TIME_BASE
         try:
-            self._container.mux(self._stream.encode(encoded))
+            *repeated, pts = self._times.next(frame.t)
+            for at in repeated:
+                assert self._last is not None  # there is no pause before the first picture
+                self._encode(self._last, at)
+            self._encode(encoded, pts)
         except (OSError, av.FFmpegError) as error:
             self._failed = True
-            raise SinkError(f"cannot write {self._path}: {advice(error)}") from error
+            kept = self._target.kept_as if self.frames else ""
+            raise SinkError(f"cannot write {self._path}: {advice(error)}{kept}") from error
+        self._last = encoded
         self.frames += 1
 
     def close(self) -> None:
-        """Write the end of the file, or remove it if no picture ever came."""
+        """Write the end of the file and give it its final name, or remove it if no picture ever came.
+
+        Raises:
+            SinkError: If the end cannot be written or the file cannot get that name.
+        """
         if self._closed:
             return
         self._closed = True
@@ -101,15 +123,23 @@ class OverlayVideoSink(Sink):
             self._container.close()
         except (OSError, av.FFmpegError) as error:
             if not self._failed:
-                raise SinkError(f"cannot finish {self._path}: {advice(error)}") from error
+                self._failed = True
+                raise SinkError(f"cannot finish {self._path}: {advice(error)}{self._target.kept_as}") from error
         finally:
-            if self._stream is None and self._path.is_file():
-                with contextlib.suppress(OSError):
-                    self._path.unlink()
+            if self.frames == 0:
+                self._target.discard()
+            elif self._failed:
+                self._target.leave()
+        self._target.finish()
+
+    def _encode(self, picture: av.VideoFrame, pts: int) -> None:
+        assert self._stream is not None  # it was opened with the first picture
+        picture.pts, picture.time_base = pts, self._times.time_base
+        self._container.mux(self._stream.encode(picture))
 
     def _open_stream(self, height: int, width: int) -> VideoStream:
         self._size = (height + height % 2, width + width % 2)
-        if "libx264" in av.codecs_available:
+        if self._has_h264:
             # zerolatency: no picture waits inside the encoder, so that an interruption loses none.
             options = {"preset": "veryfast", "crf": str(self._quality), "tune": "zerolatency"}
             stream = self._container.add_stream("libx264", rate=self._fps, options=options)
@@ -120,7 +150,7 @@ class OverlayVideoSink(Sink):
         stream.height, stream.width = self._size
         stream.pix_fmt = "yuv420p"
         stream.codec_context.sample_aspect_ratio = self._pixel_aspect
-        stream.codec_context.time_base = _TIME_BASE
+        stream.codec_context.time_base = self._times.time_base
         stream.codec_context.gop_size = max(1, round(self._fps * _KEYFRAME_INTERVAL_S))
         return stream
 
@@ -142,17 +172,19 @@ class OverlayVideoSink(Sink):
         )
         return canvas
 
-    def _pts(self, t: float) -> int:
-        interval = max(1, round(1 / (self._fps * _TIME_BASE)))
-        if self._origin_s is None:
-            self._origin_s = t
-        pts = round((t - self._origin_s) / _TIME_BASE)
-        if pts <= self._last_pts:  # a new epoch that counts from its own start: go on one interval later
-            pts = self._last_pts + interval
-            self._origin_s = t - float(pts * _TIME_BASE)
-        self._last_pts = pts
-        return pts
 
-
-def _muxer_options(path: Path) -> dict[str, str]:
-    return {"movflags": "hybrid_fragmented"} if path.suffix.lower() in {".mp4", ".mov", ".m4v"} else {}
+def _opened(target: OutputFile, suffix: str, time_base: Fraction) -> OutputContainer:
+    # FFmpeg's own buffers would hold seconds of video back.
+    options = {"flush_packets": "1"}
+    if suffix in _MP4:
+        # Left to itself the muxer multiplies the unit, and with it shortens the longest pause.
+        options["video_track_timescale"] = str(time_base.denominator)
+    if suffix in _MP4 and target.is_stream:
+        options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"  # a pipe cannot be gone back in
+    elif suffix in _MP4:
+        options |= {"movflags": "hybrid_fragmented+frag_keyframe", "frag_duration": str(_FRAGMENT_MS * 1000)}
+    else:
+        options["cluster_time_limit"] = str(_FRAGMENT_MS)
+    has_own_format = suffix in _MP4 or (suffix != "" and not target.is_stream)
+    # Told to be a file, a name such as cam:one.mkv is not taken for a protocol.
+    return av.open(f"file:{target.path}", "w", format=None if has_own_format else "matroska", options=options)

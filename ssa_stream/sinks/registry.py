@@ -9,23 +9,19 @@ where `open_my_sink(spec, options)` takes the whole address, such as `myscheme:a
 a `Sink`.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from ssa_stream.errors import SinkError
+from ssa_stream.files import is_stream
+from ssa_stream.outputs import OWN_SINKS, SINK_GROUP, OutputSpec, known_sinks
 from ssa_stream.plugins import PluginGroup
 from ssa_stream.sinks.json_lines import JsonLinesSink
 from ssa_stream.sinks.overlay_video import OverlayVideoSink
 from ssa_stream.sinks.sink import Sink
 
-__all__ = ["SINK_GROUP", "SinkOptions", "known_sinks", "open_sink"]
-
-SINK_GROUP = "ssa_stream.sinks"
-_VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv")
-_LINES_SUFFIXES = (".jsonl", ".ndjson")
-_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
+__all__ = ["SINK_GROUP", "SinkOptions", "known_sinks", "open_sink", "output_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +40,11 @@ _PLUGINS = PluginGroup(
     "sink",
     lambda opened: isinstance(opened, Sink),
     SinkError,
-    own={"webrtc": "ssa_stream.nodes.gateway.pictures.picture_sink:open_picture_sink"},
+    own=OWN_SINKS,
 )
 
 
-def known_sinks() -> tuple[str, ...]:
-    """Return what `open_sink` accepts: file endings, `-`, and schemes, built-in ones and those of plug-ins."""
-    schemes = ("jsonl", "video", *_PLUGINS.own, *_PLUGINS.schemes())
-    return (*_VIDEO_SUFFIXES, *_LINES_SUFFIXES, "-", *(f"{name}:" for name in schemes))
-
-
-def open_sink(spec: str | Path, *, fps: float = 30.0, starts_before: int = 0) -> Sink:
+def open_sink(spec: str | Path, *, fps: float = 30.0, starts_before: int = 0, overwrite: bool = True) -> Sink:
     """Open an output.
 
     Args:
@@ -63,29 +53,46 @@ def open_sink(spec: str | Path, *, fps: float = 30.0, starts_before: int = 0) ->
             `ssa-stream serve` runs, or `scheme:...` of a plug-in.
         fps: Nominal rate of the stream.
         starts_before: How often this output was opened before. A later start writes beside the files of the earlier
-            ones: `overlay.mp4` becomes `overlay-2.mp4`.
+            ones: `overlay.mp4` becomes `overlay-2.mp4`, or the next free number where nothing may be replaced.
+        overwrite: Whether a file that is there may be replaced. A plug-in decides for itself.
     Raises:
-        SinkError: If it cannot be opened, or nothing knows how to write it.
+        SinkError: If it cannot be opened, is there and may not be replaced, or nothing knows how to write it.
     """
-    match = _SCHEME.match(spec) if isinstance(spec, str) else None
-    scheme = match["scheme"].lower() if match else None
-    text = str(spec) if scheme in _PLUGINS.own else _numbered(str(spec), starts_before)
-    if scheme == "video":
-        return OverlayVideoSink(text[len("video:") :], fps)
-    if scheme == "jsonl":
-        return JsonLinesSink(text[len("jsonl:") :])
-    plugin = None if scheme is None else _PLUGINS.open(scheme, text, SinkOptions(fps))
-    if plugin is not None:
-        return cast(Sink, plugin)
-    suffix = Path(text).suffix.lower()
-    if suffix in _VIDEO_SUFFIXES:
-        return OverlayVideoSink(text, fps)
-    if suffix in _LINES_SUFFIXES or text == "-":
-        return JsonLinesSink(text)
-    raise SinkError(f"do not know how to write {text!r}; known are: {', '.join(known_sinks())}")
+    parsed = OutputSpec.parse(spec)
+    if parsed.kind == "plugin":
+        assert parsed.scheme is not None  # it is what a plug-in is known by
+        # What has no ending may be anything, such as a socket.
+        is_file = parsed.scheme not in OWN_SINKS and Path(parsed.path).suffix != ""
+        address = _numbered(parsed.path, starts_before) if starts_before and is_file else parsed.path
+        return cast(Sink, _PLUGINS.open(parsed.scheme, address, SinkOptions(fps)))
+    path = _file_of_start(parsed.path, starts_before, overwrite)
+    return (
+        OverlayVideoSink(path, fps, overwrite=overwrite)
+        if parsed.kind == "video"
+        else JsonLinesSink(path, overwrite=overwrite)
+    )
+
+
+def output_file(spec: str | Path, *, starts_before: int = 0, overwrite: bool = True) -> Path | None:
+    """The file that `open_sink` would write with the same arguments; None if it is no file of ours.
+
+    Raises:
+        SinkError: Nothing knows how to write it.
+    """
+    parsed = OutputSpec.parse(spec)
+    if parsed.kind == "plugin" or parsed.path == "-" or is_stream(parsed.path):
+        return None
+    return Path(_file_of_start(parsed.path, starts_before, overwrite)).absolute()
+
+
+def _file_of_start(path: str, starts_before: int, overwrite: bool) -> str:
+    if not starts_before or path == "-" or is_stream(path):
+        return path
+    while not overwrite and Path(_numbered(path, starts_before)).exists():
+        starts_before += 1
+    return _numbered(path, starts_before)
 
 
 def _numbered(spec: str, starts_before: int) -> str:
-    """The file of a later start; what has no ending stays as it is."""
     suffix = Path(spec).suffix
-    return f"{spec.removesuffix(suffix)}-{starts_before + 1}{suffix}" if starts_before and suffix else spec
+    return f"{spec.removesuffix(suffix)}-{starts_before + 1}{suffix}"

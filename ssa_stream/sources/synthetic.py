@@ -15,10 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 from ssa_stream.data import Scene, SceneConfig, demo_scene, render, sample_scene
 from ssa_stream.errors import ConfigError, SourceError
+from ssa_stream.rates import rate_fraction
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 
 __all__ = ["SyntheticSource", "SyntheticSpec"]
@@ -141,7 +141,7 @@ class SyntheticSource(Source):
             t=seq / self._spec.fps,
             t_receive_ns=round(self._clock() * 1e9),
             pts=seq,
-            time_base=1 / Fraction(self._spec.fps).limit_denominator(1001),
+            time_base=1 / rate_fraction(self._spec.fps),
             t_capture_ns=round(due_s * 1e9) if self._info.live else None,
         )
 

@@ -53,14 +53,16 @@ def train(
     Returns:
         Whether the run is complete; else it was stopped.
     Raises:
-        ConfigError: There is a run in `folder` already, it is of another configuration, the data is not there, or
-            torchrun started more processes than `devices` says.
+        ConfigError: There is a run in `folder` already or a file that this one would replace, it is of another
+            configuration, the data is not there, or torchrun started more processes than `devices` says.
         CheckpointError: Weights or state cannot be read.
         SsaStreamError: The loss is no longer a number.
     """
     run = RunFolder(folder)
     if run.has_state and not resume:
         raise ConfigError(f"{folder} holds a run already; go on with it by --resume, or name another folder")
+    if not run.has_state:
+        run.expect_free(resume=resume)
     state = run.load_state(config) if run.has_state else None
     fabric = _fabric(config, accelerator, devices)
     fabric.launch()

@@ -213,6 +213,7 @@ PINNED = {
         "SessionSection",
         "StreamSection",
         "WorkersSection",
+        "check_pipeline_files",
         "ingest_name",
         "load_pipeline",
         "role_of",

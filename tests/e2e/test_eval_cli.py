@@ -64,7 +64,7 @@ def test_eval_prints_a_table_and_writes_report_and_sheet(folder: Path, tmp_path:
 def test_eval_controls_and_limit(folder: Path, tmp_path: Path) -> None:
     """The model is told something else; what is right stays as it is."""
     for control in ("shuffle", "object"):
-        arguments = ("--mode", "windowed", "--window", "3", "--control", control, "--limit", "9")
+        arguments = ("--mode", "windowed", "--window", "3", "--control", control, "--limit", "9", "--overwrite")
         done = run_command(*_arguments(folder, *arguments, "--json", "r.json"), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         report = report_from_json((tmp_path / "r.json").read_bytes())

@@ -108,7 +108,7 @@ def test_run_interrupted_leaves_complete_files(folder: Path, tmp_path: Path, num
     command = [str(CONSOLE_SCRIPT), "run", "synthetic@320x180", "-p", FIRST, "-o", "o.mp4", "-o", "m.jsonl"]
     process = subprocess.Popen([*command, *_model(folder)], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
-        _wait_for_lines(tmp_path / "m.jsonl", 5, process)
+        _wait_for_lines(tmp_path / "m.partial.jsonl", 5, process)
         process.send_signal(number)
         _, printed = process.communicate(timeout=60)
     finally:

@@ -35,25 +35,26 @@ with OverlayVideoSink(sys.argv[1], fps=10) as sink:
 
 @pytest.mark.parametrize("how", ["interrupt", "kill"])
 def test_stopped_recording_is_playable(tmp_path: Path, how: str) -> None:
-    """After Ctrl-C everything is there; after a kill, all but the last two seconds."""
-    path = tmp_path / "a.mp4"
+    """After Ctrl-C everything is there; after a kill, all but the last fraction of a second, under the other name."""
+    path, growing = tmp_path / "a.mp4", tmp_path / "a.partial.mp4"
     process = subprocess.Popen(
         [sys.executable, "-c", RECORD, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == b"ready\n"
-        size = path.stat().st_size
+        size = growing.stat().st_size
         deadline_s = time.monotonic() + 20
-        while path.stat().st_size == size and time.monotonic() < deadline_s:
+        while growing.stat().st_size == size and time.monotonic() < deadline_s:
             time.sleep(0.01)  # until the next fragment is on disk
         process.send_signal(2 if how == "interrupt" else 9)
         process.wait(20)
     finally:
         process.kill()
         process.communicate()
-    numbers = _numbers(path)
-    assert len(numbers) >= 40
+    assert [left.name for left in tmp_path.iterdir()] == [path.name if how == "interrupt" else growing.name]
+    numbers = _numbers(path if how == "interrupt" else growing)
+    assert len(numbers) >= 55
     assert numbers == [number % 4096 for number in range(len(numbers))]
 
 
@@ -82,9 +83,11 @@ def test_full_disk_raises_one_error_and_keeps_what_was_written(tmp_path: Path) -
     done = subprocess.run(
         [sys.executable, "-c", LIMITED_VIDEO, str(path)], capture_output=True, text=True, check=True, timeout=60
     )
-    assert "what was written so far is kept" in done.stdout
+    kept = tmp_path / "a.partial.mp4"
+    assert f"what was written so far is kept; look for {kept}" in done.stdout
     assert done.stdout.count("\n") == 1
-    assert len(_numbers(path)) > 5
+    assert len(_numbers(kept)) > 5
+    assert not path.exists()
 
 
 LIMITED_LINES = """
@@ -112,7 +115,9 @@ def test_write_that_fails_midway_leaves_whole_lines(tmp_path: Path) -> None:
     command = [sys.executable, "-c", LIMITED_LINES, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     written, message = done.stdout.split(" ", 1)
+    kept = tmp_path / "a.partial.jsonl"
     assert "limit for one file" in message
-    assert path.read_bytes().endswith(b"}\n")
-    assert [record.seq for record in read_json_lines(path)] == list(range(int(written)))
+    assert str(kept) in message
+    assert kept.read_bytes().endswith(b"}\n")
+    assert [record.seq for record in read_json_lines(kept)] == list(range(int(written)))
     assert int(written) > 1

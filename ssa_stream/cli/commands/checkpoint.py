@@ -9,10 +9,12 @@ from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
+from ssa_stream.cli.options.files import Overwrite, existing, named
 from ssa_stream.cli.options.model import Clip, DownloadClip, OptionalTag, clip_weights
 from ssa_stream.cli.views.console import output, print_error, progress_bar, status
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.files import write_report
+from ssa_stream.outputs import NamedPath, check_outputs
 
 if TYPE_CHECKING:
     from ssa_stream.checkpoints import CheckpointInfo, VerifyReport
@@ -52,8 +54,14 @@ def verify(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write every comparison there.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compare every stage of the network with recorded numbers, and name the stage that deviates first."""
+    check_outputs(
+        named(json=json_file),
+        [*existing(checkpoint=checkpoint), *(NamedPath(str(folder), str(path)) for path in folder.glob("*"))],
+        overwrite=overwrite,
+    )
     import torch
 
     from ssa_stream.checkpoints import verify_folder
@@ -69,7 +77,7 @@ def verify(
                 on_case=lambda done, of: progress.update(task, description="cases", completed=done, total=of),
             )
         if json_file is not None:
-            write_report(json_file, json.dumps(report.to_mapping(), indent=1) + "\n")
+            write_report(json_file, json.dumps(report.to_mapping(), indent=1) + "\n", overwrite=overwrite)
     except (CheckpointError, ConfigError, OSError) as error:
         print_error(str(error))
         raise typer.Exit(_UNUSABLE) from error
@@ -87,11 +95,13 @@ def import_(
     download_clip: DownloadClip = None,
     dtype: FileType = None,
     include_clip: Annotated[bool, typer.Option(help="Write the frozen CLIP's weights too.")] = True,
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn a checkpoint of the reference implementation into one of ours.
 
     [dim]ssa-stream checkpoint import published.pth --model ssa-large -o ssa-large.safetensors[/]
     """
+    _check_output(out, file, overwrite=overwrite, clip=clip, model=model)
     import torch
 
     from ssa_stream.checkpoints import import_reference, save_checkpoint
@@ -129,11 +139,13 @@ def convert(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The checkpoint to write.")],
     dtype: FileType = None,
     include_clip: Annotated[bool, typer.Option(help="Write the frozen CLIP's weights too.")] = True,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a checkpoint anew: smaller, by another type of numbers or without CLIP.
 
     [dim]ssa-stream checkpoint convert best.safetensors --dtype float16 -o ssa-tiny.safetensors[/]
     """
+    _check_output(out, file, overwrite=overwrite)
     import torch
 
     from ssa_stream.checkpoints import read_info, save_checkpoint
@@ -158,14 +170,21 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.pth", help="The file to write.")],
     clip: Clip = None,
     download_clip: DownloadClip = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a checkpoint as the reference implementation reads it."""
+    _check_output(out, file, overwrite=overwrite, clip=clip)
     from ssa_stream.checkpoints import export_reference, read_info
 
     weights = clip_weights(read_info(file).config, clip, download_clip)
     with status(f"writing {out.name}"):
         export_reference(file, out, clip=weights)
     output().print(f"wrote {escape(str(out))}", soft_wrap=True)
+
+
+def _check_output(out: Path, file: str | Path, *, overwrite: bool, **others: str | Path | None) -> None:
+    """Refuse to write over what is read, and over a file that may not be replaced."""
+    check_outputs(named(out=out), [NamedPath("the checkpoint", str(file)), *existing(**others)], overwrite=overwrite)
 
 
 def _print_info(info: "CheckpointInfo") -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ssa_stream.cli.options.files import Overwrite
 from ssa_stream.cli.views.console import errors, progress_bar
 
 __all__ = ["app", "synth"]
@@ -19,7 +20,7 @@ def _group() -> None:
 
 @app.command()
 def synth(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; files in it are replaced.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; it may hold other files.")],
     split: Annotated[
         Literal["train", "val", "test", "demo"],
         typer.Option(help="Scenes of two splits never meet; val and test also have held-out looks and phrases."),
@@ -30,6 +31,7 @@ def synth(
     per_type: Annotated[int, typer.Option(min=1, help="Most sentences of each type for each video.")] = 1,
     height: Annotated[int, typer.Option(min=16, help="Height of the frames in pixels.")] = 128,
     width: Annotated[int, typer.Option(min=16, help="Width of the frames in pixels.")] = 224,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write synthetic videos with sentences and exact masks, in the MeViS format.
 
@@ -49,6 +51,7 @@ def synth(
             num_frames=frames,
             per_type=per_type,
             config=SceneConfig(size=(height, width)),
+            overwrite=overwrite,
             on_progress=lambda done, _: progress.update(task, completed=done),
         )
     errors().print(f"wrote {videos} videos of {frames} frames to {out}", soft_wrap=True)

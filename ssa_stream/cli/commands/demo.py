@@ -8,6 +8,7 @@ import typer
 
 from ssa_stream.cli.views.console import errors, progress_bar
 from ssa_stream.errors import SinkError
+from ssa_stream.files import replacing
 
 __all__ = ["demo", "write_scene"]
 
@@ -29,8 +30,9 @@ def demo(
 ) -> None:
     """Make a video, segment it by a sentence, and change the sentence half-way.
 
-    Writes input.mp4, pipeline.yaml, overlay.mp4 and masks.jsonl, and prints fps, latency and drops. It is
-    `ssa-stream up` on a pipeline of one file; the command that does the same is printed first.
+    Writes input.mp4, pipeline.yaml, overlay.mp4 and masks.jsonl, replacing files of these names in its folder and no
+    others, and prints fps, latency and drops. It is `ssa-stream up` on a pipeline of one file; the command that does
+    the same is printed first.
     """
     from ssa_stream.cli.commands.up import run_pipeline
     from ssa_stream.nodes.pipeline import PipelineConfig, save_pipeline
@@ -60,6 +62,7 @@ def _pipeline(video: str, outputs: list[str], placement: str, change_at_s: float
     return {
         "name": "demo",
         "placement": placement,
+        "overwrite": True,
         "public": {"publish": "tcp://127.0.0.1:*", "requests": "tcp://127.0.0.1:*"},
         "streams": {"scene": stream},
     }
@@ -88,7 +91,11 @@ def write_scene(path: Path, num_frames: int) -> None:
 
     scene = demo_scene(_WIDTH, _HEIGHT, _FPS)
     try:
-        with av.open(str(path), "w") as container, progress_bar() as progress:
+        with (
+            replacing(path) as partial,
+            av.open(str(partial), "w", format="mp4") as container,
+            progress_bar() as progress,
+        ):
             stream = container.add_stream("libx264", rate=_FPS, options={"crf": "18", "preset": "veryfast"})
             stream.width, stream.height, stream.pix_fmt = _WIDTH, _HEIGHT, "yuv420p"
             stream.time_base = Fraction(1, _FPS)

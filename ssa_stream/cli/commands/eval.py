@@ -5,12 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 import typer
 
+from ssa_stream.cli.options.files import Overwrite, existing, named
 from ssa_stream.cli.options.model import (
     Checkpoint,
     Clip,
@@ -28,6 +30,7 @@ from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.errors import ConfigError, SinkError
 from ssa_stream.files import write_report
 from ssa_stream.input_warnings import InputWarning, require_complete
+from ssa_stream.outputs import NamedPath, check_outputs
 
 if TYPE_CHECKING:
     from ssa_stream.evaluation import EvaluationConfig, EvaluationMode, EvaluationReport, MevisData, SingleObjectReport
@@ -89,6 +92,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Write a picture of the best, median and worst clips there.", rich_help_panel=_OUTPUT),
     ] = None,
+    overwrite: Overwrite = False,
     checkpoint: Checkpoint = None,
     clip: Clip = None,
     download_clip: DownloadClip = None,
@@ -128,6 +132,15 @@ def evaluate(
         raise ConfigError(f"--model-ms and --eta belong to --mode realtime; the mode is {mode}")
     if protocol == "a2d" and (sheet or mode not in ("offline", "windowed")):
         raise ConfigError("--protocol a2d takes --mode offline or windowed, and makes no --sheet")
+    data_files = ("meta_expressions.json", "mask_dict.json", "JPEGImages")
+    check_outputs(
+        named(json=json, sheet=sheet),
+        [
+            *(NamedPath("--data", str(data / name)) for name in data_files),
+            *existing(checkpoint=checkpoint, clip=clip, model=model),
+        ],
+        overwrite=overwrite,
+    )
     from ssa_stream.cli.options.engine import open_model
     from ssa_stream.evaluation import EvaluationConfig, MevisData
     from ssa_stream.streaming import SessionConfig
@@ -169,9 +182,9 @@ def evaluate(
     )
     print_report(report)
     if json is not None:
-        _write_json(json, report)
+        _write_json(json, report, overwrite)
     if sheet is not None and pictures is not None:
-        _write_sheet(sheet, pictures)
+        _write_sheet(sheet, pictures, overwrite)
     if strict:
         require_complete(report.warnings)
 
@@ -260,21 +273,23 @@ def _shown(items: Iterator[_Item], total: int) -> Iterator[_Item]:
         errors().print(f"[bold yellow]ended by Ctrl-C:[/] {done} of {total} sentences are done")
 
 
-def _write_json(path: Path, report: "EvaluationReport | SingleObjectReport") -> None:
+def _write_json(path: Path, report: "EvaluationReport | SingleObjectReport", overwrite: bool) -> None:
     from ssa_stream.evaluation import report_to_json
 
     try:
-        write_report(path, report_to_json(report))
+        write_report(path, report_to_json(report), overwrite=overwrite)
     except OSError as error:
         raise SinkError(f"cannot write {path} ({error.strerror or error}); choose another file with --json") from error
     errors().print(f"wrote {path}", soft_wrap=True)
 
 
-def _write_sheet(path: Path, sheet: "ClipSheet") -> None:
+def _write_sheet(path: Path, sheet: "ClipSheet", overwrite: bool) -> None:
     from PIL import Image
 
     try:
-        Image.fromarray(sheet.draw()).save(path)
-    except (OSError, ValueError) as error:  # ValueError: Pillow does not know the ending
+        content = BytesIO()
+        Image.fromarray(sheet.draw()).save(content, format=Image.registered_extensions()[path.suffix.lower()])
+        write_report(path, content.getvalue(), overwrite=overwrite)
+    except (OSError, KeyError, ValueError) as error:  # Pillow does not know the ending, or cannot write that format
         raise SinkError(f"cannot write {path} ({error}); choose a .png or .jpg file with --sheet") from error
     errors().print(f"wrote {path}", soft_wrap=True)

@@ -1,10 +1,11 @@
 """`ssa-stream run`: segment one stream by sentences."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ssa_stream.cli.options.files import Overwrite, existing, named
 from ssa_stream.cli.options.model import (
     Checkpoint,
     Clip,
@@ -16,10 +17,12 @@ from ssa_stream.cli.options.model import (
     Threads,
 )
 from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, SinkError
+from ssa_stream.outputs import NamedPath, check_outputs, sink_files
 
 if TYPE_CHECKING:
     from ssa_stream.cli.runner import PromptChange
+    from ssa_stream.sinks import Sink, SinkGroup
 
 __all__ = ["run"]
 
@@ -90,6 +93,7 @@ def run(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
+    overwrite: Overwrite = False,
     json_file: JsonFile = None,
     strict: Strict = False,
     quiet: Annotated[
@@ -140,6 +144,7 @@ def run(
 
     A file is processed whole, frame by frame. A camera or an address is live: the newest frame is taken, late ones
     are dropped and counted, and when it is lost it is connected again. Ctrl-C ends a run; its files are complete.
+    Until then they are called overlay.partial.mp4 and masks.partial.jsonl.
 
     The shipped checkpoint knows drawn shapes, not the world; give one that does with --checkpoint.
 
@@ -152,10 +157,15 @@ def run(
     from ssa_stream.cli.views.console import print_warning
     from ssa_stream.cli.views.run_view import live_line, print_connections, print_source_status, print_summary
     from ssa_stream.input_warnings import require_complete
-    from ssa_stream.sinks import Background, SinkGroup, open_sink
+    from ssa_stream.sinks import Background
     from ssa_stream.sources import RecoveryPolicy, open_source
     from ssa_stream.streaming import ReferSession, SessionConfig
 
+    check_outputs(
+        [*sink_files("--output", output), *named(json=json_file)],
+        [NamedPath("the source", source), *existing(checkpoint=checkpoint, clip=clip, model=model)],
+        overwrite=overwrite,
+    )
     transport = _transport_options(source, rtsp_transport)
     changes = _merge(_parse_change(text) for text in at or [])
     config = SessionConfig(
@@ -191,7 +201,7 @@ def run(
     )
     try:
         info = opened.info
-        with Background(SinkGroup([open_sink(spec, fps=info.fps or 30.0) for spec in output or []])) as sink:
+        with Background(_opened_outputs(output or [], info.fps or 30.0, overwrite)) as sink:
             with live_line(_smaller(info.frame_count, max_frames), quiet=quiet) as on_frame:
                 report = run_stream(
                     opened,
@@ -208,9 +218,23 @@ def run(
         print_summary(report, output or [])
         print_connections(opened.source)
     if json_file is not None:
-        write_json(report.to_mapping(), json_file)
+        write_json(report.to_mapping(), json_file, overwrite=overwrite)
     if strict:
         require_complete(report.warnings)
+
+
+def _opened_outputs(specs: Sequence[str], fps: float, overwrite: bool) -> "SinkGroup":
+    """Open all outputs, or none."""
+    from ssa_stream.sinks import SinkGroup, open_sink
+
+    sinks: list[Sink] = []
+    try:
+        for spec in specs:
+            sinks.append(open_sink(spec, fps=fps, overwrite=overwrite))
+    except SinkError:
+        SinkGroup(sinks).close()
+        raise
+    return SinkGroup(sinks)
 
 
 def _transport_options(source: str, rtsp_transport: str | None) -> dict[str, str]:

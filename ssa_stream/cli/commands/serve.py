@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ssa_stream.cli.options.files import Overwrite
 from ssa_stream.cli.options.graph import (
     ModelDevice,
     ModelThreads,
@@ -26,6 +27,7 @@ from ssa_stream.cli.options.graph import (
 )
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
 from ssa_stream.errors import ConfigError
+from ssa_stream.outputs import NamedPath
 
 if TYPE_CHECKING:
     from ssa_stream.cli.views.graph_view import GraphView
@@ -88,6 +90,7 @@ def serve(
     source: SourceOption = None,
     prompt: PromptOption = None,
     placement: PlacementOption = None,
+    overwrite: Overwrite = False,
     publish: PublishOption = None,
     requests: RequestsOption = None,
     keys: ServerKeysOption = None,
@@ -121,7 +124,7 @@ def serve(
     """
     from ssa_stream.nodes.gateway.http.access import require_safe
     from ssa_stream.nodes.gateway.settings import IceServer, PeerLimits
-    from ssa_stream.nodes.pipeline import load_pipeline
+    from ssa_stream.nodes.pipeline import check_pipeline_files, load_pipeline
 
     token = _read_secret(token_file, "--token-file") if token_file is not None else None
     if (tls_cert is None) != (tls_key is None):
@@ -140,7 +143,9 @@ def serve(
         prompts=prompt or (),
         public={"publish": publish, "requests": requests, "keys": keys},
         placement=placement,
+        overwrite=overwrite,
     )
+    check_pipeline_files(config, inputs=[NamedPath("the pipeline", pipeline)])
     servers = [*(IceServer(urls=url) for url in stun or ()), *(_turn(text) for text in turn or ())]
     _serve(
         config,

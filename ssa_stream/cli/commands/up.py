@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ssa_stream.cli.options.files import Overwrite, named
 from ssa_stream.cli.options.graph import (
     ModelDevice,
     ModelThreads,
@@ -23,6 +24,7 @@ from ssa_stream.cli.options.model import Checkpoint, RandomWeights
 from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
 from ssa_stream.errors import SourceError
 from ssa_stream.input_warnings import require_complete
+from ssa_stream.outputs import NamedPath
 
 if TYPE_CHECKING:
     from ssa_stream.nodes.launcher import Graph, GraphReport
@@ -53,6 +55,7 @@ def up(
             rich_help_panel=_STREAMS,
         ),
     ] = None,
+    overwrite: Overwrite = False,
     max_frames: Annotated[
         int | None, typer.Option(min=1, help="End each stream after that many frames.", rich_help_panel=_STREAMS)
     ] = None,
@@ -103,7 +106,7 @@ def up(
 
         ssa-stream prompt set webcam "the door" "the red cup"
     """
-    from ssa_stream.nodes.pipeline import load_pipeline
+    from ssa_stream.nodes.pipeline import check_pipeline_files, load_pipeline
 
     config = with_model(
         load_pipeline(pipeline),
@@ -121,10 +124,12 @@ def up(
         max_frames=max_frames,
         public={"publish": publish, "requests": requests, "keys": keys, "insecure": insecure or None},
         placement=placement,
+        overwrite=overwrite,
     )
+    check_pipeline_files(config, inputs=[NamedPath("the pipeline", pipeline)], outputs=named(json=json_file))
     report = run_pipeline(config, keep=keep, quiet=quiet, http=http)
     if json_file is not None:
-        write_json(report.to_mapping(), json_file)
+        write_json(report.to_mapping(), json_file, overwrite=config.overwrite)
     _expect_no_failures(report)
     if strict:
         require_complete(report.warnings)

@@ -127,6 +127,7 @@ def with_streams(
     max_frames: int | None = None,
     public: Mapping[str, str | bool | None] | None = None,
     placement: str | None = None,
+    overwrite: bool = False,
 ) -> "PipelineConfig":
     """Replace settings of streams, and of where the graph runs.
 
@@ -138,6 +139,7 @@ def with_streams(
         max_frames: Of every stream.
         public: Addresses and who may connect, by their key; None keeps what is there.
         placement: `fused` or `processes`; None keeps what is there.
+        overwrite: Let existing outputs be replaced; False keeps what is there.
     Raises:
         ConfigError: A value is wrong or there is no such stream.
     """
@@ -161,6 +163,7 @@ def with_streams(
     plain["public"] |= {key: value for key, value in (public or {}).items() if value is not None}
     if placement is not None:
         plain["placement"] = placement
+    plain["overwrite"] = plain["overwrite"] or overwrite
     return type(config).from_mapping(plain, origin="command line")
 
 

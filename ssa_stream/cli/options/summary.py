@@ -30,7 +30,7 @@ Strict = Annotated[
 ]
 
 
-def write_json(summary: Mapping[str, object], target: str) -> None:
+def write_json(summary: Mapping[str, object], target: str, *, overwrite: bool) -> None:
     """Write a summary to a file, or to standard output for `-`.
 
     Raises:
@@ -41,6 +41,6 @@ def write_json(summary: Mapping[str, object], target: str) -> None:
         output().print(text, markup=False, soft_wrap=True)
         return
     try:
-        write_report(target, text + "\n")
+        write_report(target, text + "\n", overwrite=overwrite)
     except OSError as error:
         raise SinkError(f"cannot write {target} ({error.strerror or error}); give another file with --json") from error

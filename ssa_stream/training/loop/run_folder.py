@@ -31,16 +31,31 @@ class RunFolder:
         self.best = path / "best.safetensors"
         self.last = path / "last.safetensors"
         self._state = path / "state.pt"
+        self._config = path / "config.yaml"
 
     @property
     def has_state(self) -> bool:
         """Whether there is a run to go on with."""
         return self._state.is_file()
 
+    def expect_free(self, *, resume: bool) -> None:
+        """Refuse a folder without a state in which a new run would replace files.
+
+        Args:
+            resume: Whether this may be a run that was killed before its first state: then its settings and figures are
+                begun again, but weights are somebody's all the same.
+        Raises:
+            ConfigError: There is such a file.
+        """
+        figures = [] if resume else [self._config, *self.path.glob("train_*.csv"), *self.path.glob("validation_*.csv")]
+        for file in (self.best, self.last, *figures):
+            if file.exists():
+                raise ConfigError(f"{file} exists, which a new run would replace; name another folder, or move it away")
+
     def start(self, config: TrainConfig) -> None:
         """Make the folder and write the configuration into it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with saving(self.path / "config.yaml") as partial:
+        with saving(self._config) as partial:
             partial.write_text(yaml.safe_dump(config.to_mapping(), sort_keys=False), encoding="utf-8")
 
     def save_state(self, config: TrainConfig, state: Mapping[str, Any]) -> None:

@@ -46,6 +46,35 @@ def test_every_picture_keeps_its_number_and_time(tmp_path: Path, ending: str) ->
     assert sink.frames == 7
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("fps", [30.0, 30000 / 1001, 1 / 3600, 1 / 86400])
+@pytest.mark.parametrize("pause_s", [3600.0, 35_792.0, 3 * 86_400.0, 30 * 86_400.0])
+def test_pause_of_any_length_keeps_times_right(tmp_path: Path, ending: str, fps: float, pause_s: float) -> None:
+    """To a millisecond, before and after it; what is between are repetitions of the picture before it."""
+    times = [number / fps for number in range(5)]
+    times += [times[-1] + pause_s + number / fps for number in range(1, 6)]
+    with OverlayVideoSink(tmp_path / f"a{ending}", fps) as sink:
+        for number, t in enumerate(times):
+            sink.write(_frame(number, t), [])
+    decoded = _decode(tmp_path / f"a{ending}")
+    repeated = [(number, t) for number, t, _ in decoded if min(abs(t - own) for own in times) > 1e-3]
+    assert all(number == 4 and times[4] < t < times[5] for number, t in repeated)
+    kept = [(number, t) for number, t, _ in decoded if (number, t) not in repeated]
+    assert [number for number, _ in kept] == list(range(10))
+    assert [t for _, t in kept] == pytest.approx(times, abs=1e-3, rel=0)
+    assert len(repeated) <= (0 if pause_s < 20_000 else 40)
+
+
+@pytest.mark.parametrize("fps", [10.0, 25.0, 30000 / 1001])
+def test_steady_stream_stays_steady(tmp_path: Path, fps: float) -> None:
+    """Also where the rate is not the one that was announced, as in a graph."""
+    with OverlayVideoSink(tmp_path / "a.mp4", fps) as sink:
+        for number in range(50):
+            sink.write(_frame(number, number / fps), [])
+    times = [t for _, t, _ in _decode(tmp_path / "a.mp4")]
+    assert times == pytest.approx([number / fps for number in range(50)], abs=1e-9)
+
+
 def test_finished_mp4_is_an_ordinary_one(tmp_path: Path) -> None:
     """With a table of frames and a duration, as players expect."""
     with OverlayVideoSink(tmp_path / "a.mp4", fps=10) as sink:
@@ -116,6 +145,34 @@ def test_missing_h264_falls_back_with_a_note(
         assert container.streams.video[0].codec_context.name == "mpeg4"
         times = [(read_number(_pixels(frame)), frame.time) for frame in container.decode(video=0)]
     assert times == [(3, 0.0), (4, 0.25)]
+
+
+def test_fallback_writes_long_pauses_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg's encoder of MPEG-4 Part 2 takes an hour at most."""
+    monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libx264"})
+    with OverlayVideoSink(tmp_path / "a.mp4", fps=120_000 / 1001) as sink:
+        for number, t in enumerate([0.0, 0.5, 40_000.0, 40_000.5]):
+            sink.write(_frame(number, t), [])
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    assert [times[0], times[1], *times[-2:]] == pytest.approx([0.0, 0.5, 40_000.0, 40_000.5], abs=1e-3)
+    assert len(times) == 4 + 11
+
+
+def test_file_is_complete_under_its_name_only(tmp_path: Path) -> None:
+    """What was there stays until then; a name that looks like an address is a file."""
+    path = tmp_path / "cam:1.mp4"
+    path.write_text("old")
+    with OverlayVideoSink(path) as sink:
+        sink.write(_frame(3, 0.0), [])
+        assert path.read_text() == "old"
+        assert (tmp_path / "cam:1.partial.mp4").exists()
+    assert [number for number, _, _ in _decode(path)] == [3]
+    with pytest.raises(SinkError, match="exists already"):
+        OverlayVideoSink(path, overwrite=False)
+    OverlayVideoSink(path).close()
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+    assert [number for number, _, _ in _decode(path)] == [3]
 
 
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:

@@ -34,6 +34,13 @@ def test_stream_may_be_left_out_where_there_is_one() -> None:
     assert config.streams["cam0"].outputs == ("masks.jsonl",)
 
 
+def test_option_lets_outputs_be_replaced_and_never_takes_that_back() -> None:
+    """The pipeline's own setting stays without it."""
+    assert not with_streams(_config()).overwrite
+    assert with_streams(_config(), overwrite=True).overwrite
+    assert with_streams(_config(overwrite=True)).overwrite
+
+
 @pytest.mark.parametrize("option", ["sources", "prompts", "outputs"])
 def test_unknown_stream_is_refused_with_those_that_there_are(option: str) -> None:
     """With several streams the option has to say which one it means."""

@@ -1,0 +1,276 @@
+"""What the name of an output means, and whether it may be written: compared with inputs before anything is opened.
+
+Every command asks `check_outputs` first, so that the rule is the same everywhere: no output is an input, no two
+outputs are one file, and a file that exists is replaced only on request.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Literal, NamedTuple
+from urllib.parse import unquote
+
+from ssa_stream.errors import ConfigError, SinkError
+from ssa_stream.files import is_stream
+
+__all__ = [
+    "OWN_SINKS",
+    "SINK_GROUP",
+    "NamedPath",
+    "OutputSpec",
+    "check_outputs",
+    "known_sinks",
+    "local_path",
+    "partial_path",
+    "sink_files",
+]
+
+SINK_GROUP = "ssa_stream.sinks"
+"""Entry points of plug-ins."""
+OWN_SINKS = {"webrtc": "ssa_stream.nodes.gateway.pictures.picture_sink:open_picture_sink"}
+"""Schemes of outputs that other parts of this package open."""
+_VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv")
+_LINES_SUFFIXES = (".jsonl", ".ndjson")
+
+# Two letters at least, so that C:\\video.mp4 stays a path.
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
+_NUMBER = re.compile(r"%(?:0?\d*)d")
+_PLAYLISTS = (".m3u8", ".m3u", ".ffconcat")
+_LONGEST_PLAYLIST = 1 << 20
+
+
+class NamedPath(NamedTuple):
+    """A file and what it is to the user, such as `-o` or `the source`."""
+
+    what: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """An output as a user types it, taken apart.
+
+    Attributes:
+        kind: What writes it.
+        path: Of the file, `-` for standard output; the whole text for a plug-in.
+        scheme: Before the colon, in small letters; None without one.
+    """
+
+    kind: Literal["video", "lines", "plugin"]
+    path: str
+    scheme: str | None = None
+
+    @classmethod
+    def parse(cls, spec: str | Path) -> "OutputSpec":
+        """Take an output apart; see `ssa_stream.sinks.open_sink` for what there is.
+
+        Raises:
+            SinkError: Nothing knows how to write it.
+        """
+        match = _SCHEME.match(spec) if isinstance(spec, str) else None
+        scheme, text = (match["scheme"].lower() if match else None), str(spec)
+        if match and scheme in ("video", "jsonl"):
+            rest = text[match.end() :]
+            return cls("video" if scheme == "video" else "lines", local_path(rest) or rest, scheme)
+        if scheme is not None and (scheme in OWN_SINKS or scheme in _plugins()):
+            return cls("plugin", text, scheme)
+        path = (local_path(text) or text) if scheme == "file" else text
+        suffix = Path(path).suffix.lower()
+        if suffix in _VIDEO_SUFFIXES:
+            return cls("video", path, scheme)
+        if suffix in _LINES_SUFFIXES or path == "-":
+            return cls("lines", path, scheme)
+        raise SinkError(f"do not know how to write {text!r}; known are: {', '.join(known_sinks())}")
+
+
+def known_sinks() -> tuple[str, ...]:
+    """Return what `open_sink` accepts: file endings, `-`, and schemes, built-in ones and those of plug-ins."""
+    schemes = ("jsonl", "video", *OWN_SINKS, *sorted(_plugins()))
+    return (*_VIDEO_SUFFIXES, *_LINES_SUFFIXES, "-", *(f"{name}:" for name in schemes))
+
+
+def _plugins() -> set[str]:
+    return {entry.name.lower() for entry in entry_points(group=SINK_GROUP)}
+
+
+def local_path(address: str) -> str | None:
+    """The path that an address of a file means: `file:a.mp4`, `file:///tmp/a%20b.mp4` or the path itself.
+
+    Returns:
+        None if it has another scheme and no file has that name.
+    """
+    match = _SCHEME.match(address)
+    if match is None or os.path.lexists(address):
+        return address
+    if match["scheme"].lower() != "file":
+        return None
+    rest = address[match.end() :]
+    if not rest.startswith("//"):
+        return rest
+    path = "/" + rest[2:].partition("/")[2] if rest[2:].startswith(("/", "localhost/")) else rest[2:]
+    return path if os.path.lexists(path) else unquote(path)
+
+
+def partial_path(path: Path) -> Path:
+    """The name of an output while it is not complete: `overlay.partial.mp4`, so that players know what it is."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+def sink_files(what: str, specs: Iterable[str] | None) -> Iterator[NamedPath]:
+    """The files that outputs as `open_sink` takes them write; those of plug-ins are left out.
+
+    Args:
+        what: What they are to the user.
+        specs: The outputs; None for none.
+    Raises:
+        SinkError: Nothing knows how to write one of them.
+    """
+    for spec in specs or ():
+        parsed = OutputSpec.parse(spec)
+        if parsed.kind != "plugin":
+            yield NamedPath(what, parsed.path)
+
+
+def check_outputs(
+    outputs: Iterable[NamedPath], inputs: Iterable[NamedPath] = (), *, overwrite: bool, ways: str = "--overwrite"
+) -> None:
+    """Refuse outputs that would destroy something. Opens nothing but playlists, which name other files.
+
+    Args:
+        outputs: Files to be written, `-`, pipes and devices included.
+        inputs: Addresses of what is read: files, patterns such as `%03d.png`, playlists, folders. Others are passed
+            over.
+        overwrite: Whether ordinary files that exist may be replaced.
+        ways: How the user can allow that, for the error.
+    Raises:
+        ConfigError: An output is an input or another output, or exists and may not be replaced. Names both.
+        SinkError: An output is a folder, or a file that is write-protected.
+    """
+    outputs = list(outputs)
+    _check_against_inputs(outputs, list(inputs))
+    _check_against_each_other(outputs)
+    for output in outputs:
+        _check_existing(output, overwrite, ways)
+
+
+def _check_against_inputs(outputs: list[NamedPath], inputs: list[NamedPath]) -> None:
+    read = [
+        (item, _open_identities(0) if path == "-" else _identities(path))
+        for item in inputs
+        for path in _files_of(item.path)
+    ]
+    folders = [(item, os.path.join(os.path.realpath(item.path), "")) for item in inputs if os.path.isdir(item.path)]
+    for output in outputs:
+        ids, temporary = _identities(output.path), _temporary_identities(output.path)
+        for item, others in read:
+            if ids & others:
+                raise ConfigError(f"{_said(output)} is {_said(item)} itself, which it would replace: give another file")
+            if temporary & others:
+                raise ConfigError(
+                    f"{_said(output)} is written as {partial_path(Path(output.path))} until it is complete, which is "
+                    f"{_said(item)}: rename one of them"
+                )
+        for item, folder in folders:
+            if os.path.realpath(output.path).startswith(folder) and os.path.exists(output.path):
+                raise ConfigError(f"{_said(output)} is a file of {_said(item)}: give another one")
+
+
+def _check_against_each_other(outputs: list[NamedPath]) -> None:
+    written: list[tuple[NamedPath, frozenset[object]]] = []
+    for output in outputs:
+        ids = _identities(output.path) | _temporary_identities(output.path)
+        for item, others in written:
+            if ids & others:
+                raise ConfigError(f"{_said(output)} and {_said(item)} are one file: give each output its own")
+        written.append((output, ids))
+
+
+def _check_existing(output: NamedPath, overwrite: bool, ways: str) -> None:
+    path = output.path
+    if path == "-" or is_stream(path) or not os.path.lexists(path):
+        return
+    if os.path.isdir(path):
+        raise SinkError(f"{_said(output)} is a folder: give a file name")
+    if not os.path.exists(path):
+        return  # a link to a file that is still to be made
+    if not overwrite:
+        raise ConfigError(f"{_said(output)} exists already: give another name, or replace it with {ways}")
+    if not os.access(path, os.W_OK):
+        raise SinkError(f"{_said(output)} is write-protected: change its rights or give another name")
+
+
+def _said(item: NamedPath) -> str:
+    return f"{item.path} ({item.what})"
+
+
+def _files_of(address: str) -> Iterator[str]:
+    """The local files that are read from an address."""
+    path = local_path(address)
+    if path is None:
+        return
+    yield path
+    folder, name = os.path.split(path)
+    if _NUMBER.search(name) and not os.path.exists(path):
+        parts = [re.escape(part.replace("%%", "%")) for part in _NUMBER.split(name)]
+        pattern = re.compile(r"\d+".join(parts))
+        yield from (os.path.join(folder, entry) for entry in _listing(folder or ".") if pattern.fullmatch(entry))
+    if path.lower().endswith(_PLAYLISTS):
+        yield from (os.path.join(folder, local_path(entry) or entry) for entry in _entries(path))
+
+
+def _listing(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:  # whoever opens the source says so
+        return []
+
+
+def _entries(path: str) -> Iterator[str]:
+    """The names in a playlist of HLS or FFmpeg's concat script."""
+    try:
+        if not os.path.isfile(path):
+            return
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read(_LONGEST_PLAYLIST)
+    except OSError:
+        return
+    for line in map(str.strip, text.splitlines()):
+        if match := re.search(r'URI="([^"]+)"', line):
+            yield match[1]
+        elif match := re.fullmatch(r"file\s+'?([^']+)'?", line):
+            yield match[1]
+        elif line and not line.startswith("#"):
+            yield line
+
+
+def _identities(path: str) -> frozenset[object]:
+    """What two names of one file have in common: the resolved name, device and inode. A device is nobody's own."""
+    if path == "-":
+        return _open_identities(1) | {"standard output"}
+    try:
+        status = os.stat(path)
+    except OSError:
+        return frozenset() if is_stream(path) else frozenset({os.path.realpath(path)})
+    if os.path.abspath(path) in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+        return frozenset({"standard output", (status.st_dev, status.st_ino)})
+    if stat.S_ISCHR(status.st_mode):
+        return frozenset()
+    return frozenset({os.path.realpath(path), (status.st_dev, status.st_ino)})
+
+
+def _open_identities(descriptor: int) -> frozenset[object]:
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return frozenset()
+    return frozenset({(status.st_dev, status.st_ino)}) if stat.S_ISREG(status.st_mode) else frozenset()
+
+
+def _temporary_identities(path: str) -> frozenset[object]:
+    if path == "-" or is_stream(path):
+        return frozenset()
+    return _identities(str(partial_path(Path(os.path.realpath(path)))))

@@ -1,0 +1,159 @@
+"""The file of a sink: under a temporary name until it is complete, or a pipe or device that is written straight."""
+
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+from ssa_stream.errors import SinkError
+from ssa_stream.files import is_stream, move_into_place
+from ssa_stream.outputs import partial_path
+from ssa_stream.sinks.sink import advice
+
+__all__ = ["OutputFile", "finish_left_over"]
+
+
+class OutputFile:
+    """A file that is being written.
+
+    `overlay.mp4` is `overlay.partial.mp4`, in the same folder, until `finish` renames it; a killed process leaves it
+    under that name, and the next one that writes the same output replaces it. A link is followed: the file that it
+    leads to is replaced. Two processes never write one file: the temporary one is locked.
+
+    Attributes:
+        path: Where bytes are to be written now.
+        is_stream: Whether it is a pipe or a device: it is written straight, and neither renamed nor removed.
+    """
+
+    def __init__(self, path: str | Path, *, overwrite: bool = True) -> None:
+        """Make the temporary file.
+
+        Args:
+            path: The final name.
+            overwrite: Whether a file of that name may be there.
+        Raises:
+            SinkError: It cannot be written, is there already or is being written by another process.
+        """
+        self._said = str(path)
+        self._overwrite = overwrite
+        self._lock: int | None = None
+        self.is_stream = is_stream(path)
+        self.path = Path(path)
+        if self.is_stream:
+            return
+        self._final = Path(os.path.realpath(path))
+        self.path = partial_path(self._final)
+        try:
+            self._lock = self._locked()
+        except SinkError:
+            raise
+        except OSError as error:
+            raise SinkError(f"cannot write {self._said}: {advice(error)}") from error
+
+    def finish(self) -> None:
+        """Give it its final name, now that it is complete.
+
+        Raises:
+            SinkError: It cannot be renamed; it stays under its temporary name, which the error says.
+        """
+        if self._lock is None:
+            return
+        try:
+            if not _is_open_as(self._lock, self.path):
+                raise FileNotFoundError(f"somebody has moved or replaced {self.path}")
+            move_into_place(self.path, self._final, overwrite=self._overwrite)
+        except FileExistsError as error:
+            raise SinkError(
+                f"cannot finish {self._said}: a file of that name has been made meanwhile; what was written is kept in "
+                f"{self.path}"
+            ) from error
+        except OSError as error:
+            raise SinkError(f"cannot finish {self._said}: {error.strerror or error}; look for {self.path}") from error
+        finally:
+            self.leave()
+
+    def discard(self) -> None:
+        """Remove it: nothing was written."""
+        if self._lock is not None and _is_open_as(self._lock, self.path):
+            self.path.unlink(missing_ok=True)
+        self.leave()
+
+    def leave(self) -> None:
+        """Keep it under its present name."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def kept_as(self) -> str:
+        """Where it is if it cannot be completed, to be added to an error; empty for a pipe or a device."""
+        return "" if self.is_stream else f"; look for {self.path}"
+
+    def _locked(self) -> int:
+        if self._final.is_dir():
+            raise IsADirectoryError(21, "Is a directory")
+        replaced = self._final.stat() if self._final.exists() else None
+        if replaced is not None and not self._overwrite:
+            raise SinkError(f"cannot write {self._said}: it exists already; give another name, or let it be replaced")
+        if replaced is not None and not os.access(self._final, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+        while True:
+            lock = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            try:
+                self._take(lock)
+                if _is_open_as(lock, self.path):
+                    os.ftruncate(lock, 0)
+                    if replaced is not None:
+                        os.fchmod(lock, stat.S_IMODE(replaced.st_mode))
+                    return lock
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)  # whoever had it has just finished it
+
+    def _take(self, lock: int) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SinkError(
+                f"cannot write {self._said}: another process is writing it ({self.path}); give another name"
+            ) from None
+        except OSError:  # a file system without locks: two processes with one output are then not noticed
+            pass
+
+
+def finish_left_over(path: str | Path, *, overwrite: bool) -> Path | None:
+    """Give the temporary file that a killed process left its final name, so that it is where users look for it.
+
+    Args:
+        path: The final name.
+        overwrite: Whether a file of that name may be replaced.
+    Returns:
+        The final name; None if there is nothing in it, it is still being written or another file has that name.
+    """
+    final = Path(os.path.realpath(path))
+    partial = partial_path(final)
+    try:
+        lock = os.open(partial, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_open_as(lock, partial) or os.fstat(lock).st_size == 0:
+            return None
+        move_into_place(partial, final, overwrite=overwrite)
+    except OSError:
+        return None
+    finally:
+        os.close(lock)
+    return final
+
+
+def _is_open_as(descriptor: int, path: Path) -> bool:
+    """Whether an open file still has a name."""
+    try:
+        named = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return False
+    opened = os.fstat(descriptor)
+    return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
