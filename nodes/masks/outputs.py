@@ -1,5 +1,6 @@
 """Outputs that the graph itself writes: videos and JSON lines, as `ssa-stream run` does."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,8 +15,7 @@ from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.state_files import run_folder
 from ssa_stream.protocols import FrameIdentity, StageTime, VideoQueriesMessage
 from ssa_stream.sinks import Background, FrameTimes, Sink, SinkGroup, open_sink
-from ssa_stream.sinks.output_file import finish_left_over
-from ssa_stream.sinks.registry import output_file
+from ssa_stream.sinks.registry import finish_left_over, output_file
 from ssa_stream.streaming import MaskResult
 
 __all__ = ["GraphOutputs", "OutputFrame", "frame_times"]
@@ -46,7 +46,8 @@ class GraphOutputs:
         self._node = node
         self._sinks: dict[str, Sink] = {}
         folder = run_folder(node.transport.link_address(node.name))
-        # What this node has begun to write, one name a line. Only a graph of processes starts it again.
+        # What this node has begun to write, an output and its file in each line, for its next start. A graph that is
+        # one process starts none again.
         self._begun = None if folder is None else folder / f"{node.name}-outputs.txt"
 
     async def open(self) -> None:
@@ -104,30 +105,30 @@ class GraphOutputs:
         sinks: list[Sink] = []
         try:
             for spec in specs:
-                self._note(output_file(spec, starts_before=starts_before, overwrite=overwrite))
+                self._note(spec)
                 sinks.append(open_sink(spec, starts_before=starts_before, overwrite=overwrite))
         except SinkError:
             SinkGroup(sinks).close()
             raise
         return Background(SinkGroup(sinks))
 
-    def _note(self, path: Path | None) -> None:
+    def _note(self, spec: str) -> None:
         """Remember for a later start of this node what it has begun."""
+        path = output_file(spec, starts_before=self._node.incarnation, overwrite=self._node.settings.overwrite)
         if path is not None and self._begun is not None:
             self._begun.parent.mkdir(parents=True, exist_ok=True)
-            with self._begun.open("a", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(f"{path}\n")
+            with self._begun.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([spec, str(path)]) + "\n")
 
     def _finish_earlier(self) -> None:
         """Give files that earlier starts of this node could not finish their final names: users look for them there."""
         if self._begun is None or not self._begun.exists():
             return
-        begun = self._begun.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        begun = [json.loads(line) for line in self._begun.read_text(encoding="utf-8").splitlines()]
         self._begun.unlink()
-        for path in begun:
-            finished = finish_left_over(path, overwrite=self._node.settings.overwrite)
-            if finished is not None:
-                _LOG.info("output of an earlier start finished", node=self._node.name, path=str(finished))
+        for spec, path in begun:
+            if finish_left_over(spec, Path(path), overwrite=self._node.settings.overwrite):
+                _LOG.info("output of an earlier start finished", node=self._node.name, path=path)
 
     def _tell(self, name: str, error: SinkError) -> None:
         _LOG.error("output failed", node=self._node.name, stream=name, error=str(error))

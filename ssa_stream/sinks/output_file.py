@@ -3,6 +3,7 @@
 import fcntl
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from ssa_stream.errors import SinkError
@@ -10,7 +11,7 @@ from ssa_stream.files import is_stream, move_into_place
 from ssa_stream.outputs import partial_path
 from ssa_stream.sinks.sink import advice
 
-__all__ = ["OutputFile", "finish_left_over"]
+__all__ = ["OutputFile", "finish_temporary"]
 
 
 class OutputFile:
@@ -122,31 +123,35 @@ class OutputFile:
             pass
 
 
-def finish_left_over(path: str | Path, *, overwrite: bool) -> Path | None:
-    """Give the temporary file that a killed process left its final name, so that it is where users look for it.
+def finish_temporary(path: Path, *, overwrite: bool, has_content: Callable[[Path], bool]) -> bool:
+    """Give the temporary file that a killed process left its final name.
 
     Args:
         path: The final name.
         overwrite: Whether a file of that name may be replaced.
+        has_content: Whether there is anything in a file; one without is removed.
     Returns:
-        The final name; None if there is nothing in it, it is still being written or another file has that name.
+        Whether it was done; not if it is still being written or another file has that name.
     """
     final = Path(os.path.realpath(path))
     partial = partial_path(final)
     try:
         lock = os.open(partial, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return None
+        return False
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not _is_open_as(lock, partial) or os.fstat(lock).st_size == 0:
-            return None
+        if not _is_open_as(lock, partial):
+            return False
+        if not has_content(partial):
+            partial.unlink()
+            return False
         move_into_place(partial, final, overwrite=overwrite)
     except OSError:
-        return None
+        return False
     finally:
         os.close(lock)
-    return final
+    return True
 
 
 def _is_open_as(descriptor: int, path: Path) -> bool:

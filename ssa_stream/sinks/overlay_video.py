@@ -24,7 +24,7 @@ from ssa_stream.viz import draw_overlay
 if TYPE_CHECKING:
     from ssa_stream.streaming.results import MaskResult
 
-__all__ = ["OverlayVideoSink"]
+__all__ = ["OverlayVideoSink", "has_pictures"]
 
 _log = logging.getLogger(__name__)
 
@@ -188,3 +188,12 @@ def _opened(target: OutputFile, suffix: str, time_base: Fraction) -> OutputConta
     has_own_format = suffix in _MP4 or (suffix != "" and not target.is_stream)
     # Told to be a file, a name such as cam:one.mkv is not taken for a protocol.
     return av.open(f"file:{target.path}", "w", format=None if has_own_format else "matroska", options=options)
+
+
+def has_pictures(path: Path) -> bool:
+    """Whether a video, of a killed process perhaps, has a picture that can be decoded."""
+    try:
+        with av.open(f"file:{path}") as container:
+            return next(container.decode(video=0), None) is not None
+    except (OSError, av.FFmpegError, IndexError):  # IndexError: no video in it
+        return False

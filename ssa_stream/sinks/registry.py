@@ -18,10 +18,11 @@ from ssa_stream.files import is_stream
 from ssa_stream.outputs import OWN_SINKS, SINK_GROUP, OutputSpec, known_sinks
 from ssa_stream.plugins import PluginGroup
 from ssa_stream.sinks.json_lines import JsonLinesSink
-from ssa_stream.sinks.overlay_video import OverlayVideoSink
+from ssa_stream.sinks.output_file import finish_temporary
+from ssa_stream.sinks.overlay_video import OverlayVideoSink, has_pictures
 from ssa_stream.sinks.sink import Sink
 
-__all__ = ["SINK_GROUP", "SinkOptions", "known_sinks", "open_sink", "output_file"]
+__all__ = ["SINK_GROUP", "SinkOptions", "finish_left_over", "known_sinks", "open_sink", "output_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,26 @@ def output_file(spec: str | Path, *, starts_before: int = 0, overwrite: bool = T
     if parsed.kind == "plugin" or parsed.path == "-" or is_stream(parsed.path):
         return None
     return Path(_file_of_start(parsed.path, starts_before, overwrite)).absolute()
+
+
+def finish_left_over(spec: str | Path, path: Path, *, overwrite: bool) -> bool:
+    """Give the file that a killed process left under its temporary name the final one, where users look for it.
+
+    Args:
+        spec: The output, as `open_sink` takes it.
+        path: Its final name.
+        overwrite: Whether a file of that name may be replaced.
+    Returns:
+        Whether it was done. If there was no picture or line in it, it is removed. It stays if another process writes it
+        or another file has the final name.
+    """
+    plays = OutputSpec.parse(spec).kind == "video"
+    return finish_temporary(path, overwrite=overwrite, has_content=has_pictures if plays else _has_line)
+
+
+def _has_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.readline().endswith(b"\n")
 
 
 def _file_of_start(path: str, starts_before: int, overwrite: bool) -> str:

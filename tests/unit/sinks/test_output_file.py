@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from ssa_stream.errors import SinkError
-from ssa_stream.sinks.output_file import OutputFile, finish_left_over
+from ssa_stream.sinks.output_file import OutputFile
+from ssa_stream.sinks.registry import finish_left_over
+from tests.support.video_files import write_video
 
 
 def _names(folder: Path) -> list[str]:
@@ -115,14 +117,27 @@ def test_pipe_is_written_straight(tmp_path: Path) -> None:
 
 def test_left_over_file_is_finished_unless_it_is_in_use_or_empty(tmp_path: Path) -> None:
     """As a node does for the one before it that was killed."""
-    path = tmp_path / "a.mp4"
+    path, partial = tmp_path / "a.jsonl", tmp_path / "a.partial.jsonl"
     file = OutputFile(path)
-    assert finish_left_over(path, overwrite=True) is None
-    file.path.write_text("some")
-    assert finish_left_over(path, overwrite=True) is None
+    partial.write_text("a line\n")
+    assert not finish_left_over("a.jsonl", path, overwrite=True)
     file.leave()
-    assert finish_left_over(path, overwrite=False) == path
-    assert path.read_text() == "some"
-    (tmp_path / "a.partial.mp4").write_text("more")
-    assert finish_left_over(path, overwrite=False) is None
-    assert path.read_text() == "some"
+    assert finish_left_over("a.jsonl", path, overwrite=False)
+    assert path.read_text() == "a line\n"
+    partial.write_text("more\n")
+    assert not finish_left_over("a.jsonl", path, overwrite=False)
+    assert (path.read_text(), partial.read_text()) == ("a line\n", "more\n")
+    partial.write_text("no who")
+    assert not finish_left_over("a.jsonl", path, overwrite=True)
+    assert _names(tmp_path) == ["a.jsonl"]
+
+
+def test_left_over_video_without_a_picture_is_removed(tmp_path: Path) -> None:
+    """It would not play; one with a picture gets its name."""
+    path, partial = tmp_path / "a.mp4", tmp_path / "a.partial.mp4"
+    partial.write_bytes(b"\0" * 88)
+    assert not finish_left_over("a.mp4", path, overwrite=True)
+    assert _names(tmp_path) == []
+    write_video(partial, 3)
+    assert finish_left_over("a.mp4", path, overwrite=True)
+    assert _names(tmp_path) == ["a.mp4"]
