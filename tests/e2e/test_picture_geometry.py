@@ -29,6 +29,10 @@ HEIGHT, WIDTH = 180, 320
 PROMPT = "the red circle"
 CIRCLE = (42, 33, 85, 76)
 """Its box in the first picture."""
+_HDR10 = (
+    "hdr10=1:repeat-headers=1:max-cll=1000,400:"
+    "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+)
 
 
 def _scene(count: int) -> list[NDArray[np.uint8]]:
@@ -86,15 +90,23 @@ def test_run_video_with_wide_pixels_finds_what_the_square_one_shows(tmp_path: Pa
     _expect_circle(lines[0], (left // 2, top, right // 2, bottom))
     with av.open(str(tmp_path / f"overlay{ending}")) as container:
         stream = container.streams.video[0]
-        assert (stream.sample_aspect_ratio, stream.width, stream.height) == (2, WIDTH // 2, HEIGHT)
+        assert (stream.sample_aspect_ratio, stream.width, stream.height) == (Fraction(2), WIDTH // 2, HEIGHT)
 
 
-@pytest.mark.parametrize("transfer", [ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67], ids=["pq", "hlg"])
-def test_run_hdr_video_finds_what_the_sdr_one_shows(tmp_path: Path, transfer: ColorTrc) -> None:
-    """Tone-mapped, without a word."""
+@pytest.mark.parametrize(
+    ("transfer", "x265"),
+    [(ColorTrc.SMPTE2084, ""), (ColorTrc.SMPTE2084, _HDR10), (ColorTrc.ARIB_STD_B67, "")],
+    ids=["pq", "hdr10", "hlg"],
+)
+def test_run_hdr_video_finds_what_the_sdr_one_shows(tmp_path: Path, transfer: ColorTrc, x265: str) -> None:
+    """Tone-mapped, without a word; also where the brightness of the mastering display is told."""
     frames = [hdr_frame(image, transfer) for image in _scene(3)]
-    lines, told = _run(encode_frames(tmp_path / "a.mp4", frames))
+    lines, told = _run(encode_frames(tmp_path / "a.mp4", frames, x265=x265), "-o", "overlay.mp4")
     _expect_circle(lines[0])
+    with av.open(str(tmp_path / "overlay.mp4")) as container:
+        shown = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    brightness = shown[HEIGHT // 2 :].mean() / _scene(1)[0][HEIGHT // 2 :].mean()
+    assert 0.8 < brightness < 1.25
     assert "cannot be brought" not in told
 
 

@@ -103,10 +103,11 @@ def hdr_frame(image: Image, transfer: ColorTrc) -> av.VideoFrame:
     return made
 
 
-def encode_frames(path: Path, frames: Sequence[av.VideoFrame], *, fps: int = 30) -> Path:
-    """Encode HDR frames as HEVC, with their tags."""
+def encode_frames(path: Path, frames: Sequence[av.VideoFrame], *, x265: str = "", fps: int = 30) -> Path:
+    """Encode HDR frames as HEVC, with their tags; `x265` are further parameters of the encoder."""
     with av.open(str(path), "w") as container:
-        stream = cast(VideoStream, container.add_stream("libx265", rate=fps, options={"x265-params": "log-level=none"}))
+        options = {"x265-params": f"log-level=none:{x265}".rstrip(":")}
+        stream = container.add_stream("libx265", rate=fps, options=options)
         stream.height, stream.width, stream.pix_fmt = frames[0].height, frames[0].width, frames[0].format.name
         context = stream.codec_context
         context.colorspace, context.color_range = frames[0].colorspace, frames[0].color_range

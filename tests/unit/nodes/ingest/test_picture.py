@@ -55,7 +55,7 @@ def test_picture_has_square_pixels_and_tells_those_of_the_source() -> None:
     wide, square = _prepared(image, Fraction(2)), _prepared(image)
     assert (wide.image.shape, square.image.shape) == ((32, 64, 3), (32, 32, 3))
     assert (wide.sizes.source, wide.sizes.network, wide.sizes.pixel_aspect) == ((32, 32), (32, 64), (2, 1))
-    assert (wide.sizes.source_pixel_aspect, square.sizes.source_pixel_aspect) == (2, 1)
+    assert (wide.sizes.source_pixel_aspect, square.sizes.source_pixel_aspect) == (Fraction(2), Fraction(1))
     assert "pixel_aspect" not in msgspec.to_builtins(square.sizes)
 
 
