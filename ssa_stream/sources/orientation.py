@@ -2,12 +2,12 @@
 
 from typing import cast
 
-import av
 import numpy as np
 from av import VideoFrame
-from av.filter import Graph
 from av.sidedata.sidedata import SideDataContainer, Type
 from numpy.typing import NDArray
+
+from ssa_stream.sources.filters import FilterChain
 
 __all__ = ["Orientation", "apply_display_matrix", "is_quarter_turn"]
 
@@ -49,7 +49,7 @@ class Orientation:
         self._matrix: NDArray[np.int32] | None = None
         self._size = (0, 0)
         self._key_frames_without = 0
-        self._known_only = _KnownSideData()
+        self._without_unknown = FilterChain([("sidedata", {"mode": "delete", "type": str(n)}) for n in _UNKNOWN_KINDS])
 
     def take(self, decoded: VideoFrame) -> NDArray[np.int32] | None:
         """Return the display matrix of the next picture, nine numbers; None if it is stored upright."""
@@ -68,33 +68,7 @@ class Orientation:
         try:
             side_data = decoded.side_data
         except ValueError:  # a kind that PyAV cannot name
-            side_data = self._known_only.of(decoded).side_data
+            side_data = self._without_unknown.apply(decoded).side_data
         # Typed as a dictionary with one other key; really a mapping from every kind of side data.
         matrix = cast(SideDataContainer, side_data).get(Type.DISPLAYMATRIX)
         return None if matrix is None else np.frombuffer(bytes(matrix), np.int32)
-
-
-class _KnownSideData:
-    """Makes references to pictures without the side data that PyAV cannot name."""
-
-    def __init__(self) -> None:
-        self._graph: Graph | None = None
-        self._made_for: tuple[int, int, str] | None = None
-
-    def of(self, decoded: VideoFrame) -> VideoFrame:
-        """A reference to the same pixels, for a look at its side data."""
-        kind = decoded.width, decoded.height, decoded.format.name
-        if self._graph is None or kind != self._made_for:
-            self._graph, self._made_for = _deleting_graph(*kind), kind
-        self._graph.push(decoded)
-        return cast(VideoFrame, self._graph.pull())
-
-
-def _deleting_graph(width: int, height: int, format_name: str) -> Graph:
-    graph = av.filter.Graph()
-    size = f"{width}x{height}"
-    steps = [graph.add("buffer", video_size=size, pix_fmt=format_name, time_base="1/1000", pixel_aspect="1/1")]
-    steps += [graph.add("sidedata", mode="delete", type=str(kind)) for kind in _UNKNOWN_KINDS]
-    graph.link_nodes(*steps, graph.add("buffersink"))
-    graph.configure()
-    return graph

@@ -14,6 +14,7 @@ from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoRefo
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from ssa_stream.sources.filters import FilterChain
 from ssa_stream.sources.orientation import Orientation, apply_display_matrix, is_quarter_turn
 
 __all__ = ["PictureConverter", "RgbConverter", "StoredAspect", "UprightPicture"]
@@ -40,15 +41,18 @@ class UprightPicture(NamedTuple):
 class RgbConverter:
     """Makes RGB of the decoded frames of one stream, in their stored orientation.
 
-    HDR (PQ, HLG) and BT.2020 colours are brought to BT.709 by FFmpeg's scaler, tone mapping included. It needs some
-    seconds for the first such frame and milliseconds for each of the others. All other frames keep their numbers: only
-    the matrix and range that they are tagged with are applied.
+    HDR (PQ, HLG) and BT.2020 colours are brought to BT.709 by FFmpeg's filter `scale`, tone mapping included. It needs
+    some seconds for the first such frame and milliseconds for each of the others. All other frames keep their numbers:
+    only the matrix and range that they are tagged with are applied.
     """
 
     def __init__(self) -> None:
         self._warnings: dict[str, None] = {}  # in order, each once
         self._plain = VideoReformatter()
-        self._to_bt709: VideoReformatter | None = VideoReformatter()
+        self._to_sdr: FilterChain | None = FilterChain(
+            [("scale", {"out_transfer": "bt709", "out_primaries": "bt709", "flags": "bilinear"}),
+             ("format", {"pix_fmts": "rgb24"})]
+        )  # fmt: skip
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -57,25 +61,25 @@ class RgbConverter:
 
     def rgb(self, decoded: VideoFrame) -> NDArray[np.uint8]:
         """Return the pixels, `(H, W, 3)` uint8."""
-        matrix = self._other_matrix(decoded)
-        if self._to_bt709 is not None and _is_wide(decoded):
+        tagged, matrix = decoded.colorspace, self._other_matrix(decoded)
+        try:
+            if matrix is not None:
+                decoded.colorspace = matrix
+            return self._converted(decoded)
+        finally:
+            decoded.colorspace = tagged
+
+    def _converted(self, decoded: VideoFrame) -> NDArray[np.uint8]:
+        if self._to_sdr is not None and _is_wide(decoded):
             try:
-                return _pixels(
-                    self._to_bt709.reformat(
-                        decoded,
-                        format="rgb24",
-                        src_colorspace=matrix,
-                        dst_color_trc=ColorTrc.BT709,
-                        dst_color_primaries=ColorPrimaries.BT709,
-                    )
-                )
+                return _pixels(self._to_sdr.apply(decoded))
             except av.FFmpegError:
-                self._to_bt709 = None
+                self._to_sdr = None
                 self._warn(
                     f"its colours (transfer {decoded.color_trc}, primaries {decoded.color_primaries}) cannot be "
                     f"brought to SDR by this FFmpeg and look washed out: convert it to BT.709 first"
                 )
-        return _pixels(self._plain.reformat(decoded, format="rgb24", src_colorspace=matrix))
+        return _pixels(self._plain.reformat(decoded, format="rgb24"))
 
     def _other_matrix(self, decoded: VideoFrame) -> Colorspace | None:
         """The nearest matrix where FFmpeg's scaler refuses that of a frame; None where it knows it."""

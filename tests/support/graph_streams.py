@@ -96,7 +96,7 @@ def answers_of_session(
         for frame in opened.frames():
             while due and frame.t >= due[0][0]:
                 session.set_prompts(due.pop(0)[1])
-            results += session.push(frame.image, frame.t)
+            results += session.push(frame.image, frame.t, pixel_aspect=frame.pixel_aspect)
         results += session.flush()
     return {(result.frame_index, result.prompt_id): _of_result(result) for result in results if _is_final(result)}
 

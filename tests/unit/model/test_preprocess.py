@@ -1,5 +1,7 @@
 """From pictures to the network's input."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -91,3 +93,22 @@ def test_to_input_of_no_or_mixed_frames_is_refused() -> None:
         to_input([])
     with pytest.raises(ShapeError, match="all of one size"):
         to_input([small, large])
+
+
+@pytest.mark.parametrize(
+    ("size", "pixel_aspect", "like"),
+    [
+        ((180, 160), Fraction(2), (180, 320)),
+        ((720, 720), Fraction(16, 9), (720, 1280)),
+        ((320, 90), Fraction(1, 2), (640, 90)),
+        ((576, 720), Fraction(64, 45), (576, 1024)),
+    ],
+    ids=["wide", "anamorphic", "narrow", "pal"],
+)
+def test_network_sees_square_pixels_whatever_the_shape_of_the_frames_own(
+    size: tuple[int, int], pixel_aspect: Fraction, like: tuple[int, int]
+) -> None:
+    """Its size is that of the picture as displayed; masks keep the frame's own pixels."""
+    sizes = frame_sizes(size, (128, 1333), pixel_aspect)
+    assert sizes.network == frame_sizes(like, (128, 1333)).network
+    assert sizes.output == size

@@ -1,5 +1,7 @@
 """The video that is written is the video that is read back."""
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -186,3 +188,29 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     sink.close()
     with pytest.raises(SinkError, match="closed"):
         sink.write(_frame(0, 0.0), [])
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+def test_pixels_keep_their_shape(tmp_path: Path, ending: str) -> None:
+    """Players show the overlay as wide as the source."""
+    path = tmp_path / f"a{ending}"
+    with OverlayVideoSink(path) as sink:
+        for number in range(3):
+            sink.write(replace(_frame(number, number / 30), pixel_aspect=Fraction(16, 11)), [])
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(16, 11)
+    assert [size for _, _, size in _decode(path)] == [(48, 96)] * 3
+
+
+def test_pictures_with_pixels_of_another_shape_are_fitted_in(tmp_path: Path) -> None:
+    """The second picture is shown half as high in the wide pixels of the first."""
+    path = tmp_path / "a.mkv"
+    with OverlayVideoSink(path) as sink:
+        sink.write(replace(_frame(1, 0.0), pixel_aspect=Fraction(1)), [])
+        sink.write(replace(_frame(1, 0.1), pixel_aspect=Fraction(2)), [])
+    assert sink.resized_frames == 1
+    with av.open(str(path)) as container:
+        _, second = (_pixels(frame) for frame in container.decode(video=0))
+    assert second[:8].max() < 40
+    assert second[-8:].max() < 40
+    assert read_number(second[12:36]) == 1

@@ -1,12 +1,17 @@
-"""Sizes of pictures at the network."""
+"""Pictures as the network gets them."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ssa_stream.errors import CheckpointError, ConfigError
-from ssa_stream.nodes.ingest.picture import network_edges
+from ssa_stream.nodes.ingest.picture import Picture, network_edges, prepare
 from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.sources import Frame
 
 
 def _pipeline(model: dict[str, object], **session: int) -> PipelineConfig:
@@ -37,3 +42,24 @@ def test_missing_model_is_told(model: dict[str, object], error: type[Exception],
         model = {"checkpoint": str(tmp_path / "missing.safetensors")}
     with pytest.raises(error):
         network_edges(_pipeline(model))
+
+
+def _prepared(image: NDArray[np.uint8], pixel_aspect: Fraction = Fraction(1)) -> Picture:
+    frame = Frame(image, 0, 0, 0.0, 0, pixel_aspect=pixel_aspect)
+    return prepare(frame, (32, 256), lambda: 0)
+
+
+def test_picture_has_square_pixels_and_tells_those_of_the_source() -> None:
+    """On the wire only where they are not square."""
+    image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    wide, square = _prepared(image, Fraction(2)), _prepared(image)
+    assert (wide.image.shape, square.image.shape) == ((32, 64, 3), (32, 32, 3))
+    assert (wide.sizes.source, wide.sizes.network, wide.sizes.pixel_aspect) == ((32, 32), (32, 64), (2, 1))
+    assert (wide.sizes.source_pixel_aspect, square.sizes.source_pixel_aspect) == (Fraction(2), Fraction(1))
+    assert "pixel_aspect" not in msgspec.to_builtins(square.sizes)
+
+
+def test_picture_that_shows_nothing_is_blank() -> None:
+    """As a session judges it."""
+    assert _prepared(np.zeros((48, 64, 3), dtype=np.uint8)).is_blank
+    assert not _prepared(np.tile(np.arange(64, dtype=np.uint8)[:, None], (48, 1, 3))).is_blank

@@ -1,9 +1,13 @@
 """Pictures for viewers, and masks that find them."""
 
+from fractions import Fraction
+
 import av
 import numpy as np
+import pytest
 
-from ssa_stream.nodes.gateway.pictures.feed import VideoFeed
+from ssa_stream.nodes.gateway.pictures.feed import FeedPicture, VideoFeed
+from ssa_stream.nodes.gateway.webrtc.track import FeedTrack
 from ssa_stream.protocols import FrameIdentity
 
 
@@ -47,3 +51,17 @@ async def test_feed_viewers_get_newest_until_they_leave() -> None:
     feed.leave(slot)
     feed.push((0, 3), _picture())
     assert await slot.take() is None
+
+
+@pytest.mark.parametrize(
+    ("pixel_aspect", "shown"), [(Fraction(1), (16, 32)), (Fraction(2), (16, 64)), (Fraction(1, 2), (32, 32))], ids=str
+)
+async def test_feed_pictures_are_sent_with_square_pixels(pixel_aspect: Fraction, shown: tuple[int, int]) -> None:
+    """WebRTC knows no others; no side gets shorter."""
+    feed = VideoFeed(is_camera=False, clock_ns=lambda: 0)
+    slot = feed.join()
+    feed.push((0, 1), _picture(), pixel_aspect=pixel_aspect)
+    track = FeedTrack(slot, lambda: 0, lambda _: None, lambda: None)
+    sent = await track.recv()
+    track.stop()
+    assert (sent.height, sent.width) == shown == FeedPicture(0, _picture(), None, pixel_aspect).shown_size
