@@ -60,7 +60,7 @@ def test_run_of_a_cut_off_file_says_how_much_is_missing(folder: Path, tmp_path: 
     assert len((tmp_path / "m.jsonl").read_text().splitlines()) == count == report["read"]
     (warning,) = report["warnings"]
     assert warning["about"].endswith("cut.mp4")
-    assert f"{count} of {NUM_FRAMES} frames" in warning["text"]
+    assert f"cut off: {NUM_FRAMES - count} of {NUM_FRAMES} frames" in warning["text"]
     assert sum("warning: " in line and "of 40 frames" in line for line in done.stderr.splitlines()) == 1
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: the input is incomplete (--strict): source ")
@@ -76,7 +76,7 @@ def test_graph_on_a_cut_off_file_says_how_much_is_missing(folder: Path, tmp_path
     count = report["frames"]["cam"]
     (warning,) = report["warnings"]
     assert warning["about"] == "stream cam"
-    assert f"cut.mp4: cut off or damaged: {count} of {NUM_FRAMES} frames" in warning["text"]
+    assert f"cut.mp4: it is cut off: {NUM_FRAMES - count} of {NUM_FRAMES} frames" in warning["text"]
     assert "event=input_warning stream=cam" in done.stderr
     assert sum(line.startswith("warning: stream cam") for line in done.stderr.splitlines()) == 1
     assert done.returncode == 1

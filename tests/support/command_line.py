@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import runpy
 import subprocess
 import sys
@@ -26,11 +27,21 @@ _TIMEOUT_S = 240.0
 def run_command(
     *arguments: str | Path, cwd: Path, stdin: str = "", program: Sequence[str | Path] = (CONSOLE_SCRIPT,)
 ) -> subprocess.CompletedProcess[str]:
-    """Run `ssa-stream ARGUMENTS` to its end and keep what it printed."""
+    """Run `ssa-stream ARGUMENTS` to its end and keep what it printed; all frames that it read are accounted for."""
     command = [str(part) for part in (*program, *arguments)]
-    return subprocess.run(
+    done = subprocess.run(
         command, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
     )
+    _expect_accounts(done.stderr)
+    return done
+
+
+def _expect_accounts(printed: str) -> None:
+    """A run that ended by itself says of every frame that it read what became of it."""
+    for ended, read, parts in re.findall(r"^(done|ended).*\n(?:.*\n)*?read (\d+) frames: (.*)$", printed, re.MULTILINE):
+        counts = {reason: int(count) for count, reason in (part.split(" ", 1) for part in parts.split(", "))}
+        assert sum(counts.values()) == int(read), printed
+        assert ended == "ended" or "under way" not in counts, printed
 
 
 def run_tool(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
