@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ssa_stream.protocols.fields import MAX_PROMPTS, Name, Note, PromptText, Whole
 from ssa_stream.protocols.identity import AppliesFrom, Prompts
@@ -94,7 +94,7 @@ class PromptReply(Message, frozen=True, kw_only=True, tag="prompt_reply"):
         prompts: All prompts now, in order of adding.
         version: Version of the stream's prompts; grows with every change.
         applies_from: First frame that they apply to.
-        warnings: About prompts that are not read to their end.
+        warnings: About prompts that are not read to their end; absent if there are none.
     """
 
     request_id: Name
@@ -102,7 +102,7 @@ class PromptReply(Message, frozen=True, kw_only=True, tag="prompt_reply"):
     prompts: Prompts
     version: Whole
     applies_from: AppliesFrom
-    warnings: Annotated[tuple[Note, ...], Meta(max_length=MAX_PROMPTS)] = ()
+    warnings: Annotated[tuple[Note, ...], Meta(max_length=MAX_PROMPTS)] | UnsetType = UNSET
 
 
 class PromptState(Message, frozen=True, kw_only=True, tag="prompts"):

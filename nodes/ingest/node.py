@@ -215,7 +215,8 @@ class _Ingest:
         async for request in self._node.broker.requests():
             reply = self._answer(request, player)
             if isinstance(reply, PromptReply):
-                reply = msgspec.structs.replace(reply, warnings=tuple((await self._cut_off(reply.prompts)).values()))
+                warnings = tuple((await self._cut_off(reply.prompts)).values())
+                reply = msgspec.structs.replace(reply, warnings=warnings or msgspec.UNSET)
             if reply is not None:
                 self._node.broker.reply(reply)
 

@@ -126,7 +126,7 @@ class Exchange:
             return None
         if isinstance(message, PromptReply) and message.request_id in self._ids:
             return StreamPrompts(
-                message.stream, message.prompts, message.version, message.applies_from, message.warnings
+                message.stream, message.prompts, message.version, message.applies_from, message.warnings or ()
             )
         # A refusal without an id is of a message that could not be read; there is no other request on this socket.
         if isinstance(message, ErrorReply) and message.request_id in {None, *self._ids}:

@@ -324,7 +324,7 @@ async def test_prompt_longer_than_clip_reads_is_told_with_the_answer_and_as_an_e
             stand.ask(request)
             await stand.until(partial(_has_replies, stand, number + 1))
         for reply in _of(stand, PromptReply):
-            (warning,) = reply.warnings
+            (warning,) = reply.warnings or ()
             assert "it has 96 of CLIP's tokens, and the first 75 are read" in warning
         (event,) = [event for event in _of(stand, Event) if event.kind == "input_warning"]
         assert (event.prompt_id, event.severity) == (reply.prompts[0].id, "warning")
