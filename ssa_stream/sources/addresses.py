@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-__all__ = ["is_device", "is_live_address", "redact", "scheme_of"]
+__all__ = ["fragment_of", "is_device", "is_live_address", "redact", "scheme_of"]
 
 _LIVE_SCHEMES = frozenset(
     {"camera", "v4l2", "http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp", "webrtc"}
@@ -44,6 +44,20 @@ def scheme_of(address: str) -> str | None:
         return word
     match = _SCHEME.match(address)
     return None if match is None or _exists(address) else match["scheme"].lower()
+
+
+def fragment_of(address: str) -> tuple[str, dict[str, str]]:
+    """Split an address from what follows its `#`, which is for this program and not for the server.
+
+    Returns:
+        The address without it, and its settings: `#interval=0.5&stream=1` gives both by their names. What is no
+        `name=value` gives nothing.
+    """
+    head, mark, fragment = address.rpartition("#")
+    if not mark or "@" in fragment:  # a password may hold a # that nobody escaped
+        return address, {}
+    pairs = (pair.partition("=") for pair in fragment.split("&"))
+    return head, {name: value for name, equals, value in pairs if equals}
 
 
 def is_live_address(address: str, live: bool | None) -> bool:

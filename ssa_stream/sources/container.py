@@ -4,13 +4,14 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 import av
 from av import VideoFrame
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -121,6 +122,7 @@ class ContainerReader:
 
     Attributes:
         stream: The video stream that is read.
+        on_packet: Sees every packet before it is decoded.
         corrupt_packets: Packets that could not be read or decoded and were skipped.
         last_read_s: How long the newest read had to wait for its packet.
         producer_times: What the packets say about the camera's own clock.
@@ -135,6 +137,7 @@ class ContainerReader:
         self.corrupt_packets = 0
         self.last_read_s = 0.0
         self.producer_times = ProducerTimes()
+        self.on_packet: Callable[[Packet[VideoStream]], None] = lambda packet: None
         self._container = container
         self._closed = threading.Event()
         self._inside = threading.Lock()
@@ -157,6 +160,10 @@ class ContainerReader:
         """Whether `close` was called."""
         return self._closed.is_set()
 
+    def pause(self, seconds: float) -> bool:
+        """Wait, but no longer than until `close`; returns whether that was called."""
+        return self._closed.wait(seconds)
+
     @property
     def fps(self) -> float | None:
         """Nominal frames per second, None when the stream does not say."""
@@ -171,6 +178,9 @@ class ContainerReader:
 
     def decode(self, *, read_errors_allowed: int = 0) -> Iterator[list[VideoFrame]]:
         """Yield the frames of one packet after the other, often none, until the end or `close`.
+
+        A read that fails yields no frames as well, so that whoever reads can give up. Those in a row count as one
+        corrupt packet: the demuxer looks for where it can go on.
 
         Args:
             read_errors_allowed: How many damaged reads in a row are skipped before giving up.
@@ -189,11 +199,12 @@ class ContainerReader:
                     yield []
                     continue
                 except av.error.InvalidDataError:
+                    self.corrupt_packets += errors_in_a_row == 0
                     errors_in_a_row += 1
-                    self.corrupt_packets += 1
                     if errors_in_a_row > read_errors_allowed:
                         raise
                     packets = self._container.demux(self.stream)
+                    yield []
                     continue
                 if frames is None:
                     return
@@ -213,21 +224,32 @@ class ContainerReader:
             if packet is None:
                 return None
             self.producer_times.observe(packet)
+            self.on_packet(packet)
             try:
                 return packet.decode()
             except av.error.EOFError:
                 return []
-            except av.FFmpegError:
+            except Exception:  # whatever a decoder or its bindings raise ends one packet, not the stream
                 self.corrupt_packets += 1
                 return []
 
     def drain(self) -> list[VideoFrame]:
         """Return what the decoder still holds after a read that failed."""
         with self._inside:
+            if self.closed:
+                return []
+            flush = cast("Packet[VideoStream]", Packet())
+            flush.stream = self.stream
+            if self.stream.time_base is not None:  # so that frames have the times that belong to them
+                flush.time_base = self.stream.time_base
             try:
-                return [] if self.closed else self.stream.decode(None)
+                return flush.decode()
             except av.FFmpegError:
                 return []
+
+    def is_end(self, error: av.FFmpegError) -> bool:
+        """Whether a read failed only because an answer has ended whose server had not said its length."""
+        return error.errno == errno.EIO and self._container.size < 0
 
     def close(self) -> None:
         """Stop reading; release the container now, or as soon as the read that is under way has ended."""

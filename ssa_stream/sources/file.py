@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 from av import VideoFrame
+from av.container import InputContainer
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.addresses import redact
@@ -36,6 +37,7 @@ class FileSource(Source):
         *,
         timeouts_s: tuple[float, float] = (10.0, 10.0),
         options: Mapping[str, str] | None = None,
+        container: InputContainer | None = None,
     ) -> None:
         """Open the file and decode its first frame.
 
@@ -43,6 +45,7 @@ class FileSource(Source):
             path: File name, sequence pattern or address.
             timeouts_s: Longest wait for opening and for one read; matters for addresses.
             options: FFmpeg options of format and protocol.
+            container: What is there, opened already; None to open it here.
         Raises:
             SourceError: If it is missing, is not a video or holds no frame that can be decoded.
         """
@@ -51,7 +54,10 @@ class FileSource(Source):
         _check_path(target, name)
         # Told to be a file, a name such as cam:one.mkv is not taken for a protocol.
         url = target if "://" in target else f"file:{target}"
-        container = open_container(url, name=name, timeouts_s=timeouts_s, options=options or {}, unreadable=_UNREADABLE)
+        if container is None:
+            container = open_container(
+                url, name=name, timeouts_s=timeouts_s, options=options or {}, unreadable=_UNREADABLE
+            )
         self._reader = ContainerReader(container, name)
         self._reader.stream.thread_type = "AUTO"
         self._converter = FrameConverter(self._reader.fps)
@@ -75,6 +81,7 @@ class FileSource(Source):
             fps=self._reader.fps,
             size=self._first[0].size,
             frame_count=self._declared_frames,
+            ends=True,
         )
 
     @property
@@ -117,7 +124,8 @@ class FileSource(Source):
             for decoded in self._reader.decode(read_errors_allowed=_READ_ERRORS_ALLOWED):
                 yield from self._convert(decoded)
         except av.FFmpegError as error:
-            self._warnings.append(f"reading stopped after {self._converter.frames} frames: {diagnose(error).text}")
+            if not self._reader.is_end(error):
+                self._warnings.append(f"reading stopped after {self._converter.frames} frames: {diagnose(error).text}")
             yield from self._convert(self._reader.drain())
         if not self._reader.closed:
             self._compare_with_declared()

@@ -19,6 +19,7 @@ from ssa_stream.plugins import PluginGroup
 from ssa_stream.sources.addresses import is_device, redact, scheme_of
 from ssa_stream.sources.camera import CameraSource
 from ssa_stream.sources.file import FileSource
+from ssa_stream.sources.http_address import HttpAddress
 from ssa_stream.sources.network import NetworkSource
 from ssa_stream.sources.pacing import Realtime
 from ssa_stream.sources.recovering import Recovering
@@ -68,6 +69,11 @@ class _Settings:
     options: SourceOptions
     policy: RecoveryPolicy | None
 
+    @property
+    def no_frame_limit_s(self) -> float:
+        """Longest time without a picture while data comes."""
+        return _NO_FRAME_LIMIT_S if self.policy is None else self.policy.first_frame_s
+
     def watched(self, name: str, connect: Callable[[], Source], *, connections_in_parallel: int = 2) -> Source:
         """Open a live source, so that it recovers if that is wanted."""
         if self.policy is None:
@@ -104,9 +110,10 @@ def open_source(
         spec: A file (`street.mp4`, `frames/%03d.png`), a camera (`0`, `/dev/video0`, `camera:0`), a live address
             (`rtsp://`, `udp://`, `http://`, ...), `synthetic` (see `ssa_stream.sources.synthetic`), `webrtc:...` in a
             graph that `ssa-stream serve` runs, or `scheme:...` of a plug-in.
-        live: True plays a file at its own pace as if it were a camera. False reads an HTTP address as a recording
+        live: True plays a recording at its own pace as if it were a camera. False reads an HTTP address as a recording
             that ends, every frame, and draws a synthetic stream as fast as it is asked for. None: cameras and
-            addresses are live, files are not, `synthetic` is when it has no end.
+            addresses are live, files and HTTP addresses that say their length are not, `synthetic` is when it has no
+            end.
         open_timeout_s: Longest wait for a connection; None for that of `recovery`, or 5 s without.
         read_timeout_s: Longest wait for data; None for that of `recovery`, or 3 s without.
         options: Options of the reader underneath, for built-in sources those of FFmpeg: `rtsp_transport` is `tcp`, the
@@ -161,11 +168,13 @@ def _open_camera(spec: str, settings: _Settings) -> Source:
 def _open_network(spec: str, settings: _Settings) -> Source:
     options = settings.options
     _refuse_not_live(spec, options)
-    no_frame_limit_s = settings.policy.first_frame_s if settings.policy else _NO_FRAME_LIMIT_S
 
     def connect() -> Source:
         return NetworkSource(
-            spec, timeouts_s=options.timeouts_s, no_frame_limit_s=no_frame_limit_s, options=options.backend
+            spec,
+            timeouts_s=options.timeouts_s,
+            no_frame_limit_s=settings.no_frame_limit_s,
+            options=options.backend,
         )
 
     return settings.watched(redact(spec), connect)
@@ -173,9 +182,16 @@ def _open_network(spec: str, settings: _Settings) -> Source:
 
 def _open_http(spec: str, settings: _Settings) -> Source:
     options = settings.options
+    address = HttpAddress.parse(
+        spec,
+        timeouts_s=options.timeouts_s,
+        no_frame_limit_s=settings.no_frame_limit_s,
+        options=options.backend,
+        is_paced=bool(options.live),
+    )
     if options.live is False:
-        return FileSource(spec, timeouts_s=options.timeouts_s, options=options.backend)
-    return _open_network(spec, settings)
+        return FileSource(address.url, timeouts_s=options.timeouts_s, options=options.backend)
+    return settings.watched(redact(spec), address.open)
 
 
 def _open_synthetic(spec: str, settings: _Settings) -> Source:

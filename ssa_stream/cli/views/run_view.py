@@ -91,7 +91,7 @@ def print_connections(source: Source) -> None:
         return
     status = source.status
     if status.connections > 1 or any(status.losses):
-        missing, corrupt, damaged = status.losses
+        missing, corrupt, damaged = status.losses[:3]
         errors().print(
             f"source: {status.connections} connections, {missing} frames missing, {corrupt} packets corrupt, "
             f"{damaged} frames damaged",

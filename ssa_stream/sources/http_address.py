@@ -1,0 +1,139 @@
+"""What an HTTP address is, which only its answer tells: a recording, a playlist, a picture to ask for, a live stream."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from av.container import InputContainer
+
+from ssa_stream.errors import ConfigError
+from ssa_stream.sources.addresses import fragment_of, redact
+from ssa_stream.sources.container import open_container
+from ssa_stream.sources.file import FileSource
+from ssa_stream.sources.network import NetworkSource, network_options
+from ssa_stream.sources.pacing import Realtime
+from ssa_stream.sources.playlist import Playlist, PlaylistMemory, PlaylistReading, fetch_playlist
+from ssa_stream.sources.snapshots import SnapshotSource
+from ssa_stream.sources.source import Source
+
+__all__ = ["HttpAddress"]
+
+_INTERVAL_S = 1.0
+_MULTIPART = "mpjpeg"
+_PLAYLIST = "hls"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAddress:
+    """An HTTP address, and what its connections share.
+
+    Attributes:
+        url: Without a fragment, credentials included.
+        timeouts_s: Longest wait for opening and for one read.
+        no_frame_limit_s: Longest time without a picture while data comes.
+        options: FFmpeg options of format and protocol, over the defaults for addresses.
+        is_paced: Whether a recording is played at its own pace, as if it were live.
+        interval_s: From one picture to the next where each is asked for.
+        memory: What earlier connections read of a live playlist.
+    """
+
+    url: str
+    timeouts_s: tuple[float, float]
+    no_frame_limit_s: float
+    options: Mapping[str, str]
+    is_paced: bool = False
+    interval_s: float = _INTERVAL_S
+    memory: PlaylistMemory = field(default_factory=PlaylistMemory)
+
+    @classmethod
+    def parse(
+        cls,
+        spec: str,
+        *,
+        timeouts_s: tuple[float, float],
+        no_frame_limit_s: float,
+        options: Mapping[str, str],
+        is_paced: bool = False,
+    ) -> "HttpAddress":
+        """Read an address as a user types it, with `#interval=SECONDS` if wanted.
+
+        Raises:
+            ConfigError: The interval is not a number of seconds above 0.
+        """
+        url, settings = fragment_of(spec)
+        interval_s = _seconds(settings.get("interval", str(_INTERVAL_S)), redact(spec))
+        return cls(url, timeouts_s, no_frame_limit_s, options, is_paced, interval_s)
+
+    def open(self) -> Source:
+        """Connect.
+
+        Raises:
+            SourceError: If there is no answer in time, no such stream, no right to it or no video in it.
+        """
+        playlist = self._playlist() if urlsplit(self.url).path.lower().endswith((".m3u8", ".m3u")) else None
+        container = self._connect(playlist)
+        if container.format.name == _PLAYLIST and playlist is None and container.duration is None:
+            playlist = self._playlist()
+            if playlist.usual_silence_s > self.timeouts_s[1]:  # the time-outs of an open container are what they are
+                container.close()
+                container = self._connect(playlist)
+        if _is_recording(container):
+            source = FileSource(self.url, container=container)
+            return Realtime(source) if self.is_paced else source
+        if container.format.name.endswith("_pipe"):
+            return SnapshotSource(
+                self.url,
+                container,
+                interval_s=self.interval_s,
+                timeouts_s=self.timeouts_s,
+                options=self._options(self.timeouts_s[1]),
+            )
+        is_playlist = container.format.name == _PLAYLIST
+        return NetworkSource(
+            self.url,
+            timeouts_s=self._timeouts_s(playlist),
+            no_frame_limit_s=self.no_frame_limit_s,
+            options=self.options,
+            container=container,
+            playlist=self._reading(playlist or Playlist()) if is_playlist else None,
+        )
+
+    def _connect(self, playlist: Playlist | None) -> InputContainer:
+        timeouts_s = self._timeouts_s(playlist)
+        # The time-out of FFmpeg's own sockets stays: each request has an answer soon.
+        options = self._options(self.timeouts_s[1])
+        return open_container(self.url, name=redact(self.url), timeouts_s=timeouts_s, options=options)
+
+    def _options(self, read_timeout_s: float) -> dict[str, str]:
+        return network_options(self.url, read_timeout_s, self.options)
+
+    def _timeouts_s(self, playlist: Playlist | None) -> tuple[float, float]:
+        connect_s, read_s = self.timeouts_s
+        return connect_s, read_s if playlist is None else max(read_s, playlist.usual_silence_s)
+
+    def _playlist(self) -> Playlist:
+        return fetch_playlist(self.url, timeouts_s=self.timeouts_s, options=self._options(self.timeouts_s[1]))
+
+    def _reading(self, playlist: Playlist) -> PlaylistReading:
+        start = self._options(self.timeouts_s[1])["live_start_index"]
+        from_end = start.startswith("-") and start[1:].isdecimal()
+        return PlaylistReading(playlist, self.memory, start_segments=int(start[1:]) if from_end else 1)
+
+
+def _is_recording(container: InputContainer) -> bool:
+    """Whether it has an end: its length is told by the container, by the playlist or by the server."""
+    name = container.format.name
+    if name == _MULTIPART or name.endswith("_pipe"):
+        return False  # cameras say any length, or that of one picture
+    has_duration = container.duration is not None and container.duration > 0
+    return has_duration if name == _PLAYLIST else has_duration or container.size > 0
+
+
+def _seconds(text: str, name: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"{name}: the interval is {text!r}: give seconds above 0, such as #interval=0.5")
+    return value
