@@ -1,4 +1,4 @@
-"""What an HTTP address is, which only its answer tells: a recording, a playlist, a picture to ask for, a live stream."""
+"""What an HTTP address is, as its answer tells: a recording, a playlist, a picture to ask for, or a live stream."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +19,8 @@ from ssa_stream.sources.source import Source
 __all__ = ["HttpAddress"]
 
 _INTERVAL_S = 1.0
+# The last segment of a playlist has to do: the next one may be long in coming.
+_LESS_PROBING = {"fpsprobesize": "3"}
 _MULTIPART = "mpjpeg"
 _PLAYLIST = "hls"
 
@@ -102,6 +104,8 @@ class HttpAddress:
         timeouts_s = self._timeouts_s(playlist)
         # The time-out of FFmpeg's own sockets stays: each request has an answer soon.
         options = self._options(self.timeouts_s[1])
+        if playlist is not None and not playlist.is_finished:
+            options = {**options, **_LESS_PROBING, **self.options}
         return open_container(self.url, name=redact(self.url), timeouts_s=timeouts_s, options=options)
 
     def _options(self, read_timeout_s: float) -> dict[str, str]:

@@ -132,6 +132,9 @@ class LiveSource(Source):
         last_frame_at_s = time.monotonic()
         try:
             for decoded in self._reader.decode(read_errors_allowed=_READ_ERRORS_ALLOWED):
+                if self._playlist is not None and self._reader.last_read_s >= self._read_timeout_s:
+                    # The read was given up. What it hands out all the same is the end of what came long before.
+                    return Problem(SourceErrorCode.STALLED, self._silence())
                 for picture in decoded:
                     if self._is_repeated(picture):
                         continue
