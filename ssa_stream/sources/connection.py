@@ -139,9 +139,15 @@ def _let_go(source: Source) -> None:
 
 
 class Continuation:
-    """Number epochs across connections, and let stream time go on over the gaps by the time of receipt."""
+    """Number epochs across connections, and let stream time go on over the gaps by the time of receipt.
 
-    def __init__(self) -> None:
+    Args:
+        goes_on: Whether each connection is to the same camera. If not, stream time begins anew with each, so that
+            nobody takes what was seen before for what is seen now; see `Frame.continues`.
+    """
+
+    def __init__(self, *, goes_on: bool = True) -> None:
+        self._goes_on = goes_on
         self._epoch = -1
         self._inner_epoch: int | None = None
         self._shift_s: float | None = None
@@ -167,5 +173,7 @@ class Continuation:
         """Stream time of the first frame of a connection."""
         if self._last_receive_ns is None:
             return frame.t
+        if not self._goes_on:
+            return 0.0
         passed_s = (frame.t_receive_ns - self._last_receive_ns) / 1e9
         return self._last_t + max(passed_s, _LEAST_STEP_S)

@@ -47,6 +47,7 @@ class Recovering(BufferedSource):
         *,
         on_state: OnState | None = None,
         connections_in_parallel: int = 2,
+        goes_on: bool = True,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -59,6 +60,7 @@ class Recovering(BufferedSource):
             on_state: Hears of every change of state.
             connections_in_parallel: Connections, among them such as are given up but not yet gone, that may be open at
                 once. 1 for a device that only one may use.
+            goes_on: See `Continuation`.
             clock: Seconds on the clock of `time.monotonic`.
             jitter: Draws from 0 to 1.
         Raises:
@@ -72,7 +74,7 @@ class Recovering(BufferedSource):
         self._in_parallel = connections_in_parallel
         self._clock = clock
         self._monitor = SourceMonitor(name, self._policy, clock=clock, jitter=jitter)
-        self._continuation = Continuation()
+        self._continuation = Continuation(goes_on=goes_on)
         self._changed = self.buffer.changed  # held for all that follows
         self._noted: SourceStatus | None = None
         self._untold: deque[SourceStatus] = deque(maxlen=_MOST_UNTOLD)
