@@ -13,6 +13,7 @@ from ssa_stream.sources.addresses import redact
 from ssa_stream.sources.container import ContainerReader, diagnose, open_container
 from ssa_stream.sources.conversion import FrameConverter
 from ssa_stream.sources.source import Frame, Source, SourceInfo
+from ssa_stream.sources.unexpected import describe
 
 __all__ = ["FileSource"]
 
@@ -64,6 +65,7 @@ class FileSource(Source):
         self._warnings: list[str] = []
         self._declared_frames = self._reader.stream.frames or None
         self._declared_s = _duration_s(self._reader)
+        self._failed, self._failure = 0, ""
         self._last_t = 0.0
         self._decoded = self._decode()
         self._first: deque[Frame] = deque()
@@ -99,6 +101,8 @@ class FileSource(Source):
             counted.append(f"{self._converter.corrupt_frames} frames were decoded with damage")
         if self._converter.repaired_times:
             counted.append(f"{self._converter.repaired_times} frame times were missing or went back, and were repaired")
+        if self._failed:
+            counted.append(f"{self._failed} frames could not be converted ({self._failure})")
         return (*counted, *self._warnings)
 
     @property
@@ -134,7 +138,11 @@ class FileSource(Source):
         for picture in decoded:
             if self._reader.closed:
                 return
-            frame = self._converter.convert(picture)
+            try:
+                frame = self._converter.convert(picture)
+            except Exception as error:  # whatever a picture does to its conversion, it ends that picture only
+                self._failed, self._failure = self._failed + 1, describe(error)
+                continue
             self._last_t = frame.t
             yield frame
 

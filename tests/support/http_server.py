@@ -77,7 +77,7 @@ def recording(
             request.send_header("Content-Length", str(len(data) - begin))
         request.end_headers()
         body = data[begin:]
-        if cut_at is not None and left[0] > 0 and begin < cut_at:
+        if cut_at is not None and left[0] > 0:
             left[0] -= 1
             body = data[begin:cut_at]
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

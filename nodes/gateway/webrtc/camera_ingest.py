@@ -43,7 +43,7 @@ class CameraIngest:
         clock: SenderClock,
         edge_px: int,
         *,
-        on_end: Callable[[], None] = lambda: None,
+        on_end: Callable[[], object] = lambda: None,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
         utc_ns: Callable[[], int] = time.time_ns,
     ) -> None:

@@ -38,9 +38,10 @@ def refused_text(offer: str, kind: str) -> str:
 
 def accepted_codecs(kind: str) -> list[str]:
     """Return the codecs that are accepted, H264 with its profile."""
+    capabilities = RTCRtpReceiver.getCapabilities(kind)
     return _distinct(
         _named(codec.mimeType.partition("/")[2], ";".join(f"{key}={value}" for key, value in codec.parameters.items()))
-        for codec in RTCRtpReceiver.getCapabilities(kind).codecs
+        for codec in (capabilities.codecs if capabilities is not None else ())
     )
 
 
