@@ -23,6 +23,9 @@ _INTERVAL_S = 1.0
 _LESS_PROBING = {"fpsprobesize": "3"}
 _MULTIPART = "mpjpeg"
 _PLAYLIST = "hls"
+# What was opened is a description of the stream: the length of the answer is not the stream's.
+_DESCRIPTIONS = frozenset({_PLAYLIST, "dash", "sdp"})
+_ALWAYS_ENDS = frozenset({"gif", "apng"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +132,10 @@ def _is_recording(container: InputContainer) -> bool:
     name = container.format.name
     if name == _MULTIPART or name.endswith("_pipe"):
         return False  # cameras say any length, or that of one picture
+    if name in _ALWAYS_ENDS:
+        return True
     has_duration = container.duration is not None and container.duration > 0
-    return has_duration if name == _PLAYLIST else has_duration or container.size > 0
+    return has_duration or (name not in _DESCRIPTIONS and container.size > 0)
 
 
 def _seconds(text: str, name: str) -> float:

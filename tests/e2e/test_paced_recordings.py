@@ -62,7 +62,17 @@ def test_graph_plays_the_pause_of_a_recording(tmp_path: Path) -> None:
 def test_ctrl_c_ends_a_pause_of_hours_at_once(tmp_path: Path) -> None:
     """What came before is complete."""
     video = _with_pause(tmp_path / "night.mkv", 5 * 3_600_000)
-    command = [CONSOLE_SCRIPT, "run", video, "--realtime", "-p", "the red circle", "-o", "-", *_model(tmp_path)]
+    command: list[str | Path] = [
+        CONSOLE_SCRIPT,
+        "run",
+        video,
+        "--realtime",
+        "-p",
+        "the red circle",
+        "-o",
+        "-",
+        *_model(tmp_path),
+    ]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with running(command, cwd=tmp_path, **pipes) as process, process:  # closes the pipes as well
         assert process.stdout is not None

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import pytest
 from av.packet import Packet
+from av.video.stream import VideoStream
 
 from ssa_stream.sources.addresses import fragment_of
 from ssa_stream.sources.playlist import Playlist, PlaylistMemory, PlaylistReading
@@ -32,8 +33,8 @@ def test_playlist_that_says_nothing_is_a_usual_one(text: str) -> None:
     assert Playlist.parse(text).target_s == 6.0
 
 
-def _packet(number: int, content: bytes = b"picture") -> Packet:
-    packet = Packet(content + bytes([number % 256]))
+def _packet(number: int, content: bytes = b"picture") -> "Packet[VideoStream]":
+    packet: Packet[VideoStream] = Packet(content + bytes([number % 256]))  # type: ignore[assignment]  # of no stream
     packet.pts = packet.dts = number
     packet.time_base = _TEN
     return packet

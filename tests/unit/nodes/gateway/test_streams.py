@@ -13,7 +13,8 @@ from ssa_stream.nodes.gateway.streams import StreamHandler
 from ssa_stream.nodes.gateway.webrtc.aiortc_changes import SenderClock
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from tests.support.mask_messages import circle, mask_message
+from ssa_stream.protocols import Limits, MaskMessage, decode
+from tests.support.mask_messages import circle, mask_message, mask_parts
 
 
 class _User:
@@ -41,8 +42,9 @@ def _handler(folder: Path) -> StreamHandler:
 
 
 def _masks_of(handler: StreamHandler, received_ns: int) -> None:
-    message, buffers = mask_message([circle()], received_ns=received_ns)
-    handler.take(message, tuple(memoryview(buffer) for buffer in buffers))
+    packet = decode(mask_parts(masks=[circle()], prompt="p1", received_ns=received_ns), Limits())
+    assert isinstance(packet.message, MaskMessage)
+    handler.take(packet.message, packet.buffers)
 
 
 def _greeted(handler: StreamHandler) -> list[str]:
