@@ -25,6 +25,7 @@ _MULTIPART = "mpjpeg"
 _PLAYLIST = "hls"
 # What was opened is a description of the stream: the length of the answer is not the stream's.
 _DESCRIPTIONS = frozenset({_PLAYLIST, "dash", "sdp"})
+_NO_DASH = "this build of FFmpeg reads no DASH manifest: give the HLS or RTSP address of the same stream"
 _ALWAYS_ENDS = frozenset({"gif", "apng"})
 
 
@@ -109,7 +110,9 @@ class HttpAddress:
         options = self._options(self.timeouts_s[1])
         if playlist is not None and not playlist.is_finished:
             options = {**options, **_LESS_PROBING, **self.options}
-        return open_container(self.url, name=redact(self.url), timeouts_s=timeouts_s, options=options)
+        is_dash = urlsplit(self.url).path.lower().endswith(".mpd")
+        unreadable = {"unreadable": _NO_DASH} if is_dash else {}
+        return open_container(self.url, name=redact(self.url), timeouts_s=timeouts_s, options=options, **unreadable)
 
     def _options(self, read_timeout_s: float) -> dict[str, str]:
         return network_options(self.url, read_timeout_s, self.options)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ssa_stream.sources import Freshest, Recovering, SourceStage, open_source
+from ssa_stream.sources import Freshest, Recovering, RecoveryPolicy, SourceStage, open_source
 from ssa_stream.sources.source import warnings_of
 from tests.support.command_line import run_command, write_tiny_config
 from tests.support.http_server import HttpRequest, http_server, recording
@@ -82,6 +82,22 @@ def test_recording_plays_at_its_own_pace_when_it_is_to_be_live(files: Path) -> N
         frames = source.frames()
         first, last = next(frames), [next(frames) for _ in range(10)][-1]
     assert (last.t_receive_ns - first.t_receive_ns) / 1e9 == pytest.approx(last.t - first.t, abs=0.2)
+
+
+def test_recording_that_is_not_there_yet_is_waited_for_and_read_whole(files: Path) -> None:
+    """As `--wait` does: what it is, is known only later than how it is read."""
+    send, asked = recording((files / "a.mp4").read_bytes()), []
+
+    def answer(request: HttpRequest) -> None:
+        asked.append(request.path)
+        if len(asked) <= 2:
+            request.send_error(503)
+        else:
+            send(request)
+
+    policy = RecoveryPolicy(patient_start=True, retry_s=0.05, retry_max_s=0.05)
+    with http_server(answer) as url, Freshest(open_source(f"{url}/a.mp4", recovery=policy)) as source:
+        assert [read_number(frame.image) for frame in source.frames()] == list(range(_COUNT))
 
 
 def test_connection_that_breaks_is_read_on_where_the_server_can(files: Path) -> None:

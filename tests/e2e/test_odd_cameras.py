@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.errors import ConfigError, SourceError, SourceErrorCode
 from ssa_stream.sources import Recovering, RecoveryPolicy, SourceStage, open_source
 from tests.support.command_line import run_command, write_tiny_config
 from tests.support.http_server import HttpRequest, http_server
@@ -144,3 +144,39 @@ def test_picture_address_that_is_no_live_source_is_one_frame() -> None:
         open_source(f"{url}/snap.jpg#interval=0.1", live=False) as source,
     ):
         assert len(list(source.frames())) == 1
+
+
+def test_picture_address_with_a_log_in_and_a_redirect_is_polled() -> None:
+    """As FFmpeg does it for streams; the password is in no text."""
+    camera = _Snapshots()
+
+    def answer(request: HttpRequest) -> None:
+        if request.headers.get("Authorization") != "Basic Y2FtOnMzY3JldA==":
+            request.send(401, b"", "text/plain", WWW_Authenticate='Basic realm="camera"')
+        elif request.path == "/snap.jpg":
+            request.send(302, b"", "text/plain", Location="/now.jpg")
+        else:
+            camera.answer(request)
+
+    with http_server(answer) as url:
+        address = url.replace("://", "://cam:s3cret@") + "/snap.jpg#interval=0.1"
+        with open_source(address, recovery=None) as source:
+            assert len(list(islice(source.frames(), 3))) == 3
+            assert "s3cret" not in source.info.name
+    assert set(camera.paths) == {"/now.jpg"}
+
+
+@pytest.mark.parametrize("interval", ["0", "x", "-1", "inf"])
+def test_interval_that_is_none_is_refused(interval: str) -> None:
+    """Before anything is opened."""
+    with pytest.raises(ConfigError, match=r"give seconds above 0, such as #interval=0\.5"):
+        open_source(f"http://127.0.0.1:9/snap.jpg#interval={interval}")
+
+
+def test_dash_is_refused_with_what_to_do() -> None:
+    """This build of FFmpeg has no demuxer for it."""
+    with (
+        http_server(lambda request: request.send(200, b"<?xml version='1.0'?><MPD/>", "application/dash+xml")) as url,
+        pytest.raises(SourceError, match="reads no DASH manifest: give the HLS or RTSP address"),
+    ):
+        open_source(f"{url}/a.mpd")
