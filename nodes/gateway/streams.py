@@ -1,6 +1,7 @@
 """What the gateway knows of a stream and of its users."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -73,6 +74,7 @@ class StreamHandler:
         self._state: SourceState | None = None
         self._last_masks: dict[str, bytes] = {}
         self._early: deque[Masks] = deque()
+        self._camera_since_ns: int | None = None
         self.feed.on_picture = self._release
 
     @property
@@ -116,7 +118,20 @@ class StreamHandler:
     async def begin_camera(self, clock: SenderClock, edge_px: int) -> CameraIngest:
         """Somebody sends a camera."""
         slot = await self._cameras.begin(self.name)
-        return CameraIngest(self.name, self._cameras, slot, self.feed, clock, edge_px)
+        self._forget_pictures()
+        self._camera_since_ns = time.monotonic_ns()
+        return CameraIngest(self.name, self._cameras, slot, self.feed, clock, edge_px, on_end=self._end_camera)
+
+    def _end_camera(self) -> None:
+        """The camera is gone: what it showed is shown to nobody who comes later."""
+        self._camera_since_ns = None
+        self._forget_pictures()
+
+    def _forget_pictures(self) -> None:
+        self._last_masks.clear()
+        self._early.clear()
+        self.feed.forget()
+        self.overlays.forget()
 
     def track(self, *, overlay: bool, last_rtp: Callable[[], int], on_origin: Callable[[int], None]) -> FeedTrack:
         """The pictures as a track, with masks drawn on them or without."""
@@ -144,13 +159,20 @@ class StreamHandler:
 
     def _take_masks(self, message: MaskMessage, buffers: tuple[memoryview, ...]) -> None:
         """Masks came. Those of the graph's own sources come before their pictures, and wait for them."""
-        if message.status != "final":
+        if message.status != "final" or self._is_of_another_camera(message):
             return
         self._early.append((message, buffers))
         if self.access.kind == "camera":
             self._release()
         while len(self._early) > _MAX_EARLY:
             self._send_masks(*self._early.popleft())
+
+    def _is_of_another_camera(self, message: MaskMessage) -> bool:
+        """Whether masks are of a picture that came before the present camera, or while there is none."""
+        if self.access.kind != "camera":
+            return False
+        since_ns = self._camera_since_ns
+        return since_ns is None or message.frame.t_receive_ns < since_ns
 
     def _release(self) -> None:
         """Send masks up to the last ones whose picture is there."""

@@ -10,10 +10,11 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from ssa_stream.errors import SourceError, SsaStreamError
+from ssa_stream.errors import SsaStreamError
 from ssa_stream.nodes.ingest.change_condition import ChangeCondition
 from ssa_stream.sources import Frame, SourceInfo
 from ssa_stream.sources.buffer import BufferedSource
+from ssa_stream.sources.unexpected import foreseen
 
 __all__ = ["SourceReader"]
 
@@ -142,7 +143,7 @@ class SourceReader(Generic[T]):
     async def _prepared(self, frame: Frame) -> T | None:
         if self._is_halted:
             return None
-        result = await self._loop.run_in_executor(self._preparer, self._prepare, frame)
+        result = await self._loop.run_in_executor(self._preparer, self._guarded, lambda: self._prepare(frame))
         return None if self._is_halted else result
 
     def _read(self, opened: "asyncio.Future[SourceInfo]") -> None:
@@ -170,13 +171,13 @@ class SourceReader(Generic[T]):
             self._loop.call_soon_threadsafe(self._changed.notify)
 
     def _guarded(self, call: Callable[[], R]) -> R:
-        """Whatever a plug-in raises is an error of its source, not of the node."""
+        """Whatever a plug-in raises, or its frames make others raise, is an error of its source, not of the node."""
         try:
             return call()
         except SsaStreamError:
             raise
         except Exception as error:  # somebody else's code may raise anything
-            raise SourceError(f"{self._name} failed: {type(error).__name__}: {error}") from error
+            raise foreseen(self._name, error) from error
 
 
 def _in_thread(call: Callable[[], object], name: str) -> "asyncio.Future[None]":

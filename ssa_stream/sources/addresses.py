@@ -24,7 +24,7 @@ _DEVICE = re.compile(r"\d+|/dev/video\d+")
 # for settings only of a file, which has no query; a server's query is its own.
 _FRAGMENT = re.compile(r"#(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
 _QUERY = re.compile(r"\?(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
-_SETTINGS = frozenset({"stream", "fps"})
+_SETTINGS = frozenset({"stream", "fps", "interval"})
 _NUMBER_PATTERN = re.compile(r"%0?\d*d")
 # A password may hold a slash that nobody escaped: after `user:` everything up to the last @ goes, rather one word of a
 # path too many than one of a password.
@@ -52,19 +52,21 @@ class Address:
         target: What is opened: the address without our settings.
         stream: Which of its video streams, from 0; None for the best one.
         rate_hz: Frames per second of what holds no times, such as numbered pictures; None if not given.
+        interval_s: Seconds from one request to the next of a camera that gives one picture for each; None if not given.
     """
 
     name: str
     target: str
     stream: int | None = None
     rate_hz: Fraction | None = None
+    interval_s: float | None = None
 
 
 def parse_address(text: str) -> Address:
     """Take our settings off an address: `two.mkv#stream=1`, `two.mkv?stream=1`, `http://host/live.m3u8#stream=0`.
 
     A name of a file that exists is never taken apart. Only a file may have settings in its query. A fragment without
-    any setting of ours stays part of the address.
+    any setting of ours stays part of the address, but for HTTP, whose servers get none.
 
     Raises:
         ConfigError: A setting that is not known stands beside one that is, or has no valid value.
@@ -74,10 +76,16 @@ def parse_address(text: str) -> Address:
     for key in settings:
         if key not in _SETTINGS:
             raise ConfigError(f"{name}: the setting {key!r} is unknown; known are {', '.join(sorted(_SETTINGS))}")
-    stream, rate = settings.get("stream"), settings.get("fps")
+    stream, rate, interval = settings.get("stream"), settings.get("fps"), settings.get("interval")
     if stream is not None and not re.fullmatch(r"[0-9]{1,6}", stream):
         raise ConfigError(f"{name}: stream is {stream!r}; expected the number of a video stream, from 0")
-    return Address(name, target, None if stream is None else int(stream), None if rate is None else _rate(name, rate))
+    return Address(
+        name,
+        target,
+        None if stream is None else int(stream),
+        None if rate is None else _rate(name, rate),
+        None if interval is None else _seconds(name, interval),
+    )
 
 
 def file_of_url(url: str) -> str:
@@ -142,7 +150,9 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
     if match is None and scheme_of(text) in (None, "file"):
         match = _QUERY.search(text)
     if match is None:
-        return text, {}
+        head, mark, fragment = text.rpartition("#")
+        is_fragment = bool(mark) and "@" not in fragment and scheme_of(text) in ("http", "https")
+        return (head if is_fragment else text), {}
     settings = dict(pair.split("=", 1) for pair in match["settings"].split("&"))
     return (text[: match.start()], settings) if _SETTINGS & settings.keys() else (text, {})
 
@@ -161,3 +171,13 @@ def _decoded(path: str) -> str:
     decoded = unquote(path)
     is_literal = not _exists(decoded) and (_exists(path) or _NUMBER_PATTERN.search(path) is not None)
     return path if is_literal else decoded
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"{name}: the interval is {text!r}: give seconds above 0, such as #interval=0.5")
+    return value

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.source import Frame, Source
+from ssa_stream.sources.unexpected import foreseen
 
 __all__ = ["BufferedSource", "FrameBuffer"]
 
@@ -54,6 +55,11 @@ class FrameBuffer:
     def is_ready(self) -> bool:
         """Whether `take` has an answer at once: a frame, the end or an error."""
         return bool(self._frames) or self._is_ended or self._is_closed
+
+    def wait_for_room(self) -> None:
+        """From now on the thread that reads waits, so that nothing is lost."""
+        with self.changed:
+            self._waits_for_room = True
 
     def grow(self, capacity: int) -> None:
         """Hold at least so many frames from now on."""
@@ -150,7 +156,11 @@ class BufferedSource(Source):
         """Do what `read` does and leave its outcome, error or not, to whoever takes the frames."""
         try:
             self.read()
-        except BaseException as error:  # whatever it is
+        except Exception as error:  # of a plug-in, whatever it is
+            told = foreseen(self.info.name, error)
+            told.__cause__ = None if told is error else error
+            self.buffer.end(told)
+        except BaseException as error:
             self.buffer.end(error)
         else:
             self.buffer.end()

@@ -1,13 +1,15 @@
 """One connection of a source, in a thread of its own, and how its frames go on from those of the one before."""
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from ssa_stream.sources.live import LiveSource
-from ssa_stream.sources.source import Frame, Source, SourceInfo
+from ssa_stream.errors import SsaStreamError
+from ssa_stream.sources.source import Frame, Source, SourceInfo, warnings_of
 from ssa_stream.sources.status import SourceLosses
+from ssa_stream.sources.unexpected import foreseen
 
 __all__ = ["Connection", "ConnectionOwner", "Continuation"]
 
@@ -33,7 +35,7 @@ class Connection:
     Attributes:
         is_opened: Whether it was made.
         is_ended: Whether its source ended, by itself or with an error.
-        error: That error.
+        error: That error; one that is none of ours is a `SourceError` with the code `other`.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class Connection:
             changed: Notified at everything that happens; shared with whoever else may end a wait.
         """
         self.is_opened = self.is_ended = False
-        self.error: Exception | None = None
+        self.error: SsaStreamError | None = None
+        self._name = name
         self._factory = factory
         self._owner = owner
         self._changed = changed
         self._source: Source | None = None
         self._losses = SourceLosses()
+        self._warnings: tuple[str, ...] = ()
         self._is_given_up = False
         self._thread = threading.Thread(target=self._run, name=f"connection of {name}", daemon=True)
         self._thread.start()
@@ -66,8 +70,14 @@ class Connection:
     @property
     def losses(self) -> SourceLosses:
         """What the connection lost so far."""
+        losses = getattr(self._source, "losses", None)
+        return losses if isinstance(losses, SourceLosses) else self._losses
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is incomplete in what it delivered so far."""
         source = self._source
-        return source.losses if isinstance(source, LiveSource) else self._losses
+        return self._warnings if source is None else warnings_of(source)
 
     def give_up(self) -> None:
         """Close the source as soon as possible, without waiting for that."""
@@ -76,9 +86,10 @@ class Connection:
             # An error knows the calls that it came through, and they know this connection and its source: kept here it
             # would hold all of them, decoder and buffers, until the garbage collector finds them.
             self.error = None
-            self._losses, source, self._source = self.losses, self._source, None
+            self._losses, self._warnings = self.losses, self.warnings
+            source, self._source = self._source, None
         if source is not None:
-            source.close()
+            _let_go(source)
 
     def join(self, timeout_s: float) -> None:
         """Wait a while for the thread to end."""
@@ -88,13 +99,15 @@ class Connection:
     def _run(self) -> None:
         try:
             source = self._factory()
-            with source:
+            try:
                 if self._tell_opened(source):
                     for frame in source.frames():
                         if not self._tell_came(frame):
                             break
+            finally:
+                _let_go(source)
         except Exception as raised:  # handed to whoever reads, whatever it is
-            self._tell_ended(raised)
+            self._tell_ended(foreseen(self._name, raised))
         else:
             self._tell_ended(None)
 
@@ -113,17 +126,28 @@ class Connection:
                 self._owner.came(frame)
             return not self._is_given_up
 
-    def _tell_ended(self, error: Exception | None) -> None:
+    def _tell_ended(self, error: SsaStreamError | None) -> None:
         with self._changed:
             if not self._is_given_up:
                 self.is_ended, self.error = True, error
             self._changed.notify_all()
 
 
-class Continuation:
-    """Number epochs across connections, and let stream time go on over the gaps by the time of receipt."""
+def _let_go(source: Source) -> None:
+    with contextlib.suppress(Exception):  # of a connection that is over: there is nothing left to lose
+        source.close()
 
-    def __init__(self) -> None:
+
+class Continuation:
+    """Number epochs across connections, and let stream time go on over the gaps by the time of receipt.
+
+    Args:
+        goes_on: Whether each connection is to the same camera. If not, stream time begins anew with each, so that
+            nobody takes what was seen before for what is seen now; see `Frame.continues`.
+    """
+
+    def __init__(self, *, goes_on: bool = True) -> None:
+        self._goes_on = goes_on
         self._epoch = -1
         self._inner_epoch: int | None = None
         self._shift_s: float | None = None
@@ -149,5 +173,7 @@ class Continuation:
         """Stream time of the first frame of a connection."""
         if self._last_receive_ns is None:
             return frame.t
+        if not self._goes_on:
+            return 0.0
         passed_s = (frame.t_receive_ns - self._last_receive_ns) / 1e9
         return self._last_t + max(passed_s, _LEAST_STEP_S)

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from io import BytesIO
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 import av
 from av import VideoFrame
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ssa_stream.errors import SourceError, SourceErrorCode
@@ -132,6 +133,7 @@ class ContainerReader:
 
     Attributes:
         stream: The video stream that is read.
+        on_packet: Sees every packet before it is decoded.
         corrupt_packets: Packets that could not be read or decoded and were skipped.
         discarded_packets: Packets that the container holds but says are not to be shown.
         marked_packets: Packets that the container marks as damaged, because data before or in them is missing.
@@ -170,6 +172,7 @@ class ContainerReader:
         self.failures: Counter[str] = Counter()
         self.last_read_s = 0.0
         self.producer_times = ProducerTimes()
+        self.on_packet: Callable[[Packet[VideoStream]], None] = lambda packet: None
         self._container = container
         self._closed = threading.Event()
         self._inside = threading.Lock()
@@ -192,6 +195,10 @@ class ContainerReader:
         """Whether `close` was called."""
         return self._closed.is_set()
 
+    def pause(self, seconds: float) -> bool:
+        """Wait, but no longer than until `close`; returns whether that was called."""
+        return self._closed.wait(seconds)
+
     @property
     def fps(self) -> float | None:
         """Nominal frames per second, None when the stream does not say."""
@@ -210,6 +217,9 @@ class ContainerReader:
     def decode(self, *, read_errors_allowed: int = 0) -> Iterator[list[VideoFrame]]:
         """Yield the frames of one packet after the other, often none, until the end or `close`.
 
+        A read that fails yields no frames as well, so that whoever reads can give up. Those in a row count as one
+        corrupt packet: the demuxer looks for where it can go on.
+
         Args:
             read_errors_allowed: How many damaged reads in a row are skipped before giving up.
         Raises:
@@ -227,11 +237,12 @@ class ContainerReader:
                     yield []
                     continue
                 except av.error.InvalidDataError:
+                    self.corrupt_packets += errors_in_a_row == 0
                     errors_in_a_row += 1
-                    self.corrupt_packets += 1
                     if errors_in_a_row > read_errors_allowed:
                         raise
                     packets = self._container.demux(self.stream)
+                    yield []
                     continue
                 if frames is None:
                     return
@@ -253,8 +264,9 @@ class ContainerReader:
             self._note(packet)
             return self._mended(self._decoded(packet.decode))
 
-    def _note(self, packet: "av.Packet[VideoStream]") -> None:
+    def _note(self, packet: "Packet[VideoStream]") -> None:
         self.producer_times.observe(packet)
+        self.on_packet(packet)
         if self._presentation is not None:
             self._presentation.sent(packet)
         if packet.size:
@@ -296,7 +308,17 @@ class ContainerReader:
     def drain(self) -> list[VideoFrame]:
         """Return what the decoder still holds after a read that failed."""
         with self._inside:
-            return [] if self.closed else self._mended(self._decoded(lambda: self.stream.decode(None)))
+            if self.closed:
+                return []
+            flush = cast("Packet[VideoStream]", Packet())
+            flush.stream = self.stream
+            if self.stream.time_base is not None:  # so that frames have the times that belong to them
+                flush.time_base = self.stream.time_base
+            return self._mended(self._decoded(flush.decode))
+
+    def is_end(self, error: av.FFmpegError) -> bool:
+        """Whether a read failed only because an answer has ended whose server had not said its length."""
+        return error.errno == errno.EIO and self._container.size < 0
 
     def close(self) -> None:
         """Stop reading; release the container now, or as soon as the read that is under way has ended."""

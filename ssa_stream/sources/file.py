@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
+from av.container import InputContainer
+
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.addresses import redact
 from ssa_stream.sources.conversion import FrameConverter
@@ -65,6 +67,7 @@ class FileSource(Source):
         rate_hz: Fraction | None = None,
         timeouts_s: tuple[float, float] = (10.0, 10.0),
         options: Mapping[str, str] | None = None,
+        container: InputContainer | None = None,
     ) -> None:
         """Open the file and decode its first frame.
 
@@ -76,14 +79,17 @@ class FileSource(Source):
             rate_hz: Frames per second of what holds no times: pictures, elementary streams.
             timeouts_s: Longest wait for opening and for one read; matters for addresses and pipes.
             options: FFmpeg options of format and protocol.
+            container: What is there, opened already; None to open it here.
         Raises:
             SourceError: If it is missing, is not a video or holds no frame that can be decoded.
         """
         target = str(path)
         self._name = name or redact(target)
         self._failures: Counter[str] = Counter()
-        self._pictures: _Pictures = _open(
-            target, self._name, stream=stream, rate_hz=rate_hz, timeouts_s=timeouts_s, options=options or {}
+        self._pictures: _Pictures = (
+            _open(target, self._name, stream=stream, rate_hz=rate_hz, timeouts_s=timeouts_s, options=options or {})
+            if container is None
+            else Recording(target, self._name, timeouts_s=timeouts_s, options={}, stream=stream, container=container)
         )
         self._begin()
         try:
@@ -106,6 +112,7 @@ class FileSource(Source):
             fps=self._pictures.fps,
             size=self._first[0].size,
             frame_count=self._pictures.frame_count,
+            ends=True,
         )
 
     @property
@@ -128,9 +135,12 @@ class FileSource(Source):
 
     @property
     def losses(self) -> SourceLosses:
-        """What could not be read or decoded, or only with damage; frames that a library failed on count as damaged."""
-        damaged = self._converter.corrupt_frames + self._failures.total()
-        return SourceLosses(corrupt_packets=self.corrupt_packets, damaged_frames=damaged)
+        """What could not be read, decoded or converted, or only with damage."""
+        return SourceLosses(
+            corrupt_packets=self.corrupt_packets,
+            damaged_frames=self._converter.corrupt_frames,
+            failed_frames=self._failures.total(),
+        )
 
     @property
     def corrupt_packets(self) -> int:

@@ -12,13 +12,19 @@ from av.container import InputContainer
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.container import ContainerReader, Problem, diagnose
 from ssa_stream.sources.conversion import FrameConverter
+from ssa_stream.sources.playlist import PlaylistReading
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 from ssa_stream.sources.status import SourceLosses
+from ssa_stream.sources.unexpected import describe
 
 __all__ = ["Backlog", "HoleCounter", "LiveSource"]
 
 # A recording that stops this much before its length is cut off.
 _END_TOLERANCE_S = 2.0
+# Reads in a row that make no sense, while the demuxer looks for the next picture: each takes at least a line of what
+# is damaged, so a picture of a megabyte takes some ten thousand. Pictures in a row that cannot be converted.
+_READ_ERRORS_ALLOWED = 50_000
+_FAILURES_ALLOWED = 30
 # A read that waited this long waited for the camera, not for a copy out of a buffer.
 _WAITED_S = 0.005
 # However fast everything comes: a source that is not paced by the world has no backlog that ends.
@@ -47,6 +53,7 @@ class LiveSource(Source):
         arrival_times: bool = False,
         monotonic_pts: bool = False,
         drop_backlog: bool = False,
+        playlist: PlaylistReading | None = None,
     ) -> None:
         """Take over an open container.
 
@@ -59,6 +66,7 @@ class LiveSource(Source):
             arrival_times: See `FrameConverter`.
             monotonic_pts: See `FrameConverter`.
             drop_backlog: Whether pictures that piled up while the container was probed are decoded but not delivered.
+            playlist: For a live playlist: what earlier connections delivered, and the pace of its pictures.
         Raises:
             SourceError: If it holds no video, or none that can be decoded.
         """
@@ -78,8 +86,19 @@ class LiveSource(Source):
         self._last_t = 0.0
         duration_s = None if container.duration is None else container.duration / av.time_base
         # A recording comes as fast as it is read: none of it is old.
-        self._backlog = Backlog() if drop_backlog and duration_s is None else None
-        self._info = SourceInfo(name, live=True, fps=fps, size=self._reader.coded_size, duration_s=duration_s)
+        self._backlog = Backlog() if drop_backlog and duration_s is None and playlist is None else None
+        self._playlist = playlist
+        if playlist is not None:
+            self._reader.on_packet = playlist.note
+        self._backlog_frames = self._repeated_frames = self._failed_frames = self._failures_in_a_row = 0
+        self._info = SourceInfo(
+            name,
+            live=True,
+            fps=fps,
+            size=self._reader.coded_size,
+            duration_s=duration_s,
+            usual_silence_s=0.0 if playlist is None else playlist.playlist.usual_silence_s,
+        )
 
     @property
     def info(self) -> SourceInfo:
@@ -94,7 +113,14 @@ class LiveSource(Source):
     @property
     def losses(self) -> SourceLosses:
         """What was lost so far."""
-        return SourceLosses(self._holes.missing, self._reader.corrupt_packets, self._converter.corrupt_frames)
+        return SourceLosses(
+            self._holes.missing,
+            self._reader.corrupt_packets + self._reader.failures.total(),
+            self._converter.corrupt_frames,
+            self._backlog_frames,
+            self._repeated_frames,
+            self._failed_frames,
+        )
 
     def frames(self) -> Iterator[Frame]:
         """Deliver frames as they arrive.
@@ -118,10 +144,23 @@ class LiveSource(Source):
     def _until_lost(self) -> Generator[Frame, None, Problem | None]:
         last_frame_at_s = time.monotonic()
         try:
-            for decoded in self._reader.decode():
+            for decoded in self._reader.decode(read_errors_allowed=_READ_ERRORS_ALLOWED):
+                if self._playlist is not None and self._reader.last_read_s >= self._read_timeout_s:
+                    # The read was given up. What it hands out all the same is the end of what came long before.
+                    return Problem(SourceErrorCode.STALLED, self._silence())
                 for picture in decoded:
-                    frame = self._convert(picture)
+                    if self._is_repeated(picture):
+                        continue
+                    try:
+                        frame = self._convert(picture)
+                    except Exception as error:  # whatever a picture does to its conversion, it ends that picture only
+                        if self._failed():
+                            return Problem(SourceErrorCode.OTHER, f"no picture can be used: {describe(error)}")
+                        continue
+                    if self._reader.closed:
+                        return None
                     if frame is not None:
+                        self._failures_in_a_row = 0
                         yield frame
                     last_frame_at_s = time.monotonic()
                     if self._reader.closed:
@@ -129,18 +168,45 @@ class LiveSource(Source):
                 if time.monotonic() - last_frame_at_s > self._no_frame_limit_s:
                     return Problem(SourceErrorCode.NO_FRAME, f"stalled, no frame for {self._no_frame_limit_s:g} s")
         except (av.error.TimeoutError, av.error.ExitError):
-            return Problem(SourceErrorCode.STALLED, f"stalled, no data for {self._read_timeout_s:g} s")
+            return Problem(SourceErrorCode.STALLED, self._silence())
         except av.FFmpegError as error:
+            if self._reader.is_end(error):
+                return self._at_end()
             problem = diagnose(error)
             return problem if problem.code is not SourceErrorCode.OTHER else Problem(SourceErrorCode.LOST, problem.text)
+        except Exception as error:  # of a demuxer or its bindings, which nobody foresaw: it ends this connection
+            return Problem(SourceErrorCode.OTHER, describe(error))
         return self._at_end()
 
+    def _is_repeated(self, picture: VideoFrame) -> bool:
+        is_repeated = self._playlist is not None and self._playlist.is_repeated(picture.pts)
+        if is_repeated:
+            self._repeated_frames += 1
+            self._converter.pass_over(picture)
+        return is_repeated
+
+    def _failed(self) -> bool:
+        """A picture cannot be converted; returns whether that is so for too many in a row."""
+        self._failed_frames += 1
+        self._failures_in_a_row += 1
+        return self._failures_in_a_row >= _FAILURES_ALLOWED
+
+    def _silence(self) -> str:
+        if self._playlist is None:
+            return f"stalled, no data for {self._read_timeout_s:g} s"
+        return (
+            f"the playlist has not grown for {self._read_timeout_s:g} s: the server goes on serving the same segments"
+        )
+
     def _convert(self, picture: VideoFrame) -> Frame | None:
+        if self._playlist is not None:
+            self._reader.pause(self._playlist.due_in_s(picture.pts, picture.time_base))
         received_at_ns = time.monotonic_ns()
         t = self._last_t = self._converter.stamp(picture, received_at_ns)
         self._holes.note(t)
         if self._backlog is not None and self._backlog.holds(read_s=self._reader.last_read_s, t=t):
             self._converter.pass_over(picture)
+            self._backlog_frames += 1
             return None
         camera_ns = self._reader.producer_times.utc_ns(picture.pts, picture.time_base)
         return self._converter.finish(picture, t, received_at_ns, camera_ns)

@@ -1,6 +1,7 @@
 """The state machine of a source that recovers: events and a clock in, states and deadlines out. No input or output."""
 
 import dataclasses
+import math
 import random
 import time
 from collections.abc import Callable
@@ -56,6 +57,7 @@ class SourceMonitor:
         self._began_s = clock()
         self._live_since_s: float | None = None
         self._last_frame_s: float | None = None
+        self._usual_silence_s = 0.0
         self.deadline_s = self._began_s
         self.status = SourceStatus(stage=SourceStage.CONNECTING, since_s=self._began_s)
 
@@ -72,17 +74,22 @@ class SourceMonitor:
         self.deadline_s = self._clock() + self._policy.connect_s
         self._now(self._unsettled, attempt=self._attempts, retry_in_s=None)
 
-    def connected(self) -> None:
-        """The connection is there, a picture is not yet."""
+    def connected(self, usual_silence_s: float = 0.0) -> None:
+        """The connection is there, a picture is not yet.
+
+        Args:
+            usual_silence_s: See `SourceInfo`; a shorter silence is none, whatever the policy says.
+        """
         self._is_connected = True
-        self.deadline_s = self._clock() + self._policy.first_frame_s
+        self._usual_silence_s = usual_silence_s
+        self.deadline_s = self._clock() + self._first_frame_s
 
     def frame_came(self, epoch: int) -> None:
         """A frame of that epoch came just now."""
         now_s = self._clock()
         before_s, self._last_frame_s = self._last_frame_s, now_s
         self._attempts = 0
-        self.deadline_s = now_s + self._policy.stall_s
+        self.deadline_s = now_s + self._stall_s
         if self.status.stage is not SourceStage.LIVE:
             self._went_live(now_s, None if before_s is None else now_s - before_s)
         if self._failures and self._live_since_s is not None and now_s - self._live_since_s >= self._policy.steady_s:
@@ -103,15 +110,15 @@ class SourceMonitor:
         The caller closes the connection then and tells `attempt_failed`.
         """
         if self.status.stage is SourceStage.LIVE:
-            text = f"no frame for {self._policy.stall_s:g} s"
+            text = f"no frame for {self._stall_s:g} s"
             self.deadline_s += self._policy.lost_s - self._policy.stall_s
             self._now(SourceStage.STALLED, code=SourceErrorCode.STALLED, text=text)
             return None
         if self.status.stage is SourceStage.STALLED:
-            return self._error(SourceErrorCode.STALLED, f"stalled: no frame for {self._policy.lost_s:g} s")
+            return self._error(SourceErrorCode.STALLED, f"stalled: no frame for {self._lost_s:g} s")
         if self._is_connected:
-            limit_s = self._policy.first_frame_s
-            return self._error(SourceErrorCode.NO_FRAME, f"it is connected, but no picture came within {limit_s:g} s")
+            text = f"it is connected, but no picture came within {self._first_frame_s:g} s"
+            return self._error(SourceErrorCode.NO_FRAME, text)
         return self._error(SourceErrorCode.TIMEOUT, f"no answer within {self._policy.connect_s:g} s")
 
     def attempt_failed(self, error: SourceError) -> bool:
@@ -140,6 +147,22 @@ class SourceMonitor:
         self.deadline_s = float("inf")
         if self.status.stage is not SourceStage.FAILED:
             self._now(SourceStage.ENDED, code=None, text=text, retry_in_s=None)
+
+    @property
+    def _stall_s(self) -> float:
+        """Silence after which the source is called stalled."""
+        return max(self._policy.stall_s, self._usual_silence_s)
+
+    @property
+    def _lost_s(self) -> float:
+        """Silence after which its connection is given up."""
+        return self._stall_s + self._policy.lost_s - self._policy.stall_s
+
+    @property
+    def _first_frame_s(self) -> float:
+        """Longest wait for the first picture; finite, also where a later silence says nothing."""
+        longest_s = self._policy.first_frame_s
+        return longest_s if math.isinf(self._usual_silence_s) else max(longest_s, self._lost_s)
 
     @property
     def _unsettled(self) -> SourceStage:

@@ -3,14 +3,20 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from av.container import InputContainer
+
 from ssa_stream.sources.addresses import redact
 from ssa_stream.sources.container import open_container
 from ssa_stream.sources.live import LiveSource
+from ssa_stream.sources.playlist import PlaylistReading
 
-__all__ = ["NetworkSource"]
+__all__ = ["NetworkSource", "network_options"]
 
 # The container's head must be found and its codec seen; a second of it is enough.
 _BOUNDED_PROBING = {"analyzeduration": "1000000", "probesize": "1000000"}
+# A recording whose connection breaks is read on from where it broke, if the server can do that. Of a live playlist the
+# last segment comes first.
+_HTTP = {"reconnect": "1", "reconnect_delay_max": "1", "reconnect_max_retries": "2", "live_start_index": "-1"}
 # These formats carry no times of their own; FFmpeg counts frames at an invented rate.
 _UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v"})
 
@@ -27,6 +33,8 @@ class NetworkSource(LiveSource):
         timeouts_s: tuple[float, float] = (5.0, 3.0),
         no_frame_limit_s: float = 12.0,
         options: Mapping[str, str] | None = None,
+        container: InputContainer | None = None,
+        playlist: PlaylistReading | None = None,
     ) -> None:
         """Connect.
 
@@ -37,13 +45,15 @@ class NetworkSource(LiveSource):
             timeouts_s: Longest wait for opening and for one read. FFmpeg may take about twice as long to notice.
             no_frame_limit_s: Longest time without a picture while data comes.
             options: FFmpeg options of format and protocol, over the defaults of this class.
+            container: What that address is, opened already; None to open it here.
+            playlist: See `LiveSource`.
         Raises:
             SourceError: If there is no answer in time, no such stream, no right to it or no video in it.
         """
         name = name or redact(url)
-        merged = {**_default_options(url, timeouts_s[1]), **(options or {})}
-        merged = {**_transport_options(merged), **merged}
-        container = open_container(url, name=name, timeouts_s=timeouts_s, options=merged)
+        merged = network_options(url, timeouts_s[1], options)
+        if container is None:
+            container = open_container(url, name=name, timeouts_s=timeouts_s, options=merged)
         super().__init__(
             container,
             name,
@@ -52,7 +62,17 @@ class NetworkSource(LiveSource):
             no_frame_limit_s=no_frame_limit_s,
             arrival_times=container.format.name in _UNTIMED_FORMATS,
             drop_backlog=merged.get("analyzeduration") != "0",
+            playlist=playlist,
         )
+        if self._reader.stream.codec_context.name == "mjpeg":
+            # Each picture stands alone, so one with parts missing is no use to the next: it is an error, not concealed.
+            self._reader.stream.codec_context.options = {"err_detect": "explode"}
+
+
+def network_options(url: str, read_timeout_s: float, options: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return FFmpeg's options for an address: the defaults for its scheme, and over them those that are given."""
+    merged = {**_default_options(url, read_timeout_s), **(options or {})}
+    return {**_transport_options(merged), **merged}
 
 
 def _default_options(url: str, read_timeout_s: float) -> dict[str, str]:
@@ -65,7 +85,7 @@ def _default_options(url: str, read_timeout_s: float) -> dict[str, str]:
         case "udp":
             return {**_BOUNDED_PROBING, "timeout": timeout_us, "overrun_nonfatal": "1"}
         case "http" | "https":
-            return {**_BOUNDED_PROBING, "timeout": timeout_us}
+            return {**_BOUNDED_PROBING, **_HTTP, "timeout": timeout_us}
         case _:
             return dict(_BOUNDED_PROBING)
 

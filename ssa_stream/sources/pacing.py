@@ -1,14 +1,16 @@
 """At what pace frames of a source are handed out: the newest one, all of them ahead of time, or each at its time."""
 
 import dataclasses
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, SsaStreamError
 from ssa_stream.sources.buffer import BufferedSource, FrameBuffer
 from ssa_stream.sources.recovering import Recovering
-from ssa_stream.sources.source import Frame, Source, SourceInfo
+from ssa_stream.sources.source import Frame, Source, SourceInfo, warnings_of
+from ssa_stream.sources.unexpected import describe
 
 __all__ = ["Freshest", "Prefetch", "Realtime"]
 
@@ -20,6 +22,7 @@ class _Wrapper(BufferedSource):
         super().__init__(source.buffer if isinstance(source, Recovering) else buffer)
         self._source = source
         self._stall_timeout_s = stall_timeout_s
+        self._close_problems: tuple[str, ...] = ()
 
     @property
     def info(self) -> SourceInfo:
@@ -38,13 +41,20 @@ class _Wrapper(BufferedSource):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Those of the wrapped source."""
-        return tuple(getattr(self._source, "warnings", ()))
+        """What the wrapped source says is incomplete, and whether it could be closed."""
+        return (*warnings_of(self._source), *self._close_problems)
 
     @property
     def longest_wait_s(self) -> float | None:
-        """The stall timeout, but none for a source that recovers: that one has limits of its own."""
-        return None if self.info.recovers else self._stall_timeout_s
+        """The stall timeout, or what the source says is its usual silence.
+
+        None for a source that recovers, which has limits of its own, and for one whose silence is no loss: the pause of
+        a recording at its own pace may take hours.
+        """
+        info = self.info
+        if info.recovers or math.isinf(info.usual_silence_s):
+            return None
+        return max(self._stall_timeout_s, info.usual_silence_s)
 
     def read(self) -> None:
         """Read the source into the buffer."""
@@ -56,8 +66,13 @@ class _Wrapper(BufferedSource):
                 break
 
     def disconnect(self) -> None:
-        """Close the source."""
-        self._source.close()
+        """Close the source; a plug-in that fails at that has delivered all it had, so it is a warning."""
+        try:
+            self._source.close()
+        except SsaStreamError:
+            raise
+        except Exception as error:  # somebody else's code may raise anything
+            self._close_problems = (f"it could not be closed: {describe(error)}",)
 
 
 class Freshest(_Wrapper):
@@ -114,7 +129,8 @@ class Prefetch(_Wrapper):
 class Realtime(Source):
     """Deliver each frame of a source when its stream time has come, and call the source live.
 
-    Nothing is dropped here: around it, `Freshest` drops what the reader is too slow for, as with a camera.
+    Nothing is dropped here: around it, `Freshest` drops what the reader is too slow for, as with a camera. A pause of
+    the recording is played, however long it is: it is a silence on purpose.
     """
 
     def __init__(
@@ -142,7 +158,10 @@ class Realtime(Source):
         self._clock = clock
         self._closed = threading.Event()
         self._wait = wait or self._closed.wait
-        self._info = dataclasses.replace(source.info, live=True)
+        info = source.info
+        self._info = dataclasses.replace(
+            info, live=True, usual_silence_s=info.usual_silence_s if info.live else math.inf
+        )
 
     @property
     def info(self) -> SourceInfo:
@@ -156,8 +175,8 @@ class Realtime(Source):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Those of the wrapped source."""
-        return tuple(getattr(self._source, "warnings", ()))
+        """What the wrapped source says is incomplete."""
+        return warnings_of(self._source)
 
     def frames(self) -> Iterator[Frame]:
         """Deliver every frame, none before its time; `t_capture_ns` is the time at which it was due."""

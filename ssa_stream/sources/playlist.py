@@ -1,94 +1,244 @@
-"""HLS playlists that lie on this machine as files."""
+"""A live HLS playlist: what it says of itself, what was read of it already, and the pace of its pictures."""
 
-import io
-from pathlib import Path
-from urllib.parse import unquote
+import math
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import NamedTuple
+from urllib.parse import urljoin
 
-__all__ = ["PlaylistFile"]
+import av
+from av.packet import Packet
+from av.video.stream import VideoStream
 
-_HEAD = b"#EXTM3U"
-_TAG = "#EXT-X-"
-_END = "#EXT-X-ENDLIST"
-_VARIANT = "#EXT-X-STREAM-INF"
-_NAMES_SHOWN = 5
-# A playlist of playlists: those without an end mark are read from their start, and looked at once more, not for ever.
-_OPTIONS = {"live_start_index": "0", "max_reload": "1"}
+__all__ = ["Playlist", "PlaylistMemory", "PlaylistReading", "fetch_playlist"]
+
+_TARGET_S = 6.0
+"""Length of a segment where the playlist could not be read: the usual one."""
+_USUAL_SILENCE = 3
+"""So many segments late, a playlist is not alive."""
+_ROUNDING_S = 0.5
+"""A segment may be longer than the playlist says by as much as rounding takes away."""
+_MOST_BYTES = 4_000_000
+_MOST_PACKETS = 20_000
+_CATCH_UP = 1.05
+"""A little faster than the camera: whoever falls behind gets to the newest picture again."""
+_HURRY = 2.0
+"""When behind by more than two segments."""
+
+_Key = tuple[int | None, int, int]
 
 
-class PlaylistFile:
-    """A playlist of segments, or of other playlists, as FFmpeg shall read it.
-
-    FFmpeg takes one without an end mark for a live stream: it begins three segments before the end, and waits for more.
-    A file is read whole, so FFmpeg gets it with an end mark.
+class Playlist(NamedTuple):
+    """What a media playlist says.
 
     Attributes:
-        warnings: What is incomplete about it.
-        options: What to tell FFmpeg.
+        target_s: Longest length of a segment in seconds.
+        last_sequence: Number of its last segment; None if not known.
+        is_finished: Whether no segment will be added.
     """
 
-    def __init__(self, path: str, text: str) -> None:
-        lines = [line.strip() for line in text.splitlines()]
-        self.is_master = any(line.startswith(_VARIANT) for line in lines)
-        self.options = dict(_OPTIONS) if self.is_master else {}
-        self._text = text
-        self._path = path
-        playlists = [Path(path)]
-        if self.is_master:
-            playlists = [local for line in lines if (local := _local(Path(path), line)) is not None]
-        self.warnings = tuple(warning for one in playlists for warning in _warnings(one, self.is_master))
+    target_s: float = _TARGET_S
+    last_sequence: int | None = None
+    is_finished: bool = False
+
+    @property
+    def usual_silence_s(self) -> float:
+        """Segments come at once, so between them it is silent for as long as one takes; two may be late."""
+        return _USUAL_SILENCE * self.target_s
 
     @classmethod
-    def open(cls, path: str) -> "PlaylistFile | None":
-        """Read a playlist; None if it is none."""
-        text = _text_of(Path(path))
-        return None if text is None or _TAG not in text else cls(path, text)
+    def parse(cls, text: str) -> "Playlist":
+        """Read the text of a media playlist; lines that make no sense say nothing."""
+        target_s, first, segments, is_finished = _TARGET_S, 0, 0, False
+        for line in map(str.strip, text.splitlines()):
+            name, _, value = line.partition(":")
+            if name == "#EXT-X-TARGETDURATION":
+                target_s = _number(value, target_s)
+            elif name == "#EXT-X-MEDIA-SEQUENCE":
+                first = int(_number(value, first))
+            elif line == "#EXT-X-ENDLIST":
+                is_finished = True
+            elif line and not line.startswith("#"):
+                segments += 1
+        return cls(target_s, first + segments - 1 if segments else None, is_finished)
 
-    def stream(self) -> io.BytesIO:
-        """The playlist as a file for FFmpeg, which finds the segments by its name."""
-        text = self._text if self.is_master or _END in self._text else f"{self._text.rstrip()}\n{_END}\n"
-        file = _NamedBytes(text.encode("utf-8", "surrogateescape"))
-        file.name = f"file:{self._path}"
-        return file
 
-
-class _NamedBytes(io.BytesIO):
-    name: str
-
-
-def _text_of(path: Path) -> str | None:
+def _number(text: str, otherwise: float) -> float:
     try:
-        with path.open("rb") as file:
-            if not file.read(len(_HEAD) + 3).removeprefix(b"\xef\xbb\xbf").startswith(_HEAD):
-                return None
-            file.seek(0)
-            return file.read().decode("utf-8", "surrogateescape")
-    except OSError:
-        return None
+        value = float(text)
+    except ValueError:
+        return otherwise
+    return value if 0 <= value < math.inf else otherwise
 
 
-def _local(playlist: Path, line: str) -> Path | None:
-    """The file of this machine that a line names, None if it names none."""
-    if not line or line.startswith("#") or "://" in line:
-        return None
-    literal = playlist.parent / line
-    return literal if literal.exists() else playlist.parent / unquote(line.partition("?")[0])
+def fetch_playlist(url: str, *, timeouts_s: tuple[float, float], options: Mapping[str, str]) -> Playlist:
+    """Read a playlist through FFmpeg, with its options, its log-in and its time-outs.
+
+    Of a master playlist the first variant is read. What cannot be read is answered by the usual values: whoever opens
+    the stream itself says what is wrong.
+
+    Args:
+        url: Of the playlist, credentials included.
+        timeouts_s: Longest wait for opening and for one read.
+        options: FFmpeg options of the protocol.
+    """
+    try:
+        text = _fetch(url, timeouts_s, options)
+        if "#EXT-X-STREAM-INF" in text:
+            text = _fetch(urljoin(url, _first_variant(text)), timeouts_s, options)
+    except (av.FFmpegError, OSError, ValueError):
+        return Playlist()
+    return Playlist.parse(text) if text.lstrip("\ufeff \r\n").startswith("#EXTM3U") else Playlist()
 
 
-def _warnings(playlist: Path, is_variant: bool) -> list[str]:
-    text = _text_of(playlist)
-    which = f"the playlist {playlist.name}" if is_variant else "the playlist"
-    if text is None:
-        return [f"{which} is missing"] if is_variant else []
-    named = (_local(playlist, line.strip()) for line in text.splitlines())
-    segments = list(dict.fromkeys(segment for segment in named if segment is not None))
-    missing = [segment.name for segment in segments if not segment.exists()]
-    warnings = []
-    if _END not in text and _VARIANT not in text:
-        warnings.append(
-            f"{which} has no end mark ({_END}): it is read as far as it goes now, and may still be written to"
-        )
-    if missing:
-        shown = ", ".join(missing[:_NAMES_SHOWN])
-        more = f" and {len(missing) - _NAMES_SHOWN} more" if len(missing) > _NAMES_SHOWN else ""
-        warnings.append(f"{len(missing)} of {len(segments)} segments of {which} are missing: {shown}{more}")
-    return warnings
+def _fetch(url: str, timeouts_s: tuple[float, float], options: Mapping[str, str]) -> str:
+    body = bytearray()
+    # The data demuxer hands out what the server sends, as it is.
+    with av.open(url, format="data", options=dict(options), timeout=timeouts_s) as container:
+        try:
+            for packet in container.demux():
+                body += bytes(packet)
+                if len(body) > _MOST_BYTES:
+                    break
+        except av.FFmpegError:  # so ends an answer that did not say its length
+            pass
+    return body.decode(errors="replace")
+
+
+def _first_variant(master: str) -> str:
+    lines = [line.strip() for line in master.splitlines()]
+    after = lines[next(at for at, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF")) + 1 :]
+    return next((line for line in after if line and not line.startswith("#")), "")
+
+
+class PlaylistMemory:
+    """The packets that the connections of one source read last, so that none is delivered twice.
+
+    A server whose camera has died may go on serving its playlist. Then each connection begins with the last segment
+    again. Only packets of the last segments are kept: an encoder that was started anew may send the very same bytes as
+    at its last start.
+    """
+
+    def __init__(self) -> None:
+        self._ends: OrderedDict[_Key, float] = OrderedDict()  # when each was, in seconds of all that came
+        self._came_s = 0.0
+        self._last_sequence: int | None = None
+
+    def connected(self, playlist: Playlist) -> None:
+        """A connection was made; a playlist that counts from an earlier number is that of a new start."""
+        last, now = self._last_sequence, playlist.last_sequence
+        if last is not None and now is not None and now < last:
+            self._ends.clear()
+        self._last_sequence = now
+
+    def has(self, key: _Key) -> bool:
+        """Whether that packet came before."""
+        return key in self._ends
+
+    def add(self, key: _Key, length_s: float, reach_s: float) -> None:
+        """A packet came.
+
+        Args:
+            key: What it is known by.
+            length_s: Seconds of the stream since the one before it.
+            reach_s: How far back to remember.
+        """
+        self._came_s += length_s
+        self._ends[key] = self._came_s
+        self._ends.move_to_end(key)
+        while len(self._ends) > _MOST_PACKETS or next(iter(self._ends.values())) < self._came_s - reach_s:
+            self._ends.popitem(last=False)
+
+
+class PlaylistReading:
+    """One connection to a live playlist: tells what was delivered before, and when each picture is due.
+
+    Attributes:
+        playlist: As it was when the connection was made.
+        has_new: Whether anything came that no earlier connection has delivered.
+    """
+
+    def __init__(
+        self,
+        playlist: Playlist,
+        memory: PlaylistMemory,
+        *,
+        start_segments: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin.
+
+        Args:
+            playlist: As it is now.
+            memory: Shared by all connections of the source.
+            start_segments: How many segments that are there already come first.
+            clock: Seconds on the clock of `time.monotonic`.
+        """
+        self.playlist = playlist
+        self.has_new = False
+        self._memory = memory
+        self._clock = clock
+        self._segment_s = playlist.target_s + _ROUNDING_S
+        # What comes after so much was added since: the playlist grows, whatever it holds.
+        self._may_repeat_s = start_segments * self._segment_s
+        self._reach_s = (start_segments + 1) * self._segment_s
+        self._last_dts_s: float | None = None
+        self._repeated: set[int | None] = set()
+        self._pace = _Pace(self._segment_s)
+        memory.connected(playlist)
+
+    def note(self, packet: "Packet[VideoStream]") -> None:
+        """See a packet before it is decoded."""
+        if packet.size == 0:
+            return
+        length_s = self._length_s(packet)
+        self._may_repeat_s -= length_s
+        key = packet.pts, packet.size, zlib.crc32(memoryview(packet))
+        if self._may_repeat_s > 0 and self._memory.has(key):
+            self._repeated.add(packet.pts)
+            return
+        self.has_new = True
+        self._repeated.discard(packet.pts)
+        self._memory.add(key, length_s, self._reach_s)
+
+    def is_repeated(self, pts: int | None) -> bool:
+        """Whether the picture with that written time was delivered by an earlier connection."""
+        return pts in self._repeated
+
+    def due_in_s(self, pts: int | None, time_base: Fraction | None) -> float:
+        """Return how long to wait before the next picture is delivered, in seconds.
+
+        Segments come at once; their pictures are delivered at the pace at which they were taken.
+        """
+        if pts is None or time_base is None:
+            return 0.0
+        return self._pace.wait_s(float(pts * time_base), self._clock())
+
+    def _length_s(self, packet: "Packet[VideoStream]") -> float:
+        if packet.dts is None or packet.time_base is None:
+            return 0.0
+        last_s, self._last_dts_s = self._last_dts_s, float(packet.dts * packet.time_base)
+        return 0.0 if last_s is None else min(max(0.0, self._last_dts_s - last_s), self._segment_s)
+
+
+class _Pace:
+    """When each picture is due, from its written time; a little faster than written, so that no delay stays."""
+
+    def __init__(self, segment_s: float) -> None:
+        self._segment_s = segment_s
+        self._last: tuple[float, float] | None = None  # written time and when it was due
+        self._begin_s = 0.0  # of written time on the clock
+
+    def wait_s(self, written_s: float, now_s: float) -> float:
+        """Return the wait for a picture with that written time."""
+        step_s = 0.0 if self._last is None else written_s - self._last[0]
+        if self._last is None or not 0 < step_s <= self._segment_s:  # the first one, or the stream has jumped
+            self._begin_s, due_s = now_s - written_s, now_s
+        else:
+            is_behind = now_s - self._begin_s - written_s > 2 * self._segment_s
+            due_s = max(now_s, self._last[1] + step_s / (_HURRY if is_behind else _CATCH_UP))
+        self._last = written_s, due_s
+        return due_s - now_s

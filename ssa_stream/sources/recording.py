@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import av
 from av import VideoFrame
+from av.container import InputContainer
 
 from ssa_stream.errors import SourceError
 from ssa_stream.sources.container import ContainerReader, diagnose, open_container
 from ssa_stream.sources.file_structure import shortfall
 from ssa_stream.sources.pipe import PipeReader
-from ssa_stream.sources.playlist import PlaylistFile
+from ssa_stream.sources.playlist_file import PlaylistFile
 from ssa_stream.sources.presentation import holds_no_times
 
 __all__ = ["Decoded", "Delivered", "Recording"]
@@ -70,6 +71,7 @@ class Recording:
         options: Mapping[str, str],
         stream: int | None = None,
         rate_hz: Fraction | None = None,
+        container: InputContainer | None = None,
     ) -> None:
         """Open it.
 
@@ -80,6 +82,7 @@ class Recording:
             options: FFmpeg options of format and protocol.
             stream: Which of its video streams, None for the best one.
             rate_hz: Frames per second, if it holds no times.
+            container: What that address is, opened already; None to open it here.
         Raises:
             SourceError: It cannot be opened or holds no such video.
         """
@@ -98,14 +101,15 @@ class Recording:
             self.warnings.extend(playlist.warnings)
         if rate_hz is not None:
             merged["framerate"] = str(rate_hz)
-        container = open_container(
-            source,
-            name=name,
-            timeouts_s=timeouts_s,
-            options=merged,
-            format_name=None if playlist is None else "hls",
-            unreadable=_UNREADABLE if self._pipe is None else _UNREADABLE_PIPE,
-        )
+        if container is None:
+            container = open_container(
+                source,
+                name=name,
+                timeouts_s=timeouts_s,
+                options=merged,
+                format_name=None if playlist is None else "hls",
+                unreadable=_UNREADABLE if self._pipe is None else _UNREADABLE_PIPE,
+            )
         if rate_hz is not None and not holds_no_times(container.format.name):
             container.close()
             raise SourceError(f"{name} says itself when its frames are to be shown: leave fps out")
@@ -165,7 +169,8 @@ class Recording:
                     count += 1
                     yield Decoded(picture)
         except av.FFmpegError as error:
-            self.warnings.append(f"reading stopped after {count} frames: {diagnose(error).text}")
+            if not self._reader.is_end(error):
+                self.warnings.append(f"reading stopped after {count} frames: {diagnose(error).text}")
             yield from map(Decoded, self._reader.drain())
 
     def compare(self, delivered: Delivered) -> None:

@@ -1,18 +1,20 @@
 """A live source that is connected again whenever it is lost."""
 
 import dataclasses
+import math
 import random
 import time
 from collections import deque
 from collections.abc import Callable
 
-from ssa_stream.errors import SourceError
+from ssa_stream.errors import ConfigError, SourceError, SsaStreamError
 from ssa_stream.sources.buffer import BufferedSource, FrameBuffer
 from ssa_stream.sources.connection import Connection, Continuation
 from ssa_stream.sources.monitor import SourceMonitor
 from ssa_stream.sources.recovery_policy import RecoveryPolicy
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 from ssa_stream.sources.status import OnState, SourceLosses, SourceStage, SourceStatus
+from ssa_stream.sources.unexpected import describe
 
 __all__ = ["Recovering"]
 
@@ -33,7 +35,8 @@ class Recovering(BufferedSource):
     Every connection that delivers is an epoch of its own. Stream time goes on over the gap by the host's clock, so that
     a reader with memory can tell a short gap from a long one; see `Frame.continues`.
 
-    What says where it ends, a recording, is not connected again: it would begin from its start.
+    What says where it ends, a recording, is not connected again: it would begin from its start. One that is not live
+    is handed out whole: its connection waits for whoever reads.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Recovering(BufferedSource):
         *,
         on_state: OnState | None = None,
         connections_in_parallel: int = 2,
+        goes_on: bool = True,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -56,6 +60,7 @@ class Recovering(BufferedSource):
             on_state: Hears of every change of state.
             connections_in_parallel: Connections, among them such as are given up but not yet gone, that may be open at
                 once. 1 for a device that only one may use.
+            goes_on: See `Continuation`.
             clock: Seconds on the clock of `time.monotonic`.
             jitter: Draws from 0 to 1.
         Raises:
@@ -69,7 +74,7 @@ class Recovering(BufferedSource):
         self._in_parallel = connections_in_parallel
         self._clock = clock
         self._monitor = SourceMonitor(name, self._policy, clock=clock, jitter=jitter)
-        self._continuation = Continuation()
+        self._continuation = Continuation(goes_on=goes_on)
         self._changed = self.buffer.changed  # held for all that follows
         self._noted: SourceStatus | None = None
         self._untold: deque[SourceStatus] = deque(maxlen=_MOST_UNTOLD)
@@ -96,6 +101,12 @@ class Recovering(BufferedSource):
                 overtaken=self.buffer.overtaken,
                 losses=self._losses_so_far(),
             )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is incomplete in what the present connection delivered so far."""
+        with self._changed:
+            return () if self._connection is None else self._connection.warnings
 
     def read(self) -> None:
         """Keep the source connected, until it ends for good or is closed.
@@ -134,8 +145,11 @@ class Recovering(BufferedSource):
 
     def opened(self, info: SourceInfo) -> None:
         """The connection was made."""
-        self._info = dataclasses.replace(info, live=True, recovers=info.endless)
-        self._monitor.connected()
+        self._info = dataclasses.replace(info, live=not info.is_recording, recovers=info.endless)
+        if info.is_recording:
+            self.buffer.wait_for_room()
+        # A recording waits for its reader, so its silence says nothing; the file underneath has time-outs of its own.
+        self._monitor.connected(math.inf if info.is_recording else info.usual_silence_s)
 
     def came(self, frame: Frame) -> None:
         """A frame came."""
@@ -173,7 +187,7 @@ class Recovering(BufferedSource):
         self._tell()
         raise problem
 
-    def _until_lost(self, *, or_opened: bool = False) -> Exception | None:
+    def _until_lost(self, *, or_opened: bool = False) -> SsaStreamError | None:
         """Watch the connection, within the limits of the policy; returns why it is lost, None if it is not.
 
         It is not at its end, once it is closed, or, if that is enough, once it is opened.
@@ -212,18 +226,19 @@ class Recovering(BufferedSource):
         connection.give_up()
         self._given_up.append(connection)
 
-    def _bear(self, problem: Exception) -> None:
+    def _bear(self, problem: SsaStreamError) -> None:
         """Go on after a loss.
 
         Raises:
-            Exception: The problem, if there is nothing to go on with.
+            SsaStreamError: The problem, if there is nothing to go on with.
         """
         with self._changed:
             may_go_on = False
-            if not isinstance(problem, SourceError) or not self._info.endless:
+            if isinstance(problem, ConfigError) or not self._info.endless:
                 self._monitor.failed(problem)
             else:
-                may_go_on = self._monitor.attempt_failed(problem)
+                loss = problem if isinstance(problem, SourceError) else SourceError(describe(problem))
+                may_go_on = self._monitor.attempt_failed(loss)
             self._note()
         self._tell()
         if not may_go_on:

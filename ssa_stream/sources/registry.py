@@ -19,6 +19,7 @@ from ssa_stream.plugins import PluginGroup
 from ssa_stream.sources.addresses import Address, file_of_url, is_device, parse_address, redact, scheme_of
 from ssa_stream.sources.camera import CameraSource
 from ssa_stream.sources.file import FileSource
+from ssa_stream.sources.http_opener import HttpOpener
 from ssa_stream.sources.network import NetworkSource
 from ssa_stream.sources.pacing import Realtime
 from ssa_stream.sources.recovering import Recovering
@@ -68,6 +69,11 @@ class _Settings:
     options: SourceOptions
     policy: RecoveryPolicy | None
 
+    @property
+    def no_frame_limit_s(self) -> float:
+        """Longest time without a picture while data comes."""
+        return _NO_FRAME_LIMIT_S if self.policy is None else self.policy.first_frame_s
+
     def watched(self, name: str, connect: Callable[[], Source], *, connections_in_parallel: int = 2) -> Source:
         """Open a live source, so that it recovers if that is wanted."""
         if self.policy is None:
@@ -104,12 +110,13 @@ def open_source(
         spec: A file (`street.mp4`, `frames/%03d.png`, `frames/*.png`), `-` for standard input, a camera (`0`,
             `/dev/video0`, `camera:0`), a live address (`rtsp://`, `udp://`, `http://`, ...), `synthetic` (see
             `ssa_stream.sources.synthetic`), `webrtc:...` in a graph that `ssa-stream serve` runs, or `scheme:...` of a
-            plug-in. Of built-in sources `...#stream=1` reads the second video stream instead of the best one, and
-            `...#fps=10` gives numbered pictures and elementary streams a rate. A `Path` is always the file of that
-            name.
-        live: True plays a file at its own pace as if it were a camera. False reads an HTTP address as a recording
+            plug-in. Of built-in sources `...#stream=1` reads the second video stream instead of the best one,
+            `...#fps=10` gives numbered pictures and elementary streams a rate, and `http://camera/snap.jpg#interval=0.5`
+            asks for a picture every half second. A `Path` is always the file of that name.
+        live: True plays a recording at its own pace as if it were a camera. False reads an HTTP address as a recording
             that ends, every frame, and draws a synthetic stream as fast as it is asked for. None: cameras and
-            addresses are live, files are not, `synthetic` is when it has no end.
+            addresses are live, files and HTTP addresses that say their length are not, `synthetic` is when it has no
+            end.
         open_timeout_s: Longest wait for a connection; None for that of `recovery`, or 5 s without.
         read_timeout_s: Longest wait for data; None for that of `recovery`, or 3 s without.
         options: Options of the reader underneath, for built-in sources those of FFmpeg: `rtsp_transport` is `tcp`, the
@@ -133,6 +140,8 @@ def open_source(
             return cast(Source, plugin)
         raise _unknown(str(spec), scheme)
     address = parse_address(str(spec))
+    if address.interval_s is not None and scheme not in ("http", "https"):
+        raise ConfigError(f"{address.name}: interval is for http:// addresses that give one picture: leave it out")
     if is_device(address.target):
         return _open_camera(address, settings)
     return _OPENERS[scheme or "file"](address, settings)
@@ -177,7 +186,6 @@ def _open_camera(address: Address, settings: _Settings) -> Source:
 def _open_network(address: Address, settings: _Settings) -> Source:
     options = settings.options
     _refuse_not_live(address, options)
-    no_frame_limit_s = settings.policy.first_frame_s if settings.policy else _NO_FRAME_LIMIT_S
 
     def connect() -> Source:
         return NetworkSource(
@@ -185,7 +193,7 @@ def _open_network(address: Address, settings: _Settings) -> Source:
             name=address.name,
             stream=address.stream,
             timeouts_s=options.timeouts_s,
-            no_frame_limit_s=no_frame_limit_s,
+            no_frame_limit_s=settings.no_frame_limit_s,
             options=options.backend,
         )
 
@@ -193,9 +201,18 @@ def _open_network(address: Address, settings: _Settings) -> Source:
 
 
 def _open_http(address: Address, settings: _Settings) -> Source:
-    if settings.options.live is False:
-        return _file(address, address.target, settings.options)
-    return _open_network(address, settings)
+    options = settings.options
+    if options.live is False:
+        return _file(address, address.target, options)
+    _refuse_rate(address)
+    http = HttpOpener(
+        address,
+        timeouts_s=options.timeouts_s,
+        no_frame_limit_s=settings.no_frame_limit_s,
+        options=options.backend,
+        is_paced=bool(options.live),
+    )
+    return settings.watched(address.name, http.open)
 
 
 def _open_synthetic(address: Address, settings: _Settings) -> Source:
@@ -204,10 +221,14 @@ def _open_synthetic(address: Address, settings: _Settings) -> Source:
 
 
 def _refuse_not_live(address: Address, options: SourceOptions) -> None:
-    if address.rate_hz is not None:
-        raise ConfigError(f"{address.name} is live, its frames have the times at which they come: leave fps out")
+    _refuse_rate(address)
     if options.live is False:
         raise ConfigError(f"{address.name} is live by nature: leave `live` out, or record it to a file first")
+
+
+def _refuse_rate(address: Address) -> None:
+    if address.rate_hz is not None:
+        raise ConfigError(f"{address.name} is live, its frames have the times at which they come: leave fps out")
 
 
 _OPENERS: dict[str, Callable[[Address, _Settings], Source]] = {

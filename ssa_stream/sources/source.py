@@ -9,7 +9,7 @@ from typing import Literal, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Frame", "Source", "SourceInfo"]
+__all__ = ["Frame", "Source", "SourceInfo", "warnings_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +77,9 @@ class SourceInfo:
         frame_count: Number of frames that the source says it has, None when endless or unknown.
         duration_s: Length that a live address says it has, None when endless or unknown: it plays a recording.
         recovers: Whether it connects again by itself, so that a long wait for a frame is nothing to give up at.
+        usual_silence_s: Longest silence between two frames that is nothing unusual: a few segments of a playlist.
+            Infinite where silence is no sign of a loss at all, as in the pauses of a recording that is played.
+        ends: Whether it comes to an end although its length is not known.
     """
 
     name: str
@@ -86,11 +89,18 @@ class SourceInfo:
     frame_count: int | None = None
     duration_s: float | None = None
     recovers: bool = False
+    usual_silence_s: float = 0.0
+    ends: bool = False
 
     @property
     def endless(self) -> bool:
         """Whether no end is known, so that the end of the data is a loss."""
-        return self.frame_count is None and self.duration_s is None
+        return self.frame_count is None and self.duration_s is None and not self.ends
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether it has an end and waits for its reader, who wants every frame."""
+        return not self.live and not self.endless
 
 
 @runtime_checkable
@@ -123,3 +133,8 @@ class Source(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def warnings_of(source: Source) -> tuple[str, ...]:
+    """Return what a source says is incomplete in what it delivered so far; a source need not have `warnings`."""
+    return tuple(getattr(source, "warnings", ()))

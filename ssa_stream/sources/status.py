@@ -18,11 +18,17 @@ class SourceLosses(NamedTuple):
             for granted.
         corrupt_packets: Packets that could not be decoded.
         damaged_frames: Frames that were decoded with parts missing; they are delivered all the same.
+        backlog_frames: Frames that piled up before the connection was ready; they are old, so they are not delivered.
+        repeated_frames: Frames that an earlier connection delivered already; they are not delivered again.
+        failed_frames: Frames that were decoded but could not be converted; they are not delivered.
     """
 
     missing_frames: int = 0
     corrupt_packets: int = 0
     damaged_frames: int = 0
+    backlog_frames: int = 0
+    repeated_frames: int = 0
+    failed_frames: int = 0
 
     def plus(self, other: "SourceLosses") -> "SourceLosses":
         """Return the sum."""

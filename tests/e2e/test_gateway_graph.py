@@ -89,13 +89,15 @@ async def test_camera_comes_masks_go_back_prompts_change_camera_comes_again(
         await until(lambda: peer.masks[-1]["sender_ms"] is not None, "a sender report")
         assert 0 < peer.masks[-1]["latency_ms"] < 120_000
 
-        last_epoch = peer.masks[-1]["epoch"]
+        last_epoch, last_index = peer.masks[-1]["epoch"], peer.masks[-1]["index"]
         async with session.delete(url.rstrip("/") + peer.location) as response:
             assert response.status == 200
         await peer.close()
         again = Peer(CameraTrack(pictures))
         await again.begin(session, url + "whip/cam")
         await until(lambda: any(one["epoch"] > last_epoch for one in again.masks), "masks of the second camera")
+        # Nothing of the first camera: neither its last masks nor its tracks.
+        assert all(one["epoch"] > last_epoch and one["index"] > last_index for one in again.masks)
         assert {one["text"] for one in (await again.ask(type="list"))["prompts"]} == {
             "the red circle",
             "the blue square",

@@ -90,6 +90,19 @@ async def test_offers_that_cannot_be_answered_are_refused(tmp_path: Path, sessio
         assert await count_peers(url) == 0
 
 
+async def test_offer_without_an_accepted_codec_is_told_which_are(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    """By both sides' names."""
+    async with gateway(tmp_path) as url:
+        peer = Peer(CameraTrack([GREY]))
+        offer = (await peer.offer()).replace("VP8/", "VP9/").replace("H264/", "AV1/")
+        status, text = await _status(session, "POST", url + "whip/cam", data=offer, headers=SDP)
+        await peer.close()
+    assert status == 400
+    assert "the video codecs of the offer are VP9, AV1; accepted are VP8, H264" in text
+
+
 async def test_token_wrong_or_missing_is_refused(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     """The page itself holds no secrets and asks for the token."""
     async with gateway(tmp_path, token="secret") as url:

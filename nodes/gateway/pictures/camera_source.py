@@ -34,7 +34,8 @@ def open_camera_link(address: str, options: SourceOptions) -> Source:
         raise ConfigError(
             f"source is {address!r}: a browser's camera needs a gateway; start the graph with: ssa-stream serve"
         )
-    return Recovering(_NAME, lambda: CameraLink(*link), _POLICY, on_state=options.on_state)
+    # Who sends next may be another camera: the masks of its first pictures must owe nothing to those of the last one.
+    return Recovering(_NAME, lambda: CameraLink(*link), _POLICY, on_state=options.on_state, goes_on=False)
 
 
 class CameraLink(Source):

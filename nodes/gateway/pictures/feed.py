@@ -110,6 +110,11 @@ class VideoFeed:
             slot.put(picture)
         self.on_picture()
 
+    def forget(self) -> None:
+        """Let go of the pictures so far: another camera begins."""
+        self._times.clear()
+        self._pictures.clear()
+
     def key_of(self, frame: FrameIdentity) -> Hashable:
         """How the picture of a frame is called here."""
         return frame.t_receive_ns if self._is_camera else (frame.epoch, frame.seq)

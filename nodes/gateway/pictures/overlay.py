@@ -48,6 +48,10 @@ class OverlayFeed:
         """These are the prompts of the stream now."""
         self._prompts = list(ids)
 
+    def forget(self) -> None:
+        """Let go of the masks so far: another camera begins."""
+        self._masks, self._index = {}, -1
+
     def take(self, message: MaskMessage, buffers: tuple[memoryview, ...]) -> None:
         """Masks came: when they are those of the last prompt of their picture, the picture is shown.
 

@@ -26,6 +26,7 @@ class CameraIngest:
         feed: Where viewers take them.
         clock: The sender's.
         edge_px: Longest edge that is taken.
+        on_end: Called once when the camera is gone.
         monotonic_ns: Host's clock.
         utc_ns: Host's wall clock.
 
@@ -42,12 +43,14 @@ class CameraIngest:
         clock: SenderClock,
         edge_px: int,
         *,
+        on_end: Callable[[], object] = lambda: None,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
         utc_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.frames = 0
         self._stream, self._cameras, self._slot, self._feed = stream, cameras, slot, feed
         self._clock, self._edge_px = clock, edge_px
+        self._on_end, self._is_ended = on_end, False
         self._monotonic_ns, self._utc_ns = monotonic_ns, utc_ns
         self._camera_clock = CameraClock()
         self._size: tuple[int, int] | None = None
@@ -95,8 +98,11 @@ class CameraIngest:
         return None
 
     def close(self) -> None:
-        """The camera is gone."""
-        self._cameras.end(self._stream, self._slot)
+        """The camera is gone; may be called again."""
+        if not self._is_ended:
+            self._is_ended = True
+            self._cameras.end(self._stream, self._slot)
+            self._on_end()
 
     def _on_host(self, camera_ns: int, received_ns: int) -> int | None:
         return self._camera_clock.to_monotonic_ns(camera_ns, received_ns=received_ns, received_utc_ns=self._utc_ns())

@@ -26,6 +26,7 @@ from ssa_stream.nodes.gateway.webrtc.aiortc_changes import (
 )
 from ssa_stream.nodes.gateway.webrtc.camera_ingest import CameraIngest
 from ssa_stream.nodes.gateway.webrtc.channels import MaskOutbox, PromptHandler, send_text
+from ssa_stream.nodes.gateway.webrtc.codecs import refused_kind, refused_text
 from ssa_stream.nodes.gateway.webrtc.figures import PeerFigures
 from ssa_stream.nodes.gateway.webrtc.limits import LimitExceeded, Watchdog
 from ssa_stream.nodes.gateway.webrtc.track import FeedTrack
@@ -105,6 +106,9 @@ class Peer:
             self._choose_media()
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except _BAD_OFFER as error:
+            kind = refused_kind(error)
+            if kind is not None:
+                raise MessageError(f"the offer cannot be answered: {refused_text(offer, kind)}") from error
             raise MessageError(f"the offer cannot be answered ({type(error).__name__}: {error})") from error
         return with_bitrate(self._connection.localDescription.sdp, self._limits.bitrate_kbps)
 

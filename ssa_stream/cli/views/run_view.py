@@ -92,11 +92,14 @@ def print_connections(source: Source) -> None:
     if not isinstance(source, Recovering):
         return
     status = source.status
-    if status.connections > 1 or any(status.losses):
-        missing, corrupt, damaged = status.losses
+    # A backlog is there at nearly every start: it is counted, but no news.
+    if status.connections > 1 or any(status.losses._replace(backlog_frames=0)):
+        losses = status.losses
+        more = {"delivered before": losses.repeated_frames, "not converted": losses.failed_frames}
         errors().print(
-            f"source: {status.connections} connections, {missing} frames missing, {corrupt} packets corrupt, "
-            f"{damaged} frames damaged",
+            f"source: {status.connections} connections, {losses.missing_frames} frames missing, "
+            f"{losses.corrupt_packets} packets corrupt, {losses.damaged_frames} frames damaged"
+            + "".join(f", {count} frames {what}" for what, count in more.items() if count),
             soft_wrap=True,
         )
 

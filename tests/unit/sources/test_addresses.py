@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ssa_stream.errors import SourceError
+from ssa_stream.errors import ConfigError, SourceError
 from ssa_stream.sources import redact
 from ssa_stream.sources.addresses import file_of_url, is_live_address, parse_address
 
@@ -102,3 +102,14 @@ def test_file_address_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert file_of_url("file:a%20b.mp4") == "a b.mp4"
     with pytest.raises(SourceError, match="of the machine 'other'"):
         file_of_url("file://other/a.mp4")
+
+
+def test_interval_of_an_address_is_its_own_and_never_sent() -> None:
+    """Also beside other settings; a password may hold the same mark."""
+    parsed = parse_address("http://u:p#1@cam/snap.jpg?ch=2#interval=0.5&stream=0")
+    assert (parsed.target, parsed.interval_s, parsed.stream) == ("http://u:p#1@cam/snap.jpg?ch=2", 0.5, 0)
+    assert parse_address("http://u:p#interval=1@cam/a").interval_s is None
+    assert parse_address("http://me:pa#ss@cam/a#top").target == "http://me:pa#ss@cam/a"
+    for wrong in ("0", "-1", "x", "inf", ""):
+        with pytest.raises(ConfigError, match="give seconds above 0"):
+            parse_address(f"http://cam/a#interval={wrong}")

@@ -212,3 +212,30 @@ def test_states_hold_no_credentials() -> None:
     rig.monitor.attempt_failed(SourceError("cannot open rtsp://cam:s3cret@host/x?token=s3cret"))
     assert "s3cret" not in repr(rig.monitor.status)
     assert "host" in rig.monitor.status.text
+
+
+def test_usual_silence_of_a_source_is_no_stall() -> None:
+    """The larger of it and the policy's limits counts; what follows keeps its length."""
+    rig = Rig()
+    rig.monitor.attempt_began()
+    rig.monitor.connected(20.0)
+    assert rig.monitor.deadline_s == rig.now_s + 24
+    rig.monitor.frame_came(0)
+    assert rig.monitor.deadline_s == rig.now_s + 20
+    assert rig.pass_deadline() is None
+    assert rig.stage is SourceStage.STALLED
+    assert "20 s" in rig.monitor.status.text
+    assert rig.monitor.deadline_s == rig.now_s + 4
+    error = rig.pass_deadline()
+    assert error is not None
+    assert "no frame for 24 s" in str(error)
+
+
+def test_source_whose_silence_says_nothing_is_never_stalled() -> None:
+    """Its first picture has a limit all the same."""
+    rig = Rig()
+    rig.monitor.attempt_began()
+    rig.monitor.connected(float("inf"))
+    assert rig.monitor.deadline_s == rig.now_s + 12
+    rig.monitor.frame_came(0)
+    assert rig.monitor.deadline_s == float("inf")

@@ -1,63 +1,101 @@
-"""A playlist that is a file is read whole and at once, with or without an end mark."""
+"""What a playlist says, what was read of it before, and the pace of its pictures."""
 
-import time
-from pathlib import Path
+from fractions import Fraction
 
 import pytest
+from av.packet import Packet
+from av.video.stream import VideoStream
 
-from ssa_stream.sources import FileSource
-from tests.support.video_files import read_number, write_video
+from ssa_stream.sources.playlist import Playlist, PlaylistMemory, PlaylistReading
 
-END = "#EXT-X-ENDLIST"
-
-
-@pytest.fixture
-def playlist(tmp_path: Path) -> Path:
-    """Eight segments of a second."""
-    segments = {"hls_time": "1", "hls_list_size": "0", "hls_segment_filename": str(tmp_path / "s%d.ts")}
-    return write_video(tmp_path / "a.m3u8", 80, muxer=segments, encoder={"g": "10", "bf": "0", "crf": "10"})
-
-
-def _without_end(playlist: Path) -> Path:
-    playlist.write_text(playlist.read_text().replace(END, ""))
-    return playlist
+_TEXT = """#EXTM3U
+#EXT-X-TARGETDURATION:4
+#EXT-X-MEDIA-SEQUENCE:17
+#EXTINF:4.000,
+a.ts
+#EXTINF:3.900,
+b.ts
+"""
+_TEN = Fraction(1, 10)
 
 
-def _read(path: Path) -> tuple[list[int], tuple[str, ...]]:
-    with FileSource(path) as source:
-        return [read_number(frame.image) for frame in source.frames()], source.warnings
+def test_playlist_tells_segment_length_and_last_number() -> None:
+    """And with it which silence is usual."""
+    assert Playlist.parse(_TEXT) == Playlist(4.0, 18, False)
+    assert Playlist.parse(_TEXT + "#EXT-X-ENDLIST").is_finished
+    assert Playlist.parse(_TEXT).usual_silence_s == 12
 
 
-def test_playlist_with_an_end_mark_is_a_recording(playlist: Path) -> None:
-    """Nothing to say about it."""
-    assert _read(playlist) == (list(range(80)), ())
+@pytest.mark.parametrize("text", ["", "nonsense", "#EXTM3U\n#EXT-X-TARGETDURATION:x\n#EXT-X-MEDIA-SEQUENCE:\n"])
+def test_playlist_that_says_nothing_is_a_usual_one(text: str) -> None:
+    """Lines that make no sense are passed over."""
+    assert Playlist.parse(text).target_s == 6.0
 
 
-def test_playlist_without_an_end_mark_is_read_whole_without_waiting(playlist: Path) -> None:
-    """FFmpeg alone takes the last three segments and waits for more."""
-    began_s = time.monotonic()
-    numbers, warnings = _read(_without_end(playlist))
-    assert time.monotonic() - began_s < 10
-    assert numbers == list(range(80))
-    assert len(warnings) == 1
-    assert "no end mark" in warnings[0]
+def _packet(number: int, content: bytes = b"picture") -> "Packet[VideoStream]":
+    packet: Packet[VideoStream] = Packet(content + bytes([number % 256]))  # type: ignore[assignment]  # of no stream
+    packet.pts = packet.dts = number
+    packet.time_base = _TEN
+    return packet
 
 
-def test_missing_segment_is_named(playlist: Path) -> None:
-    """The others are read."""
-    (playlist.parent / "s3.ts").unlink()
-    numbers, warnings = _read(playlist)
-    assert numbers == [*range(30), *range(40, 80)]
-    assert any("1 of 8 segments of the playlist are missing: s3.ts" in warning for warning in warnings)
+def _new(reading: PlaylistReading, numbers: range, content: bytes = b"picture") -> list[int]:
+    """Which of these packets are not repeated."""
+    new = []
+    for number in numbers:
+        reading.note(_packet(number, content))
+        if not reading.is_repeated(number):
+            new.append(number)
+    return new
 
 
-def test_playlist_of_playlists_without_end_marks_ends(playlist: Path) -> None:
-    """It waits for one reload at most."""
-    _without_end(playlist)
-    master = playlist.with_name("master.m3u8")
-    master.write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=100000\na.m3u8\n")
-    began_s = time.monotonic()
-    numbers, warnings = _read(master)
-    assert time.monotonic() - began_s < 10
-    assert numbers == list(range(80))
-    assert any("playlist a.m3u8 has no end mark" in warning for warning in warnings)
+def test_last_segment_that_is_served_again_is_known() -> None:
+    """What comes after it is new."""
+    memory, playlist = PlaylistMemory(), Playlist(2.0, 5)
+    assert _new(PlaylistReading(playlist, memory), range(100, 160)) == list(range(100, 160))
+    again = PlaylistReading(playlist, memory)
+    assert _new(again, range(140, 180)) == list(range(160, 180))
+    assert again.has_new
+
+
+def test_playlist_that_grows_is_new_whatever_it_holds() -> None:
+    """An encoder that is started anew may send the very same bytes."""
+    memory = PlaylistMemory()
+    assert len(_new(PlaylistReading(Playlist(1.0, 5), memory), range(50))) == 50
+    new = _new(PlaylistReading(Playlist(1.0, 5), memory), range(30, 80))
+    assert new[-1] == 79
+    assert len(new) >= 35
+
+
+@pytest.mark.parametrize(
+    ("playlist", "content"), [(Playlist(2.0, 0), b"picture"), (Playlist(2.0, 5), b"another")], ids=["number", "bytes"]
+)
+def test_new_start_is_new_at_once(playlist: Playlist, content: bytes) -> None:
+    """By the number of its segments, or by what is in them."""
+    memory = PlaylistMemory()
+    _new(PlaylistReading(Playlist(2.0, 5), memory), range(20))
+    assert _new(PlaylistReading(playlist, memory), range(20), content) == list(range(20))
+
+
+def test_pictures_of_a_segment_are_spread_over_its_time() -> None:
+    """A little faster than written; after a silence and after a jump the next one is due at once."""
+    now_s = 100.0
+    reading = PlaylistReading(Playlist(2.0), PlaylistMemory(), clock=lambda: now_s)
+    assert reading.due_in_s(0, _TEN) == 0
+    assert reading.due_in_s(1, _TEN) == pytest.approx(0.1 / 1.05)
+    assert reading.due_in_s(2, _TEN) == pytest.approx(0.2 / 1.05)
+    now_s += 2.0
+    assert reading.due_in_s(20, _TEN) == 0
+    assert reading.due_in_s(5000, _TEN) == 0
+    assert reading.due_in_s(5001, _TEN) == pytest.approx(0.1 / 1.05)
+    assert reading.due_in_s(None, None) == 0
+
+
+def test_who_is_segments_behind_hurries() -> None:
+    """Twice as fast until the newest segment is near."""
+    now_s = 0.0
+    reading = PlaylistReading(Playlist(1.0), PlaylistMemory(), clock=lambda: now_s)
+    reading.due_in_s(0, _TEN)
+    now_s = 10.0
+    assert reading.due_in_s(1, _TEN) == 0
+    assert reading.due_in_s(2, _TEN) == pytest.approx(0.05)

@@ -176,4 +176,4 @@ def test_frame_that_a_library_fails_on_costs_that_frame_only(tmp_path: Path, mon
     with FileSource(write_video(tmp_path / "a.mp4", 10)) as source:
         assert [read_number(frame.image) for frame in source.frames()] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
         assert source.warnings == ("1 frames were skipped because of an unexpected LookupError",)
-        assert source.losses.damaged_frames == 1
+        assert source.losses.failed_frames == 1

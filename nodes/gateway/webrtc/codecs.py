@@ -1,0 +1,69 @@
+"""Which codecs an offer names, and which are accepted."""
+
+import re
+from collections.abc import Iterable
+
+from aiortc import RTCRtpReceiver
+
+__all__ = ["accepted_codecs", "offered_codecs", "refused_kind", "refused_text"]
+
+_RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([^/\s]+)/", re.MULTILINE)
+_FMTP = r"^a=fmtp:{} (.*)$"
+_PROFILE = re.compile(r"profile-level-id=([0-9a-fA-F]{6})")
+_PACKETS = re.compile(r"packetization-mode=(\d)")
+# These only accompany another codec.
+_HELPERS = frozenset({"rtx", "red", "ulpfec", "flexfec-03", "cn", "telephone-event"})
+_REFUSED = re.compile(r"Failed to set remote (audio|video) description send parameters")
+
+
+def refused_kind(error: Exception) -> str | None:
+    """Whether aiortc refused an offer because no codec of it is known: `video` or `audio` then, else None."""
+    match = _REFUSED.search(str(error))
+    return None if match is None else match[1]
+
+
+def refused_text(offer: str, kind: str) -> str:
+    """Say which codecs an offer has and which are accepted.
+
+    Args:
+        offer: Session description.
+        kind: `video` or `audio`.
+    """
+    offered, accepted = offered_codecs(offer, kind), accepted_codecs(kind)
+    return (
+        f"the {kind} codecs of the offer are {', '.join(offered) or 'none'}; accepted are {', '.join(accepted)}: "
+        "let the sender offer one of these"
+    )
+
+
+def accepted_codecs(kind: str) -> list[str]:
+    """Return the codecs that are accepted, H264 with its profile."""
+    capabilities = RTCRtpReceiver.getCapabilities(kind)
+    return _distinct(
+        _named(codec.mimeType.partition("/")[2], ";".join(f"{key}={value}" for key, value in codec.parameters.items()))
+        for codec in (capabilities.codecs if capabilities is not None else ())
+    )
+
+
+def offered_codecs(offer: str, kind: str) -> list[str]:
+    """Return the codecs of all sections of that kind, in the order of the offer, H264 with its profile."""
+    names = []
+    for section in re.split(r"(?m)^(?=m=)", offer.replace("\r\n", "\n")):
+        if section.startswith(f"m={kind}"):
+            for number, name in _RTPMAP.findall(section):
+                parameters = re.search(_FMTP.format(number), section, re.MULTILINE)
+                names.append(_named(name, parameters[1] if parameters else ""))
+    return _distinct(names)
+
+
+def _named(name: str, parameters: str) -> str:
+    if name.upper() != "H264":
+        return name
+    profile, packets = _PROFILE.search(parameters), _PACKETS.search(parameters)
+    details = [f"profile-level-id={profile[1].lower()}"] if profile else []
+    details += [f"packetization-mode={packets[1]}"] if packets else []
+    return f"{name} ({', '.join(details)})" if details else name
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name.lower() not in _HELPERS]

@@ -1,0 +1,126 @@
+"""What an HTTP address is, as its answer tells: a recording, a playlist, a picture to ask for, or a live stream."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from av.container import InputContainer
+
+from ssa_stream.sources.addresses import Address
+from ssa_stream.sources.container import open_container
+from ssa_stream.sources.file import FileSource
+from ssa_stream.sources.network import NetworkSource, network_options
+from ssa_stream.sources.pacing import Realtime
+from ssa_stream.sources.playlist import Playlist, PlaylistMemory, PlaylistReading, fetch_playlist
+from ssa_stream.sources.snapshots import SnapshotSource
+from ssa_stream.sources.source import Source
+
+__all__ = ["HttpOpener"]
+
+_INTERVAL_S = 1.0
+# The last segment of a playlist has to do: the next one may be long in coming.
+_LESS_PROBING = {"fpsprobesize": "3"}
+_MULTIPART = "mpjpeg"
+_PLAYLIST = "hls"
+# What was opened is a description of the stream: the length of the answer is not the stream's.
+_DESCRIPTIONS = frozenset({_PLAYLIST, "dash", "sdp"})
+_NO_DASH = "this build of FFmpeg reads no DASH manifest: give the HLS or RTSP address of the same stream"
+_ALWAYS_ENDS = frozenset({"gif", "apng"})
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOpener:
+    """An HTTP address, and what its connections share.
+
+    Attributes:
+        address: The address, credentials included.
+        timeouts_s: Longest wait for opening and for one read.
+        no_frame_limit_s: Longest time without a picture while data comes.
+        options: FFmpeg options of format and protocol, over the defaults for addresses.
+        is_paced: Whether a recording is played at its own pace, as if it were live.
+        memory: What earlier connections read of a live playlist.
+    """
+
+    address: Address
+    timeouts_s: tuple[float, float]
+    no_frame_limit_s: float
+    options: Mapping[str, str]
+    is_paced: bool = False
+    memory: PlaylistMemory = field(default_factory=PlaylistMemory)
+
+    @property
+    def _url(self) -> str:
+        return self.address.target
+
+    def open(self) -> Source:
+        """Connect.
+
+        Raises:
+            SourceError: If there is no answer in time, no such stream, no right to it or no video in it.
+        """
+        playlist = self._playlist() if urlsplit(self._url).path.lower().endswith((".m3u8", ".m3u")) else None
+        container = self._connect(playlist)
+        if container.format.name == _PLAYLIST and playlist is None and container.duration is None:
+            playlist = self._playlist()
+            if playlist.usual_silence_s > self.timeouts_s[1]:  # the time-outs of an open container are what they are
+                container.close()
+                container = self._connect(playlist)
+        if _is_recording(container):
+            source = FileSource(self._url, name=self.address.name, stream=self.address.stream, container=container)
+            return Realtime(source) if self.is_paced else source
+        if container.format.name.endswith("_pipe"):
+            return SnapshotSource(
+                self._url,
+                container,
+                name=self.address.name,
+                interval_s=self.address.interval_s or _INTERVAL_S,
+                timeouts_s=self.timeouts_s,
+                options=self._options(self.timeouts_s[1]),
+            )
+        is_playlist = container.format.name == _PLAYLIST
+        return NetworkSource(
+            self._url,
+            name=self.address.name,
+            stream=self.address.stream,
+            timeouts_s=self._timeouts_s(playlist),
+            no_frame_limit_s=self.no_frame_limit_s,
+            options=self.options,
+            container=container,
+            playlist=self._reading(playlist or Playlist()) if is_playlist else None,
+        )
+
+    def _connect(self, playlist: Playlist | None) -> InputContainer:
+        timeouts_s = self._timeouts_s(playlist)
+        # The time-out of FFmpeg's own sockets stays: each request has an answer soon.
+        options = self._options(self.timeouts_s[1])
+        if playlist is not None and not playlist.is_finished:
+            options = {**options, **_LESS_PROBING, **self.options}
+        is_dash = urlsplit(self._url).path.lower().endswith(".mpd")
+        unreadable = {"unreadable": _NO_DASH} if is_dash else {}
+        return open_container(self._url, name=self.address.name, timeouts_s=timeouts_s, options=options, **unreadable)
+
+    def _options(self, read_timeout_s: float) -> dict[str, str]:
+        return network_options(self._url, read_timeout_s, self.options)
+
+    def _timeouts_s(self, playlist: Playlist | None) -> tuple[float, float]:
+        connect_s, read_s = self.timeouts_s
+        return connect_s, read_s if playlist is None else max(read_s, playlist.usual_silence_s)
+
+    def _playlist(self) -> Playlist:
+        return fetch_playlist(self._url, timeouts_s=self.timeouts_s, options=self._options(self.timeouts_s[1]))
+
+    def _reading(self, playlist: Playlist) -> PlaylistReading:
+        start = self._options(self.timeouts_s[1])["live_start_index"]
+        from_end = start.startswith("-") and start[1:].isdecimal()
+        return PlaylistReading(playlist, self.memory, start_segments=int(start[1:]) if from_end else 1)
+
+
+def _is_recording(container: InputContainer) -> bool:
+    """Whether it has an end: its length is told by the container, by the playlist or by the server."""
+    name = container.format.name
+    if name == _MULTIPART or name.endswith("_pipe"):
+        return False  # cameras say any length, or that of one picture
+    if name in _ALWAYS_ENDS:
+        return True
+    has_duration = container.duration is not None and container.duration > 0
+    return has_duration or (name not in _DESCRIPTIONS and container.size > 0)

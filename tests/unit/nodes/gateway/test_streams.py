@@ -1,0 +1,78 @@
+"""A stream of the gateway: what belongs to a camera goes with it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av import VideoFrame
+
+from ssa_stream.nodes.gateway.pictures.cameras import Cameras
+from ssa_stream.nodes.gateway.settings import StreamAccess
+from ssa_stream.nodes.gateway.streams import StreamHandler
+from ssa_stream.nodes.gateway.webrtc.aiortc_changes import SenderClock
+from ssa_stream.nodes.runtime.clock import MonotonicClock
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
+from ssa_stream.protocols import Limits, MaskMessage, decode
+from tests.support.mask_messages import circle, mask_message, mask_parts
+
+
+class _User:
+    """Keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.masks: list[str] = []
+
+    def send_masks(self, prompt_id: str, data: bytes) -> None:
+        """Masks came."""
+        self.masks.append(prompt_id)
+
+    def send_text(self, text: str) -> None:
+        """Something is said."""
+
+
+async def _no_answer(request: Any) -> Any:
+    raise AssertionError(request)
+
+
+def _handler(folder: Path) -> StreamHandler:
+    metrics = NodeMetrics("gateway", "gateway", 0, MonotonicClock())
+    cameras = Cameras(["cam0"], folder / "cameras.sock")
+    return StreamHandler("cam0", StreamAccess(kind="camera", label=""), cameras, _no_answer, 100_000, metrics)
+
+
+def _masks_of(handler: StreamHandler, received_ns: int) -> None:
+    packet = decode(mask_parts(masks=[circle()], prompt="p1", received_ns=received_ns), Limits())
+    assert isinstance(packet.message, MaskMessage)
+    handler.take(packet.message, packet.buffers)
+
+
+def _greeted(handler: StreamHandler) -> list[str]:
+    user = _User()
+    handler.repeat_masks(user)
+    return user.masks
+
+
+async def test_masks_of_a_camera_are_shown_to_no_other(tmp_path: Path) -> None:
+    """Neither the last ones, nor those that are still on their way when it ends, nor its pictures."""
+    handler, viewer = _handler(tmp_path), _User()
+    handler.join(viewer)
+    first = await handler.begin_camera(SenderClock(), 640)
+    taken_ns = time.monotonic_ns()
+    _masks_of(handler, taken_ns)
+    assert (_greeted(handler), len(viewer.masks)) == (["p1"], 1)
+    handler.feed.push(taken_ns, VideoFrame.from_ndarray(np.zeros((16, 32, 3), dtype=np.uint8), format="rgb24"))
+
+    first.close()
+    assert _greeted(handler) == []
+    _masks_of(handler, taken_ns)
+    assert (_greeted(handler), len(viewer.masks)) == ([], 1)
+
+    second = await handler.begin_camera(SenderClock(), 640)
+    first.close()  # again, late
+    _masks_of(handler, taken_ns)
+    assert (_greeted(handler), len(viewer.masks)) == ([], 1)
+    assert handler.feed.times_of(mask_message([], received_ns=taken_ns)[0].frame) == (None, None)
+    _masks_of(handler, time.monotonic_ns())
+    assert (_greeted(handler), len(viewer.masks)) == (["p1"], 2)
+    second.close()
