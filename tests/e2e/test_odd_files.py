@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 def _arguments(source: str, *more: str) -> list[str]:
     model = ["--random-weights", "--model", "tiny.yaml", "--device", "cpu"]
-    return ["run", source, "-p", "the red circle", "-o", "m.jsonl", "--threshold", "0", *model, *more]
+    return ["run", source, "-p", "the red circle", "-o", "m.jsonl", "--overwrite", "--threshold", "0", *model, *more]
 
 
 def _run(folder: Path, source: str, *more: str) -> "subprocess.CompletedProcess[str]":
