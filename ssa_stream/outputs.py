@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal, NamedTuple
-from urllib.parse import unquote
 
-from ssa_stream.errors import ConfigError, SinkError
+from ssa_stream.addresses import file_of_url, parse_address, scheme_of
+from ssa_stream.errors import ConfigError, SinkError, SourceError
 from ssa_stream.files import is_stream
+from ssa_stream.picture_names import is_pattern, pictures_of
 
 __all__ = [
     "OWN_SINKS",
@@ -38,7 +39,6 @@ _LINES_SUFFIXES = (".jsonl", ".ndjson")
 
 # Two letters at least, so that C:\\video.mp4 stays a path.
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
-_NUMBER = re.compile(r"%(?:0?\d*)d")
 _PLAYLISTS = (".m3u8", ".m3u", ".ffconcat")
 _LONGEST_PLAYLIST = 1 << 20
 
@@ -101,18 +101,15 @@ def local_path(address: str) -> str | None:
     """The path that an address of a file means: `file:a.mp4`, `file:///tmp/a%20b.mp4` or the path itself.
 
     Returns:
-        None if it has another scheme and no file has that name.
+        None if it has another scheme and no file has that name, or if it names another machine.
     """
-    match = _SCHEME.match(address)
-    if match is None or os.path.lexists(address):
+    scheme = None if os.path.lexists(address) else scheme_of(address)
+    if scheme is None:
         return address
-    if match["scheme"].lower() != "file":
+    try:
+        return file_of_url(address) if scheme == "file" else None
+    except SourceError:
         return None
-    rest = address[match.end() :]
-    if not rest.startswith("//"):
-        return rest
-    path = "/" + rest[2:].partition("/")[2] if rest[2:].startswith(("/", "localhost/")) else rest[2:]
-    return path if os.path.lexists(path) else unquote(path)
 
 
 def partial_path(path: Path) -> Path:
@@ -209,24 +206,19 @@ def _said(item: NamedPath) -> str:
 
 def _files_of(address: str) -> Iterator[str]:
     """The local files that are read from an address."""
-    path = local_path(address)
+    try:
+        target = parse_address(address).target
+    except ConfigError:  # whoever opens the source says what is wrong with it
+        target = address
+    path = local_path(target)
     if path is None:
         return
     yield path
-    folder, name = os.path.split(path)
-    if _NUMBER.search(name) and not os.path.exists(path):
-        parts = [re.escape(part.replace("%%", "%")) for part in _NUMBER.split(name)]
-        pattern = re.compile(r"\d+".join(parts))
-        yield from (os.path.join(folder, entry) for entry in _listing(folder or ".") if pattern.fullmatch(entry))
+    if is_pattern(path) and not os.path.exists(path):
+        yield from (str(picture.path) for picture in pictures_of(path))
     if path.lower().endswith(_PLAYLISTS):
+        folder = os.path.dirname(path)
         yield from (os.path.join(folder, local_path(entry) or entry) for entry in _entries(path))
-
-
-def _listing(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:  # whoever opens the source says so
-        return []
 
 
 def _entries(path: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 import structlog
 
+from ssa_stream.addresses import is_live_address
 from ssa_stream.client.graph_state import RECEIVED
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.nodes.ingest.change_condition import ChangeCondition
@@ -17,7 +18,6 @@ from ssa_stream.nodes.runtime.broker_link import BrokerLink
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import DropCount, DropReason, EventKind, PromptState, SourceState, StartStream
 from ssa_stream.sources import SourceInfo, SourceStatus, redact
-from ssa_stream.sources.addresses import is_live_address
 from ssa_stream.streaming.prompts import PromptBook
 
 __all__ = ["IngestStream", "RateMeter", "SourceFailure"]

@@ -5,8 +5,8 @@ it drops, `Realtime` plays a recording at its own pace and `Prefetch` decodes ah
 a live one again when it is lost and says in a `SourceStatus` how it is.
 """
 
+from ssa_stream.addresses import redact
 from ssa_stream.errors import SourceErrorCode
-from ssa_stream.sources.addresses import redact
 from ssa_stream.sources.camera import CameraSource, list_cameras
 from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.monitor import SourceMonitor

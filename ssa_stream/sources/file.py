@@ -10,13 +10,14 @@ from typing import Protocol
 
 from av.container import InputContainer
 
+from ssa_stream.addresses import redact
 from ssa_stream.errors import SourceError, SourceErrorCode
-from ssa_stream.sources.addresses import redact
+from ssa_stream.picture_names import is_pattern
 from ssa_stream.sources.conversion import FrameConverter
 from ssa_stream.sources.pictures import Animation, is_animated_webp
 from ssa_stream.sources.pipe import PipeReader, descriptor_of, open_descriptor, open_fifo
 from ssa_stream.sources.recording import Decoded, Delivered, Recording
-from ssa_stream.sources.sequence import PictureSequence, is_pattern
+from ssa_stream.sources.sequence import PictureSequence
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 from ssa_stream.sources.status import SourceLosses
 

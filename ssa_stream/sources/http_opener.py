@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from av.container import InputContainer
 
-from ssa_stream.sources.addresses import Address
+from ssa_stream.addresses import Address
 from ssa_stream.sources.container import open_container
 from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.network import NetworkSource, network_options

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ssa_stream.addresses import redact
 from ssa_stream.errors import SourceError, SourceErrorCode
-from ssa_stream.sources.addresses import redact
 from ssa_stream.sources.recovery_policy import RecoveryPolicy
 from ssa_stream.sources.status import SourceStage, SourceStatus
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from av.container import InputContainer
 
-from ssa_stream.sources.addresses import redact
+from ssa_stream.addresses import redact
 from ssa_stream.sources.container import open_container
 from ssa_stream.sources.live import LiveSource
 from ssa_stream.sources.playlist import PlaylistReading

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+from ssa_stream.addresses import Address, file_of_url, is_device, parse_address, redact, scheme_of
 from ssa_stream.errors import ConfigError, SourceError
 from ssa_stream.plugins import PluginGroup
-from ssa_stream.sources.addresses import Address, file_of_url, is_device, parse_address, redact, scheme_of
 from ssa_stream.sources.camera import CameraSource
 from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.http_opener import HttpOpener

@@ -1,40 +1,22 @@
 """Pictures of a folder as a recording: numbered ones (`frames/%03d.png`), or all that fit (`frames/*.png`)."""
 
-import glob
-import os
-import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 from av import VideoFrame
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.picture_names import file_names, number_width, pictures_of
 from ssa_stream.sources.file_structure import shortfall
 from ssa_stream.sources.pictures import read_still
 from ssa_stream.sources.recording import Decoded, Delivered
 
-__all__ = ["PictureSequence", "is_pattern"]
+__all__ = ["PictureSequence"]
 
 _DEFAULT_RATE = Fraction(25)
-_NUMBER = re.compile(r"%%|%(?P<zeros>0?)(?P<width>\d*)d")
-_GLOB = re.compile(r"[*?]|\[[^]]+\]")
-_DIGITS = re.compile(r"(\d+)")
 _NAMES_SHOWN = 5
-
-
-class _Numbered(NamedTuple):
-    number: int
-    path: Path
-
-
-def is_pattern(name: str) -> bool:
-    """Whether a name that no file has stands for several pictures."""
-    if any(match["width"] is not None for match in _NUMBER.finditer(Path(name).name)):
-        return True
-    return _GLOB.search(name) is not None
 
 
 class PictureSequence:
@@ -58,7 +40,7 @@ class PictureSequence:
             SourceError: No picture fits; the text says what is in the folder.
         """
         self._name = name
-        self._pictures = _numbered(pattern) or _globbed(pattern)
+        self._pictures = pictures_of(pattern)
         if not self._pictures:
             raise SourceError(_nothing_fits(pattern, name), SourceErrorCode.NOT_FOUND)
         self._rate_hz = rate_hz or Fraction(options.get("framerate", _DEFAULT_RATE))
@@ -72,7 +54,7 @@ class PictureSequence:
             if later.number > earlier.number + 1
         ]
         if gaps:
-            self.warnings.append(_missing(gaps, _width(pattern)))
+            self.warnings.append(_missing(gaps, number_width(pattern)))
 
     @property
     def fps(self) -> float | None:
@@ -136,59 +118,6 @@ class PictureSequence:
         return picture
 
 
-def _numbered(pattern: str) -> list[_Numbered]:
-    """The files that a pattern with a number stands for, by number."""
-    folder, last = Path(pattern).parent, Path(pattern).name
-    position, expression, groups = 0, "", 0
-    for match in _NUMBER.finditer(last):
-        is_number = match["width"] is not None
-        expression += re.escape(last[position : match.start()]) + (_digits(match) if is_number else "%")
-        position, groups = match.end(), groups + is_number
-    if not groups:
-        return []
-    fits = re.compile(expression + re.escape(last[position:]))
-    found: dict[int, str] = {}
-    for name in _entries(folder):  # sorted, so that of p01 and p1 the last one stays, which is as printf writes it
-        written = fits.fullmatch(name)
-        numbers = {int(group) for group in written.groups() if group.strip()} if written is not None else set()
-        if len(numbers) == 1:
-            found[numbers.pop()] = name
-    return [_Numbered(number, folder / found[number]) for number in sorted(found)]
-
-
-def _digits(match: re.Match[str]) -> str:
-    """What a number of a pattern looks like in a name: padded to its width, with zeros or spaces, or longer."""
-    width = int(match["width"] or 0)
-    if width < 2:
-        return r"(\d+)"
-    padded = r"\d" if match["zeros"] else r"[ \d]"
-    return rf"({padded}{{{width}}}|[1-9]\d{{{width},}})"
-
-
-def _globbed(pattern: str) -> list[_Numbered]:
-    """The files that fit, in natural order."""
-    if _GLOB.search(pattern) is None:
-        return []
-    paths = sorted((path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)), key=_natural)
-    return [_Numbered(position, Path(path)) for position, path in enumerate(paths)]
-
-
-def _natural(path: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in _DIGITS.split(path)]
-
-
-def _entries(folder: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
-    except OSError:
-        return []
-
-
-def _width(pattern: str) -> int:
-    match = next((match for match in _NUMBER.finditer(Path(pattern).name) if match["width"] is not None), None)
-    return int(match["width"] or 0) if match is not None else 0
-
-
 def _missing(gaps: list[tuple[int, int]], width: int) -> str:
     """Which numbers are missing: "pictures 005 and 007 to 009 are missing"."""
     texts = [
@@ -205,7 +134,7 @@ def _nothing_fits(pattern: str, name: str) -> str:
     folder = Path(pattern).parent
     if not folder.is_dir():
         return f"{name} fits no file: there is no folder {folder}"
-    entries = _entries(folder)
+    entries = file_names(folder)
     if not entries:
         return f"{name} fits no file: the folder {folder} holds none"
     shown = ", ".join(entries[:_NAMES_SHOWN])

@@ -1,7 +1,7 @@
 """Exceptions that nobody foresaw, of decoders and plug-ins: they end a frame or a connection, and nothing else."""
 
+from ssa_stream.addresses import redact
 from ssa_stream.errors import SourceError, SsaStreamError
-from ssa_stream.sources.addresses import redact
 
 __all__ = ["describe", "foreseen"]
 

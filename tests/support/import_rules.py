@@ -51,8 +51,9 @@ RULES = {
     "": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "input_warnings": Rule(_siblings(), third_party=frozenset(), torch="never"),
+    "addresses": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "files": Rule(frozenset(), third_party=frozenset(), torch="never"),
-    "outputs": Rule(_siblings("files"), third_party=frozenset(), torch="never"),
+    "outputs": Rule(_siblings("addresses files picture_names"), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "run_lengths": Rule(_siblings(), third_party=frozenset({"numpy"}), torch="never"),
     "protocols": Rule(_siblings("run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
@@ -68,13 +69,14 @@ RULES = {
     "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "data": Rule(_siblings("files run_lengths"), torch="lazily"),
-    "sources": Rule(_siblings("backoff data plugins rates")),
+    "picture_names": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "sources": Rule(_siblings("addresses backoff data picture_names plugins rates")),
     "viz": Rule(_siblings("streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths files outputs rates")),
     "nodes": Rule(
         _siblings(
-            "protocols configs keys backoff client files input_warnings outputs run_lengths model checkpoints metrics "
-            "streaming training data sources sinks viz"
+            "addresses protocols configs keys backoff client files input_warnings outputs run_lengths model "
+            "checkpoints metrics streaming training data sources sinks viz"
         ),
     ),
     "cli": Rule(None),

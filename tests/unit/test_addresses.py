@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ssa_stream.addresses import file_of_url, is_live_address, parse_address
 from ssa_stream.errors import ConfigError, SourceError
 from ssa_stream.sources import redact
-from ssa_stream.sources.addresses import file_of_url, is_live_address, parse_address
 
 
 @pytest.mark.parametrize(
