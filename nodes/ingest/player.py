@@ -178,6 +178,8 @@ class SourcePlayer:
             self._reader, self._told_last = None, 0
             await reader.close(_CLOSE_LIMIT_S)
             stream.passed_over(DropReason.UNPROCESSED, reader.waiting)
+            for reason, frames in reader.undelivered.items():
+                stream.passed_over(DropReason(reason), frames)
             self._warn(reader)
 
     def _open(self, on_state: OnState) -> Freshest | Prefetch:

@@ -14,6 +14,8 @@ from ssa_stream.errors import SsaStreamError
 from ssa_stream.nodes.ingest.change_condition import ChangeCondition
 from ssa_stream.sources import Frame, SourceInfo
 from ssa_stream.sources.buffer import BufferedSource
+from ssa_stream.sources.source import warnings_of
+from ssa_stream.sources.status import losses_of
 from ssa_stream.sources.unexpected import foreseen
 
 __all__ = ["SourceReader"]
@@ -57,9 +59,14 @@ class SourceReader(Generic[T]):
         return buffer.received - buffer.overtaken - self._left
 
     @property
+    def undelivered(self) -> dict[str, int]:
+        """Frames that the source decoded and did not deliver, by `DropReason`."""
+        return losses_of(self._source).undelivered
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What the source knows to be incomplete so far."""
-        return () if self._source is None else tuple(getattr(self._source, "warnings", ()))
+        return () if self._source is None else warnings_of(self._source)
 
     @property
     def dropped_last(self) -> int:

@@ -14,7 +14,6 @@ from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.input_warnings import InputWarning, source_warnings
 from ssa_stream.sinks import FrameTimes, Sink
 from ssa_stream.sources import Frame, Freshest, Prefetch, Source
-from ssa_stream.sources.buffer import FrameBuffer
 from ssa_stream.streaming import MaskResult, ReferSession
 
 __all__ = ["PromptChange", "RunReport", "paced", "run_stream"]
@@ -41,7 +40,7 @@ class RunReport:
         masked: Frames whose final masks were written. When the run has ended, the frames that were read are those with
             masks and those that were dropped.
         drops: Frames without masks, by reason: `overtaken` by a newer frame of a live source, `unprocessed` when the
-            run ended before their turn.
+            run ended before their turn, and those that the source did not deliver, see `SourceLosses.undelivered`.
         warnings: What is known to be incomplete of the source and the prompts.
         results: Results written.
         with_target: Final results that had a target.
@@ -83,15 +82,16 @@ class RunReport:
         """A percentile (0..100) of the latencies; 0 before the first frame."""
         return float(np.percentile(self.latencies_ms, percentile)) if self.latencies_ms else 0.0
 
-    def count(self, buffer: FrameBuffer) -> None:
-        """Take over what the source's buffer counted."""
-        self.read = buffer.received
-        self.drops = +Counter({"overtaken": buffer.overtaken})
+    def count(self, source: Freshest | Prefetch) -> None:
+        """Take over what the source and its buffer counted."""
+        undelivered = Counter(source.losses.undelivered)
+        self.read = source.buffer.received + undelivered.total()
+        self.drops = undelivered + Counter({"overtaken": source.buffer.overtaken})
 
-    def close(self, buffer: FrameBuffer) -> None:
+    def close(self, source: Freshest | Prefetch) -> None:
         """The run has ended: what was read and is still waiting will not be processed."""
-        self.count(buffer)
-        self.drops += Counter({"unprocessed": self.read - buffer.overtaken - self.frames})
+        self.count(source)
+        self.drops += Counter({"unprocessed": self.read - self.drops.total() - self.frames})
 
     def to_mapping(self) -> dict[str, object]:
         """Plain values, for JSON; names are those of `ssa-stream up --json`."""
@@ -149,12 +149,12 @@ def run_stream(
                 while due and frame.t >= due[0].at_s:
                     run.change_prompts(due.popleft().prompts)
                 run.take(frame)
-                run.report.count(source.buffer)
+                run.report.count(source)
                 on_frame(run.report)
         finally:
             run.finish()
         run.report.interrupted = interrupts.requested
-    run.report.close(source.buffer)
+    run.report.close(source)
     run.warn(source_warnings(source, source.info.name))
     return run.report
 

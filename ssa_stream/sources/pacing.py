@@ -10,6 +10,7 @@ from ssa_stream.errors import ConfigError, SsaStreamError
 from ssa_stream.sources.buffer import BufferedSource, FrameBuffer
 from ssa_stream.sources.recovering import Recovering
 from ssa_stream.sources.source import Frame, Source, SourceInfo, warnings_of
+from ssa_stream.sources.status import SourceLosses, losses_of
 from ssa_stream.sources.unexpected import describe
 
 __all__ = ["Freshest", "Prefetch", "Realtime"]
@@ -43,6 +44,11 @@ class _Wrapper(BufferedSource):
     def warnings(self) -> tuple[str, ...]:
         """What the wrapped source says is incomplete, and whether it could be closed."""
         return (*warnings_of(self._source), *self._close_problems)
+
+    @property
+    def losses(self) -> SourceLosses:
+        """What the wrapped source lost so far."""
+        return losses_of(self._source)
 
     @property
     def longest_wait_s(self) -> float | None:
@@ -177,6 +183,11 @@ class Realtime(Source):
     def warnings(self) -> tuple[str, ...]:
         """What the wrapped source says is incomplete."""
         return warnings_of(self._source)
+
+    @property
+    def losses(self) -> SourceLosses:
+        """What the wrapped source lost so far."""
+        return losses_of(self._source)
 
     def frames(self) -> Iterator[Frame]:
         """Deliver every frame, none before its time; `t_capture_ns` is the time at which it was due."""

@@ -108,6 +108,11 @@ class Recovering(BufferedSource):
         with self._changed:
             return () if self._connection is None else self._connection.warnings
 
+    @property
+    def losses(self) -> SourceLosses:
+        """What was lost so far, over all connections."""
+        return self.status.losses
+
     def read(self) -> None:
         """Keep the source connected, until it ends for good or is closed.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ssa_stream.errors import SourceErrorCode
 
-__all__ = ["OnState", "SourceLosses", "SourceStage", "SourceStatus"]
+__all__ = ["OnState", "SourceLosses", "SourceStage", "SourceStatus", "losses_of"]
 
 
 class SourceLosses(NamedTuple):
@@ -30,12 +30,24 @@ class SourceLosses(NamedTuple):
     repeated_frames: int = 0
     failed_frames: int = 0
 
+    @property
+    def undelivered(self) -> dict[str, int]:
+        """Frames that were decoded and not delivered, by the reason; see `DropReason`."""
+        counts = {"backlog": self.backlog_frames, "repeated": self.repeated_frames, "failed": self.failed_frames}
+        return {reason: count for reason, count in counts.items() if count}
+
     def plus(self, other: "SourceLosses") -> "SourceLosses":
         """Return the sum."""
         return SourceLosses(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 _NOTHING_LOST = SourceLosses()
+
+
+def losses_of(source: object) -> SourceLosses:
+    """What a source lost so far; one that has no `losses`, such as a plug-in, cannot tell."""
+    losses = getattr(source, "losses", _NOTHING_LOST)
+    return losses if isinstance(losses, SourceLosses) else _NOTHING_LOST
 
 
 class SourceStage(StrEnum):
