@@ -163,9 +163,7 @@ def _frames(source: Source, interrupts: Interrupts, max_frames: int | None) -> I
     """The source's frames until a limit or a signal; only the wait for a frame can be interrupted."""
     frames, taken = source.frames(), 0
     while not interrupts.requested and taken != max_frames:
-        frame = None
-        with interrupts.cut_short():
-            frame = next(frames, None)
+        frame = interrupts.cut_short(lambda: next(frames, None))
         if frame is None:
             return
         taken += 1

@@ -258,9 +258,7 @@ def _shown(items: Iterator[_Item], total: int) -> Iterator[_Item]:
     with Interrupts() as interrupts, progress_bar() as progress:
         task = progress.add_task("evaluating", total=total)
         while not interrupts.requested:
-            item = None
-            with interrupts.cut_short():
-                item = next(items, None)
+            item = interrupts.cut_short(lambda: next(items, None))
             if item is None:
                 break
             done += 1

@@ -40,10 +40,10 @@ def status(
 
     graph = GraphState()
     with Interrupts() as interrupts, UpdateSubscription(address, timeout_s=timeout_s, keys=keys) as subscribed:
-        with interrupts.cut_short():
-            first = next(subscribed)
+        first = interrupts.cut_short(lambda: next(subscribed))
+        if first is not None:
             graph.take(first.message, time.monotonic_ns())
-            _gather(subscribed, graph, _GATHER_S)
+            interrupts.cut_short(lambda: _gather(subscribed, graph, _GATHER_S))
         if watch:
             _watch(subscribed, graph, interrupts, as_json)
         elif not interrupts.requested:
@@ -71,14 +71,11 @@ def _watch(subscribed: "UpdateSubscription", graph: "GraphState", interrupts: In
     if as_json:
         while not interrupts.requested:
             _print(graph, as_json=True)
-            with interrupts.cut_short():
-                _gather(subscribed, graph, _REFRESH_S)
+            interrupts.cut_short(lambda: _gather(subscribed, graph, _REFRESH_S))
         return
     with Live(status_tables(graph), console=output(), auto_refresh=False) as live:
         while not interrupts.requested:
-            is_heard = True
-            with interrupts.cut_short():
-                is_heard = _gather(subscribed, graph, _REFRESH_S)
+            is_heard = interrupts.cut_short(lambda: _gather(subscribed, graph, _REFRESH_S)) is not False
             lost = Text(f"nothing comes from {subscribed.address}; waiting for it", style="bold red")
             live.update(status_tables(graph) if is_heard else Group(status_tables(graph), lost), refresh=True)
 

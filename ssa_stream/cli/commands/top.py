@@ -47,13 +47,13 @@ def top(
         MaskSubscription(address, keys=keys) as masks,
     ):
         watcher = _Watcher(updates, masks)
-        with interrupts.cut_short():
-            watcher.wait_for_first()
-            if once or not output().is_terminal:
-                watcher.gather(_ONCE_S)
+        is_once = once or not output().is_terminal
+        interrupts.cut_short(watcher.wait_for_first)
+        if is_once:
+            interrupts.cut_short(lambda: watcher.gather(_ONCE_S))
         if interrupts.requested:
             return
-        if once or not output().is_terminal:
+        if is_once:
             shown = watcher.view()
             wide_output(shown).print(shown)
         else:
@@ -111,6 +111,5 @@ def _show(watcher: _Watcher, interrupts: Interrupts, interval_s: float) -> None:
 
     with Keyboard() as keyboard, Live(watcher.view(), console=output(), screen=True, auto_refresh=False) as live:
         while not interrupts.requested and not set(keyboard.pressed()) & set(_QUIT):
-            with interrupts.cut_short():
-                watcher.gather(interval_s)
+            interrupts.cut_short(lambda: watcher.gather(interval_s))
             live.update(watcher.view(), refresh=True)

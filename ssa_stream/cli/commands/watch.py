@@ -98,9 +98,7 @@ def _print_source_changes(states: "UpdateSubscription") -> None:
 def _follow(subscribed: "MaskSubscription", interrupts: Interrupts, as_json: bool, count: int | None) -> None:
     shown = 0
     while not interrupts.requested and shown != count:
-        view = None
-        with interrupts.cut_short():
-            view = next(subscribed)
+        view = interrupts.cut_short(lambda: next(subscribed))
         if view is not None:
             print(json.dumps(as_mapping(view), ensure_ascii=False) if as_json else as_line(view), flush=True)
             shown += 1

@@ -4,12 +4,13 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 __all__ = ["Interrupts", "Keyboard"]
+
+T = TypeVar("T")
 
 
 class Interrupts:
@@ -18,9 +19,7 @@ class Interrupts:
     Use it in the main thread:
 
         with Interrupts() as interrupts:
-            while not interrupts.requested:
-                with interrupts.cut_short():
-                    item = wait_for_something()
+            while (item := interrupts.cut_short(wait_for_something)) is not None:
                 write(item)
 
     Attributes:
@@ -43,17 +42,21 @@ class Interrupts:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    @contextmanager
-    def cut_short(self) -> Iterator[None]:
-        """Code that a signal may interrupt; it then ends quietly with `requested` set."""
-        self._is_waiting = True
+    def cut_short(self, wait: Callable[[], T]) -> T | None:
+        """Do something that a signal may interrupt; returns None then, and if a signal came before.
+
+        There is no moment at which a signal is noted and the wait begins all the same.
+        """
         try:
-            yield
+            try:
+                self._is_waiting = True
+                return None if self.requested else wait()
+            finally:
+                self._is_waiting = False
         except KeyboardInterrupt:
             if not self.requested:
                 raise
-        finally:
-            self._is_waiting = False
+            return None
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         is_second, self.requested = self.requested, True

@@ -23,13 +23,22 @@ def test_interrupts_first_signal_asks_second_insists() -> None:
 
 def test_interrupts_signal_cuts_a_wait_short() -> None:
     """In a wait the first signal is enough, and is not seen outside."""
-    reached_end = False
+
+    def wait() -> bool:
+        os.kill(os.getpid(), signal.SIGINT)
+        return True
+
     with Interrupts() as interrupts:
-        with interrupts.cut_short():
-            os.kill(os.getpid(), signal.SIGINT)
-            reached_end = True
+        assert interrupts.cut_short(wait) is None
         assert interrupts.requested
-    assert not reached_end
+
+
+def test_interrupts_no_wait_begins_after_a_signal() -> None:
+    """Also if it came just before."""
+    with Interrupts() as interrupts:
+        assert interrupts.cut_short(lambda: 1) == 1
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupts.cut_short(lambda: 1) is None
 
 
 def test_interrupts_restores_handlers() -> None:
