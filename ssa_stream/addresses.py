@@ -8,7 +8,16 @@ from urllib.parse import unquote
 
 from ssa_stream.errors import ConfigError, SourceError
 
-__all__ = ["Address", "file_of_url", "is_device", "is_live_address", "parse_address", "redact", "scheme_of"]
+__all__ = [
+    "Address",
+    "descriptor_of",
+    "file_of_url",
+    "is_device",
+    "is_live_address",
+    "parse_address",
+    "redact",
+    "scheme_of",
+]
 
 _LIVE_SCHEMES = frozenset(
     {"camera", "v4l2", "http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp", "webrtc"}
@@ -19,6 +28,7 @@ _LIVE_SCHEMES = frozenset(
 _WORDS = ("synthetic", "webrtc")
 # Two letters at least, so that C:\\video.mp4 stays a path.
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
+_DESCRIPTOR = re.compile(r"-|pipe:(?P<number>\d*)|/dev/stdin")
 _DEVICE = re.compile(r"\d+|/dev/video\d+")
 # Settings at the end of an address: `#stream=1&fps=10`. A fragment is never sent to a server. In a query they are taken
 # for settings only of a file, which has no query; a server's query is its own.
@@ -86,6 +96,12 @@ def parse_address(text: str) -> Address:
         None if rate is None else _rate(name, rate),
         None if interval is None else _seconds(name, interval),
     )
+
+
+def descriptor_of(address: str) -> int | None:
+    """The file descriptor that an address stands for (`-`, `pipe:`, `pipe:3`, `/dev/stdin`); None if it is none."""
+    match = _DESCRIPTOR.fullmatch(address)
+    return None if match is None else int(match["number"] or 0)
 
 
 def file_of_url(url: str) -> str:

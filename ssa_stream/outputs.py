@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ssa_stream.addresses import file_of_url, parse_address, scheme_of
+from ssa_stream.addresses import descriptor_of, file_of_url, parse_address, scheme_of
 from ssa_stream.errors import ConfigError, SinkError, SourceError
 from ssa_stream.files import is_stream
 from ssa_stream.picture_names import is_pattern, pictures_of
@@ -156,7 +156,7 @@ def check_outputs(
 
 def _check_against_inputs(outputs: list[NamedPath], inputs: list[NamedPath]) -> None:
     read = [
-        (item, _open_identities(0) if path == "-" else _identities(path))
+        (item, _identities(path) if (descriptor := descriptor_of(path)) is None else _open_identities(descriptor))
         for item in inputs
         for path in _files_of(item.path)
     ]
@@ -188,16 +188,23 @@ def _check_against_each_other(outputs: list[NamedPath]) -> None:
 
 def _check_existing(output: NamedPath, overwrite: bool, ways: str) -> None:
     path = output.path
-    if path == "-" or is_stream(path) or not os.path.lexists(path):
+    if path == "-" or is_stream(path):
         return
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise SinkError(f"cannot write {_said(output)}: there is no folder {folder}; create it first")
     if os.path.isdir(path):
         raise SinkError(f"{_said(output)} is a folder: give a file name")
-    if not os.path.exists(path):
-        return  # a link to a file that is still to be made
-    if not overwrite:
+    if os.path.exists(path) and not overwrite:
         raise ConfigError(f"{_said(output)} exists already: give another name, or replace it with {ways}")
-    if not os.access(path, os.W_OK):
+    if os.path.exists(path) and not os.access(path, os.W_OK):
         raise SinkError(f"{_said(output)} is write-protected: change its rights or give another name")
+    partial = partial_path(Path(os.path.realpath(path)))
+    if not overwrite and partial.exists() and partial.stat().st_size:
+        raise ConfigError(
+            f"{_said(output)} is written as {partial.name} until it is complete, and that file is there: another "
+            f"process writes it, a killed one left it, or it is yours; rename it, or replace it with {ways}"
+        )
 
 
 def _said(item: NamedPath) -> str:
@@ -210,6 +217,9 @@ def _files_of(address: str) -> Iterator[str]:
         target = parse_address(address).target
     except ConfigError:  # whoever opens the source says what is wrong with it
         target = address
+    if descriptor_of(target) is not None:
+        yield target
+        return
     path = local_path(target)
     if path is None:
         return

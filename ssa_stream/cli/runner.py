@@ -48,6 +48,7 @@ class RunReport:
         latencies_ms: From capture (live) or from reading (file) to results, newest frames.
         prompt_to_mask_ms: For each prompt change, from the change to the first results under it.
         interrupted: Whether Ctrl-C ended it.
+        failure: What broke, for people; empty if nothing did.
     """
 
     read: int = 0
@@ -61,6 +62,7 @@ class RunReport:
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
     prompt_to_mask_ms: list[float] = field(default_factory=list)
     interrupted: bool = False
+    failure: str = ""
 
     @property
     def dropped(self) -> int:
@@ -107,6 +109,7 @@ class RunReport:
             "prompt_to_mask_ms": [round(value, 2) for value in self.prompt_to_mask_ms],
             "warnings": [warning.to_mapping() for warning in self.warnings],
             "interrupted": self.interrupted,
+            "failure": self.failure,
         }
 
 
@@ -124,6 +127,7 @@ def run_stream(
     max_frames: int | None = None,
     on_frame: Callable[[RunReport], None] = lambda report: None,
     on_warning: Callable[[InputWarning], None] = lambda warning: None,
+    report: RunReport | None = None,
 ) -> RunReport:
     """Run until the source ends, `max_frames` is reached or Ctrl-C; every result made is written.
 
@@ -135,27 +139,30 @@ def run_stream(
         max_frames: Frames to take; None for all.
         on_frame: Called after each frame.
         on_warning: Called with each warning as soon as it is known.
+        report: Kept up to date; complete at the end, also when an error is raised. None makes a new one.
     Raises:
         SourceError: The source broke. What came before is written.
         SinkError: No output can be written any more.
     """
     cv2.setNumThreads(1)  # pictures of a stream are small; OpenCV's own threads only take cores from the model
-    run = _Run(session, sink, on_warning, is_live=source.info.live)
+    run = _Run(session, sink, on_warning, report or RunReport(), is_live=source.info.live)
     run.warn(session.warnings)
     due = deque(sorted(changes, key=lambda change: change.at_s))
-    with Interrupts() as interrupts, source:
-        try:
-            for frame in _frames(source, interrupts, max_frames):
-                while due and frame.t >= due[0].at_s:
-                    run.change_prompts(due.popleft().prompts)
-                run.take(frame)
-                run.report.count(source)
-                on_frame(run.report)
-        finally:
-            run.finish()
-        run.report.interrupted = interrupts.requested
-    run.report.close(source)
-    run.warn(source_warnings(source, source.info.name))
+    try:
+        with Interrupts() as interrupts, source:
+            try:
+                for frame in _frames(source, interrupts, max_frames):
+                    while due and frame.t >= due[0].at_s:
+                        run.change_prompts(due.popleft().prompts)
+                    run.take(frame)
+                    run.report.count(source)
+                    on_frame(run.report)
+            finally:
+                run.finish()
+                run.report.interrupted = interrupts.requested
+    finally:
+        run.report.close(source)
+        run.warn(source_warnings(source, source.info.name))
     return run.report
 
 
@@ -174,9 +181,15 @@ class _Run:
     """Frames that wait for their results, and the figures."""
 
     def __init__(
-        self, session: ReferSession, sink: Sink, on_warning: Callable[[InputWarning], None], *, is_live: bool
+        self,
+        session: ReferSession,
+        sink: Sink,
+        on_warning: Callable[[InputWarning], None],
+        report: RunReport,
+        *,
+        is_live: bool,
     ) -> None:
-        self.report = RunReport()
+        self.report = report
         self._on_warning = on_warning
         self._session = session
         self._sink = sink

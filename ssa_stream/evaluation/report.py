@@ -139,7 +139,7 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True, tag="evaluatio
         groups: The first one is `all`.
         clips: In the data's order.
         timing: In `realtime` mode.
-        warnings: Videos and sentences that were left out because they are broken.
+        warnings: Videos and sentences that were left out because they are broken, sentences that are not read whole.
     """
 
     version: Literal[1] = 1

@@ -103,6 +103,11 @@ class OutputFile:
             try:
                 self._take(lock)
                 if _is_open_as(lock, self.path):
+                    if not self._overwrite and os.fstat(lock).st_size:
+                        raise SinkError(
+                            f"cannot write {self._said}: {self.path} is there, left by a killed process perhaps; "
+                            f"rename it, or let it be replaced"
+                        )
                     os.ftruncate(lock, 0)
                     if replaced is not None:
                         os.fchmod(lock, stat.S_IMODE(replaced.st_mode))

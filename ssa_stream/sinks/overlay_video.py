@@ -185,7 +185,7 @@ def _opened(target: OutputFile, suffix: str, time_base: Fraction) -> OutputConta
         options |= {"movflags": "hybrid_fragmented+frag_keyframe", "frag_duration": str(_FRAGMENT_MS * 1000)}
     else:
         options["cluster_time_limit"] = str(_FRAGMENT_MS)
-    has_own_format = suffix in _MP4 or (suffix != "" and not target.is_stream)
+    has_own_format = suffix in _MP4
     # Told to be a file, a name such as cam:one.mkv is not taken for a protocol.
     return av.open(f"file:{target.path}", "w", format=None if has_own_format else "matroska", options=options)
 

@@ -10,12 +10,12 @@ from typing import Protocol
 
 from av.container import InputContainer
 
-from ssa_stream.addresses import redact
+from ssa_stream.addresses import descriptor_of, redact
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.picture_names import is_pattern
 from ssa_stream.sources.conversion import FrameConverter
 from ssa_stream.sources.pictures import Animation, is_animated_webp
-from ssa_stream.sources.pipe import PipeReader, descriptor_of, open_descriptor, open_fifo
+from ssa_stream.sources.pipe import PipeReader, open_descriptor, open_fifo
 from ssa_stream.sources.recording import Decoded, Delivered, Recording
 from ssa_stream.sources.sequence import PictureSequence
 from ssa_stream.sources.source import Frame, Source, SourceInfo
@@ -167,7 +167,7 @@ class FileSource(Source):
 
     def _begin(self) -> None:
         self._converter = FrameConverter(self._pictures.fps, stored_aspect=lambda: self._pictures.stored_aspect)
-        self._last_t = 0.0
+        self._last_t = self._longest_s = 0.0
         self._decoded = self._decode()
 
     def _falls_back(self, path: str) -> bool:
@@ -187,6 +187,7 @@ class FileSource(Source):
                     return
                 frame = self._converted(decoded)
                 if frame is not None:
+                    self._longest_s = max(self._longest_s, frame.t - self._last_t)
                     self._last_t = frame.t
                     yield frame
         except SourceError:
@@ -197,7 +198,8 @@ class FileSource(Source):
                 f"{type(error).__name__}"
             ) from error
         if not self._pictures.closed:
-            self._pictures.compare(Delivered(self._converter.frames, self._converter.corrupt_frames, self._last_t))
+            frames, damaged = self._converter.frames, self._converter.corrupt_frames
+            self._pictures.compare(Delivered(frames, damaged, self._last_t, self._longest_s))
 
     def _converted(self, decoded: Decoded) -> Frame | None:
         self._converter.skip(decoded.skipped)

@@ -17,6 +17,10 @@ _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", 0x18538067
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MP4_FIRST = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
+_MP4_LATER = _MP4_FIRST | {b"moof", b"mfra", b"sidx", b"ssix", b"meta", b"udta", b"uuid", b"prft", b"emsg", b"pdin"}
+# Elements of Matroska that stand beside a segment, and right in one.
+_OUTER = frozenset({0x1A45DFA3, _SEGMENT, 0xEC, 0xBF})
+_INNER = frozenset({0x1F43B675, 0x1654AE6B, 0x1549A966, 0x114D9B74, 0x1C53BB6B, 0x1254C367, 0x1043A770, 0x1941A469})
 _PACK = b"\x00\x00\x01\xba"
 _PES = re.compile(rb"\x00\x00\x01[\xbd-\xbf\xc0-\xef](..)", re.DOTALL)
 _MPEG_TS_PACKET = {188: 0, 192: 4, 204: 0}
@@ -56,6 +60,7 @@ def _check_of(head: bytes) -> Callable[[BinaryIO, bytes, int], str | None] | Non
         (b"\x89PNG\r\n\x1a\n", _png),
         (b"GIF8", _gif),
         (b"OggS", _ogg),
+        (b"DKIF", _ivf),
         (_PACK, _program_stream),
     ):
         if head.startswith(start):
@@ -77,10 +82,10 @@ def _boxes(file: BinaryIO, _: bytes, size: int) -> str:
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
         if len(head) < 8:
-            return "it ends inside the head of a box"
+            return "it ends inside the head of a box" if any(head) else ""
         if length == 0:  # up to the end of the file
             return ""
-        if length < 8 or not head[4:8].isascii():
+        if length < 8 or head[4:8] not in _MP4_LATER:
             return ""  # no box: something else was appended
         at += length
     return _missing(at, size)
@@ -95,6 +100,8 @@ def _riff(file: BinaryIO, _: bytes, size: int) -> str:
         length = int.from_bytes(head[4:], "little")
         if head[:4] != b"RIFF" or len(head) < 8:
             return ""
+        if length == 0xFFFFFFFF:  # written to a pipe
+            return ""
         if length == 0:  # never written: the recorder did not come to its end
             return "its length was never written"
         at += 8 + length
@@ -108,8 +115,13 @@ def _matroska(file: BinaryIO, _: bytes, size: int) -> str | None:
     while at < size:
         element = _ebml_element(file, at)
         if element is None:
+            file.seek(at)
+            if end and not is_inside and not any(file.read(12)):  # padding
+                return ""
             return "it ends inside an element, or is damaged there" if at + 12 > size or is_inside else None
         number, start, length = element
+        if number not in _OUTER and not (is_inside and number in _INNER):
+            return "" if end else None  # something else was appended
         if number == _SEGMENT and length is None:
             at, is_inside = start, True
         elif length is None:
@@ -229,6 +241,18 @@ def _ogg(file: BinaryIO, _: bytes, size: int) -> str | None:
     return _missing(27 + page[26] + sum(page[27 : 27 + page[26]]), len(page))
 
 
+def _ivf(file: BinaryIO, head: bytes, size: int) -> str:
+    """Frames with their lengths behind a head."""
+    at = int.from_bytes(head[6:8], "little")
+    while at < size:
+        file.seek(at)
+        length = file.read(4)
+        if len(length) < 4:
+            return "it ends inside the head of a frame"
+        at += 12 + int.from_bytes(length, "little")
+    return _missing(at, size)
+
+
 def _program_stream(file: BinaryIO, _: bytes, size: int) -> str:
     """Packets with their lengths; only the last one can be cut."""
     file.seek(max(0, size - _TAIL))
@@ -246,7 +270,10 @@ def _packet_length(head: bytes) -> int | None:
     return None
 
 
-def _transport_stream(_: BinaryIO, head: bytes, size: int) -> str:
+def _transport_stream(file: BinaryIO, head: bytes, size: int) -> str:
     """Packets of one length, so the rest tells whether the last one is whole."""
     rest = size % (_packet_length(head) or 188)
-    return f"it ends inside a packet, {rest} bytes after its start" if rest else ""
+    file.seek(size - rest)
+    if not rest or file.read(8).find(b"\x47") not in (0, 4):  # something else was appended
+        return ""
+    return f"it ends inside a packet, {rest} bytes after its start"

@@ -1,7 +1,6 @@
 """Video that comes through a pipe: standard input, a FIFO, an inherited descriptor. No wait is without a limit."""
 
 import os
-import re
 import select
 import stat
 import threading
@@ -9,18 +8,11 @@ import time
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 
-__all__ = ["PipeReader", "descriptor_of", "open_descriptor", "open_fifo"]
+__all__ = ["PipeReader", "open_descriptor", "open_fifo"]
 
 _STDIN = 0
-_DESCRIPTOR = re.compile(r"-|pipe:(?P<number>\d*)|/dev/stdin")
 # How soon a read notices that the reader was closed by another thread.
 _SLICE_S = 0.1
-
-
-def descriptor_of(address: str) -> int | None:
-    """The file descriptor that an address stands for (`-`, `pipe:`, `pipe:3`, `/dev/stdin`); None if it is none."""
-    match = _DESCRIPTOR.fullmatch(address)
-    return None if match is None else int(match["number"] or _STDIN)
 
 
 class PipeReader:

@@ -29,6 +29,7 @@ _UNREADABLE_PIPE = (
 _READ_ERRORS_ALLOWED = 64
 # Containers round their durations; less than this is not called cut off.
 _MISSING_TOLERANCE_S = 0.5
+_PLACEHOLDER_COUNT = 1_000_000_000
 # Their length is written, not estimated from the last times in the file.
 _DECLARES_LENGTH = ("matroska", "mov", "flv", "asf", "avi", "mxf", "nut")
 # All samples of a file of this kind are in its index, with position and size.
@@ -48,11 +49,19 @@ class Decoded(NamedTuple):
 
 
 class Delivered(NamedTuple):
-    """What was made of a recording: frames, those marked as damaged, and the time of the last one in seconds."""
+    """What was made of a recording.
+
+    Attributes:
+        frames: How many.
+        damaged: Those marked as damaged.
+        last_t: Time of the last one in seconds.
+        longest_s: Longest time from one to the next: the last one may be shown for as long.
+    """
 
     frames: int
     damaged: int
     last_t: float
+    longest_s: float = 0.0
 
 
 class Recording:
@@ -90,6 +99,7 @@ class Recording:
         self._pipe = target if isinstance(target, PipeReader) else None
         is_path = isinstance(target, str) and (os.path.exists(target) or "://" not in target)
         self._path = Path(target) if is_path and isinstance(target, str) and os.path.isfile(target) else None
+        self._opened_as = self._identity
         self._opened_bytes = self._size
         self._is_cut = False
         playlist = PlaylistFile.open(str(self._path)) if self._path is not None else None
@@ -125,7 +135,7 @@ class Recording:
     @property
     def frame_count(self) -> int | None:
         """Frames that it says it holds, None when it does not say."""
-        return self._reader.stream.frames or None
+        return _written_count(self._reader)
 
     @property
     def stored_aspect(self) -> Fraction:
@@ -176,6 +186,8 @@ class Recording:
     def compare(self, delivered: Delivered) -> None:
         """At the end, add to `warnings` what is missing of what it says it holds."""
         size = self._size
+        if self._identity != self._opened_as:  # another file has its name now, which says nothing of this one
+            return
         if size is not None and self._opened_bytes is not None and size > self._opened_bytes:
             self.warnings.append(
                 f"it grew from {self._opened_bytes:,} to {size:,} bytes while it was read: it is still being written, "
@@ -208,10 +220,15 @@ class Recording:
             if not (is_cut or self.damage or delivered.damaged or self.warnings):
                 return ""
             count = expected - delivered.frames
-            seconds = missing_s or (count / fps if fps else None)
+            # FFmpeg shortens the duration of an AVI that is cut off.
+            is_told = missing_s and self._reader.container.format.name != "avi"
+            seconds = missing_s if is_told else count / fps if fps else None
             suffix = "" if seconds is None else f" ({seconds:.2f} s)"
-            return f"{count} of {expected} frames are missing or could not be decoded{suffix}"
-        if self._declared_s is None or expected is not None or missing_s <= (0 if is_cut else _MISSING_TOLERANCE_S):
+            # The index of a fragmented file is only of the fragments that were read.
+            at_least = "" if self.frame_count is not None else "at least "
+            return f"{at_least}{count} of {expected} frames are missing or could not be decoded{suffix}"
+        tolerance_s = 0.0 if is_cut else max(_MISSING_TOLERANCE_S, delivered.longest_s)
+        if self._declared_s is None or expected is not None or missing_s <= tolerance_s:
             return ""
         frames = f" (about {max(1, round(missing_s * fps))} frames)" if fps else ""
         return f"{missing_s:.2f} of {self._declared_s:.2f} s{frames} are missing"
@@ -221,7 +238,7 @@ class Recording:
         if self._reader.container.format.name.startswith(_INDEXED) and not self.closed:
             samples = sum(entry.size > 0 for entry in stream.index_entries)
             return samples - self._reader.discarded_packets or None
-        return stream.frames or None
+        return self.frame_count
 
     def _missing_s(self, delivered: Delivered, *, is_cut: bool) -> float:
         if self._declared_s is None:
@@ -233,7 +250,17 @@ class Recording:
         end_s = delivered.last_t + (1 / fps if fps else 0.0)
         if reader.end_pts is not None and base is not None and not is_cut:
             end_s = max(end_s, float((reader.end_pts - (start or 0)) * base))
-        return max(0.0, self._declared_s - end_s)
+        # Some containers count their length from the start of the file, where the video may begin later.
+        starts_s = float(start * base) if start is not None and base is not None else 0.0
+        return max(0.0, self._declared_s - end_s - max(0.0, starts_s))
+
+    @property
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = None if self._path is None else self._path.stat()
+        except OSError:
+            return None
+        return None if status is None else (status.st_dev, status.st_ino)
 
     @property
     def _size(self) -> int | None:
@@ -243,10 +270,16 @@ class Recording:
             return None
 
 
+def _written_count(reader: ContainerReader) -> int | None:
+    """Number of frames in the container's head; None for a placeholder, as writers to a pipe leave it."""
+    count = reader.stream.frames
+    return count if 0 < count < _PLACEHOLDER_COUNT else None
+
+
 def _declared_s(reader: ContainerReader) -> float | None:
     """Length that the container says its video has; None if it says nothing, or nothing of the video alone."""
     stream, container = reader.stream, reader.container
-    if not container.format.name.startswith(_DECLARES_LENGTH):
+    if not container.format.name.startswith(_DECLARES_LENGTH) or stream.frames >= _PLACEHOLDER_COUNT:
         return None
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)

@@ -117,6 +117,22 @@ def test_output_that_is_standard_input_is_refused(folder: Path) -> None:
         os.close(kept)
 
 
+def test_output_without_a_folder_or_with_a_former_temporary_file_is_refused() -> None:
+    """Before anything is computed; a temporary file may be replaced as an output may."""
+    with pytest.raises(SinkError, match=r"there is no folder .*nowhere; create it first"):
+        _check(["nowhere/a.mp4"], [])
+    Path("new.partial.jsonl").write_text("{}\n")
+    with pytest.raises(ConfigError, match=r"written as new\.partial\.jsonl until .* that file is there"):
+        _check(["new.jsonl"], [], overwrite=False)
+    _check(["new.jsonl"], [])
+
+
+def test_output_that_is_an_inherited_descriptor_is_refused(folder: Path) -> None:
+    """As one that is standard input."""
+    with open("in.mp4", "rb") as file, pytest.raises(ConfigError, match="itself"):
+        _check(["in.mp4"], [f"pipe:{file.fileno()}"])
+
+
 @pytest.mark.parametrize("output", ["in.mp4", "hard.mp4", "link.mp4", "file:in.mp4", "jsonl:live.m3u8"])
 def test_existing_output_is_refused_unless_it_may_be_replaced(output: str) -> None:
     """The error says how."""

@@ -132,6 +132,8 @@ def evaluate(
         raise ConfigError(f"--model-ms and --eta belong to --mode realtime; the mode is {mode}")
     if protocol == "a2d" and (sheet or mode not in ("offline", "windowed")):
         raise ConfigError("--protocol a2d takes --mode offline or windowed, and makes no --sheet")
+    if sheet is not None:
+        _check_sheet(sheet)
     data_files = ("meta_expressions.json", "mask_dict.json", "JPEGImages")
     check_outputs(
         named(json=json, sheet=sheet),
@@ -189,6 +191,13 @@ def evaluate(
         require_complete(report.warnings)
 
 
+def _check_sheet(path: Path) -> None:
+    from PIL import Image
+
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise ConfigError(f"--sheet {path}: pictures have no ending {path.suffix!r}; give a .png or .jpg file")
+
+
 def _new_sheet() -> "ClipSheet":
     from ssa_stream.evaluation.sheet import ClipSheet
 
@@ -201,6 +210,7 @@ def _clips(
     from ssa_stream.evaluation import RunSettings, predictor_for, score_clips, summarise
 
     total, warnings = _count(data, config), _Warnings()
+    warnings.add_long_sentences(model, data, config)
     results = []
     for clip in _shown(score_clips(predictor_for(model, mode, config), data, config, warnings.add), total):
         results.append(clip.result)
@@ -217,6 +227,7 @@ def _objects(
     from ssa_stream.evaluation import RunSettings, sample_objects, summarise_objects
 
     total, warnings = _count(data, config), _Warnings()
+    warnings.add_long_sentences(model, data, config)
     settings = RunSettings.of(mode, config, model=model.config.name, data=data.name, fps=data.fps)
     samples = _shown(sample_objects(model, data, mode, config, warnings.add), total)
     with warnings.explained():
@@ -225,7 +236,7 @@ def _objects(
 
 
 class _Warnings:
-    """Parts of the data that were left out; each is told at once."""
+    """What is incomplete: parts of the data that were left out, sentences that are too long. Each is told at once."""
 
     def __init__(self) -> None:
         self.all: list[InputWarning] = []
@@ -233,6 +244,15 @@ class _Warnings:
     def add(self, warning: InputWarning) -> None:
         self.all.append(warning)
         print_warning(warning)
+
+    def add_long_sentences(self, model: "SSA", data: "MevisData", config: "EvaluationConfig") -> None:
+        """Sentences that are longer than CLIP reads."""
+        from ssa_stream.evaluation import plan_questions
+
+        for plan in plan_questions(data.videos, config.control, config.limit):
+            for question in plan.questions:
+                if (text := model.cut_off(question.asked)) is not None:
+                    self.add(InputWarning(f"expression {question.sentence.expression_id} of {plan.video}", text))
 
     @contextmanager
     def explained(self) -> Iterator[None]:

@@ -17,7 +17,7 @@ from ssa_stream.cli.options.model import (
     Threads,
 )
 from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
-from ssa_stream.errors import ConfigError, SinkError
+from ssa_stream.errors import ConfigError, SinkError, SsaStreamError
 from ssa_stream.outputs import NamedPath, check_outputs, sink_files
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def run(
         ssa-stream run street.mp4 -p "the person carrying the box" -o overlay.mp4 -o masks.jsonl -c ssa.safetensors
     """
     from ssa_stream.cli.options.engine import all_cores_but_one, open_model
-    from ssa_stream.cli.runner import paced, run_stream
+    from ssa_stream.cli.runner import RunReport, paced, run_stream
     from ssa_stream.cli.views.console import print_warning
     from ssa_stream.cli.views.run_view import live_line, print_connections, print_source_status, print_summary
     from ssa_stream.input_warnings import require_complete
@@ -199,11 +199,12 @@ def run(
             on_state=None if quiet else print_source_status,
         )
     )
+    report, failure = RunReport(), None
     try:
         info = opened.info
         with Background(_opened_outputs(output or [], info.fps or 30.0, overwrite)) as sink:
             with live_line(_smaller(info.frame_count, max_frames), quiet=quiet) as on_frame:
-                report = run_stream(
+                run_stream(
                     opened,
                     session,
                     sink,
@@ -211,14 +212,20 @@ def run(
                     max_frames=max_frames,
                     on_frame=on_frame,
                     on_warning=print_warning,
+                    report=report,
                 )
+    except SsaStreamError as error:
+        failure, report.failure = error, str(error)
     finally:
         opened.close()
     if not quiet:
-        print_summary(report, output or [])
+        has_written = report.masked > 0 and not isinstance(failure, SinkError)
+        print_summary(report, (output or []) if has_written else [])
         print_connections(opened.source)
     if json_file is not None:
         write_json(report.to_mapping(), json_file, overwrite=overwrite)
+    if failure is not None:
+        raise failure
     if strict:
         require_complete(report.warnings)
 

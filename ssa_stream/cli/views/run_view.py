@@ -67,7 +67,7 @@ def live_line(total_frames: int | None, *, quiet: bool) -> Iterator[OnFrame]:
 def print_summary(report: "RunReport", outputs: list[str]) -> None:
     """Print a run's figures and where its files are, on stderr."""
     console = errors()
-    ended = "ended by Ctrl-C" if report.interrupted else "done"
+    ended = "ended by Ctrl-C" if report.interrupted else "ended by an error" if report.failure else "done"
     console.print(
         f"{ended}: {report.frames} frames in {report.elapsed_s:.1f} s = {report.fps:.1f} fps, latency p50 "
         f"{report.latency_ms(50):.0f} ms, p95 {report.latency_ms(95):.0f} ms, {report.dropped} dropped"

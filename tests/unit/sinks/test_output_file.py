@@ -51,10 +51,13 @@ def test_existing_file_is_refused_if_it_may_not_be_replaced(tmp_path: Path) -> N
         OutputFile(path, overwrite=False)
 
 
-def test_what_a_killed_run_left_is_replaced(tmp_path: Path) -> None:
-    """It is empty again at once."""
+def test_what_a_killed_run_left_is_replaced_if_that_is_allowed(tmp_path: Path) -> None:
+    """It is empty again at once; it may also be a file that somebody called so."""
     (tmp_path / "a.partial.mp4").write_text("left over")
-    file = OutputFile(tmp_path / "a.mp4", overwrite=False)
+    with pytest.raises(SinkError, match=r"a\.partial\.mp4 is there, left by a killed process perhaps"):
+        OutputFile(tmp_path / "a.mp4", overwrite=False)
+    assert (tmp_path / "a.partial.mp4").read_text() == "left over"
+    file = OutputFile(tmp_path / "a.mp4")
     assert file.path.read_bytes() == b""
     file.discard()
     assert _names(tmp_path) == []

@@ -62,3 +62,21 @@ def test_shortfall_of_a_longer_or_unknown_file_is_none(tmp_path: Path) -> None:
     path.write_bytes(np.arange(999, dtype=np.uint8).tobytes())
     assert shortfall(path) is None
     assert shortfall(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+@pytest.mark.parametrize("tail", [b"ID3\x04 and a title", bytes(5), b"#" * 300], ids=["tag", "zeros", "text"])
+def test_bytes_behind_the_end_are_no_shortfall(tmp_path: Path, name: str, tail: bytes) -> None:
+    """Tags and padding that some programs append."""
+    path = write_video(tmp_path / name, 20)
+    path.write_bytes(path.read_bytes() + tail)
+    assert not shortfall(path)
+
+
+def test_cut_off_ivf_is_told(tmp_path: Path) -> None:
+    """Its frames have their lengths."""
+    path = write_video(tmp_path / "a.ivf", 20, codec="libvpx", encoder={"deadline": "realtime"})
+    assert shortfall(path) == ""
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert shortfall(path)

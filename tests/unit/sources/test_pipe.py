@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ssa_stream.addresses import descriptor_of
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources import FileSource, Frame
-from ssa_stream.sources.pipe import descriptor_of
 from tests.support.video_files import read_number, write_video
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from av.video.stream import VideoStream
 
 from ssa_stream.sources import FileSource
-from tests.support.video_files import read_number, write_video
+from tests.support.video_files import numbered_image, read_number, write_video
 
 FPS = 30
 KEYS = {"g": "15", "crf": "10"}
@@ -177,3 +178,79 @@ def test_frame_that_a_library_fails_on_costs_that_frame_only(tmp_path: Path, mon
         assert [read_number(frame.image) for frame in source.frames()] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
         assert source.warnings == ("1 frames were skipped because of an unexpected LookupError",)
         assert source.losses.failed_frames == 1
+
+
+def _with_late_video(path: Path) -> Path:
+    """Sound from the start, 60 frames from 3 s on."""
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=16000)
+        video = container.add_stream("libx264", rate=FPS)
+        video.height, video.width, video.pix_fmt = 48, 96, "yuv420p"
+        for start in range(0, 5 * 16000, 1024):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            silence.rate, silence.pts, silence.time_base = 16000, start, Fraction(1, 16000)
+            container.mux(sound.encode(silence))
+        for number in range(60):
+            frame = av.VideoFrame.from_ndarray(numbered_image(number), format="rgb24")
+            frame.pts, frame.time_base = 3 * FPS + number, Fraction(1, FPS)
+            container.mux(video.encode(frame))
+        for stream in (video, sound):
+            container.mux(stream.encode(None))
+    return path
+
+
+def test_video_that_begins_after_its_sound_is_whole(tmp_path: Path) -> None:
+    """As of a recorder that waits for a key frame; Matroska counts lengths from the start of the file."""
+    assert _read(_with_late_video(tmp_path / "a.mkv")) == (60, ())
+
+
+def test_long_last_picture_is_not_missing(tmp_path: Path) -> None:
+    """Pictures of a rate that varies may be shown for seconds."""
+    assert _read(write_video(tmp_path / "a.flv", 6, times_ms=[0, 100, 3100, 3200, 3300, 9000])) == (6, ())
+
+
+class _Pipe:
+    """Takes bytes and cannot go back."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> int:
+        """Keep them."""
+        self.written += bytes(data)
+        return len(data)
+
+
+def test_video_from_a_pipe_has_no_count_that_nobody_wrote(tmp_path: Path) -> None:
+    """AVI and IVF keep placeholders in their heads there."""
+    for name, codec in (("a.avi", "mpeg4"), ("a.ivf", "libvpx")):
+        path, pipe = tmp_path / name, _Pipe()
+        with av.open(pipe, "w", format=name[2:]) as container:
+            stream = cast(VideoStream, container.add_stream(codec, rate=FPS))
+            stream.height, stream.width, stream.pix_fmt = 48, 96, "yuv420p"
+            for number in range(30):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_image(number), format="rgb24")))
+            container.mux(stream.encode(None))
+        path.write_bytes(pipe.written)
+        assert _read(path) == (30, ())
+        with FileSource(path) as source:
+            assert source.info.frame_count in (None, 30)
+
+
+def test_cut_off_avi_says_how_many_seconds_are_missing(tmp_path: Path) -> None:
+    """By its frames: FFmpeg shortens its duration."""
+    path = write_video(tmp_path / "a.avi", 30, fps=FPS, codec="mpeg4", encoder={"g": "1"})
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * 0.6)])
+    frames, warnings = _read(path)
+    assert any(f"{30 - frames} of 30 frames" in text and f"({(30 - frames) / FPS:.2f} s)" in text for text in warnings)
+
+
+def test_file_that_another_one_replaces_meanwhile_is_whole(tmp_path: Path) -> None:
+    """Nothing is said of the other one."""
+    path, other = write_video(tmp_path / "a.mp4", 20), write_video(tmp_path / "b.mp4", 60)
+    with FileSource(path) as source:
+        frames = source.frames()
+        next(frames)
+        other.replace(path)
+        assert (sum(1 for _ in frames), source.warnings) == (19, ())
