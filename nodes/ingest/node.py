@@ -166,7 +166,7 @@ class _Ingest:
                     is_sent = await self._encoders.send(notice, timeout_s=_SEND_S)
         except MessageError as error:  # no reader would take it: beyond the limits of the protocol
             tracker.give_up(outgoing)
-            self.stream.lost(DropReason.FAILED, 1)
+            self.stream.passed_over(DropReason.FAILED, 1)
             self.stream.event(
                 EventKind.FRAMES_DROPPED, severity="error", reason=DropReason.FAILED, frames_lost=1, text=str(error)
             )
@@ -175,7 +175,7 @@ class _Ingest:
             tracker.was_sent(outgoing)
             self._node.metrics.count("frames_sent", stream=self.stream.rules.stream)
         elif tracker.was_not_sent(outgoing):
-            self.stream.lost(DropReason.QUEUE_FULL, 1)
+            self.stream.passed_over(DropReason.QUEUE_FULL, 1)
 
     async def _send_picture(self, outgoing: OutgoingFrame) -> None:
         """The picture as it came, to who draws on it: before the frame, so that it is there when masks are."""
@@ -270,7 +270,7 @@ class _Ingest:
         """Take back the room of frames that are finished."""
         stream = self.stream
         if finished.stream == stream.rules.stream and stream.is_started:
-            stream.tracker.finish(Position(finished.epoch, finished.seq))
+            stream.received(stream.tracker.finish(Position(finished.epoch, finished.seq)))
             self._report_in_flight()
             stream.changed.notify()
 
@@ -293,7 +293,7 @@ class _Ingest:
     def _recover(self, request: Recover) -> None:
         stream = self.stream
         lost = stream.tracker.recover()
-        stream.lost(DropReason.NODE_RESTART, lost)
+        stream.passed_over(DropReason.NODE_RESTART, lost)
         stream.epoch_began(
             request.text or f"{request.about_node} was restarted ({request.reason})",
             about_node=request.about_node,

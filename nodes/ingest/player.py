@@ -239,7 +239,6 @@ class SourcePlayer:
         missed = tracker.admit(picture)
         if not tracker.every_frame:  # of a source that is read whole they never were there, as a picture of a sequence
             stream.passed_over(DropReason.OVERTAKEN, missed)
-        stream.received(1)
         self._taken += 1
         self._attempts = 0
         stream.came(picture.sizes.source, picture.frame.t_receive_ns)

@@ -205,12 +205,15 @@ class IngestStream:
             self._metrics.dropped(self.rules.stream, reason, frames)
 
     def passed_over(self, reason: DropReason, frames: int) -> None:
-        """Count frames that came from the source and are not sent."""
+        """Count frames that came from the source and get no masks; here, where they are lost."""
         self.received(frames)
         self.lost(reason, frames)
 
     def received(self, frames: int) -> None:
-        """Count frames that came from the source, whatever becomes of them."""
+        """Count frames that came from the source and are done with, whatever became of them.
+
+        Those that are under way are not in it: if this node is started again they are read again.
+        """
         if frames:
             self._metrics.count(RECEIVED, frames, self.rules.stream)
 

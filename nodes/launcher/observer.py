@@ -28,8 +28,9 @@ class GraphReport:
     """Figures of a graph. See `MaskFigures` for those of masks.
 
     Attributes:
-        read: Frames that came from the sources, by stream. When all sources have ended they are the frames with masks
-            and those that were dropped; what an ingest node had read when it was restarted counts twice.
+        read: Frames that came from the sources and are done with, by stream: those with masks and those that were
+            dropped. What a node counted in its last moments before it was killed is not known; there are no fewer
+            than frames with masks.
         frames: Frames with final masks, by stream.
         repeated: Frames whose final masks came again.
         drops: Frames without masks, by reason.
@@ -78,7 +79,7 @@ class GraphReport:
         known = {name: state.streams[name].source for name in streams if name in state.streams}
         sources = {name: source for name, source in known.items() if source is not None}
         return cls(
-            read=state.total_received(),
+            read=state.total_received() | state.masks.frames,  # of each the larger number
             frames=state.masks.frames,
             repeated=state.masks.repeated,
             drops=state.total_drops(),

@@ -51,8 +51,12 @@ class Drops:
         self._outlet = outlet
 
     def count(self, frame: FrameIdentity, reason: DropReason, *, error: Exception | None = None) -> None:
-        """Count a dropped frame; if work on it failed, say so aloud."""
-        self._node.metrics.dropped(frame.stream, reason)
+        """Count a dropped frame; if work on it failed, say so aloud.
+
+        Where every frame counts, what a restarted node loses is sent again: that is no drop.
+        """
+        if frame.live or reason is not DropReason.NODE_RESTART:
+            self._node.metrics.dropped(frame.stream, reason)
         if error is None:
             return
         _LOG.error(

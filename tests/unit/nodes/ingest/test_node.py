@@ -80,7 +80,9 @@ async def test_last_frames_of_an_epoch_that_a_newer_one_overtakes_are_counted() 
         await stand.until(lambda: source._steps.empty())
         stand.finish(0, 0)
         await stand.until(lambda: stand.frames[-1].work.frame.epoch == 1)
+        stand.finish(1, 0)
         await stand.until(lambda: bool(stand.drops))
+        await stand.settle()
         counts = {one.name: one.value for one in stand.metrics.statistics().counters}
         assert counts["frames_received"] == 4 == len(stand.frames) + stand.drops["overtaken"]
 
