@@ -1,8 +1,10 @@
 """Input that is not all there, through the installed command line: it is processed, and what is missing is said."""
 
 import json
+import os
 import re
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,36 @@ def test_all_frames_that_a_graph_read_are_accounted_for(folder: Path, tmp_path: 
     report = json.loads(done.stdout)
     assert report["read"]["cam"] == _accounted(report)
     assert report["read"]["cam"] == NUM_FRAMES or "max_frames" in stream
+
+
+def test_run_whose_source_fails_tells_its_figures(folder: Path, tmp_path: Path) -> None:
+    """What came is written and accounted for, in the JSON too; then the error."""
+    data = write_video(tmp_path / "a.ts", NUM_FRAMES).read_bytes()
+    fifo, is_over = tmp_path / "pipe.ts", threading.Event()
+    os.mkfifo(fifo)
+
+    def write() -> None:
+        with fifo.open("wb") as pipe:
+            pipe.write(data)
+            pipe.flush()
+            is_over.wait(60)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        words = ["-p", PROMPT, "--stall-timeout", "1", "--json", "r.json", "-o", "m.jsonl"]
+        model = ["--random-weights", "--model", folder / "tiny.yaml", "--device", "cpu"]
+        done = run_command("run", fifo, *words, *model, cwd=tmp_path)
+    finally:
+        is_over.set()
+        writer.join()
+    assert done.returncode == 1
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert "sent nothing for 1 s" in report["failure"]
+    assert report["read"] == _accounted(report) > 0
+    assert len((tmp_path / "m.jsonl").read_text().splitlines()) == report["frames"]
+    assert "ended by an error: " in done.stderr
+    assert report["failure"] in done.stderr.splitlines()[-1]
 
 
 def test_broken_video_costs_an_evaluation_that_video_only(folder: Path, tmp_path: Path) -> None:
