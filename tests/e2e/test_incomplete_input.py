@@ -150,7 +150,7 @@ def test_run_whose_source_fails_tells_its_figures(folder: Path, tmp_path: Path) 
     writer.start()
     try:
         words = ["-p", PROMPT, "--stall-timeout", "1", "--json", "r.json", "-o", "m.jsonl"]
-        model = ["--random-weights", "--model", folder / "tiny.yaml", "--device", "cpu"]
+        model = ["--random-weights", "--model", str(folder / "tiny.yaml"), "--device", "cpu"]
         done = run_command("run", fifo, *words, *model, cwd=tmp_path)
     finally:
         is_over.set()
@@ -165,14 +165,18 @@ def test_run_whose_source_fails_tells_its_figures(folder: Path, tmp_path: Path) 
 
 
 def test_broken_video_costs_an_evaluation_that_video_only(folder: Path, tmp_path: Path) -> None:
-    """It is named with the sentence and the file, and what was done is in the report."""
+    """It is named with the sentence and the file, as is a sentence that is too long; what was done is in the report."""
     made = run_command(
         "data", "synth", "--videos", "3", "--frames", "3", "--height", "64", "--width", "96", "-o", "val", cwd=tmp_path
     )
     assert made.returncode == 0, made.stderr
     path = tmp_path / "val" / "mask_dict.json"
-    meta = json.loads((tmp_path / "val" / "meta_expressions.json").read_text())["videos"]
+    texts = tmp_path / "val" / "meta_expressions.json"
+    content = json.loads(texts.read_text())
+    meta = content["videos"]
     first, second, third = meta
+    next(iter(meta[first]["expressions"].values()))["exp"] = LONG
+    texts.write_text(json.dumps(content))
     broken = {str(number) for one in meta[second]["expressions"].values() for number in one["anno_id"]}
     masks = json.loads(path.read_text())
     wrong = {"size": [32, 48], "counts": "PP1"}
@@ -194,6 +198,9 @@ def test_broken_video_costs_an_evaluation_that_video_only(folder: Path, tmp_path
     report = json.loads((tmp_path / "r.json").read_text())
     assert {clip["video"] for clip in report["clips"]} >= {first, third}
     assert report["complete"] is False
+    (long,) = [one for one in report["warnings"] if one["about"].endswith(first)]
+    assert "it has 96 of CLIP's tokens" in long["text"]
+    report["warnings"].remove(long)
     assert report["warnings"]
     for warning in report["warnings"]:
         assert re.fullmatch(f"expression .+ of {second}", warning["about"])
