@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from ssa_stream.addresses import file_of_url
 from ssa_stream.errors import SourceError
 
-__all__ = ["URI", "files_of_playlist", "local_file", "names_of", "playlist_text"]
+__all__ = ["URI", "files_of_playlist", "lines_of", "local_file", "names_of", "playlist_text"]
 
 URI = re.compile(r'(?<=URI=")[^"]+')
 """A name within a tag of HLS."""
@@ -43,10 +43,15 @@ def playlist_text(path: Path) -> str | None:
         return None
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a playlist, as FFmpeg parts them: other separators that Unicode knows may be in a name."""
+    return [line.strip(" \t") for line in re.split(r"[\r\n]+", text)]
+
+
 def names_of(text: str) -> Iterator[str]:
     """The names in the text of a playlist, as they stand there: segments, keys, first parts, other playlists."""
     is_script = text.startswith(_CONCAT)
-    for line in map(str.strip, text.splitlines()):
+    for line in lines_of(text):
         if is_script:
             if match := _FILE_LINE.match(line):
                 yield _word(match["word"])
