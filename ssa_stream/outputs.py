@@ -17,6 +17,7 @@ from ssa_stream.addresses import descriptor_of, file_of_url, parse_address, sche
 from ssa_stream.errors import ConfigError, SinkError, SourceError
 from ssa_stream.files import is_stream
 from ssa_stream.picture_names import is_pattern, pictures_of
+from ssa_stream.playlist_names import files_of_playlist
 
 __all__ = [
     "OWN_SINKS",
@@ -39,8 +40,6 @@ _LINES_SUFFIXES = (".jsonl", ".ndjson")
 
 # Two letters at least, so that C:\\video.mp4 stays a path.
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
-_PLAYLISTS = (".m3u8", ".m3u", ".ffconcat")
-_LONGEST_PLAYLIST = 1 << 20
 
 
 class NamedPath(NamedTuple):
@@ -226,27 +225,7 @@ def _files_of(address: str) -> Iterator[str]:
     yield path
     if is_pattern(path) and not os.path.exists(path):
         yield from (str(picture.path) for picture in pictures_of(path))
-    if path.lower().endswith(_PLAYLISTS):
-        folder = os.path.dirname(path)
-        yield from (os.path.join(folder, local_path(entry) or entry) for entry in _entries(path))
-
-
-def _entries(path: str) -> Iterator[str]:
-    """The names in a playlist of HLS or FFmpeg's concat script."""
-    try:
-        if not os.path.isfile(path):
-            return
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read(_LONGEST_PLAYLIST)
-    except OSError:
-        return
-    for line in map(str.strip, text.splitlines()):
-        if match := re.search(r'URI="([^"]+)"', line):
-            yield match[1]
-        elif match := re.fullmatch(r"file\s+'?([^']+)'?", line):
-            yield match[1]
-        elif line and not line.startswith("#"):
-            yield line
+    yield from map(str, files_of_playlist(Path(path)))
 
 
 def _identities(path: str) -> frozenset[object]:

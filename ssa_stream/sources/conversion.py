@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from typing import NamedTuple
 
 from av import VideoFrame
 
@@ -10,13 +11,28 @@ from ssa_stream.sources.capture_time import CameraClock
 from ssa_stream.sources.picture import PictureConverter
 from ssa_stream.sources.source import Frame
 
-__all__ = ["FrameConverter", "Timeline"]
+__all__ = ["NO_JOINTS", "FrameConverter", "Joints", "Timeline"]
 
 _NANOSECOND = Fraction(1, 1_000_000_000)
 _DEFAULT_FPS = 25.0
 _NUDGE_S = 0.001
 _REBASE_AFTER_S = 1.0
 _LEAP_S = 2.0
+
+
+class Joints(NamedTuple):
+    """Where parts of a recording with times of their own are joined, as it says itself.
+
+    Attributes:
+        most: How many joints there are.
+        leap_s: A leap ahead by more than this, in seconds, is one of them.
+    """
+
+    most: int = 0
+    leap_s: float = _LEAP_S
+
+
+NO_JOINTS = Joints()
 
 
 class FrameConverter:
@@ -35,6 +51,7 @@ class FrameConverter:
         live: bool = False,
         arrival_times: bool = False,
         monotonic_pts: bool = False,
+        joints: Joints = NO_JOINTS,
     ) -> None:
         """Start at epoch 0, frame 0.
 
@@ -44,11 +61,12 @@ class FrameConverter:
             live: Whether frames come at the pace of the world, so that written times can be checked against it.
             arrival_times: Take the time of arrival as stream time, for formats that carry no times.
             monotonic_pts: Whether written times may be this host's monotonic clock, as V4L2 drivers write them.
+            joints: See `Timeline`.
         """
         self.frames = 0
         self.corrupt_frames = 0
         self._camera_clock = CameraClock()
-        self._timeline = Timeline(fps)
+        self._timeline = Timeline(fps, joints)
         self._pictures = PictureConverter()
         self._stored_aspect = stored_aspect
         self._live = live
@@ -134,19 +152,23 @@ class Timeline:
     """Assign strictly increasing seconds, 0 at the first frame.
 
     A missing time is the previous one plus a frame interval. A time that goes back a little (a duplicate, a wrong
-    order) is moved just after the previous one; one that goes back by a second or more (a loop, a counter that
-    wrapped, a spliced recording) starts a new count from there. So does, on a live source, one that leaps ahead by two
-    seconds more than have passed: a camera whose clock was set.
+    order) is moved just after the previous one. One that goes back by a second or more (a loop, a counter that
+    wrapped, a spliced recording) starts a new count from there, and so does a little step back after which times go on
+    from where they went back to. So does, on a live source, one that leaps ahead by two seconds more than have passed:
+    a camera whose clock was set. Where a recording says that it has joints, the first steps back and leaps are these.
 
     Attributes:
-        repaired: How many times were missing, went back or leapt.
+        repaired: How many times were missing, went back or leapt, joints not counted.
     """
 
-    def __init__(self, fps: float | None) -> None:
+    def __init__(self, fps: float | None, joints: Joints = NO_JOINTS) -> None:
         self.repaired = 0
         self._step_s = 1.0 / (fps or _DEFAULT_FPS)
+        self._joints_left, self._joint_leap_s = joints
         self._origin_s: Fraction | None = None
         self._last_s: float | None = None
+        # Written time of a frame that was moved just now, and what it would be in a new count that begins with it.
+        self._moved: tuple[Fraction, float] | None = None
 
     def stamp(self, pts: int | None, time_base: Fraction | None, passed_s: float | None = None) -> float:
         """Return the stream time in seconds of the next frame.
@@ -157,10 +179,11 @@ class Timeline:
             passed_s: Seconds on the host's clock since the frame before it, for a live source; None otherwise.
         """
         written_s = None if pts is None or time_base is None else pts * time_base
-        self._last_s = self._next(written_s, passed_s)
+        moved, self._moved = self._moved, None
+        self._last_s = self._next(written_s, passed_s, moved)
         return self._last_s
 
-    def _next(self, written_s: Fraction | None, passed_s: float | None) -> float:
+    def _next(self, written_s: Fraction | None, passed_s: float | None, moved: tuple[Fraction, float] | None) -> float:
         last_s = self._last_s
         follow_s = 0.0 if last_s is None else last_s + max(self._step_s, passed_s or 0.0)
         if written_s is None:
@@ -170,13 +193,26 @@ class Timeline:
             first_s = 0.0 if last_s is None else last_s + self._step_s
             self._origin_s = written_s - Fraction(first_s)
         t = float(written_s - self._origin_s)
+        if last_s is not None and self._is_joint(t - last_s):
+            return self._count_anew(written_s, follow_s)
         if last_s is None or (t > last_s and not _leaps(t - last_s, passed_s)):
             return t
         self.repaired += 1
-        if 0 <= last_s - t < _REBASE_AFTER_S:
-            return last_s + min(_NUDGE_S, self._step_s)
-        self._origin_s = written_s - Fraction(follow_s)
-        return follow_s
+        if not 0 <= last_s - t < _REBASE_AFTER_S:
+            return self._count_anew(written_s, follow_s)
+        if moved is not None and written_s > moved[0]:
+            return self._count_anew(written_s, max(moved[1] + float(written_s - moved[0]), last_s + _NUDGE_S))
+        self._moved = written_s, follow_s
+        return last_s + min(_NUDGE_S, self._step_s)
+
+    def _is_joint(self, step_s: float) -> bool:
+        is_joint = self._joints_left > 0 and (step_s < 0 or step_s > self._joint_leap_s)
+        self._joints_left -= is_joint
+        return is_joint
+
+    def _count_anew(self, written_s: Fraction, t: float) -> float:
+        self._origin_s = written_s - Fraction(t)
+        return t
 
 
 def _leaps(step_s: float, passed_s: float | None) -> bool:

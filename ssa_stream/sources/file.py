@@ -13,7 +13,7 @@ from av.container import InputContainer
 from ssa_stream.addresses import descriptor_of, redact
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.picture_names import is_pattern
-from ssa_stream.sources.conversion import FrameConverter
+from ssa_stream.sources.conversion import FrameConverter, Joints
 from ssa_stream.sources.pictures import Animation, is_animated_webp
 from ssa_stream.sources.pipe import PipeReader, open_descriptor, open_fifo
 from ssa_stream.sources.recording import Decoded, Delivered, Recording
@@ -39,6 +39,8 @@ class _Pictures(Protocol):
     def fps(self) -> float | None: ...
     @property
     def frame_count(self) -> int | None: ...
+    @property
+    def joints(self) -> Joints: ...
     @property
     def closed(self) -> bool: ...
     @property
@@ -166,7 +168,9 @@ class FileSource(Source):
         self._pictures.close()
 
     def _begin(self) -> None:
-        self._converter = FrameConverter(self._pictures.fps, stored_aspect=lambda: self._pictures.stored_aspect)
+        self._converter = FrameConverter(
+            self._pictures.fps, stored_aspect=lambda: self._pictures.stored_aspect, joints=self._pictures.joints
+        )
         self._last_t = self._longest_s = 0.0
         self._decoded = self._decode()
 

@@ -11,6 +11,7 @@ from av import VideoFrame
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.sources.conversion import NO_JOINTS, Joints
 from ssa_stream.sources.file_structure import shortfall
 from ssa_stream.sources.presentation import holds_no_times
 from ssa_stream.sources.recording import Decoded, Delivered
@@ -94,6 +95,11 @@ class Animation:
     def frame_count(self) -> int | None:
         """Pictures in the file."""
         return self._count
+
+    @property
+    def joints(self) -> Joints:
+        """None: their times are counted."""
+        return NO_JOINTS
 
     @property
     def stored_aspect(self) -> Fraction:

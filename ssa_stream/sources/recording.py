@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +10,9 @@ import av
 from av import VideoFrame
 from av.container import InputContainer
 
-from ssa_stream.errors import SourceError
+from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.container import ContainerReader, diagnose, open_container
+from ssa_stream.sources.conversion import NO_JOINTS, Joints
 from ssa_stream.sources.file_structure import shortfall
 from ssa_stream.sources.pipe import PipeReader
 from ssa_stream.sources.playlist_file import PlaylistFile
@@ -102,22 +102,21 @@ class Recording:
         self._opened_as = self._identity
         self._opened_bytes = self._size
         self._is_cut = False
-        playlist = PlaylistFile.open(str(self._path)) if self._path is not None else None
+        self._playlist = playlist = PlaylistFile.open(str(self._path)) if self._path is not None else None
         # Told to be a file, a name such as cam:one.mkv is not taken for a protocol.
-        source: str | PipeReader | BytesIO = f"file:{target}" if is_path else target
+        source = f"file:{target}" if is_path else target
         merged = {"pattern_type": "none", **options}
-        if playlist is not None:
-            source, merged = playlist.stream(), {**playlist.options, **merged}
-            self.warnings.extend(playlist.warnings)
         if rate_hz is not None:
             merged["framerate"] = str(rate_hz)
-        if container is None:
+        if playlist is not None:
+            container = _open_playlist(playlist, name, timeouts_s, merged)
+            self.warnings.extend(playlist.warnings)
+        elif container is None:
             container = open_container(
                 source,
                 name=name,
                 timeouts_s=timeouts_s,
                 options=merged,
-                format_name=None if playlist is None else "hls",
                 unreadable=_UNREADABLE if self._pipe is None else _UNREADABLE_PIPE,
             )
         if rate_hz is not None and not holds_no_times(container.format.name):
@@ -143,6 +142,11 @@ class Recording:
         return self._reader.stored_aspect()
 
     @property
+    def joints(self) -> Joints:
+        """Where it says that its times begin anew."""
+        return NO_JOINTS if self._playlist is None else self._playlist.joints
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._reader.closed
@@ -158,8 +162,10 @@ class Recording:
         if self._reader.is_encrypted:
             return ["it is encrypted, and its key is not known: expected a video without copy protection"]
         counted = [f"{self.corrupt_packets} packets were damaged and skipped"] if self.corrupt_packets else []
-        if self._reader.marked_packets and not self._is_cut:  # then it is the last one, and told of already
-            counted.append(f"{self._reader.marked_packets} packets are not whole, or come after missing ones")
+        # After a joint packets are counted from anew, which looks as if some were missing.
+        marked = self._reader.marked_packets - self.joints.most
+        if marked > 0 and not self._is_cut:  # then it is the last one, and told of already
+            counted.append(f"{marked} packets are not whole, or come after missing ones")
         counted += [
             f"{count} packets could not be decoded because of an unexpected {kind}"
             for kind, count in self._reader.failures.items()
@@ -177,6 +183,8 @@ class Recording:
             for pictures in self._reader.decode(read_errors_allowed=_READ_ERRORS_ALLOWED):
                 for picture in pictures:
                     count += 1
+                    if self._playlist is not None:
+                        self._playlist.note(picture.time)
                     yield Decoded(picture)
         except av.FFmpegError as error:
             if not self._reader.is_end(error):
@@ -201,6 +209,10 @@ class Recording:
             place = f" after {delivered.frames} frames and {delivered.last_t:.2f} s: {cut}"
             self.warnings.append(f"it is cut off: {detail}" if detail else f"it is cut off{place}")
             return
+        if self._playlist is not None and not self._reader.is_encrypted:
+            is_damaged = bool(self.damage or delivered.damaged)
+            shortage = self._playlist.shortage(self._end_s(delivered), is_damaged=is_damaged)
+            self.warnings += [shortage] if shortage else []
         missing = self._missing(delivered, is_cut=False)
         if missing and not self._reader.is_encrypted:
             self.warnings.append(f"it is cut off or damaged: {missing}")
@@ -243,11 +255,10 @@ class Recording:
     def _missing_s(self, delivered: Delivered, *, is_cut: bool) -> float:
         if self._declared_s is None:
             return 0.0
-        fps = self.fps
         # The last frame may be shown for long, so its own end counts, unless the packet that says so is not whole.
         reader = self._reader
         start, base = reader.stream.start_time, reader.stream.time_base
-        end_s = delivered.last_t + (1 / fps if fps else 0.0)
+        end_s = self._end_s(delivered)
         if reader.end_pts is not None and base is not None and not is_cut:
             end_s = max(end_s, float((reader.end_pts - (start or 0)) * base))
         # Some containers count their length from the start of the file, where the video may begin later.
@@ -262,6 +273,9 @@ class Recording:
             return None
         return None if status is None else (status.st_dev, status.st_ino)
 
+    def _end_s(self, delivered: Delivered) -> float:
+        return delivered.last_t + (1 / self.fps if self.fps else 0.0)
+
     @property
     def _size(self) -> int | None:
         try:
@@ -274,6 +288,30 @@ def _written_count(reader: ContainerReader) -> int | None:
     """Number of frames in the container's head; None for a placeholder, as writers to a pipe leave it."""
     count = reader.stream.frames
     return count if 0 < count < _PLACEHOLDER_COUNT else None
+
+
+def _open_playlist(
+    playlist: PlaylistFile, name: str, timeouts_s: tuple[float, float], options: Mapping[str, str]
+) -> InputContainer:
+    """Open a playlist that is a file.
+
+    Raises:
+        SourceError: It cannot be opened; the text says what is missing, if anything is.
+    """
+    try:
+        with playlist.stream() as file:
+            return open_container(
+                file,
+                name=name,
+                timeouts_s=timeouts_s,
+                options={**playlist.options, **options},
+                format_name="hls",
+                unreadable=_UNREADABLE,
+            )
+    except SourceError:
+        if playlist.problem is None:
+            raise
+    raise SourceError(f"cannot open {name}: {playlist.problem}", SourceErrorCode.NOT_FOUND)
 
 
 def _declared_s(reader: ContainerReader) -> float | None:

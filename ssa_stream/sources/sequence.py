@@ -9,6 +9,7 @@ from av import VideoFrame
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.picture_names import file_names, number_width, pictures_of
+from ssa_stream.sources.conversion import NO_JOINTS, Joints
 from ssa_stream.sources.file_structure import shortfall
 from ssa_stream.sources.pictures import read_still
 from ssa_stream.sources.recording import Decoded, Delivered
@@ -65,6 +66,11 @@ class PictureSequence:
     def frame_count(self) -> int | None:
         """Pictures in the folder that fit."""
         return len(self._pictures)
+
+    @property
+    def joints(self) -> Joints:
+        """None: their times are counted."""
+        return NO_JOINTS
 
     @property
     def stored_aspect(self) -> Fraction:

@@ -53,7 +53,7 @@ RULES = {
     "input_warnings": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "addresses": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "files": Rule(frozenset(), third_party=frozenset(), torch="never"),
-    "outputs": Rule(_siblings("addresses files picture_names"), third_party=frozenset(), torch="never"),
+    "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "run_lengths": Rule(_siblings(), third_party=frozenset({"numpy"}), torch="never"),
     "protocols": Rule(_siblings("run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
@@ -70,7 +70,8 @@ RULES = {
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "data": Rule(_siblings("files run_lengths"), torch="lazily"),
     "picture_names": Rule(frozenset(), third_party=frozenset(), torch="never"),
-    "sources": Rule(_siblings("addresses backoff data picture_names plugins rates")),
+    "playlist_names": Rule(_siblings("addresses"), third_party=frozenset(), torch="never"),
+    "sources": Rule(_siblings("addresses backoff data picture_names playlist_names plugins rates")),
     "viz": Rule(_siblings("streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths files outputs rates")),
     "nodes": Rule(

@@ -18,6 +18,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Path(name).write_text(name)
     Path("live.m3u8").write_text('#EXTM3U\n#EXT-X-MAP:URI="init.mp4"\n#EXTINF:2,\nseg0.ts\n')
     Path("list.ffconcat").write_text("ffconcat version 1.0\nfile 'in.mp4'\n")
+    Path("nested").mkdir()
+    Path("nested/list.txt").write_bytes(b"\xef\xbb\xbf#EXTM3U\n#EXTINF:2,\n../seg0.ts\n#EXTINF:2,\n../a%20b.mp4?x=1\n")
+    Path("master.m3u8").write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nnested/list.txt\nmaster.m3u8\n")
+    Path("script.txt").write_text("ffconcat version 1.0\nfile a\\ b.mp4\nfile nested/list.txt\n")
     Path("link.mp4").symlink_to("in.mp4")
     os.link("in.mp4", "hard.mp4")
     Path("new.mp4").symlink_to("made later.mp4")
@@ -56,6 +60,12 @@ def _check(outputs: list[str], sources: list[str], *, overwrite: bool = True) ->
         ("video:seg0.ts", "live.m3u8"),
         ("init.mp4", "live.m3u8"),
         ("in.mp4", "list.ffconcat"),
+        ("video:nested/list.txt", "master.m3u8"),
+        ("video:seg0.ts", "master.m3u8"),
+        ("a b.mp4", "master.m3u8"),
+        ("video:seg0.ts", "nested/list.txt"),
+        ("a b.mp4", "script.txt"),
+        ("video:seg0.ts", "script.txt"),
         ("pipe.mp4", "pipe.mp4"),
         ("later.mp4", "sub/../later.mp4"),
     ],

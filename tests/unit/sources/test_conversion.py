@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ssa_stream.sources.conversion import Timeline
+from ssa_stream.sources.conversion import Joints, Timeline
 from ssa_stream.sources.orientation import apply_display_matrix
 
 ONE = 1 << 16
@@ -48,11 +48,24 @@ def _stamp(written: list[int | None], fps: float | None = 10) -> tuple[list[floa
         ([None, 5000, 5100], [0.0, 0.1, 0.2], 1),
         ([0, None, 200], [0.0, 0.1, 0.2], 1),
         ([0, 100, 100, 300], [0.0, 0.1, 0.101, 0.3], 1),
-        ([0, 100, 50, 60, 300], [0.0, 0.1, 0.101, 0.102, 0.3], 2),
+        ([0, 100, 50, 300], [0.0, 0.1, 0.101, 0.3], 1),
+        ([0, 100, 50, 50, 50, 300], [0.0, 0.1, 0.101, 0.102, 0.103, 0.3], 3),
+        ([0, 100, 200, 300, 0, 100, 200, 300], [0.0, 0.1, 0.2, 0.3, 0.301, 0.5, 0.6, 0.7], 2),
         ([0, 9000, 0, 100], [0.0, 9.0, 9.1, 9.2], 1),
         ([-200, -100, 0], [0.0, 0.1, 0.2], 0),
     ],
-    ids=["offset", "none", "first-missing", "one-missing", "duplicate", "back", "wrapped", "negative"],
+    ids=[
+        "offset",
+        "none",
+        "first-missing",
+        "one-missing",
+        "duplicate",
+        "back",
+        "repeated",
+        "short-part",
+        "wrapped",
+        "negative",
+    ],
 )
 def test_stamp_repairs_what_was_written(written: list[int | None], expected: list[float], repaired: int) -> None:
     """Good times are kept; bad ones are moved as little as it takes."""
@@ -85,3 +98,11 @@ def test_live_time_that_leaps_ahead_of_the_clock_counts_on_from_there() -> None:
 def test_recorded_time_that_leaps_ahead_is_believed() -> None:
     """A file knows of no other clock."""
     assert _stamp([0, 100, 3_600_100])[0] == pytest.approx([0.0, 0.1, 3600.1])
+
+
+def test_announced_joints_begin_new_counts_and_are_no_repairs() -> None:
+    """However little times go back there; a pause elsewhere is one, and later jumps are repaired as ever."""
+    timeline = Timeline(10, Joints(2, leap_s=5.0))
+    written = [0, 100, 3100, 9_003_100, 9_003_200, 9_003_000, 9_003_100, 0]
+    assert [timeline.stamp(pts, MS) for pts in written] == pytest.approx([0.0, 0.1, 3.1, 3.2, 3.3, 3.4, 3.5, 3.6])
+    assert timeline.repaired == 1
