@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av import VideoFrame
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.file_structure import shortfall
@@ -46,8 +46,8 @@ def read_still(path: Path) -> VideoFrame:
                 picture = next(container.decode(video=0), None)
                 if picture is not None:
                     return picture
-    except av.FFmpegError:
-        pass  # Pillow knows other formats
+    except Exception:  # of FFmpeg or its bindings; Pillow knows other formats, and says what is wrong otherwise
+        pass
     with Animation(path, str(path)) as pictures:
         decoded = next(pictures.decode(), None)
     if decoded is None:
@@ -62,7 +62,7 @@ class Animation:
         """Open it.
 
         Raises:
-            SourceError: Pillow does not know its format, or it is too large to be meant.
+            SourceError: Pillow does not know its format, it is damaged, or too large to be meant.
         """
         self.warnings: list[str] = []
         self.corrupt_packets = 0
@@ -71,12 +71,15 @@ class Animation:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                warnings.simplefilter("ignore", UserWarning)  # of damaged fields: what cannot be read is told by us
                 self._image = Image.open(path)
-        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-            cut = shortfall(path)
-            why = f"it is cut off, {cut}" if cut else f"it is no picture that can be read ({type(error).__name__})"
-            raise SourceError(f"cannot open {name}: {why}", SourceErrorCode.UNREADABLE) from None
-        self._count: int = getattr(self._image, "n_frames", 1)
+        except Exception as error:  # each of Pillow's formats has errors of its own for data that makes no sense
+            raise _cannot_open(path, name, error) from None
+        try:
+            self._count: int = getattr(self._image, "n_frames", 1)
+        except Exception as error:
+            self._image.close()
+            raise _cannot_open(path, name, error) from None
 
     def __enter__(self) -> "Animation":
         return self
@@ -112,10 +115,11 @@ class Animation:
 
     @property
     def is_readable(self) -> bool:
-        """Whether its first picture can be decoded."""
+        """Whether its first picture can be decoded; if not, the file is closed."""
         try:
             self._image.load()
-        except (OSError, ValueError, SyntaxError):
+        except Exception:  # of the format, see above
+            self._image.close()
             return False
         return True
 
@@ -128,7 +132,7 @@ class Animation:
             try:
                 self._image.seek(number)
                 picture = VideoFrame.from_ndarray(_pixels(self._image), format="rgb24")
-            except (OSError, ValueError, SyntaxError, EOFError) as error:
+            except Exception as error:  # of the format, see above
                 self.corrupt_packets += 1
                 self.warnings.append(f"picture {number} and those after it could not be read ({type(error).__name__})")
                 break
@@ -148,6 +152,12 @@ class Animation:
     def close(self) -> None:
         """Stop reading."""
         self._closed = True
+
+
+def _cannot_open(path: Path, name: str, error: Exception) -> SourceError:
+    cut = shortfall(path)
+    why = f"it is cut off, {cut}" if cut else f"it is no picture that can be read ({type(error).__name__})"
+    return SourceError(f"cannot open {name}: {why}", SourceErrorCode.UNREADABLE)
 
 
 def _pixels(image: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
