@@ -166,7 +166,11 @@ class FileSource(Source):
         self._pictures.close()
 
     def _begin(self) -> None:
-        self._converter = FrameConverter(self._pictures.fps, stored_aspect=lambda: self._pictures.stored_aspect)
+        self._converter = FrameConverter(
+            self._pictures.fps,
+            stored_aspect=lambda: self._pictures.stored_aspect,
+            stand_alone=isinstance(self._pictures, PictureSequence),
+        )
         self._last_t = 0.0
         self._decoded = self._decode()
 

@@ -98,11 +98,15 @@ class RgbConverter:
 
 
 class PictureConverter:
-    """Makes upright SDR RGB pictures of the decoded frames of one stream."""
+    """Makes upright SDR RGB pictures of the decoded frames of one stream.
 
-    def __init__(self) -> None:
+    Args:
+        stand_alone: See `Orientation`.
+    """
+
+    def __init__(self, *, stand_alone: bool = False) -> None:
         self._colours = RgbConverter()
-        self._orientation = Orientation()
+        self._orientation = Orientation(stand_alone=stand_alone)
 
     @property
     def warnings(self) -> tuple[str, ...]:

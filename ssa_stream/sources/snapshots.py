@@ -54,7 +54,7 @@ class SnapshotSource(Source):
         self._interval_s, self._timeouts_s, self._options = interval_s, timeouts_s, options
         self._first: InputContainer | None = container
         self._closed = threading.Event()
-        self._converter = FrameConverter(None, arrival_times=True)
+        self._converter = FrameConverter(None, arrival_times=True, stand_alone=True)
         self._digest: tuple[int, int] | None = None
         self._corrupt = self._failed = 0
         # An unchanged picture is silence of any length, which is no loss.
