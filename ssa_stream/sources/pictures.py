@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -12,10 +13,11 @@ from PIL import Image, ImageOps
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.file_structure import shortfall
+from ssa_stream.sources.picture import StoredAspect
 from ssa_stream.sources.presentation import holds_no_times
 from ssa_stream.sources.recording import Decoded, Delivered
 
-__all__ = ["Animation", "is_animated_webp", "read_still"]
+__all__ = ["Animation", "Still", "is_animated_webp", "read_still"]
 
 _MILLISECOND = Fraction(1, 1000)
 # Browsers show a picture without a duration, or with one that cannot be meant, for so long.
@@ -34,7 +36,19 @@ def is_animated_webp(path: Path) -> bool:
     return is_extended and bool(head[20] & _WEBP_ANIMATED)
 
 
-def read_still(path: Path) -> VideoFrame:
+class Still(NamedTuple):
+    """A picture of a file of its own.
+
+    Attributes:
+        picture: As it came out of the decoder.
+        pixel_aspect: Width of its stored pixels divided by their height, by the density that the file says.
+    """
+
+    picture: VideoFrame
+    pixel_aspect: Fraction
+
+
+def read_still(path: Path) -> Still:
     """Read one picture: with FFmpeg, else with Pillow, which knows more formats.
 
     Raises:
@@ -45,14 +59,14 @@ def read_still(path: Path) -> VideoFrame:
             if holds_no_times(container.format.name) and container.streams.video:
                 picture = next(container.decode(video=0), None)
                 if picture is not None:
-                    return picture
+                    return Still(picture, StoredAspect(container.streams.video[0]).now)
     except Exception:  # of FFmpeg or its bindings; Pillow knows other formats, and says what is wrong otherwise
         pass
     with Animation(path, str(path)) as pictures:
         decoded = next(pictures.decode(), None)
     if decoded is None:
         raise SourceError(f"{path} holds no picture that can be read", SourceErrorCode.UNREADABLE)
-    return decoded.picture
+    return Still(decoded.picture, pictures.stored_aspect)
 
 
 class Animation:

@@ -74,6 +74,18 @@ def test_rotated_picture_does_not_rotate_the_one_after_it(tmp_path: Path, ending
     assert blue_is_left == [True, False, True, True]
 
 
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_density_of_a_picture_is_its_pixel_aspect_alone_and_in_a_sequence(tmp_path: Path, ending: str) -> None:
+    """As FFmpeg takes it: the quotient of both densities."""
+    Image.fromarray(four_colours()).save(tmp_path / f"0.{ending}", dpi=(72, 144))
+    Image.fromarray(four_colours()).save(tmp_path / f"1.{ending}", dpi=(72, 72))
+    with open_source(tmp_path / f"0.{ending}") as source:
+        alone = [frame.pixel_aspect for frame in source.frames()]
+    frames, _ = _read(tmp_path / f"%d.{ending}")
+    assert [float(aspect) for aspect in alone] == pytest.approx([0.5], abs=1e-3)
+    assert [frame.pixel_aspect for frame in frames] == [*alone, 1]
+
+
 def test_rate_of_a_sequence_can_be_given(tmp_path: Path) -> None:
     """As a setting of the address."""
     _write(tmp_path / "f", "0.png", "1.png", "2.png")
