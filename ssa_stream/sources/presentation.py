@@ -13,7 +13,9 @@ __all__ = ["PresentationTimes", "holds_no_times", "nominal_rate"]
 # These hold times of decoding only; what FFmpeg calls their presentation time is a guess, and wrong for B-frames.
 _DECODING_TIMES_ONLY = frozenset({"avi", "asf", "asf_o"})
 # Elementary streams: pictures without any time.
-_NO_TIMES = frozenset({"cavsvideo", "h261", "h263", "h264", "hevc", "m4v", "mpegvideo", "obu", "vc1", "vvc"})
+_NO_TIMES = frozenset(
+    "apv avs2 avs3 cavsvideo dirac dnxhd evc h261 h263 h264 hevc m4v mjpeg mjpeg_2000 mpegvideo obu vc1 vvc".split()
+)
 _PTS_LIMIT = 2**63
 _DEFAULT_RATE = Fraction(25)
 

@@ -39,9 +39,10 @@ def test_times_of_b_frames_are_exact(tmp_path: Path, name: str, codec: str, with
     assert source.info.fps == pytest.approx(FPS, rel=0.02)
 
 
-def test_rate_of_an_elementary_stream_can_be_given(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "codec"), [("a.h264", "libx264"), ("a.mjpeg", "mjpeg")])
+def test_rate_of_an_elementary_stream_can_be_given(tmp_path: Path, name: str, codec: str) -> None:
     """It says one rate, its owner knows another one."""
-    path = write_video(tmp_path / "a.h264", 10, fps=FPS)
+    path = write_video(tmp_path / name, 10, fps=FPS, codec=codec, encoder={})
     with FileSource(path, rate_hz=Fraction(25, 2)) as source:
         assert [frame.t for frame in source.frames()] == pytest.approx([n / 12.5 for n in range(10)])
 
