@@ -211,14 +211,15 @@ class ContainerReader:
         return (height, width) if height and width else None
 
     def stored_aspect(self) -> Fraction:
-        """Width of a stored pixel divided by its height, of the frame decoded last."""
+        """Width of a stored pixel divided by its height, of the frames yielded last."""
         return self._aspect.now
 
     def decode(self, *, read_errors_allowed: int = 0) -> Iterator[list[VideoFrame]]:
         """Yield the frames of one packet after the other, often none, until the end or `close`.
 
-        A read that fails yields no frames as well, so that whoever reads can give up. Those in a row count as one
-        corrupt packet: the demuxer looks for where it can go on.
+        Where the shape of their pixels changes, those of one packet come in two parts. A read that fails yields no
+        frames as well, so that whoever reads can give up. Those in a row count as one corrupt packet: the demuxer looks
+        for where it can go on.
 
         Args:
             read_errors_allowed: How many damaged reads in a row are skipped before giving up.
@@ -247,10 +248,21 @@ class ContainerReader:
                 if frames is None:
                     return
                 errors_in_a_row = 0
-                yield frames
+                yield from self._parts(frames)
         finally:
             packets.close()  # type: ignore[attr-defined]  # a generator, typed as an iterator
             self._release()
+
+    def _parts(self, frames: list[VideoFrame]) -> Iterator[list[VideoFrame]]:
+        """The frames, cut where the stored aspect changes: it is that of the part yielded last."""
+        part: list[VideoFrame] = []
+        for frame in frames:
+            if part and self._aspect.changes_with(frame):
+                yield part
+                part = []
+            self._aspect.take(frame)
+            part.append(frame)
+        yield part
 
     def _step(self, packets: "Iterator[av.Packet[VideoStream]]") -> list[VideoFrame] | None:
         with self._inside:
@@ -305,16 +317,17 @@ class ContainerReader:
         index = {entry.pos + _CHUNK_HEAD: entry.timestamp for entry in stream.index_entries} if name == "avi" else {}
         return PresentationTimes(name, self._rate_hz, time_base, lambda: context.reorder_depth, index)
 
-    def drain(self) -> list[VideoFrame]:
-        """Return what the decoder still holds after a read that failed."""
+    def drain(self) -> Iterator[list[VideoFrame]]:
+        """Yield what the decoder still holds after a read that failed, in parts as `decode` does."""
         with self._inside:
             if self.closed:
-                return []
+                return
             flush = cast("Packet[VideoStream]", Packet())
             flush.stream = self.stream
             if self.stream.time_base is not None:  # so that frames have the times that belong to them
                 flush.time_base = self.stream.time_base
-            return self._mended(self._decoded(flush.decode))
+            frames = self._mended(self._decoded(flush.decode))
+        yield from self._parts(frames)
 
     def is_end(self, error: av.FFmpegError) -> bool:
         """Whether a read failed only because an answer has ended whose server had not said its length."""

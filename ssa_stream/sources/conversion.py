@@ -52,6 +52,7 @@ class FrameConverter:
         arrival_times: bool = False,
         monotonic_pts: bool = False,
         joints: Joints = NO_JOINTS,
+        stand_alone: bool = False,
     ) -> None:
         """Start at epoch 0, frame 0.
 
@@ -62,12 +63,13 @@ class FrameConverter:
             arrival_times: Take the time of arrival as stream time, for formats that carry no times.
             monotonic_pts: Whether written times may be this host's monotonic clock, as V4L2 drivers write them.
             joints: See `Timeline`.
+            stand_alone: Whether the pictures are files of their own, see `Orientation`.
         """
         self.frames = 0
         self.corrupt_frames = 0
         self._camera_clock = CameraClock()
         self._timeline = Timeline(fps, joints)
-        self._pictures = PictureConverter()
+        self._pictures = PictureConverter(stand_alone=stand_alone)
         self._stored_aspect = stored_aspect
         self._live = live
         self._arrival_times = arrival_times

@@ -169,7 +169,10 @@ class FileSource(Source):
 
     def _begin(self) -> None:
         self._converter = FrameConverter(
-            self._pictures.fps, stored_aspect=lambda: self._pictures.stored_aspect, joints=self._pictures.joints
+            self._pictures.fps,
+            stored_aspect=lambda: self._pictures.stored_aspect,
+            joints=self._pictures.joints,
+            stand_alone=isinstance(self._pictures, PictureSequence),
         )
         self._last_t = self._longest_s = 0.0
         self._decoded = self._decode()

@@ -43,9 +43,13 @@ class Orientation:
     A container's matrix and EXIF come with every picture. The orientation message (SEI) of H.264 and HEVC comes with
     some key frames only and holds until it is taken back. So a matrix counts at once, a picture without one keeps
     the last one, and that ends when the coded size changes or two key frames in a row come without any.
+
+    Args:
+        stand_alone: Whether the pictures are files of their own: then a matrix counts for the picture it comes with.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, stand_alone: bool = False) -> None:
+        self._stand_alone = stand_alone
         self._matrix: NDArray[np.int32] | None = None
         self._size = (0, 0)
         self._key_frames_without = 0
@@ -55,7 +59,7 @@ class Orientation:
         """Return the display matrix of the next picture, nine numbers; None if it is stored upright."""
         size, self._size = self._size, (decoded.width, decoded.height)
         matrix = self._written(decoded)
-        if matrix is not None:
+        if matrix is not None or self._stand_alone:
             self._matrix, self._key_frames_without = matrix, 0
         else:
             self._key_frames_without += decoded.key_frame

@@ -98,11 +98,15 @@ class RgbConverter:
 
 
 class PictureConverter:
-    """Makes upright SDR RGB pictures of the decoded frames of one stream."""
+    """Makes upright SDR RGB pictures of the decoded frames of one stream.
 
-    def __init__(self) -> None:
+    Args:
+        stand_alone: See `Orientation`.
+    """
+
+    def __init__(self, *, stand_alone: bool = False) -> None:
         self._colours = RgbConverter()
-        self._orientation = Orientation()
+        self._orientation = Orientation(stand_alone=stand_alone)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -131,7 +135,9 @@ class PictureConverter:
 class StoredAspect:
     """The shape of a stream's stored pixels, as its container says it, or else its codec.
 
-    A codec may change it on the way, as broadcasts do between 4:3 and 16:9; then the codec is right.
+    A codec may change it on the way, as broadcasts do between 4:3 and 16:9; then the codec is right. What it says is
+    that of the packets it was given, which are ahead of the frames that come out of it: a change takes effect with the
+    next key frame that comes out, or with the next size.
 
     Args:
         stream: Of an open container.
@@ -141,10 +147,27 @@ class StoredAspect:
         self._codec = stream.codec_context
         self._declared = stream.sample_aspect_ratio or None
         self._first_of_codec = self._codec.sample_aspect_ratio or None
+        self._size = (0, 0)
+        self._now = self._newest()
 
     @property
     def now(self) -> Fraction:
-        """Width of a pixel divided by its height, for the frame decoded last; 1 where unknown or beyond 1/16..16."""
+        """Width of a pixel divided by its height, for the frame taken last; 1 where unknown or beyond 1/16..16."""
+        return self._now
+
+    def changes_with(self, decoded: VideoFrame) -> bool:
+        """Whether it is another one from the next frame on."""
+        may_change = decoded.key_frame or self._size != (decoded.width, decoded.height)
+        return may_change and self._newest() != self._now
+
+    def take(self, decoded: VideoFrame) -> None:
+        """Take note of the next frame, in the order in which they come out of the decoder."""
+        if self.changes_with(decoded):
+            self._now = self._newest()
+        self._size = decoded.width, decoded.height
+
+    def _newest(self) -> Fraction:
+        """What is said of the packet that was decoded last."""
         codec = self._codec.sample_aspect_ratio or None
         self._first_of_codec = self._first_of_codec or codec
         is_changed = codec is not None and codec != self._first_of_codec

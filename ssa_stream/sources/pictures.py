@@ -4,19 +4,21 @@ import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
 from av import VideoFrame
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.conversion import NO_JOINTS, Joints
 from ssa_stream.sources.file_structure import shortfall
+from ssa_stream.sources.picture import StoredAspect
 from ssa_stream.sources.presentation import holds_no_times
 from ssa_stream.sources.recording import Decoded, Delivered
 
-__all__ = ["Animation", "is_animated_webp", "read_still"]
+__all__ = ["Animation", "Still", "is_animated_webp", "read_still"]
 
 _MILLISECOND = Fraction(1, 1000)
 # Browsers show a picture without a duration, or with one that cannot be meant, for so long.
@@ -35,7 +37,19 @@ def is_animated_webp(path: Path) -> bool:
     return is_extended and bool(head[20] & _WEBP_ANIMATED)
 
 
-def read_still(path: Path) -> VideoFrame:
+class Still(NamedTuple):
+    """A picture of a file of its own.
+
+    Attributes:
+        picture: As it came out of the decoder.
+        pixel_aspect: Width of its stored pixels divided by their height, by the density that the file says.
+    """
+
+    picture: VideoFrame
+    pixel_aspect: Fraction
+
+
+def read_still(path: Path) -> Still:
     """Read one picture: with FFmpeg, else with Pillow, which knows more formats.
 
     Raises:
@@ -46,14 +60,14 @@ def read_still(path: Path) -> VideoFrame:
             if holds_no_times(container.format.name) and container.streams.video:
                 picture = next(container.decode(video=0), None)
                 if picture is not None:
-                    return picture
-    except av.FFmpegError:
-        pass  # Pillow knows other formats
+                    return Still(picture, StoredAspect(container.streams.video[0]).now)
+    except Exception:  # of FFmpeg or its bindings; Pillow knows other formats, and says what is wrong otherwise
+        pass
     with Animation(path, str(path)) as pictures:
         decoded = next(pictures.decode(), None)
     if decoded is None:
         raise SourceError(f"{path} holds no picture that can be read", SourceErrorCode.UNREADABLE)
-    return decoded.picture
+    return Still(decoded.picture, pictures.stored_aspect)
 
 
 class Animation:
@@ -63,7 +77,7 @@ class Animation:
         """Open it.
 
         Raises:
-            SourceError: Pillow does not know its format, or it is too large to be meant.
+            SourceError: Pillow does not know its format, it is damaged, or too large to be meant.
         """
         self.warnings: list[str] = []
         self.corrupt_packets = 0
@@ -72,12 +86,15 @@ class Animation:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                warnings.simplefilter("ignore", UserWarning)  # of damaged fields: what cannot be read is told by us
                 self._image = Image.open(path)
-        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-            cut = shortfall(path)
-            why = f"it is cut off, {cut}" if cut else f"it is no picture that can be read ({type(error).__name__})"
-            raise SourceError(f"cannot open {name}: {why}", SourceErrorCode.UNREADABLE) from None
-        self._count: int = getattr(self._image, "n_frames", 1)
+        except Exception as error:  # each of Pillow's formats has errors of its own for data that makes no sense
+            raise _cannot_open(path, name, error) from None
+        try:
+            self._count: int = getattr(self._image, "n_frames", 1)
+        except Exception as error:
+            self._image.close()
+            raise _cannot_open(path, name, error) from None
 
     def __enter__(self) -> "Animation":
         return self
@@ -118,10 +135,11 @@ class Animation:
 
     @property
     def is_readable(self) -> bool:
-        """Whether its first picture can be decoded."""
+        """Whether its first picture can be decoded; if not, the file is closed."""
         try:
             self._image.load()
-        except (OSError, ValueError, SyntaxError):
+        except Exception:  # of the format, see above
+            self._image.close()
             return False
         return True
 
@@ -134,7 +152,7 @@ class Animation:
             try:
                 self._image.seek(number)
                 picture = VideoFrame.from_ndarray(_pixels(self._image), format="rgb24")
-            except (OSError, ValueError, SyntaxError, EOFError) as error:
+            except Exception as error:  # of the format, see above
                 self.corrupt_packets += 1
                 self.warnings.append(f"picture {number} and those after it could not be read ({type(error).__name__})")
                 break
@@ -154,6 +172,12 @@ class Animation:
     def close(self) -> None:
         """Stop reading."""
         self._closed = True
+
+
+def _cannot_open(path: Path, name: str, error: Exception) -> SourceError:
+    cut = shortfall(path)
+    why = f"it is cut off, {cut}" if cut else f"it is no picture that can be read ({type(error).__name__})"
+    return SourceError(f"cannot open {name}: {why}", SourceErrorCode.UNREADABLE)
 
 
 def _pixels(image: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":

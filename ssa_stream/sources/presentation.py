@@ -13,7 +13,14 @@ __all__ = ["PresentationTimes", "holds_no_times", "nominal_rate"]
 # These hold times of decoding only; what FFmpeg calls their presentation time is a guess, and wrong for B-frames.
 _DECODING_TIMES_ONLY = frozenset({"avi", "asf", "asf_o"})
 # Elementary streams: pictures without any time.
-_NO_TIMES = frozenset({"cavsvideo", "h261", "h263", "h264", "hevc", "m4v", "mpegvideo", "obu", "vc1", "vvc"})
+_NO_TIMES = frozenset(
+    "apv avs2 avs3 cavsvideo dirac dnxhd evc h261 h263 h264 hevc m4v mjpeg mjpeg_2000 mpegvideo obu vc1 vvc".split()
+)
+# Where the header of a picture lies in two packets of a program stream, FFmpeg gives the time that is written there to
+# a picture one or two places from it, and counts on from there up to the next written time.
+_PROGRAM_STREAM = "mpeg"
+_STRAY_INTERVALS = 2.5
+_LONGEST_STRAY_S = 2
 _PTS_LIMIT = 2**63
 _DEFAULT_RATE = Fraction(25)
 
@@ -39,7 +46,8 @@ class PresentationTimes:
     falls behind that, it goes on from there.
 
     Elementary streams hold no time at all: the k-th place is k frame intervals after the start. In an MPEG program
-    stream some pictures have a time; those between them are counted from the last one that has.
+    stream some pictures have a time; those between them are counted from the last one that has. A time there that is
+    off by one or two intervals is that of a neighbour, unless it goes on for longer than FFmpeg can be wrong.
     """
 
     def __init__(
@@ -62,6 +70,7 @@ class PresentationTimes:
         """
         self._distrusts_written = format_name in _DECODING_TIMES_ONLY
         self._is_untimed = format_name in _NO_TIMES
+        self._may_stray = format_name == _PROGRAM_STREAM
         self._index = index if self._distrusts_written else {}
         self._interval = 1 / (rate_hz or _DEFAULT_RATE) / time_base  # in units of the time base
         self._reset = 1 / time_base  # a time that is so much earlier begins a new count
@@ -78,6 +87,8 @@ class PresentationTimes:
         """Take note of a packet that goes to the decoder; it carries its place to the frame made from it."""
         if not packet.size:
             return
+        if packet.duration and abs(packet.duration - self._interval) > self._interval / 100:
+            self._may_stray = False  # fields that are shown again, as films have on discs: nothing can be counted
         place = int(self._position)
         packet.opaque = place
         self._position += self._frames_in(packet)
@@ -88,15 +99,18 @@ class PresentationTimes:
         """Set the frame's `pts` where it has none, or one that is a guess. To be called for each frame in order."""
         place = self._next_place(frame)
         if frame.pts is not None and not self._distrusts_written and not self._is_echo(frame.pts):
-            self._anchor, self._last = (place, frame.pts), frame.pts
+            if self._is_stray(place, frame.pts):
+                frame.pts = self._counted(place)
+            else:
+                self._anchor = place, frame.pts
+            self._last = frame.pts
             return
         self._is_partly_timed = True
         pts = self._known_time(place)
         if self._is_untimed:
             pts = round(place * self._interval)
         elif self._anchor is not None:
-            anchor_place, anchor = self._anchor
-            pts = anchor + round((place - anchor_place) * self._interval)
+            pts = self._counted(place)
         if pts is not None and abs(pts) < _PTS_LIMIT:
             frame.pts = self._last = pts
 
@@ -104,6 +118,22 @@ class PresentationTimes:
         """Whether a time is one that FFmpeg gave to two pictures, as it does in a program stream."""
         is_early = self._last is not None and 0 <= self._last - pts < self._reset
         return is_early and self._is_partly_timed and self._anchor is not None
+
+    def _is_stray(self, place: int, pts: int) -> bool:
+        """Whether a time is that of another picture near by."""
+        counted = self._counted(place)
+        if counted is None or self._anchor is None or not self._may_stray:
+            return False
+        since_anchor = (place - self._anchor[0]) * self._interval
+        is_near = 0.5 < abs(pts - counted) / self._interval < _STRAY_INTERVALS
+        return is_near and since_anchor < _LONGEST_STRAY_S * self._reset
+
+    def _counted(self, place: int) -> int | None:
+        """The time of a place, counted from the last one that is known; None before the first of these."""
+        if self._anchor is None:
+            return None
+        anchor_place, anchor = self._anchor
+        return anchor + round((place - anchor_place) * self._interval)
 
     def _next_place(self, frame: VideoFrame) -> int:
         place = self._last_place + 1

@@ -189,7 +189,8 @@ class Recording:
         except av.FFmpegError as error:
             if not self._reader.is_end(error):
                 self.warnings.append(f"reading stopped after {count} frames: {diagnose(error).text}")
-            yield from map(Decoded, self._reader.drain())
+            for pictures in self._reader.drain():
+                yield from map(Decoded, pictures)
 
     def compare(self, delivered: Delivered) -> None:
         """At the end, add to `warnings` what is missing of what it says it holds."""

@@ -5,13 +5,11 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from av import VideoFrame
-
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.picture_names import file_names, number_width, pictures_of
 from ssa_stream.sources.conversion import NO_JOINTS, Joints
 from ssa_stream.sources.file_structure import shortfall
-from ssa_stream.sources.pictures import read_still
+from ssa_stream.sources.pictures import Still, read_still
 from ssa_stream.sources.recording import Decoded, Delivered
 
 __all__ = ["PictureSequence"]
@@ -47,6 +45,7 @@ class PictureSequence:
         self._rate_hz = rate_hz or Fraction(options.get("framerate", _DEFAULT_RATE))
         self._unreadable: list[str] = []
         self._closed = False
+        self._stored_aspect = Fraction(1)
         self.corrupt_packets = 0
         self.warnings: list[str] = []
         gaps = [
@@ -74,8 +73,8 @@ class PictureSequence:
 
     @property
     def stored_aspect(self) -> Fraction:
-        """Their pixels are square."""
-        return Fraction(1)
+        """Width of a stored pixel divided by its height, of the picture that came last."""
+        return self._stored_aspect
 
     @property
     def closed(self) -> bool:
@@ -98,9 +97,10 @@ class PictureSequence:
         for number, path in self._pictures:
             if self._closed:
                 return
-            picture = self._read(path)
-            if picture is None:
+            still = self._read(path)
+            if still is None:
                 continue
+            picture, self._stored_aspect = still
             picture.pts, picture.time_base = number - first, 1 / self._rate_hz
             yield Decoded(picture, skipped=number - expected)
             expected = number + 1
@@ -112,16 +112,16 @@ class PictureSequence:
         """Stop reading."""
         self._closed = True
 
-    def _read(self, path: Path) -> VideoFrame | None:
+    def _read(self, path: Path) -> Still | None:
         try:
-            picture = read_still(path)
+            still = read_still(path)
         except SourceError:
             self.corrupt_packets += 1
             self._unreadable.append(path.name)
             return None
         if shortfall(path):
             self._unreadable.append(path.name)
-        return picture
+        return still
 
 
 def _missing(gaps: list[tuple[int, int]], width: int) -> str:

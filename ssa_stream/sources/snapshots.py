@@ -4,6 +4,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 
 import av
 from av import VideoFrame
@@ -54,7 +55,10 @@ class SnapshotSource(Source):
         self._interval_s, self._timeouts_s, self._options = interval_s, timeouts_s, options
         self._first: InputContainer | None = container
         self._closed = threading.Event()
-        self._converter = FrameConverter(None, arrival_times=True)
+        self._stored_aspect = Fraction(1)
+        self._converter = FrameConverter(
+            None, stored_aspect=lambda: self._stored_aspect, arrival_times=True, stand_alone=True
+        )
         self._digest: tuple[int, int] | None = None
         self._corrupt = self._failed = 0
         # An unchanged picture is silence of any length, which is no loss.
@@ -142,6 +146,7 @@ class SnapshotSource(Source):
             reader.stream.codec_context.options = {"err_detect": "explode"}
         try:
             picture = next((decoded[-1] for decoded in reader.decode() if decoded), None)
+            self._stored_aspect = reader.stored_aspect()
         finally:
             reader.close()
             self._corrupt += reader.corrupt_packets

@@ -152,11 +152,13 @@ def test_stored_aspect_is_the_containers_or_the_codecs(
     assert StoredAspect(_stream(declared, coded)).now == expected
 
 
-def test_stored_aspect_follows_a_change_of_the_codec_and_back() -> None:
+def test_stored_aspect_follows_a_change_of_the_codec_and_back(tmp_path: Path) -> None:
     """A broadcast between 4:3 and 16:9; the container knows only how it began."""
     stream = _stream(Fraction(12, 11), Fraction(12, 11))
     aspect, seen = StoredAspect(stream), []
+    key_frame = _decoded(_write_still(tmp_path / "a.png", 1))
     for coded in (Fraction(12, 11), Fraction(16, 11), Fraction(12, 11)):
         stream.codec_context.sample_aspect_ratio = coded
+        aspect.take(key_frame)
         seen.append(aspect.now)
     assert seen == [Fraction(12, 11), Fraction(16, 11), Fraction(12, 11)]

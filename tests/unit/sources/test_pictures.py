@@ -78,3 +78,37 @@ def test_noise_is_no_picture(tmp_path: Path) -> None:
     (tmp_path / "a.webp").write_bytes(np.arange(999, dtype=np.uint8).tobytes())
     with pytest.raises(SourceError, match="no frame that can be decoded"):
         FileSource(tmp_path / "a.webp")
+
+
+def _damaged(path: Path) -> Path:
+    """A picture whose format holds, but whose data or fields make no sense: not an OSError for Pillow."""
+    if path.suffix == ".avif":
+        data = bytearray(_animation(path).read_bytes())
+        start = data.index(b"mdat") + 4
+        data[start:] = b"\xff" * (len(data) - start)
+    else:
+        pages = [Image.fromarray(numbered_image(number)).convert("L").convert("I") for number in (1, 2)]
+        pages[0].save(path, save_all=True, append_images=pages[1:])
+        data = bytearray(path.read_bytes())
+        width_of_the_second = data.rindex(b"\x00\x01\x04\x00")
+        data[width_of_the_second : width_of_the_second + 2] = b"\xf0\xff"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.avif", "a.tiff"])
+def test_damaged_picture_raises_one_clear_error(tmp_path: Path, name: str) -> None:
+    """Whatever Pillow makes of it: a RuntimeError of its AVIF reader, a TypeError of that for TIFF."""
+    with pytest.raises(SourceError):
+        FileSource(_damaged(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["2.avif", "2.tiff"])
+def test_damaged_picture_of_a_sequence_is_skipped_and_named(tmp_path: Path, name: str) -> None:
+    """Those before and after it come."""
+    for number in (1, 3):
+        Image.fromarray(numbered_image(number)).save((tmp_path / name).with_stem(str(number)))
+    _damaged(tmp_path / name)
+    with FileSource(str(tmp_path / f"%d{Path(name).suffix}")) as source:
+        assert [read_number(frame.image) for frame in source.frames()] == [1, 3]
+    assert source.warnings == (f"1 of 3 pictures are damaged: {name}",)

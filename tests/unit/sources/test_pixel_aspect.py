@@ -39,6 +39,30 @@ def test_pixel_aspect_that_changes_on_the_way_begins_an_epoch(tmp_path: Path) ->
     assert not first_of_second.continues(frames[0])
 
 
+@pytest.mark.parametrize("size_between", [(24, 40), (48, 64)], ids=["one-size", "another-size"])
+def test_pixel_aspect_changes_with_its_own_frame_although_the_decoder_is_ahead(
+    tmp_path: Path, size_between: tuple[int, int]
+) -> None:
+    """B-frames: the codec has the next aspect while frames with the old one are still to come out."""
+    wide, narrow = Fraction(4, 3), Fraction(16, 11)
+    parts = [((24, 40), wide), (size_between, narrow), ((24, 40), wide)]
+    data = [
+        write_images(
+            tmp_path / f"{n}.h264",
+            [four_colours(*size)] * 20,
+            pixel_aspect=aspect,
+            encoder={"bf": "3", "b_strategy": "0"},
+        ).read_bytes()
+        for n, (size, aspect) in enumerate(parts)
+    ]
+    path = tmp_path / "all.h264"
+    path.write_bytes(b"".join(data))
+    frames = _frames(path)
+    assert [(frame.size, frame.pixel_aspect, frame.epoch) for frame in frames] == [
+        (*part, epoch) for epoch, part in enumerate(parts) for _ in range(20)
+    ]
+
+
 def test_pixel_aspect_of_ordinary_video_is_one(tmp_path: Path) -> None:
     """Where nothing is said."""
     assert {frame.pixel_aspect for frame in _frames(write_video(tmp_path / "a.mp4", 2))} == {Fraction(1)}

@@ -1,12 +1,16 @@
 """Times of containers that hold none, or none of presentation: exactly frame by frame."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from ssa_stream.sources import FileSource
+from ssa_stream.sources.presentation import PresentationTimes
+from tests.support.picture_files import write_images
 from tests.support.video_files import read_number, write_video
 
 FPS = 30
@@ -39,9 +43,47 @@ def test_times_of_b_frames_are_exact(tmp_path: Path, name: str, codec: str, with
     assert source.info.fps == pytest.approx(FPS, rel=0.02)
 
 
-def test_rate_of_an_elementary_stream_can_be_given(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["vob", "mpg"])
+def test_times_of_a_program_stream_whose_headers_lie_in_two_packets_are_exact(tmp_path: Path, ending: str) -> None:
+    """FFmpeg gives some written times to a neighbour there; noise makes packets end anywhere in a picture."""
+    noise = np.random.default_rng(0)
+    images = [noise.integers(90, 110, (96, 160, 3)).astype(np.uint8) for _ in range(300)]
+    encoder = {"bf": "2", "g": "5"}
+    path = write_images(tmp_path / f"a.{ending}", images, fps=25, codec="mpeg2video", encoder=encoder)
+    with FileSource(path) as source:
+        times = [frame.t for frame in source.frames()]
+    assert times == pytest.approx([n / 25 for n in range(300)], abs=1e-6)
+    assert source.warnings == ()
+
+
+def _mended(times: Sequence[int]) -> list[int | None]:
+    """What becomes of the times of a program stream of 25 frames per second, in frame intervals."""
+    presentation = PresentationTimes("mpeg", Fraction(25), Fraction(1, 25), lambda: 0, {})
+    frames = [av.VideoFrame(16, 16) for _ in times]
+    for frame, time in zip(frames, times, strict=True):
+        frame.pts = time
+        presentation.mend(frame)
+    return [frame.pts for frame in frames]
+
+
+def test_hole_in_a_program_stream_is_believed_after_a_while() -> None:
+    """Two frames are missing for good, which no neighbour explains."""
+    times = [*range(10), *range(12, 100)]
+    mended = _mended(times)
+    assert mended[10:40] == list(range(10, 40))
+    assert mended[70:] == times[70:]
+
+
+def test_long_hole_in_a_program_stream_is_believed_at_once() -> None:
+    """It is no time of a neighbour."""
+    times = [*range(10), *range(14, 50)]
+    assert _mended(times) == times
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.h264", "libx264"), ("a.mjpeg", "mjpeg")])
+def test_rate_of_an_elementary_stream_can_be_given(tmp_path: Path, name: str, codec: str) -> None:
     """It says one rate, its owner knows another one."""
-    path = write_video(tmp_path / "a.h264", 10, fps=FPS)
+    path = write_video(tmp_path / name, 10, fps=FPS, codec=codec, encoder={})
     with FileSource(path, rate_hz=Fraction(25, 2)) as source:
         assert [frame.t for frame in source.frames()] == pytest.approx([n / 12.5 for n in range(10)])
 

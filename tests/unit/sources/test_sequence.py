@@ -7,7 +7,10 @@ from PIL import Image
 
 from ssa_stream.errors import ConfigError, SourceError, SourceErrorCode
 from ssa_stream.sources import Frame, open_source
+from tests.support.picture_files import four_colours
 from tests.support.video_files import numbered_image, read_number
+
+_ORIENTATION_TAG, _UPSIDE_DOWN = 0x0112, 3
 
 
 def _write(folder: Path, *names: str, height: int = 48) -> None:
@@ -56,6 +59,31 @@ def test_pattern_finds_its_pictures_in_order(tmp_path: Path, names: list[str], p
     assert [read_number(frame.image) for frame in frames] == [0, 1, 2]
     assert [frame.t for frame in frames] == pytest.approx([0, 0.04, 0.08])
     assert warnings == ()
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_rotated_picture_does_not_rotate_the_one_after_it(tmp_path: Path, ending: str) -> None:
+    """Each file has an orientation of its own, also where all have one size."""
+    turned = Image.Exif()
+    turned[_ORIENTATION_TAG] = _UPSIDE_DOWN
+    for number in range(4):
+        exif = turned if number == 1 else Image.Exif()
+        Image.fromarray(four_colours()).save(tmp_path / f"{number}.{ending}", exif=exif)
+    frames, _ = _read(tmp_path / f"%d.{ending}")
+    blue_is_left = [bool(frame.image[-1, 0, 2] > 180) for frame in frames]
+    assert blue_is_left == [True, False, True, True]
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_density_of_a_picture_is_its_pixel_aspect_alone_and_in_a_sequence(tmp_path: Path, ending: str) -> None:
+    """As FFmpeg takes it: the quotient of both densities."""
+    Image.fromarray(four_colours()).save(tmp_path / f"0.{ending}", dpi=(72, 144))
+    Image.fromarray(four_colours()).save(tmp_path / f"1.{ending}", dpi=(72, 72))
+    with open_source(tmp_path / f"0.{ending}") as source:
+        alone = [frame.pixel_aspect for frame in source.frames()]
+    frames, _ = _read(tmp_path / f"%d.{ending}")
+    assert [float(aspect) for aspect in alone] == pytest.approx([0.5], abs=1e-3)
+    assert [frame.pixel_aspect for frame in frames] == [*alone, 1]
 
 
 def test_rate_of_a_sequence_can_be_given(tmp_path: Path) -> None:
