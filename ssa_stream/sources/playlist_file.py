@@ -4,7 +4,7 @@ import io
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,8 +85,8 @@ class PlaylistFile:
     @contextmanager
     def stream(self) -> Iterator[io.BytesIO]:
         """The playlist as a file for FFmpeg, which finds the rest by its name. To be open while FFmpeg opens it."""
-        with tempfile.TemporaryDirectory(prefix="ssa-stream-") as folder:
-            file = _NamedBytes(_encoded(_for_ffmpeg(self._path, self._text, Path(folder))))
+        with tempfile.TemporaryDirectory(prefix="ssa-stream-") if _VARIANT in self._text else nullcontext() as folder:
+            file = _NamedBytes(_encoded(_for_ffmpeg(self._path, self._text, folder)))
             file.name = f"file:{self._path}"
             yield file
 
@@ -96,8 +96,8 @@ class PlaylistFile:
         if self._listing is None or last_s is None or written_s is None:
             return
         step_s = written_s - last_s
-        if step_s > self._listing.listed_s:  # a joint
-            return
+        if step_s > (self.joints.leap_s if self.joints.most else self._listing.listed_s):
+            return  # stream time has no such pause
         if step_s >= self._listing.shortest_s * _HOLE:
             self._holes_s += step_s - self._longest_step_s
             self._longest_hole_s = max(self._longest_hole_s, step_s)
@@ -220,29 +220,28 @@ def _variants(master: Path, text: str) -> list[Path]:
     return [file for file in dict.fromkeys(files) if file is not None]
 
 
-def _for_ffmpeg(playlist: Path, text: str, folder: Path) -> str:
-    """The text with an end mark and the full names of files that exist; playlists that it names come into the folder.
+def _for_ffmpeg(playlist: Path, text: str, folder: str | None) -> str:
+    """The text with an end mark and the full names of files that exist.
 
-    A playlist of playlists has no end mark.
+    A playlist of playlists has no end mark; those that it names come into the folder, in the same form.
     """
 
     def full(name: str) -> str:
         file = local_file(playlist, name)
         if file is None or not file.exists() or '"' in str(file):
             return name
-        nested = playlist_text(file) if is_master else None
-        if nested is None or _VARIANT in nested:
+        nested = None if folder is None else playlist_text(file)
+        if folder is None or nested is None or _VARIANT in nested:
             return f"file:{os.path.abspath(file)}"
-        copy = folder / f"{len(list(folder.iterdir()))}.m3u8"
-        copy.write_bytes(_encoded(_for_ffmpeg(file, nested, folder)))
+        copy = Path(folder, f"{len(os.listdir(folder))}.m3u8")
+        copy.write_bytes(_encoded(_for_ffmpeg(file, nested, None)))
         return f"file:{copy}"
 
-    is_master = _VARIANT in text
     lines = [
         URI.sub(lambda match: full(match[0]), line) if line.startswith("#") else line and full(line)
         for line in lines_of(text)
     ]
-    if not is_master and _END not in lines:
+    if folder is None and _END not in lines:
         lines.append(_END)
     return "\n".join(lines) + "\n"
 

@@ -312,6 +312,8 @@ def _open_playlist(
     except SourceError:
         if playlist.problem is None:
             raise
+    except OSError as error:
+        raise SourceError(f"cannot open {name}: no copies can be made of its playlists: {error.strerror}") from None
     raise SourceError(f"cannot open {name}: {playlist.problem}", SourceErrorCode.NOT_FOUND)
 
 

@@ -149,6 +149,24 @@ def test_missing_first_part_of_fragmented_mp4_is_named(tmp_path: Path) -> None:
         FileSource(path)
 
 
+def test_key_is_found_however_its_name_is_written_and_is_named_when_missing(tmp_path: Path) -> None:
+    """Segments are encrypted with it."""
+    key = tmp_path / "my key"
+    muxer = {
+        "hls_time": "1",
+        "hls_list_size": "0",
+        "hls_enc": "1",
+        "hls_enc_key": "k" * 16,
+        "hls_enc_key_url": str(key),
+    }
+    path = write_video(tmp_path / "a.m3u8", 20, muxer=muxer, encoder={"g": "10", "bf": "0", "crf": "10"})
+    path.write_text(path.read_text().replace(str(key), "my%20key"))
+    assert _read(path) == (list(range(20)), ())
+    key.unlink()
+    with pytest.raises(SourceError, match="my key, which the playlist needs to read its segments, is missing"):
+        FileSource(path)
+
+
 @pytest.mark.parametrize("offset_s", [0, 9000], ids=["back", "ahead"])
 def test_discontinuity_is_no_pause(tmp_path: Path, offset_s: int) -> None:
     """The second part begins with times of its own; nothing is missing, and nothing was repaired."""
