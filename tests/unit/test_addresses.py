@@ -88,6 +88,7 @@ def test_file_address_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Percent codes once; a name that holds one literally is found as well; patterns keep theirs."""
     for name in ("a b.mp4", "c%20d.mp4", "Ü#?.mp4"):
         (tmp_path / name).touch()
+    (tmp_path / "e%20f").mkdir()
     for url, path in (
         (f"file://{tmp_path}/a%20b.mp4", tmp_path / "a b.mp4"),
         (f"file://localhost{tmp_path}/a%20b.mp4", tmp_path / "a b.mp4"),
@@ -96,6 +97,9 @@ def test_file_address_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (f"file://{tmp_path}/c%20d.mp4", tmp_path / "c%20d.mp4"),
         (f"file://{tmp_path}/%C3%9C%23%3F.mp4", tmp_path / "Ü#?.mp4"),
         (f"file://{tmp_path}/f%03d.png", tmp_path / "f%03d.png"),
+        (f"file://{tmp_path}/my%20frames/p%20d%d.jpg", tmp_path / "my frames" / "p d%d.jpg"),
+        (f"file://{tmp_path}/my%20dogs%5d/%5d.jpg", tmp_path / "my dogs]" / "%5d.jpg"),
+        (f"file://{tmp_path}/e%20f/%25d.jpg", tmp_path / "e%20f" / "%d.jpg"),
     ):
         assert file_of_url(url) == str(path)
     monkeypatch.chdir(tmp_path)
