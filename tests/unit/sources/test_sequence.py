@@ -86,6 +86,18 @@ def test_density_of_a_picture_is_its_pixel_aspect_alone_and_in_a_sequence(tmp_pa
     assert [frame.pixel_aspect for frame in frames] == [*alone, 1]
 
 
+def test_folder_that_exists_is_no_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is in its name; one that does not exist is a pattern."""
+    monkeypatch.chdir(tmp_path)
+    _write(tmp_path / "cam[1]", "a.png", "b.png")
+    _write(tmp_path / "cam1", "c.png")
+    (tmp_path / "cam[1]" / "x*").mkdir()
+    _write(tmp_path / "cam[1]" / "x*", "a.png")
+    for pattern, count in (("cam[1]/*.png", 2), ("cam[1]/[ab].png", 2), ("cam[1]/x*/*.png", 1), ("cam[0-9]/*.png", 1)):
+        assert len(_read(pattern)[0]) == count
+        assert len(_read(tmp_path / pattern)[0]) == count
+
+
 def test_rate_of_a_sequence_can_be_given(tmp_path: Path) -> None:
     """As a setting of the address."""
     _write(tmp_path / "f", "0.png", "1.png", "2.png")
