@@ -1,5 +1,6 @@
 """What an address says of its source before it is open, and the address without its secrets."""
 
+import os
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -110,8 +111,9 @@ def file_of_url(url: str) -> str:
 
 
 def is_device(address: str) -> bool:
-    """Whether it is a camera of this machine by its number or path."""
-    return _DEVICE.fullmatch(address) is not None
+    """Whether it is a camera of this machine by its number or path; a file that has the number as its name is none."""
+    is_file = address.isdecimal() and os.path.isfile(address)
+    return _DEVICE.fullmatch(address) is not None and not is_file
 
 
 def scheme_of(address: str) -> str | None:

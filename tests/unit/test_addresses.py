@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ssa_stream.addresses import file_of_url, is_live_address, parse_address
+from ssa_stream.addresses import file_of_url, is_device, is_live_address, parse_address
 from ssa_stream.errors import ConfigError, SourceError
 from ssa_stream.sources import redact
 
@@ -106,6 +106,18 @@ def test_file_address_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert file_of_url("file:a%20b.mp4") == "a b.mp4"
     with pytest.raises(SourceError, match="of the machine 'other'"):
         file_of_url("file://other/a.mp4")
+
+
+def test_file_that_has_a_number_as_its_name_is_no_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that exists is always the file of that name; `camera:0` is the camera."""
+    monkeypatch.chdir(tmp_path)
+    assert is_device("0")
+    assert is_live_address("0", None)
+    (tmp_path / "0").touch()
+    assert not is_device("0")
+    assert not is_live_address("0", None)
+    assert is_device("1")
+    assert is_live_address("camera:0", None)
 
 
 def test_interval_of_an_address_is_its_own_and_never_sent() -> None:
