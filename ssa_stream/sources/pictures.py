@@ -18,7 +18,7 @@ from ssa_stream.sources.presentation import holds_no_times
 from ssa_stream.sources.recording import Decoded, Delivered
 from ssa_stream.sources.stream_choice import choose_video_stream
 
-__all__ = ["Animation", "Still", "is_animated_webp", "read_still"]
+__all__ = ["Animation", "Still", "is_animated_webp", "is_video", "read_still"]
 
 _MILLISECOND = Fraction(1, 1000)
 # Browsers show a picture without a duration, or with one that cannot be meant, for so long.
@@ -69,6 +69,16 @@ def read_still(path: Path) -> Still:
     if decoded is None:
         raise SourceError(f"{path} holds no picture that can be read", SourceErrorCode.UNREADABLE)
     return Still(decoded.picture, pictures.stored_aspect)
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file that is no picture is a video that can be read."""
+    try:
+        with av.open(f"file:{path}", options={"pattern_type": "none"}) as container:
+            stream = choose_video_stream(container, str(path))
+            return not holds_no_times(container.format.name) and next(container.decode(stream), None) is not None
+    except Exception:  # of FFmpeg, its bindings or ours: then it is none
+        return False
 
 
 class Animation:

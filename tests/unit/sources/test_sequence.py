@@ -8,7 +8,7 @@ from PIL import Image
 from ssa_stream.errors import ConfigError, SourceError, SourceErrorCode
 from ssa_stream.sources import Frame, open_source
 from tests.support.picture_files import four_colours
-from tests.support.video_files import numbered_image, read_number
+from tests.support.video_files import numbered_image, read_number, write_video
 
 _ORIENTATION_TAG, _UPSIDE_DOWN = 0x0112, 3
 
@@ -123,6 +123,18 @@ def test_pattern_that_fits_nothing_says_what_is_there(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=says) as caught:
             open_source(str(tmp_path / pattern))
         assert caught.value.code is SourceErrorCode.NOT_FOUND
+
+
+def test_pattern_of_videos_says_that_these_are_videos(tmp_path: Path) -> None:
+    """They are not damaged; one among pictures is left out, and told."""
+    for number in range(2):
+        write_video(tmp_path / f"{number}.mp4", 3)
+    with pytest.raises(SourceError, match=r"2 of 2 files are videos, a pattern is for pictures: 0\.mp4, 1\.mp4; give"):
+        open_source(str(tmp_path / "%d.mp4"))
+    _write(tmp_path, "2.png")
+    frames, warnings = _read(tmp_path / "[12].*")
+    assert len(frames) == 1
+    assert warnings == ("1 of 2 files are videos, a pattern is for pictures: 1.mp4; give each video by its own name",)
 
 
 def test_name_that_exists_is_never_a_pattern(tmp_path: Path) -> None:
