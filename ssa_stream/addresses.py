@@ -1,5 +1,6 @@
 """What an address says of its source before it is open, and the address without its secrets."""
 
+import os
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -35,7 +36,8 @@ _DEVICE = re.compile(r"\d+|/dev/video\d+")
 _FRAGMENT = re.compile(r"#(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
 _QUERY = re.compile(r"\?(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
 _SETTINGS = frozenset({"stream", "fps", "interval"})
-_NUMBER_PATTERN = re.compile(r"%0?\d*d")
+# Of numbered pictures, in an address with percent codes: %20d is a space and a letter there.
+_NUMBER_PATTERN = re.compile(r"(%(?:0\d*|[1-9])?d)")
 # A password may hold a slash that nobody escaped: after `user:` everything up to the last @ goes, rather one word of a
 # path too many than one of a password.
 _USER_INFO = re.compile(r"(?<=://)(?:[^/?#\s:]*:[^\s'\"<>]*@|[^/?#\s]*@)")
@@ -107,7 +109,7 @@ def descriptor_of(address: str) -> int | None:
 def file_of_url(url: str) -> str:
     """Return the path that `file:///...` or `file:...` names, with percent codes decoded.
 
-    A pattern of numbered pictures (`file:///frames/%03d.png`) is left as it is.
+    The number in a pattern of pictures (`file:///frames/%03d.png`) is left as it is.
 
     Raises:
         SourceError: It names another machine.
@@ -125,8 +127,9 @@ def file_of_url(url: str) -> str:
 
 
 def is_device(address: str) -> bool:
-    """Whether it is a camera of this machine by its number or path."""
-    return _DEVICE.fullmatch(address) is not None
+    """Whether it is a camera of this machine by its number or path; a file that has the number as its name is none."""
+    is_file = address.isdecimal() and os.path.isfile(address)
+    return _DEVICE.fullmatch(address) is not None and not is_file
 
 
 def scheme_of(address: str) -> str | None:
@@ -185,8 +188,15 @@ def _rate(name: str, text: str) -> Fraction:
 
 def _decoded(path: str) -> str:
     decoded = unquote(path)
-    is_literal = not _exists(decoded) and (_exists(path) or _NUMBER_PATTERN.search(path) is not None)
-    return path if is_literal else decoded
+    if _exists(decoded):
+        return decoded
+    if _exists(path):
+        return path
+    folder, slash, last = path.rpartition("/")
+    # Every second part is a number.
+    parts = [part if place % 2 else unquote(part) for place, part in enumerate(_NUMBER_PATTERN.split(last))]
+    is_literal = _exists(folder) and not _exists(unquote(folder))
+    return (folder if is_literal else unquote(folder)) + slash + "".join(parts)
 
 
 def _seconds(name: str, text: str) -> float:

@@ -79,8 +79,16 @@ def _globbed(pattern: str) -> list[NumberedPicture]:
     """The files that fit, in natural order."""
     if _GLOB.search(pattern) is None:
         return []
-    paths = sorted((path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)), key=_natural)
+    found = glob.glob(_with_literal_folder(pattern), recursive=True)
+    paths = sorted((path for path in found if os.path.isfile(path)), key=_natural)
     return [NumberedPicture(position, Path(path)) for position, path in enumerate(paths)]
+
+
+def _with_literal_folder(pattern: str) -> str:
+    """The pattern with the folders that exist under the name that is written: `cam[1]` is no pattern if it is there."""
+    path = Path(pattern)
+    folder = next((folder for folder in path.parents if os.path.isdir(folder)), None)
+    return pattern if folder is None else os.path.join(glob.escape(str(folder)), path.relative_to(folder))
 
 
 def _natural(path: str) -> list[tuple[int, str]]:

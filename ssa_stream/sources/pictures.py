@@ -17,8 +17,9 @@ from ssa_stream.sources.file_structure import shortfall
 from ssa_stream.sources.picture import StoredAspect
 from ssa_stream.sources.presentation import holds_no_times
 from ssa_stream.sources.recording import Decoded, Delivered
+from ssa_stream.sources.stream_choice import choose_video_stream
 
-__all__ = ["Animation", "Still", "is_animated_webp", "read_still"]
+__all__ = ["Animation", "Still", "is_animated_webp", "is_video", "read_still"]
 
 _MILLISECOND = Fraction(1, 1000)
 # Browsers show a picture without a duration, or with one that cannot be meant, for so long.
@@ -57,17 +58,28 @@ def read_still(path: Path) -> Still:
     """
     try:
         with av.open(f"file:{path}", options={"pattern_type": "none"}) as container:
-            if holds_no_times(container.format.name) and container.streams.video:
-                picture = next(container.decode(video=0), None)
+            if holds_no_times(container.format.name):
+                stream = choose_video_stream(container, str(path))
+                picture = next(container.decode(stream), None)
                 if picture is not None:
-                    return Still(picture, StoredAspect(container.streams.video[0]).now)
-    except Exception:  # of FFmpeg or its bindings; Pillow knows other formats, and says what is wrong otherwise
+                    return Still(picture, StoredAspect(stream).now)
+    except Exception:  # of FFmpeg, its bindings or ours; Pillow knows other formats, and says what is wrong otherwise
         pass
     with Animation(path, str(path)) as pictures:
         decoded = next(pictures.decode(), None)
     if decoded is None:
         raise SourceError(f"{path} holds no picture that can be read", SourceErrorCode.UNREADABLE)
     return Still(decoded.picture, pictures.stored_aspect)
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file that is no picture is a video that can be read."""
+    try:
+        with av.open(f"file:{path}", options={"pattern_type": "none"}) as container:
+            stream = choose_video_stream(container, str(path))
+            return not holds_no_times(container.format.name) and next(container.decode(stream), None) is not None
+    except Exception:  # of FFmpeg, its bindings or ours: then it is none
+        return False
 
 
 class Animation:

@@ -16,6 +16,7 @@ _DECODING_TIMES_ONLY = frozenset({"avi", "asf", "asf_o"})
 _NO_TIMES = frozenset(
     "apv avs2 avs3 cavsvideo dirac dnxhd evc h261 h263 h264 hevc m4v mjpeg mjpeg_2000 mpegvideo obu vc1 vvc".split()
 )
+_PICTURES = frozenset({"ico", "image2"})
 # Where the header of a picture lies in two packets of a program stream, FFmpeg gives the time that is written there to
 # a picture one or two places from it, and counts on from there up to the next written time.
 _PROGRAM_STREAM = "mpeg"
@@ -27,7 +28,7 @@ _DEFAULT_RATE = Fraction(25)
 
 def holds_no_times(format_name: str) -> bool:
     """Whether a container of that format says nothing of time: an elementary stream, or one picture."""
-    return format_name in _NO_TIMES or format_name == "image2" or format_name.endswith("_pipe")
+    return format_name in _NO_TIMES or format_name in _PICTURES or format_name.endswith("_pipe")
 
 
 def nominal_rate(format_name: str, stream: VideoStream) -> Fraction | None:
@@ -69,7 +70,7 @@ class PresentationTimes:
                 a damaged stretch FFmpeg's own count is behind that of an AVI.
         """
         self._distrusts_written = format_name in _DECODING_TIMES_ONLY
-        self._is_untimed = format_name in _NO_TIMES
+        self._is_untimed = holds_no_times(format_name)
         self._may_stray = format_name == _PROGRAM_STREAM
         self._index = index if self._distrusts_written else {}
         self._interval = 1 / (rate_hz or _DEFAULT_RATE) / time_base  # in units of the time base

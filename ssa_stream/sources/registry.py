@@ -107,12 +107,13 @@ def open_source(
     """Open a source of frames.
 
     Args:
-        spec: A file (`street.mp4`, `frames/%03d.png`, `frames/*.png`), `-` for standard input, a camera (`0`,
-            `/dev/video0`, `camera:0`), a live address (`rtsp://`, `udp://`, `http://`, ...), `synthetic` (see
-            `ssa_stream.sources.synthetic`), `webrtc:...` in a graph that `ssa-stream serve` runs, or `scheme:...` of a
-            plug-in. Of built-in sources `...#stream=1` reads the second video stream instead of the best one,
-            `...#fps=10` gives numbered pictures and elementary streams a rate, and `http://camera/snap.jpg#interval=0.5`
-            asks for a picture every half second. A `Path` is always the file of that name.
+        spec: A file (`street.mp4`, `frames/%03d.png`, `frames/*.png`), `-` for standard input, a camera (0, or `0` if
+            no file has this name, `/dev/video0`, `camera:0`), a live address (`rtsp://`, `udp://`, `http://`, ...),
+            `synthetic` (see `ssa_stream.sources.synthetic`), `webrtc:...` in a graph that `ssa-stream serve` runs, or
+            `scheme:...` of a plug-in. Of built-in sources `...#stream=1` reads the second video stream instead of the
+            best one, `...#fps=10` gives numbered pictures and elementary streams a rate, and
+            `http://camera/snap.jpg#interval=0.5` asks for a picture every half second. A `Path` is always the file of
+            that name.
         live: True plays a recording at its own pace as if it were a camera. False reads an HTTP address as a recording
             that ends, every frame, and draws a synthetic stream as fast as it is asked for. None: cameras and
             addresses are live, files and HTTP addresses that say their length are not, `synthetic` is when it has no
@@ -142,7 +143,7 @@ def open_source(
     address = parse_address(str(spec))
     if address.interval_s is not None and scheme not in ("http", "https"):
         raise ConfigError(f"{address.name}: interval is for http:// addresses that give one picture: leave it out")
-    if is_device(address.target):
+    if isinstance(spec, int) or is_device(address.target):
         return _open_camera(address, settings)
     return _OPENERS[scheme or "file"](address, settings)
 

@@ -9,7 +9,7 @@ from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.picture_names import file_names, number_width, pictures_of
 from ssa_stream.sources.conversion import NO_JOINTS, Joints
 from ssa_stream.sources.file_structure import shortfall
-from ssa_stream.sources.pictures import Still, read_still
+from ssa_stream.sources.pictures import Still, is_video, read_still
 from ssa_stream.sources.recording import Decoded, Delivered
 
 __all__ = ["PictureSequence"]
@@ -44,6 +44,7 @@ class PictureSequence:
             raise SourceError(_nothing_fits(pattern, name), SourceErrorCode.NOT_FOUND)
         self._rate_hz = rate_hz or Fraction(options.get("framerate", _DEFAULT_RATE))
         self._unreadable: list[str] = []
+        self._videos: list[str] = []
         self._closed = False
         self._stored_aspect = Fraction(1)
         self.corrupt_packets = 0
@@ -83,12 +84,16 @@ class PictureSequence:
 
     @property
     def damage(self) -> list[str]:
-        """Which pictures could not be read, or are cut off, so far."""
-        if not self._unreadable:
-            return []
-        shown = ", ".join(self._unreadable[:_NAMES_SHOWN])
-        more = f" and {len(self._unreadable) - _NAMES_SHOWN} more" if len(self._unreadable) > _NAMES_SHOWN else ""
-        return [f"{len(self._unreadable)} of {len(self._pictures)} pictures are damaged: {shown}{more}"]
+        """Which pictures could not be read, are cut off, or are none, so far."""
+        told, count = [], len(self._pictures)
+        if self._unreadable:
+            told.append(f"{len(self._unreadable)} of {count} pictures are damaged: {_listed(self._unreadable)}")
+        if self._videos:
+            told.append(
+                f"{len(self._videos)} of {count} files are videos, a pattern is for pictures: {_listed(self._videos)}; "
+                "give each video by its own name"
+            )
+        return told
 
     def decode(self) -> Iterator[Decoded]:
         """Yield every picture that can be read, with its number as its time."""
@@ -117,11 +122,16 @@ class PictureSequence:
             still = read_still(path)
         except SourceError:
             self.corrupt_packets += 1
-            self._unreadable.append(path.name)
+            (self._videos if is_video(path) else self._unreadable).append(path.name)
             return None
         if shortfall(path):
             self._unreadable.append(path.name)
         return still
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more
 
 
 def _missing(gaps: list[tuple[int, int]], width: int) -> str:
@@ -143,9 +153,7 @@ def _nothing_fits(pattern: str, name: str) -> str:
     entries = file_names(folder)
     if not entries:
         return f"{name} fits no file: the folder {folder} holds none"
-    shown = ", ".join(entries[:_NAMES_SHOWN])
-    more = f" and {len(entries) - _NAMES_SHOWN} more" if len(entries) > _NAMES_SHOWN else ""
     return (
-        f"{name} fits no file: {folder} holds {shown}{more}; expected a pattern such as %03d.png for 001.png, "
+        f"{name} fits no file: {folder} holds {_listed(entries)}; expected a pattern such as %03d.png for 001.png, "
         "%d.png for 1.png, or *.png"
     )

@@ -8,6 +8,7 @@ from ssa_stream.errors import SourceError, SourceErrorCode
 
 __all__ = ["choose_video_stream"]
 
+_ICON = "ico"  # one picture in several sizes, a stream each
 _NO_DECODER = "FFmpeg has no decoder for its codec here; expected one such as H.264, HEVC, VP9 or AV1"
 
 
@@ -18,7 +19,8 @@ def choose_video_stream(container: InputContainer, name: str, number: int | None
         container: Just opened.
         name: What to call it in messages.
         number: Which of its video streams, from 0; None leaves the choice to FFmpeg, which prefers the stream that is
-            marked as default, then the one of the highest bit rate. One that cannot be decoded here is passed over.
+            marked as default, then the one of the highest bit rate. One that cannot be decoded here is passed over. Of
+            an icon it is the largest picture.
     Raises:
         SourceError: It holds no video that can be decoded, or no stream of that number; the text says what it holds.
     """
@@ -53,6 +55,8 @@ def _is_decodable(video: VideoStream) -> bool:
 def _best(container: InputContainer, decodable: list[VideoStream], name: str) -> VideoStream:
     if not decodable:
         raise SourceError(f"the video of {name} cannot be decoded: {_NO_DECODER}", SourceErrorCode.UNSUPPORTED_CODEC)
+    if container.format.name == _ICON:
+        return max(decodable, key=lambda video: video.width * video.height)
     best = container.streams.best("video")
     by_default = max(decodable, key=lambda video: Disposition.default in video.disposition)
     return next((video for video in decodable if video is best), by_default)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ssa_stream.addresses import file_of_url, is_live_address, parse_address
+from ssa_stream.addresses import file_of_url, is_device, is_live_address, parse_address
 from ssa_stream.errors import ConfigError, SourceError
 from ssa_stream.sources import redact
 
@@ -88,6 +88,7 @@ def test_file_address_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Percent codes once; a name that holds one literally is found as well; patterns keep theirs."""
     for name in ("a b.mp4", "c%20d.mp4", "Ü#?.mp4"):
         (tmp_path / name).touch()
+    (tmp_path / "e%20f").mkdir()
     for url, path in (
         (f"file://{tmp_path}/a%20b.mp4", tmp_path / "a b.mp4"),
         (f"file://localhost{tmp_path}/a%20b.mp4", tmp_path / "a b.mp4"),
@@ -96,12 +97,27 @@ def test_file_address_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (f"file://{tmp_path}/c%20d.mp4", tmp_path / "c%20d.mp4"),
         (f"file://{tmp_path}/%C3%9C%23%3F.mp4", tmp_path / "Ü#?.mp4"),
         (f"file://{tmp_path}/f%03d.png", tmp_path / "f%03d.png"),
+        (f"file://{tmp_path}/my%20frames/p%20d%d.jpg", tmp_path / "my frames" / "p d%d.jpg"),
+        (f"file://{tmp_path}/my%20dogs%5d/%5d.jpg", tmp_path / "my dogs]" / "%5d.jpg"),
+        (f"file://{tmp_path}/e%20f/%25d.jpg", tmp_path / "e%20f" / "%d.jpg"),
     ):
         assert file_of_url(url) == str(path)
     monkeypatch.chdir(tmp_path)
     assert file_of_url("file:a%20b.mp4") == "a b.mp4"
     with pytest.raises(SourceError, match="of the machine 'other'"):
         file_of_url("file://other/a.mp4")
+
+
+def test_file_that_has_a_number_as_its_name_is_no_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that exists is always the file of that name; `camera:0` is the camera."""
+    monkeypatch.chdir(tmp_path)
+    assert is_device("0")
+    assert is_live_address("0", None)
+    (tmp_path / "0").touch()
+    assert not is_device("0")
+    assert not is_live_address("0", None)
+    assert is_device("1")
+    assert is_live_address("camera:0", None)
 
 
 def test_interval_of_an_address_is_its_own_and_never_sent() -> None:

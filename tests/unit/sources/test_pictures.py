@@ -52,6 +52,17 @@ def test_still_picture_is_one_frame(tmp_path: Path, name: str) -> None:
         assert [read_number(frame.image) for frame in source.frames()] == [5]
 
 
+@pytest.mark.parametrize("bitmap_format", ["png", "bmp"])
+def test_icon_is_its_largest_picture_once(tmp_path: Path, bitmap_format: str) -> None:
+    """Alone and in a sequence; it has no time, so none had to be repaired."""
+    image = Image.fromarray(numbered_image(5, 64, 64))
+    image.save(tmp_path / "1.ico", sizes=[(16, 16), (64, 64), (32, 32)], bitmap_format=bitmap_format)
+    for name in ("1.ico", "%d.ico"):
+        with FileSource(str(tmp_path / name)) as source:
+            assert [(frame.size, read_number(frame.image)) for frame in source.frames()] == [((64, 64), 5)]
+        assert source.warnings == ()
+
+
 def test_picture_that_ffmpeg_cannot_decode_is_read_by_pillow(tmp_path: Path) -> None:
     """A TIFF of 32-bit integers."""
     Image.fromarray(numbered_image(6)).convert("L").convert("I").save(tmp_path / "a.tif")

@@ -61,11 +61,17 @@ def test_synthetic_is_live_when_endless(spec: str, live: bool | None, expected: 
         assert source.info.live is expected
 
 
-def test_camera_by_number_and_name() -> None:
-    """A number is a camera, never a file."""
+def test_camera_by_number_and_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number that is no text is a camera, never a file; in a text the name of a file that exists comes first."""
     for spec in (77, "77", "camera:77", "/dev/video77"):
         with pytest.raises(SourceError, match="no camera /dev/video77"):
             open_source(spec)
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "a.mp4", 2).rename("77")
+    with open_source("77") as source:
+        assert len(list(source.frames())) == 2
+    with pytest.raises(SourceError, match="no camera /dev/video77"):
+        open_source(77)
 
 
 def test_unknown_scheme_lists_the_known_ones() -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 from ssa_stream.errors import ConfigError, SourceError, SourceErrorCode
 from ssa_stream.sources import Frame, open_source
 from tests.support.picture_files import four_colours
-from tests.support.video_files import numbered_image, read_number
+from tests.support.video_files import numbered_image, read_number, write_video
 
 _ORIENTATION_TAG, _UPSIDE_DOWN = 0x0112, 3
 
@@ -86,6 +86,18 @@ def test_density_of_a_picture_is_its_pixel_aspect_alone_and_in_a_sequence(tmp_pa
     assert [frame.pixel_aspect for frame in frames] == [*alone, 1]
 
 
+def test_folder_that_exists_is_no_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is in its name; one that does not exist is a pattern."""
+    monkeypatch.chdir(tmp_path)
+    _write(tmp_path / "cam[1]", "a.png", "b.png")
+    _write(tmp_path / "cam1", "c.png")
+    (tmp_path / "cam[1]" / "x*").mkdir()
+    _write(tmp_path / "cam[1]" / "x*", "a.png")
+    for pattern, count in (("cam[1]/*.png", 2), ("cam[1]/[ab].png", 2), ("cam[1]/x*/*.png", 1), ("cam[0-9]/*.png", 1)):
+        assert len(_read(pattern)[0]) == count
+        assert len(_read(tmp_path / pattern)[0]) == count
+
+
 def test_rate_of_a_sequence_can_be_given(tmp_path: Path) -> None:
     """As a setting of the address."""
     _write(tmp_path / "f", "0.png", "1.png", "2.png")
@@ -111,6 +123,18 @@ def test_pattern_that_fits_nothing_says_what_is_there(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=says) as caught:
             open_source(str(tmp_path / pattern))
         assert caught.value.code is SourceErrorCode.NOT_FOUND
+
+
+def test_pattern_of_videos_says_that_these_are_videos(tmp_path: Path) -> None:
+    """They are not damaged; one among pictures is left out, and told."""
+    for number in range(2):
+        write_video(tmp_path / f"{number}.mp4", 3)
+    with pytest.raises(SourceError, match=r"2 of 2 files are videos, a pattern is for pictures: 0\.mp4, 1\.mp4; give"):
+        open_source(str(tmp_path / "%d.mp4"))
+    _write(tmp_path, "2.png")
+    frames, warnings = _read(tmp_path / "[12].*")
+    assert len(frames) == 1
+    assert warnings == ("1 of 2 files are videos, a pattern is for pictures: 1.mp4; give each video by its own name",)
 
 
 def test_name_that_exists_is_never_a_pattern(tmp_path: Path) -> None:
