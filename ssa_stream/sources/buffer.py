@@ -1,6 +1,8 @@
 """The one place between the thread that reads a source and whoever takes its frames."""
 
+import math
 import threading
+import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from ssa_stream.sources.unexpected import foreseen
 __all__ = ["BufferedSource", "FrameBuffer"]
 
 _JOIN_LIMIT_S = 30.0
+_SLICE_S = 0.5
 
 
 class FrameBuffer:
@@ -96,7 +99,7 @@ class FrameBuffer:
             SourceError: As the source raised it.
         """
         with self.changed:
-            if not self.changed.wait_for(lambda: self.is_ready, timeout_s):
+            if not self._wait(timeout_s):
                 raise TimeoutError
             if self._is_closed:
                 return None
@@ -116,6 +119,13 @@ class FrameBuffer:
             self._is_closed = True
             self._frames.clear()
             self._notify()
+
+    def _wait(self, timeout_s: float | None) -> bool:
+        """Wait for an answer of `take`; in slices, because a signal that comes just before a wait does not end it."""
+        end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while not self.is_ready and (left_s := end_s - time.monotonic()) > 0:
+            self.changed.wait(min(left_s, _SLICE_S))
+        return self.is_ready
 
     def _overtake(self, oldest: Frame) -> None:
         self.overtaken += 1

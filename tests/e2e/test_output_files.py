@@ -190,7 +190,7 @@ def test_killed_run_leaves_a_video_that_plays_and_whole_lines(folder: Path, endi
 
 
 def test_killed_graph_leaves_a_video_that_plays_and_whole_lines(folder: Path) -> None:
-    """Of every stream; and its next start needs no --overwrite, because nothing has the final names."""
+    """Of every stream; its next start replaces them only if that is allowed."""
     outputs = {name: [f"{name}.mp4", f"{name}.jsonl"] for name in ("a", "b")}
     streams: dict[str, object] = {
         name: {"source": "synthetic@64x48,30fps,150frames", "prompts": ["x"], "outputs": specs}
@@ -206,6 +206,9 @@ def test_killed_graph_leaves_a_video_that_plays_and_whole_lines(folder: Path) ->
         count = len([json.loads(line) for line in written.read_text().splitlines()])
         assert count - 24 <= _count_pictures(folder / f"{name}.partial.mp4") <= count + 8
     done = run_command("up", path, "-q", cwd=folder)
+    assert done.returncode == 2, done.stderr
+    assert "a killed one left it" in done.stderr
+    done = run_command("up", path, "-q", "--overwrite", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert [_count_pictures(folder / f"{name}.mp4") for name in outputs] == [150, 150]
     assert not list(folder.glob("*.partial.*"))
@@ -218,6 +221,9 @@ def test_second_run_with_the_same_output_is_refused_while_the_first_writes(folde
     with running([CONSOLE_SCRIPT, "run", "synthetic@64x48", "-p", "x", *model, "-o", "m.jsonl"], cwd=folder) as process:
         wait_until(lambda: lines.exists() and lines.stat().st_size > 0)
         done = _run(folder, "-o", "m.jsonl")
+        assert done.returncode == 2, done.stderr
+        assert "that file is there: another process writes it" in done.stderr
+        done = _run(folder, "-o", "m.jsonl", "--overwrite")
         assert done.returncode == 1, done.stderr
         assert "another process is writing it" in done.stderr
         process.terminate()
