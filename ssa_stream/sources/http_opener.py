@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import av
 from av.container import InputContainer
 
 from ssa_stream.addresses import Address
@@ -26,6 +27,9 @@ _PLAYLIST = "hls"
 _DESCRIPTIONS = frozenset({_PLAYLIST, "dash", "sdp"})
 _NO_DASH = "this build of FFmpeg reads no DASH manifest: give the HLS or RTSP address of the same stream"
 _ALWAYS_ENDS = frozenset({"gif", "apng"})
+# FFmpeg looks at the end of these before it reads them: for the index or for the last time.
+_READ_FROM_THE_END = ("mov", "mpegts")
+_BEFORE_ANY = -(1 << 40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class HttpOpener:
                 container.close()
                 container = self._connect(playlist)
         if _is_recording(container):
+            if container.format.name.startswith(_READ_FROM_THE_END) and not _rewind(container):
+                container = self._connect(playlist)
             source = FileSource(self._url, name=self.address.name, stream=self.address.stream, container=container)
             return Realtime(source) if self.is_paced else source
         if container.format.name.endswith("_pipe"):
@@ -113,6 +119,27 @@ class HttpOpener:
         start = self._options(self.timeouts_s[1])["live_start_index"]
         from_end = start.startswith("-") and start[1:].isdecimal()
         return PlaylistReading(playlist, self.memory, start_segments=int(start[1:]) if from_end else 1)
+
+
+def _rewind(container: InputContainer) -> bool:
+    """Go to the first packet of a recording that was just opened; returns whether the server can do that.
+
+    After a look at the end FFmpeg asks for the start on the connection that it has. A server that closes each of them
+    without saying so (`Connection: close`) leaves that without an answer, and what was asked for is passed over.
+    """
+    try:
+        container.seek(_BEFORE_ANY)
+        packets = container.demux(video=0)
+        try:
+            is_there = next(packets).size > 0
+        finally:
+            packets.close()  # type: ignore[attr-defined]  # a generator, typed as an iterator
+        container.seek(_BEFORE_ANY)
+    except (av.FFmpegError, StopIteration, IndexError):
+        is_there = False
+    if not is_there:
+        container.close()
+    return is_there
 
 
 def _is_recording(container: InputContainer) -> bool:

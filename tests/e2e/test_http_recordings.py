@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import av
 import pytest
 
 from ssa_stream.sources import Freshest, Recovering, RecoveryPolicy, SourceStage, open_source
+from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.source import warnings_of
 from tests.support.command_line import run_command, write_tiny_config
 from tests.support.http_server import HttpRequest, http_server, recording
@@ -15,6 +17,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120), pytest.mark.usefixtures
 
 _COUNT = 60
 _FAST = {"movflags": "faststart"}
+# 8 Mbit/s, filled up: more than FFmpeg keeps of what it looked at.
+_LARGE = {"x264-params": "nal-hrd=cbr", "b": "8M", "minrate": "8M", "maxrate": "8M", "bufsize": "800k"}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +42,26 @@ def test_recording_over_http_is_read_whole(files: Path, name: str, ranges: bool)
         assert [read_number(frame.image) for frame in source.frames()] == list(range(_COUNT))
         assert (source.received, source.dropped) == (_COUNT, 0)
         assert source.warnings == ()
+
+
+@pytest.mark.parametrize("name", ["large.mp4", "large.mov", "large.ts"])
+def test_recording_is_read_whole_from_a_server_that_closes_without_saying_so(tmp_path: Path, name: str) -> None:
+    """FFmpeg's way back from the end of the file is sent on a connection that is closed."""
+    data = write_video(tmp_path / name, _COUNT, encoder=_LARGE).read_bytes()
+    with http_server(recording(data), protocol="HTTP/1.1") as url, open_source(f"{url}/{name}") as source:
+        assert [read_number(frame.image) for frame in source.frames()] == list(range(_COUNT))
+        assert warnings_of(source) == ()
+
+
+def test_recording_over_http_without_its_first_pictures_says_so(tmp_path: Path) -> None:
+    """The index knows of them, and no error came up."""
+    data = write_video(tmp_path / "a.mp4", _COUNT, encoder={"g": "10"}).read_bytes()
+    with http_server(recording(data)) as url:
+        container = av.open(f"{url}/a.mp4")
+        container.seek(2_000_000)
+        with FileSource(f"{url}/a.mp4", container=container) as source:
+            assert len(list(source.frames())) == _COUNT - 20
+            assert "20 of 60 frames are missing" in " ".join(source.warnings)
 
 
 def test_recording_without_a_length_of_the_answer_is_known_by_its_own(files: Path) -> None:
