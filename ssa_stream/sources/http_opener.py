@@ -13,7 +13,7 @@ from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.network import NetworkSource, network_options
 from ssa_stream.sources.pacing import Realtime
 from ssa_stream.sources.playlist import Playlist, PlaylistMemory, PlaylistReading, fetch_playlist
-from ssa_stream.sources.snapshots import SnapshotSource
+from ssa_stream.sources.snapshots import SnapshotSource, picture_format
 from ssa_stream.sources.source import Source
 
 __all__ = ["HttpOpener"]
@@ -69,6 +69,10 @@ class HttpOpener:
             if playlist.usual_silence_s > self.timeouts_s[1]:  # the time-outs of an open container are what they are
                 container.close()
                 container = self._connect(playlist)
+        picture = picture_format(container)
+        if picture is not None:
+            container.close()
+            container = self._connect(playlist, format_name=picture)
         if _is_recording(container):
             if container.format.name.startswith(_READ_FROM_THE_END) and not _rewind(container):
                 container = self._connect(playlist)
@@ -82,6 +86,7 @@ class HttpOpener:
                 interval_s=self.address.interval_s or _INTERVAL_S,
                 timeouts_s=self.timeouts_s,
                 options=self._options(self.timeouts_s[1]),
+                format_name=picture,
             )
         is_playlist = container.format.name == _PLAYLIST
         return NetworkSource(
@@ -95,7 +100,7 @@ class HttpOpener:
             playlist=self._reading(playlist or Playlist()) if is_playlist else None,
         )
 
-    def _connect(self, playlist: Playlist | None) -> InputContainer:
+    def _connect(self, playlist: Playlist | None, *, format_name: str | None = None) -> InputContainer:
         timeouts_s = self._timeouts_s(playlist)
         # The time-out of FFmpeg's own sockets stays: each request has an answer soon.
         options = self._options(self.timeouts_s[1])
@@ -103,7 +108,14 @@ class HttpOpener:
             options = {**options, **_LESS_PROBING, **self.options}
         is_dash = urlsplit(self._url).path.lower().endswith(".mpd")
         unreadable = {"unreadable": _NO_DASH} if is_dash else {}
-        return open_container(self._url, name=self.address.name, timeouts_s=timeouts_s, options=options, **unreadable)
+        return open_container(
+            self._url,
+            name=self.address.name,
+            timeouts_s=timeouts_s,
+            options=options,
+            format_name=format_name,
+            **unreadable,
+        )
 
     def _options(self, read_timeout_s: float) -> dict[str, str]:
         return network_options(self._url, read_timeout_s, self.options)

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -93,6 +93,28 @@ def test_picture_address_is_asked_again_and_again() -> None:
     assert numbers == list(range(numbers[0], numbers[0] + 6))
     assert set(camera.paths) == {"/snap.jpg?channel=1"}
     assert frames[-1].t - frames[0].t == pytest.approx(1.0, abs=0.3)
+
+
+@pytest.mark.parametrize("has_length", [True, False], ids=["length", "no-length"])
+def test_large_picture_at_an_address_that_looks_like_a_file_is_asked_again(has_length: bool) -> None:
+    """FFmpeg goes by the name then, and gives the picture an end."""
+    numbers, sizes = count(), []
+
+    def answer(request: HttpRequest) -> None:
+        body = jpeg(next(numbers), (720, 1280))
+        sizes.append(len(body))
+        request.send_response(200)
+        request.send_header("Content-Type", "image/jpeg")
+        if has_length:
+            request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    with http_server(answer) as url, open_source(f"{url}/snap.jpg#interval=0.1") as source:
+        assert source.info.live
+        seen = [read_number(frame.image) for frame in islice(source.frames(), 4)]
+    assert min(sizes) > 10_000
+    assert seen == list(range(seen[0], seen[0] + 4))
 
 
 def test_picture_that_does_not_change_is_no_frame_and_no_loss() -> None:

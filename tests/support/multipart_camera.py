@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 import cv2
 
 from tests.support.http_server import HttpRequest
-from tests.support.video_files import numbered_image
+from tests.support.video_files import HEIGHT, WIDTH, numbered_image
 
 __all__ = ["DAMAGES", "jpeg", "multipart_camera"]
 
 _BOUNDARY = b"--frame\r\n"
 
 
-def jpeg(number: int) -> bytes:
-    """A numbered picture as JPEG."""
-    return cv2.imencode(".jpg", numbered_image(number))[1].tobytes()
+def jpeg(number: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> bytes:
+    """A numbered picture of that height and width as JPEG."""
+    return cv2.imencode(".jpg", numbered_image(number, *size))[1].tobytes()
 
 
 def _part(picture: bytes, *, content_type: str = "image/jpeg", length: int | None = None) -> bytes:
