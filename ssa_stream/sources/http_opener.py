@@ -64,7 +64,9 @@ class HttpOpener:
         """
         playlist = self._playlist() if urlsplit(self._url).path.lower().endswith((".m3u8", ".m3u")) else None
         container = self._connect(playlist)
-        if container.format.name == _PLAYLIST and playlist is None and container.duration is None:
+        is_playlist = container.format.name == _PLAYLIST
+        is_live_still = is_playlist and (container.duration is None or self.memory.was_live)
+        if is_live_still and playlist is None:
             playlist = self._playlist()
             if playlist.usual_silence_s > self.timeouts_s[1]:  # the time-outs of an open container are what they are
                 container.close()
@@ -73,7 +75,7 @@ class HttpOpener:
         if picture is not None:
             container.close()
             container = self._connect(playlist, format_name=picture)
-        if _is_recording(container):
+        if _is_recording(container) and not is_live_still:
             if container.format.name.startswith(_READ_FROM_THE_END) and not _rewind(container):
                 container = self._connect(playlist)
             source = FileSource(self._url, name=self.address.name, stream=self.address.stream, container=container)
@@ -88,7 +90,6 @@ class HttpOpener:
                 options=self._options(self.timeouts_s[1]),
                 format_name=picture,
             )
-        is_playlist = container.format.name == _PLAYLIST
         return NetworkSource(
             self._url,
             name=self.address.name,
@@ -97,7 +98,7 @@ class HttpOpener:
             no_frame_limit_s=self.no_frame_limit_s,
             options=self.options,
             container=container,
-            playlist=self._reading(playlist or Playlist()) if is_playlist else None,
+            playlist=self._reading(playlist or Playlist(), container) if is_playlist else None,
         )
 
     def _connect(self, playlist: Playlist | None, *, format_name: str | None = None) -> InputContainer:
@@ -127,10 +128,14 @@ class HttpOpener:
     def _playlist(self) -> Playlist:
         return fetch_playlist(self._url, timeouts_s=self.timeouts_s, options=self._options(self.timeouts_s[1]))
 
-    def _reading(self, playlist: Playlist) -> PlaylistReading:
+    def _reading(self, playlist: Playlist, container: InputContainer) -> PlaylistReading:
+        # The container was opened at another moment, and is what will be read.
+        playlist = playlist._replace(is_finished=container.duration is not None)
         start = self._options(self.timeouts_s[1])["live_start_index"]
         from_end = start.startswith("-") and start[1:].isdecimal()
-        return PlaylistReading(playlist, self.memory, start_segments=int(start[1:]) if from_end else 1)
+        return PlaylistReading(
+            playlist, self.memory, start_segments=int(start[1:]) if from_end else 1, fetch=self._playlist
+        )
 
 
 def _rewind(container: InputContainer) -> bool:

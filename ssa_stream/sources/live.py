@@ -39,7 +39,8 @@ class LiveSource(Source):
     """Read an open live container until it is closed or lost; `Recovering` connects again.
 
     On a live source the end of the data is a loss: a server that is killed ends the iteration of FFmpeg without any
-    error, so this class raises one. Only what says how long it is, a recording on a server, comes to an end.
+    error, so this class raises one. Only what says how long it is, a recording on a server, comes to an end, and a
+    playlist that gets its end mark.
     """
 
     def __init__(
@@ -142,6 +143,8 @@ class LiveSource(Source):
         self._reader.close()
 
     def _until_lost(self) -> Generator[Frame, None, Problem | None]:
+        if self._playlist is not None and self._playlist.is_over:
+            return None
         last_frame_at_s = time.monotonic()
         try:
             for decoded in self._reader.decode(read_errors_allowed=_READ_ERRORS_ALLOWED):
@@ -213,6 +216,8 @@ class LiveSource(Source):
 
     def _at_end(self) -> Problem | None:
         duration_s = self._info.duration_s
+        if self._playlist is not None and self._playlist.has_ended():
+            return None
         if duration_s is None:
             return Problem(SourceErrorCode.LOST, "it ended the stream")
         if self._last_t < duration_s - _END_TOLERANCE_S:

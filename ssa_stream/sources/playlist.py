@@ -120,12 +120,16 @@ class PlaylistMemory:
     A server whose camera has died may go on serving its playlist. Then each connection begins with the last segment
     again. Only packets of the last segments are kept: an encoder that was started anew may send the very same bytes as
     at its last start.
+
+    Attributes:
+        was_live: Whether a connection was made while it had no end.
     """
 
     def __init__(self) -> None:
         self._ends: OrderedDict[_Key, float] = OrderedDict()  # when each was, in seconds of all that came
         self._came_s = 0.0
         self._last_sequence: int | None = None
+        self.was_live = False
 
     def connected(self, playlist: Playlist) -> None:
         """A connection was made; a playlist that counts from an earlier number is that of a new start."""
@@ -133,6 +137,7 @@ class PlaylistMemory:
         if last is not None and now is not None and now < last:
             self._ends.clear()
         self._last_sequence = now
+        self.was_live = True
 
     def has(self, key: _Key) -> bool:
         """Whether that packet came before."""
@@ -159,6 +164,7 @@ class PlaylistReading:
     Attributes:
         playlist: As it was when the connection was made.
         has_new: Whether anything came that no earlier connection has delivered.
+        is_over: Whether it was live and has got its end before this connection was made.
     """
 
     def __init__(
@@ -167,6 +173,7 @@ class PlaylistReading:
         memory: PlaylistMemory,
         *,
         start_segments: int = 1,
+        fetch: Callable[[], Playlist] = Playlist,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin.
@@ -175,11 +182,14 @@ class PlaylistReading:
             playlist: As it is now.
             memory: Shared by all connections of the source.
             start_segments: How many segments that are there already come first.
+            fetch: Reads the playlist again.
             clock: Seconds on the clock of `time.monotonic`.
         """
         self.playlist = playlist
         self.has_new = False
+        self.is_over = playlist.is_finished and memory.was_live
         self._memory = memory
+        self._fetch = fetch
         self._clock = clock
         self._segment_s = playlist.target_s + _ROUNDING_S
         # What comes after so much was added since: the playlist grows, whatever it holds.
@@ -189,6 +199,10 @@ class PlaylistReading:
         self._repeated: set[int | None] = set()
         self._pace = _Pace(self._segment_s)
         memory.connected(playlist)
+
+    def has_ended(self) -> bool:
+        """Ask whether no segment will be added to it any more."""
+        return self.is_over or self._fetch().is_finished
 
     def note(self, packet: "Packet[VideoStream]") -> None:
         """See a packet before it is decoded."""

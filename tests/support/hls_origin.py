@@ -37,6 +37,7 @@ class HlsOrigin:
         self._guard = threading.Lock()
         self._stop = threading.Event()
         self._is_dead = threading.Event()
+        self._is_finished = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     @property
@@ -53,6 +54,11 @@ class HlsOrigin:
     def die(self) -> None:
         """Publish no more; the playlist is served as it is."""
         self._is_dead.set()
+
+    def finish(self) -> None:
+        """Publish no more, and say so in the playlist."""
+        self._is_dead.set()
+        self._is_finished.set()
 
     def restart(self, *, first_number: int = 0) -> None:
         """Begin anew from the first segment, with times from 0 and that number on its first picture."""
@@ -85,6 +91,8 @@ class HlsOrigin:
         lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{target}", f"#EXT-X-MEDIA-SEQUENCE:{first}"]
         for number in range(first, count):
             lines += [f"#EXTINF:{self._segment_s:.3f},", f"{number}.ts"]
+        if self._is_finished.is_set():
+            lines.append("#EXT-X-ENDLIST")
         return "\n".join(lines) + "\n"
 
     def _work(self) -> None:
