@@ -13,6 +13,7 @@ from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.network import NetworkSource, network_options
 from ssa_stream.sources.pacing import Realtime
 from ssa_stream.sources.playlist import Playlist, PlaylistMemory, PlaylistReading, fetch_playlist
+from ssa_stream.sources.silence import UsualSilence
 from ssa_stream.sources.snapshots import SnapshotSource, picture_format
 from ssa_stream.sources.source import Source
 
@@ -43,6 +44,7 @@ class HttpOpener:
         options: FFmpeg options of format and protocol, over the defaults for addresses.
         is_paced: Whether a recording is played at its own pace, as if it were live.
         memory: What earlier connections read of a live playlist.
+        silence: How long the source is silent between frames.
     """
 
     address: Address
@@ -51,6 +53,7 @@ class HttpOpener:
     options: Mapping[str, str]
     is_paced: bool = False
     memory: PlaylistMemory = field(default_factory=PlaylistMemory)
+    silence: UsualSilence = field(default_factory=UsualSilence)
 
     @property
     def _url(self) -> str:
@@ -95,6 +98,7 @@ class HttpOpener:
             name=self.address.name,
             stream=self.address.stream,
             timeouts_s=self._timeouts_s(playlist),
+            silence=self.silence,
             no_frame_limit_s=self.no_frame_limit_s,
             options=self.options,
             container=container,
@@ -103,8 +107,8 @@ class HttpOpener:
 
     def _connect(self, playlist: Playlist | None, *, format_name: str | None = None) -> InputContainer:
         timeouts_s = self._timeouts_s(playlist)
-        # The time-out of FFmpeg's own sockets stays: each request has an answer soon.
-        options = self._options(self.timeouts_s[1])
+        # For a playlist the time-out of FFmpeg's own sockets stays: each request has an answer soon.
+        options = self._options(timeouts_s[1] if playlist is None else self.timeouts_s[1])
         if playlist is not None and not playlist.is_finished:
             options = {**options, **_LESS_PROBING, **self.options}
         is_dash = urlsplit(self._url).path.lower().endswith(".mpd")
@@ -123,7 +127,7 @@ class HttpOpener:
 
     def _timeouts_s(self, playlist: Playlist | None) -> tuple[float, float]:
         connect_s, read_s = self.timeouts_s
-        return connect_s, read_s if playlist is None else max(read_s, playlist.usual_silence_s)
+        return connect_s, max(read_s, self.silence.limit_s if playlist is None else playlist.usual_silence_s)
 
     def _playlist(self) -> Playlist:
         return fetch_playlist(self._url, timeouts_s=self.timeouts_s, options=self._options(self.timeouts_s[1]))

@@ -11,9 +11,9 @@ import pytest
 from ssa_stream.errors import ConfigError, SourceError, SourceErrorCode
 from ssa_stream.sources import Recovering, RecoveryPolicy, SourceStage, open_source
 from tests.support.command_line import run_command, write_tiny_config
-from tests.support.http_server import HttpRequest, http_server
+from tests.support.http_server import HttpRequest, http_server, recording
 from tests.support.multipart_camera import DAMAGES, jpeg, multipart_camera
-from tests.support.video_files import read_number
+from tests.support.video_files import read_number, write_video
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120), pytest.mark.usefixtures("warm_python")]
 
@@ -61,6 +61,25 @@ def test_run_with_a_multipart_camera_keeps_its_connection(tmp_path: Path) -> Non
     assert {json.loads(line)["epoch"] for line in (tmp_path / "m.jsonl").read_text().splitlines()} == {0}
     assert "packets corrupt" in done.stderr
     assert "reconnecting" not in done.stderr
+
+
+def test_multipart_camera_slower_than_the_limits_is_seen_and_in_the_end_kept() -> None:
+    """The picture that a connection begins with is the newest one for long."""
+    policy = RecoveryPolicy(connect_s=2, stall_s=0.5, lost_s=1.0, retry_s=0.05, retry_max_s=0.05)
+    camera = multipart_camera(1000, interval_s=1.5, size=(240, 480))  # more than FFmpeg looks at to know the format
+    with http_server(camera) as url, open_source(f"{url}/video", recovery=policy) as source:
+        frames = source.frames()
+        while read_number(next(frames).image) < 3:
+            pass
+        assert isinstance(source, Recovering)
+        assert source.status.connections < 8
+
+
+def test_mpeg_ts_that_ends_within_its_backlog_gives_its_newest_picture(tmp_path: Path) -> None:
+    """Without a length nothing tells it from a camera."""
+    data = write_video(tmp_path / "a.ts", 20).read_bytes()
+    with http_server(recording(data, ranges=False, length=False)) as url, open_source(f"{url}/a.ts") as source:
+        assert read_number(next(source.frames()).image) > 15  # but for what the decoder holds
 
 
 class _Snapshots:

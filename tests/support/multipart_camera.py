@@ -39,7 +39,13 @@ DAMAGES: Mapping[str, Callable[[bytes], bytes]] = {
 
 
 def multipart_camera(
-    count: int, damage: str | None = None, *, every: int = 10, first: int = 5, interval_s: float = 0.02
+    count: int,
+    damage: str | None = None,
+    *,
+    every: int = 10,
+    first: int = 5,
+    interval_s: float = 0.02,
+    size: tuple[int, int] = (HEIGHT, WIDTH),
 ) -> Callable[[HttpRequest], None]:
     """An answer of `count` numbered pictures, of which every tenth is damaged."""
 
@@ -49,7 +55,8 @@ def multipart_camera(
         request.end_headers()
         for number in range(count):
             is_damaged = damage is not None and number % every == first
-            request.wfile.write(DAMAGES[damage or ""](jpeg(number)) if is_damaged else _part(jpeg(number)))
+            picture = jpeg(number, size)
+            request.wfile.write(DAMAGES[damage or ""](picture) if is_damaged else _part(picture))
             time.sleep(interval_s)
 
     return answer
