@@ -10,6 +10,7 @@ from av.container import InputContainer
 from ssa_stream.addresses import Address
 from ssa_stream.sources.container import open_container
 from ssa_stream.sources.file import FileSource
+from ssa_stream.sources.finished_playlist import FinishedPlaylist
 from ssa_stream.sources.network import NetworkSource, network_options
 from ssa_stream.sources.pacing import Realtime
 from ssa_stream.sources.playlist import Playlist, PlaylistMemory, PlaylistReading, fetch_playlist
@@ -81,7 +82,12 @@ class HttpOpener:
         if _is_recording(container) and not is_live_still:
             if container.format.name.startswith(_READ_FROM_THE_END) and not _rewind(container):
                 container = self._connect(playlist)
-            source = FileSource(self._url, name=self.address.name, stream=self.address.stream, container=container)
+            length_s = container.duration / av.time_base if is_playlist and container.duration else None
+            source: Source = FileSource(
+                self._url, name=self.address.name, stream=self.address.stream, container=container
+            )
+            if length_s is not None:
+                source = FinishedPlaylist(source, length_s)
             return Realtime(source) if self.is_paced else source
         if container.format.name.endswith("_pipe"):
             return SnapshotSource(

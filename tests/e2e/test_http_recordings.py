@@ -83,6 +83,24 @@ def test_finished_playlist_is_a_recording(tmp_path: Path) -> None:
     with http_server(answer) as url, open_source(f"{url}/all.m3u8") as source:
         assert not source.info.live
         assert [read_number(frame.image) for frame in source.frames()] == list(range(_COUNT))
+        assert warnings_of(source) == ()
+
+
+@pytest.mark.parametrize("missing", [0, 2, 5], ids=["first", "middle", "last"])
+def test_finished_playlist_without_one_of_its_segments_says_so(tmp_path: Path, missing: int) -> None:
+    """FFmpeg goes on with the next one."""
+    hls = {"hls_time": "1", "hls_list_size": "0", "hls_playlist_type": "vod"}
+    write_video(tmp_path / "all.m3u8", _COUNT, muxer=hls, encoder={"g": "10", "bf": "0", "sc_threshold": "0"})
+
+    def answer(request: HttpRequest) -> None:
+        if request.path == f"/all{missing}.ts":
+            request.send_error(404)
+        else:
+            request.send(200, (tmp_path / request.path.strip("/")).read_bytes(), "application/octet-stream")
+
+    with http_server(answer) as url, open_source(f"{url}/all.m3u8") as source:
+        assert len(list(source.frames())) == _COUNT - 10
+        assert "1.00 of the 6.00 s that its playlist names are missing" in " ".join(warnings_of(source))
 
 
 def test_run_with_a_recording_over_http_counts_every_frame(files: Path, tmp_path: Path) -> None:
