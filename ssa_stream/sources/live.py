@@ -14,7 +14,7 @@ from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.backlog import Backlog, with_waits
 from ssa_stream.sources.container import ContainerReader, Problem, diagnose
 from ssa_stream.sources.conversion import FrameConverter
-from ssa_stream.sources.playlist import PlaylistReading
+from ssa_stream.sources.playlist import Growth, PlaylistReading
 from ssa_stream.sources.silence import UsualSilence
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 from ssa_stream.sources.status import SourceLosses
@@ -218,11 +218,19 @@ class LiveSource(Source):
         return self._failures_in_a_row >= _FAILURES_ALLOWED
 
     def _silence(self) -> str:
+        silence = f"stalled, no data for {self._read_timeout_s:g} s"
         if self._playlist is None:
-            return f"stalled, no data for {self._read_timeout_s:g} s"
-        return (
-            f"the playlist has not grown for {self._read_timeout_s:g} s: the server goes on serving the same segments"
-        )
+            return silence
+        match self._playlist.growth():
+            case Growth.STANDS:
+                return (
+                    f"the playlist has not grown for {self._read_timeout_s:g} s: the server goes on serving the same "
+                    "segments"
+                )
+            case Growth.GROWS:
+                return f"{silence}: the playlist grows, but its segments are missing or come too slowly"
+            case Growth.UNKNOWN:
+                return silence
 
     def _convert(self, picture: VideoFrame) -> Frame | None:
         if self._playlist is not None:

@@ -62,6 +62,17 @@ def test_playlist_that_does_not_grow_delivers_nothing_and_says_so() -> None:
     assert [state.stage for state in states].count(SourceStage.LIVE) == 1
 
 
+def test_playlist_that_grows_without_its_segments_is_not_called_one_that_stands() -> None:
+    """The server is asked again before anything is said of it."""
+    states: list[SourceStatus] = []
+    with hls_origin(1.0, segments_ready=3) as origin:
+        threading.Timer(3.0, origin.lose_segments).start()
+        _watch(origin.url, 14.0, states)
+    texts = [state.text for state in states if state.stage is SourceStage.RECONNECTING]
+    assert any("the playlist grows, but its segments are missing" in text for text in texts)
+    assert not any("has not grown" in text for text in texts)
+
+
 def test_live_playlist_that_gets_its_end_is_read_to_it_and_not_again() -> None:
     """Not from its first segment, as the recording that it is from then on."""
     states: list[SourceStatus] = []

@@ -38,6 +38,7 @@ class HlsOrigin:
         self._stop = threading.Event()
         self._is_dead = threading.Event()
         self._is_finished = threading.Event()
+        self._missing_from: int | None = None
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     @property
@@ -54,6 +55,10 @@ class HlsOrigin:
     def die(self) -> None:
         """Publish no more; the playlist is served as it is."""
         self._is_dead.set()
+
+    def lose_segments(self) -> None:
+        """Go on with the playlist, but answer 404 for every segment from now on."""
+        self._missing_from = len(self._segments)
 
     def finish(self) -> None:
         """Publish no more, and say so in the playlist."""
@@ -80,7 +85,7 @@ class HlsOrigin:
             request.send(200, self._playlist(len(segments)).encode(), "application/vnd.apple.mpegurl")
             return
         number = int(request.path.strip("/").removesuffix(".ts"))
-        if number < len(segments):
+        if number < (len(segments) if self._missing_from is None else self._missing_from):
             request.send(200, segments[number], "video/mp2t")
         else:
             request.send(404, b"", "text/plain")
