@@ -4,6 +4,7 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
+from math import inf
 from typing import NamedTuple
 
 import av
@@ -32,6 +33,8 @@ _FAILURES_ALLOWED = 30
 _INTERVALS = 31
 _ENOUGH = 8
 _HOLE = 1.6
+# A playlist names some segments at once; more than that cannot be passed over without a new start of its times.
+_MOST_SEGMENTS = 10
 
 
 class _Stamped(NamedTuple):
@@ -94,7 +97,7 @@ class LiveSource(Source):
             arrival_times=arrival_times,
             monotonic_pts=monotonic_pts,
         )
-        self._holes = HoleCounter()
+        self._holes = HoleCounter(inf if playlist is None else _MOST_SEGMENTS * playlist.playlist.target_s)
         self._last_t = 0.0
         duration_s = None if container.duration is None else container.duration / av.time_base
         # A recording comes as fast as it is read: none of it is old.
@@ -237,7 +240,7 @@ class LiveSource(Source):
             self._reader.pause(self._playlist.due_in_s(picture.pts, picture.time_base))
         received_at_ns = time.monotonic_ns()
         t = self._last_t = self._converter.stamp(picture, received_at_ns)
-        self._holes.note(t)
+        self._holes.note(self._written_s(picture, t))
         camera_ns = self._reader.producer_times.utc_ns(picture.pts, picture.time_base)
         stamped = _Stamped(picture, t, received_at_ns, camera_ns)
         before, self._held = self._held, None
@@ -249,6 +252,12 @@ class LiveSource(Source):
             return None
         self._silence_so_far.frame_came()
         return self._converter.finish(*stamped)
+
+    def _written_s(self, picture: VideoFrame, t: float) -> float:
+        """Where holes are looked for: of a playlist the written time, as stream time passes over lost segments."""
+        if self._playlist is None or picture.pts is None or picture.time_base is None:
+            return t
+        return float(picture.pts * picture.time_base)
 
     def _newest_held(self) -> Frame | None:
         """The newest picture of the backlog, now that nothing overtakes it; None if there is none that can be used."""
@@ -281,8 +290,14 @@ class HoleCounter:
         missing: Frames that never came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = inf) -> None:
+        """Begin.
+
+        Args:
+            longest_s: A hole longer than this, in seconds, is none: times that were set, or begin anew.
+        """
         self.missing = 0
+        self._longest_s = longest_s
         self._last_t: float | None = None
         self._intervals: deque[float] = deque(maxlen=_INTERVALS)
 
@@ -292,6 +307,8 @@ class HoleCounter:
         if last_t is None:
             return
         interval_s = t - last_t
+        if not 0 <= interval_s <= self._longest_s:
+            return
         if len(self._intervals) >= _ENOUGH:
             usual_s = statistics.median(self._intervals)
             if interval_s > _HOLE * usual_s:

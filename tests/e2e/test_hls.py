@@ -73,6 +73,17 @@ def test_playlist_that_grows_without_its_segments_is_not_called_one_that_stands(
     assert not any("has not grown" in text for text in texts)
 
 
+def test_live_segments_that_the_server_does_not_give_are_missing_frames() -> None:
+    """FFmpeg passes over them, and the pictures go on."""
+    states: list[SourceStatus] = []
+    with hls_origin(1.0, segments_ready=3) as origin:
+        threading.Timer(3.0, origin.lose_segments, args=(2,)).start()
+        frames, source = _watch(origin.url, 12.0, states)
+    assert {frame.epoch for frame in frames} == {0}
+    assert isinstance(source.source, Recovering)
+    assert source.source.status.losses.missing_frames == 20
+
+
 def test_live_playlist_that_gets_its_end_is_read_to_it_and_not_again() -> None:
     """Not from its first segment, as the recording that it is from then on."""
     states: list[SourceStatus] = []

@@ -38,7 +38,7 @@ class HlsOrigin:
         self._stop = threading.Event()
         self._is_dead = threading.Event()
         self._is_finished = threading.Event()
-        self._missing_from: int | None = None
+        self._missing = range(0)
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     @property
@@ -56,9 +56,10 @@ class HlsOrigin:
         """Publish no more; the playlist is served as it is."""
         self._is_dead.set()
 
-    def lose_segments(self) -> None:
-        """Go on with the playlist, but answer 404 for every segment from now on."""
-        self._missing_from = len(self._segments)
+    def lose_segments(self, count: int = 10**6) -> None:
+        """Go on with the playlist, but answer 404 for so many segments from now on."""
+        begin = len(self._segments)
+        self._missing = range(begin, begin + count)
 
     def finish(self) -> None:
         """Publish no more, and say so in the playlist."""
@@ -85,7 +86,7 @@ class HlsOrigin:
             request.send(200, self._playlist(len(segments)).encode(), "application/vnd.apple.mpegurl")
             return
         number = int(request.path.strip("/").removesuffix(".ts"))
-        if number < (len(segments) if self._missing_from is None else self._missing_from):
+        if number < len(segments) and number not in self._missing:
             request.send(200, segments[number], "video/mp2t")
         else:
             request.send(404, b"", "text/plain")

@@ -48,6 +48,14 @@ def test_missing_frames_are_those_that_the_usual_distance_leaves_out(intervals: 
     assert _missing(intervals) == expected
 
 
+def test_times_that_begin_anew_or_were_set_are_no_holes() -> None:
+    """Written times may do either; the interval that follows counts again."""
+    counter = HoleCounter(10.0)
+    for t in [*(n / 10 for n in range(20)), 0.0, 0.1, 500.0, 500.1, 500.4]:
+        counter.note(t)
+    assert counter.missing == 2
+
+
 def test_losses_add_up() -> None:
     """Over connections."""
     assert SourceLosses(1, 2, 3).plus(SourceLosses(10, 20, 30)) == SourceLosses(11, 22, 33)
