@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.sources.source import Frame, Source, SourceInfo, warnings_of
-from ssa_stream.sources.status import SourceLosses
+from ssa_stream.sources.status import SourceLosses, losses_of
 from ssa_stream.sources.unexpected import foreseen
 
 __all__ = ["Connection", "ConnectionOwner", "Continuation"]
@@ -70,8 +70,8 @@ class Connection:
     @property
     def losses(self) -> SourceLosses:
         """What the connection lost so far."""
-        losses = getattr(self._source, "losses", None)
-        return losses if isinstance(losses, SourceLosses) else self._losses
+        source = self._source
+        return self._losses if source is None else losses_of(source)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import av
 from av.container import InputContainer
 
 from ssa_stream.addresses import Address
 from ssa_stream.sources.container import open_container
 from ssa_stream.sources.file import FileSource
+from ssa_stream.sources.finished_playlist import FinishedPlaylist
 from ssa_stream.sources.network import NetworkSource, network_options
 from ssa_stream.sources.pacing import Realtime
 from ssa_stream.sources.playlist import Playlist, PlaylistMemory, PlaylistReading, fetch_playlist
-from ssa_stream.sources.snapshots import SnapshotSource
+from ssa_stream.sources.silence import UsualSilence
+from ssa_stream.sources.snapshots import SnapshotSource, picture_format
 from ssa_stream.sources.source import Source
 
 __all__ = ["HttpOpener"]
@@ -26,6 +29,9 @@ _PLAYLIST = "hls"
 _DESCRIPTIONS = frozenset({_PLAYLIST, "dash", "sdp"})
 _NO_DASH = "this build of FFmpeg reads no DASH manifest: give the HLS or RTSP address of the same stream"
 _ALWAYS_ENDS = frozenset({"gif", "apng"})
+# FFmpeg looks at the end of these before it reads them: for the index or for the last time.
+_READ_FROM_THE_END = ("mov", "mpegts")
+_BEFORE_ANY = -(1 << 40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class HttpOpener:
         options: FFmpeg options of format and protocol, over the defaults for addresses.
         is_paced: Whether a recording is played at its own pace, as if it were live.
         memory: What earlier connections read of a live playlist.
+        silence: How long the source is silent between frames.
     """
 
     address: Address
@@ -47,6 +54,7 @@ class HttpOpener:
     options: Mapping[str, str]
     is_paced: bool = False
     memory: PlaylistMemory = field(default_factory=PlaylistMemory)
+    silence: UsualSilence = field(default_factory=UsualSilence)
 
     @property
     def _url(self) -> str:
@@ -60,13 +68,26 @@ class HttpOpener:
         """
         playlist = self._playlist() if urlsplit(self._url).path.lower().endswith((".m3u8", ".m3u")) else None
         container = self._connect(playlist)
-        if container.format.name == _PLAYLIST and playlist is None and container.duration is None:
+        is_playlist = container.format.name == _PLAYLIST
+        is_live_still = is_playlist and (container.duration is None or self.memory.was_live)
+        if is_live_still and playlist is None:
             playlist = self._playlist()
             if playlist.usual_silence_s > self.timeouts_s[1]:  # the time-outs of an open container are what they are
                 container.close()
                 container = self._connect(playlist)
-        if _is_recording(container):
-            source = FileSource(self._url, name=self.address.name, stream=self.address.stream, container=container)
+        picture = picture_format(container)
+        if picture is not None:
+            container.close()
+            container = self._connect(playlist, format_name=picture)
+        if _is_recording(container) and not is_live_still:
+            if container.format.name.startswith(_READ_FROM_THE_END) and not _rewind(container):
+                container = self._connect(playlist)
+            length_s = container.duration / av.time_base if is_playlist and container.duration else None
+            source: Source = FileSource(
+                self._url, name=self.address.name, stream=self.address.stream, container=container
+            )
+            if length_s is not None:
+                source = FinishedPlaylist(source, length_s)
             return Realtime(source) if self.is_paced else source
         if container.format.name.endswith("_pipe"):
             return SnapshotSource(
@@ -76,43 +97,76 @@ class HttpOpener:
                 interval_s=self.address.interval_s or _INTERVAL_S,
                 timeouts_s=self.timeouts_s,
                 options=self._options(self.timeouts_s[1]),
+                format_name=picture,
             )
-        is_playlist = container.format.name == _PLAYLIST
         return NetworkSource(
             self._url,
             name=self.address.name,
             stream=self.address.stream,
             timeouts_s=self._timeouts_s(playlist),
+            silence=self.silence,
             no_frame_limit_s=self.no_frame_limit_s,
             options=self.options,
             container=container,
-            playlist=self._reading(playlist or Playlist()) if is_playlist else None,
+            playlist=self._reading(playlist or Playlist(), container) if is_playlist else None,
         )
 
-    def _connect(self, playlist: Playlist | None) -> InputContainer:
+    def _connect(self, playlist: Playlist | None, *, format_name: str | None = None) -> InputContainer:
         timeouts_s = self._timeouts_s(playlist)
-        # The time-out of FFmpeg's own sockets stays: each request has an answer soon.
-        options = self._options(self.timeouts_s[1])
+        # For a playlist the time-out of FFmpeg's own sockets stays: each request has an answer soon.
+        options = self._options(timeouts_s[1] if playlist is None else self.timeouts_s[1])
         if playlist is not None and not playlist.is_finished:
             options = {**options, **_LESS_PROBING, **self.options}
         is_dash = urlsplit(self._url).path.lower().endswith(".mpd")
         unreadable = {"unreadable": _NO_DASH} if is_dash else {}
-        return open_container(self._url, name=self.address.name, timeouts_s=timeouts_s, options=options, **unreadable)
+        return open_container(
+            self._url,
+            name=self.address.name,
+            timeouts_s=timeouts_s,
+            options=options,
+            format_name=format_name,
+            **unreadable,
+        )
 
     def _options(self, read_timeout_s: float) -> dict[str, str]:
         return network_options(self._url, read_timeout_s, self.options)
 
     def _timeouts_s(self, playlist: Playlist | None) -> tuple[float, float]:
         connect_s, read_s = self.timeouts_s
-        return connect_s, read_s if playlist is None else max(read_s, playlist.usual_silence_s)
+        return connect_s, max(read_s, self.silence.limit_s if playlist is None else playlist.usual_silence_s)
 
     def _playlist(self) -> Playlist:
         return fetch_playlist(self._url, timeouts_s=self.timeouts_s, options=self._options(self.timeouts_s[1]))
 
-    def _reading(self, playlist: Playlist) -> PlaylistReading:
+    def _reading(self, playlist: Playlist, container: InputContainer) -> PlaylistReading:
+        # The container was opened at another moment, and is what will be read.
+        playlist = playlist._replace(is_finished=container.duration is not None)
         start = self._options(self.timeouts_s[1])["live_start_index"]
         from_end = start.startswith("-") and start[1:].isdecimal()
-        return PlaylistReading(playlist, self.memory, start_segments=int(start[1:]) if from_end else 1)
+        return PlaylistReading(
+            playlist, self.memory, start_segments=int(start[1:]) if from_end else 1, fetch=self._playlist
+        )
+
+
+def _rewind(container: InputContainer) -> bool:
+    """Go to the first packet of a recording that was just opened; returns whether the server can do that.
+
+    After a look at the end FFmpeg asks for the start on the connection that it has. A server that closes each of them
+    without saying so (`Connection: close`) leaves that without an answer, and what was asked for is passed over.
+    """
+    try:
+        container.seek(_BEFORE_ANY)
+        packets = container.demux(video=0)
+        try:
+            is_there = next(packets).size > 0
+        finally:
+            packets.close()  # type: ignore[attr-defined]  # a generator, typed as an iterator
+        container.seek(_BEFORE_ANY)
+    except (av.FFmpegError, StopIteration, IndexError):
+        is_there = False
+    if not is_there:
+        container.close()
+    return is_there
 
 
 def _is_recording(container: InputContainer) -> bool:

@@ -4,20 +4,24 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
+from math import inf
+from typing import NamedTuple
 
 import av
 from av import VideoFrame
 from av.container import InputContainer
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.sources.backlog import Backlog, with_waits
 from ssa_stream.sources.container import ContainerReader, Problem, diagnose
 from ssa_stream.sources.conversion import FrameConverter
-from ssa_stream.sources.playlist import PlaylistReading
+from ssa_stream.sources.playlist import Growth, PlaylistReading
+from ssa_stream.sources.silence import UsualSilence
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 from ssa_stream.sources.status import SourceLosses
 from ssa_stream.sources.unexpected import describe
 
-__all__ = ["Backlog", "HoleCounter", "LiveSource"]
+__all__ = ["HoleCounter", "LiveSource"]
 
 # A recording that stops this much before its length is cut off.
 _END_TOLERANCE_S = 2.0
@@ -25,21 +29,29 @@ _END_TOLERANCE_S = 2.0
 # is damaged, so a picture of a megabyte takes some ten thousand. Pictures in a row that cannot be converted.
 _READ_ERRORS_ALLOWED = 50_000
 _FAILURES_ALLOWED = 30
-# A read that waited this long waited for the camera, not for a copy out of a buffer.
-_WAITED_S = 0.005
-# However fast everything comes: a source that is not paced by the world has no backlog that ends.
-_LONGEST_S = 5.0
 # Intervals between frames that tell the usual one, how many do, and how many times that one is a hole.
 _INTERVALS = 31
 _ENOUGH = 8
 _HOLE = 1.6
+# A playlist names some segments at once; more than that cannot be passed over without a new start of its times.
+_MOST_SEGMENTS = 10
+
+
+class _Stamped(NamedTuple):
+    """A picture with its stream time in seconds, when it came and when its camera took it."""
+
+    picture: VideoFrame
+    t: float
+    received_at_ns: int
+    camera_ns: int | None
 
 
 class LiveSource(Source):
     """Read an open live container until it is closed or lost; `Recovering` connects again.
 
     On a live source the end of the data is a loss: a server that is killed ends the iteration of FFmpeg without any
-    error, so this class raises one. Only what says how long it is, a recording on a server, comes to an end.
+    error, so this class raises one. Only what says how long it is, a recording on a server, comes to an end, and a
+    playlist that gets its end mark.
     """
 
     def __init__(
@@ -54,6 +66,7 @@ class LiveSource(Source):
         monotonic_pts: bool = False,
         drop_backlog: bool = False,
         playlist: PlaylistReading | None = None,
+        silence: UsualSilence | None = None,
     ) -> None:
         """Take over an open container.
 
@@ -65,8 +78,10 @@ class LiveSource(Source):
             no_frame_limit_s: Longest time without a frame; packets may go on arriving that nothing decodes from.
             arrival_times: See `FrameConverter`.
             monotonic_pts: See `FrameConverter`.
-            drop_backlog: Whether pictures that piled up while the container was probed are decoded but not delivered.
+            drop_backlog: Whether pictures that piled up while the container was probed are decoded but not delivered,
+                except the newest one if nothing follows it soon.
             playlist: For a live playlist: what earlier connections delivered, and the pace of its pictures.
+            silence: Learns how long this source is silent between frames; shared by its connections.
         Raises:
             SourceError: If it holds no video, or none that can be decoded.
         """
@@ -82,11 +97,13 @@ class LiveSource(Source):
             arrival_times=arrival_times,
             monotonic_pts=monotonic_pts,
         )
-        self._holes = HoleCounter()
+        self._holes = HoleCounter(inf if playlist is None else _MOST_SEGMENTS * playlist.playlist.target_s)
         self._last_t = 0.0
         duration_s = None if container.duration is None else container.duration / av.time_base
         # A recording comes as fast as it is read: none of it is old.
         self._backlog = Backlog() if drop_backlog and duration_s is None and playlist is None else None
+        self._held: _Stamped | None = None  # the newest picture of the backlog
+        self._silence_so_far = silence or UsualSilence()
         self._playlist = playlist
         if playlist is not None:
             self._reader.on_packet = playlist.note
@@ -97,7 +114,7 @@ class LiveSource(Source):
             fps=fps,
             size=self._reader.coded_size,
             duration_s=duration_s,
-            usual_silence_s=0.0 if playlist is None else playlist.playlist.usual_silence_s,
+            usual_silence_s=self._silence_so_far.limit_s if playlist is None else playlist.playlist.usual_silence_s,
         )
 
     @property
@@ -130,6 +147,9 @@ class LiveSource(Source):
         """
         try:
             problem = yield from self._until_lost()
+            held = self._newest_held()
+            if held is not None:
+                yield held
             closed_by_caller = self._reader.closed
         finally:
             self.close()
@@ -142,9 +162,18 @@ class LiveSource(Source):
         self._reader.close()
 
     def _until_lost(self) -> Generator[Frame, None, Problem | None]:
+        if self._playlist is not None and self._playlist.is_over:
+            return None
         last_frame_at_s = time.monotonic()
         try:
-            for decoded in self._reader.decode(read_errors_allowed=_READ_ERRORS_ALLOWED):
+            reads = self._reader.decode(read_errors_allowed=_READ_ERRORS_ALLOWED)
+            for decoded in with_waits(reads, lambda: self._held is not None):
+                if decoded is None:
+                    held = self._newest_held()
+                    if held is not None:
+                        last_frame_at_s = time.monotonic()
+                        yield held
+                    continue
                 if self._playlist is not None and self._reader.last_read_s >= self._read_timeout_s:
                     # The read was given up. What it hands out all the same is the end of what came long before.
                     return Problem(SourceErrorCode.STALLED, self._silence())
@@ -192,49 +221,66 @@ class LiveSource(Source):
         return self._failures_in_a_row >= _FAILURES_ALLOWED
 
     def _silence(self) -> str:
+        silence = f"stalled, no data for {self._read_timeout_s:g} s"
         if self._playlist is None:
-            return f"stalled, no data for {self._read_timeout_s:g} s"
-        return (
-            f"the playlist has not grown for {self._read_timeout_s:g} s: the server goes on serving the same segments"
-        )
+            return silence
+        match self._playlist.growth():
+            case Growth.STANDS:
+                return (
+                    f"the playlist has not grown for {self._read_timeout_s:g} s: the server goes on serving the same "
+                    "segments"
+                )
+            case Growth.GROWS:
+                return f"{silence}: the playlist grows, but its segments are missing or come too slowly"
+            case Growth.UNKNOWN:
+                return silence
 
     def _convert(self, picture: VideoFrame) -> Frame | None:
         if self._playlist is not None:
             self._reader.pause(self._playlist.due_in_s(picture.pts, picture.time_base))
         received_at_ns = time.monotonic_ns()
         t = self._last_t = self._converter.stamp(picture, received_at_ns)
-        self._holes.note(t)
-        if self._backlog is not None and self._backlog.holds(read_s=self._reader.last_read_s, t=t):
-            self._converter.pass_over(picture)
-            self._backlog_frames += 1
-            return None
+        self._holes.note(self._written_s(picture, t))
         camera_ns = self._reader.producer_times.utc_ns(picture.pts, picture.time_base)
-        return self._converter.finish(picture, t, received_at_ns, camera_ns)
+        stamped = _Stamped(picture, t, received_at_ns, camera_ns)
+        before, self._held = self._held, None
+        if before is not None:
+            self._converter.pass_over(before.picture)
+            self._backlog_frames += 1
+        if self._backlog is not None and self._backlog.holds(read_s=self._reader.last_read_s, t=t):
+            self._held = stamped
+            return None
+        self._silence_so_far.frame_came()
+        return self._converter.finish(*stamped)
+
+    def _written_s(self, picture: VideoFrame, t: float) -> float:
+        """Where holes are looked for: of a playlist the written time, as stream time passes over lost segments."""
+        if self._playlist is None or picture.pts is None or picture.time_base is None:
+            return t
+        return float(picture.pts * picture.time_base)
+
+    def _newest_held(self) -> Frame | None:
+        """The newest picture of the backlog, now that nothing overtakes it; None if there is none that can be used."""
+        held, self._held = self._held, None
+        if held is None or self._reader.closed:
+            return None
+        try:
+            frame = self._converter.finish(*held)
+        except Exception:  # whatever a picture does to its conversion, it ends that picture only
+            self._failed()
+            return None
+        self._silence_so_far.frame_came()
+        return frame
 
     def _at_end(self) -> Problem | None:
         duration_s = self._info.duration_s
+        if self._playlist is not None and self._playlist.has_ended():
+            return None
         if duration_s is None:
             return Problem(SourceErrorCode.LOST, "it ended the stream")
         if self._last_t < duration_s - _END_TOLERANCE_S:
             return Problem(SourceErrorCode.LOST, f"it ended at {self._last_t:.1f} s of {duration_s:.1f} s")
         return None
-
-
-class Backlog:
-    """Tells, at the start of a live stream, which pictures are old: those that come without any wait."""
-
-    def __init__(self) -> None:
-        self._is_over = False
-
-    def holds(self, *, read_s: float, t: float) -> bool:
-        """Whether the next picture is one of the backlog; asked once for each.
-
-        Args:
-            read_s: How long the read waited for its packet.
-            t: Its stream time in seconds.
-        """
-        self._is_over = self._is_over or read_s >= _WAITED_S or t > _LONGEST_S
-        return not self._is_over
 
 
 class HoleCounter:
@@ -244,8 +290,14 @@ class HoleCounter:
         missing: Frames that never came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = inf) -> None:
+        """Begin.
+
+        Args:
+            longest_s: A hole longer than this, in seconds, is none: times that were set, or begin anew.
+        """
         self.missing = 0
+        self._longest_s = longest_s
         self._last_t: float | None = None
         self._intervals: deque[float] = deque(maxlen=_INTERVALS)
 
@@ -255,6 +307,8 @@ class HoleCounter:
         if last_t is None:
             return
         interval_s = t - last_t
+        if not 0 <= interval_s <= self._longest_s:
+            return
         if len(self._intervals) >= _ENOUGH:
             usual_s = statistics.median(self._intervals)
             if interval_s > _HOLE * usual_s:

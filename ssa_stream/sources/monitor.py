@@ -10,6 +10,7 @@ from typing import Any
 from ssa_stream.addresses import redact
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.recovery_policy import RecoveryPolicy
+from ssa_stream.sources.silence import UsualSilence
 from ssa_stream.sources.status import SourceStage, SourceStatus
 
 __all__ = ["SourceMonitor"]
@@ -58,6 +59,7 @@ class SourceMonitor:
         self._live_since_s: float | None = None
         self._last_frame_s: float | None = None
         self._usual_silence_s = 0.0
+        self._observed = UsualSilence(clock=clock)
         self.deadline_s = self._began_s
         self.status = SourceStatus(stage=SourceStage.CONNECTING, since_s=self._began_s)
 
@@ -88,6 +90,7 @@ class SourceMonitor:
         """A frame of that epoch came just now."""
         now_s = self._clock()
         before_s, self._last_frame_s = self._last_frame_s, now_s
+        self._observed.frame_came()
         self._attempts = 0
         self.deadline_s = now_s + self._stall_s
         if self.status.stage is not SourceStage.LIVE:
@@ -151,7 +154,7 @@ class SourceMonitor:
     @property
     def _stall_s(self) -> float:
         """Silence after which the source is called stalled."""
-        return max(self._policy.stall_s, self._usual_silence_s)
+        return max(self._policy.stall_s, self._usual_silence_s, self._observed.limit_s)
 
     @property
     def _lost_s(self) -> float:

@@ -9,6 +9,7 @@ from ssa_stream.addresses import redact
 from ssa_stream.sources.container import open_container
 from ssa_stream.sources.live import LiveSource
 from ssa_stream.sources.playlist import PlaylistReading
+from ssa_stream.sources.silence import UsualSilence
 
 __all__ = ["NetworkSource", "network_options"]
 
@@ -35,6 +36,7 @@ class NetworkSource(LiveSource):
         options: Mapping[str, str] | None = None,
         container: InputContainer | None = None,
         playlist: PlaylistReading | None = None,
+        silence: UsualSilence | None = None,
     ) -> None:
         """Connect.
 
@@ -47,6 +49,7 @@ class NetworkSource(LiveSource):
             options: FFmpeg options of format and protocol, over the defaults of this class.
             container: What that address is, opened already; None to open it here.
             playlist: See `LiveSource`.
+            silence: See `LiveSource`.
         Raises:
             SourceError: If there is no answer in time, no such stream, no right to it or no video in it.
         """
@@ -63,6 +66,7 @@ class NetworkSource(LiveSource):
             arrival_times=container.format.name in _UNTIMED_FORMATS,
             drop_backlog=merged.get("analyzeduration") != "0",
             playlist=playlist,
+            silence=silence,
         )
         if self._reader.stream.codec_context.name == "mjpeg":
             # Each picture stands alone, so one with parts missing is no use to the next: it is an error, not concealed.

@@ -1,10 +1,12 @@
 """A live HLS playlist: what it says of itself, what was read of it already, and the pace of its pictures."""
 
 import math
+import statistics
 import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from enum import Enum
 from fractions import Fraction
 from typing import NamedTuple
 from urllib.parse import urljoin
@@ -13,7 +15,7 @@ import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-__all__ = ["Playlist", "PlaylistMemory", "PlaylistReading", "fetch_playlist"]
+__all__ = ["Growth", "Playlist", "PlaylistMemory", "PlaylistReading", "fetch_playlist"]
 
 _TARGET_S = 6.0
 """Length of a segment where the playlist could not be read: the usual one."""
@@ -21,6 +23,10 @@ _USUAL_SILENCE = 3
 """So many segments late, a playlist is not alive."""
 _ROUNDING_S = 0.5
 """A segment may be longer than the playlist says by as much as rounding takes away."""
+_FAR_BEHIND = 2.0
+"""So many segments after the last one that came, the server has more than it gives. Lengths are not all the same."""
+_DRIFT = 0.01
+"""By so much of a segment for each one, the count of those that came may be wrong."""
 _MOST_BYTES = 4_000_000
 _MOST_PACKETS = 20_000
 _CATCH_UP = 1.05
@@ -31,6 +37,14 @@ _HURRY = 2.0
 _Key = tuple[int | None, int, int]
 
 
+class Growth(Enum):
+    """Whether a playlist of which nothing comes any more goes on growing."""
+
+    GROWS = "grows"
+    STANDS = "stands"
+    UNKNOWN = "unknown"
+
+
 class Playlist(NamedTuple):
     """What a media playlist says.
 
@@ -38,11 +52,13 @@ class Playlist(NamedTuple):
         target_s: Longest length of a segment in seconds.
         last_sequence: Number of its last segment; None if not known.
         is_finished: Whether no segment will be added.
+        usual_s: Usual length of its segments in seconds; None if not known.
     """
 
     target_s: float = _TARGET_S
     last_sequence: int | None = None
     is_finished: bool = False
+    usual_s: float | None = None
 
     @property
     def usual_silence_s(self) -> float:
@@ -53,17 +69,21 @@ class Playlist(NamedTuple):
     def parse(cls, text: str) -> "Playlist":
         """Read the text of a media playlist; lines that make no sense say nothing."""
         target_s, first, segments, is_finished = _TARGET_S, 0, 0, False
+        lengths_s: list[float] = []
         for line in map(str.strip, text.splitlines()):
             name, _, value = line.partition(":")
             if name == "#EXT-X-TARGETDURATION":
                 target_s = _number(value, target_s)
             elif name == "#EXT-X-MEDIA-SEQUENCE":
                 first = int(_number(value, first))
+            elif name == "#EXTINF":
+                lengths_s.append(_number(value.partition(",")[0], target_s))
             elif line == "#EXT-X-ENDLIST":
                 is_finished = True
             elif line and not line.startswith("#"):
                 segments += 1
-        return cls(target_s, first + segments - 1 if segments else None, is_finished)
+        usual_s = statistics.median(lengths_s) if lengths_s else None
+        return cls(target_s, first + segments - 1 if segments else None, is_finished, usual_s)
 
 
 def _number(text: str, otherwise: float) -> float:
@@ -120,12 +140,16 @@ class PlaylistMemory:
     A server whose camera has died may go on serving its playlist. Then each connection begins with the last segment
     again. Only packets of the last segments are kept: an encoder that was started anew may send the very same bytes as
     at its last start.
+
+    Attributes:
+        was_live: Whether a connection was made while it had no end.
     """
 
     def __init__(self) -> None:
         self._ends: OrderedDict[_Key, float] = OrderedDict()  # when each was, in seconds of all that came
         self._came_s = 0.0
         self._last_sequence: int | None = None
+        self.was_live = False
 
     def connected(self, playlist: Playlist) -> None:
         """A connection was made; a playlist that counts from an earlier number is that of a new start."""
@@ -133,6 +157,7 @@ class PlaylistMemory:
         if last is not None and now is not None and now < last:
             self._ends.clear()
         self._last_sequence = now
+        self.was_live = True
 
     def has(self, key: _Key) -> bool:
         """Whether that packet came before."""
@@ -159,6 +184,7 @@ class PlaylistReading:
     Attributes:
         playlist: As it was when the connection was made.
         has_new: Whether anything came that no earlier connection has delivered.
+        is_over: Whether it was live and has got its end before this connection was made.
     """
 
     def __init__(
@@ -167,6 +193,7 @@ class PlaylistReading:
         memory: PlaylistMemory,
         *,
         start_segments: int = 1,
+        fetch: Callable[[], Playlist] = Playlist,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin.
@@ -175,14 +202,19 @@ class PlaylistReading:
             playlist: As it is now.
             memory: Shared by all connections of the source.
             start_segments: How many segments that are there already come first.
+            fetch: Reads the playlist again.
             clock: Seconds on the clock of `time.monotonic`.
         """
         self.playlist = playlist
         self.has_new = False
+        self.is_over = playlist.is_finished and memory.was_live
         self._memory = memory
+        self._fetch = fetch
         self._clock = clock
         self._segment_s = playlist.target_s + _ROUNDING_S
         # What comes after so much was added since: the playlist grows, whatever it holds.
+        self._start_segments = start_segments
+        self._came_s = 0.0
         self._may_repeat_s = start_segments * self._segment_s
         self._reach_s = (start_segments + 1) * self._segment_s
         self._last_dts_s: float | None = None
@@ -190,12 +222,29 @@ class PlaylistReading:
         self._pace = _Pace(self._segment_s)
         memory.connected(playlist)
 
+    def has_ended(self) -> bool:
+        """Ask whether no segment will be added to it any more."""
+        return self.is_over or self._fetch().is_finished
+
+    def growth(self) -> Growth:
+        """Ask what the server says of it, after a silence."""
+        now = self._fetch()
+        first, last, usual_s = self.playlist.last_sequence, now.last_sequence, now.usual_s
+        if first is None or last is None or not usual_s:
+            return Growth.UNKNOWN
+        segments = self._came_s / usual_s
+        behind, drift = last - (first - self._start_segments + segments), _DRIFT * segments
+        if behind >= _FAR_BEHIND + drift:
+            return Growth.GROWS
+        return Growth.STANDS if abs(behind) < _FAR_BEHIND and drift < _FAR_BEHIND else Growth.UNKNOWN
+
     def note(self, packet: "Packet[VideoStream]") -> None:
         """See a packet before it is decoded."""
         if packet.size == 0:
             return
         length_s = self._length_s(packet)
         self._may_repeat_s -= length_s
+        self._came_s += length_s
         key = packet.pts, packet.size, zlib.crc32(memoryview(packet))
         if self._may_repeat_s > 0 and self._memory.has(key):
             self._repeated.add(packet.pts)

@@ -100,6 +100,7 @@ class Recording:
         is_path = isinstance(target, str) and (os.path.exists(target) or "://" not in target)
         self._path = Path(target) if is_path and isinstance(target, str) and os.path.isfile(target) else None
         self._opened_as = self._identity
+        self._is_remote = isinstance(target, str) and not is_path
         self._opened_bytes = self._size
         self._is_cut = False
         self._playlist = playlist = PlaylistFile.open(str(self._path)) if self._path is not None else None
@@ -230,7 +231,8 @@ class Recording:
         missing_s = self._missing_s(delivered, is_cut=is_cut)
         if expected is not None and expected > delivered.frames:
             # Some whole files hold packets that give no picture, such as those before the first key frame.
-            if not (is_cut or self.damage or delivered.damaged or self.warnings):
+            # An address may pass over what it failed to send, without an error.
+            if not (is_cut or self._is_remote or self.damage or delivered.damaged or self.warnings):
                 return ""
             count = expected - delivered.frames
             # FFmpeg shortens the duration of an AVI that is cut off.

@@ -19,9 +19,20 @@ from ssa_stream.sources.source import Frame, Source, SourceInfo
 from ssa_stream.sources.status import SourceLosses
 from ssa_stream.sources.unexpected import describe
 
-__all__ = ["SnapshotSource"]
+__all__ = ["SnapshotSource", "picture_format"]
 
 _RETRY_S = 1.0
+# FFmpeg takes an address that ends in `.jpg` for a file of that name, if the picture has more than 2 kB.
+_FILE_BY_NAME = "image2"
+_BY_CODEC = {"mjpeg": "jpeg_pipe"}
+
+
+def picture_format(container: InputContainer) -> str | None:
+    """Return what demuxer reads an answer as one picture, where FFmpeg took it for a file; None where it did not."""
+    if container.format.name != _FILE_BY_NAME or not container.streams.video:
+        return None
+    codec = container.streams.video[0].codec_context.name
+    return _BY_CODEC.get(codec, f"{codec}_pipe")
 
 
 class SnapshotSource(Source):
@@ -40,6 +51,7 @@ class SnapshotSource(Source):
         interval_s: float,
         timeouts_s: tuple[float, float],
         options: Mapping[str, str],
+        format_name: str | None = None,
     ) -> None:
         """Take over the answer to the first request.
 
@@ -50,9 +62,11 @@ class SnapshotSource(Source):
             interval_s: From one request to the next.
             timeouts_s: Longest wait for opening, and for a picture while requests fail or answers are cut off.
             options: FFmpeg options of format and protocol.
+            format_name: See `picture_format`.
         """
         self._url, self._name = url, name
         self._interval_s, self._timeouts_s, self._options = interval_s, timeouts_s, options
+        self._format_name = format_name
         self._first: InputContainer | None = container
         self._closed = threading.Event()
         self._stored_aspect = Fraction(1)
@@ -133,7 +147,13 @@ class SnapshotSource(Source):
     def _fetch(self) -> VideoFrame | Problem | None:
         container, self._first = self._first, None
         if container is None:
-            container = open_container(self._url, name=self._name, timeouts_s=self._timeouts_s, options=self._options)
+            container = open_container(
+                self._url,
+                name=self._name,
+                timeouts_s=self._timeouts_s,
+                options=self._options,
+                format_name=self._format_name,
+            )
         reader = ContainerReader(container, self._name)
         digests: list[tuple[int, int]] = []
 

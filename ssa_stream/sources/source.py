@@ -1,6 +1,6 @@
 """What a source delivers, and the seam between the pipeline and whatever delivers it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
@@ -136,5 +136,15 @@ class Source(Protocol):
 
 
 def warnings_of(source: Source) -> tuple[str, ...]:
-    """Return what a source says is incomplete in what it delivered so far; a source need not have `warnings`."""
-    return tuple(getattr(source, "warnings", ()))
+    """Return what a source says is incomplete in what it delivered so far; a source need not have `warnings`.
+
+    A plug-in may answer anything: an error is a warning that names it, one text is one warning, and what is none is
+    left out.
+    """
+    try:
+        told: object = getattr(source, "warnings", ())
+        if isinstance(told, str):
+            return (told,)
+        return tuple(text for text in told if isinstance(text, str)) if isinstance(told, Iterable) else ()
+    except Exception as error:  # of somebody else's code, which must not end what can be delivered
+        return (f"its warnings could not be read: unexpected {type(error).__name__}",)

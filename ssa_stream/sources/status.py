@@ -45,9 +45,13 @@ _NOTHING_LOST = SourceLosses()
 
 
 def losses_of(source: object) -> SourceLosses:
-    """What a source lost so far; one that has no `losses`, such as a plug-in, cannot tell."""
-    losses = getattr(source, "losses", _NOTHING_LOST)
-    return losses if isinstance(losses, SourceLosses) else _NOTHING_LOST
+    """What a source lost so far; one that has no `losses`, such as a plug-in, or fails at them, cannot tell."""
+    try:
+        losses = getattr(source, "losses", _NOTHING_LOST)
+    except Exception:  # of somebody else's code, which must not end what can be delivered
+        return _NOTHING_LOST
+    is_one = isinstance(losses, SourceLosses) and all(isinstance(count, int) for count in losses)
+    return losses if is_one else _NOTHING_LOST
 
 
 class SourceStage(StrEnum):

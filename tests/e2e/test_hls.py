@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ssa_stream.addresses import parse_address
 from ssa_stream.errors import SourceErrorCode
 from ssa_stream.sources import Frame, Freshest, Recovering, SourceStage, SourceStatus, open_source
+from ssa_stream.sources.http_opener import HttpOpener
 from tests.support.command_line import run_command, write_tiny_config
 from tests.support.hls_origin import hls_origin
 from tests.support.video_files import read_number
@@ -19,8 +21,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 def _watch(url: str, seconds: float, states: list[SourceStatus]) -> tuple[list[Frame], Freshest]:
     """The newest frames of an address for a while."""
     with Freshest(open_source(url, on_state=states.append)) as source:
-        threading.Timer(seconds, source.close).start()
-        return list(source.frames()), source
+        closing = threading.Timer(seconds, source.close)
+        closing.start()
+        try:
+            return list(source.frames()), source
+        finally:
+            closing.cancel()
 
 
 @pytest.mark.parametrize(("segment_s", "seconds"), [(2.0, 9.0), (6.0, 15.0)])
@@ -54,6 +60,52 @@ def test_playlist_that_does_not_grow_delivers_nothing_and_says_so() -> None:
     assert all(state.code is SourceErrorCode.STALLED for state in lost)
     assert all("the playlist has not grown" in state.text for state in lost)
     assert [state.stage for state in states].count(SourceStage.LIVE) == 1
+
+
+def test_playlist_that_grows_without_its_segments_is_not_called_one_that_stands() -> None:
+    """The server is asked again before anything is said of it."""
+    states: list[SourceStatus] = []
+    with hls_origin(1.0, segments_ready=3) as origin:
+        threading.Timer(3.0, origin.lose_segments).start()
+        _watch(origin.url, 14.0, states)
+    texts = [state.text for state in states if state.stage is SourceStage.RECONNECTING]
+    assert any("the playlist grows, but its segments are missing" in text for text in texts)
+    assert not any("has not grown" in text for text in texts)
+
+
+def test_live_segments_that_the_server_does_not_give_are_missing_frames() -> None:
+    """FFmpeg passes over them, and the pictures go on."""
+    states: list[SourceStatus] = []
+    with hls_origin(1.0, segments_ready=3) as origin:
+        threading.Timer(3.0, origin.lose_segments, args=(2,)).start()
+        frames, source = _watch(origin.url, 12.0, states)
+    assert {frame.epoch for frame in frames} == {0}
+    assert isinstance(source.source, Recovering)
+    assert source.source.status.losses.missing_frames == 20
+
+
+def test_live_playlist_that_gets_its_end_is_read_to_it_and_not_again() -> None:
+    """Not from its first segment, as the recording that it is from then on."""
+    states: list[SourceStatus] = []
+    with hls_origin(1.0, window=100, segments_ready=3) as origin:
+        threading.Timer(3.0, origin.finish).start()
+        frames, source = _watch(origin.url, 20.0, states)
+        assert [read_number(frame.image) for frame in frames][-1] == origin.pictures - 1
+    assert {frame.epoch for frame in frames} == {0}
+    assert len(frames) + source.dropped == origin.pictures - 20
+    assert [state.stage for state in states] == [SourceStage.CONNECTING, SourceStage.LIVE, SourceStage.ENDED]
+
+
+def test_live_playlist_that_got_its_end_during_an_outage_is_over() -> None:
+    """What the new connection finds is no recording to begin with."""
+    with hls_origin(1.0, window=100, segments_ready=3) as origin:
+        opener = HttpOpener(parse_address(origin.url), (5.0, 3.0), 12.0, {})
+        with opener.open() as source:
+            assert next(source.frames()).seq == 0
+        origin.finish()
+        with opener.open() as again:
+            assert again.info.live
+            assert list(again.frames()) == []
 
 
 @pytest.mark.parametrize("first_number", [0, 1000], ids=["same-bytes", "other-pictures"])

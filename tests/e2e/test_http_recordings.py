@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import av
 import pytest
 
 from ssa_stream.sources import Freshest, Recovering, RecoveryPolicy, SourceStage, open_source
+from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.source import warnings_of
 from tests.support.command_line import run_command, write_tiny_config
 from tests.support.http_server import HttpRequest, http_server, recording
@@ -15,6 +17,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120), pytest.mark.usefixtures
 
 _COUNT = 60
 _FAST = {"movflags": "faststart"}
+# 8 Mbit/s, filled up: more than FFmpeg keeps of what it looked at.
+_LARGE = {"x264-params": "nal-hrd=cbr", "b": "8M", "minrate": "8M", "maxrate": "8M", "bufsize": "800k"}
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +44,26 @@ def test_recording_over_http_is_read_whole(files: Path, name: str, ranges: bool)
         assert source.warnings == ()
 
 
+@pytest.mark.parametrize("name", ["large.mp4", "large.mov", "large.ts"])
+def test_recording_is_read_whole_from_a_server_that_closes_without_saying_so(tmp_path: Path, name: str) -> None:
+    """FFmpeg's way back from the end of the file is sent on a connection that is closed."""
+    data = write_video(tmp_path / name, _COUNT, encoder=_LARGE).read_bytes()
+    with http_server(recording(data), protocol="HTTP/1.1") as url, open_source(f"{url}/{name}") as source:
+        assert [read_number(frame.image) for frame in source.frames()] == list(range(_COUNT))
+        assert warnings_of(source) == ()
+
+
+def test_recording_over_http_without_its_first_pictures_says_so(tmp_path: Path) -> None:
+    """The index knows of them, and no error came up."""
+    data = write_video(tmp_path / "a.mp4", _COUNT, encoder={"g": "10"}).read_bytes()
+    with http_server(recording(data)) as url:
+        container = av.open(f"{url}/a.mp4")
+        container.seek(2_000_000)
+        with FileSource(f"{url}/a.mp4", container=container) as source:
+            assert len(list(source.frames())) == _COUNT - 20
+            assert "20 of 60 frames are missing" in " ".join(source.warnings)
+
+
 def test_recording_without_a_length_of_the_answer_is_known_by_its_own(files: Path) -> None:
     """As scripts send files."""
     answer = recording((files / "a.mp4").read_bytes(), ranges=False, length=False)
@@ -59,6 +83,24 @@ def test_finished_playlist_is_a_recording(tmp_path: Path) -> None:
     with http_server(answer) as url, open_source(f"{url}/all.m3u8") as source:
         assert not source.info.live
         assert [read_number(frame.image) for frame in source.frames()] == list(range(_COUNT))
+        assert warnings_of(source) == ()
+
+
+@pytest.mark.parametrize("missing", [0, 2, 5], ids=["first", "middle", "last"])
+def test_finished_playlist_without_one_of_its_segments_says_so(tmp_path: Path, missing: int) -> None:
+    """FFmpeg goes on with the next one."""
+    hls = {"hls_time": "1", "hls_list_size": "0", "hls_playlist_type": "vod"}
+    write_video(tmp_path / "all.m3u8", _COUNT, muxer=hls, encoder={"g": "10", "bf": "0", "sc_threshold": "0"})
+
+    def answer(request: HttpRequest) -> None:
+        if request.path == f"/all{missing}.ts":
+            request.send_error(404)
+        else:
+            request.send(200, (tmp_path / request.path.strip("/")).read_bytes(), "application/octet-stream")
+
+    with http_server(answer) as url, open_source(f"{url}/all.m3u8") as source:
+        assert len(list(source.frames())) == _COUNT - 10
+        assert "1.00 of the 6.00 s that its playlist names are missing" in " ".join(warnings_of(source))
 
 
 def test_run_with_a_recording_over_http_counts_every_frame(files: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,9 @@ import pytest
 from ssa_stream.errors import ConfigError, SourceError, SourceErrorCode
 from ssa_stream.sources import Recovering, RecoveryPolicy, SourceStage, open_source
 from tests.support.command_line import run_command, write_tiny_config
-from tests.support.http_server import HttpRequest, http_server
+from tests.support.http_server import HttpRequest, http_server, recording
 from tests.support.multipart_camera import DAMAGES, jpeg, multipart_camera
-from tests.support.video_files import read_number
+from tests.support.video_files import read_number, write_video
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120), pytest.mark.usefixtures("warm_python")]
 
@@ -63,6 +63,25 @@ def test_run_with_a_multipart_camera_keeps_its_connection(tmp_path: Path) -> Non
     assert "reconnecting" not in done.stderr
 
 
+def test_multipart_camera_slower_than_the_limits_is_seen_and_in_the_end_kept() -> None:
+    """The picture that a connection begins with is the newest one for long."""
+    policy = RecoveryPolicy(connect_s=2, stall_s=0.5, lost_s=1.0, retry_s=0.05, retry_max_s=0.05)
+    camera = multipart_camera(1000, interval_s=1.5, size=(240, 480))  # more than FFmpeg looks at to know the format
+    with http_server(camera) as url, open_source(f"{url}/video", recovery=policy) as source:
+        frames = source.frames()
+        while read_number(next(frames).image) < 3:
+            pass
+        assert isinstance(source, Recovering)
+        assert source.status.connections < 8
+
+
+def test_mpeg_ts_that_ends_within_its_backlog_gives_its_newest_picture(tmp_path: Path) -> None:
+    """Without a length nothing tells it from a camera."""
+    data = write_video(tmp_path / "a.ts", 20).read_bytes()
+    with http_server(recording(data, ranges=False, length=False)) as url, open_source(f"{url}/a.ts") as source:
+        assert read_number(next(source.frames()).image) > 15  # but for what the decoder holds
+
+
 class _Snapshots:
     """Gives the next picture for each request, or what it is told to."""
 
@@ -93,6 +112,28 @@ def test_picture_address_is_asked_again_and_again() -> None:
     assert numbers == list(range(numbers[0], numbers[0] + 6))
     assert set(camera.paths) == {"/snap.jpg?channel=1"}
     assert frames[-1].t - frames[0].t == pytest.approx(1.0, abs=0.3)
+
+
+@pytest.mark.parametrize("has_length", [True, False], ids=["length", "no-length"])
+def test_large_picture_at_an_address_that_looks_like_a_file_is_asked_again(has_length: bool) -> None:
+    """FFmpeg goes by the name then, and gives the picture an end."""
+    numbers, sizes = count(), []
+
+    def answer(request: HttpRequest) -> None:
+        body = jpeg(next(numbers), (720, 1280))
+        sizes.append(len(body))
+        request.send_response(200)
+        request.send_header("Content-Type", "image/jpeg")
+        if has_length:
+            request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    with http_server(answer) as url, open_source(f"{url}/snap.jpg#interval=0.1") as source:
+        assert source.info.live
+        seen = [read_number(frame.image) for frame in islice(source.frames(), 4)]
+    assert min(sizes) > 10_000
+    assert seen == list(range(seen[0], seen[0] + 4))
 
 
 def test_picture_that_does_not_change_is_no_frame_and_no_loss() -> None:

@@ -37,6 +37,8 @@ class HlsOrigin:
         self._guard = threading.Lock()
         self._stop = threading.Event()
         self._is_dead = threading.Event()
+        self._is_finished = threading.Event()
+        self._missing = range(0)
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     @property
@@ -53,6 +55,16 @@ class HlsOrigin:
     def die(self) -> None:
         """Publish no more; the playlist is served as it is."""
         self._is_dead.set()
+
+    def lose_segments(self, count: int = 10**6) -> None:
+        """Go on with the playlist, but answer 404 for so many segments from now on."""
+        begin = len(self._segments)
+        self._missing = range(begin, begin + count)
+
+    def finish(self) -> None:
+        """Publish no more, and say so in the playlist."""
+        self._is_dead.set()
+        self._is_finished.set()
 
     def restart(self, *, first_number: int = 0) -> None:
         """Begin anew from the first segment, with times from 0 and that number on its first picture."""
@@ -74,7 +86,7 @@ class HlsOrigin:
             request.send(200, self._playlist(len(segments)).encode(), "application/vnd.apple.mpegurl")
             return
         number = int(request.path.strip("/").removesuffix(".ts"))
-        if number < len(segments):
+        if number < len(segments) and number not in self._missing:
             request.send(200, segments[number], "video/mp2t")
         else:
             request.send(404, b"", "text/plain")
@@ -85,6 +97,8 @@ class HlsOrigin:
         lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{target}", f"#EXT-X-MEDIA-SEQUENCE:{first}"]
         for number in range(first, count):
             lines += [f"#EXTINF:{self._segment_s:.3f},", f"{number}.ts"]
+        if self._is_finished.is_set():
+            lines.append("#EXT-X-ENDLIST")
         return "\n".join(lines) + "\n"
 
     def _work(self) -> None:

@@ -37,9 +37,14 @@ class HttpRequest(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def http_server(answer: Callable[[HttpRequest], None]) -> Iterator[str]:
-    """Serve in threads; the address, without a path."""
-    handler = type("Handler", (HttpRequest,), {"answer": staticmethod(answer)})
+def http_server(answer: Callable[[HttpRequest], None], *, protocol: str = "HTTP/1.0") -> Iterator[str]:
+    """Serve in threads; the address, without a path.
+
+    Args:
+        answer: What each request is answered by.
+        protocol: With `HTTP/1.1`, a connection is closed when the request asks for that, and no header says so.
+    """
+    handler = type("Handler", (HttpRequest,), {"answer": staticmethod(answer), "protocol_version": protocol})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

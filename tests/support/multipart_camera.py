@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 import cv2
 
 from tests.support.http_server import HttpRequest
-from tests.support.video_files import numbered_image
+from tests.support.video_files import HEIGHT, WIDTH, numbered_image
 
 __all__ = ["DAMAGES", "jpeg", "multipart_camera"]
 
 _BOUNDARY = b"--frame\r\n"
 
 
-def jpeg(number: int) -> bytes:
-    """A numbered picture as JPEG."""
-    return cv2.imencode(".jpg", numbered_image(number))[1].tobytes()
+def jpeg(number: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> bytes:
+    """A numbered picture of that height and width as JPEG."""
+    return cv2.imencode(".jpg", numbered_image(number, *size))[1].tobytes()
 
 
 def _part(picture: bytes, *, content_type: str = "image/jpeg", length: int | None = None) -> bytes:
@@ -39,7 +39,13 @@ DAMAGES: Mapping[str, Callable[[bytes], bytes]] = {
 
 
 def multipart_camera(
-    count: int, damage: str | None = None, *, every: int = 10, first: int = 5, interval_s: float = 0.02
+    count: int,
+    damage: str | None = None,
+    *,
+    every: int = 10,
+    first: int = 5,
+    interval_s: float = 0.02,
+    size: tuple[int, int] = (HEIGHT, WIDTH),
 ) -> Callable[[HttpRequest], None]:
     """An answer of `count` numbered pictures, of which every tenth is damaged."""
 
@@ -49,7 +55,8 @@ def multipart_camera(
         request.end_headers()
         for number in range(count):
             is_damaged = damage is not None and number % every == first
-            request.wfile.write(DAMAGES[damage or ""](jpeg(number)) if is_damaged else _part(jpeg(number)))
+            picture = jpeg(number, size)
+            request.wfile.write(DAMAGES[damage or ""](picture) if is_damaged else _part(picture))
             time.sleep(interval_s)
 
     return answer

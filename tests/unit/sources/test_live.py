@@ -1,11 +1,14 @@
 """What piled up while probing is not delivered, and holes in the written times are frames that never came."""
 
+import threading
+from collections.abc import Iterator
 from itertools import accumulate
 
 import pytest
 
 from ssa_stream.sources import SourceLosses
-from ssa_stream.sources.live import Backlog, HoleCounter
+from ssa_stream.sources.backlog import Backlog, with_waits
+from ssa_stream.sources.live import HoleCounter
 
 
 def test_pictures_that_come_without_a_wait_are_old_until_the_first_that_did_not() -> None:
@@ -45,6 +48,42 @@ def test_missing_frames_are_those_that_the_usual_distance_leaves_out(intervals: 
     assert _missing(intervals) == expected
 
 
+def test_times_that_begin_anew_or_were_set_are_no_holes() -> None:
+    """Written times may do either; the interval that follows counts again."""
+    counter = HoleCounter(10.0)
+    for t in [*(n / 10 for n in range(20)), 0.0, 0.1, 500.0, 500.1, 500.4]:
+        counter.note(t)
+    assert counter.missing == 2
+
+
 def test_losses_add_up() -> None:
     """Over connections."""
     assert SourceLosses(1, 2, 3).plus(SourceLosses(10, 20, 30)) == SourceLosses(11, 22, 33)
+
+
+def test_read_that_waits_is_told_once_and_gives_its_result_later() -> None:
+    """Only while somebody wants to know."""
+    go_on = threading.Event()
+
+    def reads() -> Iterator[int]:
+        yield 1
+        assert go_on.wait(10)
+        yield 2
+
+    told = with_waits(reads(), lambda: True, wait_s=0.05)
+    assert (next(told), next(told)) == (1, None)
+    go_on.set()
+    assert list(told) == [2]
+
+
+def test_read_that_fails_while_it_is_watched_raises_where_it_is_waited_for() -> None:
+    """As without a watch."""
+
+    def reads() -> Iterator[int]:
+        yield 1
+        raise OSError("gone")
+
+    told = with_waits(reads(), lambda: True)
+    assert next(told) == 1
+    with pytest.raises(OSError, match="gone"):
+        next(told)

@@ -239,3 +239,26 @@ def test_source_whose_silence_says_nothing_is_never_stalled() -> None:
     assert rig.monitor.deadline_s == rig.now_s + 12
     rig.monitor.frame_came(0)
     assert rig.monitor.deadline_s == float("inf")
+
+
+def test_limits_follow_the_usual_interval_of_a_slow_source() -> None:
+    """Three intervals late is a stall; one frame each three seconds is none."""
+    rig = Rig()
+    rig.go_live()
+    for _ in range(2):
+        rig.now_s += 3
+        rig.monitor.frame_came(0)
+    assert rig.monitor.deadline_s == rig.now_s + 9
+    assert rig.pass_deadline() is None
+    assert rig.stage is SourceStage.STALLED
+    assert rig.pass_deadline() is not None
+    assert rig.now_s == 106 + 9 + 4
+
+
+def test_source_slower_than_the_limits_keeps_its_connection_in_the_end() -> None:
+    """Each connection gave one picture; their distance tells its rate."""
+    rig = Rig()
+    for epoch in range(3):
+        rig.go_live(epoch)
+        rig.now_s += 7
+    assert rig.monitor.deadline_s == rig.now_s - 7 + 21

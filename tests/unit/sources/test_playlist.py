@@ -6,7 +6,7 @@ import pytest
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from ssa_stream.sources.playlist import Playlist, PlaylistMemory, PlaylistReading
+from ssa_stream.sources.playlist import Growth, Playlist, PlaylistMemory, PlaylistReading
 
 _TEXT = """#EXTM3U
 #EXT-X-TARGETDURATION:4
@@ -21,7 +21,7 @@ _TEN = Fraction(1, 10)
 
 def test_playlist_tells_segment_length_and_last_number() -> None:
     """And with it which silence is usual."""
-    assert Playlist.parse(_TEXT) == Playlist(4.0, 18, False)
+    assert Playlist.parse(_TEXT) == Playlist(4.0, 18, False, 3.95)
     assert Playlist.parse(_TEXT + "#EXT-X-ENDLIST").is_finished
     assert Playlist.parse(_TEXT).usual_silence_s == 12
 
@@ -99,3 +99,23 @@ def test_who_is_segments_behind_hurries() -> None:
     now_s = 10.0
     assert reading.due_in_s(1, _TEN) == 0
     assert reading.due_in_s(2, _TEN) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("last", "seconds", "expected"),
+    [
+        (9, 5, Growth.STANDS),  # 5 to 9 came
+        (14, 5, Growth.GROWS),
+        (5, 1, Growth.STANDS),
+        (9, 0, Growth.GROWS),
+        (None, 5, Growth.UNKNOWN),
+        (1004, 1002, Growth.UNKNOWN),  # lengths of a thousand segments add up to something else
+        (1100, 1000, Growth.GROWS),
+    ],
+)
+def test_playlist_grows_if_it_names_more_than_came(last: int | None, seconds: int, expected: Growth) -> None:
+    """Its first connection began at segment 5."""
+    reading = PlaylistReading(Playlist(1.0, 5), PlaylistMemory(), fetch=lambda: Playlist(1.0, last, usual_s=1.0))
+    for number in range(seconds * 10 + (seconds > 0)):
+        reading.note(_packet(number))
+    assert reading.growth() is expected
