@@ -112,7 +112,7 @@ class OutputFile:
                     if replaced is not None:
                         os.fchmod(lock, stat.S_IMODE(replaced.st_mode))
                     return lock
-            except BaseException:
+            except BaseException:  # whatever it is, the file is not left open
                 os.close(lock)
                 raise
             os.close(lock)  # whoever had it has just finished it

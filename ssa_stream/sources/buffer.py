@@ -170,7 +170,7 @@ class BufferedSource(Source):
             told = foreseen(self.info.name, error)
             told.__cause__ = None if told is error else error
             self.buffer.end(told)
-        except BaseException as error:
+        except BaseException as error:  # such as SystemExit of a plug-in: told to who takes the frames
             self.buffer.end(error)
         else:
             self.buffer.end()

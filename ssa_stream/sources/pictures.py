@@ -104,7 +104,7 @@ class Animation:
             raise _cannot_open(path, name, error) from None
         try:
             self._count: int = getattr(self._image, "n_frames", 1)
-        except Exception as error:
+        except Exception as error:  # each of Pillow's formats has errors of its own, see above
             self._image.close()
             raise _cannot_open(path, name, error) from None
 
