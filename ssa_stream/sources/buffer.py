@@ -166,12 +166,10 @@ class BufferedSource(Source):
         """Do what `read` does and leave its outcome, error or not, to whoever takes the frames."""
         try:
             self.read()
-        except Exception as error:  # of a plug-in, whatever it is
+        except BaseException as error:  # of a plug-in, SystemExit too: it ends the source, and who takes frames is told
             told = foreseen(self.info.name, error)
             told.__cause__ = None if told is error else error
             self.buffer.end(told)
-        except BaseException as error:  # such as SystemExit of a plug-in: told to who takes the frames
-            self.buffer.end(error)
         else:
             self.buffer.end()
 

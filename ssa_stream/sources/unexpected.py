@@ -12,7 +12,7 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def foreseen(name: str, error: Exception) -> SsaStreamError:
+def foreseen(name: str, error: BaseException) -> SsaStreamError:
     """Return an error of ours as it is, anything else as a `SourceError` with the code `other`.
 
     Args:

@@ -1,10 +1,12 @@
 """Frames wait in one place, and each is counted once."""
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from ssa_stream.errors import SourceError
+from ssa_stream.sources import Frame, Prefetch, Source, SourceInfo
 from ssa_stream.sources.buffer import FrameBuffer
 from tests.support.scripted_source import DEADLINE_S, numbered_frame
 
@@ -87,3 +89,28 @@ def test_changes_are_told_to_whoever_cannot_wait() -> None:
     buffer.take()
     buffer.end()
     assert told == [True, False, True]
+
+
+class _Leaving(Source):
+    """Gives a frame and asks the program to end, as a careless plug-in does."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """It has an end."""
+        return SourceInfo("leaving", live=False)
+
+    def frames(self) -> Iterator[Frame]:
+        """One, and no more."""
+        yield numbered_frame(0)
+        raise SystemExit(0)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_plugin_that_ends_the_program_ends_its_source_only() -> None:
+    """The frames that came are handed out, then the error says what it was."""
+    frames = Prefetch(_Leaving()).frames()
+    assert next(frames).seq == 0
+    with pytest.raises(SourceError, match="leaving failed: SystemExit: 0"):
+        next(frames)
