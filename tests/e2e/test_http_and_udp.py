@@ -3,10 +3,8 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 
 from ssa_stream.errors import SourceError
 from ssa_stream.sources import Recovering, RecoveryPolicy, SourceStage, open_source
+from tests.support.http_server import HttpRequest, http_server
 from tests.support.video_files import HEIGHT, WIDTH, numbered_image, read_number, write_video
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -23,34 +22,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 INTERVAL_S = 0.02
 
 
-@contextmanager
-def _web_server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            """Answer, until the client has gone."""
-            try:
-                answer(self)
-            except (BrokenPipeError, ConnectionResetError):
-                self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def _camera(count: int) -> Callable[[BaseHTTPRequestHandler], None]:
+def _camera(count: int) -> Callable[[HttpRequest], None]:
     """Send `count` JPEG pictures, one after the other, as web cameras do, at a pace of 50 a second."""
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def answer(request: HttpRequest) -> None:
         request.send_response(200)
         request.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         request.end_headers()
@@ -65,7 +40,7 @@ def _camera(count: int) -> Callable[[BaseHTTPRequestHandler], None]:
 
 def test_http_camera_delivers_every_picture_at_its_time_of_arrival() -> None:
     """The format carries no times, so those of arrival count; the end of the answer is a loss."""
-    with _web_server(_camera(40)) as url, open_source(f"{url}/video?user=me&password=hidden", recovery=None) as source:
+    with http_server(_camera(40)) as url, open_source(f"{url}/video?user=me&password=hidden", recovery=None) as source:
         frames = source.frames()
         received = list(islice(frames, 35))
         with pytest.raises(SourceError, match="was lost after") as caught:
@@ -82,13 +57,13 @@ def test_recording_on_a_web_server_is_read_whole_when_not_live(tmp_path: Path) -
     """`live=False` reads every frame, and its end is not a loss."""
     data = write_video(tmp_path / "a.mp4", 25, muxer={"movflags": "faststart"}).read_bytes()
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def answer(request: HttpRequest) -> None:
         request.send_response(200)
         request.send_header("Content-Length", str(len(data)))
         request.end_headers()
         request.wfile.write(data)
 
-    with _web_server(answer) as url, open_source(f"{url}/a.mp4", live=False) as source:
+    with http_server(answer) as url, open_source(f"{url}/a.mp4", live=False) as source:
         assert [read_number(frame.image) for frame in source.frames()] == list(range(25))
         assert not source.info.live
 
@@ -98,14 +73,14 @@ def test_recording_on_a_web_server_ends_also_where_it_is_taken_for_live(tmp_path
     data = write_video(tmp_path / "a.mp4", 25, muxer={"movflags": "faststart"}).read_bytes()
     requests: list[str] = []
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def answer(request: HttpRequest) -> None:
         requests.append(request.path)
         request.send_response(200)
         request.send_header("Content-Length", str(len(data)))
         request.end_headers()
         request.wfile.write(data)
 
-    with _web_server(answer) as url, open_source(f"{url}/a.mp4") as source:
+    with http_server(answer) as url, open_source(f"{url}/a.mp4") as source:
         assert isinstance(source, Recovering)
         assert [read_number(frame.image) for frame in source.frames()][-1] == 24
         assert source.status.stage is SourceStage.ENDED
@@ -116,7 +91,7 @@ def test_http_camera_that_is_lost_is_read_again() -> None:
     """Every kind of address recovers in the same way."""
     policy = RecoveryPolicy(retry_s=0.05, retry_max_s=0.05)
     with (
-        _web_server(_camera(30)) as url,
+        http_server(_camera(30)) as url,
         open_source(f"{url}/video?password=hidden", recovery=policy) as source,
     ):
         epochs = set()
@@ -131,7 +106,7 @@ def test_http_errors_are_told_apart() -> None:
     """As for RTSP."""
     for status, says in ((401, "refused the user name or password"), (404, "404"), (500, "failed to start")):
         with (
-            _web_server(lambda request, status=status: request.send_error(status)) as url,  # type: ignore[misc]
+            http_server(lambda request, status=status: request.send_error(status)) as url,  # type: ignore[misc]
             pytest.raises(SourceError, match=says),
         ):
             open_source(url)

@@ -51,7 +51,7 @@ def source_words(source: SourceState) -> SourceWords:
 
 
 def frame_counts(read: int, masked: int, drops: Mapping[str, int]) -> str:
-    """Say what became of all frames that were read; what is in no count was under way when a graph was stopped."""
+    """Say what became of all frames that were read; what is in no count was under way when a run broke."""
     parts = [f"{masked} with masks", *(f"{count} {reason}" for reason, count in sorted(drops.items()) if count)]
     under_way = read - masked - sum(drops.values())
     if under_way > 0:
