@@ -1,11 +1,13 @@
-"""How processes of the graph log: to stderr, one line an event."""
+"""How processes of the graph log: to stderr, one line an event, and a flood of one kind not line by line."""
 
 import sys
+import time
+from collections.abc import Callable
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-__all__ = ["log_as"]
+__all__ = ["LogLimit", "log_as"]
 
 
 def log_as(node: str) -> None:
@@ -26,3 +28,38 @@ def log_as(node: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+class LogLimit:
+    """At most one line of each kind in a while: what a stranger can cause must not fill a disk with log lines.
+
+        left_out = limit.due("refused")
+        if left_out is not None:
+            log.warning("refused", text=text, left_out=left_out)
+
+    Args:
+        every_s: Seconds between two lines of a kind.
+        now_s: The time, monotonic.
+    """
+
+    def __init__(self, every_s: float = 1.0, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._every_s = every_s
+        self._now_s = now_s
+        self._last_s: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
+
+    def due(self, kind: str) -> int | None:
+        """Whether to log something now.
+
+        Args:
+            kind: One of a few words of the program's own, never of what came from outside: each is remembered.
+        Returns:
+            How many of this kind were left out since the last line; None if this one is to be left out, too.
+        """
+        now_s = self._now_s()
+        last_s = self._last_s.get(kind)
+        if last_s is not None and now_s - last_s < self._every_s:
+            self._left_out[kind] = self._left_out.get(kind, 0) + 1
+            return None
+        self._last_s[kind] = now_s
+        return self._left_out.pop(kind, 0)
