@@ -1,21 +1,15 @@
-"""Throw broken and hostile messages at the codec: it must answer with MessageError, quickly, and without much memory.
-
-    python benchmarks/fuzz_codec.py                      # one minute
-    python benchmarks/fuzz_codec.py --seconds 3600 --seed 7
+"""Broken and hostile messages for the codec: it must answer with MessageError, quickly, and without much memory.
 
 Starts from the golden messages and breaks them in many ways. Whatever the codec takes is unpacked and read to the end,
-and must be a message that can be sent again. Prints a table of what was tried; ends with 1 and the message in
-hexadecimal at the first failure.
+and must be a message that can be sent again.
 """
 
-import argparse
 import copy
+import functools
 import json
 import random
-import sys
 import time
 import tracemalloc
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +29,7 @@ from ssa_stream.protocols import (
     unpack_labels,
 )
 
-GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "contract" / "golden_messages"
+GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "contract" / "golden_messages"
 LIMITS = Limits(max_unpacked_bytes=2**20)
 # Memory that reading may take: objects of the header, and what masks unpack to.
 MEMORY_BYTES = 4 * 2**20
@@ -47,6 +41,7 @@ HOSTILE_VALUES: tuple[Any, ...] = (
     *(msgspec.msgpack.Ext(-1, b"\xff" * 12), msgspec.msgpack.Ext(5, b"")),
 )
 Parts = list[bytes]
+Way = Callable[[random.Random, Parts], Parts]
 
 
 class Finding(NamedTuple):
@@ -59,8 +54,13 @@ class Finding(NamedTuple):
 
 def golden() -> list[Parts]:
     """All messages that there are, in all versions."""
+    return [list(parts) for parts in _read_golden()]
+
+
+@functools.cache
+def _read_golden() -> list[tuple[bytes, ...]]:
     files = sorted(GOLDEN.glob("*/*.json"))
-    return [[bytes.fromhex(part) for part in json.loads(path.read_text())["parts"]] for path in files]
+    return [tuple(bytes.fromhex(part) for part in json.loads(path.read_text())["parts"]) for path in files]
 
 
 def consume(packet: Packet) -> None:
@@ -213,7 +213,7 @@ def deadly_run_lengths(seed: random.Random, parts: Parts) -> Parts:
     return broken
 
 
-WAYS: tuple[Callable[[random.Random, Parts], Parts], ...] = (
+WAYS: tuple[Way, ...] = (
     random_bytes,
     noisy_header,
     flipped,
@@ -244,54 +244,23 @@ def _break(seed: random.Random, node: Any) -> None:
         node[key] = copy.deepcopy(seed.choice(HOSTILE_VALUES))
 
 
-def fuzz(seed: int, *, rounds: int | None = None, seconds: float | None = None) -> dict[str, list[Finding]]:
-    """Try until something is wrong or the time is over.
+def attempt(seed: int, folder: Path) -> str:
+    """Break one message and decode it.
 
+    Args:
+        seed: Determines the message.
+        folder: Not used.
     Returns:
-        What was found, by the way of breaking.
+        What became of it.
     Raises:
         AssertionError: The codec failed; tells the message.
     """
+    del folder
     source = random.Random(seed)
-    messages = golden()
-    found: dict[str, list[Finding]] = {way.__name__: [] for way in WAYS}
-    deadline_s = time.monotonic() + (seconds or 0)
-    while (rounds is None or sum(map(len, found.values())) < rounds) and (
-        seconds is None or time.monotonic() < deadline_s
-    ):
-        way = source.choice(WAYS)
-        parts = way(source, source.choice(messages))
-        finding = examine(parts)
-        assert finding.outcome in ("taken", "unknown", "refused"), (
-            f"{way.__name__}: {finding.outcome}; parts: {[part.hex() for part in parts]}"
-        )
-        found[way.__name__].append(finding)
-    return found
-
-
-def main() -> int:
-    """Fuzz and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    tracemalloc.start()
-    try:
-        found = fuzz(options.seed, seconds=options.seconds)
-    except AssertionError as error:
-        print(f"failed: {error}", file=sys.stderr)
-        return 1
-    print(f"{'way':<20}{'messages':>10}{'taken':>9}{'unknown':>9}{'refused':>9}{'slowest ms':>12}{'peak KiB':>10}")
-    for way, findings in found.items():
-        counts = Counter(finding.outcome for finding in findings)
-        slowest = max((finding.seconds for finding in findings), default=0.0)
-        peak = max((finding.peak_bytes for finding in findings), default=0)
-        print(
-            f"{way:<20}{len(findings):>10}{counts['taken']:>9}{counts['unknown']:>9}{counts['refused']:>9}"
-            f"{slowest * 1e3:>12.1f}{peak / 1024:>10.0f}"
-        )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    way = source.choice(WAYS)
+    parts = way(source, source.choice(golden()))
+    finding = examine(parts)
+    assert finding.outcome in ("taken", "unknown", "refused"), (
+        f"{way.__name__}: {finding.outcome}; parts: {[part.hex() for part in parts]}"
+    )
+    return finding.outcome
