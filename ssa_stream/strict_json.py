@@ -1,4 +1,4 @@
-"""JSON from files of unknown origin: what is ambiguous, endless or not JSON at all is refused with one kind of error."""
+"""JSON from files of unknown origin: what is ambiguous, endless or no JSON at all is refused with one kind of error."""
 
 import json
 import re
