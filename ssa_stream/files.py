@@ -61,9 +61,9 @@ def write_whole(
     overwrite: bool = True,
     survives_power_cut: bool = True,
 ) -> None:
-    """Write a file as a whole; text as UTF-8. See `replacing` for the arguments and errors."""
+    """Write a file as a whole; text as UTF-8, with escapes for what UTF-8 cannot hold. See `replacing` for the arguments and errors."""
     with replacing(path, mode=mode, overwrite=overwrite, survives_power_cut=survives_power_cut) as partial:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.write_bytes(_encoded(content))
 
 
 def read_limited(path: str | Path, *, most_bytes: int) -> bytes:
@@ -114,15 +114,20 @@ def write_report(path: str | Path, content: bytes | str, *, overwrite: bool = Tr
 
     Args:
         path: The name.
-        content: Text is written as UTF-8.
+        content: Text is written as UTF-8, with escapes for what UTF-8 cannot hold.
         overwrite: Whether an ordinary file may be there already.
     Raises:
         OSError: See `replacing`.
     """
     if is_stream(path):
-        Path(path).write_bytes(content.encode() if isinstance(content, str) else content)
+        Path(path).write_bytes(_encoded(content))
     else:
         write_whole(os.path.realpath(path), content, overwrite=overwrite)
+
+
+def _encoded(content: bytes | str) -> bytes:
+    """UTF-8; a file name of other bytes in a report must not lose it, and in JSON the escapes are the right ones."""
+    return content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
 
 
 def is_stream(path: str | Path) -> bool:

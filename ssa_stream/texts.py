@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["encodable", "shown", "unencodable"]
+__all__ = ["encodable", "encodable_values", "shown", "unencodable"]
 
 _SHOWN_CHARACTERS = 80
 _REPR = reprlib.Repr()
@@ -21,6 +21,15 @@ _REPR.maxstring = _REPR.maxother = _REPR.maxlong = _SHOWN_CHARACTERS
 def encodable(text: str) -> str:
     r"""The same text, with escapes such as `\udce9` for what UTF-8 cannot hold."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def encodable_values(value: Any) -> Any:
+    """Plain values, such as msgspec's `to_builtins` gives, with every text made `encodable`."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, Mapping):
+        return {encodable_values(key): encodable_values(part) for key, part in value.items()}
+    return [encodable_values(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def unencodable(value: object) -> str | None:

@@ -79,7 +79,7 @@ RULES = {
     "nodes": Rule(
         _siblings(
             "addresses protocols configs keys backoff client files input_warnings outputs run_lengths model "
-            "checkpoints metrics streaming training data sources sinks viz"
+            "checkpoints metrics streaming texts training data sources sinks viz"
         ),
     ),
     "cli": Rule(None),

@@ -7,7 +7,7 @@ import torch
 
 from ssa_stream.configs import config_names, load_config
 from ssa_stream.errors import ConfigError
-from ssa_stream.model import SSA, ClipConfig, SsaConfig
+from ssa_stream.model import SSA, SsaConfig
 from tests.support.tiny_model import tiny_config
 
 # Parameters of the published network, by its authors' checkpoint: frozen, learnable.
