@@ -61,7 +61,7 @@ def write_whole(
     overwrite: bool = True,
     survives_power_cut: bool = True,
 ) -> None:
-    """Write a file as a whole; text as UTF-8, with escapes for what UTF-8 cannot hold. See `replacing` for the arguments and errors."""
+    """Write a file as a whole; text as UTF-8, with escapes for what that cannot hold. For the rest see `replacing`."""
     with replacing(path, mode=mode, overwrite=overwrite, survives_power_cut=survives_power_cut) as partial:
         partial.write_bytes(_encoded(content))
 
