@@ -114,7 +114,7 @@ def _torch_file(chance: random.Random) -> bytes:
     shape = state[key].shape
     odd: list[Any] = [
         torch.zeros(1).expand(10**12),
-        torch.zeros(1).expand(shape),
+        torch.zeros(()).expand(shape),
         torch.zeros(shape, dtype=torch.int32),
         torch.zeros(shape, dtype=torch.complex64),
         torch.zeros(shape, device="meta"),

@@ -10,7 +10,8 @@ import yaml
 from benchmarks.fuzzing.mutations import HOSTILE_TEXTS, break_bytes, break_values, misplace
 from ssa_stream.configs import load_config
 from ssa_stream.errors import SsaStreamError
-from ssa_stream.nodes.pipeline import PipelineConfig, load_pipeline, save_pipeline
+from ssa_stream.nodes.pipeline import PipelineConfig, check_pipeline_files, load_pipeline, save_pipeline
+from ssa_stream.outputs import NamedPath
 
 __all__ = ["attempt", "case"]
 
@@ -63,6 +64,7 @@ def _read(path: Path) -> None:
     if path.stem == "pipeline":
         config = load_pipeline(path)
         config.to_session_config()
+        check_pipeline_files(config, inputs=[NamedPath("the pipeline", str(path))])
         again = path.with_name("again.yaml")
         save_pipeline(config, again)
         if load_pipeline(again) != config:
