@@ -14,7 +14,7 @@ from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SsaConfig
 from ssa_stream.strict_json import parse_json
-from ssa_stream.texts import encodable, shown
+from ssa_stream.texts import encodable_values, shown
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "CheckpointInfo", "metadata_of", "parse_header"]
 
@@ -65,7 +65,7 @@ def metadata_of(config: SsaConfig, contains_clip: bool, notes: Mapping[str, str]
         "config": json.dumps(config.to_mapping(), sort_keys=True),
         "contains_clip": json.dumps(contains_clip),
         "created_by": f"ssa_stream {__version__}",
-        "notes": encodable(json.dumps(dict(notes), ensure_ascii=False, sort_keys=True)),
+        "notes": json.dumps(encodable_values(notes), ensure_ascii=False, sort_keys=True),
     }
 
 
