@@ -158,7 +158,7 @@ def test_video_that_does_not_fit_into_memory_is_refused(folder: Path, monkeypatc
     """Before its frames are read, and before its masks are decoded."""
     monkeypatch.setattr(mevis, "_MOST_ARRAY_BYTES", 2 * 8 * 12 * 3 - 1)
     reader = MevisReader(folder)
-    with pytest.raises(ConfigError, match="2 frames of .* have 576 bytes"):
+    with pytest.raises(ConfigError, match=r"2 frames of .* have 576 bytes"):
         reader.frames("v")
     monkeypatch.setattr(mevis, "_MOST_ARRAY_BYTES", 2 * 8 * 12 - 1)
     with pytest.raises(ConfigError, match="masks of 0 of v have 192 bytes"):
