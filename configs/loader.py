@@ -7,9 +7,14 @@ from typing import Any
 
 import yaml
 
+from ssa_stream.configs.strict_yaml import MAX_BYTES, parse_yaml
 from ssa_stream.errors import ConfigError
+from ssa_stream.files import read_limited
 
 __all__ = ["config_names", "load_config"]
+
+_LONGEST = 1000
+"""Characters of what PyYAML says; it may repeat text of the file."""
 
 
 def _folder(kind: str) -> Traversable:
@@ -35,23 +40,29 @@ def load_config(kind: str, name: str | Path) -> dict[str, Any]:
         kind: `model`, `pipeline` or `train`.
         name: A shipped name such as `ssa-tiny`, or the path of a YAML file (recognised by its ending or a slash).
     Raises:
-        ConfigError: No such name or file, not YAML, or its top level is not a mapping.
+        ConfigError: No such name or file, not YAML or such as `parse_yaml` refuses, or its top level is not a mapping.
     """
     is_path = isinstance(name, Path) or "/" in name or name.endswith((".yaml", ".yml"))
-    source: Traversable = Path(name) if is_path else _folder(kind).joinpath(f"{name}.yaml")
+    names = config_names(kind)
     try:
-        text = source.read_text(encoding="utf-8")
+        if is_path:
+            content = read_limited(name, most_bytes=MAX_BYTES)
+        elif name in names:
+            content = _folder(kind).joinpath(f"{name}.yaml").read_bytes()
+        else:
+            raise FileNotFoundError("there is no configuration of that name")
+        text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(config_names(kind)) or "none"
+        known = ", ".join(names) or "none"
         raise ConfigError(
             f"cannot read {kind} configuration {str(name)!r} ({error}); give one of: {known}, or a path ending in .yaml"
         ) from error
     try:
-        content = yaml.safe_load(text)
+        values = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{kind} configuration {str(name)!r} is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
+        raise ConfigError(f"{kind} configuration {str(name)!r} is not valid YAML: {str(error)[:_LONGEST]}") from error
+    if not isinstance(values, dict):
         raise ConfigError(
-            f"{kind} configuration {str(name)!r} holds a {type(content).__name__}; expected a mapping at the top level"
+            f"{kind} configuration {str(name)!r} holds a {type(values).__name__}; expected a mapping at the top level"
         )
-    return content
+    return values

@@ -1,12 +1,13 @@
-"""Atomic file writes: a half-written file never has the final name."""
+"""Whole files: written so that a half-written one never has the final name, read without waiting and up to a limit."""
 
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["is_stream", "move_into_place", "replacing", "write_report", "write_whole"]
+__all__ = ["is_stream", "move_into_place", "open_ordinary", "read_limited", "replacing", "write_report", "write_whole"]
 
 # Not /dev as a whole: /dev/shm holds ordinary files.
 _STREAM_FOLDERS = ("/dev/fd/", "/proc/")
@@ -60,9 +61,52 @@ def write_whole(
     overwrite: bool = True,
     survives_power_cut: bool = True,
 ) -> None:
-    """Write a file as a whole; text as UTF-8. See `replacing` for the arguments and errors."""
+    """Write a file as a whole; text as UTF-8, with escapes for what that cannot hold. For the rest see `replacing`."""
     with replacing(path, mode=mode, overwrite=overwrite, survives_power_cut=survives_power_cut) as partial:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.write_bytes(_encoded(content))
+
+
+def read_limited(path: str | Path, *, most_bytes: int) -> bytes:
+    """Read a whole file that anybody may have put there: it neither waits at a pipe nor fills the memory.
+
+    Args:
+        path: An ordinary file; or what the program was handed open, such as `/dev/stdin`.
+        most_bytes: A larger file is refused.
+    Raises:
+        OSError: There is none, it cannot be read, it is a folder, a pipe or a device, or it is too large.
+    """
+    with open_ordinary(path) as file:
+        too_large = OSError(f"it has more than {most_bytes:,} bytes, which is more than such a file may have")
+        if os.fstat(file.fileno()).st_size > most_bytes:
+            raise too_large
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise too_large
+    return content
+
+
+def open_ordinary(path: str | Path) -> BinaryIO:
+    """Open a file for reading, if it is one; see `read_limited`.
+
+    Raises:
+        OSError: There is none, it cannot be read, or it is a folder, a pipe or a device.
+    """
+    name = os.path.abspath(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would wait for its writer
+    except ValueError as error:  # a zero byte, half of a surrogate pair
+        raise OSError(f"no file can have that name: {error}") from error
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError("it is a folder; expected a file")
+        if not stat.S_ISREG(mode) and name not in _STREAM_NAMES and not name.startswith(_STREAM_FOLDERS):
+            raise OSError("it is a pipe or a device; expected an ordinary file")
+        os.set_blocking(descriptor, True)
+        return open(descriptor, "rb")
+    except BaseException:  # not to leave it open
+        os.close(descriptor)
+        raise
 
 
 def write_report(path: str | Path, content: bytes | str, *, overwrite: bool = True) -> None:
@@ -70,15 +114,20 @@ def write_report(path: str | Path, content: bytes | str, *, overwrite: bool = Tr
 
     Args:
         path: The name.
-        content: Text is written as UTF-8.
+        content: Text is written as UTF-8, with escapes for what UTF-8 cannot hold.
         overwrite: Whether an ordinary file may be there already.
     Raises:
         OSError: See `replacing`.
     """
     if is_stream(path):
-        Path(path).write_bytes(content.encode() if isinstance(content, str) else content)
+        Path(path).write_bytes(_encoded(content))
     else:
         write_whole(os.path.realpath(path), content, overwrite=overwrite)
+
+
+def _encoded(content: bytes | str) -> bytes:
+    """UTF-8; a file name of other bytes in a report must not lose it, and in JSON the escapes are the right ones."""
+    return content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
 
 
 def is_stream(path: str | Path) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ssa_stream.addresses import descriptor_of, file_of_url, parse_address, scheme_of
-from ssa_stream.errors import ConfigError, SinkError, SourceError
+from ssa_stream.errors import ConfigError, SinkError, SourceError, SsaStreamError
 from ssa_stream.files import is_stream
 from ssa_stream.picture_names import is_pattern, pictures_of
 from ssa_stream.playlist_names import files_of_playlist
@@ -143,14 +143,20 @@ def check_outputs(
         overwrite: Whether ordinary files that exist may be replaced.
         ways: How the user can allow that, for the error.
     Raises:
-        ConfigError: An output is an input or another output, or exists and may not be replaced. Names both.
+        ConfigError: An output is an input or another output, or exists and may not be replaced. Names both. Or a name
+            is none that a file can have.
         SinkError: An output is a folder, or a file that is write-protected.
     """
     outputs = list(outputs)
-    _check_against_inputs(outputs, list(inputs))
-    _check_against_each_other(outputs)
-    for output in outputs:
-        _check_existing(output, overwrite, ways)
+    try:
+        _check_against_inputs(outputs, list(inputs))
+        _check_against_each_other(outputs)
+        for output in outputs:
+            _check_existing(output, overwrite, ways)
+    except SsaStreamError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a zero byte, or half of a surrogate pair
+        raise ConfigError(f"an input or output has a name that no file can have ({error}); give another one") from error
 
 
 def _check_against_inputs(outputs: list[NamedPath], inputs: list[NamedPath]) -> None:

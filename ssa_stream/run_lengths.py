@@ -69,6 +69,8 @@ def decode_counts(counts: str | bytes | memoryview, size: tuple[int, int]) -> ND
     if isinstance(counts, str):
         counts = counts.encode("utf-8", "surrogatepass")  # what is not ASCII is refused below
     height, width = size
+    if len(counts) > _MAX_CHARACTERS * (height * width + 1):
+        raise MessageError(f"run lengths have {len(counts)} characters, more than {width}x{height} pixels can need")
     runs = _read_runs(np.frombuffer(counts, dtype=np.uint8))
     expected = f"expected to fill {width}x{height}"
     if len(runs) and runs.min() < 0:

@@ -19,6 +19,7 @@ from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import DropCount, DropReason, EventKind, PromptState, SourceState, StartStream
 from ssa_stream.sources import SourceInfo, SourceStatus, redact
 from ssa_stream.streaming.prompts import PromptBook
+from ssa_stream.texts import encodable
 
 __all__ = ["IngestStream", "RateMeter", "SourceFailure"]
 
@@ -83,7 +84,7 @@ class SourceFailure:
     def of_error(cls, error: Exception, attempt: int, retry_in_s: float | None = None) -> Self:
         """Of a source that broke."""
         code = error.code if isinstance(error, SourceError) else SourceErrorCode.OTHER
-        return cls(text=str(error), code=code, attempt=attempt, retry_in_s=retry_in_s)
+        return cls(text=encodable(str(error)), code=code, attempt=attempt, retry_in_s=retry_in_s)
 
 
 _NO_FAILURE = SourceFailure()

@@ -186,6 +186,8 @@ class MaskStream:
             SessionStateError: It is damaged, or of other settings.
         """
         saved = state_from_bytes(data, _Saved, _KIND)
+        if not saved.out:
+            raise SessionStateError("saved tracks hold no state; expected one at least: tracks begin anew")
         if saved.fingerprint != fingerprint:
             raise SessionStateError(
                 f"saved tracks are of other settings (fingerprint {saved.fingerprint}, here {fingerprint}); expected "

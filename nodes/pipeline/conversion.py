@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.texts import shown
 
 __all__ = ["convert"]
 
@@ -13,6 +14,7 @@ _T = TypeVar("_T")
 _MESSAGE = re.compile(r"^(?P<text>.*?)(?: - at `?(?P<in_key>key`? in )?`?\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.(?P<name>\w+)|\[(?P<index>\d+|\.\.\.)\]")
 _FIELD = re.compile(r"Object (?P<what>contains unknown|missing required) field `(?P<name>.*)`")
+_LISTED = 10
 _NAMES = "names of letters, digits and _ . - that begin with a letter or digit and are short"
 
 
@@ -29,6 +31,8 @@ def convert(value: Any, kind: type[_T], origin: str, where: str = "") -> _T:
     """
     try:
         return msgspec.convert(value, kind)
+    except RecursionError:
+        raise ConfigError(f"{origin}: {where or 'it'} is nested too deep") from None
     except msgspec.ValidationError as error:
         raise ConfigError(f"{origin}: {_explain(str(error), value, kind, where)}") from error
 
@@ -45,10 +49,10 @@ def _explain(message: str, value: Any, kind: type, where: str) -> str:
             return f"{key} is missing; expected a value"
         return f"{key} is not a setting; expected one of {', '.join(_known(kind, keys)) or 'those documented'}"
     if is_about_key and isinstance(found, dict):
-        return f"{key} has the keys {', '.join(map(repr, found))}; expected {_NAMES}"
+        return f"{key} has the keys {', '.join(map(shown, list(found)[:_LISTED]))}; expected {_NAMES}"
     if not text.startswith(("Expected ", "Invalid ")):
         return f"{key}.{text}" if key else text  # our own words: the key within the section, its value, what is right
-    return f"{key or 'it'} is {found!r}; expected {_expected(kind, keys) or _plain(text)}"
+    return f"{key or 'it'} is {shown(found)}; expected {_expected(kind, keys) or _plain(text)}"
 
 
 def _follow(value: Any, path: str) -> tuple[Any, list[str]]:

@@ -1,7 +1,7 @@
 """What a graph reads and writes, checked before it starts."""
 
+import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from ssa_stream.nodes.pipeline.config import PipelineConfig
 from ssa_stream.outputs import NamedPath, check_outputs, sink_files
@@ -39,5 +39,5 @@ def _inputs(config: PipelineConfig) -> Iterator[NamedPath]:
     for name, stream in config.streams.items():
         yield NamedPath(f"source of stream {name}", stream.source)
     for what, path in (("model.checkpoint", config.model.checkpoint), ("model.name", config.model.name)):
-        if path is not None and Path(path).is_file():
+        if path is not None and os.path.isfile(path):  # False for a name that no file can have
             yield NamedPath(what, path)

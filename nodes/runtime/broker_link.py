@@ -35,6 +35,7 @@ from ssa_stream.protocols import (
     decode,
     encode,
 )
+from ssa_stream.texts import encodable
 
 __all__ = ["BrokerLink", "BrokerRequest", "LinkTimes"]
 
@@ -186,7 +187,7 @@ class BrokerLink:
             severity: For whoever filters.
             fields: Other fields of `Event`. A long `text` is cut.
         """
-        text = str(fields.pop("text", ""))[:_MAX_NOTE]
+        text = encodable(str(fields.pop("text", "")))[:_MAX_NOTE]
         now_ns, clock = self._clock.monotonic_ns(), self._clock.name
         self.publish(
             Event(

@@ -20,6 +20,7 @@ from ssa_stream.model.clip import build_clip
 __all__ = ["DEFAULT_TAG", "clip_tags", "download_clip", "read_clip"]
 
 DEFAULT_TAG = "default"
+_ARRAY_ENDINGS = (".npy", ".npz")
 _DEFAULT_TAGS = {
     "convnext_base_w": "laion2b_s13b_b82k_augreg",
     "convnext_large_d_320": "laion2b_s29b_b131k_ft_soup",  # what the published network was trained with
@@ -38,6 +39,8 @@ def read_clip(path: str | Path, config: SsaConfig) -> dict[str, Tensor]:
         CheckpointError: Unreadable, or of another CLIP.
     """
     path = existing_file(path)
+    if path.suffix in _ARRAY_ENDINGS:  # open_clip takes these for another network's weights
+        raise CheckpointError(f"{path} is a file of numpy arrays; expected a .pt, .bin or .safetensors file")
     if not _is_checkpoint(path):
         return _read_open_clip(path, config)
     if not read_info(path).contains_clip:
@@ -90,7 +93,7 @@ def download_clip(config: SsaConfig, tag: str = DEFAULT_TAG) -> dict[str, Tensor
 def _is_checkpoint(path: Path) -> bool:
     """Whether a file is one of our checkpoints."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="pt", backend="pread") as file:
             return (file.metadata() or {}).get("format") == FORMAT
     except (SafetensorError, OSError, ValueError):
         return False

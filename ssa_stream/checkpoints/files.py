@@ -14,14 +14,19 @@ def existing_file(path: str | Path) -> Path:
     """Return `path` if it is a file.
 
     Raises:
-        CheckpointError: There is nothing there, or a folder.
+        CheckpointError: There is nothing there, a folder, a pipe or a device, or it may not be looked at.
     """
     path = Path(path)
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder; expected a weight file")
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}")
-    return path
+    try:
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder; expected a weight file")
+        if path.is_file():
+            return path
+        if path.exists():
+            raise CheckpointError(f"{path} is a pipe or a device; expected a weight file")
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    raise CheckpointError(f"there is no file {path}")
 
 
 @contextmanager

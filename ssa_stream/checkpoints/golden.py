@@ -146,10 +146,13 @@ def verify_case(model: SSA, folder: GoldenFolder, case: GoldenCase) -> CaseRepor
         theirs["selection"] = theirs["pred_fg_prob"] > folder.threshold
         ours["selection"] = ours["pred_fg_prob"] > folder.threshold
     order = _order(folder)
-    compared = compare_stages(order, ours, theirs, loose=loose)
+    try:
+        compared = compare_stages(order, ours, theirs, loose=loose)
+        judged = compared if loose else list(judge_flips(compared, theirs))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise CheckpointError(f"case {case.name} records arrays of another form than a case has ({error})") from error
     if not compared:
         raise CheckpointError(f"case {case.name} records none of the network's stages")
-    judged = compared if loose else list(judge_flips(compared, theirs))
     notes = (*_notes(order, theirs), *_flip_notes(judged))
     return CaseReport(case.name, tuple(judged), notes, time.perf_counter() - started)
 

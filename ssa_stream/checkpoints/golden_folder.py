@@ -3,25 +3,30 @@
 The format is described in docs/checkpoints.md.
 """
 
-import json
 import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ssa_stream.errors import CheckpointError
-from ssa_stream.model import ClipConfig, FrameDecoderConfig, PixelDecoderConfig, SsaConfig, VideoDecoderConfig
+from ssa_stream.files import open_ordinary, read_limited
+from ssa_stream.model import SsaConfig
 from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, SIZE_DIVISOR
+from ssa_stream.strict_json import parse_json
+from ssa_stream.texts import encodable, shown, unencodable
 
 __all__ = ["GoldenCase", "GoldenFolder", "read_case", "read_folder"]
 
 _LEVELS = 3
 _CLASSES = 1
+_MOST_EDGE_PX = 4096
+_MOST_JSON_BYTES = 16 * 2**20
+_MOST_CASE_BYTES = 8 * 2**30
 
 
 class _PixelEncoder(msgspec.Struct):
@@ -83,7 +88,7 @@ def _parse_description(content: Any, name: str) -> tuple[_Description, SsaConfig
     """
     try:
         described = msgspec.convert(content, _Description)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise CheckpointError(f"it is not a golden description: {error}") from error
     _check(described)
     try:
@@ -140,28 +145,30 @@ def _close(came: object, expected: object) -> bool:
 def _config(described: _Description, name: str) -> SsaConfig:
     """The same network in our terms."""
     pixel, frame, video = described.pixel_encoder, described.frame_decoder, described.video_decoder
-    return SsaConfig(
-        name=name,
-        clip=ClipConfig(name=described.clip_model_name, definition=described.clip, num_words=described.n_words),
-        hidden_dim=described.conv_dim,
-        num_queries=frame.queries,
-        adapter_dim=described.adapter_hidden_dim,
-        adapter_heads=described.adapter_heads,
-        pixel_decoder=PixelDecoderConfig(
-            num_layers=pixel.layers,
-            num_heads=pixel.heads,
-            num_points=pixel.points,
-            ffn_dim=pixel.ffn,
-            fusion_dim=pixel.fusion_embed_dim,
-            fusion_heads=pixel.fusion_heads,
-        ),
-        frame_decoder=FrameDecoderConfig(num_layers=frame.layers, num_heads=frame.heads, ffn_dim=frame.ffn),
-        video_decoder=VideoDecoderConfig(
-            num_layers=video.layers,
-            num_heads=video.heads,
-            ffn_dim=video.ffn,
-            has_input_projection=video.input_projection,
-        ),
+    return SsaConfig.from_mapping(
+        {
+            "name": name,
+            "clip": {"name": described.clip_model_name, "definition": described.clip, "num_words": described.n_words},
+            "hidden_dim": described.conv_dim,
+            "num_queries": frame.queries,
+            "adapter_dim": described.adapter_hidden_dim,
+            "adapter_heads": described.adapter_heads,
+            "pixel_decoder": {
+                "num_layers": pixel.layers,
+                "num_heads": pixel.heads,
+                "num_points": pixel.points,
+                "ffn_dim": pixel.ffn,
+                "fusion_dim": pixel.fusion_embed_dim,
+                "fusion_heads": pixel.fusion_heads,
+            },
+            "frame_decoder": {"num_layers": frame.layers, "num_heads": frame.heads, "ffn_dim": frame.ffn},
+            "video_decoder": {
+                "num_layers": video.layers,
+                "num_heads": video.heads,
+                "ffn_dim": video.ffn,
+                "has_input_projection": video.input_projection,
+            },
+        }
     )
 
 
@@ -220,7 +227,7 @@ def read_folder(path: str | Path) -> GoldenFolder:
     path = Path(path)
     content = _read_json(path / "config.json")
     try:
-        described, config, unknown = _parse_description(content, path.resolve().name)
+        described, config, unknown = _parse_description(content, encodable(path.resolve().name)[:100] or "golden")
     except CheckpointError as error:
         raise CheckpointError(f"{path / 'config.json'}: {error}") from error
     cases = tuple(sorted(path.glob("*.npz")))
@@ -246,10 +253,12 @@ def read_case(path: Path) -> GoldenCase:
         CheckpointError: Unreadable, or its inputs are missing or of another form.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is not a readable .npz file ({error})") from error
+        with open_ordinary(path) as opened:
+            _check_size(opened)
+            with np.load(opened, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+    except Exception as error:  # zip, deflate, numpy's headers: each has errors of its own for a broken file
+        raise CheckpointError(f"{path} is not a readable .npz file ({shown(str(error))})") from error
     missing = [name for name in ("frames", "sentence", "height", "width") if name not in arrays]
     if missing:
         raise CheckpointError(f"{path} lacks the inputs {', '.join(missing)}")
@@ -257,14 +266,38 @@ def read_case(path: Path) -> GoldenCase:
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise CheckpointError(f"{path}: frames are {frames.dtype} {frames.shape}; expected uint8 (T, H, W, 3)")
     sizes = arrays["height"], arrays["width"]
-    if any(size.shape != () or not np.issubdtype(size.dtype, np.integer) or size < 1 for size in sizes):
-        raise CheckpointError(f"{path}: height and width are {sizes}; expected two positive whole numbers")
-    return GoldenCase(path.stem, frames, str(arrays["sentence"]), (int(sizes[0]), int(sizes[1])), arrays)
+    if any(size.shape != () or not np.issubdtype(size.dtype, np.integer) for size in sizes) or not all(
+        1 <= size <= _MOST_EDGE_PX for size in (*sizes, *frames.shape[1:3])
+    ):
+        raise CheckpointError(
+            f"{path}: height and width are {shown(sizes)}, frames {frames.shape}; expected positive whole "
+            f"numbers up to {_MOST_EDGE_PX}"
+        )
+    if odd := [name for name, array in arrays.items() if array.dtype.kind not in "biuf" and name != "sentence"]:
+        raise CheckpointError(f"{path}: {shown(odd[0])} is {arrays[odd[0]].dtype}; expected numbers")
+    sentence = arrays["sentence"]
+    if sentence.shape != () or sentence.dtype.kind != "U" or unencodable(str(sentence)) is not None:
+        raise CheckpointError(f"{path}: sentence is {sentence.dtype} {sentence.shape}; expected one text")
+    return GoldenCase(path.stem, frames, str(sentence), (int(sizes[0]), int(sizes[1])), arrays)
+
+
+def _check_size(file: BinaryIO) -> None:
+    """Refuse an archive whose arrays do not fit into memory.
+
+    Raises:
+        ValueError: They do not.
+        zipfile.BadZipFile: It is no archive.
+    """
+    with zipfile.ZipFile(file) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > _MOST_CASE_BYTES:
+        raise ValueError(f"its arrays have {size:,} bytes; expected at most {_MOST_CASE_BYTES:,}")
+    file.seek(0)
 
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_limited(path, most_bytes=_MOST_JSON_BYTES))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot read {path} ({error}); expected a golden folder's JSON file") from error
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +13,18 @@ from ssa_stream.checkpoints.layout import CLIP_PREFIX
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SsaConfig
+from ssa_stream.strict_json import parse_json
+from ssa_stream.texts import encodable_values, shown
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "CheckpointInfo", "metadata_of", "parse_header"]
 
 FORMAT = "ssa_stream"
 FORMAT_VERSION = 1
 """Goes up when older readers would misread a file; a field more in the metadata does not count."""
+
+_VERSION = re.compile(r"[0-9]{1,4}")
+_MOST_CHARACTERS = 10_000
+"""Of a note, and of the name of a program."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ def metadata_of(config: SsaConfig, contains_clip: bool, notes: Mapping[str, str]
         "config": json.dumps(config.to_mapping(), sort_keys=True),
         "contains_clip": json.dumps(contains_clip),
         "created_by": f"ssa_stream {__version__}",
-        "notes": json.dumps(dict(notes), ensure_ascii=False, sort_keys=True),
+        "notes": json.dumps(encodable_values(notes), ensure_ascii=False, sort_keys=True),
     }
 
 
@@ -80,14 +87,16 @@ def parse_header(
             f"{FORMAT!r}); CLIP weights go to --clip, checkpoints of the reference to: ssa-stream checkpoint import"
         )
     version = metadata.get("format_version", "")
-    if not version.isdecimal() or int(version) > FORMAT_VERSION:
+    if not _VERSION.fullmatch(version) or int(version) > FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format version {version!r}; this program reads up to {FORMAT_VERSION}: update ssa_stream"
+            f"{path} has format version {shown(version)}; this program reads up to {FORMAT_VERSION}: update ssa_stream"
         )
     try:
-        config = SsaConfig.from_mapping(json.loads(metadata["config"]))
-        notes = {str(heading): str(text) for heading, text in dict(json.loads(metadata.get("notes", "{}"))).items()}
-    except (KeyError, ConfigError, ValueError, TypeError) as error:
+        config = SsaConfig.from_mapping(parse_json(metadata["config"]))
+        notes = _notes(parse_json(metadata.get("notes", "{}")))
+    except KeyError as error:
+        raise CheckpointError(f"{path}: its metadata has no {error}; expected the network's configuration") from error
+    except (ConfigError, ValueError) as error:
         raise CheckpointError(f"{path}: its metadata cannot be understood ({error})") from error
     parameters: Counter[str] = Counter()
     dtypes: Counter[str] = Counter()
@@ -100,7 +109,7 @@ def parse_header(
         path=path,
         config=config,
         format_version=int(version),
-        created_by=metadata.get("created_by", "unknown"),
+        created_by=metadata.get("created_by", "unknown")[:_MOST_CHARACTERS],
         contains_clip=any(key.startswith(CLIP_PREFIX) for key in layout),
         notes=notes,
         size_bytes=path.stat().st_size,
@@ -108,3 +117,16 @@ def parse_header(
         dtypes=dict(dtypes),
         parameters=dict(parameters),
     )
+
+
+def _notes(content: object) -> dict[str, str]:
+    """Notes by heading.
+
+    Raises:
+        ValueError: They are something else, or of hostile length.
+    """
+    if not isinstance(content, dict) or not all(isinstance(text, str) for text in content.values()):
+        raise ValueError(f"notes are {shown(content)}; expected texts by heading")
+    if any(len(part) > _MOST_CHARACTERS for note in content.items() for part in note):
+        raise ValueError(f"a note has more than {_MOST_CHARACTERS} characters")
+    return content

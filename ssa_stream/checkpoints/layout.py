@@ -18,12 +18,15 @@ __all__ = [
     "build_model",
     "compare_layouts",
     "empty_model",
+    "expect_layout",
     "extend_model",
+    "fill_model",
     "model_layout",
 ]
 
 CLIP_PREFIX = "clip."
 _LISTED = 6
+_LONGEST = 200
 
 Layout = Mapping[str, tuple[int, ...]]
 """Shape of each tensor by name."""
@@ -53,7 +56,7 @@ class Mismatch:
 
 
 def _shorten(items: Iterable[str]) -> str:
-    listed = list(items)
+    listed = [item if len(item) <= _LONGEST else f"{item[:_LONGEST]}..." for item in items]
     more = len(listed) - _LISTED
     return ", ".join(listed[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
@@ -86,6 +89,24 @@ def model_layout(model: SSA) -> dict[str, tuple[int, ...]]:
     return {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
 
 
+def expect_layout(layout: Layout, config: SsaConfig) -> SSA:
+    """Compare names and shapes of tensors with those of a network; the loss's are ignored.
+
+    Returns:
+        The network, without memory for its weights.
+    Raises:
+        CheckpointError: They differ.
+        ConfigError: The configuration cannot be built.
+    """
+    model = empty_model(config)
+    mismatch = compare_layouts(
+        {key: shape for key, shape in layout.items() if key not in CRITERION_KEYS}, model_layout(model)
+    )
+    if mismatch:
+        raise CheckpointError(f"the tensors are not those of {config.name}:\n{mismatch}")
+    return model
+
+
 def build_model(config: SsaConfig, state: Mapping[str, Tensor]) -> SSA:
     """Build a network around tensors, which become its parameters: nothing is initialised first and nothing copied.
 
@@ -97,11 +118,12 @@ def build_model(config: SsaConfig, state: Mapping[str, Tensor]) -> SSA:
     Raises:
         CheckpointError: A tensor is missing, not expected or of another shape.
     """
-    model = empty_model(config)
+    return fill_model(expect_layout({key: tuple(tensor.shape) for key, tensor in state.items()}, config), state)
+
+
+def fill_model(model: SSA, state: Mapping[str, Tensor]) -> SSA:
+    """Give a network from `expect_layout` its weights; see `build_model`."""
     weights = {key: tensor for key, tensor in state.items() if key not in CRITERION_KEYS}
-    mismatch = compare_layouts({key: tuple(tensor.shape) for key, tensor in weights.items()}, model_layout(model))
-    if mismatch:
-        raise CheckpointError(f"the tensors are not those of {config.name}:\n{mismatch}")
     model.load_state_dict(weights, strict=True, assign=True)
     # A buffer that no checkpoint holds has no value after a build on the meta device.
     model.clip.attn_mask = causal_mask(model.clip.context_length).to(model.device, model.clip.text_projection.dtype)

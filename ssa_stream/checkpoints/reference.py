@@ -20,6 +20,7 @@ from ssa_stream.checkpoints.store import CLIP_WAYS, read_info, read_tensors
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SsaConfig
 from ssa_stream.model.extensions import extensions_of
+from ssa_stream.texts import shown
 
 __all__ = ["export_reference", "from_reference", "import_reference", "reference_layout", "to_reference"]
 
@@ -168,7 +169,7 @@ def _unpickled(path: Path) -> object:
             f"you trust the file, save its weights alone where it was made: "
             f'torch.save({{"model": torch.load(path, weights_only=False)["model"]}}, "weights.pth")'
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except Exception as error:  # whatever zip, numpy and torch raise where a pickle's values make no sense
         raise _unreadable(path, error) from error
 
 
@@ -187,11 +188,23 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
         )
     state: dict[str, Tensor] = {}
     for key, value in inner.items():
-        tensor = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-        if not isinstance(key, str) or not isinstance(tensor, Tensor):
+        tensor = _from_numpy(value) if isinstance(value, np.ndarray) else value
+        if not isinstance(key, str) or not isinstance(tensor, Tensor) or not _is_plain(tensor):
             raise CheckpointError(
-                f"{path} has {type(value).__name__} under {key!r}; expected a state dict of tensors, or a dictionary "
-                f"with one under {_WRAPPER!r}"
+                f"{path} has {type(value).__name__} under {shown(key)}; expected a state dict of plain tensors, or a "
+                f"dictionary with one under {_WRAPPER!r}"
             )
         state[key] = tensor
     return state
+
+
+def _from_numpy(value: "np.ndarray[Any, Any]") -> Tensor | None:
+    try:
+        return torch.from_numpy(value)
+    except (TypeError, ValueError):  # of a type that torch lacks, or with strides that it does not know
+        return None
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether it is a table of numbers in memory, which sparse, quantised and meta tensors are not."""
+    return tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"

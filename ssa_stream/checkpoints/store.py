@@ -11,11 +11,20 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ssa_stream.checkpoints.files import existing_file, saving
+from ssa_stream.checkpoints.header import check_header
 from ssa_stream.checkpoints.info import FORMAT_VERSION, CheckpointInfo, metadata_of, parse_header
-from ssa_stream.checkpoints.layout import CLIP_PREFIX, build_model, compare_layouts, empty_model, model_layout
+from ssa_stream.checkpoints.layout import (
+    CLIP_PREFIX,
+    compare_layouts,
+    empty_model,
+    expect_layout,
+    fill_model,
+    model_layout,
+)
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SSA, SsaConfig
+from ssa_stream.texts import shown
 
 __all__ = [
     "CLIP_WAYS",
@@ -134,8 +143,13 @@ def read_tensors(path: str | Path, prefix: str = "") -> dict[str, Tensor]:
         CheckpointError: See `read_info`.
     """
     info = read_info(path)
-    with _opened(info.path) as file:
-        return {key: file.get_tensor(key) for key in info.shapes if key.startswith(prefix)}
+    try:
+        with _opened(info.path) as file:
+            return {key: file.get_tensor(key) for key in info.shapes if key.startswith(prefix)}
+    except (SafetensorError, RuntimeError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{info.path}: its tensors cannot be read ({shown(str(error))})") from error
 
 
 def load_checkpoint(
@@ -163,14 +177,16 @@ def load_checkpoint(
     info = read_info(path)
     if clip is None and not info.contains_clip:
         raise CheckpointError(f"{info.path} holds no CLIP weights. {CLIP_WAYS}")
-    state = read_tensors(info.path)
-    if clip is not None:
-        state |= {CLIP_PREFIX + key: tensor for key, tensor in clip.items()}
-    _check_numbers(state, f"cannot load {info.path}")
+    frozen = {CLIP_PREFIX + key: tensor for key, tensor in (clip or {}).items()}
+    layout = {**info.shapes, **{key: tuple(tensor.shape) for key, tensor in frozen.items()}}
     try:
-        model = build_model(info.config, {key: tensor.float() for key, tensor in state.items()})
-    except CheckpointError as error:
+        # Before any tensor is read: what the file claims to hold may be larger than this machine.
+        model = expect_layout(layout, info.config)
+    except (CheckpointError, ConfigError) as error:
         raise CheckpointError(f"cannot load {info.path}: {error}") from error
+    state = read_tensors(info.path) | frozen
+    _check_numbers(state, f"cannot load {info.path}")
+    model = fill_model(model, {key: tensor.float() for key, tensor in state.items()})
     return model.cast(dtype).to(device)
 
 
@@ -201,6 +217,7 @@ def checked_dtype(dtype: torch.dtype) -> torch.dtype:
 def _opened(path: Path) -> Any:
     """Open a safetensors file; tensors are read, not mapped: a mapped file that is cut short kills the process."""
     try:
+        check_header(path)
         return safe_open(path, framework="pt", backend="pread")
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(

@@ -5,6 +5,7 @@ nothing heavy at its top, so that `--help` is quick and works on a machine witho
 the function. A package of an extra that is missing then is reported as such, by `main`.
 """
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -117,11 +118,22 @@ def _missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
     )
 
 
+def _write_whatever_comes() -> None:
+    """Let what the terminal's character set lacks come out as escapes: the result of a long run is told all the same.
+
+    The same goes for file names of other bytes than UTF-8.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run the command line; what the console script calls."""
     # Idle OpenMP threads spin before they sleep. The default, ten times longer, is no faster alone and many times
     # slower as soon as another process wants a core. Read once, when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    _write_whatever_comes()
     try:
         app()
     except SsaStreamError as error:

@@ -2,23 +2,44 @@
 
 On disk: `JPEGImages/<video>/<frame>.jpg`, `meta_expressions.json` and, where masks are public,
 `mask_dict.json`. Frames and masks are read when they are asked for.
+
+A folder may come from anywhere: whatever is wrong with it is a ConfigError, no name leads out of it, and nothing in it
+takes more memory than the limits below.
 """
 
-import json
+import math
+import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from ssa_stream.errors import ConfigError, MessageError
+from ssa_stream.files import open_ordinary, read_limited
 from ssa_stream.run_lengths import decode_counts
+from ssa_stream.strict_json import parse_json
+from ssa_stream.texts import encodable, shown
 
 __all__ = ["MevisExpression", "MevisReader", "MevisVideo"]
+
+_MOST_META_BYTES: Final = 256 * 2**20
+_MOST_MASK_BYTES: Final = 2 * 2**30
+_MOST_ARRAY_BYTES: Final = 8 * 2**30
+"""Of a video's frames, or of the masks of one sentence: 1,390 frames of 1920 x 1080."""
+MAX_PICTURE_EDGE_PX: Final = 16_384
+MAX_PICTURE_PIXELS: Final = 2**26
+_MOST_FRAMES: Final = 100_000
+_MOST_CHARACTERS: Final = 1000
+"""Of a sentence, as in a message."""
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
+_PICTURE_FORMATS: Final = ("JPEG", "PNG")
+"""Pillow goes by content, not by name, and knows formats that run other programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +82,9 @@ class MevisReader:
     def __init__(self, directory: Path | str) -> None:
         self._root = Path(directory)
         self._meta_path = self._root / "meta_expressions.json"
-        meta = _read_json(self._meta_path)
+        meta = _read_json(self._meta_path, _MOST_META_BYTES)
         videos = _field(meta, "videos", dict, self._meta_path, "top level")
-        self._videos = {str(name): self._parse_video(str(name), value) for name, value in videos.items()}
+        self._videos = {name: self._parse_video(name, value) for name, value in videos.items()}
         self._mask_dict: dict[str, Any] | None = None
 
     @property
@@ -78,7 +99,7 @@ class MevisReader:
             ConfigError: If there is no such video.
         """
         if name not in self._videos:
-            raise ConfigError(f"{self._meta_path} has no video {name!r}; it has {len(self._videos)} others")
+            raise ConfigError(f"{self._meta_path} has no video {shown(name)}; it has {len(self._videos)} others")
         return self._videos[name]
 
     def frames(self, name: str, indices: Sequence[int] | None = None) -> npt.NDArray[np.uint8]:
@@ -92,12 +113,20 @@ class MevisReader:
         """
         names = self.video(name).frames
         chosen = range(len(names)) if indices is None else indices
-        pictures = [_read_image(self._root / "JPEGImages" / name / f"{_at(names, i, name)}.jpg") for i in chosen]
-        if len({picture.shape for picture in pictures}) > 1:
-            raise ConfigError(f"frames of {self._root / 'JPEGImages' / name} differ in size; expected one size a video")
-        if not pictures:
+        if not chosen:
             raise ConfigError(f"no frame of video {name!r} was asked for; expected at least one")
-        return np.stack(pictures)
+        folder = self._root / "JPEGImages" / name
+        paths = [folder / f"{_at(names, index, name)}.jpg" for index in chosen]
+        with _opened_image(paths[0]) as first:
+            size = first.height, first.width
+        _expect_to_fit((len(paths), *size, 3), f"{len(paths)} frames of {folder}")
+        frames = np.empty((len(paths), *size, 3), np.uint8)
+        for number, path in enumerate(paths):
+            picture = _read_image(path)
+            if picture.shape[:2] != size:
+                raise ConfigError(f"frames of {folder} differ in size; expected one size a video")
+            frames[number] = picture
+        return frames
 
     def masks(
         self, name: str, expression: MevisExpression, indices: Sequence[int] | None = None
@@ -126,6 +155,7 @@ class MevisReader:
                 f"{self._root / 'mask_dict.json'}: masks of anno_id {', '.join(expression.anno_ids)} are of "
                 f"{sizes[0][1]}x{sizes[0][0]} pixels; expected {width}x{height}, the size of the frames of {name!r}"
             )
+        _expect_to_fit((len(tracks), len(chosen), height, width), f"masks of {expression.expression_id} of {name}")
         decoded = np.zeros((len(tracks), len(chosen), height, width), np.bool_)
         for row, track in enumerate(tracks):
             for column, index in enumerate(chosen):
@@ -141,13 +171,22 @@ class MevisReader:
             return picture.height, picture.width
 
     def _parse_video(self, name: str, value: object) -> MevisVideo:
-        path, where = self._meta_path, f"videos.{name}"
+        path = self._meta_path
+        where = f"videos.{shown(name)[1:-1]}"
+        if not _is_file_name(name):
+            raise ConfigError(f"{path}: videos has the name {shown(name)}; expected the name of a folder in JPEGImages")
         frames = _field(value, "frames", list, path, where)
-        if not frames or not all(isinstance(frame, str) for frame in frames):
-            raise ConfigError(f"{path}: {where}.frames is {str(frames)[:60]}; expected a list of one name or more")
+        if not 1 <= len(frames) <= _MOST_FRAMES or not all(map(_is_file_name, frames)):
+            raise ConfigError(
+                f"{path}: {where}.frames is {shown(frames)}; expected a list of one name or more, of "
+                f"files in its folder, and at most {_MOST_FRAMES}"
+            )
+        if len(set(frames)) < len(frames):
+            raise ConfigError(f"{path}: {where}.frames has a name twice; expected different ones")
         expressions = _field(value, "expressions", dict, path, where)
         parsed = [
-            self._parse_expression(str(key), entry, f"{where}.expressions.{key}") for key, entry in expressions.items()
+            self._parse_expression(key, entry, f"{where}.expressions.{shown(key)[1:-1]}")
+            for key, entry in expressions.items()
         ]
         return MevisVideo(name, tuple(frames), tuple(parsed))
 
@@ -155,18 +194,21 @@ class MevisReader:
         path = self._meta_path
         text = _field(entry, "exp", str, path, where)
         assert isinstance(entry, dict)
+        if len(key) > _MOST_CHARACTERS or len(text) > _MOST_CHARACTERS:
+            raise ConfigError(f"{path}: {where} has more than {_MOST_CHARACTERS} characters; expected a sentence")
         if "anno_id" not in entry:
             return MevisExpression(key, text, has_targets=False)
         anno_ids = _field(entry, "anno_id", list, path, where)
         obj_ids = _field(entry, "obj_id", list, path, where)
-        try:
-            numbers = tuple(int(value) for value in obj_ids)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"{path}: {where}.obj_id is {obj_ids}; expected a list of whole numbers") from error
+        numbers = [_whole(value) for value in obj_ids]
+        if None in numbers:
+            raise ConfigError(f"{path}: {where}.obj_id is {shown(obj_ids)}; expected a list of whole numbers")
+        if not all(_is_id(value) for value in anno_ids):
+            raise ConfigError(f"{path}: {where}.anno_id is {shown(anno_ids)}; expected a list of ids of mask_dict.json")
         return MevisExpression(
             key,
             text,
-            numbers,
+            tuple(number for number in numbers if number is not None),
             tuple(str(value) for value in anno_ids),
             True,
             _optional(entry, "type", str, path, where),
@@ -177,7 +219,7 @@ class MevisReader:
     def _track(self, anno_id: str, num_frames: int) -> list[dict[str, Any] | None]:
         path = self._root / "mask_dict.json"
         if self._mask_dict is None:
-            content = _read_json(path)
+            content = _read_json(path, _MOST_MASK_BYTES)
             if not isinstance(content, dict):
                 raise ConfigError(f"{path}: top level is {type(content).__name__}; expected an object by anno_id")
             self._mask_dict = content
@@ -188,8 +230,8 @@ class MevisReader:
             if rle is not None:
                 size = _field(rle, "size", list, path, f"{anno_id}[{index}]")
                 _field(rle, "counts", str, path, f"{anno_id}[{index}]")
-                if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-                    raise ConfigError(f"{path}: {anno_id}[{index}].size is {size}; expected [height, width]")
+                if len(size) != 2 or not all(type(side) is int and 0 < side <= MAX_PICTURE_EDGE_PX for side in size):
+                    raise ConfigError(f"{path}: {anno_id}[{index}].size is {shown(size)}; expected [height, width]")
         return track
 
     def _decode(self, rle: dict[str, Any], size: tuple[int, int], anno_id: str, index: int) -> npt.NDArray[np.bool_]:
@@ -204,9 +246,9 @@ class MevisReader:
             ) from error
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path, most_bytes: int) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_limited(path, most_bytes=most_bytes))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; expected a directory in the MeViS format") from error
     except (OSError, ValueError) as error:
@@ -221,12 +263,51 @@ def _read_image(path: Path) -> npt.NDArray[np.uint8]:
 @contextmanager
 def _opened_image(path: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(path) as picture:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            open_ordinary(path) as file,
+            Image.open(file, formats=_PICTURE_FORMATS) as picture,
+        ):
+            _expect_size(picture)
             yield picture
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; meta_expressions.json names it among the frames") from error
-    except (OSError, SyntaxError) as error:
-        raise ConfigError(f"{path} cannot be read as a picture: {error}") from error
+    except Exception as error:  # each of Pillow's formats has errors of its own for data that makes no sense
+        raise ConfigError(f"{path} cannot be read as a picture: {encodable(str(error))}") from error
+
+
+def _expect_size(picture: Image.Image) -> None:
+    """Refuse a picture before it is decoded.
+
+    Raises:
+        ValueError: It is too large.
+    """
+    if max(picture.size) > MAX_PICTURE_EDGE_PX or picture.width * picture.height > MAX_PICTURE_PIXELS:
+        raise ValueError(
+            f"it has {picture.width}x{picture.height} pixels; expected edges of at most {MAX_PICTURE_EDGE_PX} and at "
+            f"most {MAX_PICTURE_PIXELS:,} pixels"
+        )
+
+
+def _expect_to_fit(shape: tuple[int, ...], what: str) -> None:
+    if (size := math.prod(shape)) > _MOST_ARRAY_BYTES:
+        raise ConfigError(f"{what} have {size:,} bytes; expected at most {_MOST_ARRAY_BYTES:,}")
+
+
+def _is_file_name(name: object) -> bool:
+    """Whether a name stays in its folder."""
+    return isinstance(name, str) and 0 < len(name) <= 200 and name not in (".", "..") and not set(name) & set("/\\\0")
+
+
+def _whole(value: object) -> int | None:
+    """A whole number, which may be written as text; None if it is none."""
+    if type(value) is int:
+        return value
+    return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int or (isinstance(value, str) and len(value) <= 200)
 
 
 def _field(value: object, name: str, kind: type, path: Path, where: str) -> Any:

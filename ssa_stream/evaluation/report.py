@@ -12,6 +12,7 @@ from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.config import Control, EvaluationConfig, EvaluationMode
 from ssa_stream.input_warnings import InputWarning
 from ssa_stream.metrics import SingleObjectFigures
+from ssa_stream.texts import encodable_values
 
 __all__ = [
     "ClipResult",
@@ -183,7 +184,11 @@ Report = EvaluationReport | SingleObjectReport
 
 def report_to_json(report: Report) -> bytes:
     """The report as indented JSON; equal reports give equal bytes."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+    try:
+        content = msgspec.json.encode(report)
+    except UnicodeEncodeError:  # the name of a folder or a file, say
+        content = msgspec.json.encode(encodable_values(msgspec.to_builtins(report)))
+    return msgspec.json.format(content, indent=2) + b"\n"
 
 
 def report_from_json(content: bytes | str) -> Report:

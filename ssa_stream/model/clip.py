@@ -9,6 +9,7 @@ from open_clip.model import CLIP
 from torch import Tensor, nn
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.model.clip_sizes import TRUNKS
 from ssa_stream.model.config import ClipConfig
 
 __all__ = [
@@ -54,14 +55,16 @@ def clip_definition(config: ClipConfig) -> dict[str, Any]:
     Raises:
         ConfigError: open_clip knows no such model, or it is not a ConvNeXt with CLIP's own text tower.
     """
-    definition = config.definition if config.definition is not None else open_clip.get_model_config(config.name)
+    definition = config.definition
+    if definition is None and config.name in open_clip.list_models():  # others are addresses to it: hf-hub:, local-dir:
+        definition = open_clip.get_model_config(config.name)
     if definition is None:
         raise ConfigError(
             f"open_clip has no model {config.name!r}; name one of open_clip.list_models() or give clip.definition"
         )
     trunk_name = str(definition.get("vision_cfg", {}).get("timm_model_name", ""))
     text = definition.get("text_cfg", {})
-    if "convnext" not in trunk_name or text.get("hf_model_name") or definition.get("custom_text"):
+    if trunk_name not in TRUNKS or text.get("hf_model_name") or definition.get("custom_text"):
         raise ConfigError(
             f"CLIP {config.name!r} has vision tower {trunk_name or 'ViT/ResNet'!r}; SSA needs a timm ConvNeXt "
             f"and CLIP's own text tower, such as convnext_base_w or convnext_large_d_320"

@@ -1,12 +1,25 @@
-"""Sizes of the SSA network. Everything that shapes a tensor is here; nothing else is."""
+"""Sizes of the SSA network. Everything that shapes a tensor is here; nothing else is.
 
-from typing import Any
+A configuration comes out of files that others made, headers of weight files above all. So every number has bounds,
+wide ones, and no text is handed to a library unless it is on a list here or in `clip_sizes`.
+"""
+
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.model.clip_sizes import check_definition
 
 __all__ = ["ClipConfig", "FrameDecoderConfig", "PixelDecoderConfig", "SsaConfig", "VideoDecoderConfig"]
+
+_Label = Annotated[str, Meta(min_length=1, max_length=200)]
+_Layers = Annotated[int, Meta(ge=1, le=64)]
+_Heads = Annotated[int, Meta(ge=1, le=128)]
+_Width = Annotated[int, Meta(ge=1, le=4096)]
+_Hidden = Annotated[int, Meta(ge=1, le=16_384)]
+_EdgePx = Annotated[int, Meta(ge=32, le=4096)]
 
 
 class _Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,9 +36,13 @@ class ClipConfig(_Config, frozen=True):
         num_words: Token positions used as word features, counted from the start token.
     """
 
-    name: str
+    name: _Label
     definition: dict[str, Any] | None = None
-    num_words: int = 40
+    num_words: Annotated[int, Meta(ge=2, le=1024)] = 40
+
+    def __post_init__(self) -> None:
+        if self.definition is not None:
+            check_definition(self.definition)
 
 
 class PixelDecoderConfig(_Config, frozen=True):
@@ -40,12 +57,12 @@ class PixelDecoderConfig(_Config, frozen=True):
         fusion_heads: Heads of the text fusion.
     """
 
-    num_layers: int = 6
-    num_heads: int = 8
-    num_points: int = 4
-    ffn_dim: int = 1024
-    fusion_dim: int = 512
-    fusion_heads: int = 4
+    num_layers: _Layers = 6
+    num_heads: _Heads = 8
+    num_points: Annotated[int, Meta(ge=1, le=64)] = 4
+    ffn_dim: _Hidden = 1024
+    fusion_dim: _Width = 512
+    fusion_heads: _Heads = 4
 
 
 class FrameDecoderConfig(_Config, frozen=True):
@@ -59,9 +76,9 @@ class FrameDecoderConfig(_Config, frozen=True):
             network does not do this.
     """
 
-    num_layers: int = 9
-    num_heads: int = 8
-    ffn_dim: int = 2048
+    num_layers: _Layers = 9
+    num_heads: _Heads = 8
+    ffn_dim: _Hidden = 2048
     mask_moments: bool = False
 
 
@@ -77,9 +94,9 @@ class VideoDecoderConfig(_Config, frozen=True):
             the published network does not do this.
     """
 
-    num_layers: int = 6
-    num_heads: int = 8
-    ffn_dim: int = 2048
+    num_layers: _Layers = 6
+    num_heads: _Heads = 8
+    ffn_dim: _Hidden = 2048
     has_input_projection: bool = True
     presence: bool = False
 
@@ -102,18 +119,18 @@ class SsaConfig(_Config, frozen=True):
         dropout: Dropout of adapters, fusion and sentence resizer; active in training only.
     """
 
-    name: str
+    name: _Label
     clip: ClipConfig
-    hidden_dim: int = 256
-    num_queries: int = 20
-    adapter_dim: int = 256
-    adapter_heads: int = 8
+    hidden_dim: _Width = 256
+    num_queries: Annotated[int, Meta(ge=1, le=1000)] = 20
+    adapter_dim: _Width = 256
+    adapter_heads: _Heads = 8
     pixel_decoder: PixelDecoderConfig = PixelDecoderConfig()
     frame_decoder: FrameDecoderConfig = FrameDecoderConfig()
     video_decoder: VideoDecoderConfig = VideoDecoderConfig()
-    short_edge_px: int = 448
-    long_edge_px: int = 1333
-    dropout: float = 0.1
+    short_edge_px: _EdgePx = 448
+    long_edge_px: _EdgePx = 1333
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
 
     def __post_init__(self) -> None:
         for owner, dim, heads in (
@@ -152,7 +169,7 @@ class SsaConfig(_Config, frozen=True):
         """
         try:
             return msgspec.convert(mapping, cls)
-        except (msgspec.ValidationError, ValueError) as error:
+        except (msgspec.ValidationError, ValueError, RecursionError) as error:
             raise ConfigError(f"model configuration is not valid: {error}") from error
 
     def to_mapping(self) -> dict[str, Any]:

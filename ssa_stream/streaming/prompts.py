@@ -166,6 +166,10 @@ def clean_text(text: str) -> str:
     """
     if not isinstance(text, str) or not text.strip():
         raise ConfigError(f"prompt is {text!r}; expected a sentence such as 'the person carrying the box'")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"prompt is {text[:80]!r}, which is not text in UTF-8; expected a sentence") from error
     return " ".join(text.split())
 
 

@@ -4,9 +4,10 @@ A whole run is a `recipe.TrainConfig`; settings of the stages that only `ssa-tin
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from ssa_stream.data import ExpressionType
 
@@ -22,6 +23,18 @@ __all__ = [
     "ValidationConfig",
     "require",
 ]
+
+StageName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
+"""It becomes part of file names."""
+_Whole = Annotated[int, Meta(ge=0, le=2**53)]
+_Steps = Annotated[int, Meta(ge=1, le=10**9)]
+_EdgePx = Annotated[int, Meta(ge=1, le=4096)]
+_EdgesPx = Annotated[tuple[_EdgePx, ...], Meta(min_length=1, max_length=100)]
+_Frames = Annotated[int, Meta(ge=1, le=1000)]
+_Objects = Annotated[int, Meta(ge=1, le=32)]
+_Share = Annotated[float, Meta(ge=0, le=1)]
+_Weight = Annotated[float, Meta(ge=-1e6, le=1e6)]
+"""Finite by its limits."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,13 +65,13 @@ class SyntheticData(Settings, frozen=True, kw_only=True, tag="synthetic", tag_fi
         first_seed: Seed of the first clip.
     """
 
-    size: tuple[int, int]
-    num_clips: int | None = None
-    sentences: int = 1
-    min_objects: int = 2
-    max_objects: int = 6
-    type_weights: dict[ExpressionType, float] | None = None
-    first_seed: int = 0
+    size: tuple[_EdgePx, _EdgePx]
+    num_clips: _Whole | None = None
+    sentences: Annotated[int, Meta(ge=1, le=64)] = 1
+    min_objects: _Objects = 2
+    max_objects: _Objects = 6
+    type_weights: dict[ExpressionType, _Weight] | None = None
+    first_seed: _Whole = 0
 
     def __post_init__(self) -> None:
         require(min(self.size) >= 32, f"data.size is {self.size}; expected (height, width) of at least 32 each")
@@ -85,13 +98,13 @@ class MevisData(Settings, frozen=True, kw_only=True, tag="mevis", tag_field="sou
         long_edge_px: Limit of the longest edge.
     """
 
-    folder: str
-    frame_range: int = 10
-    crop_probability: float = 0.5
-    flip_probability: float = 0.5
+    folder: Annotated[str, Meta(min_length=1, max_length=4096)]
+    frame_range: Annotated[int, Meta(ge=0, le=10_000)] = 10
+    crop_probability: _Share = 0.5
+    flip_probability: _Share = 0.5
     flip_sided: bool = False
-    short_edges_px: tuple[int, ...] = (288, 320, 352, 384, 416, 448, 480, 512)
-    long_edge_px: int = 768
+    short_edges_px: _EdgesPx = (288, 320, 352, 384, 416, 448, 480, 512)
+    long_edge_px: _EdgePx = 768
 
 
 class LossConfig(Settings, frozen=True, kw_only=True):
@@ -109,13 +122,13 @@ class LossConfig(Settings, frozen=True, kw_only=True):
             published code does.
     """
 
-    class_weight: float = 2.0
-    mask_weight: float = 5.0
-    dice_weight: float = 5.0
-    similarity_weight: float = 0.5
-    no_object_weight: float = 0.1
-    num_points: int = 12544
-    frame_layers: int = 3
+    class_weight: _Weight = 2.0
+    mask_weight: _Weight = 5.0
+    dice_weight: _Weight = 5.0
+    similarity_weight: _Weight = 0.5
+    no_object_weight: _Weight = 0.1
+    num_points: Annotated[int, Meta(ge=1, le=10**6)] = 12544
+    frame_layers: Annotated[int, Meta(ge=1, le=64)] = 3
     misordered_similarity: bool = False
 
     def __post_init__(self) -> None:
@@ -139,16 +152,16 @@ class OptimizerConfig(Settings, frozen=True, kw_only=True):
         final_factor: Of `cosine`.
     """
 
-    lr: float
-    adapter_lr_factor: float = 1.0
-    weight_decay: float = 0.05
-    clip_norm: float = 1.0
-    warmup_steps: int = 0
-    warmup_factor: float = 0.0
+    lr: _Weight
+    adapter_lr_factor: _Weight = 1.0
+    weight_decay: _Weight = 0.05
+    clip_norm: _Weight = 1.0
+    warmup_steps: _Whole = 0
+    warmup_factor: _Weight = 0.0
     schedule: Literal["cosine", "steps"] = "cosine"
-    milestones: tuple[int, ...] = ()
-    factor: float = 0.1
-    final_factor: float = 0.02
+    milestones: Annotated[tuple[_Whole, ...], Meta(max_length=1000)] = ()
+    factor: _Weight = 0.1
+    final_factor: _Weight = 0.02
 
     def __post_init__(self) -> None:
         require(
@@ -184,9 +197,9 @@ class Stage(Settings, frozen=True, kw_only=True):
         optimizer: Optimiser and schedule, started anew with the stage.
     """
 
-    name: str
-    steps: int
-    batch: int
+    name: StageName
+    steps: _Steps
+    batch: Annotated[int, Meta(ge=1, le=65_536)]
     optimizer: OptimizerConfig
 
     def __post_init__(self) -> None:
@@ -204,10 +217,10 @@ class SegmentStage(Stage, frozen=True, kw_only=True):
         dropout: Dropout instead of the model's own; None keeps that. Clips that are never seen twice need none.
     """
 
-    frames: tuple[int, int]
+    frames: tuple[_Frames, _Frames]
     data: SyntheticData | MevisData
     loss: LossConfig = LossConfig()
-    dropout: float | None = None
+    dropout: Annotated[float, Meta(ge=0, lt=1)] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -238,10 +251,10 @@ class ValidationConfig(Settings, frozen=True, kw_only=True):
         max_objects: Most objects in a scene.
     """
 
-    every: int
-    clips: int = 50
-    frames: int = 6
-    size: tuple[int, int] = (96, 160)
+    every: _Steps
+    clips: Annotated[int, Meta(ge=1, le=100_000)] = 50
+    frames: _Frames = 6
+    size: tuple[_EdgePx, _EdgePx] = (96, 160)
     split: Literal["train", "val"] = "val"
-    min_objects: int = 2
-    max_objects: int = 6
+    min_objects: _Objects = 2
+    max_objects: _Objects = 6

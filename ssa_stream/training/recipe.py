@@ -4,9 +4,10 @@ This is the one module that knows of `training.tiny`: its stages are entries of 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.training import tiny
@@ -49,16 +50,16 @@ class TrainConfig(Settings, frozen=True, kw_only=True):
             average weighs so much in the next; 0 for the weights themselves. A stage ends with its average.
     """
 
-    name: str
-    model: str
-    stages: tuple[ClipsStage | tiny.TinyStage, ...]
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    model: Annotated[str, Meta(min_length=1, max_length=4096)]
+    stages: Annotated[tuple[ClipsStage | tiny.TinyStage, ...], Meta(max_length=1000)]
     validation: ValidationConfig
-    seed: int = 0
+    seed: Annotated[int, Meta(ge=0, le=2**53)] = 0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    save_every: int = 500
-    log_every: int = 20
-    workers: int = 0
-    ema_decay: float = 0.0
+    save_every: Annotated[int, Meta(ge=1, le=10**9)] = 500
+    log_every: Annotated[int, Meta(ge=1, le=10**9)] = 20
+    workers: Annotated[int, Meta(ge=0, le=256)] = 0
+    ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.0
 
     def __post_init__(self) -> None:
         require(0 <= self.ema_decay < 1, f"ema_decay is {self.ema_decay}; expected 0 or more, below 1")
@@ -75,7 +76,7 @@ class TrainConfig(Settings, frozen=True, kw_only=True):
         """
         try:
             return msgspec.convert(mapping, cls)
-        except (msgspec.ValidationError, ValueError) as error:
+        except (msgspec.ValidationError, ValueError, RecursionError) as error:
             raise ConfigError(f"training configuration is not valid: {error}") from error
 
     def to_mapping(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import nn
 from ssa_stream.checkpoints import load_checkpoint, read_clip
 from ssa_stream.checkpoints.layout import extend_model
 from ssa_stream.configs import load_config
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.model.extensions import extensions_of, with_extensions
 from ssa_stream.training.loop.run_folder import RunFolder
@@ -69,7 +69,10 @@ def train(
     model = _build_model(config, init, clip) if state is None else _build_model(config, None, None)
     progress = Progress()
     if state is not None:
-        model.load_state_dict(state["model"])
+        try:
+            model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise CheckpointError(f"the state in {folder} is not of {config.model}: {error}") from error
         progress = Progress(state["stage"], state["step"], state["best"])
     if fabric.is_global_zero:
         run.start(config)

@@ -55,20 +55,22 @@ RULES = {
     "files": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "texts": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "strict_json": Rule(frozenset({"texts"}), third_party=frozenset(), torch="never"),
     "run_lengths": Rule(_siblings(), third_party=frozenset({"numpy"}), torch="never"),
     "protocols": Rule(_siblings("run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
-    "configs": Rule(_siblings(), third_party=_WIRE, torch="never"),
+    "configs": Rule(_siblings("files texts"), third_party=_WIRE, torch="never"),
     "keys": Rule(_siblings("files"), third_party=frozenset({"zmq"}), torch="never"),
     "client": Rule(_siblings("protocols keys run_lengths"), torch="never"),
     "model": Rule(_siblings()),
     "streaming": Rule(_siblings("input_warnings model")),
-    "checkpoints": Rule(_siblings("model configs files")),
+    "checkpoints": Rule(_siblings("model configs files strict_json texts")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
-    "evaluation": Rule(_siblings("input_warnings model streaming data metrics checkpoints viz")),
+    "evaluation": Rule(_siblings("input_warnings model streaming data metrics checkpoints texts viz")),
     "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
     "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
-    "data": Rule(_siblings("files run_lengths"), torch="lazily"),
+    "data": Rule(_siblings("files run_lengths strict_json texts"), torch="lazily"),
     "picture_names": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "playlist_names": Rule(_siblings("addresses"), third_party=frozenset(), torch="never"),
     "sources": Rule(_siblings("addresses backoff data picture_names playlist_names plugins rates")),
@@ -77,7 +79,7 @@ RULES = {
     "nodes": Rule(
         _siblings(
             "addresses protocols configs keys backoff client files input_warnings outputs run_lengths model "
-            "checkpoints metrics streaming training data sources sinks viz"
+            "checkpoints metrics streaming texts training data sources sinks viz"
         ),
     ),
     "cli": Rule(None),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ssa_stream.files import replacing, write_report, write_whole
+from ssa_stream.files import read_limited, replacing, write_report, write_whole
 
 
 def test_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -108,3 +108,51 @@ def test_report_goes_through_links_and_into_pipes(tmp_path: Path) -> None:
     finally:
         os.close(reading)
     assert pipe.is_fifo()
+
+
+def test_ordinary_file_is_read_whole(tmp_path: Path) -> None:
+    """Up to the very limit."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 100)
+    assert read_limited(path, most_bytes=100) == b"x" * 100
+    with pytest.raises(OSError, match="more than 99 bytes"):
+        read_limited(path, most_bytes=99)
+
+
+def test_what_is_no_ordinary_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    """A pipe that nobody writes, an endless device, a folder, a link to itself, a file of a terabyte, no name."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    with (tmp_path / "huge").open("wb") as huge:
+        huge.truncate(2**40)
+    for name, told in (
+        ("pipe", "pipe or a device"),
+        ("device", "pipe or a device"),
+        (".", "folder"),
+        ("loop", "symbolic links"),
+        ("huge", "more than"),
+        ("none", "No such file"),
+        ("a\0b", "no file can have that name"),
+        ("\ud800", "no file can have that name"),
+        ("x" * 300, "too long"),
+    ):
+        with pytest.raises(OSError, match=told):
+            read_limited(tmp_path / name, most_bytes=2**20)
+
+
+def test_pipe_that_was_handed_over_open_is_read() -> None:
+    """As a shell does it: `ssa-stream up <(make-pipeline)`."""
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, b"name: x")
+        os.close(writer)
+        assert read_limited(f"/dev/fd/{reader}", most_bytes=2**20) == b"name: x"
+    finally:
+        os.close(reader)
+
+
+def test_text_that_utf8_cannot_hold_is_written_with_escapes(tmp_path: Path) -> None:
+    """A report of hours is not lost for the name of a file."""
+    write_whole(tmp_path / "file", 'caf\udce9 "ä"')
+    assert (tmp_path / "file").read_text(encoding="utf-8") == 'caf\\udce9 "ä"'

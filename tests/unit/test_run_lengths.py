@@ -122,10 +122,16 @@ def test_malformed_run_lengths_are_refused(counts: bytes | str, complaint: str) 
 def test_lengths_whose_sum_wraps_around_are_refused() -> None:
     """None is negative and their sum in 64 bits is that of the mask, but they must not be written to memory."""
     pairs = 2**16  # 0 and k * step, for k from 1 on
-    step, rest = divmod(2**64 + 24, pairs * (pairs + 1) // 2)
+    step, rest = divmod(2**64 + 512 * 512, pairs * (pairs + 1) // 2)
     counts = number(rest) + (number(step) + number(0)) * pairs
     with pytest.raises(MessageError, match=r"cover more than \d{15,} pixels"):
-        decode_counts(counts, (4, 6))
+        decode_counts(counts, (512, 512))
+
+
+def test_run_lengths_longer_than_the_mask_can_need_are_refused() -> None:
+    """Before they are taken apart, which takes many times their memory."""
+    with pytest.raises(MessageError, match="more than 4x2 pixels can need"):
+        decode_counts("0" * 64, (2, 4))
 
 
 def number(value: int) -> bytes:

@@ -1,5 +1,6 @@
 """The option that lets a command replace files, and the files that options name, for `ssa_stream.outputs`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -26,4 +27,4 @@ def named(**paths: str | Path | None) -> list[NamedPath]:
 
 def existing(**paths: str | Path | None) -> list[NamedPath]:
     """Likewise, only those that are there: what is shipped has a name that is no file."""
-    return [item for item in named(**paths) if Path(item.path).exists()]
+    return [item for item in named(**paths) if os.path.exists(item.path)]

@@ -3,10 +3,12 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import torch
 import yaml
+from msgspec import Meta
 from torch.utils.tensorboard import SummaryWriter
 
 from ssa_stream.checkpoints.files import saving
@@ -17,6 +19,20 @@ __all__ = ["CsvTable", "RunFolder", "RunLog"]
 
 _MAY_CHANGE = ("save_every", "log_every", "workers", "name")
 """Settings that a resumed run may have changed: what it computes does not depend on them."""
+
+
+class _State(msgspec.Struct):
+    """What a state holds, as far as it is known before the run is built."""
+
+    config: dict[str, Any]
+    stage: Annotated[int, Meta(ge=0, le=1000)]
+    step: Annotated[int, Meta(ge=0, le=10**9)]
+    best: float
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, Any] | None
+    extra: dict[str, Any] | None
+    ema: dict[str, Any]
+    precision: dict[str, Any]
 
 
 class RunFolder:
@@ -67,13 +83,17 @@ class RunFolder:
         """Read what `save_state` wrote, to the CPU.
 
         Raises:
-            CheckpointError: The file is damaged.
+            CheckpointError: The file is damaged, or holds something else.
             ConfigError: The run was of another configuration.
         """
         try:
             state: dict[str, Any] = torch.load(self._state, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever zip and pickle raise
             raise CheckpointError(f"{self._state} is not a whole training state ({error})") from error
+        try:
+            msgspec.convert(state, _State)
+        except (msgspec.ValidationError, RecursionError) as error:
+            raise CheckpointError(f"{self._state} is not a training state ({error}); begin another run") from error
         earlier, now = (_decisive(mapping) for mapping in (state.pop("config"), config.to_mapping()))
         if changed := [key for key in now if earlier.get(key) != now[key]]:
             raise ConfigError(
@@ -122,7 +142,7 @@ class CsvTable:
     def _read(self) -> tuple[list[str], list[dict[str, str]]]:
         with self._path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            whole = [row for row in reader if (row.get("step") or "").isdigit() and None not in row.values()]
+            whole = [row for row in reader if _is_number(row.get("step") or "") and None not in row.values()]
             return list(reader.fieldnames or []), whole
 
     def _write(self, rows: list[dict[str, str]]) -> None:
@@ -165,3 +185,7 @@ class RunLog:
     def close(self) -> None:
         """Finish the TensorBoard file."""
         self._board.close()
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 16

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ssa_stream.checkpoints import save_checkpoint
-from ssa_stream.errors import SsaStreamError
+from ssa_stream.errors import CheckpointError, SsaStreamError
 from ssa_stream.model import SSA
 from ssa_stream.training.config import Stage
 from ssa_stream.training.data.clip_batches import step_seed
@@ -126,11 +126,17 @@ class Trainer:
         ema = Ema(self._model, config.ema_decay)
         objective, optimizer = fabric.setup(runner.objective, bare)
         if resumed is not None:
-            optimizer.load_state_dict(resumed["optimizer"])
-            fabric.strategy.precision.load_state_dict(resumed["precision"])
-            if runner.extra is not None:
-                runner.extra.load_state_dict(resumed["extra"])
-            ema.load_state_dict(resumed["ema"])
+            try:
+                optimizer.load_state_dict(resumed["optimizer"])
+                fabric.strategy.precision.load_state_dict(resumed["precision"])
+                if runner.extra is not None:
+                    runner.extra.load_state_dict(resumed["extra"])
+                ema.load_state_dict(resumed["ema"])
+            except (KeyError, IndexError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+                raise CheckpointError(
+                    f"the state in {self._folder.path} does not fit stage {stage.name} ({type(error).__name__}: "
+                    f"{error}); start another run from its weights: --init {self._folder.last}"
+                ) from error
         objective.train()
         batches = self._loader(runner)
         for step in range(progress.step, stage.steps):

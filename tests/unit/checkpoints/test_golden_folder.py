@@ -81,8 +81,8 @@ def edited(tmp_path: Path, **fields: Any) -> Path:
         ({"conv_dim": "wide"}, "conv_dim"),
         ({"adapter_hidden_dim": 128}, "keys.json"),
         ({"video_decoder__input_projection": False}, "keys.json"),
-        ({"clip__vision_cfg": {}}, "ViT/ResNet"),
-        ({"clip__text_cfg": {"width": "x"}}, "cannot build"),
+        ({"clip__vision_cfg": {}}, "timm_model_name"),
+        ({"clip__text_cfg": {"width": "x"}}, "text_cfg.width"),
     ],
     ids=lambda value: None if isinstance(value, str) else "_".join(value),
 )
