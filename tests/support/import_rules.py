@@ -68,10 +68,11 @@ RULES = {
     "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
     "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
-    "data": Rule(_siblings("files run_lengths"), torch="lazily"),
+    "data": Rule(_siblings("files picture_limits run_lengths"), torch="lazily"),
+    "picture_limits": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "picture_names": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "playlist_names": Rule(_siblings("addresses"), third_party=frozenset(), torch="never"),
-    "sources": Rule(_siblings("addresses backoff data picture_names playlist_names plugins rates")),
+    "sources": Rule(_siblings("addresses backoff data picture_limits picture_names playlist_names plugins rates")),
     "viz": Rule(_siblings("streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths files outputs rates")),
     "nodes": Rule(
