@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ssa_stream.errors import ConfigError
 
-__all__ = ["PictureLimits"]
+__all__ = ["USUAL_LIMITS", "PictureLimits"]
 
 _HIGHEST_EDGE_PX = 1_000_000
 _HIGHEST_AREA_PX = 2_000_000_000
@@ -48,3 +48,7 @@ class PictureLimits:
     def __str__(self) -> str:
         """The limits in words."""
         return f"at most {self.edge_px:,} in each direction and {self.area_px:,} in all"
+
+
+USUAL_LIMITS = PictureLimits()
+"""What holds where nobody says otherwise."""

@@ -51,7 +51,7 @@ RULES = {
     "": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "input_warnings": Rule(_siblings(), third_party=frozenset(), torch="never"),
-    "addresses": Rule(_siblings(), third_party=frozenset(), torch="never"),
+    "addresses": Rule(_siblings("picture_limits"), third_party=frozenset(), torch="never"),
     "files": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
