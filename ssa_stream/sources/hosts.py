@@ -1,5 +1,6 @@
 """To which hosts an address may lead: by a redirect, or by what a playlist names."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
@@ -8,6 +9,7 @@ __all__ = ["NO_OTHER_HOSTS", "Hosts", "is_http"]
 _PORTS = {"http": 80, "https": 443}
 _ANY = "any"
 _CRYPTO = "crypto+"
+_MOST_SHOWN = 5
 
 
 def is_http(url: str) -> bool:
@@ -56,6 +58,18 @@ class Hosts:
             return False
         is_upgrade = (origin.scheme, target.scheme) == ("http", "https") and _port(target) == _PORTS["https"]
         return is_upgrade or (origin.scheme, _port(origin)) == (target.scheme, _port(target))
+
+    def refusals(self, servers: Iterable[str]) -> list[str]:
+        """Say which servers a playlist on this machine names that are not asked; nothing if all are allowed."""
+        parts = (_split(url) for url in servers if not self.allows(None, url))
+        shown = sorted({_shown(part) for part in parts if part is not None})
+        if not shown:
+            return []
+        more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
+        return [
+            f"it names files on {', '.join(shown[:_MOST_SHOWN])}{more}, which were not asked. To allow it, add "
+            f"#hosts={','.join(shown[:_MOST_SHOWN])} to its name, or #hosts=any"
+        ]
 
     @staticmethod
     def refusal(what: str, asked: str | None, url: str) -> str:

@@ -122,6 +122,7 @@ class Recording:
         if playlist is not None:
             container = _open_playlist(playlist, name, timeouts_s, merged, limits, hosts)
             self.warnings.extend(playlist.warnings)
+            self.warnings.extend(hosts.refusals(playlist.servers))
         elif container is None:
             container = open_container(
                 source,
@@ -342,6 +343,9 @@ def _open_playlist(
                 opener=opener if hosts.allowed else None,
             )
     except SourceError:
+        refused = hosts.refusals(playlist.servers)
+        if refused:
+            raise SourceError(f"cannot open {name}: {'; '.join(refused)}", SourceErrorCode.ELSEWHERE) from None
         if playlist.problem is None:
             raise
     except OSError as error:
