@@ -311,11 +311,12 @@ class ContainerReader:
             if packet is None:
                 return None
             self._note(packet)
-            return self._mended(self._decoded(packet.decode, packet))
+            return self._mended(self._decoded(packet.decode))
 
     def _note(self, packet: "Packet[VideoStream]") -> None:
         self.producer_times.observe(packet)
         self.on_packet(packet)
+        self.sizes.sent(packet)
         if self._presentation is not None:
             self._presentation.sent(packet)
         if packet.size:
@@ -327,16 +328,14 @@ class ContainerReader:
                 end = written + (packet.duration or 0)
                 self.end_pts = end if self.end_pts is None else max(self.end_pts, end)
 
-    def _decoded(
-        self, decode: Callable[[], list[VideoFrame]], packet: "Packet[VideoStream] | None" = None
-    ) -> list[VideoFrame]:
+    def _decoded(self, decode: Callable[[], list[VideoFrame]]) -> list[VideoFrame]:
         """Decode; what fails costs no more than its frames."""
         try:
             return self.sizes.within(decode())
         except av.error.EOFError:
             return []
         except av.FFmpegError as error:
-            if not self.sizes.refused(error, packet):
+            if not self.sizes.refused(error):
                 self.corrupt_packets += 1
         except Exception as error:  # of PyAV itself: an unknown value in one frame must not end the stream
             self.failures[type(error).__name__] += 1

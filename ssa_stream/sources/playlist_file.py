@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-from ssa_stream.playlist_names import URI, lines_of, local_file, names_of, playlist_text
+from ssa_stream.playlist_names import URI, lines_of, local_file, names_of, playlist_text, require_playlist_length
 from ssa_stream.sources.conversion import Joints
 from ssa_stream.sources.hosts import is_http
 
@@ -82,8 +82,14 @@ class PlaylistFile:
 
     @classmethod
     def open(cls, path: str) -> "PlaylistFile | None":
-        """Read a playlist; None if it is none."""
+        """Read a playlist; None if it is none.
+
+        Raises:
+            SourceError: It is too long to be meant.
+        """
         text = playlist_text(Path(path))
+        if text is not None:
+            require_playlist_length(text, path)
         return None if text is None or _TAG not in text else cls(path, text)
 
     @contextmanager

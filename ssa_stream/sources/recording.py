@@ -202,7 +202,8 @@ class Recording:
                         self._playlist.note(picture.time)
                     yield Decoded(picture)
                 if self._reader.sizes.problem is not None:
-                    raise too_large(f"{self._name} (number {count})", self._reader.sizes.problem)
+                    where = f"{self._name}, after {count} frames," if count else self._name
+                    raise too_large(where, self._reader.sizes.problem)
         except av.FFmpegError as error:
             if not self._reader.is_end(error):
                 self.warnings.append(f"reading stopped after {count} frames: {diagnose(error).text}")

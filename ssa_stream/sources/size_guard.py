@@ -57,6 +57,7 @@ class SizeGuard:
         self.count = 0
         self.problem: str | None = None
         self._stream, self._limits = stream, limits
+        self._sent: Packet[VideoStream] | None = None
 
     def require(self, name: str, width: int, height: int) -> None:
         """Refuse a size that the container declares; 0 is not known yet.
@@ -68,20 +69,25 @@ class SizeGuard:
         if problem is not None:
             raise too_large(name, problem)
 
+    def sent(self, packet: "Packet[VideoStream]") -> None:
+        """See a packet before it is decoded: a decoder with threads fails at a later one, or at the end."""
+        if packet.size:
+            self._sent = packet
+
     def within(self, frames: list[VideoFrame]) -> list[VideoFrame]:
         """The frames without those that are too large."""
         return [frame for frame in frames if not self._is_refused(frame.width, frame.height)]
 
-    def refused(self, error: av.FFmpegError, packet: "Packet[VideoStream] | None") -> bool:
+    def refused(self, error: av.FFmpegError) -> bool:
         """Whether that is why a packet was not decoded; then it is counted.
 
         A decoder that refuses a size forgets it. What the packet itself says is looked at where that is easy: in a
         picture of a format of its own.
         """
-        if error.errno not in (errno.EINVAL, errno.ENOMEM):
-            return False
         context = self._stream.codec_context
-        if self._is_refused(context.width, context.height) or (packet is not None and self._is_refused(*_size(packet))):
+        if self._is_refused(context.width, context.height):
+            return True
+        if self._sent is not None and self._is_refused(*_size(self._sent)):
             return True
         if error.errno == errno.EINVAL and not (context.width and context.height):
             self._count(f"more pixels than allowed, or its size makes no sense; {self._limits}")

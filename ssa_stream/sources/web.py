@@ -40,6 +40,8 @@ _PICTURES = {
 }
 _DESCRIPTIONS = (b"v=0", b"ffconcat", b"# VobSub", b"MLVI")
 _HEAD = 16
+# Of an answer that is one picture, in bytes: a server may send on for ever.
+_ONE_PICTURE = {"end_offset": "200000000"}
 
 
 def is_named_as_playlist(url: str) -> bool:
@@ -78,7 +80,8 @@ def open_web(
 
     def connect(url_now: str, *, format_name: str | None = format_name, is_alone: bool = True) -> InputContainer:
         own = {**ALONE, "protocol_whitelist": WEB_PROTOCOLS} if is_alone else {}
-        given = {**options_for(url_now, url, options), **own, **NOT_FOLLOWED}
+        ends = _ONE_PICTURE if format_name is not None and format_name.endswith("_pipe") else {}
+        given = {**options_for(url_now, url, options), **own, **ends, **NOT_FOLLOWED}
         return cast(InputContainer, av.open(url_now, format=format_name, options=given, timeout=timeouts_s))
 
     def followed(format_name: str | None, *, is_alone: bool = True) -> InputContainer:

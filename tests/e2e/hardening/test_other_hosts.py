@@ -17,7 +17,7 @@ from tests.support.http_server import HttpRequest, http_server
 from tests.support.multipart_camera import jpeg, multipart_camera
 from tests.support.video_files import write_video
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60), pytest.mark.usefixtures("warm_python")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 
 _COUNT = 20
 _QUICK = RecoveryPolicy(connect_s=3, first_frame_s=3, stall_s=0.5, lost_s=1, give_up_after_s=2)
@@ -101,7 +101,8 @@ def _site(files: Path, named: tuple[str, ...] = (), other: str = "") -> Callable
                 for name in named:
                     whole = f"{other}{path.rpartition('/')[0]}/{name}"
                     body = body.replace(name.encode(), whole.encode())
-            request.send(200, body, "application/octet-stream")
+            is_playlist = body.startswith(b"#EXTM3U")
+            request.send(200, body, "application/vnd.apple.mpegurl" if is_playlist else "application/octet-stream")
 
     return answer
 
@@ -244,6 +245,7 @@ def test_playlist_file_names_servers_only_when_they_are_allowed(files: Path, tmp
         assert asked == ["/plain/all1.ts"]
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_run_says_that_an_address_redirects_and_how_to_allow_it(files: Path, tmp_path: Path) -> None:
     """Through the command line."""
     model = ["--random-weights", "--model", str(write_tiny_config(tmp_path)), "--device", "cpu"]
