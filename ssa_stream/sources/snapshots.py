@@ -1,5 +1,6 @@
 """A camera that gives one picture for each request: it is asked again and again."""
 
+import errno
 import threading
 import time
 import zlib
@@ -165,7 +166,7 @@ class SnapshotSource(Source):
         if reader.stream.codec_context.name == "mjpeg":
             reader.refuse_damage()
         try:
-            picture = next((decoded[-1] for decoded in reader.decode() if decoded), None)
+            picture = self._first_of(reader, digests)
             self._stored_aspect = reader.stored_aspect()
         finally:
             reader.close()
@@ -177,3 +178,13 @@ class SnapshotSource(Source):
         digest = digests[0] if digests else None
         before, self._digest = self._digest, digest
         return None if digest is not None and digest == before else picture
+
+    @staticmethod
+    def _first_of(reader: ContainerReader, digests: list[tuple[int, int]]) -> VideoFrame | None:
+        try:
+            return next((decoded[-1] for decoded in reader.decode() if decoded), None)
+        except av.FFmpegError as error:
+            # So ends an answer that is shorter than the most that is read of one.
+            if error.errno != errno.EIO or not digests:
+                raise
+            return None
