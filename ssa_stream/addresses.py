@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ssa_stream.errors import ConfigError, SourceError
+from ssa_stream.picture_limits import PictureLimits
 
 __all__ = [
     "Address",
@@ -15,6 +16,7 @@ __all__ = [
     "file_of_url",
     "is_device",
     "is_live_address",
+    "limits_of",
     "parse_address",
     "redact",
     "scheme_of",
@@ -35,7 +37,9 @@ _DEVICE = re.compile(r"\d+|/dev/video\d+")
 # for settings only of a file, which has no query; a server's query is its own.
 _FRAGMENT = re.compile(r"#(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
 _QUERY = re.compile(r"\?(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
-_SETTINGS = frozenset({"stream", "fps", "interval"})
+_SETTINGS = frozenset({"stream", "fps", "interval", "max_edge", "max_area", "hosts"})
+# A host that may be followed to: `any`, or a name, with a port if it is not the usual one; `*.` is for names below.
+_HOST = re.compile(r"any|(?:(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 # Of numbered pictures, in an address with percent codes: %20d is a space and a letter there.
 _NUMBER_PATTERN = re.compile(r"(%(?:0\d*|[1-9])?d)")
 # A password may hold a slash that nobody escaped: after `user:` everything up to the last @ goes, rather one word of a
@@ -65,6 +69,8 @@ class Address:
         stream: Which of its video streams, from 0; None for the best one.
         rate_hz: Frames per second of what holds no times, such as numbered pictures; None if not given.
         interval_s: Seconds from one request to the next of a camera that gives one picture for each; None if not given.
+        limits: How large its pictures may be; None if not given.
+        hosts: Other hosts that it may lead to, as `ssa_stream.sources.hosts` takes them.
     """
 
     name: str
@@ -72,6 +78,8 @@ class Address:
     stream: int | None = None
     rate_hz: Fraction | None = None
     interval_s: float | None = None
+    limits: PictureLimits | None = None
+    hosts: tuple[str, ...] = ()
 
 
 def parse_address(text: str) -> Address:
@@ -97,6 +105,8 @@ def parse_address(text: str) -> Address:
         None if stream is None else int(stream),
         None if rate is None else _rate(name, rate),
         None if interval is None else _seconds(name, interval),
+        _limits(name, settings),
+        _hosts(name, settings.get("hosts")),
     )
 
 
@@ -184,6 +194,41 @@ def _rate(name: str, text: str) -> Fraction:
     if not 0 < rate_hz <= 1000:
         raise ConfigError(f"{name}: fps is {text!r}; expected frames per second above 0, up to 1000, such as 12.5")
     return rate_hz
+
+
+def limits_of(address: str) -> PictureLimits | None:
+    """How large the pictures of an address may be, by its settings; None if it does not say.
+
+    Raises:
+        ConfigError: A limit has no valid value.
+    """
+    return _limits(redact(address), _split(address)[1])
+
+
+def _limits(name: str, settings: dict[str, str]) -> PictureLimits | None:
+    given: dict[str, int] = {}
+    for setting, field in (("max_edge", "edge_px"), ("max_area", "area_px")):
+        text = settings.get(setting)
+        if text is None:
+            continue
+        if not re.fullmatch(r"[0-9]{1,12}", text):
+            raise ConfigError(f"{name}: {setting} is {text!r}; expected a number of pixels, such as {setting}=20000")
+        given[field] = int(text)
+    try:
+        return PictureLimits(**given) if given else None
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
+
+
+def _hosts(name: str, text: str | None) -> tuple[str, ...]:
+    hosts = () if text is None else tuple(text.lower().split(","))
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise ConfigError(
+                f"{name}: hosts is {text!r}; expected names of hosts such as hosts=cdn.example.com,10.0.0.5:8080, "
+                "*.example.com for all below it, or hosts=any"
+            )
+    return hosts
 
 
 def _decoded(path: str) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from ssa_stream.addresses import file_of_url
 from ssa_stream.errors import SourceError
 
-__all__ = ["URI", "files_of_playlist", "lines_of", "local_file", "names_of", "playlist_text"]
+__all__ = ["URI", "files_of_playlist", "lines_of", "local_file", "names_of", "playlist_text", "require_playlist_length"]
 
 URI = re.compile(r'(?<=URI=")[^"]+')
 """A name within a tag of HLS."""
@@ -20,7 +20,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
 _FILE_LINE = re.compile(r"file\s+(?P<word>.+)")
 # As FFmpeg reads a word: quoted as it is, escaped by a backslash, or plain.
 _WORD = re.compile(r"'(?P<quoted>[^']*)'?|\\(?P<escaped>.)|(?P<plain>[^\s'\\])")
-_LONGEST = 1 << 26
+_LONGEST = 1 << 24
+_MOST_NAMES = 200_000
 # Playlists of playlists; HLS has two levels.
 _DEEPEST = 6
 
@@ -41,6 +42,18 @@ def playlist_text(path: Path) -> str | None:
             return file.read(_LONGEST).decode("utf-8", "surrogateescape").removeprefix(_MARK)
     except (OSError, ValueError):
         return None
+
+
+def require_playlist_length(text: str, name: str) -> None:
+    """Refuse a playlist that is too long to be meant.
+
+    Raises:
+        SourceError: It has more bytes than are read, or names too many files.
+    """
+    if len(text) >= _LONGEST or text.count("\n") + text.count("\r") > 3 * _MOST_NAMES:
+        raise SourceError(
+            f"{name} is too long for a playlist: expected at most {_LONGEST:,} bytes and {_MOST_NAMES:,} segments"
+        )
 
 
 def lines_of(text: str) -> list[str]:

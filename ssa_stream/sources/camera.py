@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.sources.container import open_container
 from ssa_stream.sources.live import LiveSource
 
@@ -29,6 +30,7 @@ class CameraSource(LiveSource):
         *,
         timeouts_s: tuple[float, float] = (5.0, 3.0),
         options: Mapping[str, str] | None = None,
+        limits: PictureLimits = USUAL_LIMITS,
     ) -> None:
         """Open the device.
 
@@ -36,6 +38,7 @@ class CameraSource(LiveSource):
             device: Number N of `/dev/videoN`, or the path of the device.
             timeouts_s: Longest wait for opening and for one frame.
             options: Options of FFmpeg's v4l2 input, such as `video_size`, `framerate` and `input_format`.
+            limits: How large its pictures may be.
         Raises:
             SourceError: If there is no such camera or it cannot be used; lists those that there are.
         """
@@ -44,9 +47,16 @@ class CameraSource(LiveSource):
             raise SourceError(f"there is no camera {path}; {_present_cameras()}", SourceErrorCode.NOT_FOUND)
         # Without nonblock a read waits in the kernel for as long as the camera is silent, past any timeout.
         merged = {"fflags": "nonblock+nobuffer", **(options or {})}
-        container = open_container(path, name=path, timeouts_s=timeouts_s, options=merged, format_name="v4l2")
+        container = open_container(
+            path, name=path, timeouts_s=timeouts_s, options=merged, format_name="v4l2", limits=limits
+        )
         super().__init__(
-            container, path, read_timeout_s=timeouts_s[1], no_frame_limit_s=timeouts_s[1], monotonic_pts=True
+            container,
+            path,
+            read_timeout_s=timeouts_s[1],
+            no_frame_limit_s=timeouts_s[1],
+            monotonic_pts=True,
+            limits=limits,
         )
 
 

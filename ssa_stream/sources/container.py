@@ -18,11 +18,16 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.sources.capture_time import ProducerTimes
+from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts, is_http
+from ssa_stream.sources.nested import PLAYLIST_OPTIONS, NestedOpener
 from ssa_stream.sources.picture import StoredAspect
 from ssa_stream.sources.pipe import PipeReader
 from ssa_stream.sources.presentation import PresentationTimes, nominal_rate
+from ssa_stream.sources.size_guard import SizeGuard, decoder_options
 from ssa_stream.sources.stream_choice import choose_video_stream
+from ssa_stream.sources.web import ALONE, open_web
 
 __all__ = ["ContainerReader", "Problem", "diagnose", "open_container"]
 
@@ -43,6 +48,7 @@ _LATE = 0.9
 # Above this it is the unit of the stream's times, which FFmpeg falls back to.
 _HIGHEST_RATE_HZ = 1000
 _CHUNK_HEAD = 8
+_PLAIN_STREAMS = ("tcp:", "udp:", "srt:", "rtmp:", "rtmps:", "tls:")
 _SECURE = ("rtsps:", "https:", "rtmps:", "tls:")
 _INSECURE = Problem(
     SourceErrorCode.TLS, "no secure connection could be made: it speaks no TLS, or its certificate is not trusted"
@@ -82,6 +88,9 @@ def open_container(
     options: Mapping[str, str],
     format_name: str | None = None,
     unreadable: str = "what it sends is not video that FFmpeg can read",
+    limits: PictureLimits = USUAL_LIMITS,
+    hosts: Hosts = NO_OTHER_HOSTS,
+    opener: NestedOpener | None = None,
 ) -> InputContainer:
     """Open `target` for reading.
 
@@ -92,12 +101,23 @@ def open_container(
         options: FFmpeg options of format and protocol.
         format_name: Force a demuxer, None to let FFmpeg find out.
         unreadable: What to say when the data makes no sense.
+        limits: How large its pictures may be, so that none that is larger is decoded to find out about the stream.
+        hosts: To which other hosts it may lead.
+        opener: Opens what a playlist on this machine names; None: it may name files of this machine only.
     Raises:
         SourceError: If it cannot be opened. The text never holds credentials, nor does a chained error.
     """
     began_s = time.monotonic()
+    limited = {**options, **decoder_options(limits)}
     try:
-        return av.open(target, mode="r", format=format_name, options=dict(options), timeout=timeouts_s)
+        if isinstance(target, str) and is_http(target):
+            return open_web(
+                target, name=name, format_name=format_name, options=limited, timeouts_s=timeouts_s, hosts=hosts
+            )
+        own = _options_for(target) if opener is None else PLAYLIST_OPTIONS
+        return av.open(
+            target, mode="r", format=format_name, options={**own, **limited}, timeout=timeouts_s, io_open=opener
+        )
     except (av.error.InvalidDataError, av.error.EOFError):
         # A server that accepts and stays silent ends like this, once a time-out has cut its answer off.
         is_late = time.monotonic() - began_s >= _LATE * min(timeouts_s)
@@ -112,6 +132,13 @@ def open_container(
         problem = _connection_problem(target) or problem
     # Raised out here: the original error carries the address with its password, even as a mere context.
     raise SourceError(f"cannot open {name}: {problem.text}", problem.code)
+
+
+def _options_for(target: str | PipeReader | BytesIO) -> dict[str, str]:
+    """What keeps FFmpeg from opening anything that the data leads to, but files that lie beside one."""
+    if not isinstance(target, str):
+        return {"protocol_whitelist": "file,crypto,data"}
+    return dict(ALONE) if target.lower().startswith(_PLAIN_STREAMS) else {}
 
 
 def _connection_problem(target: str) -> Problem | None:
@@ -133,6 +160,7 @@ class ContainerReader:
 
     Attributes:
         stream: The video stream that is read.
+        sizes: Pictures that were too large, which are passed over.
         on_packet: Sees every packet before it is decoded.
         corrupt_packets: Packets that could not be read or decoded and were skipped.
         discarded_packets: Packets that the container holds but says are not to be shown.
@@ -152,6 +180,7 @@ class ContainerReader:
         stream: int | None = None,
         mends_times: bool = False,
         rate_hz: Fraction | None = None,
+        limits: PictureLimits = USUAL_LIMITS,
     ) -> None:
         """Take over an open container.
 
@@ -161,8 +190,9 @@ class ContainerReader:
             stream: See `choose_video_stream`.
             mends_times: Whether frames without a presentation time get one, see `PresentationTimes`.
             rate_hz: Frames per second of a container without times; None for what the codec says.
+            limits: How large its pictures may be.
         Raises:
-            SourceError: If it holds no video, or no such stream; the container is closed then.
+            SourceError: If it holds no video, no such stream, or one of larger pictures; the container is closed then.
         """
         self.corrupt_packets = 0
         self.discarded_packets = 0
@@ -178,9 +208,12 @@ class ContainerReader:
         self._inside = threading.Lock()
         try:
             self.stream: VideoStream = choose_video_stream(container, name, stream)
+            self.sizes = SizeGuard(self.stream, limits)
+            self.sizes.require(name, self.stream.width, self.stream.height)
         except SourceError:
             container.close()
             raise
+        self.stream.codec_context.options = decoder_options(limits)
         self._aspect = StoredAspect(self.stream)
         self._rate_hz = rate_hz or nominal_rate(container.format.name, self.stream)
         self._presentation = self._presentation_times() if mends_times else None
@@ -194,6 +227,10 @@ class ContainerReader:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed.is_set()
+
+    def refuse_damage(self) -> None:
+        """Decode no picture with parts missing; to be called before the first is decoded."""
+        self.stream.codec_context.options = {**self.stream.codec_context.options, "err_detect": "explode"}
 
     def pause(self, seconds: float) -> bool:
         """Wait, but no longer than until `close`; returns whether that was called."""
@@ -279,6 +316,7 @@ class ContainerReader:
     def _note(self, packet: "Packet[VideoStream]") -> None:
         self.producer_times.observe(packet)
         self.on_packet(packet)
+        self.sizes.sent(packet)
         if self._presentation is not None:
             self._presentation.sent(packet)
         if packet.size:
@@ -293,11 +331,12 @@ class ContainerReader:
     def _decoded(self, decode: Callable[[], list[VideoFrame]]) -> list[VideoFrame]:
         """Decode; what fails costs no more than its frames."""
         try:
-            return decode()
+            return self.sizes.within(decode())
         except av.error.EOFError:
             return []
-        except av.FFmpegError:
-            self.corrupt_packets += 1
+        except av.FFmpegError as error:
+            if not self.sizes.refused(error):
+                self.corrupt_packets += 1
         except Exception as error:  # of PyAV itself: an unknown value in one frame must not end the stream
             self.failures[type(error).__name__] += 1
         return []

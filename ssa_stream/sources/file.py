@@ -12,10 +12,13 @@ from av.container import InputContainer
 
 from ssa_stream.addresses import descriptor_of, redact
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.picture_names import is_pattern
 from ssa_stream.sources.conversion import FrameConverter, Joints
+from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts
 from ssa_stream.sources.pictures import Animation, is_animated_webp
 from ssa_stream.sources.pipe import PipeReader, open_descriptor, open_fifo
+from ssa_stream.sources.png_text import require_small_text
 from ssa_stream.sources.recording import Decoded, Delivered, Recording
 from ssa_stream.sources.sequence import PictureSequence
 from ssa_stream.sources.source import Frame, Source, SourceInfo
@@ -71,6 +74,8 @@ class FileSource(Source):
         timeouts_s: tuple[float, float] = (10.0, 10.0),
         options: Mapping[str, str] | None = None,
         container: InputContainer | None = None,
+        limits: PictureLimits = USUAL_LIMITS,
+        hosts: Hosts = NO_OTHER_HOSTS,
     ) -> None:
         """Open the file and decode its first frame.
 
@@ -83,16 +88,36 @@ class FileSource(Source):
             timeouts_s: Longest wait for opening and for one read; matters for addresses and pipes.
             options: FFmpeg options of format and protocol.
             container: What is there, opened already; None to open it here.
+            limits: How large its pictures may be.
+            hosts: To which other hosts it may lead.
         Raises:
-            SourceError: If it is missing, is not a video or holds no frame that can be decoded.
+            SourceError: If it is missing, is not a video, holds no frame that can be decoded, or a larger picture.
         """
         target = str(path)
         self._name = name or redact(target)
         self._failures: Counter[str] = Counter()
+        self._limits = limits
         self._pictures: _Pictures = (
-            _open(target, self._name, stream=stream, rate_hz=rate_hz, timeouts_s=timeouts_s, options=options or {})
+            _open(
+                target,
+                self._name,
+                stream=stream,
+                rate_hz=rate_hz,
+                timeouts_s=timeouts_s,
+                options=options or {},
+                limits=limits,
+                hosts=hosts,
+            )
             if container is None
-            else Recording(target, self._name, timeouts_s=timeouts_s, options={}, stream=stream, container=container)
+            else Recording(
+                target,
+                self._name,
+                timeouts_s=timeouts_s,
+                options={},
+                stream=stream,
+                container=container,
+                limits=limits,
+            )
         )
         self._begin()
         try:
@@ -179,7 +204,7 @@ class FileSource(Source):
 
     def _falls_back(self, path: str) -> bool:
         """Take Pillow for a picture whose container FFmpeg knows, but not what is in it."""
-        picture = _by_pillow(path, self._name)
+        picture = _by_pillow(path, self._name, self._limits)
         if picture is None or not picture.is_readable:
             return False
         self._pictures.close()
@@ -225,19 +250,32 @@ def _open(
     rate_hz: Fraction | None,
     timeouts_s: tuple[float, float],
     options: Mapping[str, str],
+    limits: PictureLimits,
+    hosts: Hosts,
 ) -> _Pictures:
     descriptor = None if os.path.lexists(target) and target != "/dev/stdin" else descriptor_of(target)
     source = target if descriptor is None else open_descriptor(descriptor, name, timeouts_s)
     if isinstance(source, str) and ("://" not in source or os.path.lexists(source)):
         if not os.path.lexists(source) and is_pattern(source):
-            return PictureSequence(source, name, options=options, rate_hz=rate_hz)
+            return PictureSequence(source, name, options=options, rate_hz=rate_hz, limits=limits)
         mode = _mode(source, name)
         if stat.S_ISFIFO(mode):
             source = open_fifo(source, name, timeouts_s)
         elif is_animated_webp(Path(source)):
-            return Animation(Path(source), name)
+            return Animation(Path(source), name, limits)
+        else:
+            require_small_text(Path(source))
     try:
-        return Recording(source, name, timeouts_s=timeouts_s, options=options, stream=stream, rate_hz=rate_hz)
+        return Recording(
+            source,
+            name,
+            timeouts_s=timeouts_s,
+            options=options,
+            stream=stream,
+            rate_hz=rate_hz,
+            limits=limits,
+            hosts=hosts,
+        )
     except SourceError as error:
         if isinstance(source, PipeReader):
             source.close()
@@ -247,17 +285,23 @@ def _open(
                     SourceErrorCode.UNREADABLE,
                 ) from None
         elif error.code is SourceErrorCode.UNREADABLE:
-            picture = _by_pillow(source, name)
+            picture = _by_pillow(source, name, limits)
             if picture is not None:
                 return picture
         raise
 
 
-def _by_pillow(path: str, name: str) -> Animation | None:
-    """The same file read by Pillow, None if that cannot."""
+def _by_pillow(path: str, name: str, limits: PictureLimits) -> Animation | None:
+    """The same file read by Pillow, None if that cannot.
+
+    Raises:
+        SourceError: Its pictures are too large.
+    """
     try:
-        return Animation(Path(path), name) if os.path.isfile(path) else None
-    except SourceError:
+        return Animation(Path(path), name, limits) if os.path.isfile(path) else None
+    except SourceError as error:
+        if error.code is SourceErrorCode.TOO_LARGE:
+            raise
         return None
 
 

@@ -8,15 +8,18 @@ import av
 from av.container import InputContainer
 
 from ssa_stream.addresses import Address
+from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.sources.container import open_container
 from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.finished_playlist import FinishedPlaylist
+from ssa_stream.sources.hosts import Hosts
 from ssa_stream.sources.network import NetworkSource, network_options
 from ssa_stream.sources.pacing import Realtime
 from ssa_stream.sources.playlist import Playlist, PlaylistMemory, PlaylistReading, fetch_playlist
 from ssa_stream.sources.silence import UsualSilence
-from ssa_stream.sources.snapshots import SnapshotSource, picture_format
+from ssa_stream.sources.snapshots import SnapshotSource
 from ssa_stream.sources.source import Source
+from ssa_stream.sources.web import is_named_as_playlist
 
 __all__ = ["HttpOpener"]
 
@@ -31,6 +34,7 @@ _NO_DASH = "this build of FFmpeg reads no DASH manifest: give the HLS or RTSP ad
 _ALWAYS_ENDS = frozenset({"gif", "apng"})
 # FFmpeg looks at the end of these before it reads them: for the index or for the last time.
 _READ_FROM_THE_END = ("mov", "mpegts")
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _BEFORE_ANY = -(1 << 40)
 
 
@@ -44,6 +48,7 @@ class HttpOpener:
         no_frame_limit_s: Longest time without a picture while data comes.
         options: FFmpeg options of format and protocol, over the defaults for addresses.
         is_paced: Whether a recording is played at its own pace, as if it were live.
+        limits: How large its pictures may be.
         memory: What earlier connections read of a live playlist.
         silence: How long the source is silent between frames.
     """
@@ -53,8 +58,13 @@ class HttpOpener:
     no_frame_limit_s: float
     options: Mapping[str, str]
     is_paced: bool = False
+    limits: PictureLimits = USUAL_LIMITS
     memory: PlaylistMemory = field(default_factory=PlaylistMemory)
     silence: UsualSilence = field(default_factory=UsualSilence)
+
+    @property
+    def _hosts(self) -> Hosts:
+        return Hosts(self.address.hosts)
 
     @property
     def _url(self) -> str:
@@ -66,7 +76,7 @@ class HttpOpener:
         Raises:
             SourceError: If there is no answer in time, no such stream, no right to it or no video in it.
         """
-        playlist = self._playlist() if urlsplit(self._url).path.lower().endswith((".m3u8", ".m3u")) else None
+        playlist = self._playlist() if is_named_as_playlist(self._url) else None
         container = self._connect(playlist)
         is_playlist = container.format.name == _PLAYLIST
         is_live_still = is_playlist and (container.duration is None or self.memory.was_live)
@@ -75,16 +85,16 @@ class HttpOpener:
             if playlist.usual_silence_s > self.timeouts_s[1]:  # the time-outs of an open container are what they are
                 container.close()
                 container = self._connect(playlist)
-        picture = picture_format(container)
-        if picture is not None:
-            container.close()
-            container = self._connect(playlist, format_name=picture)
         if _is_recording(container) and not is_live_still:
             if container.format.name.startswith(_READ_FROM_THE_END) and not _rewind(container):
                 container = self._connect(playlist)
             length_s = container.duration / av.time_base if is_playlist and container.duration else None
             source: Source = FileSource(
-                self._url, name=self.address.name, stream=self.address.stream, container=container
+                self._url,
+                name=self.address.name,
+                stream=self.address.stream,
+                container=container,
+                limits=self.limits,
             )
             if length_s is not None:
                 source = FinishedPlaylist(source, length_s)
@@ -97,7 +107,9 @@ class HttpOpener:
                 interval_s=self.address.interval_s or _INTERVAL_S,
                 timeouts_s=self.timeouts_s,
                 options=self._options(self.timeouts_s[1]),
-                format_name=picture,
+                format_name=container.format.name if _is_named_as_picture(self._url) else None,
+                limits=self.limits,
+                hosts=self._hosts,
             )
         return NetworkSource(
             self._url,
@@ -109,9 +121,10 @@ class HttpOpener:
             options=self.options,
             container=container,
             playlist=self._reading(playlist or Playlist(), container) if is_playlist else None,
+            limits=self.limits,
         )
 
-    def _connect(self, playlist: Playlist | None, *, format_name: str | None = None) -> InputContainer:
+    def _connect(self, playlist: Playlist | None) -> InputContainer:
         timeouts_s = self._timeouts_s(playlist)
         # For a playlist the time-out of FFmpeg's own sockets stays: each request has an answer soon.
         options = self._options(timeouts_s[1] if playlist is None else self.timeouts_s[1])
@@ -124,7 +137,8 @@ class HttpOpener:
             name=self.address.name,
             timeouts_s=timeouts_s,
             options=options,
-            format_name=format_name,
+            limits=self.limits,
+            hosts=self._hosts,
             **unreadable,
         )
 
@@ -136,7 +150,8 @@ class HttpOpener:
         return connect_s, max(read_s, self.silence.limit_s if playlist is None else playlist.usual_silence_s)
 
     def _playlist(self) -> Playlist:
-        return fetch_playlist(self._url, timeouts_s=self.timeouts_s, options=self._options(self.timeouts_s[1]))
+        options = self._options(self.timeouts_s[1])
+        return fetch_playlist(self._url, timeouts_s=self.timeouts_s, options=options, hosts=self._hosts)
 
     def _reading(self, playlist: Playlist, container: InputContainer) -> PlaylistReading:
         # The container was opened at another moment, and is what will be read.
@@ -146,6 +161,11 @@ class HttpOpener:
         return PlaylistReading(
             playlist, self.memory, start_segments=int(start[1:]) if from_end else 1, fetch=self._playlist
         )
+
+
+def _is_named_as_picture(url: str) -> bool:
+    """Whether FFmpeg would take the address for a file of that name, and has to be told that it is one answer."""
+    return urlsplit(url).path.lower().endswith(_PICTURES)
 
 
 def _rewind(container: InputContainer) -> bool:

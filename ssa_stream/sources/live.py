@@ -12,6 +12,7 @@ from av import VideoFrame
 from av.container import InputContainer
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.sources.backlog import Backlog, with_waits
 from ssa_stream.sources.container import ContainerReader, Problem, diagnose
 from ssa_stream.sources.conversion import FrameConverter
@@ -20,6 +21,7 @@ from ssa_stream.sources.silence import UsualSilence
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 from ssa_stream.sources.status import SourceLosses
 from ssa_stream.sources.unexpected import describe
+from ssa_stream.sources.web import refused_by
 
 __all__ = ["HoleCounter", "LiveSource"]
 
@@ -67,6 +69,7 @@ class LiveSource(Source):
         drop_backlog: bool = False,
         playlist: PlaylistReading | None = None,
         silence: UsualSilence | None = None,
+        limits: PictureLimits = USUAL_LIMITS,
     ) -> None:
         """Take over an open container.
 
@@ -82,10 +85,11 @@ class LiveSource(Source):
                 except the newest one if nothing follows it soon.
             playlist: For a live playlist: what earlier connections delivered, and the pace of its pictures.
             silence: Learns how long this source is silent between frames; shared by its connections.
+            limits: How large its pictures may be; a larger one is passed over.
         Raises:
-            SourceError: If it holds no video, or none that can be decoded.
+            SourceError: If it holds no video, none that can be decoded, or one of larger pictures.
         """
-        self._reader = ContainerReader(container, name, stream=stream)
+        self._reader = ContainerReader(container, name, stream=stream, limits=limits)
         self._reader.stream.thread_type = "SLICE"  # frame threads would add latency
         self._read_timeout_s = read_timeout_s
         self._no_frame_limit_s = no_frame_limit_s
@@ -108,6 +112,8 @@ class LiveSource(Source):
         if playlist is not None:
             self._reader.on_packet = playlist.note
         self._backlog_frames = self._repeated_frames = self._failed_frames = self._failures_in_a_row = 0
+        self._too_large_before = 0
+        self._refused = refused_by(container)
         self._info = SourceInfo(
             name,
             live=True,
@@ -124,8 +130,11 @@ class LiveSource(Source):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is wrong with the pictures so far."""
-        return self._converter.warnings
+        """What is wrong with the pictures so far, and what a playlist led to that was not followed."""
+        told = [*self._converter.warnings, *self._refused]
+        if self._reader.sizes.problem is not None:
+            told.append(self._too_large())
+        return tuple(told)
 
     @property
     def losses(self) -> SourceLosses:
@@ -136,7 +145,7 @@ class LiveSource(Source):
             self._converter.corrupt_frames,
             self._backlog_frames,
             self._repeated_frames,
-            self._failed_frames,
+            self._failed_frames + self._reader.sizes.count,
         )
 
     def frames(self) -> Iterator[Frame]:
@@ -177,6 +186,8 @@ class LiveSource(Source):
                 if self._playlist is not None and self._reader.last_read_s >= self._read_timeout_s:
                     # The read was given up. What it hands out all the same is the end of what came long before.
                     return Problem(SourceErrorCode.STALLED, self._silence())
+                if self._are_too_large(decoded):
+                    return Problem(SourceErrorCode.TOO_LARGE, self._too_large())
                 for picture in decoded:
                     if self._is_repeated(picture):
                         continue
@@ -195,6 +206,8 @@ class LiveSource(Source):
                     if self._reader.closed:
                         return None
                 if time.monotonic() - last_frame_at_s > self._no_frame_limit_s:
+                    if self._reader.sizes.count > self._too_large_before:
+                        return Problem(SourceErrorCode.TOO_LARGE, self._too_large())
                     return Problem(SourceErrorCode.NO_FRAME, f"stalled, no frame for {self._no_frame_limit_s:g} s")
         except (av.error.TimeoutError, av.error.ExitError):
             return Problem(SourceErrorCode.STALLED, self._silence())
@@ -219,6 +232,19 @@ class LiveSource(Source):
         self._failed_frames += 1
         self._failures_in_a_row += 1
         return self._failures_in_a_row >= _FAILURES_ALLOWED
+
+    def _are_too_large(self, decoded: list[VideoFrame]) -> bool:
+        """Whether too many pictures in a row were passed over because of their size."""
+        if decoded:
+            self._too_large_before = self._reader.sizes.count
+        return self._reader.sizes.count - self._too_large_before >= _FAILURES_ALLOWED
+
+    def _too_large(self) -> str:
+        return (
+            f"{self._reader.sizes.count} pictures were too large and passed over, the first with "
+            f"{self._reader.sizes.problem}; allow them with #max_edge=... and #max_area=... (pixels) at the end of the "
+            "address"
+        )
 
     def _silence(self) -> str:
         silence = f"stalled, no data for {self._read_timeout_s:g} s"

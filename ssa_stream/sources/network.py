@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 from av.container import InputContainer
 
 from ssa_stream.addresses import redact
+from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.sources.container import open_container
+from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts
 from ssa_stream.sources.live import LiveSource
 from ssa_stream.sources.playlist import PlaylistReading
 from ssa_stream.sources.silence import UsualSilence
@@ -37,6 +39,8 @@ class NetworkSource(LiveSource):
         container: InputContainer | None = None,
         playlist: PlaylistReading | None = None,
         silence: UsualSilence | None = None,
+        limits: PictureLimits = USUAL_LIMITS,
+        hosts: Hosts = NO_OTHER_HOSTS,
     ) -> None:
         """Connect.
 
@@ -50,13 +54,17 @@ class NetworkSource(LiveSource):
             container: What that address is, opened already; None to open it here.
             playlist: See `LiveSource`.
             silence: See `LiveSource`.
+            limits: See `LiveSource`.
+            hosts: To which other hosts a web server may lead.
         Raises:
             SourceError: If there is no answer in time, no such stream, no right to it or no video in it.
         """
         name = name or redact(url)
         merged = network_options(url, timeouts_s[1], options)
         if container is None:
-            container = open_container(url, name=name, timeouts_s=timeouts_s, options=merged)
+            container = open_container(
+                url, name=name, timeouts_s=timeouts_s, options=merged, limits=limits, hosts=hosts
+            )
         super().__init__(
             container,
             name,
@@ -67,10 +75,11 @@ class NetworkSource(LiveSource):
             drop_backlog=merged.get("analyzeduration") != "0",
             playlist=playlist,
             silence=silence,
+            limits=limits,
         )
         if self._reader.stream.codec_context.name == "mjpeg":
             # Each picture stands alone, so one with parts missing is no use to the next: it is an error, not concealed.
-            self._reader.stream.codec_context.options = {"err_detect": "explode"}
+            self._reader.refuse_damage()
 
 
 def network_options(url: str, read_timeout_s: float, options: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -4,19 +4,23 @@ import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import av
 import numpy as np
 from av import VideoFrame
+from av.container import InputContainer
 from PIL import Image, ImageOps
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
+from ssa_stream.sources.container import ContainerReader
 from ssa_stream.sources.conversion import NO_JOINTS, Joints
 from ssa_stream.sources.file_structure import shortfall
-from ssa_stream.sources.picture import StoredAspect
+from ssa_stream.sources.png_text import require_small_text
 from ssa_stream.sources.presentation import holds_no_times
 from ssa_stream.sources.recording import Decoded, Delivered
+from ssa_stream.sources.size_guard import decoder_options, too_large
 from ssa_stream.sources.stream_choice import choose_video_stream
 
 __all__ = ["Animation", "Still", "is_animated_webp", "is_video", "read_still"]
@@ -50,42 +54,53 @@ class Still(NamedTuple):
     pixel_aspect: Fraction
 
 
-def read_still(path: Path) -> Still:
+def read_still(path: Path, limits: PictureLimits = USUAL_LIMITS) -> Still:
     """Read one picture: with FFmpeg, else with Pillow, which knows more formats.
 
     Raises:
-        SourceError: Neither can.
+        SourceError: Neither can, or it is too large.
     """
+    require_small_text(path)
     try:
-        with av.open(f"file:{path}", options={"pattern_type": "none"}) as container:
+        with _opened(path, limits) as container:
             if holds_no_times(container.format.name):
-                stream = choose_video_stream(container, str(path))
-                picture = next(container.decode(stream), None)
+                reader = ContainerReader(container, str(path), limits=limits)
+                picture = next((pictures[0] for pictures in reader.decode() if pictures), None)
                 if picture is not None:
-                    return Still(picture, StoredAspect(stream).now)
+                    return Still(picture, reader.stored_aspect())
+                if reader.sizes.problem is not None:
+                    raise too_large(str(path), reader.sizes.problem)
+    except SourceError as error:
+        if error.code is SourceErrorCode.TOO_LARGE:
+            raise
     except Exception:  # of FFmpeg, its bindings or ours; Pillow knows other formats, and says what is wrong otherwise
         pass
-    with Animation(path, str(path)) as pictures:
+    with Animation(path, str(path), limits) as pictures:
         decoded = next(pictures.decode(), None)
     if decoded is None:
         raise SourceError(f"{path} holds no picture that can be read", SourceErrorCode.UNREADABLE)
     return Still(decoded.picture, pictures.stored_aspect)
 
 
-def is_video(path: Path) -> bool:
+def is_video(path: Path, limits: PictureLimits = USUAL_LIMITS) -> bool:
     """Whether a file that is no picture is a video that can be read."""
     try:
-        with av.open(f"file:{path}", options={"pattern_type": "none"}) as container:
+        with _opened(path, limits) as container:
             stream = choose_video_stream(container, str(path))
             return not holds_no_times(container.format.name) and next(container.decode(stream), None) is not None
     except Exception:  # of FFmpeg, its bindings or ours: then it is none
         return False
 
 
+def _opened(path: Path, limits: PictureLimits) -> InputContainer:
+    options = {"pattern_type": "none", **decoder_options(limits)}
+    return cast(InputContainer, av.open(f"file:{path}", options=options))
+
+
 class Animation:
     """Reads the pictures of a file with Pillow: a still one, or an animation with its durations."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, limits: PictureLimits = USUAL_LIMITS) -> None:
         """Open it.
 
         Raises:
@@ -93,15 +108,18 @@ class Animation:
         """
         self.warnings: list[str] = []
         self.corrupt_packets = 0
-        self._name = name
+        self._name, self._limits = name, limits
         self._closed = False
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 warnings.simplefilter("ignore", UserWarning)  # of damaged fields: what cannot be read is told by us
                 self._image = Image.open(path)
+        except Image.DecompressionBombError as error:
+            raise too_large(name, str(error)) from None
         except Exception as error:  # each of Pillow's formats has errors of its own for data that makes no sense
             raise _cannot_open(path, name, error) from None
+        self._require_small()
         try:
             self._count: int = getattr(self._image, "n_frames", 1)
         except Exception as error:  # each of Pillow's formats has errors of its own, see above
@@ -163,7 +181,10 @@ class Animation:
                 break
             try:
                 self._image.seek(number)
+                self._require_small()
                 picture = VideoFrame.from_ndarray(_pixels(self._image), format="rgb24")
+            except SourceError:
+                raise
             except Exception as error:  # of the format, see above
                 self.corrupt_packets += 1
                 self.warnings.append(f"picture {number} and those after it could not be read ({type(error).__name__})")
@@ -184,6 +205,12 @@ class Animation:
     def close(self) -> None:
         """Stop reading."""
         self._closed = True
+
+    def _require_small(self) -> None:
+        problem = self._limits.problem(*self._image.size)
+        if problem is not None:
+            self._image.close()
+            raise too_large(self._name, problem)
 
 
 def _cannot_open(path: Path, name: str, error: Exception) -> SourceError:

@@ -15,6 +15,10 @@ import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from ssa_stream.sources.byte_stream import open_bytes
+from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts
+from ssa_stream.sources.nested import playlist_of
+
 __all__ = ["Growth", "Playlist", "PlaylistMemory", "PlaylistReading", "fetch_playlist"]
 
 _TARGET_S = 6.0
@@ -27,7 +31,6 @@ _FAR_BEHIND = 2.0
 """So many segments after the last one that came, the server has more than it gives. Lengths are not all the same."""
 _DRIFT = 0.01
 """By so much of a segment for each one, the count of those that came may be wrong."""
-_MOST_BYTES = 4_000_000
 _MOST_PACKETS = 20_000
 _CATCH_UP = 1.05
 """A little faster than the camera: whoever falls behind gets to the newest picture again."""
@@ -94,7 +97,9 @@ def _number(text: str, otherwise: float) -> float:
     return value if 0 <= value < math.inf else otherwise
 
 
-def fetch_playlist(url: str, *, timeouts_s: tuple[float, float], options: Mapping[str, str]) -> Playlist:
+def fetch_playlist(
+    url: str, *, timeouts_s: tuple[float, float], options: Mapping[str, str], hosts: Hosts = NO_OTHER_HOSTS
+) -> Playlist:
     """Read a playlist through FFmpeg, with its options, its log-in and its time-outs.
 
     Of a master playlist the first variant is read. What cannot be read is answered by the usual values: whoever opens
@@ -104,28 +109,22 @@ def fetch_playlist(url: str, *, timeouts_s: tuple[float, float], options: Mappin
         url: Of the playlist, credentials included.
         timeouts_s: Longest wait for opening and for one read.
         options: FFmpeg options of the protocol.
+        hosts: To which other hosts it may lead.
     """
+
+    def fetch(address: str) -> str:
+        with open_bytes(
+            address, asked=url, name="the playlist", hosts=hosts, options=options, timeouts_s=timeouts_s
+        ) as stream:
+            return (playlist_of(stream, address, sum(timeouts_s)) or b"").decode(errors="replace")
+
     try:
-        text = _fetch(url, timeouts_s, options)
+        text = fetch(url)
         if "#EXT-X-STREAM-INF" in text:
-            text = _fetch(urljoin(url, _first_variant(text)), timeouts_s, options)
+            text = fetch(urljoin(url, _first_variant(text)))
     except (av.FFmpegError, OSError, ValueError):
         return Playlist()
-    return Playlist.parse(text) if text.lstrip("\ufeff \r\n").startswith("#EXTM3U") else Playlist()
-
-
-def _fetch(url: str, timeouts_s: tuple[float, float], options: Mapping[str, str]) -> str:
-    body = bytearray()
-    # The data demuxer hands out what the server sends, as it is.
-    with av.open(url, format="data", options=dict(options), timeout=timeouts_s) as container:
-        try:
-            for packet in container.demux():
-                body += bytes(packet)
-                if len(body) > _MOST_BYTES:
-                    break
-        except av.FFmpegError:  # so ends an answer that did not say its length
-            pass
-    return body.decode(errors="replace")
+    return Playlist.parse(text)
 
 
 def _first_variant(master: str) -> str:

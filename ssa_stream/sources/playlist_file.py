@@ -8,8 +8,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-from ssa_stream.playlist_names import URI, lines_of, local_file, playlist_text
+from ssa_stream.playlist_names import URI, lines_of, local_file, names_of, playlist_text, require_playlist_length
 from ssa_stream.sources.conversion import Joints
+from ssa_stream.sources.hosts import is_http
 
 __all__ = ["PlaylistFile"]
 
@@ -49,6 +50,7 @@ class PlaylistFile:
         problem: Why it may not open: what is missing; None if nothing is.
         joints: Where its times may begin anew.
         options: What to tell FFmpeg.
+        servers: Addresses of web servers that it names.
     """
 
     options = _OPTIONS
@@ -57,6 +59,8 @@ class PlaylistFile:
         self._path, self._text = Path(path), text
         is_master = _VARIANT in text
         playlists = _variants(self._path, text) if is_master else [self._path]
+        texts = [text, *(playlist_text(one) or "" for one in playlists if is_master)]
+        self.servers = tuple(dict.fromkeys(name for one in texts for name in names_of(one) if is_http(name)))
         missing = [f"the playlist {one.name} is missing" for one in playlists if playlist_text(one) is None]
         listings = [
             _Listing.read(one, f"the playlist {one.name}" if is_master else "the playlist", text)
@@ -78,8 +82,14 @@ class PlaylistFile:
 
     @classmethod
     def open(cls, path: str) -> "PlaylistFile | None":
-        """Read a playlist; None if it is none."""
+        """Read a playlist; None if it is none.
+
+        Raises:
+            SourceError: It is too long to be meant.
+        """
         text = playlist_text(Path(path))
+        if text is not None:
+            require_playlist_length(text, path)
         return None if text is None or _TAG not in text else cls(path, text)
 
     @contextmanager

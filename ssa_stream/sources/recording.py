@@ -11,12 +11,17 @@ from av import VideoFrame
 from av.container import InputContainer
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.sources.container import ContainerReader, diagnose, open_container
 from ssa_stream.sources.conversion import NO_JOINTS, Joints
 from ssa_stream.sources.file_structure import shortfall
+from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts
+from ssa_stream.sources.nested import NestedOpener
 from ssa_stream.sources.pipe import PipeReader
 from ssa_stream.sources.playlist_file import PlaylistFile
 from ssa_stream.sources.presentation import holds_no_times
+from ssa_stream.sources.size_guard import too_large
+from ssa_stream.sources.web import refused_by
 
 __all__ = ["Decoded", "Delivered", "Recording"]
 
@@ -81,6 +86,8 @@ class Recording:
         stream: int | None = None,
         rate_hz: Fraction | None = None,
         container: InputContainer | None = None,
+        limits: PictureLimits = USUAL_LIMITS,
+        hosts: Hosts = NO_OTHER_HOSTS,
     ) -> None:
         """Open it.
 
@@ -92,8 +99,10 @@ class Recording:
             stream: Which of its video streams, None for the best one.
             rate_hz: Frames per second, if it holds no times.
             container: What that address is, opened already; None to open it here.
+            limits: How large its pictures may be.
+            hosts: To which other hosts it may lead.
         Raises:
-            SourceError: It cannot be opened or holds no such video.
+            SourceError: It cannot be opened, holds no such video, or one of larger pictures.
         """
         self.warnings: list[str] = []
         self._pipe = target if isinstance(target, PipeReader) else None
@@ -103,6 +112,7 @@ class Recording:
         self._is_remote = isinstance(target, str) and not is_path
         self._opened_bytes = self._size
         self._is_cut = False
+        self._name = name
         self._playlist = playlist = PlaylistFile.open(str(self._path)) if self._path is not None else None
         # Told to be a file, a name such as cam:one.mkv is not taken for a protocol.
         source = f"file:{target}" if is_path else target
@@ -110,8 +120,9 @@ class Recording:
         if rate_hz is not None:
             merged["framerate"] = str(rate_hz)
         if playlist is not None:
-            container = _open_playlist(playlist, name, timeouts_s, merged)
+            container = _open_playlist(playlist, name, timeouts_s, merged, limits, hosts)
             self.warnings.extend(playlist.warnings)
+            self.warnings.extend(hosts.refusals(playlist.servers))
         elif container is None:
             container = open_container(
                 source,
@@ -119,11 +130,13 @@ class Recording:
                 timeouts_s=timeouts_s,
                 options=merged,
                 unreadable=_UNREADABLE if self._pipe is None else _UNREADABLE_PIPE,
+                limits=limits,
+                hosts=hosts,
             )
         if rate_hz is not None and not holds_no_times(container.format.name):
             container.close()
             raise SourceError(f"{name} says itself when its frames are to be shown: leave fps out")
-        self._reader = ContainerReader(container, name, stream=stream, mends_times=True, rate_hz=rate_hz)
+        self._reader = ContainerReader(container, name, stream=stream, mends_times=True, rate_hz=rate_hz, limits=limits)
         self._reader.stream.thread_type = "AUTO"
         self._declared_s = _declared_s(self._reader)
 
@@ -163,6 +176,7 @@ class Recording:
         if self._reader.is_encrypted:
             return ["it is encrypted, and its key is not known: expected a video without copy protection"]
         counted = [f"{self.corrupt_packets} packets were damaged and skipped"] if self.corrupt_packets else []
+        counted += refused_by(self._reader.container)
         # After a joint packets are counted from anew, which looks as if some were missing.
         marked = self._reader.marked_packets - self.joints.most
         if marked > 0 and not self._is_cut:  # then it is the last one, and told of already
@@ -177,7 +191,7 @@ class Recording:
         """Yield every picture that can be decoded, in order.
 
         Raises:
-            SourceError: A pipe fell silent, or an error came up that FFmpeg does not know.
+            SourceError: A pipe fell silent, a picture is too large, or an error came up that FFmpeg does not know.
         """
         count = 0
         try:
@@ -187,6 +201,9 @@ class Recording:
                     if self._playlist is not None:
                         self._playlist.note(picture.time)
                     yield Decoded(picture)
+                if self._reader.sizes.problem is not None:
+                    where = f"{self._name}, after {count} frames," if count else self._name
+                    raise too_large(where, self._reader.sizes.problem)
         except av.FFmpegError as error:
             if not self._reader.is_end(error):
                 self.warnings.append(f"reading stopped after {count} frames: {diagnose(error).text}")
@@ -294,7 +311,12 @@ def _written_count(reader: ContainerReader) -> int | None:
 
 
 def _open_playlist(
-    playlist: PlaylistFile, name: str, timeouts_s: tuple[float, float], options: Mapping[str, str]
+    playlist: PlaylistFile,
+    name: str,
+    timeouts_s: tuple[float, float],
+    options: Mapping[str, str],
+    limits: PictureLimits,
+    hosts: Hosts,
 ) -> InputContainer:
     """Open a playlist that is a file.
 
@@ -303,6 +325,14 @@ def _open_playlist(
     """
     try:
         with playlist.stream() as file:
+            opener = NestedOpener(
+                None,
+                name=name,
+                hosts=hosts,
+                options={"timeout": str(round(timeouts_s[1] * 1_000_000)), **options},
+                timeouts_s=timeouts_s,
+                text=file.getvalue().decode("utf-8", "surrogateescape"),
+            )
             return open_container(
                 file,
                 name=name,
@@ -310,8 +340,13 @@ def _open_playlist(
                 options={**playlist.options, **options},
                 format_name="hls",
                 unreadable=_UNREADABLE,
+                limits=limits,
+                opener=opener if hosts.allowed else None,
             )
     except SourceError:
+        refused = hosts.refusals(playlist.servers)
+        if refused:
+            raise SourceError(f"cannot open {name}: {'; '.join(refused)}", SourceErrorCode.ELSEWHERE) from None
         if playlist.problem is None:
             raise
     except OSError as error:

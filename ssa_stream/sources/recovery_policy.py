@@ -10,7 +10,14 @@ from ssa_stream.errors import ConfigError, SourceErrorCode
 __all__ = ["RecoveryPolicy"]
 
 _SOMEBODY_MUST_ACT = frozenset(
-    {SourceErrorCode.AUTH_FAILED, SourceErrorCode.TLS, SourceErrorCode.UNSUPPORTED_CODEC, SourceErrorCode.NOT_FOUND}
+    {
+        SourceErrorCode.AUTH_FAILED,
+        SourceErrorCode.TLS,
+        SourceErrorCode.UNSUPPORTED_CODEC,
+        SourceErrorCode.NOT_FOUND,
+        SourceErrorCode.TOO_LARGE,
+        SourceErrorCode.ELSEWHERE,
+    }
 )
 
 

@@ -14,16 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from ssa_stream.addresses import Address, file_of_url, is_device, parse_address, redact, scheme_of
+from ssa_stream.addresses import Address, file_of_url, is_device, limits_of, parse_address, redact, scheme_of
 from ssa_stream.errors import ConfigError, SourceError
+from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.plugins import PluginGroup
 from ssa_stream.sources.camera import CameraSource
 from ssa_stream.sources.file import FileSource
+from ssa_stream.sources.hosts import Hosts
 from ssa_stream.sources.http_opener import HttpOpener
+from ssa_stream.sources.limited import Limited
 from ssa_stream.sources.network import NetworkSource
 from ssa_stream.sources.pacing import Realtime
 from ssa_stream.sources.recovering import Recovering
 from ssa_stream.sources.recovery_policy import RecoveryPolicy
+from ssa_stream.sources.size_guard import too_large
 from ssa_stream.sources.source import Source
 from ssa_stream.sources.status import OnState
 from ssa_stream.sources.synthetic import SyntheticSource, SyntheticSpec
@@ -68,6 +72,11 @@ class _Settings:
 
     options: SourceOptions
     policy: RecoveryPolicy | None
+    limits: PictureLimits
+
+    def limits_of(self, address: Address) -> PictureLimits:
+        """How large the pictures of an address may be: what it says itself comes first."""
+        return address.limits or self.limits
 
     @property
     def no_frame_limit_s(self) -> float:
@@ -103,6 +112,7 @@ def open_source(
     options: Mapping[str, str] | None = None,
     recovery: RecoveryPolicy | None = _RECOVERY,
     on_state: OnState | None = None,
+    limits: PictureLimits = USUAL_LIMITS,
 ) -> Source:
     """Open a source of frames.
 
@@ -112,8 +122,9 @@ def open_source(
             `synthetic` (see `ssa_stream.sources.synthetic`), `webrtc:...` in a graph that `ssa-stream serve` runs, or
             `scheme:...` of a plug-in. Of built-in sources `...#stream=1` reads the second video stream instead of the
             best one, `...#fps=10` gives numbered pictures and elementary streams a rate, and
-            `http://camera/snap.jpg#interval=0.5` asks for a picture every half second. A `Path` is always the file of
-            that name.
+            `http://camera/snap.jpg#interval=0.5` asks for a picture every half second; `...#max_edge=20000` and
+            `...#max_area=200000000` allow larger pictures, `...#hosts=cdn.example.com` lets a server lead to another
+            host. A `Path` is always the file of that name.
         live: True plays a recording at its own pace as if it were a camera. False reads an HTTP address as a recording
             that ends, every frame, and draws a synthetic stream as fast as it is asked for. None: cameras and
             addresses are live, files and HTTP addresses that say their length are not, `synthetic` is when it has no
@@ -125,24 +136,28 @@ def open_source(
         recovery: How cameras and live addresses are connected again when they are lost, see `Recovering`. None: they
             are not. Files, `synthetic` and plug-ins do without.
         on_state: Hears of every change of state of a source that recovers.
+        limits: How large pictures may be, if the address does not say.
     Raises:
         SourceError: If it cannot be opened, or no reader knows its scheme. Its `code` tells programs what is wrong.
         ConfigError: If `live` is False for a source that cannot be anything but live, or a time-out is none.
     """
     policy = None if recovery is None else recovery.with_timeouts(open_timeout_s, read_timeout_s)
     timeouts_s = (open_timeout_s or 5.0, read_timeout_s or 3.0) if policy is None else (policy.connect_s, policy.lost_s)
-    settings = _Settings(SourceOptions(live, timeouts_s, dict(options or {}), on_state), policy)
+    settings = _Settings(SourceOptions(live, timeouts_s, dict(options or {}), on_state), policy, limits)
     if isinstance(spec, Path):
         return _open_file(Address(str(spec), str(spec)), settings)
     scheme = scheme_of(str(spec))
     if scheme is not None and scheme not in _OPENERS:
         plugin = _PLUGINS.open(scheme, str(spec), settings.options)
         if plugin is not None:
-            return cast(Source, plugin)
+            source = cast(Source, plugin)
+            return source if scheme in _PLUGINS.own else Limited(source, limits_of(str(spec)) or limits)
         raise _unknown(str(spec), scheme)
     address = parse_address(str(spec))
     if address.interval_s is not None and scheme not in ("http", "https"):
         raise ConfigError(f"{address.name}: interval is for http:// addresses that give one picture: leave it out")
+    if address.hosts and scheme not in ("http", "https", "file", None):
+        raise ConfigError(f"{address.name}: hosts is for http:// addresses and playlists: leave it out")
     if isinstance(spec, int) or is_device(address.target):
         return _open_camera(address, settings)
     return _OPENERS[scheme or "file"](address, settings)
@@ -157,11 +172,12 @@ def _unknown(spec: str, scheme: str) -> SourceError:
 
 def _open_file(address: Address, settings: _Settings) -> Source:
     path = file_of_url(address.target) if scheme_of(address.target) == "file" else address.target
-    source = _file(address, path, settings.options)
+    source = _file(address, path, settings)
     return Realtime(source) if settings.options.live else source
 
 
-def _file(address: Address, target: str, options: SourceOptions) -> FileSource:
+def _file(address: Address, target: str, settings: _Settings) -> FileSource:
+    options = settings.options
     return FileSource(
         target,
         name=address.name,
@@ -169,6 +185,8 @@ def _file(address: Address, target: str, options: SourceOptions) -> FileSource:
         rate_hz=address.rate_hz,
         timeouts_s=options.timeouts_s,
         options=options.backend,
+        limits=settings.limits_of(address),
+        hosts=Hosts(address.hosts),
     )
 
 
@@ -179,7 +197,8 @@ def _open_camera(address: Address, settings: _Settings) -> Source:
     name = f"/dev/video{device}" if device.isdecimal() else device
 
     def connect() -> Source:
-        return CameraSource(name, timeouts_s=options.timeouts_s, options=options.backend)
+        limits = settings.limits_of(address)
+        return CameraSource(name, timeouts_s=options.timeouts_s, options=options.backend, limits=limits)
 
     return settings.watched(name, connect, connections_in_parallel=1)
 
@@ -196,6 +215,7 @@ def _open_network(address: Address, settings: _Settings) -> Source:
             timeouts_s=options.timeouts_s,
             no_frame_limit_s=settings.no_frame_limit_s,
             options=options.backend,
+            limits=settings.limits_of(address),
         )
 
     return settings.watched(address.name, connect)
@@ -204,7 +224,7 @@ def _open_network(address: Address, settings: _Settings) -> Source:
 def _open_http(address: Address, settings: _Settings) -> Source:
     options = settings.options
     if options.live is False:
-        return _file(address, address.target, options)
+        return _file(address, address.target, settings)
     _refuse_rate(address)
     http = HttpOpener(
         address,
@@ -212,12 +232,16 @@ def _open_http(address: Address, settings: _Settings) -> Source:
         no_frame_limit_s=settings.no_frame_limit_s,
         options=options.backend,
         is_paced=bool(options.live),
+        limits=settings.limits_of(address),
     )
     return settings.watched(address.name, http.open)
 
 
 def _open_synthetic(address: Address, settings: _Settings) -> Source:
     parsed, live = SyntheticSpec.parse(address.target), settings.options.live
+    problem = settings.limits_of(address).problem(parsed.width, parsed.height)
+    if problem is not None:
+        raise too_large(address.name, problem)
     return SyntheticSource(parsed, live=live if live is not None else parsed.frame_count is None)
 
 

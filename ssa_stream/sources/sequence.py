@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.picture_names import file_names, number_width, pictures_of
 from ssa_stream.sources.conversion import NO_JOINTS, Joints
 from ssa_stream.sources.file_structure import shortfall
@@ -26,7 +27,15 @@ class PictureSequence:
     (`p2` before `p10`) without holes.
     """
 
-    def __init__(self, pattern: str, name: str, *, options: Mapping[str, str], rate_hz: Fraction | None = None) -> None:
+    def __init__(
+        self,
+        pattern: str,
+        name: str,
+        *,
+        options: Mapping[str, str],
+        rate_hz: Fraction | None = None,
+        limits: PictureLimits = USUAL_LIMITS,
+    ) -> None:
         """Find the pictures.
 
         Args:
@@ -35,6 +44,7 @@ class PictureSequence:
             name: What to call it in messages.
             options: FFmpeg options; `framerate` is the rate.
             rate_hz: Pictures per second; None for that of the options, or 25.
+            limits: How large they may be.
         Raises:
             SourceError: No picture fits; the text says what is in the folder.
         """
@@ -43,6 +53,8 @@ class PictureSequence:
         if not self._pictures:
             raise SourceError(_nothing_fits(pattern, name), SourceErrorCode.NOT_FOUND)
         self._rate_hz = rate_hz or Fraction(options.get("framerate", _DEFAULT_RATE))
+        self._limits = limits
+        self._too_large: list[str] = []
         self._unreadable: list[str] = []
         self._videos: list[str] = []
         self._closed = False
@@ -84,10 +96,15 @@ class PictureSequence:
 
     @property
     def damage(self) -> list[str]:
-        """Which pictures could not be read, are cut off, or are none, so far."""
+        """Which pictures could not be read, are cut off, too large, or are none, so far."""
         told, count = [], len(self._pictures)
         if self._unreadable:
             told.append(f"{len(self._unreadable)} of {count} pictures are damaged: {_listed(self._unreadable)}")
+        if self._too_large:
+            told.append(
+                f"{len(self._too_large)} of {count} pictures are too large ({self._limits}): "
+                f"{_listed(self._too_large)}; allow them with #max_edge=... and #max_area=... (pixels)"
+            )
         if self._videos:
             told.append(
                 f"{len(self._videos)} of {count} files are videos, a pattern is for pictures: {_listed(self._videos)}; "
@@ -119,10 +136,13 @@ class PictureSequence:
 
     def _read(self, path: Path) -> Still | None:
         try:
-            still = read_still(path)
-        except SourceError:
+            still = read_still(path, self._limits)
+        except SourceError as error:
             self.corrupt_packets += 1
-            (self._videos if is_video(path) else self._unreadable).append(path.name)
+            if error.code is SourceErrorCode.TOO_LARGE:
+                self._too_large.append(path.name)
+                return None
+            (self._videos if is_video(path, self._limits) else self._unreadable).append(path.name)
             return None
         if shortfall(path):
             self._unreadable.append(path.name)

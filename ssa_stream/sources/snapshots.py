@@ -1,5 +1,6 @@
 """A camera that gives one picture for each request: it is asked again and again."""
 
+import errno
 import threading
 import time
 import zlib
@@ -13,26 +14,19 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.sources.container import ContainerReader, Problem, diagnose, open_container
 from ssa_stream.sources.conversion import FrameConverter
+from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts
+from ssa_stream.sources.png_text import require_small_text_of
+from ssa_stream.sources.size_guard import too_large
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 from ssa_stream.sources.status import SourceLosses
 from ssa_stream.sources.unexpected import describe
 
-__all__ = ["SnapshotSource", "picture_format"]
+__all__ = ["SnapshotSource"]
 
 _RETRY_S = 1.0
-# FFmpeg takes an address that ends in `.jpg` for a file of that name, if the picture has more than 2 kB.
-_FILE_BY_NAME = "image2"
-_BY_CODEC = {"mjpeg": "jpeg_pipe"}
-
-
-def picture_format(container: InputContainer) -> str | None:
-    """Return what demuxer reads an answer as one picture, where FFmpeg took it for a file; None where it did not."""
-    if container.format.name != _FILE_BY_NAME or not container.streams.video:
-        return None
-    codec = container.streams.video[0].codec_context.name
-    return _BY_CODEC.get(codec, f"{codec}_pipe")
 
 
 class SnapshotSource(Source):
@@ -52,6 +46,8 @@ class SnapshotSource(Source):
         timeouts_s: tuple[float, float],
         options: Mapping[str, str],
         format_name: str | None = None,
+        limits: PictureLimits = USUAL_LIMITS,
+        hosts: Hosts = NO_OTHER_HOSTS,
     ) -> None:
         """Take over the answer to the first request.
 
@@ -62,11 +58,13 @@ class SnapshotSource(Source):
             interval_s: From one request to the next.
             timeouts_s: Longest wait for opening, and for a picture while requests fail or answers are cut off.
             options: FFmpeg options of format and protocol.
-            format_name: See `picture_format`.
+            format_name: What reads an answer as one picture; None to let FFmpeg find out.
+            limits: How large a picture may be; a larger one is a request that failed.
+            hosts: To which other hosts the address may lead.
         """
         self._url, self._name = url, name
         self._interval_s, self._timeouts_s, self._options = interval_s, timeouts_s, options
-        self._format_name = format_name
+        self._format_name, self._limits, self._hosts = format_name, limits, hosts
         self._first: InputContainer | None = container
         self._closed = threading.Event()
         self._stored_aspect = Fraction(1)
@@ -153,25 +151,40 @@ class SnapshotSource(Source):
                 timeouts_s=self._timeouts_s,
                 options=self._options,
                 format_name=self._format_name,
+                limits=self._limits,
+                hosts=self._hosts,
             )
-        reader = ContainerReader(container, self._name)
+        reader = ContainerReader(container, self._name, limits=self._limits)
         digests: list[tuple[int, int]] = []
 
         def note(packet: "Packet[VideoStream]") -> None:
             if packet.size:
                 digests.append((packet.size, zlib.crc32(memoryview(packet))))
+                require_small_text_of(bytes(packet), self._name)
 
         reader.on_packet = note
         if reader.stream.codec_context.name == "mjpeg":
-            reader.stream.codec_context.options = {"err_detect": "explode"}
+            reader.refuse_damage()
         try:
-            picture = next((decoded[-1] for decoded in reader.decode() if decoded), None)
+            picture = self._first_of(reader, digests)
             self._stored_aspect = reader.stored_aspect()
         finally:
             reader.close()
             self._corrupt += reader.corrupt_packets
+        if reader.sizes.problem is not None:
+            return Problem(SourceErrorCode.TOO_LARGE, str(too_large(self._name, reader.sizes.problem)))
         if picture is None:
             return Problem(SourceErrorCode.UNREADABLE, "the picture is damaged")
         digest = digests[0] if digests else None
         before, self._digest = self._digest, digest
         return None if digest is not None and digest == before else picture
+
+    @staticmethod
+    def _first_of(reader: ContainerReader, digests: list[tuple[int, int]]) -> VideoFrame | None:
+        try:
+            return next((decoded[-1] for decoded in reader.decode() if decoded), None)
+        except av.FFmpegError as error:
+            # So ends an answer that is shorter than the most that is read of one.
+            if error.errno != errno.EIO or not digests:
+                raise
+            return None

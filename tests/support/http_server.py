@@ -37,19 +37,22 @@ class HttpRequest(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def http_server(answer: Callable[[HttpRequest], None], *, protocol: str = "HTTP/1.0") -> Iterator[str]:
+def http_server(
+    answer: Callable[[HttpRequest], None], *, protocol: str = "HTTP/1.0", host: str = "127.0.0.1"
+) -> Iterator[str]:
     """Serve in threads; the address, without a path.
 
     Args:
         answer: What each request is answered by.
+        host: Address of this machine to listen on.
         protocol: With `HTTP/1.1`, a connection is closed when the request asks for that, and no header says so.
     """
     handler = type("Handler", (HttpRequest,), {"answer": staticmethod(answer), "protocol_version": protocol})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer((host, 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://{host}:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
