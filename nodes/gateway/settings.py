@@ -60,7 +60,7 @@ class PeerLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     session_s: _Time = 3600.0
     connect_s: _Time = 15.0
     silence_s: _Time = 6.0
-    media_sections: _Positive = 8
+    media_sections: _Positive = 4
     candidates: _Positive = 16
     checks: _Positive = 50
     checks_per_s: _Positive = 50

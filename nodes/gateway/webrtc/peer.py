@@ -21,14 +21,17 @@ from ssa_stream.nodes.gateway.streams import StreamHandler
 from ssa_stream.nodes.gateway.webrtc.aiortc_changes import (
     ReceiverGuard,
     bytes_received,
+    drop_unreadable_messages,
     rtp_timestamp_of_last,
     with_bitrate,
 )
 from ssa_stream.nodes.gateway.webrtc.camera_ingest import CameraIngest
+from ssa_stream.nodes.gateway.webrtc.candidates import filter_candidates
 from ssa_stream.nodes.gateway.webrtc.channels import MaskOutbox, PromptHandler, send_text
 from ssa_stream.nodes.gateway.webrtc.codecs import refused_kind, refused_text
 from ssa_stream.nodes.gateway.webrtc.figures import PeerFigures
-from ssa_stream.nodes.gateway.webrtc.limits import LimitExceeded, Watchdog
+from ssa_stream.nodes.gateway.webrtc.ice_checks import CheckBudget
+from ssa_stream.nodes.gateway.webrtc.limits import LimitExceeded, RateLimit, Watchdog
 from ssa_stream.nodes.gateway.webrtc.track import FeedTrack
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 
@@ -54,6 +57,8 @@ class Peer:
         handler: The stream that it is about.
         settings: Of the gateway.
         metrics: Count what it sends and gets, and limits that it comes to.
+        checks: Room for connectivity checks to unknown addresses, of all peers together.
+        address: From where its offer came.
         overlay: Whether a viewer gets pictures with masks drawn on them.
 
     Attributes:
@@ -69,13 +74,19 @@ class Peer:
         settings: GatewaySettings,
         metrics: NodeMetrics,
         *,
+        checks: RateLimit,
+        address: str | None = None,
         overlay: bool = False,
     ) -> None:
         self.id = secrets.token_urlsafe(16)
         self.role: Role = role
         self.reason = ""
         self._handler, self._limits, self._overlay = handler, settings.limits, overlay
+        self._address, self._loopback = address, settings.loopback_media
         self._counted = PeerFigures(metrics, handler.name)
+        self._checks = CheckBudget(settings.limits.checks, checks)
+        self._candidates_refused = 0
+        self._messages_dropped = 0
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[_ice(one) for one in settings.ice_servers]))
         self._ended = asyncio.Event()
         self._watchdog = Watchdog(settings.limits, time.monotonic())
@@ -101,16 +112,24 @@ class Peer:
         Raises:
             MessageError: It cannot be answered.
         """
+        limits = self._limits
+        filtered = filter_candidates(
+            offer, self._address, limit=limits.candidates, max_sections=limits.media_sections, loopback=self._loopback
+        )
+        self._candidates_refused = filtered.refused
         try:
-            await self._connection.setRemoteDescription(Description(sdp=offer, type="offer"))
+            await self._connection.setRemoteDescription(Description(sdp=filtered.offer, type="offer"))
             self._choose_media()
+            drop_unreadable_messages(self._connection, self._on_unreadable)
             await self._connection.setLocalDescription(await self._connection.createAnswer())
+            self._checks.bind(self._connection)
         except _BAD_OFFER as error:
             kind = refused_kind(error)
             if kind is not None:
                 raise MessageError(f"the offer cannot be answered: {refused_text(offer, kind)}") from error
             raise MessageError(f"the offer cannot be answered ({type(error).__name__}: {error})") from error
-        return with_bitrate(self._connection.localDescription.sdp, self._limits.bitrate_kbps)
+        self._counted.tell(self._figures())
+        return with_bitrate(self._connection.localDescription.sdp, limits.bitrate_kbps)
 
     def end(self, reason: str) -> None:
         """End the session, soon."""
@@ -240,6 +259,9 @@ class Peer:
         else:
             channel.close()
 
+    def _on_unreadable(self) -> None:
+        self._messages_dropped += 1
+
     def _on_command(self, data: str | bytes) -> None:
         refusal = self._prompts.take(data)
         if refusal is not None:
@@ -249,7 +271,13 @@ class Peer:
         await self._outbox.run(await self._masks)
 
     def _figures(self) -> dict[str, int]:
-        figures = {"masks_sent": self._outbox.sent, "masks_overtaken": self._outbox.overtaken}
+        figures = {
+            "masks_sent": self._outbox.sent,
+            "masks_overtaken": self._outbox.overtaken,
+            "candidates_refused": self._candidates_refused,
+            "checks_refused": self._checks.refused,
+            "messages_unreadable": self._messages_dropped,
+        }
         if self._feed_track is not None:
             figures["pictures_overtaken"] = self._feed_track.overtaken
         if self._camera is not None and self._ingest is not None:

@@ -10,6 +10,7 @@ from ssa_stream.errors import MessageError
 from ssa_stream.nodes.gateway.pictures.cameras import Cameras
 from ssa_stream.nodes.gateway.settings import GatewaySettings
 from ssa_stream.nodes.gateway.streams import StreamHandler
+from ssa_stream.nodes.gateway.webrtc.limits import RateLimit
 from ssa_stream.nodes.gateway.webrtc.peer import Peer, Role
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 
@@ -54,6 +55,7 @@ class Peers:
     ) -> None:
         self.handlers = handlers
         self._settings, self._cameras, self._group, self._metrics = settings, cameras, group, metrics
+        self._checks = RateLimit(settings.limits.checks_per_s)
         self._peers: dict[str, Peer] = {}
         self._publishing: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -62,14 +64,22 @@ class Peers:
     def __len__(self) -> int:
         return len(self._peers)
 
-    async def begin(self, role: Role, stream: str, offer: str, *, overlay: bool = False) -> tuple[Peer, str]:
+    async def begin(
+        self, role: Role, stream: str, offer: str, *, address: str | None = None, overlay: bool = False
+    ) -> tuple[Peer, str]:
         """Begin a session; returns the peer and the answer to its offer.
 
+        Args:
+            role: What the peer does.
+            stream: Which one it is about.
+            offer: Its session description.
+            address: From where that came.
+            overlay: Whether it gets pictures with masks drawn on them.
         Raises:
             Refused: It cannot begin.
         """
         handler = self._expect_room(role, stream)
-        peer = Peer(role, handler, self._settings, self._metrics, overlay=overlay)
+        peer = Peer(role, handler, self._settings, self._metrics, checks=self._checks, address=address, overlay=overlay)
         self._peers[peer.id] = peer
         self._tell_number()
         if role == "publish":
@@ -80,6 +90,9 @@ class Peers:
         except MessageError as error:
             await self._forget(peer)
             raise Refused(400, str(error)) from error
+        except TimeoutError as error:
+            await self._forget(peer)
+            raise Refused(400, f"the offer could not be answered within {_ANSWER_S:g} s") from error
         except BaseException:
             await self._forget(peer)
             raise
