@@ -22,6 +22,7 @@ __all__ = [
     "ReceiverGuard",
     "SenderClock",
     "bytes_received",
+    "close_connection",
     "drop_unreadable_messages",
     "rtp_timestamp_of_last",
     "with_bitrate",
@@ -252,3 +253,16 @@ def drop_unreadable_messages(connection: RTCPeerConnection, on_dropped: Callable
             on_dropped()
 
     inner._data_channel_receive = guarded
+
+
+async def close_connection(connection: RTCPeerConnection) -> None:
+    """Close a connection; its sockets are closed whatever an odd offer has made of it."""
+    try:
+        await connection.close()
+    except Exception:  # of aiortc, in a state that it did not expect: what it leaves open is closed here
+        inner: Any = connection
+        for transport in list(inner._RTCPeerConnection__iceTransports):
+            await transport.stop()
+        closed: asyncio.Future[bool] | None = inner._RTCPeerConnection__isClosed
+        if closed is not None and not closed.done():
+            closed.set_result(True)

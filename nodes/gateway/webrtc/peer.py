@@ -7,10 +7,8 @@ import secrets
 import time
 from typing import Literal
 
-import structlog
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection
 from aiortc import RTCSessionDescription as Description
-from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.mediastreams import MediaStreamError
 from av import VideoFrame
 
@@ -21,6 +19,7 @@ from ssa_stream.nodes.gateway.streams import StreamHandler
 from ssa_stream.nodes.gateway.webrtc.aiortc_changes import (
     ReceiverGuard,
     bytes_received,
+    close_connection,
     drop_unreadable_messages,
     rtp_timestamp_of_last,
     with_bitrate,
@@ -38,15 +37,9 @@ from ssa_stream.nodes.runtime.metrics import NodeMetrics
 __all__ = ["Peer", "Role"]
 
 Role = Literal["publish", "watch"]
-_LOG = structlog.get_logger()
 _TICK_S = 1.0
 _LAST_WORDS_S = 0.05
 _CLOSE_S = 3.0
-_BAD_OFFER = (
-    ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError,
-    OperationError, InvalidStateError, InvalidAccessError, InternalError,
-)  # fmt: skip
-"""What aiortc raises at an offer that is malformed, or asks for what it cannot do."""
 
 
 class Peer:
@@ -123,12 +116,14 @@ class Peer:
             drop_unreadable_messages(self._connection, self._on_unreadable)
             await self._connection.setLocalDescription(await self._connection.createAnswer())
             self._checks.bind(self._connection)
-        except _BAD_OFFER as error:
+        except OSError:
+            raise  # not the peer's fault
+        except Exception as error:  # aiortc raises errors of all kinds at an offer that is malformed or asks too much
             kind = refused_kind(error)
             if kind is not None:
                 raise MessageError(f"the offer cannot be answered: {refused_text(offer, kind)}") from error
             raise MessageError(f"the offer cannot be answered ({type(error).__name__}: {error})") from error
-        self._counted.tell(self._figures())
+        self._counted.tell(self.figures())
         return with_bitrate(self._connection.localDescription.sdp, limits.bitrate_kbps)
 
     def end(self, reason: str) -> None:
@@ -154,8 +149,7 @@ class Peer:
         finally:
             self._handler.leave(self)
             await self.close()
-            self._counted.tell(self._figures())
-            _LOG.info("peer left", stream=self.stream, role=self.role, reason=self.reason, **self._figures())
+            self._counted.tell(self.figures())
 
     async def close(self) -> None:
         """Take the connection down; may be called again."""
@@ -165,7 +159,7 @@ class Peer:
             self._feed_track.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
-                await self._connection.close()
+                await close_connection(self._connection)
 
     def send_masks(self, prompt_id: str, data: bytes) -> None:
         """Masks came; they are sent if the peer has a channel for them."""
@@ -175,6 +169,27 @@ class Peer:
     def send_text(self, text: str) -> None:
         """Say something on the channel for prompts, if there is one."""
         send_text(self._prompt_channel, text)
+
+    def figures(self) -> dict[str, int]:
+        """What it sent, received and lost, by name."""
+        figures = {
+            "masks_sent": self._outbox.sent,
+            "masks_overtaken": self._outbox.overtaken,
+            "candidates_refused": self._candidates_refused,
+            "checks_refused": self._checks.refused,
+            "messages_unreadable": self._messages_dropped,
+        }
+        if self._feed_track is not None:
+            figures["pictures_overtaken"] = self._feed_track.overtaken
+        if self._camera is not None and self._ingest is not None:
+            guard = self._camera[1]
+            figures |= {
+                "frames": self._ingest.frames,
+                "frames_overtaken": guard.frames.overtaken,
+                "frames_not_fetched": self._ingest.overtaken,
+                "frames_not_decoded": guard.backlog.dropped,
+            }
+        return figures
 
     # -- media
 
@@ -230,7 +245,7 @@ class Peer:
             exceeded = self._watchdog.look(time.monotonic(), received, is_connected=is_connected, has_media=has_media)
             if exceeded is not None:
                 self._end_for(exceeded)
-            self._counted.tell(self._figures())
+            self._counted.tell(self.figures())
             await asyncio.sleep(_TICK_S)
 
     def _end_for(self, exceeded: LimitExceeded) -> None:
@@ -269,26 +284,6 @@ class Peer:
 
     async def _send_masks(self) -> None:
         await self._outbox.run(await self._masks)
-
-    def _figures(self) -> dict[str, int]:
-        figures = {
-            "masks_sent": self._outbox.sent,
-            "masks_overtaken": self._outbox.overtaken,
-            "candidates_refused": self._candidates_refused,
-            "checks_refused": self._checks.refused,
-            "messages_unreadable": self._messages_dropped,
-        }
-        if self._feed_track is not None:
-            figures["pictures_overtaken"] = self._feed_track.overtaken
-        if self._camera is not None and self._ingest is not None:
-            guard = self._camera[1]
-            figures |= {
-                "frames": self._ingest.frames,
-                "frames_overtaken": guard.frames.overtaken,
-                "frames_not_fetched": self._ingest.overtaken,
-                "frames_not_decoded": guard.backlog.dropped,
-            }
-        return figures
 
 
 def _ice(server: IceServer) -> RTCIceServer:
