@@ -23,7 +23,7 @@ __all__ = ["DOOR", "Door", "connection_of"]
 _LOG = structlog.get_logger()
 _SWEEP_S = 0.25
 _PAUSE_S = 0.2
-_ACCEPTED_AT_ONCE = 64
+_ACCEPTED_AT_ONCE = 16
 _STARVED_S = 1.0
 _TLS_GOODBYE_S = 2.0
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n"
@@ -151,7 +151,6 @@ class Door:
 
     def _starve(self, listener: socket.socket, error: OSError) -> None:
         """Somebody cannot be accepted: make room for the next attempt, or take them from the queue and refuse."""
-        self._starved_until_s = self._loop.time() + _STARVED_S
         self._say("a connection cannot be accepted", error=error.strerror)
         displaced = self._connections.dispensable()
         if displaced is not None:
@@ -159,6 +158,7 @@ class Door:
             self._count("connections_displaced")
             displaced.close()
             return
+        self._starved_until_s = self._loop.time() + _STARVED_S
         self._count("connections_refused")
         if self._spare is not None:
             os.close(self._spare)
