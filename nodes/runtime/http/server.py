@@ -178,8 +178,8 @@ class _ServerLog(logging.Handler):
             if left_out is not None:  # without its text, which is the stranger's
                 _LOG.warning("a request is no HTTP that can be read", error=type(error).__name__, left_out=left_out)
             return
-        if record.levelno < logging.WARNING:
-            return
+        if record.levelno < logging.WARNING or isinstance(error, ConnectionError):
+            return  # nobody is there any more who could be answered
         self._count("refused_500")
         left_out = self._limit.due("error")
         if left_out is not None:

@@ -78,6 +78,27 @@ def test_slow_offers_are_given_up_and_others_are_served_meanwhile(tmp_path: Path
             one.close()
 
 
+def test_descriptors_that_others_have_taken_refuse_newcomers_at_once(tmp_path: Path) -> None:
+    """Fewer are left than connections are allowed: who cannot be let in is told, and the log has a line a second."""
+    with gateway_process(tmp_path, http=HttpLimits(body_s=2.0, connections_per_address=200)) as gateway:
+        left = gateway.open_files() + 8
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (left, left))
+        crowd = [Stranger(gateway.port).send(_SLOW_OFFER) for _ in range(60)]
+        statuses = [status_of(one.read_some()) for one in crowd]
+        assert statuses.count(100) > 0
+        assert statuses.count(100) + statuses.count(503) + statuses.count(0) == 60
+        assert statuses.count(100) <= 8
+        assert [status_of(one.read_all()) for one, status in zip(crowd, statuses, strict=True) if status == 100] == [
+            408
+        ] * statuses.count(100)
+        wait_until(lambda: gateway.status() == 200, "there is room again")
+        for one in crowd:
+            one.close()
+        assert "a connection cannot be accepted" in gateway.log
+        assert "Traceback" not in gateway.log
+        assert len(gateway.log) < 4000, gateway.log
+
+
 def test_header_that_comes_byte_by_byte_is_given_up(tmp_path: Path) -> None:
     """Every byte comes in time, the header does not; the same after a first request that was in order."""
     with gateway_process(tmp_path, http=HttpLimits(head_s=1.0)) as gateway:
