@@ -79,8 +79,7 @@ class Access:
         if self._token is None:
             return True
         scheme, _, given = (authorization or "").partition(" ")
-        # What was no UTF-8 comes with surrogates, and goes back to the bytes that came.
-        came = given.strip().encode("utf-8", "surrogateescape")
+        came = given.strip().encode("utf-8", "surrogatepass")  # bytes that were no UTF-8 come as surrogates
         return scheme.lower() == "bearer" and hmac.compare_digest(came, self._token.encode())
 
 

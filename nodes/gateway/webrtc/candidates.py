@@ -15,6 +15,7 @@ __all__ = ["Filtered", "filter_candidates"]
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _LINE = "a=candidate:"
+_THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
 _MDNS = re.compile(r"[0-9A-Za-z-]{1,63}\.local")
 _MAX_MDNS = 4
 """Each is looked up with a multicast, for up to a second."""
@@ -93,7 +94,7 @@ def _is_allowed(host: str, port: int, *, near: bool, loopback: bool, used: set[t
         return near and _MDNS.fullmatch(host) is not None and sum(".local" in one for one, _ in used) < _MAX_MDNS
     if address.is_loopback:
         return loopback
-    if address.is_multicast or address.is_unspecified or address.is_reserved:
+    if address.is_multicast or address.is_unspecified or address.is_reserved or address in _THIS_NETWORK:
         return False
     return address.is_global or near
 
