@@ -17,6 +17,7 @@ from tests.support.waiting import wait_until
 __all__ = ["GatewayProcess", "Stranger", "exchange", "gateway_process", "silent_crowd"]
 
 _PATIENCE_S = 30.0
+_ESTABLISHED = "01"
 STREAMS = {
     "cam": StreamAccess(kind="camera", label="a browser's camera"),
     "file": StreamAccess(kind="source", label="street.mp4"),
@@ -48,6 +49,11 @@ class GatewayProcess:
     def status(self, path: str = "/", *, address: str = "127.0.0.1") -> int:
         """The status of an answer; 0 without one."""
         return status_of(self.get(path, address=address))
+
+    def connections(self) -> int:
+        """How many connections to its page are established, seen from its side."""
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(row[1].endswith(f":{self.port:04X}") and row[3] == _ESTABLISHED for row in rows)
 
     def open_files(self) -> int:
         """How many descriptors it has open."""
@@ -111,8 +117,13 @@ def status_of(answer: bytes) -> int:
 class Stranger:
     """One connection, from an address of this machine."""
 
-    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S, source_address=(address, 0))
+    def __init__(self, port: int, address: str = "127.0.0.1", *, patience_s: float = _PATIENCE_S) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=patience_s, source_address=(address, 0))
+
+    @property
+    def raw(self) -> socket.socket:
+        """Its socket, for TLS."""
+        return self._socket
 
     def __enter__(self) -> "Stranger":
         return self
@@ -125,6 +136,13 @@ class Stranger:
         with contextlib.suppress(ConnectionError):
             self._socket.sendall(data)
         return self
+
+    def send_while_read(self, data: bytes) -> None:
+        """Send something over and over, until the other side reads no more for a while, or closes the connection."""
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            for _ in range(10_000):
+                self._socket.sendall(data)
+            raise AssertionError("everything was read")
 
     def read_some(self) -> bytes:
         """What comes first; nothing if the other side has closed the connection."""
