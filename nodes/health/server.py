@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.nodes.health.metrics import CONTENT_TYPE_LATEST, exposition
 from ssa_stream.nodes.health.view import HealthView, Verdict
-from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback
+from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback, is_plain
 from ssa_stream.nodes.runtime.http.connections import HttpLimits
 from ssa_stream.nodes.runtime.http.door import DOOR
 from ssa_stream.nodes.runtime.http.server import bound, bound_file, served
@@ -90,22 +90,26 @@ async def serve_health(address: HttpAddress, graph: HasHealth, limits: HttpLimit
             f"cannot listen at {address.host}:{address.port} ({error.strerror}); choose another address for health"
         ) from error
     host, port = listeners[0].getsockname()[:2]
-    async with _served(listeners, graph, limits, _refusing_pages(address)):
+    counts: Counter[str] = Counter()
+    async with _served(listeners, graph, limits, counts, _refusing_pages(address, counts)):
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @asynccontextmanager
 async def serve_health_in_file(path: Path, graph: HasHealth) -> AsyncIterator[None]:
     """Serve at a socket file until the end of the body, to whoever may enter its folder."""
-    async with _served(bound_file(path), graph, _LIMITS):
+    async with _served(bound_file(path), graph, _LIMITS, Counter()):
         yield
 
 
 @asynccontextmanager
 async def _served(
-    listeners: Sequence[socket.socket], graph: HasHealth, limits: HttpLimits, *middlewares: Middleware
+    listeners: Sequence[socket.socket],
+    graph: HasHealth,
+    limits: HttpLimits,
+    counts: Counter[str],
+    *middlewares: Middleware,
 ) -> AsyncIterator[None]:
-    counts: Counter[str] = Counter()
     app = web.Application(middlewares=middlewares, client_max_size=_BODY_BYTES)
     app.add_routes(_health_routes(graph, counts))
     async with served(app, listeners, limits, lambda name: counts.update([name]), kept_files=_KEPT_FILES):
@@ -147,16 +151,22 @@ def _answer(verdict: Verdict, view: HealthView | None) -> web.Response:
     return web.Response(status=status, text=text, content_type="application/json", headers=_UNCACHED)
 
 
-def _refusing_pages(address: HttpAddress) -> Middleware:
+def _refusing_pages(address: HttpAddress, counts: Counter[str]) -> Middleware:
     """Pages of other origins get nothing, nor do those that made a name of theirs point to this machine."""
+
+    def refusal(status: int, text: str) -> web.Response:
+        counts.update([f"refused_{status}"])
+        return web.Response(status=status, text=text + "\n")
 
     @web.middleware
     async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         asked, origin = request.headers.get(hdrs.HOST, ""), request.headers.get(hdrs.ORIGIN)
+        if not (is_plain(asked) and is_plain(origin)):
+            return refusal(400, "Host and Origin must be ASCII")
         if is_loopback(address.host) and not is_loopback(host_of(asked)):
-            return web.Response(status=421, text=f"{asked} is no name of this machine's loopback address\n")
+            return refusal(421, f"{asked} is no name of this machine's loopback address")
         if origin is not None and origin != f"http://{asked}":
-            return web.Response(status=403, text=f"pages of {origin} get nothing here\n")
+            return refusal(403, f"pages of {origin} get nothing here")
         return await handler(request)
 
     return refuse

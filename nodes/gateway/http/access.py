@@ -6,7 +6,7 @@ from collections.abc import Collection
 from ssa_stream.errors import ConfigError
 from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback
 
-__all__ = ["Access", "is_plain", "require_safe"]
+__all__ = ["Access", "require_safe"]
 
 
 def require_safe(host: str, *, token: str | None, has_tls: bool, insecure: bool) -> None:
@@ -81,8 +81,3 @@ class Access:
         scheme, _, given = (authorization or "").partition(" ")
         came = given.strip().encode("utf-8", "surrogatepass")  # bytes that were no UTF-8 come as surrogates
         return scheme.lower() == "bearer" and hmac.compare_digest(came, self._token.encode())
-
-
-def is_plain(header: str | None) -> bool:
-    """Whether a header that names hosts or origins has nothing in it but visible ASCII; a missing one has not."""
-    return header is None or (header.isascii() and header.isprintable())

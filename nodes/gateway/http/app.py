@@ -11,11 +11,12 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from ssa_stream.nodes.gateway.http.access import Access, is_plain
+from ssa_stream.nodes.gateway.http.access import Access
 from ssa_stream.nodes.gateway.page_messages import as_json
 from ssa_stream.nodes.gateway.settings import GatewaySettings, IceServer, health_socket
 from ssa_stream.nodes.gateway.webrtc.peer import Role
 from ssa_stream.nodes.gateway.webrtc.peers import Peers, Refused
+from ssa_stream.nodes.pipeline.hosts import is_plain
 from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 

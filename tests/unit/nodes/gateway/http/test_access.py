@@ -3,7 +3,7 @@
 import pytest
 
 from ssa_stream.errors import ConfigError
-from ssa_stream.nodes.gateway.http.access import Access, is_plain, require_safe
+from ssa_stream.nodes.gateway.http.access import Access, require_safe
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,3 @@ def test_access_token_of_odd_bytes_is_refused(header: str) -> None:
 def test_access_token_beyond_ascii_is_taken() -> None:
     """As the file of the token has it."""
     assert Access("127.0.0.1", "schl\u00fcssel").is_authorised("Bearer schl\u00fcssel")
-
-
-@pytest.mark.parametrize(
-    ("header", "plain"),
-    [(None, True), ("127.0.0.1:8080", True), ("m\u00fcller", False), ("\udcff", False), ("a\tb", False)],
-)
-def test_is_plain_takes_visible_ascii_only(header: str | None, plain: bool) -> None:
-    """Names of hosts and origins are no more than that."""
-    assert is_plain(header) is plain
