@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 from pathlib import Path
 
 from ssa_stream.errors import ConfigError, SsaStreamError
 from ssa_stream.nodes.gateway.server import run_gateway
 from ssa_stream.nodes.gateway.settings import GatewaySettings, load_settings
+from ssa_stream.nodes.runtime.library_logs import LibraryLogs
 from ssa_stream.nodes.runtime.logs import log_as
 from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
 from ssa_stream.nodes.runtime.tasks import only_error
@@ -28,6 +30,7 @@ def main() -> None:
     parser.add_argument("--incarnation", type=int, default=0, help="another number for every start")
     options = parser.parse_args()
     log_as("gateway")
+    logging.getLogger().addHandler(LibraryLogs())
     end_with_parent()
     try:
         asyncio.run(_run(load_settings(options.settings), options.incarnation))

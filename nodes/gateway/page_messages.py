@@ -2,12 +2,12 @@
 
 import struct
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import lz4.block
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ssa_stream.errors import MessageError
 from ssa_stream.protocols import (
@@ -43,11 +43,15 @@ class _Layer(NamedTuple):
     data: bytes
 
 
+_CommandId = Annotated[str, Meta(max_length=256)] | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None
+"""It comes back in the answer, so it must be such that it can be written again."""
+
+
 class SetCommand(Struct, frozen=True, tag_field="type", tag="set"):
     """Replace all prompts."""
 
     prompts: tuple[NewPrompt | str, ...]
-    id: str | int | None = None
+    id: _CommandId = None
 
 
 class AddCommand(Struct, frozen=True, tag_field="type", tag="add"):
@@ -55,20 +59,20 @@ class AddCommand(Struct, frozen=True, tag_field="type", tag="add"):
 
     text: str
     prompt_id: str | None = None
-    id: str | int | None = None
+    id: _CommandId = None
 
 
 class RemoveCommand(Struct, frozen=True, tag_field="type", tag="remove"):
     """Remove a prompt."""
 
     prompt_id: str
-    id: str | int | None = None
+    id: _CommandId = None
 
 
 class ListCommand(Struct, frozen=True, tag_field="type", tag="list"):
     """Ask for the prompts."""
 
-    id: str | int | None = None
+    id: _CommandId = None
 
 
 Command = SetCommand | AddCommand | RemoveCommand | ListCommand
@@ -83,7 +87,7 @@ def read_command(data: str | bytes) -> Command:
     """
     try:
         command: Command = _COMMANDS.decode(data)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MessageError(
             f'this is no command: {error}; expected such as {{"type":"add","text":"the red cup"}}'
         ) from error

@@ -22,6 +22,8 @@ from ssa_stream.nodes.gateway.webrtc.peers import Peers
 from ssa_stream.nodes.pipeline import GATEWAY, role_of
 from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
+from ssa_stream.nodes.runtime.http.door import Door
+from ssa_stream.nodes.runtime.http.server import bound, served
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.tasks import wait_for_event
 from ssa_stream.protocols import ErrorReply, MaskMessage, PromptState, SourceRequest, SourceState
@@ -70,11 +72,24 @@ _AGAIN_S = 1.0
 _LOG = structlog.get_logger()
 
 
-async def report(control: ControlAccess, metrics: NodeMetrics, incarnation: int, clock: Clock) -> None:
+async def report(
+    control: ControlAccess,
+    metrics: NodeMetrics,
+    incarnation: int,
+    clock: Clock,
+    unless: Callable[[], str] = str,
+) -> None:
     """Send heartbeats and statistics until cancelled.
 
     Unlike a node of the graph the gateway does not end when the broker is silent: its peers keep what they have, and it
     says hello again.
+
+    Args:
+        control: Where to.
+        metrics: Of the gateway.
+        incarnation: Another number for every start of it.
+        clock: Of all times.
+        unless: Why nobody can come just now; empty if somebody can.
     """
     times = LinkTimes(heartbeat_s=control.heartbeat_s, heartbeat_timeout_s=control.heartbeat_timeout_s)
     context = zmq.asyncio.Context()
@@ -87,7 +102,7 @@ async def report(control: ControlAccess, metrics: NodeMetrics, incarnation: int,
             )  # fmt: skip
             try:
                 async with link:
-                    link.mark_ready()
+                    link.mark_ready(unless)
                     await is_lost.wait()
             except TransportError as error:
                 _LOG.warning("the broker is not told how the gateway fares", error=str(error))
@@ -96,7 +111,8 @@ async def report(control: ControlAccess, metrics: NodeMetrics, incarnation: int,
         context.destroy()
 
 
-_SHUTDOWN_S = 1.0
+_FILES, _FILES_OF_A_PEER = 32, 12
+"""Descriptors that HTTP leaves: to the gateway itself, and to each peer, for whom every address needs a socket."""
 _PAGE = Path(str(files("ssa_stream.nodes.gateway").joinpath("page")))
 
 
@@ -141,14 +157,14 @@ async def run_gateway(
             scenes = [run_while_watched(handler) for handler in handlers.values() if handler.access.kind == "scene"]
             tasks = [group.create_task(one) for one in (link.run(), cameras.run(), pictures.run(), *scenes)]
 
-            def served(url: str) -> None:
+            def on_served(url: str, door: Door) -> None:
                 """From now on peers can come: that is what ready means."""
                 if control is not None:
-                    tasks.append(group.create_task(report(control, metrics, incarnation, clock)))
+                    tasks.append(group.create_task(report(control, metrics, incarnation, clock, lambda: door.shut)))
                 on_page(url)
 
             try:
-                await _serve(settings, make_app(settings, peers, _PAGE, metrics), stop, served)
+                await _serve(settings, make_app(settings, peers, _PAGE, metrics), metrics, stop, on_served)
             finally:
                 await peers.close()
                 for task in tasks:
@@ -158,27 +174,28 @@ async def run_gateway(
 
 
 async def _serve(
-    settings: GatewaySettings, app: web.Application, stop: asyncio.Event, on_page: Callable[[str], None]
+    settings: GatewaySettings,
+    app: web.Application,
+    metrics: NodeMetrics,
+    stop: asyncio.Event,
+    on_served: Callable[[str, Door], None],
 ) -> None:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
+    tls = _tls(settings)
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=_tls(settings))
-        try:
-            await site.start()
-        except OSError as error:
-            raise TransportError(
-                f"cannot listen at {settings.host}:{settings.port} ({error.strerror}); choose another --port"
-            ) from error
-        host, port = runner.addresses[0][:2]
+        listeners = await bound(settings.host, settings.port)
+    except OSError as error:
+        raise TransportError(
+            f"cannot listen at {settings.host}:{settings.port} ({error.strerror}); choose another --port"
+        ) from error
+    host, port = listeners[0].getsockname()[:2]
+    kept_files = _FILES + _FILES_OF_A_PEER * settings.limits.peers
+    async with served(app, listeners, settings.http, metrics.count, tls=tls, kept_files=kept_files) as door:
         scheme = "https" if settings.tls_cert else "http"
         shown = f"[{host}]" if ":" in str(host) else host
         url = f"{scheme}://{shown}:{port}/"
         _LOG.info("page", url=url)
-        on_page(url)
+        on_served(url, door)
         await stop.wait()
-    finally:
-        await runner.cleanup()
 
 
 def _tls(settings: GatewaySettings) -> ssl.SSLContext | None:

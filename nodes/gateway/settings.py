@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from ssa_stream.errors import ConfigError
 from ssa_stream.files import write_whole
 from ssa_stream.keys import ClientKeys
+from ssa_stream.nodes.runtime.http.connections import HttpLimits
 
 __all__ = [
     "CAMERA",
@@ -43,6 +44,10 @@ class PeerLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         session_s: Longest session.
         connect_s: How long a peer may take to connect after its offer was answered.
         silence_s: A peer of which nothing came for so long is gone.
+        media_sections: Of an offer; each may need a socket for every address of this machine.
+        candidates: Of an offer: addresses at which the peer is looked for.
+        checks: Datagrams that one session sends to addresses from which nothing has come.
+        checks_per_s: The same for all sessions together, on average; twice as many may be sent at once.
     """
 
     peers: _Positive = 8
@@ -55,6 +60,10 @@ class PeerLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     session_s: _Time = 3600.0
     connect_s: _Time = 15.0
     silence_s: _Time = 6.0
+    media_sections: _Positive = 4
+    candidates: _Positive = 16
+    checks: _Positive = 50
+    checks_per_s: _Positive = 50
 
 
 class IceServer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,7 +119,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         ice_servers: For the gateway and for browsers.
         loopback_media: Send and take media at 127.0.0.1 only, which browsers do in tests.
         session_threshold: Least score of tracks that the graph publishes.
-        limits: See there.
+        limits: Of peers; see there.
+        http: Of connections to the page; see there.
         control: Where it says how it fares; None: nowhere.
     """
 
@@ -130,6 +140,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     loopback_media: bool = False
     session_threshold: float = 0.5
     limits: PeerLimits = PeerLimits()
+    http: HttpLimits = HttpLimits()
     control: ControlAccess | None = None
 
     @property

@@ -5,7 +5,7 @@ pipeline and the protocol bound. What nodes count, measure and queue goes by nam
 metric's name. Percentiles are of the last interval, so that they are gauges.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -19,14 +19,21 @@ __all__ = ["CONTENT_TYPE_LATEST", "exposition"]
 PREFIX = "ssa_stream"
 _PERCENTILES = ("p50", "p95", "p99", "max")
 _MS = 1e-3
+_OWN = "launcher"
+_COUNTED = "Counted by the node since it started."
 _NONE = ""  # as Prometheus has it, a label without a value is no label
 
 
-def exposition(view: HealthView) -> bytes:
-    """All metrics, in Prometheus' text format."""
+def exposition(view: HealthView, own: Mapping[str, int] | None = None) -> bytes:
+    """All metrics, in Prometheus' text format.
+
+    Args:
+        view: How the graph fares.
+        own: Counts of the process that answers, by name.
+    """
     registry = CollectorRegistry(auto_describe=False)
     ProcessCollector(namespace=PREFIX, registry=registry)
-    registry.register(_GraphCollector(view))
+    registry.register(_GraphCollector(view, own or {}))
     return generate_latest(registry)
 
 
@@ -57,8 +64,8 @@ class _Families:
 class _GraphCollector(Collector):
     """One view, collected once."""
 
-    def __init__(self, view: HealthView) -> None:
-        self._view = view
+    def __init__(self, view: HealthView, own: Mapping[str, int]) -> None:
+        self._view, self._own = view, own
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: names depend on what nodes count."""
@@ -82,6 +89,8 @@ class _GraphCollector(Collector):
                 families.gauge("source_rate_hertz", "Pictures per second.", source.rate_hz, stream=name)
         for node in view.nodes.values():
             _add_node(families, node)
+        for name, value in self._own.items():
+            families.counter(f"count_{name}", _COUNTED, value, node=_OWN, stream=_NONE)
         yield from families.made.values()
 
 
@@ -107,9 +116,8 @@ def _add_statistics(families: _Families, node: NodeHealth) -> None:
     if figures is None:
         return
     for count in figures.counters:
-        text = "Counted by the node since it started."
         stem = count.name.removesuffix("_total")
-        families.counter(f"count_{stem}", text, count.value, node=name, stream=count.stream or _NONE)
+        families.counter(f"count_{stem}", _COUNTED, count.value, node=name, stream=count.stream or _NONE)
     for drop in figures.drops:
         text = "Frames without masks since the node started."
         families.counter("frames_dropped", text, drop.count, stream=drop.stream, node=name, reason=drop.reason)

@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +16,18 @@ from aiohttp.typedefs import Handler, Middleware
 from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.nodes.health.metrics import CONTENT_TYPE_LATEST, exposition
 from ssa_stream.nodes.health.view import HealthView, Verdict
-from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback
+from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback, is_plain
+from ssa_stream.nodes.runtime.http.connections import HttpLimits
+from ssa_stream.nodes.runtime.http.door import DOOR
+from ssa_stream.nodes.runtime.http.server import bound, bound_file, served
 
 __all__ = ["HasHealth", "HttpAddress", "serve_health", "serve_health_in_file"]
 
 _ADDRESS = re.compile(r"(?:http://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)?:(?P<port>\d{1,5})/?")
-_SHUTDOWN_S = 1.0
+_LIMITS = HttpLimits(connections=32, connections_per_address=16)
+_BODY_BYTES = 4096
+_KEPT_FILES = 128
+"""Descriptors that are left to the graph, which starts later."""
 _UNCACHED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -65,60 +73,72 @@ class HttpAddress:
 
 
 @asynccontextmanager
-async def serve_health(address: HttpAddress, graph: HasHealth) -> AsyncIterator[str]:
+async def serve_health(address: HttpAddress, graph: HasHealth, limits: HttpLimits = _LIMITS) -> AsyncIterator[str]:
     """Serve until the end of the body; gives the URL.
 
+    Args:
+        address: Where.
+        graph: Who is asked.
+        limits: Of connections.
     Raises:
         TransportError: The address is taken.
     """
-    async with _runner(graph, _refusing_pages(address)) as runner:
-        try:
-            await web.TCPSite(runner, address.host, address.port).start()
-        except OSError as error:
-            raise TransportError(
-                f"cannot listen at {address.host}:{address.port} ({error.strerror}); choose another address for health"
-            ) from error
-        host, port = runner.addresses[0][:2]
+    try:
+        listeners = await bound(address.host, address.port)
+    except OSError as error:
+        raise TransportError(
+            f"cannot listen at {address.host}:{address.port} ({error.strerror}); choose another address for health"
+        ) from error
+    host, port = listeners[0].getsockname()[:2]
+    counts: Counter[str] = Counter()
+    async with _served(listeners, graph, limits, counts, _refusing_pages(address, counts)):
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @asynccontextmanager
 async def serve_health_in_file(path: Path, graph: HasHealth) -> AsyncIterator[None]:
     """Serve at a socket file until the end of the body, to whoever may enter its folder."""
-    async with _runner(graph) as runner:
-        await web.UnixSite(runner, path).start()
+    async with _served(bound_file(path), graph, _LIMITS, Counter()):
         yield
 
 
 @asynccontextmanager
-async def _runner(graph: HasHealth, *middlewares: Middleware) -> AsyncIterator[web.AppRunner]:
-    app = web.Application(middlewares=middlewares)
-    app.add_routes(_health_routes(graph))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
-    try:
-        yield runner
-    finally:
-        await runner.cleanup()
+async def _served(
+    listeners: Sequence[socket.socket],
+    graph: HasHealth,
+    limits: HttpLimits,
+    counts: Counter[str],
+    *middlewares: Middleware,
+) -> AsyncIterator[None]:
+    app = web.Application(middlewares=middlewares, client_max_size=_BODY_BYTES)
+    app.add_routes(_health_routes(graph, counts))
+    async with served(app, listeners, limits, lambda name: counts.update([name]), kept_files=_KEPT_FILES):
+        yield
 
 
-def _health_routes(graph: HasHealth) -> list[web.RouteDef]:
+def _health_routes(graph: HasHealth, counts: Mapping[str, int]) -> list[web.RouteDef]:
     """Routes for orchestrators and monitors.
 
     `/livez` and `/readyz` answer 200 or 503 with JSON: the verdict, its reasons, and every node with its ages.
+
+    Args:
+        graph: Who is asked.
+        counts: What went wrong at this server, by name.
     """
 
     async def livez(_: web.Request) -> web.Response:
         view = graph.health()
         return _answer(Verdict() if view is None else view.live(), view)
 
-    async def readyz(_: web.Request) -> web.Response:
+    async def readyz(request: web.Request) -> web.Response:
         view = graph.health()
-        return _answer(Verdict(("the graph is being started",)) if view is None else view.ready(), view)
+        verdict = Verdict(("the graph is being started",)) if view is None else view.ready()
+        reason = request.app[DOOR].shut  # whoever asks all the same came before
+        return _answer(Verdict((*verdict.reasons, reason)) if reason else verdict, view)
 
     async def metrics(_: web.Request) -> web.Response:
         view = graph.health()
-        body = b"" if view is None else exposition(view)
+        body = b"" if view is None else exposition(view, counts)
         return web.Response(body=body, headers={**_UNCACHED, "Content-Type": CONTENT_TYPE_LATEST})
 
     return [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)]
@@ -131,16 +151,22 @@ def _answer(verdict: Verdict, view: HealthView | None) -> web.Response:
     return web.Response(status=status, text=text, content_type="application/json", headers=_UNCACHED)
 
 
-def _refusing_pages(address: HttpAddress) -> Middleware:
+def _refusing_pages(address: HttpAddress, counts: Counter[str]) -> Middleware:
     """Pages of other origins get nothing, nor do those that made a name of theirs point to this machine."""
+
+    def refusal(status: int, text: str) -> web.Response:
+        counts.update([f"refused_{status}"])
+        return web.Response(status=status, text=text + "\n")
 
     @web.middleware
     async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         asked, origin = request.headers.get(hdrs.HOST, ""), request.headers.get(hdrs.ORIGIN)
+        if not (is_plain(asked) and is_plain(origin)):
+            return refusal(400, "Host and Origin must be ASCII")
         if is_loopback(address.host) and not is_loopback(host_of(asked)):
-            return web.Response(status=421, text=f"{asked} is no name of this machine's loopback address\n")
+            return refusal(421, f"{asked} is no name of this machine's loopback address")
         if origin is not None and origin != f"http://{asked}":
-            return web.Response(status=403, text=f"pages of {origin} get nothing here\n")
+            return refusal(403, f"pages of {origin} get nothing here")
         return await handler(request)
 
     return refuse

@@ -1,8 +1,8 @@
-"""Which hosts are this machine only."""
+"""Which hosts are this machine only; what headers say of hosts."""
 
 import ipaddress
 
-__all__ = ["host_of", "is_loopback"]
+__all__ = ["host_of", "is_loopback", "is_plain"]
 
 
 def is_loopback(host: str) -> bool:
@@ -21,3 +21,8 @@ def host_of(header: str) -> str:
     if header.startswith("["):
         return header[1:].partition("]")[0].lower()
     return header.partition(":")[0].lower()
+
+
+def is_plain(header: str | None) -> bool:
+    """Whether a header that names hosts or origins has nothing in it but visible ASCII; a missing one has not."""
+    return header is None or (header.isascii() and header.isprintable())

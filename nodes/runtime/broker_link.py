@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Self, cast
 
@@ -22,6 +22,7 @@ from ssa_stream.protocols import (
     ErrorReply,
     Event,
     Finished,
+    Heartbeat,
     Hello,
     Limits,
     ListPrompts,
@@ -112,6 +113,7 @@ class BrokerLink:
         self._outbox: deque[list[bytes | memoryview]] = deque(maxlen=_MAX_OUTBOX)
         self._requests: asyncio.Queue[BrokerRequest | None] = asyncio.Queue(_MAX_REQUESTS)
         self._is_ready = False
+        self._unless: Callable[[], str] = str
         self._heard_ns = 0
         self._error: BaseException | None = None
         self._socket: zmq.asyncio.Socket | None = None
@@ -154,10 +156,18 @@ class BrokerLink:
         if kind is None and self._error is not None:
             raise self._error
 
-    def mark_ready(self) -> None:
-        """From now on the node takes work; the broker is told at once."""
-        self._is_ready = True
-        self.publish(self._metrics.heartbeat(ready=True))
+    def mark_ready(self, unless: Callable[[], str] = str) -> None:
+        """From now on the node takes work; the broker is told at once.
+
+        Args:
+            unless: Asked for each heartbeat: why the node takes no work just now; empty if it does.
+        """
+        self._is_ready, self._unless = True, unless
+        self.publish(self._heartbeat())
+
+    def _heartbeat(self) -> Heartbeat:
+        reason = self._unless()[:_MAX_NOTE] if self._is_ready else ""
+        return self._metrics.heartbeat(ready=self._is_ready and not reason, text=reason)
 
     def publish(self, message: AnyMessage) -> None:
         """Tell the broker something. Never waits; should the broker not read, the newest messages are kept.
@@ -236,7 +246,7 @@ class BrokerLink:
         while True:
             now_s = loop.time()
             if now_s >= beat_s:
-                self.publish(self._metrics.heartbeat(ready=self._is_ready))
+                self.publish(self._heartbeat())
                 beat_s = now_s + self._times.heartbeat_s
             if now_s >= statistics_s:
                 self.publish(self._metrics.statistics())

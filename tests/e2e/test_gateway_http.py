@@ -7,21 +7,17 @@ import ssl
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from ssa_stream.errors import TransportError
 from ssa_stream.nodes.gateway.pictures.camera_source import CameraLink
 from ssa_stream.sources import Frame
+from tests.support.certificates import certificate
 from tests.support.checkout import ROOT
 from tests.support.command_line import run_command
 from tests.support.gateway import SDP, CameraTrack, Peer, count_peers, gateway, until_no_peers
@@ -249,9 +245,9 @@ async def test_killed_peer_frees_everything(tmp_path: Path, session: aiohttp.Cli
 
 async def test_tls_is_served_with_the_certificate(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     """And the page's address says so."""
-    certificate, key = _certificate(tmp_path)
-    context = ssl.create_default_context(cafile=certificate)
-    async with gateway(tmp_path, tls_cert=str(certificate), tls_key=str(key)) as url:
+    cert, key = certificate(tmp_path)
+    context = ssl.create_default_context(cafile=cert)
+    async with gateway(tmp_path, tls_cert=str(cert), tls_key=str(key)) as url:
         assert url.startswith("https://127.0.0.1:")
         async with session.get(url + "api/streams", ssl=context) as response:
             assert response.status == 200
@@ -277,28 +273,3 @@ async def test_serve_open_to_a_network_is_refused(tmp_path: Path) -> None:
     assert answer.returncode == 2
     assert "--token-file" in answer.stderr
     assert "--insecure" in answer.stderr
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for this machine, which signs itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(tz=UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "cert.pem", folder / "key.pem"
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files

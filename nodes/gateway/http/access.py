@@ -79,4 +79,5 @@ class Access:
         if self._token is None:
             return True
         scheme, _, given = (authorization or "").partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode())
+        came = given.strip().encode("utf-8", "surrogatepass")  # bytes that were no UTF-8 come as surrogates
+        return scheme.lower() == "bearer" and hmac.compare_digest(came, self._token.encode())

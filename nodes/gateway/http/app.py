@@ -1,10 +1,13 @@
 """WHIP, WHEP, and the page, over HTTP."""
 
+import asyncio
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import aiohttp
 import msgspec
+import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
@@ -13,15 +16,63 @@ from ssa_stream.nodes.gateway.page_messages import as_json
 from ssa_stream.nodes.gateway.settings import GatewaySettings, IceServer, health_socket
 from ssa_stream.nodes.gateway.webrtc.peer import Role
 from ssa_stream.nodes.gateway.webrtc.peers import Peers, Refused
+from ssa_stream.nodes.pipeline.hosts import is_plain
+from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 
 __all__ = ["METRICS_PATH", "add_health", "make_app"]
 
+_LOG = structlog.get_logger()
 METRICS_PATH = "/metrics"
 _PATHS = ("/livez", "/readyz", METRICS_PATH)
 _ANSWER_S = 2.0
-_SESSION = web.AppKey("health_session", aiohttp.ClientSession)
+_PAUSE_S = 0.02
+"""Those who ask within this time are answered together."""
+_Answer = tuple[int, bytes, str]
 _SILENT = {"ok": False, "reasons": ["the process that runs the graph does not answer"]}
+
+
+class _GraphHealth:
+    """Asks the process that runs the graph, which has other work: however many ask here, it is asked rarely.
+
+    Args:
+        socket: Where it answers.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
+        self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout)
+        self._asking: dict[str, asyncio.Task[_Answer]] = {}
+        self._tasks: set[asyncio.Task[_Answer]] = set()
+
+    async def ask(self, path: str) -> _Answer:
+        """What it answers now; whoever asks at the same time gets the same answer."""
+        asking = self._asking.get(path)
+        if asking is None:
+            asking = self._asking[path] = asyncio.create_task(self._ask(path), name=f"health: {path}")
+            self._tasks.add(asking)
+            asking.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(asking)
+
+    async def _ask(self, path: str) -> _Answer:
+        try:
+            await asyncio.sleep(_PAUSE_S)
+            # From here on it is too late to get this answer.
+            self._asking.pop(path)
+            async with self._session.get(f"http://graph{path}") as found:
+                return found.status, await found.read(), found.headers[hdrs.CONTENT_TYPE]
+        except (OSError, aiohttp.ClientError):  # an answer that takes too long is an OSError, too
+            return 503, as_json(_SILENT).encode(), "application/json"
+
+    async def close(self) -> None:
+        """Close the connection to it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._session.close()
+
+
+_GRAPH = web.AppKey("graph_health", _GraphHealth)
 
 
 def add_health(app: web.Application, socket: Path, access: Access) -> None:
@@ -33,28 +84,24 @@ def add_health(app: web.Application, socket: Path, access: Access) -> None:
         access: Who has no token learns the verdict, not its reasons: they name streams, nodes and hosts.
     """
 
-    async def session(app: web.Application) -> AsyncIterator[None]:
-        timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
-        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout) as opened:
-            app[_SESSION] = opened
-            yield
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            async with request.app[_SESSION].get(f"http://graph{request.path}") as found:
-                status, body, content_type = found.status, await found.read(), found.headers[hdrs.CONTENT_TYPE]
-        except (OSError, aiohttp.ClientError):  # an answer that takes too long is an OSError, too
-            status, body, content_type = 503, as_json(_SILENT).encode(), "application/json"
+    async def answer(path: str, request: web.Request) -> web.StreamResponse:
+        status, body, content_type = await request.app[_GRAPH].ask(path)
         if not access.is_authorised(request.headers.get(hdrs.AUTHORIZATION)):
             body = as_json({"ok": status == 200}).encode()
         return web.Response(status=status, body=body, headers={hdrs.CONTENT_TYPE: content_type})
 
-    app.cleanup_ctx.append(session)
+    async def opened(app: web.Application) -> AsyncIterator[None]:
+        app[_GRAPH] = graph = _GraphHealth(socket)
+        yield
+        await graph.close()
+
+    app.cleanup_ctx.append(opened)
     for path in _PATHS:
-        app.router.add_get(path, answer)
+        app.router.add_get(path, functools.partial(answer, path))
 
 
 _SDP = "application/sdp"
+_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _METHODS = "GET, POST, PATCH, DELETE, OPTIONS"
@@ -108,8 +155,10 @@ class _Gateway:
             if request.content_type != _SDP:
                 raise Refused(415, f"the offer is {request.content_type}; expected {_SDP}")
             overlay = request.query.get("overlay") in ("1", "true")
-            offer = await request.text()
-            peer, answer = await self._peers.begin(own_role, request.match_info["stream"], offer, overlay=overlay)
+            offer = await self._offer_in(request)
+            peer, answer = await self._peers.begin(
+                own_role, request.match_info["stream"], offer, overlay=overlay, address=request.remote
+            )
             response = web.Response(status=201, text=answer, content_type=_SDP)
             response.headers[hdrs.LOCATION] = f"/sessions/{peer.id}"
             for server in self._settings.ice_servers:
@@ -117,6 +166,20 @@ class _Gateway:
             return response
 
         return begin
+
+    async def _offer_in(self, request: web.Request) -> str:
+        charset = (request.charset or "utf-8").lower()
+        if charset not in _CHARSETS or hdrs.CONTENT_ENCODING in request.headers:
+            raise Refused(400, f"the offer must be plain UTF-8, not compressed; its charset is {charset[:40]!r}")
+        try:
+            async with asyncio.timeout(self._settings.http.body_s):
+                return (await request.read()).decode()
+        except TimeoutError as error:
+            raise Refused(408, f"the offer did not arrive within {self._settings.http.body_s:g} s") from error
+        except UnicodeDecodeError as error:
+            raise Refused(400, f"the offer is no UTF-8 (byte {error.start}); expected a session description") from error
+        except (web.RequestPayloadError, aiohttp.ClientPayloadError) as error:
+            raise Refused(400, "the offer was sent in chunks that cannot be read") from error
 
     async def end(self, request: web.Request) -> web.StreamResponse:
         """End a session."""
@@ -145,15 +208,25 @@ class _Gateway:
 
 def _guard(access: Access, metrics: NodeMetrics) -> Middleware:
     """Refuses what may not be asked; turns refusals into answers."""
+    log = LogLimit()
 
-    def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    def refusal(
+        request: web.Request, status: int, text: str, headers: Mapping[str, str] | None = None
+    ) -> web.StreamResponse:
         metrics.count(f"refused_{status}")
-        return web.Response(status=status, text=text + "\n", headers=headers)
+        left_out = log.due(str(status))
+        if left_out is not None:  # without its text, which may hold what the stranger sent
+            _LOG.info("a request is refused", status=status, address=request.remote, left_out=left_out)
+        response = web.Response(status=status, text=text.encode("utf-8", "backslashreplace").decode() + "\n")
+        response.headers.update(headers or {})
+        return response
 
     @web.middleware
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         origin, host = request.headers.get(hdrs.ORIGIN), request.headers.get(hdrs.HOST)
         try:
+            if not (is_plain(host) and is_plain(origin)):
+                raise Refused(400, "Host and Origin must be ASCII")
             if not access.is_known_host(host):
                 raise Refused(421, f"{host} is no name of this gateway; give it with --allow-host")
             if not access.is_own_page(origin, host, request.scheme):
@@ -161,13 +234,13 @@ def _guard(access: Access, metrics: NodeMetrics) -> Middleware:
             if request.method == hdrs.METH_OPTIONS:
                 response: web.StreamResponse = web.Response(status=204, headers={"Accept-Post": _SDP})
             elif _is_private(request.path) and not access.is_authorised(request.headers.get(hdrs.AUTHORIZATION)):
-                response = refusal(401, "the token is missing or wrong", {hdrs.WWW_AUTHENTICATE: "Bearer"})
+                response = refusal(request, 401, "the token is missing or wrong", {hdrs.WWW_AUTHENTICATE: "Bearer"})
             else:
                 response = await handler(request)
         except Refused as refused:
-            response = refusal(refused.status, refused.text)
+            response = refusal(request, refused.status, refused.text)
         except web.HTTPException as error:
-            response = refusal(error.status, error.reason, _allow(error))
+            response = refusal(request, error.status, error.reason, _allow(error))
         response.headers.update(_SECURITY)
         allowed = access.allowed_origin(origin)
         if allowed is not None:

@@ -1,11 +1,13 @@
 """What the gateway changes in aiortc: two unbounded queues, and the sender's clock, which aiortc discards.
 
-Everything that touches private names of aiortc is here; a test holds them to the installed version.
+Everything that touches private names of aiortc is here, and in `ice_checks` for connectivity; a test holds them to the
+installed version.
 """
 
 import asyncio
 import queue
 import re
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +22,8 @@ __all__ = [
     "ReceiverGuard",
     "SenderClock",
     "bytes_received",
+    "close_connection",
+    "drop_unreadable_messages",
     "rtp_timestamp_of_last",
     "with_bitrate",
 ]
@@ -226,3 +230,39 @@ def bytes_received(connection: RTCPeerConnection) -> int:
         transports.add(connection.sctp.transport)
     reports = [transport._get_stats() for transport in transports]
     return sum(stats.bytesReceived for report in reports for stats in report.values() if stats.type == "transport")
+
+
+def drop_unreadable_messages(connection: RTCPeerConnection, on_dropped: Callable[[], None]) -> None:
+    """Go on when a message of a data channel cannot be read, such as a text that is no UTF-8.
+
+    aiortc lets the error end the whole connection, with a traceback in the log.
+
+    Args:
+        connection: Its offer was taken.
+        on_dropped: Called for each such message.
+    """
+    inner: Any = connection.sctp
+    if inner is None:
+        return
+    receive = inner._data_channel_receive
+
+    async def guarded(stream_id: int, pp_id: int, data: bytes) -> None:
+        try:
+            await receive(stream_id, pp_id, data)
+        except (ValueError, AssertionError, LookupError, struct.error):
+            on_dropped()
+
+    inner._data_channel_receive = guarded
+
+
+async def close_connection(connection: RTCPeerConnection) -> None:
+    """Close a connection; its sockets are closed whatever an odd offer has made of it."""
+    try:
+        await connection.close()
+    except Exception:  # of aiortc, in a state that it did not expect: what it leaves open is closed here
+        inner: Any = connection
+        for transport in list(inner._RTCPeerConnection__iceTransports):
+            await transport.stop()
+        closed: asyncio.Future[bool] | None = inner._RTCPeerConnection__isClosed
+        if closed is not None and not closed.done():
+            closed.set_result(True)

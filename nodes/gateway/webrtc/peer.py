@@ -7,10 +7,8 @@ import secrets
 import time
 from typing import Literal
 
-import structlog
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection
 from aiortc import RTCSessionDescription as Description
-from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.mediastreams import MediaStreamError
 from av import VideoFrame
 
@@ -21,29 +19,27 @@ from ssa_stream.nodes.gateway.streams import StreamHandler
 from ssa_stream.nodes.gateway.webrtc.aiortc_changes import (
     ReceiverGuard,
     bytes_received,
+    close_connection,
+    drop_unreadable_messages,
     rtp_timestamp_of_last,
     with_bitrate,
 )
 from ssa_stream.nodes.gateway.webrtc.camera_ingest import CameraIngest
+from ssa_stream.nodes.gateway.webrtc.candidates import filter_candidates
 from ssa_stream.nodes.gateway.webrtc.channels import MaskOutbox, PromptHandler, send_text
 from ssa_stream.nodes.gateway.webrtc.codecs import refused_kind, refused_text
 from ssa_stream.nodes.gateway.webrtc.figures import PeerFigures
-from ssa_stream.nodes.gateway.webrtc.limits import LimitExceeded, Watchdog
+from ssa_stream.nodes.gateway.webrtc.ice_checks import CheckBudget
+from ssa_stream.nodes.gateway.webrtc.limits import LimitExceeded, RateLimit, Watchdog
 from ssa_stream.nodes.gateway.webrtc.track import FeedTrack
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 
 __all__ = ["Peer", "Role"]
 
 Role = Literal["publish", "watch"]
-_LOG = structlog.get_logger()
 _TICK_S = 1.0
 _LAST_WORDS_S = 0.05
 _CLOSE_S = 3.0
-_BAD_OFFER = (
-    ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError,
-    OperationError, InvalidStateError, InvalidAccessError, InternalError,
-)  # fmt: skip
-"""What aiortc raises at an offer that is malformed, or asks for what it cannot do."""
 
 
 class Peer:
@@ -54,6 +50,8 @@ class Peer:
         handler: The stream that it is about.
         settings: Of the gateway.
         metrics: Count what it sends and gets, and limits that it comes to.
+        checks: Room for connectivity checks to unknown addresses, of all peers together.
+        address: From where its offer came.
         overlay: Whether a viewer gets pictures with masks drawn on them.
 
     Attributes:
@@ -69,13 +67,19 @@ class Peer:
         settings: GatewaySettings,
         metrics: NodeMetrics,
         *,
+        checks: RateLimit,
+        address: str | None = None,
         overlay: bool = False,
     ) -> None:
         self.id = secrets.token_urlsafe(16)
         self.role: Role = role
         self.reason = ""
         self._handler, self._limits, self._overlay = handler, settings.limits, overlay
+        self._address, self._loopback = address, settings.loopback_media
         self._counted = PeerFigures(metrics, handler.name)
+        self._checks = CheckBudget(settings.limits.checks, checks)
+        self._candidates_refused = 0
+        self._messages_dropped = 0
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[_ice(one) for one in settings.ice_servers]))
         self._ended = asyncio.Event()
         self._watchdog = Watchdog(settings.limits, time.monotonic())
@@ -101,16 +105,26 @@ class Peer:
         Raises:
             MessageError: It cannot be answered.
         """
+        limits = self._limits
+        filtered = filter_candidates(
+            offer, self._address, limit=limits.candidates, max_sections=limits.media_sections, loopback=self._loopback
+        )
+        self._candidates_refused = filtered.refused
         try:
-            await self._connection.setRemoteDescription(Description(sdp=offer, type="offer"))
+            await self._connection.setRemoteDescription(Description(sdp=filtered.offer, type="offer"))
             self._choose_media()
+            drop_unreadable_messages(self._connection, self._on_unreadable)
             await self._connection.setLocalDescription(await self._connection.createAnswer())
-        except _BAD_OFFER as error:
+            self._checks.bind(self._connection)
+        except OSError:
+            raise  # not the peer's fault
+        except Exception as error:  # aiortc raises errors of all kinds at an offer that is malformed or asks too much
             kind = refused_kind(error)
             if kind is not None:
                 raise MessageError(f"the offer cannot be answered: {refused_text(offer, kind)}") from error
             raise MessageError(f"the offer cannot be answered ({type(error).__name__}: {error})") from error
-        return with_bitrate(self._connection.localDescription.sdp, self._limits.bitrate_kbps)
+        self._counted.tell(self.figures())
+        return with_bitrate(self._connection.localDescription.sdp, limits.bitrate_kbps)
 
     def end(self, reason: str) -> None:
         """End the session, soon."""
@@ -135,8 +149,7 @@ class Peer:
         finally:
             self._handler.leave(self)
             await self.close()
-            self._counted.tell(self._figures())
-            _LOG.info("peer left", stream=self.stream, role=self.role, reason=self.reason, **self._figures())
+            self._counted.tell(self.figures())
 
     async def close(self) -> None:
         """Take the connection down; may be called again."""
@@ -146,7 +159,7 @@ class Peer:
             self._feed_track.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
-                await self._connection.close()
+                await close_connection(self._connection)
 
     def send_masks(self, prompt_id: str, data: bytes) -> None:
         """Masks came; they are sent if the peer has a channel for them."""
@@ -156,6 +169,27 @@ class Peer:
     def send_text(self, text: str) -> None:
         """Say something on the channel for prompts, if there is one."""
         send_text(self._prompt_channel, text)
+
+    def figures(self) -> dict[str, int]:
+        """What it sent, received and lost, by name."""
+        figures = {
+            "masks_sent": self._outbox.sent,
+            "masks_overtaken": self._outbox.overtaken,
+            "candidates_refused": self._candidates_refused,
+            "checks_refused": self._checks.refused,
+            "messages_unreadable": self._messages_dropped,
+        }
+        if self._feed_track is not None:
+            figures["pictures_overtaken"] = self._feed_track.overtaken
+        if self._camera is not None and self._ingest is not None:
+            guard = self._camera[1]
+            figures |= {
+                "frames": self._ingest.frames,
+                "frames_overtaken": guard.frames.overtaken,
+                "frames_not_fetched": self._ingest.overtaken,
+                "frames_not_decoded": guard.backlog.dropped,
+            }
+        return figures
 
     # -- media
 
@@ -211,7 +245,7 @@ class Peer:
             exceeded = self._watchdog.look(time.monotonic(), received, is_connected=is_connected, has_media=has_media)
             if exceeded is not None:
                 self._end_for(exceeded)
-            self._counted.tell(self._figures())
+            self._counted.tell(self.figures())
             await asyncio.sleep(_TICK_S)
 
     def _end_for(self, exceeded: LimitExceeded) -> None:
@@ -240,6 +274,9 @@ class Peer:
         else:
             channel.close()
 
+    def _on_unreadable(self) -> None:
+        self._messages_dropped += 1
+
     def _on_command(self, data: str | bytes) -> None:
         refusal = self._prompts.take(data)
         if refusal is not None:
@@ -247,20 +284,6 @@ class Peer:
 
     async def _send_masks(self) -> None:
         await self._outbox.run(await self._masks)
-
-    def _figures(self) -> dict[str, int]:
-        figures = {"masks_sent": self._outbox.sent, "masks_overtaken": self._outbox.overtaken}
-        if self._feed_track is not None:
-            figures["pictures_overtaken"] = self._feed_track.overtaken
-        if self._camera is not None and self._ingest is not None:
-            guard = self._camera[1]
-            figures |= {
-                "frames": self._ingest.frames,
-                "frames_overtaken": guard.frames.overtaken,
-                "frames_not_fetched": self._ingest.overtaken,
-                "frames_not_decoded": guard.backlog.dropped,
-            }
-        return figures
 
 
 def _ice(server: IceServer) -> RTCIceServer:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -10,7 +11,9 @@ from ssa_stream.errors import MessageError
 from ssa_stream.nodes.gateway.pictures.cameras import Cameras
 from ssa_stream.nodes.gateway.settings import GatewaySettings
 from ssa_stream.nodes.gateway.streams import StreamHandler
+from ssa_stream.nodes.gateway.webrtc.limits import RateLimit
 from ssa_stream.nodes.gateway.webrtc.peer import Peer, Role
+from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 
 __all__ = ["Peers", "Refused"]
@@ -18,6 +21,8 @@ __all__ = ["Peers", "Refused"]
 _LOG = structlog.get_logger()
 _CLOSE_S = 3.0
 _ANSWER_S = 10.0
+_COMINGS_S = 0.2
+"""Between two lines about peers that come, or leave."""
 
 
 @dataclass
@@ -54,6 +59,8 @@ class Peers:
     ) -> None:
         self.handlers = handlers
         self._settings, self._cameras, self._group, self._metrics = settings, cameras, group, metrics
+        self._log, self._comings = LogLimit(), LogLimit(_COMINGS_S)
+        self._checks = RateLimit(settings.limits.checks_per_s)
         self._peers: dict[str, Peer] = {}
         self._publishing: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -62,14 +69,22 @@ class Peers:
     def __len__(self) -> int:
         return len(self._peers)
 
-    async def begin(self, role: Role, stream: str, offer: str, *, overlay: bool = False) -> tuple[Peer, str]:
+    async def begin(
+        self, role: Role, stream: str, offer: str, *, address: str | None = None, overlay: bool = False
+    ) -> tuple[Peer, str]:
         """Begin a session; returns the peer and the answer to its offer.
 
+        Args:
+            role: What the peer does.
+            stream: Which one it is about.
+            offer: Its session description.
+            address: From where that came.
+            overlay: Whether it gets pictures with masks drawn on them.
         Raises:
             Refused: It cannot begin.
         """
         handler = self._expect_room(role, stream)
-        peer = Peer(role, handler, self._settings, self._metrics, overlay=overlay)
+        peer = Peer(role, handler, self._settings, self._metrics, checks=self._checks, address=address, overlay=overlay)
         self._peers[peer.id] = peer
         self._tell_number()
         if role == "publish":
@@ -80,11 +95,17 @@ class Peers:
         except MessageError as error:
             await self._forget(peer)
             raise Refused(400, str(error)) from error
+        except TimeoutError as error:
+            await self._forget(peer)
+            raise Refused(400, f"the offer could not be answered within {_ANSWER_S:g} s") from error
+        except OSError as error:
+            await self._forget(peer)
+            raise Refused(503, f"there is no room for another peer: {error.strerror}") from error
         except BaseException:
             await self._forget(peer)
             raise
         self._tasks[peer.id] = self._group.create_task(self._run(peer), name=f"peer of {stream}")
-        _LOG.info("peer came", stream=stream, role=role, peers=len(self))
+        self._say("peer came", stream=stream, role=role, peers=len(self))
         return peer, answer
 
     async def end(self, peer_id: str) -> bool:
@@ -123,8 +144,12 @@ class Peers:
     async def _run(self, peer: Peer) -> None:
         try:
             await peer.run()
-        except Exception:  # of one peer, with aiortc's errors of all kinds: the others stay, and the log has it whole
-            _LOG.exception("a session failed", stream=peer.stream)
+            self._say("peer left", stream=peer.stream, role=peer.role, reason=peer.reason, **peer.figures())
+        except Exception as error:  # of one peer, with aiortc's errors of all kinds: the others stay
+            self._metrics.count("sessions_failed", stream=peer.stream)
+            left_out = self._log.due("failed")
+            if left_out is not None:
+                _LOG.error("a session failed", stream=peer.stream, left_out=left_out, exc_info=error)
         finally:
             await self._forget(peer)
 
@@ -135,6 +160,11 @@ class Peers:
             self._publishing.discard(peer.stream)
         self._tell_number()
         await peer.close()
+
+    def _say(self, event: str, **fields: Any) -> None:
+        left_out = self._comings.due(event)
+        if left_out is not None:
+            _LOG.info(event, **fields, **({"left_out": left_out} if left_out else {}))
 
     def _tell_number(self) -> None:
         self._metrics.queue("peers", len(self), self._settings.limits.peers)

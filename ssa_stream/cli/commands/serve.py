@@ -112,6 +112,21 @@ def serve(
         int, typer.Option(min=16, help="Longest edge of a camera's picture, pixels.", rich_help_panel=_LIMITS)
     ] = 1920,
     max_session: Annotated[float, typer.Option(min=1, help="Seconds.", rich_help_panel=_LIMITS)] = 3600.0,
+    max_connections: Annotated[
+        int, typer.Option(min=1, help="To the page at once, from all addresses.", rich_help_panel=_LIMITS)
+    ] = 256,
+    max_connections_per_address: Annotated[
+        int,
+        typer.Option(min=1, help="Of these; raise it behind a proxy, which has one address.", rich_help_panel=_LIMITS),
+    ] = 64,
+    request_timeout: Annotated[
+        float,
+        typer.Option(min=0.1, max=3600, help="Seconds for a header, and for a body.", rich_help_panel=_LIMITS),
+    ] = 10.0,
+    idle_timeout: Annotated[
+        float,
+        typer.Option(min=0.1, max=3600, help="Seconds between requests of a connection.", rich_help_panel=_LIMITS),
+    ] = 30.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live line.")] = False,
 ) -> None:
     """Run a graph with a page: a browser's camera in, masks back, prompts typed while it runs.
@@ -125,6 +140,7 @@ def serve(
     from ssa_stream.nodes.gateway.http.access import require_safe
     from ssa_stream.nodes.gateway.settings import IceServer, PeerLimits
     from ssa_stream.nodes.pipeline import check_pipeline_files, load_pipeline
+    from ssa_stream.nodes.runtime.http.connections import HttpLimits
 
     token = _read_secret(token_file, "--token-file") if token_file is not None else None
     if (tls_cert is None) != (tls_key is None):
@@ -162,6 +178,13 @@ def serve(
         loopback_media=loopback_media,
         session_threshold=config.session.threshold,
         limits=PeerLimits(peers=max_peers, bitrate_kbps=max_kbps, edge_px=max_edge, session_s=max_session),
+        http=HttpLimits(
+            connections=max_connections,
+            connections_per_address=max_connections_per_address,
+            head_s=request_timeout,
+            body_s=request_timeout,
+            idle_s=idle_timeout,
+        ),
     )
 
 

@@ -33,6 +33,21 @@ def _families() -> dict[str, Metric]:
     return {family.name: family for family in text_string_to_metric_families(text)}
 
 
+def test_counts_of_who_answers_are_metrics() -> None:
+    """A node may count something of the same name; they go by the node."""
+    config = PipelineConfig.from_mapping({"streams": {"cam0": {"source": "synthetic"}}})
+    state = GraphState(CLOCK.monotonic_ns())
+    node = NodeMetrics("gateway-0", "gateway", 0, CLOCK)
+    node.count("refused_400", 3)
+    state.take(node.statistics(), CLOCK.monotonic_ns())
+    view = HealthView.of(state, CLOCK.monotonic_ns(), config, ("gateway-0",))
+    text = exposition(view, {"refused_400": 2, "connections_refused": 5}).decode()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    by_node = {sample.labels["node"]: sample.value for sample in families["ssa_stream_count_refused_400"].samples}
+    assert by_node == {"gateway-0": 3, "launcher": 2}
+    assert families["ssa_stream_count_connections_refused"].samples[0].value == 5
+
+
 def _values(family: Metric) -> dict[tuple[str, ...], float]:
     return {tuple(sample.labels.values()): sample.value for sample in family.samples}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback
+from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback, is_plain
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "LocalHost", "::1", "[::1]"])
@@ -29,3 +29,12 @@ def test_is_loopback_others_no(host: str) -> None:
 def test_host_of_header_has_no_port(header: str, host: str) -> None:
     """Nor brackets, nor capital letters."""
     assert host_of(header) == host
+
+
+@pytest.mark.parametrize(
+    ("header", "plain"),
+    [(None, True), ("127.0.0.1:8080", True), ("m\u00fcller", False), ("\udcff", False), ("a\tb", False)],
+)
+def test_is_plain_takes_visible_ascii_only(header: str | None, plain: bool) -> None:
+    """Names of hosts and origins are no more than that."""
+    assert is_plain(header) is plain

@@ -142,6 +142,25 @@ async def test_link_says_hello_beats_and_tells_figures(context: zmq.asyncio.Cont
     assert not stop.is_set()
 
 
+async def test_link_of_a_ready_node_says_why_it_takes_nothing_just_now(
+    context: zmq.asyncio.Context, broker: _Broker
+) -> None:
+    """And says so no longer once it does."""
+    reason = "the door is shut"
+
+    def last() -> Heartbeat:
+        beat = broker.of(Heartbeat)[-1]
+        assert isinstance(beat, Heartbeat)
+        return beat
+
+    async with _link(context, asyncio.Event()) as link:
+        link.mark_ready(lambda: reason)
+        await broker.until(lambda: bool(broker.of(Heartbeat)) and last().text == "the door is shut")
+        assert not last().ready
+        reason = ""
+        await broker.until(lambda: last().ready and not last().text)
+
+
 async def test_link_refused_is_an_error(context: zmq.asyncio.Context, broker: _Broker) -> None:
     """With the broker's reason, such as a version or a twin."""
     broker.welcomes = False

@@ -64,3 +64,14 @@ def test_access_wrong_token_is_refused(header: str | None) -> None:
     assert not access.is_authorised(header)
     assert access.is_authorised("Bearer secret")
     assert access.is_authorised("bearer secret")
+
+
+@pytest.mark.parametrize("header", ["Bearer \udcff\udcfe", "\udcff", "Bearer schl\u00fcssel", "Bearer \ud800"])
+def test_access_token_of_odd_bytes_is_refused(header: str) -> None:
+    """Bytes that are no UTF-8 come as surrogates."""
+    assert not Access("127.0.0.1", "secret").is_authorised(header)
+
+
+def test_access_token_beyond_ascii_is_taken() -> None:
+    """As the file of the token has it."""
+    assert Access("127.0.0.1", "schl\u00fcssel").is_authorised("Bearer schl\u00fcssel")
