@@ -82,6 +82,7 @@ class Broker:
         *,
         request_timeout_s: float = REQUEST_TIMEOUT_S,
         on_node_ready: Callable[[str], None] | None = None,
+        awake: Clock | None = None,
     ) -> None:
         """Bind the sockets.
 
@@ -89,20 +90,21 @@ class Broker:
             config: The graph. Only nodes and streams that it names are taken.
             context: For the sockets; its owner ends it.
             addresses: Where the nodes connect.
-            clock: For heartbeats, events and time-outs.
+            clock: For heartbeats and events.
             request_timeout_s: How long a request may wait for its node.
             on_node_ready: Called with the name of a node as soon as it takes work, once for each of its starts.
+            awake: For silence and time-outs, which do not count while this process does not run; None takes `clock`.
         Raises:
             ConfigError: `public.keys` is no folder of keys.
             TransportError: An address is taken, or is none.
         """
-        self._clock = clock
+        self._clock, self._awake = clock, awake or clock
         self._heartbeat_s = config.health.heartbeat_s
         self._beat = 0
         self.counters = Counters()
         self._config = config
         self._beside = () if addresses.gateway is None else (GATEWAY,)
-        self._state = GraphState(clock.monotonic_ns())
+        self._state = GraphState(self._awake.monotonic_ns())
         keys = None if config.public.keys is None else ServerKeys.load(config.public.keys)
         with ExitStack() as opened:
             self._authenticator = None if keys is None else ZapAuthenticator(context, keys, self.counters)
@@ -115,7 +117,7 @@ class Broker:
                 config.public.requests,
                 config.streams.keys(),
                 self._pass_on,
-                clock,
+                self._awake,
                 self.counters,
                 timeout_s=request_timeout_s,
                 keys=keys,
@@ -126,7 +128,7 @@ class Broker:
                 addresses.control,
                 config,
                 self._publisher,
-                clock,
+                self._awake,
                 self.counters,
                 self._state,
                 gateway=addresses.gateway,
@@ -170,11 +172,11 @@ class Broker:
 
     def node_states(self) -> dict[str, NodeState]:
         """How every node fares that said hello and was not reported lost, by name."""
-        return self._nodes.table.states(self._clock.monotonic_ns())
+        return self._nodes.table.states(self._awake.monotonic_ns())
 
     def health(self) -> HealthView:
         """How the whole graph fares, nodes that are not here included."""
-        return HealthView.of(self._state, self._clock.monotonic_ns(), self._config, self._beside)
+        return HealthView.of(self._state, self._awake.monotonic_ns(), self._config, self._beside)
 
     async def node_lost(self, name: str, incarnation: int, reason: str, text: str = "") -> None:
         """A node ended, or was ended because it hung: whoever waits for it is told.
@@ -243,7 +245,7 @@ class Broker:
             about_node=about_node,
             text=note(text),
         )
-        self._state.take(event, self._clock.monotonic_ns())
+        self._state.take(event, self._awake.monotonic_ns())
         await self._publisher.publish(Topic(stream or NODES, EVENTS), event)
 
     async def _pass_on(self, request: Request) -> bool:
@@ -291,7 +293,7 @@ class Broker:
         )
 
     async def _publish_state(self, topic: Topic, message: AnyMessage) -> None:
-        self._state.take(message, self._clock.monotonic_ns())
+        self._state.take(message, self._awake.monotonic_ns())
         header = encode(message)[1]
         await self._publisher.publish_state(topic, str(message.__struct_config__.tag), header)
 

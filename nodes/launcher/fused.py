@@ -50,6 +50,7 @@ class FusedPlacement:
         clock: Of all times.
         context: Of all sockets.
         load_model: Makes the network; called once, in the thread for model work.
+        awake: Of waits, silence and steps, which do not count while this process does not run; None takes `clock`.
         run_of: The `run` of a role's module.
     """
 
@@ -60,9 +61,10 @@ class FusedPlacement:
         context: zmq.asyncio.Context,
         load_model: "Callable[[], SSA]",
         run_of: Callable[[str], RunNode] = _run_of,
+        awake: Clock | None = None,
     ) -> None:
         self._config = config
-        self._clock = clock
+        self._clock, self._awake = clock, awake or clock
         self._transport = InProcessTransport(context, config.name, clock=clock)
         self._load_model = functools.cache(load_model)
         self._run_of = run_of
@@ -124,7 +126,7 @@ class FusedPlacement:
 
     async def _run_node(self, name: str, run: RunNode, executor: ModelExecutor, on_failure: OnFailure) -> None:
         role, health, stop = role_of(name), self._config.health, self._stops[name]
-        metrics = NodeMetrics(name, role, 0, self._clock)
+        metrics = NodeMetrics(name, role, 0, self._clock, self._awake)
         link = BrokerLink(
             self._transport.context,
             self._transport.control_address,
@@ -135,6 +137,7 @@ class FusedPlacement:
             clock=self._clock,
             stop=stop,
             times=LinkTimes(heartbeat_s=health.heartbeat_s, heartbeat_timeout_s=health.heartbeat_timeout_s),
+            broker_lives=lambda: True,  # it runs in this very loop
         )
         try:
             async with link:
@@ -146,6 +149,7 @@ class FusedPlacement:
                         transport=self._transport,
                         broker=link,
                         clock=self._clock,
+                        awake=self._awake,
                         stop=stop,
                         executor=executor,
                         metrics=metrics,

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import zmq.asyncio
 
+from ssa_stream.awake import AwakeClock
 from ssa_stream.errors import ConfigError, SsaStreamError
 from ssa_stream.nodes.pipeline import PipelineConfig, load_pipeline, role_of
 from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
@@ -20,7 +21,7 @@ from ssa_stream.nodes.runtime.executor import ModelExecutor
 from ssa_stream.nodes.runtime.logs import log_as
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.node import NodeContext, RunNode
-from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
+from ssa_stream.nodes.runtime.signals import ParentWatch, end_with_parent, stop_on_signals
 from ssa_stream.nodes.runtime.tasks import only_error
 from ssa_stream.nodes.runtime.transport.between_processes import ProcessTransport
 from ssa_stream.nodes.runtime.weights import load_network
@@ -53,10 +54,10 @@ def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
     """
     options = _parse(arguments)
     log_as(options.name)
-    end_with_parent()
+    parent = end_with_parent()
     try:
         settings = load_pipeline(options.pipeline)
-        asyncio.run(_serve(run, options, settings))
+        asyncio.run(_serve(run, options, settings, parent))
     except (SsaStreamError, BaseExceptionGroup) as error:
         cause = only_error(error)
         if not isinstance(cause, SsaStreamError):
@@ -84,16 +85,16 @@ def _parse(arguments: Sequence[str] | None) -> _Options:
     return _Options(**vars(parser.parse_args(arguments)))
 
 
-async def _serve(run: RunNode, options: _Options, settings: PipelineConfig) -> None:
+async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, parent: ParentWatch) -> None:
     """Give the node what it needs, run it, and take everything down in order."""
     role, clock, health = role_of(options.name), MonotonicClock(), settings.health
-    stop = asyncio.Event()
+    awake, stop = AwakeClock(health.absence_s), asyncio.Event()
     context = zmq.asyncio.Context()
     executor = ModelExecutor(settings.model.threads)
     transport = ProcessTransport(
         context, options.run_dir, options.name, options.incarnation, settings.flow.ring_mib * _MIB, clock=clock
     )
-    metrics = NodeMetrics(options.name, role, options.incarnation, clock)
+    metrics = NodeMetrics(options.name, role, options.incarnation, clock, awake)
     link = BrokerLink(
         context,
         transport.control_address,
@@ -104,6 +105,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig) -> N
         clock=clock,
         stop=stop,
         times=LinkTimes(heartbeat_s=health.heartbeat_s, heartbeat_timeout_s=health.heartbeat_timeout_s),
+        broker_lives=parent.lives,
     )
     try:
         with stop_on_signals(stop):
@@ -115,6 +117,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig) -> N
                     transport=transport,
                     broker=broker,
                     clock=clock,
+                    awake=awake,
                     stop=stop,
                     executor=executor,
                     metrics=metrics,

@@ -52,6 +52,7 @@ RULES = {
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "input_warnings": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "addresses": Rule(_siblings(), third_party=frozenset(), torch="never"),
+    "awake": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "files": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
@@ -71,12 +72,12 @@ RULES = {
     "data": Rule(_siblings("files run_lengths"), torch="lazily"),
     "picture_names": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "playlist_names": Rule(_siblings("addresses"), third_party=frozenset(), torch="never"),
-    "sources": Rule(_siblings("addresses backoff data picture_names playlist_names plugins rates")),
+    "sources": Rule(_siblings("addresses awake backoff data picture_names playlist_names plugins rates")),
     "viz": Rule(_siblings("streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths files outputs rates")),
     "nodes": Rule(
         _siblings(
-            "addresses protocols configs keys backoff client files input_warnings outputs run_lengths model "
+            "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths model "
             "checkpoints metrics streaming training data sources sinks viz"
         ),
     ),
