@@ -1,6 +1,7 @@
 """Processes that do not run for a while: the launcher alone (Ctrl-Z and fg), and all together (a paused container)."""
 
 import asyncio
+import functools
 import os
 import re
 import signal
@@ -44,6 +45,10 @@ class _Command:
         """Kinds of all events that nodes and broker told so far, but for those of prompts and epochs."""
         told = [event.kind for event in self.listener.messages(Event)]
         return [kind for kind in told if kind not in ("prompts_changed", "epoch")]
+
+    def was_away(self, times: int) -> bool:
+        """Whether the launcher said so often that it was away."""
+        return self.events().count("launcher_away") >= times
 
     async def more_masks(self, count: int = 20) -> None:
         """Wait until masks of so many further frames have come."""
@@ -129,7 +134,7 @@ async def test_launcher_that_was_stopped_judges_nobody_by_that_time(
             async with aiohttp.ClientSession() as client, client.get(f"{command.health}/livez") as answer:
                 assert answer.status == 200, await answer.text()
             await command.more_masks()
-            await until(lambda: command.events().count("launcher_away") >= away, "it says that it was away")
+            await until(functools.partial(command.was_away, away), "it says that it was away")
         assert command.events() == ["launcher_away"] * 2
         assert command.children == nodes
         text = next(event.text for event in command.listener.messages(Event) if event.kind == "launcher_away")

@@ -416,15 +416,16 @@ def test_source_is_not_judged_by_the_time_in_which_this_process_was_stopped() ->
         looks += 1
         return time.monotonic_ns() + jumped_ns
 
-    go_on, states = threading.Event(), list[SourceStage]()
-    camera = Camera(ScriptedSource([0, go_on, 1], block_at_end=True))
+    states: list[SourceStage] = []
+    connection = Paced([0, 1], block_at_end=True)
+    camera = Camera(connection)
     with Recovering("cam", camera, POLICY, now_ns=now_ns, on_state=lambda new: states.append(new.stage)) as source:
         frames = source.frames()
         assert next(frames).seq == 0
         jumped_ns = 600 * 10**9
         enough = looks + 10
         wait_until(lambda: looks >= enough, "it looks at the clock")
-        go_on.set()
+        connection.taken.release()
         assert next(frames).epoch == 0
     assert states == [SourceStage.CONNECTING, SourceStage.LIVE, SourceStage.ENDED]
     assert camera.asked == 1
