@@ -57,7 +57,7 @@ class _Decoder:
     def __init__(self, node: NodeContext, model: SSA, outlet: Outlet) -> None:
         self._node, self._model, self._outlet = node, model, outlet
         self._config = node.settings.to_session_config()
-        self._fingerprint = fingerprint(model.config, model.dtype, self._config)
+        self._fingerprint = fingerprint(model.config, model.dtype, self._config, node.metrics.weights)
         self._drops = Drops(node)
         self._streams: dict[str, OrderedStream] = {}
         folder = node.settings.decoder.checkpoint

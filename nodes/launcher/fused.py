@@ -52,6 +52,7 @@ class FusedPlacement:
         load_model: Makes the network; called once, in the thread for model work.
         awake: Of waits, silence and steps, which do not count while this process does not run; None takes `clock`.
         run_of: The `run` of a role's module.
+        weights: Fingerprint of the network's weights, once it is made.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class FusedPlacement:
         load_model: "Callable[[], SSA]",
         run_of: Callable[[str], RunNode] = _run_of,
         awake: Clock | None = None,
+        weights: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._config = config
         self._clock, self._awake = clock, awake or clock
         self._transport = InProcessTransport(context, config.name, clock=clock)
         self._load_model = functools.cache(load_model)
         self._run_of = run_of
+        self._weights = weights
         self._stops = {name: asyncio.Event() for name in config.node_names}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ready: set[str] = set()
@@ -120,6 +123,18 @@ class FusedPlacement:
             for task in late:
                 task.cancel()
 
+    async def reload(self) -> tuple[str, tuple[str, ...]]:
+        """Refuse: all nodes share one network, and hold parts of it."""
+        raise SsaStreamError(
+            "this graph is one process (placement: fused), which keeps the network that it began with; end it and "
+            "start it again, or run it with placement: processes"
+        )
+
+    def _load_for(self, metrics: NodeMetrics) -> "SSA":
+        network = self._load_model()
+        metrics.weights = self._weights()
+        return network
+
     def close(self) -> None:
         """Take all links down."""
         self._transport.close()
@@ -154,7 +169,7 @@ class FusedPlacement:
                         executor=executor,
                         metrics=metrics,
                         settings=self._config,
-                        load_model=self._load_model,
+                        load_model=functools.partial(self._load_for, metrics),
                     )
                 )
             if not stop.is_set():

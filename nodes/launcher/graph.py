@@ -170,10 +170,13 @@ class Graph:
         if self.config.placement == "processes":
             return ProcessPlacement(self.config, self._awake, self._on_line, self._command)
         from ssa_stream.nodes.launcher.fused import FusedPlacement
-        from ssa_stream.nodes.runtime.weights import load_network
+        from ssa_stream.nodes.runtime.weights import WeightsLoader
 
-        load = self._load_model or (lambda: load_network(self.config.model))
-        return FusedPlacement(self.config, self._clock, context, load, awake=self._awake)
+        weights = WeightsLoader(self.config.model)
+        load = self._load_model or weights.load
+        return FusedPlacement(
+            self.config, self._clock, context, load, awake=self._awake, weights=lambda: weights.fingerprint
+        )
 
     async def _run_in(
         self,
@@ -191,7 +194,13 @@ class Graph:
 
         addresses = replace(placement.addresses, gateway=self._gateway)
         self._broker = broker = Broker(
-            self.config, context, addresses, self._clock, on_node_ready=on_node_ready, awake=self._awake
+            self.config,
+            context,
+            addresses,
+            self._clock,
+            on_node_ready=on_node_ready,
+            awake=self._awake,
+            reload=placement.reload,
         )
         address = within_reach(broker.publish_address)
         self._observer = observer = Observer(context, address, self.config.streams, self._clock, broker.own_keys)

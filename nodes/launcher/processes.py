@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ssa_stream.errors import SsaStreamError
 from ssa_stream.nodes.broker import Broker, BrokerAddresses
 from ssa_stream.nodes.launcher.child import Child
 from ssa_stream.nodes.launcher.placement import ROLE_SHARE, OnFailure, in_order_of_work
 from ssa_stream.nodes.launcher.run_dir import RunDir
 from ssa_stream.nodes.launcher.supervisor import Supervisor
+from ssa_stream.nodes.launcher.weights import GraphWeights
 from ssa_stream.nodes.pipeline import PipelineConfig, role_of, save_pipeline
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.transport.interface import CONTROL_LINK, PUBLISH_LINK
@@ -59,6 +61,7 @@ class ProcessPlacement:
         self._supervisors: dict[str, Supervisor] = {}
         self._ready: set[str] = set()
         self._is_stopping = False
+        self._weights = GraphWeights(config.model)
         self.run_dir = RunDir(config, remove_segments)
         self.run_dir.make()
         save_pipeline(config, self.run_dir.pipeline)
@@ -96,13 +99,52 @@ class ProcessPlacement:
         """Start all nodes at once, and keep them alive until `stop` was called and they have ended."""
         if self._is_stopping:
             return
-        health = self._config.health
+        try:
+            await self._weights.take()
+        except SsaStreamError as error:
+            on_failure(error)
+            return
+        if self._is_stopping:
+            return
+        health, weights = self._config.health, self._weights
         self._supervisors = {
-            name: Supervisor(name, self._start, broker, health, self._clock) for name in self._config.node_names
+            name: Supervisor(name, self._start, broker, health, self._clock, weights.problem)
+            for name in self._config.node_names
         }
         async with asyncio.TaskGroup() as group:
             for supervisor in self._supervisors.values():
                 group.create_task(_guarded(supervisor, on_failure), name=f"supervisor of {supervisor.name}")
+
+    async def reload(self) -> tuple[str, tuple[str, ...]]:
+        """Let all nodes take the weights that are there now, if they can be loaded.
+
+        Nodes that have weights are all ended before the first of them begins with the new ones. Streams begin a new
+        epoch; sources and prompts stay.
+
+        Returns:
+            Their fingerprint, and the nodes that were started again.
+        Raises:
+            SsaStreamError: They are not taken, or a node is not ready with them in time.
+        """
+        weights = await self._weights.verified()
+        if weights.fingerprint == self._weights.fingerprint:
+            return weights.fingerprint, ()
+        nodes = [one for name, one in self._supervisors.items() if role_of(name) != "ingest"]
+        health = self._config.health
+        try:
+            await asyncio.gather(*(node.hold(health.stop_timeout_s) for node in nodes))
+            self._weights.adopt(weights)
+        finally:
+            for node in nodes:
+                node.release()
+        deadline_ns = self._clock.monotonic_ns() + health.start_timeout_s * 1e9
+        while late := [node.name for node in nodes if not node.is_up]:
+            if self._clock.monotonic_ns() > deadline_ns:
+                raise SsaStreamError(
+                    f"the weights were taken, but {', '.join(late)} not ready within {health.start_timeout_s:g} s"
+                )
+            await asyncio.sleep(health.heartbeat_s)
+        return weights.fingerprint, tuple(node.name for node in nodes)
 
     async def stop(self, timeout_s: float) -> None:
         """End the nodes in the order of work; kill those that still run at the end of the time."""
@@ -119,11 +161,13 @@ class ProcessPlacement:
 
     def close(self) -> None:
         """Remove the run's folder and what is left of shared memory."""
+        self._weights.close()
         self.run_dir.remove()
 
     async def _start(self, name: str, incarnation: int) -> Child:
         remove_segments(segment_prefix(self.run_dir.path), node=name)  # of an earlier start that could not do it
-        return await Child.start(name, incarnation, self._command(name, incarnation, self.run_dir), self._on_line)
+        command = [*self._command(name, incarnation, self.run_dir), f"--weights={self._weights.fingerprint}"]
+        return await Child.start(name, incarnation, command, self._on_line)
 
 
 def _socket(run_dir: Path, name: str) -> str:

@@ -63,7 +63,7 @@ class _Masks:
     def __init__(self, node: NodeContext, model: SSA) -> None:
         self._node, self._model = node, model
         self._config = node.settings.to_session_config()
-        self._fingerprint = fingerprint(model.config, model.dtype, self._config)
+        self._fingerprint = fingerprint(model.config, model.dtype, self._config, node.metrics.weights)
         self._model_name = model_name(model.config.name)
         self._outlet = node.transport.mask_outlet()
         self._drops = Drops(node)

@@ -2,13 +2,12 @@
 
 import argparse
 import asyncio
-import functools
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import zmq.asyncio
 
@@ -24,12 +23,15 @@ from ssa_stream.nodes.runtime.node import NodeContext, RunNode
 from ssa_stream.nodes.runtime.signals import ParentWatch, end_with_parent, stop_on_signals
 from ssa_stream.nodes.runtime.tasks import only_error
 from ssa_stream.nodes.runtime.transport.between_processes import ProcessTransport
-from ssa_stream.nodes.runtime.weights import load_network
+from ssa_stream.nodes.runtime.weights import OtherWeightsError, WeightsLoader
+
+if TYPE_CHECKING:
+    from ssa_stream.model import SSA
 
 __all__ = ["node_main"]
 
 _MIB = 2**20
-_CONFIG_ERROR, _ERROR = 2, 1
+_CONFIG_ERROR, _ERROR, _OTHER_WEIGHTS = 2, 1, 3
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,14 @@ class _Options:
     name: str
     run_dir: Path
     incarnation: int
+    weights: str | None
 
 
 def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a node until it is asked to end, then exit.
 
-    Exit code 0 at an orderly end; 2 if the configuration is wrong, 1 for other errors of this package, each with one
-    line on stderr; other errors show where they come from.
+    Exit code 0 at an orderly end; 2 if the configuration is wrong, 3 if the weights are not those of the graph, 1 for
+    other errors of this package, each with one line on stderr; other errors show where they come from.
 
     Args:
         run: The node's work.
@@ -63,7 +66,8 @@ def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
         if not isinstance(cause, SsaStreamError):
             raise
         print(f"{options.name}: {cause}", file=sys.stderr, flush=True)
-        _leave(_CONFIG_ERROR if isinstance(cause, ConfigError) else _ERROR)
+        kinds = {ConfigError: _CONFIG_ERROR, OtherWeightsError: _OTHER_WEIGHTS}
+        _leave(next((code for kind, code in kinds.items() if isinstance(cause, kind)), _ERROR))
     _leave(0)
 
 
@@ -82,6 +86,7 @@ def _parse(arguments: Sequence[str] | None) -> _Options:
     parser.add_argument("--name", required=True, help="of the node, such as encoder-0")
     parser.add_argument("--run-dir", required=True, type=Path, help="folder of the graph's sockets")
     parser.add_argument("--incarnation", type=int, default=0, help="another number for every start of the node")
+    parser.add_argument("--weights", help="fingerprint of the weights that the graph runs with; others are refused")
     return _Options(**vars(parser.parse_args(arguments)))
 
 
@@ -91,6 +96,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, pare
     awake, stop = AwakeClock(health.absence_s), asyncio.Event()
     context = zmq.asyncio.Context()
     executor = ModelExecutor(settings.model.threads)
+    weights = WeightsLoader(settings.model, options.weights)
     transport = ProcessTransport(
         context, options.run_dir, options.name, options.incarnation, settings.flow.ring_mib * _MIB, clock=clock
     )
@@ -107,6 +113,12 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, pare
         times=LinkTimes(heartbeat_s=health.heartbeat_s, heartbeat_timeout_s=health.heartbeat_timeout_s),
         broker_lives=parent.lives,
     )
+
+    def load() -> "SSA":
+        network = weights.load()
+        metrics.weights = weights.fingerprint
+        return network
+
     try:
         with stop_on_signals(stop):
             async with link as broker:
@@ -122,7 +134,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, pare
                     executor=executor,
                     metrics=metrics,
                     settings=settings,
-                    load_model=functools.cache(lambda: load_network(settings.model)),
+                    load_model=load,
                 )
                 await run(node)
     finally:

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from msgspec import UNSET
+
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
 from ssa_stream.protocols import Counter, DropCount, Heartbeat, Latency, QueueDepth, Statistics
 from ssa_stream.protocols.fields import MAX_LISTED
@@ -28,6 +30,9 @@ class NodeMetrics:
         clock: Of all times.
         awake: Of the age of a step: the time in which this process did not run is not the step's; None takes `clock`.
     """
+
+    weights: str | None = None
+    """Fingerprint of the weights that the node has loaded."""
 
     def __init__(
         self, node: str, role: str, incarnation: int = 0, clock: Clock | None = None, awake: Clock | None = None
@@ -109,6 +114,7 @@ class NodeMetrics:
                 steps=self._steps,
                 queues=tuple(self._queues.values())[:MAX_LISTED],
                 text=text,
+                weights=UNSET if self.weights is None else self.weights,
             )
 
     def statistics(self) -> Statistics:

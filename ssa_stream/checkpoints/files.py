@@ -1,4 +1,4 @@
-"""Files of weights and of training: one that is there, and one that appears whole or not at all."""
+"""Files of weights and of training appear whole or not at all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,21 +7,7 @@ from pathlib import Path
 from ssa_stream.errors import CheckpointError
 from ssa_stream.files import replacing
 
-__all__ = ["existing_file", "saving"]
-
-
-def existing_file(path: str | Path) -> Path:
-    """Return `path` if it is a file.
-
-    Raises:
-        CheckpointError: There is nothing there, or a folder.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder; expected a weight file")
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}")
-    return path
+__all__ = ["saving"]
 
 
 @contextmanager

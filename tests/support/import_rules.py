@@ -63,7 +63,8 @@ RULES = {
     "client": Rule(_siblings("protocols keys run_lengths"), torch="never"),
     "model": Rule(_siblings()),
     "streaming": Rule(_siblings("input_warnings model")),
-    "checkpoints": Rule(_siblings("model configs files")),
+    "weight_files": Rule(_siblings(), third_party=frozenset(), torch="never"),
+    "checkpoints": Rule(_siblings("model configs files weight_files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(_siblings("input_warnings model streaming data metrics checkpoints viz")),
     "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
@@ -78,7 +79,7 @@ RULES = {
     "nodes": Rule(
         _siblings(
             "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths model "
-            "checkpoints metrics streaming training data sources sinks viz"
+            "checkpoints metrics streaming training data sources sinks viz weight_files"
         ),
     ),
     "cli": Rule(None),
