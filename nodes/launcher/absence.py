@@ -31,6 +31,7 @@ async def notice_absence(awake: AwakeClock, every_s: float, broker: Broker) -> N
                 f"the launcher did not run for {away_s:.1f} s: it was stopped, or had no processor, memory or disk; "
                 f"no node is judged by that time"
             )
+            broker.counters["launcher_away"] += 1
             _LOG.warning("the launcher was away", away_s=round(away_s, 1))
             await broker.publish_event(EventKind.LAUNCHER_AWAY, severity="warning", text=text)
         await asyncio.sleep(every_s)

@@ -1,6 +1,5 @@
 """A checkpoint that is replaced while its graph runs: no mask is made with weights of two files."""
 
-import asyncio
 import functools
 import shutil
 from collections.abc import AsyncIterator
@@ -15,14 +14,15 @@ from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
 from ssa_stream.client import ReloadedWeights, reload_weights
 from ssa_stream.errors import ConfigError
 from ssa_stream.nodes.launcher import Graph
-from ssa_stream.protocols import Event, Heartbeat
+from ssa_stream.protocols import Event, Heartbeat, MaskMessage
 from ssa_stream.weight_files import WeightFile
 from tests.support.graph_streams import Material, graph_of, make_material
 from tests.support.graphs import Watched, watched
+from tests.support.threads import in_thread
 from tests.support.tiny_model import tiny_config, tiny_model
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python", "no_idle_threads")]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 _WITH_WEIGHTS = ("encoder-0", "queries-0", "decoder-0", "masks-0")
 _STREAM = {"source": "synthetic@64x48,20fps", "live": True, "prompts": ["a dog"]}
@@ -76,7 +76,7 @@ def _events(seen: Watched, kind: str) -> list[Event]:
 
 
 async def _reload(graph: Graph) -> ReloadedWeights:
-    return await asyncio.to_thread(reload_weights, graph.requests_address)
+    return await in_thread(lambda: reload_weights(graph.requests_address))
 
 
 async def _more_masks(seen: Watched) -> None:
@@ -137,7 +137,7 @@ def _replace(material: Material, files: dict[str, bytes], name: str) -> None:
 
 
 def _last_epoch(seen: Watched) -> int:
-    return max(packet.message.frame.epoch for packet in seen.listener.masks())
+    return max(message.frame.epoch for message in seen.listener.messages(MaskMessage))
 
 
 async def test_graph_in_one_process_refuses_to_reload(material: Material, files: dict[str, bytes]) -> None:
