@@ -137,7 +137,8 @@ def _replace(material: Material, files: dict[str, bytes], name: str) -> None:
 
 
 def _last_epoch(seen: Watched) -> int:
-    return max(message.frame.epoch for message in seen.listener.messages(MaskMessage))
+    epochs: list[int] = [message.frame.epoch for message in seen.listener.messages(MaskMessage)]
+    return max(epochs)
 
 
 async def test_graph_in_one_process_refuses_to_reload(material: Material, files: dict[str, bytes]) -> None:
