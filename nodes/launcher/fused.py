@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FusedPlacement"]
 
+_LOOK_S = 0.25
+
 
 def _run_of(role: str) -> RunNode:
     """What runs a node of a role; importing the nodes imports torch."""
@@ -110,18 +112,20 @@ class FusedPlacement:
     async def stop(self, timeout_s: float) -> None:
         """End the nodes in the order of work; cancel those that still run at the end of the time."""
         self._is_stopping = True
-        loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + timeout_s
+        deadline_ns = self._awake.monotonic_ns() + timeout_s * 1e9
         for names in in_order_of_work(self._stops):
             for name in names:
                 self._stops[name].set()
             tasks = [self._tasks[name] for name in names if name in self._tasks]
             if tasks:
-                await asyncio.wait(tasks, timeout=min(ROLE_SHARE * timeout_s, max(0.0, deadline_s - loop.time())))
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks.values(), timeout=max(0.0, deadline_s - loop.time()))
-            for task in late:
-                task.cancel()
+                left_s = max(0.0, (deadline_ns - self._awake.monotonic_ns()) / 1e9)
+                await asyncio.wait(tasks, timeout=min(ROLE_SHARE * timeout_s, left_s))
+        # In short waits: one that began before this process was stopped would be over when it goes on.
+        late = {task for task in self._tasks.values() if not task.done()}
+        while late and (left_s := (deadline_ns - self._awake.monotonic_ns()) / 1e9) > 0:
+            _, late = await asyncio.wait(late, timeout=min(left_s, _LOOK_S))
+        for task in late:
+            task.cancel()
 
     async def reload(self) -> tuple[str, tuple[str, ...]]:
         """Refuse: all nodes share one network, and hold parts of it."""

@@ -19,6 +19,7 @@ from ssa_stream.nodes.runtime.transport.segments import remove_segments, segment
 
 __all__ = ["Command", "ProcessPlacement", "node_command"]
 
+_LOOK_S = 0.25
 Command = Callable[[str, int, RunDir], Sequence[str]]
 """The command line of a node, by its name and incarnation."""
 
@@ -149,13 +150,17 @@ class ProcessPlacement:
     async def stop(self, timeout_s: float) -> None:
         """End the nodes in the order of work; kill those that still run at the end of the time."""
         self._is_stopping = True
-        loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + timeout_s
+        deadline_ns = self._clock.monotonic_ns() + timeout_s * 1e9
         for names in in_order_of_work(self._supervisors):
-            share_s = min(ROLE_SHARE * timeout_s, max(0.0, deadline_s - loop.time()))
+            share_s = min(ROLE_SHARE * timeout_s, max(0.0, (deadline_ns - self._clock.monotonic_ns()) / 1e9))
             await asyncio.gather(*(self._supervisors[name].end(share_s) for name in names))
         everyone = self._supervisors.values()
-        await asyncio.gather(*(one.end(max(0.0, deadline_s - loop.time())) for one in everyone))
+        # In short waits: one that began before this process was stopped would be over when it goes on.
+        while not all(one.has_ended for one in everyone):
+            left_s = (deadline_ns - self._clock.monotonic_ns()) / 1e9
+            if left_s <= 0:
+                break
+            await asyncio.gather(*(one.end(min(left_s, _LOOK_S)) for one in everyone))
         for supervisor in everyone:
             supervisor.kill()
 

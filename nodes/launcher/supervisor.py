@@ -174,6 +174,11 @@ class Supervisor:
             self._ended.set()
             self._down.set()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it keeps nothing alive any more."""
+        return self._ended.is_set()
+
     async def end(self, timeout_s: float) -> None:
         """Ask the node to end, once, and wait that long for it."""
         if not self._ending.is_set():
