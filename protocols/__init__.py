@@ -8,7 +8,15 @@ match packet.message:
 """
 
 from ssa_stream.protocols.codec import Limits, Packet, decode, encode
-from ssa_stream.protocols.control import Accepted, ErrorCode, ErrorReply, SetParameters, SourceRequest
+from ssa_stream.protocols.control import (
+    Accepted,
+    ErrorCode,
+    ErrorReply,
+    Reloaded,
+    ReloadWeights,
+    SetParameters,
+    SourceRequest,
+)
 from ssa_stream.protocols.events import DropReason, Event, EventKind
 from ssa_stream.protocols.flow import DropNotice, Finished, Recover, StartStream
 from ssa_stream.protocols.frames import FrameMessage, PictureMessage
@@ -97,6 +105,8 @@ __all__ = [
     "PromptState",
     "QueueDepth",
     "Recover",
+    "ReloadWeights",
+    "Reloaded",
     "RemovePrompt",
     "SetParameters",
     "SetPrompts",

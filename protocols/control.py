@@ -8,7 +8,7 @@ from msgspec import Meta
 from ssa_stream.protocols.fields import MAX_LISTED, Keyword, Name, Note, Whole
 from ssa_stream.protocols.message import Message
 
-__all__ = ["Accepted", "ErrorCode", "ErrorReply", "SetParameters", "SourceRequest"]
+__all__ = ["Accepted", "ErrorCode", "ErrorReply", "ReloadWeights", "Reloaded", "SetParameters", "SourceRequest"]
 
 _INT64_MAX = 2**63 - 1
 Parameter = (
@@ -32,6 +32,8 @@ class ErrorCode(StrEnum):
     BUSY = "busy"
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
+    WEIGHTS_REFUSED = "weights_refused"
+    """The weights cannot be taken; the graph goes on with those that it has."""
 
 
 class SourceRequest(Message, frozen=True, kw_only=True, tag="source"):
@@ -62,6 +64,30 @@ class SetParameters(Message, frozen=True, kw_only=True, tag="parameters"):
     request_id: Name
     stream: Name
     parameters: Annotated[dict[Keyword, Parameter], Meta(max_length=MAX_LISTED)]
+
+
+class ReloadWeights(Message, frozen=True, kw_only=True, tag="reload_weights"):
+    """Let all nodes of the graph take the weights that are in the checkpoint's file now. Answered with `reloaded`.
+
+    Attributes:
+        request_id: Returned with the answer.
+    """
+
+    request_id: Name
+
+
+class Reloaded(Message, frozen=True, kw_only=True, tag="reloaded"):
+    """All nodes of the graph have the weights that are in the checkpoint's file.
+
+    Attributes:
+        request_id: Of the request.
+        weights: Their fingerprint; see `heartbeat`.
+        nodes: Nodes that were started again; none if all had them already.
+    """
+
+    request_id: Name
+    weights: Name
+    nodes: Annotated[tuple[Name, ...], Meta(max_length=MAX_LISTED)] = ()
 
 
 class Accepted(Message, frozen=True, kw_only=True, tag="accepted"):

@@ -49,6 +49,12 @@ class EventKind(StrEnum):
     """A source, a prompt or a data set is incomplete."""
     NODE_LOST = "node_lost"
     NODE_RESTARTED = "node_restarted"
+    LAUNCHER_AWAY = "launcher_away"
+    """The process of launcher and broker did not run for a while, and goes on now."""
+    WEIGHTS_CHANGED = "weights_changed"
+    """The weights that a node would load are not those that the graph runs with; it is not started with them."""
+    WEIGHTS_RELOADED = "weights_reloaded"
+    """All nodes of the graph were started with other weights."""
 
 
 class Event(Message, frozen=True, kw_only=True, tag="event"):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ssa_stream.protocols.fields import MAX_LISTED, ClockName, Keyword, Name, Nanoseconds, Note, Seconds, Whole
 from ssa_stream.protocols.message import Message
@@ -44,6 +44,8 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
         steps: Steps done in this incarnation.
         queues: Its queues.
         text: For people.
+        weights: Fingerprint of the weights that it has loaded: SHA-256 of the checkpoint's file, or `random-` and more
+            for random ones. Absent if it has loaded none.
     """
 
     node: Name
@@ -57,6 +59,7 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     steps: Whole = 0
     queues: Annotated[tuple[QueueDepth, ...], Meta(max_length=MAX_LISTED)] = ()
     text: Note = ""
+    weights: Name | UnsetType = UNSET
 
 
 class Counter(Struct, frozen=True, kw_only=True):

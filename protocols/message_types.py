@@ -1,6 +1,6 @@
 """All message types of the protocol."""
 
-from ssa_stream.protocols.control import Accepted, ErrorReply, SetParameters, SourceRequest
+from ssa_stream.protocols.control import Accepted, ErrorReply, Reloaded, ReloadWeights, SetParameters, SourceRequest
 from ssa_stream.protocols.events import Event
 from ssa_stream.protocols.flow import DropNotice, Finished, Recover, StartStream
 from ssa_stream.protocols.frames import FrameMessage, PictureMessage
@@ -36,6 +36,8 @@ AnyMessage = (
     | PromptState
     | SourceRequest
     | SetParameters
+    | ReloadWeights
+    | Reloaded
     | Accepted
     | ErrorReply
     | SourceState

@@ -13,7 +13,7 @@ import zmq.asyncio
 from ssa_stream.client.graph_state import GraphState
 from ssa_stream.keys import ClientKeys, ServerKeys
 from ssa_stream.nodes.broker.authenticator import ZapAuthenticator
-from ssa_stream.nodes.broker.client_handler import ClientHandler, Request
+from ssa_stream.nodes.broker.client_handler import ClientHandler, Reload, Request
 from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.broker.liveness import NodeState
 from ssa_stream.nodes.broker.mask_handler import MaskHandler
@@ -82,6 +82,8 @@ class Broker:
         *,
         request_timeout_s: float = REQUEST_TIMEOUT_S,
         on_node_ready: Callable[[str], None] | None = None,
+        awake: Clock | None = None,
+        reload: Reload | None = None,
     ) -> None:
         """Bind the sockets.
 
@@ -89,20 +91,23 @@ class Broker:
             config: The graph. Only nodes and streams that it names are taken.
             context: For the sockets; its owner ends it.
             addresses: Where the nodes connect.
-            clock: For heartbeats, events and time-outs.
+            clock: For heartbeats and events.
             request_timeout_s: How long a request may wait for its node.
             on_node_ready: Called with the name of a node as soon as it takes work, once for each of its starts.
+            awake: For silence and time-outs, which do not count while this process does not run; None takes `clock`.
+            reload: Lets all nodes take other weights.
         Raises:
             ConfigError: `public.keys` is no folder of keys.
             TransportError: An address is taken, or is none.
         """
-        self._clock = clock
+        self._clock, self._awake = clock, awake or clock
         self._heartbeat_s = config.health.heartbeat_s
         self._beat = 0
         self.counters = Counters()
         self._config = config
+        self._take_weights = reload
         self._beside = () if addresses.gateway is None else (GATEWAY,)
-        self._state = GraphState(clock.monotonic_ns())
+        self._state = GraphState(self._awake.monotonic_ns())
         keys = None if config.public.keys is None else ServerKeys.load(config.public.keys)
         with ExitStack() as opened:
             self._authenticator = None if keys is None else ZapAuthenticator(context, keys, self.counters)
@@ -115,10 +120,11 @@ class Broker:
                 config.public.requests,
                 config.streams.keys(),
                 self._pass_on,
-                clock,
+                self._awake,
                 self.counters,
                 timeout_s=request_timeout_s,
                 keys=keys,
+                reload=None if reload is None else self._reload,
             )
             opened.callback(self._clients.close)
             self._nodes = NodeHandler(
@@ -126,7 +132,7 @@ class Broker:
                 addresses.control,
                 config,
                 self._publisher,
-                clock,
+                self._awake,
                 self.counters,
                 self._state,
                 gateway=addresses.gateway,
@@ -148,6 +154,7 @@ class Broker:
         jobs = (
             self._nodes.serve,
             self._clients.serve,
+            self._clients.serve_reloads,
             self._masks.serve,
             self._tick,
             self._publisher.follow_subscriptions,
@@ -170,11 +177,11 @@ class Broker:
 
     def node_states(self) -> dict[str, NodeState]:
         """How every node fares that said hello and was not reported lost, by name."""
-        return self._nodes.table.states(self._clock.monotonic_ns())
+        return self._nodes.table.states(self._awake.monotonic_ns())
 
     def health(self) -> HealthView:
         """How the whole graph fares, nodes that are not here included."""
-        return HealthView.of(self._state, self._clock.monotonic_ns(), self._config, self._beside)
+        return HealthView.of(self._state, self._awake.monotonic_ns(), self._config, self._beside)
 
     async def node_lost(self, name: str, incarnation: int, reason: str, text: str = "") -> None:
         """A node ended, or was ended because it hung: whoever waits for it is told.
@@ -197,6 +204,21 @@ class Broker:
         await self.publish_event(
             EventKind.NODE_LOST, stream=stream, severity="warning", about_node=name, text=_because(reason, text)
         )
+
+    async def node_held(self, name: str, incarnation: int, text: str, *, is_wrong: bool) -> None:
+        """A node is not there, on purpose, and its frames are missing as if it had been lost.
+
+        Args:
+            name: The node.
+            incarnation: The last start of it; that one is not taken in again.
+            text: Why, for people.
+            is_wrong: Whether it waits for somebody to do something about its weights, of whom it is told now.
+        """
+        self._nodes.table.lost(name, incarnation)
+        last_words = self._heartbeat(name, role_of(name), incarnation, ready=False, text=text)
+        await self._publish_state(Topic(NODES, STATE, name), last_words)
+        if is_wrong:
+            await self.publish_event(EventKind.WEIGHTS_CHANGED, severity="error", about_node=name, text=text)
 
     async def recover(self, about_node: str, reason: str, text: str = "") -> None:
         """A node is back: streams that had frames in it begin a new epoch.
@@ -243,8 +265,16 @@ class Broker:
             about_node=about_node,
             text=note(text),
         )
-        self._state.take(event, self._clock.monotonic_ns())
+        self._state.take(event, self._awake.monotonic_ns())
         await self._publisher.publish(Topic(stream or NODES, EVENTS), event)
+
+    async def _reload(self) -> tuple[str, tuple[str, ...]]:
+        assert self._take_weights is not None  # else nobody calls this
+        weights, nodes = await self._take_weights()
+        if nodes:
+            text = f"{', '.join(nodes)} were started again with the weights {weights[:12]}"
+            await self.publish_event(EventKind.WEIGHTS_RELOADED, severity="warning", text=text)
+        return weights, nodes
 
     async def _pass_on(self, request: Request) -> bool:
         return await self._nodes.send(ingest_name(request.stream), request)
@@ -291,7 +321,7 @@ class Broker:
         )
 
     async def _publish_state(self, topic: Topic, message: AnyMessage) -> None:
-        self._state.take(message, self._clock.monotonic_ns())
+        self._state.take(message, self._awake.monotonic_ns())
         header = encode(message)[1]
         await self._publisher.publish_state(topic, str(message.__struct_config__.tag), header)
 

@@ -1,5 +1,6 @@
 """Serves clients: reads their requests, passes them on to the node of their stream, and answers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import msgspec
 import zmq
 import zmq.asyncio
 
-from ssa_stream.errors import MessageError
+from ssa_stream.errors import MessageError, SsaStreamError
 from ssa_stream.keys import ServerKeys
 from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.broker.refusals import CONTROL_LIMITS, note, refusal
@@ -21,6 +22,8 @@ from ssa_stream.protocols import (
     ErrorReply,
     ListPrompts,
     PromptReply,
+    Reloaded,
+    ReloadWeights,
     RemovePrompt,
     SetParameters,
     SetPrompts,
@@ -30,7 +33,7 @@ from ssa_stream.protocols import (
     encode,
 )
 
-__all__ = ["Answer", "ClientHandler", "Pending", "PendingRequests", "Request"]
+__all__ = ["Answer", "ClientHandler", "Pending", "PendingRequests", "Reload", "Request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,11 @@ MAX_PENDING = 256
 _NS = 1_000_000_000
 
 Request = SetPrompts | AddPrompt | RemovePrompt | ListPrompts | SourceRequest | SetParameters
-Answer = PromptReply | Accepted | ErrorReply
+Answer = PromptReply | Accepted | Reloaded | ErrorReply
+
+Reload = Callable[[], Awaitable[tuple[str, tuple[str, ...]]]]
+"""Lets all nodes take the weights that are there now. Returns their fingerprint, and the nodes that were started again.
+Raises SsaStreamError if they are not taken; nothing has changed then."""
 
 
 class ClientHandler:
@@ -118,6 +125,7 @@ class ClientHandler:
         *,
         timeout_s: float,
         keys: ServerKeys | None = None,
+        reload: Reload | None = None,
     ) -> None:
         """Bind the socket.
 
@@ -130,6 +138,7 @@ class ClientHandler:
             counters: Counts.
             timeout_s: How long a request may wait for its node.
             keys: Who may connect; None: everybody who reaches it.
+            reload: What a client may ask of the graph as a whole; None where it cannot.
         """
         options = {zmq.LINGER: 0, zmq.MAXMSGSIZE: CONTROL_LIMITS.max_message_bytes}
         self._socket, self.address = bound_socket(context, zmq.ROUTER, address, options, keys)
@@ -139,6 +148,9 @@ class ClientHandler:
         self._counters = counters
         self._timeout_ns = round(timeout_s * _NS)
         self._pending = PendingRequests(MAX_PENDING)
+        self._reload = reload
+        self._reloads: asyncio.Queue[tuple[bytes, ReloadWeights]] = asyncio.Queue(1)
+        self._is_reloading = False
 
     async def serve(self) -> None:
         """Read requests. Runs until it is cancelled."""
@@ -152,8 +164,20 @@ class ClientHandler:
                 continue
             if isinstance(message, Request):
                 await self._on_request(client.bytes, message)
+            elif isinstance(message, ReloadWeights):
+                await self._on_reload(client.bytes, message)
             else:
                 await self._on_other(client.bytes, message)
+
+    async def serve_reloads(self) -> None:
+        """Do what was asked about weights, which takes seconds, one after the other. Runs until it is cancelled."""
+        while True:
+            client, request = await self._reloads.get()
+            self._is_reloading = True
+            try:
+                await self._send(client, await self._reloaded(request))
+            finally:
+                self._is_reloading = False
 
     async def answer(self, stream: str | None, answer: Answer) -> bool:
         """Give an answer of a stream's node to the client that waits for it; False if nobody does."""
@@ -194,6 +218,25 @@ class ClientHandler:
             text = f"the node of stream {request.stream!r} is not there; it is starting or was lost: try again"
             await self._refuse(client, request, ErrorCode.UNAVAILABLE, text)
 
+    async def _on_reload(self, client: bytes, request: ReloadWeights) -> None:
+        self._counters["requests"] += 1
+        if self._is_reloading or self._reloads.full():
+            text = "a reload is under way already; ask again when it is done"
+            await self._refuse(client, request, ErrorCode.BUSY, text)
+        else:
+            self._reloads.put_nowait((client, request))
+
+    async def _reloaded(self, request: ReloadWeights) -> Reloaded | ErrorReply:
+        try:
+            if self._reload is None:
+                raise SsaStreamError("this graph cannot load other weights; end it and start it again")
+            weights, nodes = await self._reload()
+        except SsaStreamError as error:
+            self._counters["requests_refused"] += 1
+            code = ErrorCode.WEIGHTS_REFUSED.value
+            return ErrorReply(code=code, text=note(str(error)), request_id=request.request_id)
+        return Reloaded(request_id=request.request_id, weights=weights, nodes=nodes)
+
     async def _on_other(self, client: bytes, message: AnyMessage | Unknown) -> None:
         self._counters["requests_refused"] += 1
         kind = message.type if isinstance(message, Unknown) else str(message.__struct_config__.tag)
@@ -203,7 +246,7 @@ class ClientHandler:
             client, ErrorReply(code=ErrorCode.UNKNOWN_REQUEST.value, text=note(text), request_id=request_id)
         )
 
-    async def _refuse(self, client: bytes, request: Request, code: ErrorCode, text: str) -> None:
+    async def _refuse(self, client: bytes, request: Request | ReloadWeights, code: ErrorCode, text: str) -> None:
         self._counters["requests_refused"] += 1
         await self._send(client, ErrorReply(code=code.value, text=note(text), request_id=request.request_id))
 

@@ -57,7 +57,7 @@ class _Decoder:
     def __init__(self, node: NodeContext, model: SSA, outlet: Outlet) -> None:
         self._node, self._model, self._outlet = node, model, outlet
         self._config = node.settings.to_session_config()
-        self._fingerprint = fingerprint(model.config, model.dtype, self._config)
+        self._fingerprint = fingerprint(model.config, model.dtype, self._config, node.metrics.weights)
         self._drops = Drops(node)
         self._streams: dict[str, OrderedStream] = {}
         folder = node.settings.decoder.checkpoint
@@ -81,7 +81,7 @@ class _Decoder:
     async def advance(self) -> None:
         """Decode all frames that are next in order, and send what is due."""
         for name, stream in self._streams.items():
-            frames, left = stream.take(self._node.clock.monotonic_ns())
+            frames, left = stream.take(self._node.awake.monotonic_ns())
             for lost in left:
                 self._drops.count(lost, DropReason.NODE_RESTART)
             for frame in frames:
@@ -103,12 +103,12 @@ class _Decoder:
             self._node.metrics.count("rows_gone", stream=work.frame.stream)
             return
         part = RowPart(work, queries, text, received.received_ns)
-        if (reason := stream.add(message.first_row, part, now_ns)) is not None:
+        if (reason := stream.add(message.first_row, part, self._node.awake.monotonic_ns())) is not None:
             self._drops.count(work.frame, reason)
 
     async def _take_notice(self, notice: DropNotice) -> None:
         stream = await self._stream(notice.frame)
-        stream.add_notice(notice, self._node.clock.monotonic_ns())
+        stream.add_notice(notice, self._node.awake.monotonic_ns())
 
     async def _decode(self, name: str, stream: OrderedStream, frame: NextFrame) -> None:
         """Decode one frame; if that fails it is dropped, and the stream goes on."""

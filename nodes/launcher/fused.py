@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FusedPlacement"]
 
+_LOOK_S = 0.25
+
 
 def _run_of(role: str) -> RunNode:
     """What runs a node of a role; importing the nodes imports torch."""
@@ -50,7 +52,9 @@ class FusedPlacement:
         clock: Of all times.
         context: Of all sockets.
         load_model: Makes the network; called once, in the thread for model work.
+        awake: Of waits, silence and steps, which do not count while this process does not run; None takes `clock`.
         run_of: The `run` of a role's module.
+        weights: Fingerprint of the network's weights, once it is made.
     """
 
     def __init__(
@@ -60,12 +64,15 @@ class FusedPlacement:
         context: zmq.asyncio.Context,
         load_model: "Callable[[], SSA]",
         run_of: Callable[[str], RunNode] = _run_of,
+        awake: Clock | None = None,
+        weights: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._config = config
-        self._clock = clock
+        self._clock, self._awake = clock, awake or clock
         self._transport = InProcessTransport(context, config.name, clock=clock)
         self._load_model = functools.cache(load_model)
         self._run_of = run_of
+        self._weights = weights
         self._stops = {name: asyncio.Event() for name in config.node_names}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ready: set[str] = set()
@@ -105,18 +112,32 @@ class FusedPlacement:
     async def stop(self, timeout_s: float) -> None:
         """End the nodes in the order of work; cancel those that still run at the end of the time."""
         self._is_stopping = True
-        loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + timeout_s
+        deadline_ns = self._awake.monotonic_ns() + timeout_s * 1e9
         for names in in_order_of_work(self._stops):
             for name in names:
                 self._stops[name].set()
             tasks = [self._tasks[name] for name in names if name in self._tasks]
             if tasks:
-                await asyncio.wait(tasks, timeout=min(ROLE_SHARE * timeout_s, max(0.0, deadline_s - loop.time())))
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks.values(), timeout=max(0.0, deadline_s - loop.time()))
-            for task in late:
-                task.cancel()
+                left_s = max(0.0, (deadline_ns - self._awake.monotonic_ns()) / 1e9)
+                await asyncio.wait(tasks, timeout=min(ROLE_SHARE * timeout_s, left_s))
+        # In short waits: one that began before this process was stopped would be over when it goes on.
+        late = {task for task in self._tasks.values() if not task.done()}
+        while late and (left_s := (deadline_ns - self._awake.monotonic_ns()) / 1e9) > 0:
+            _, late = await asyncio.wait(late, timeout=min(left_s, _LOOK_S))
+        for task in late:
+            task.cancel()
+
+    async def reload(self) -> tuple[str, tuple[str, ...]]:
+        """Refuse: all nodes share one network, and hold parts of it."""
+        raise SsaStreamError(
+            "this graph is one process (placement: fused), which keeps the network that it began with; end it and "
+            "start it again, or run it with placement: processes"
+        )
+
+    def _load_for(self, metrics: NodeMetrics) -> "SSA":
+        network = self._load_model()
+        metrics.weights = self._weights()
+        return network
 
     def close(self) -> None:
         """Take all links down."""
@@ -124,7 +145,7 @@ class FusedPlacement:
 
     async def _run_node(self, name: str, run: RunNode, executor: ModelExecutor, on_failure: OnFailure) -> None:
         role, health, stop = role_of(name), self._config.health, self._stops[name]
-        metrics = NodeMetrics(name, role, 0, self._clock)
+        metrics = NodeMetrics(name, role, 0, self._clock, self._awake)
         link = BrokerLink(
             self._transport.context,
             self._transport.control_address,
@@ -135,6 +156,7 @@ class FusedPlacement:
             clock=self._clock,
             stop=stop,
             times=LinkTimes(heartbeat_s=health.heartbeat_s, heartbeat_timeout_s=health.heartbeat_timeout_s),
+            broker_lives=lambda: True,  # it runs in this very loop
         )
         try:
             async with link:
@@ -146,11 +168,12 @@ class FusedPlacement:
                         transport=self._transport,
                         broker=link,
                         clock=self._clock,
+                        awake=self._awake,
                         stop=stop,
                         executor=executor,
                         metrics=metrics,
                         settings=self._config,
-                        load_model=self._load_model,
+                        load_model=functools.partial(self._load_for, metrics),
                     )
                 )
             if not stop.is_set():

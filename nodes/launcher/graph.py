@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import zmq.asyncio
 
+from ssa_stream.awake import AwakeClock
 from ssa_stream.client.graph_state import GraphState
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.broker import Broker
 from ssa_stream.nodes.broker.sockets import within_reach
 from ssa_stream.nodes.health import HealthView
+from ssa_stream.nodes.launcher.absence import notice_absence
 from ssa_stream.nodes.launcher.observer import GraphReport, Observer
 from ssa_stream.nodes.launcher.placement import Placement, not_ready
 from ssa_stream.nodes.launcher.processes import Command, ProcessPlacement, node_command
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Graph", "run_graph"]
 
+_LOOK_S = 0.25
 # What is not interrupted has time to close its outputs.
 _UNHURRIED_STOP_S = 20.0
 
@@ -71,6 +74,7 @@ class Graph:
         self.ready = asyncio.Event()
         self._keep = keep
         self._clock = clock or MonotonicClock()
+        self._awake = AwakeClock(config.health.absence_s, self._clock.monotonic_ns)
         self._on_line = on_line
         self._load_model = load_model
         self._command = command
@@ -133,7 +137,7 @@ class Graph:
         Raises:
             SsaStreamError: The graph is not bound.
         """
-        return Supervisor(GATEWAY, start, self._expect_broker(), self.config.health, self._clock)
+        return Supervisor(GATEWAY, start, self._expect_broker(), self.config.health, self._awake)
 
     async def run(self, stop: asyncio.Event, on_ready: "Callable[[Graph], None]" = lambda graph: None) -> GraphReport:
         """Run until the sources have ended, `stop` is set or something fails; leaves nothing behind.
@@ -164,12 +168,15 @@ class Graph:
 
     def _place(self, context: zmq.asyncio.Context) -> Placement:
         if self.config.placement == "processes":
-            return ProcessPlacement(self.config, self._clock, self._on_line, self._command)
+            return ProcessPlacement(self.config, self._awake, self._on_line, self._command)
         from ssa_stream.nodes.launcher.fused import FusedPlacement
-        from ssa_stream.nodes.runtime.weights import load_network
+        from ssa_stream.nodes.runtime.weights import WeightsLoader
 
-        load = self._load_model or (lambda: load_network(self.config.model))
-        return FusedPlacement(self.config, self._clock, context, load)
+        weights = WeightsLoader(self.config.model)
+        load = self._load_model or weights.load
+        return FusedPlacement(
+            self.config, self._clock, context, load, awake=self._awake, weights=lambda: weights.fingerprint
+        )
 
     async def _run_in(
         self,
@@ -186,7 +193,15 @@ class Graph:
                 self.ready.set()
 
         addresses = replace(placement.addresses, gateway=self._gateway)
-        self._broker = broker = Broker(self.config, context, addresses, self._clock, on_node_ready=on_node_ready)
+        self._broker = broker = Broker(
+            self.config,
+            context,
+            addresses,
+            self._clock,
+            on_node_ready=on_node_ready,
+            awake=self._awake,
+            reload=placement.reload,
+        )
         address = within_reach(broker.publish_address)
         self._observer = observer = Observer(context, address, self.config.streams, self._clock, broker.own_keys)
         self.bound.set()
@@ -195,6 +210,9 @@ class Graph:
             async with asyncio.TaskGroup() as group:
                 group.create_task(broker.run(broker_stop), name="broker")
                 watching = group.create_task(observer.run(), name="observer")
+                attending = group.create_task(
+                    notice_absence(self._awake, self.config.health.heartbeat_s, broker), name="absence"
+                )
                 nodes = group.create_task(placement.run(broker, self._on_failure), name="nodes")
                 try:
                     await self._until_over(stop, on_ready)
@@ -206,6 +224,7 @@ class Graph:
                     watching.cancel()
                     await asyncio.wait([watching])
                     await observer.drain()
+                    attending.cancel()
                     self.bound.clear()
                     broker_stop.set()
         finally:
@@ -214,9 +233,11 @@ class Graph:
     async def _until_over(self, stop: asyncio.Event, on_ready: "Callable[[Graph], None]") -> None:
         """Until the sources have ended, somebody stops the graph or it fails."""
         timeout_s = self.config.health.start_timeout_s
-        if not await first_of(self.ready.wait(), stop.wait(), self._failed.wait(), timeout_s=timeout_s):
-            assert self._placement is not None  # it was made before this
-            self._on_failure(not_ready(self._placement.missing(), timeout_s))
+        deadline_ns = self._awake.monotonic_ns() + timeout_s * 1e9
+        while not await first_of(self.ready.wait(), stop.wait(), self._failed.wait(), timeout_s=_LOOK_S):
+            if self._awake.monotonic_ns() > deadline_ns:
+                assert self._placement is not None  # it was made before this
+                self._on_failure(not_ready(self._placement.missing(), timeout_s))
         if stop.is_set() or self._failed.is_set():
             return
         on_ready(self)

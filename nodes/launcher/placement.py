@@ -36,6 +36,9 @@ class Placement(Protocol):
     async def run(self, broker: Broker, on_failure: OnFailure) -> None:
         """Run all nodes until `stop` was called and they have ended."""
 
+    async def reload(self) -> tuple[str, tuple[str, ...]]:
+        """Let all nodes take the weights that are there now; see `ssa_stream.nodes.broker.client_handler.Reload`."""
+
     async def stop(self, timeout_s: float) -> None:
         """End the nodes in the order of work, at the latest after that time."""
 

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ssa_stream.errors import SsaStreamError
 from ssa_stream.nodes.broker import Broker, BrokerAddresses
 from ssa_stream.nodes.launcher.child import Child
 from ssa_stream.nodes.launcher.placement import ROLE_SHARE, OnFailure, in_order_of_work
 from ssa_stream.nodes.launcher.run_dir import RunDir
 from ssa_stream.nodes.launcher.supervisor import Supervisor
+from ssa_stream.nodes.launcher.weights import GraphWeights
 from ssa_stream.nodes.pipeline import PipelineConfig, role_of, save_pipeline
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.transport.interface import CONTROL_LINK, PUBLISH_LINK
@@ -17,6 +19,7 @@ from ssa_stream.nodes.runtime.transport.segments import remove_segments, segment
 
 __all__ = ["Command", "ProcessPlacement", "node_command"]
 
+_LOOK_S = 0.25
 Command = Callable[[str, int, RunDir], Sequence[str]]
 """The command line of a node, by its name and incarnation."""
 
@@ -59,6 +62,7 @@ class ProcessPlacement:
         self._supervisors: dict[str, Supervisor] = {}
         self._ready: set[str] = set()
         self._is_stopping = False
+        self._weights = GraphWeights(config.model)
         self.run_dir = RunDir(config, remove_segments)
         self.run_dir.make()
         save_pipeline(config, self.run_dir.pipeline)
@@ -96,34 +100,79 @@ class ProcessPlacement:
         """Start all nodes at once, and keep them alive until `stop` was called and they have ended."""
         if self._is_stopping:
             return
-        health = self._config.health
+        try:
+            await self._weights.take()
+        except SsaStreamError as error:
+            on_failure(error)
+            return
+        if self._is_stopping:
+            return
+        health, weights = self._config.health, self._weights
         self._supervisors = {
-            name: Supervisor(name, self._start, broker, health, self._clock) for name in self._config.node_names
+            name: Supervisor(name, self._start, broker, health, self._clock, weights.problem)
+            for name in self._config.node_names
         }
         async with asyncio.TaskGroup() as group:
             for supervisor in self._supervisors.values():
                 group.create_task(_guarded(supervisor, on_failure), name=f"supervisor of {supervisor.name}")
 
+    async def reload(self) -> tuple[str, tuple[str, ...]]:
+        """Let all nodes take the weights that are there now, if they can be loaded.
+
+        Nodes that have weights are all ended before the first of them begins with the new ones. Streams begin a new
+        epoch; sources and prompts stay.
+
+        Returns:
+            Their fingerprint, and the nodes that were started again.
+        Raises:
+            SsaStreamError: They are not taken, or a node is not ready with them in time.
+        """
+        weights = await self._weights.verified()
+        if weights.fingerprint == self._weights.fingerprint:
+            return weights.fingerprint, ()
+        nodes = [one for name, one in self._supervisors.items() if role_of(name) != "ingest"]
+        health = self._config.health
+        try:
+            await asyncio.gather(*(node.hold(health.stop_timeout_s) for node in nodes))
+            self._weights.adopt(weights)
+        finally:
+            for node in nodes:
+                node.release()
+        deadline_ns = self._clock.monotonic_ns() + health.start_timeout_s * 1e9
+        while late := [node.name for node in nodes if not node.is_up]:
+            if self._clock.monotonic_ns() > deadline_ns:
+                raise SsaStreamError(
+                    f"the weights were taken, but {', '.join(late)} not ready within {health.start_timeout_s:g} s"
+                )
+            await asyncio.sleep(health.heartbeat_s)
+        return weights.fingerprint, tuple(node.name for node in nodes)
+
     async def stop(self, timeout_s: float) -> None:
         """End the nodes in the order of work; kill those that still run at the end of the time."""
         self._is_stopping = True
-        loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + timeout_s
+        deadline_ns = self._clock.monotonic_ns() + timeout_s * 1e9
         for names in in_order_of_work(self._supervisors):
-            share_s = min(ROLE_SHARE * timeout_s, max(0.0, deadline_s - loop.time()))
+            share_s = min(ROLE_SHARE * timeout_s, max(0.0, (deadline_ns - self._clock.monotonic_ns()) / 1e9))
             await asyncio.gather(*(self._supervisors[name].end(share_s) for name in names))
         everyone = self._supervisors.values()
-        await asyncio.gather(*(one.end(max(0.0, deadline_s - loop.time())) for one in everyone))
+        # In short waits: one that began before this process was stopped would be over when it goes on.
+        while not all(one.has_ended for one in everyone):
+            left_s = (deadline_ns - self._clock.monotonic_ns()) / 1e9
+            if left_s <= 0:
+                break
+            await asyncio.gather(*(one.end(min(left_s, _LOOK_S)) for one in everyone))
         for supervisor in everyone:
             supervisor.kill()
 
     def close(self) -> None:
         """Remove the run's folder and what is left of shared memory."""
+        self._weights.close()
         self.run_dir.remove()
 
     async def _start(self, name: str, incarnation: int) -> Child:
         remove_segments(segment_prefix(self.run_dir.path), node=name)  # of an earlier start that could not do it
-        return await Child.start(name, incarnation, self._command(name, incarnation, self.run_dir), self._on_line)
+        command = [*self._command(name, incarnation, self.run_dir), f"--weights={self._weights.fingerprint}"]
+        return await Child.start(name, incarnation, command, self._on_line)
 
 
 def _socket(run_dir: Path, name: str) -> str:

@@ -18,7 +18,7 @@ from ssa_stream.nodes.pipeline import HealthSection
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.tasks import wait_for_event
 
-__all__ = ["RestartPolicy", "StartChild", "Supervisor", "Watch"]
+__all__ = ["MayStart", "RestartPolicy", "StartChild", "Supervisor", "Watch"]
 
 _NS = 1e-9
 
@@ -58,8 +58,12 @@ class RestartPolicy:
         return backoff_s(len(self._losses_ns), self._health.backoff_s, self._health.backoff_max_s, self._jitter)
 
 
-_WRONG_SETUP = 2
+_WRONG_SETUP, _OTHER_WEIGHTS = 2, 3
+_RELOAD = "reload"
 _log = structlog.get_logger()
+
+MayStart = Callable[[], Awaitable[str]]
+"""Why a node may not be started now, for people; empty if it may."""
 
 StartChild = Callable[[str, int], Awaitable[Child]]
 """Starts that node in that incarnation."""
@@ -74,6 +78,9 @@ class Watch(Protocol):
     async def node_lost(self, name: str, incarnation: int, reason: str, text: str = "") -> None:
         """A node ended."""
 
+    async def node_held(self, name: str, incarnation: int, text: str, *, is_wrong: bool) -> None:
+        """A node is not there on purpose."""
+
     async def recover(self, about_node: str, reason: str, text: str = "") -> None:
         """A node is back."""
 
@@ -85,6 +92,10 @@ class _Loss:
     exit: Exit
 
 
+async def _always() -> str:
+    return ""
+
+
 class Supervisor:
     """Keeps one node alive until `end`.
 
@@ -94,16 +105,30 @@ class Supervisor:
         broker: Knows how it fares.
         health: When it counts as lost, and how often it may be.
         clock: Measures time.
+        may_start: Asked before every start but the first.
 
     Attributes:
         ready: Set once it has been ready for the first time.
+        is_up: Whether its present process has been ready.
         restarts: Starts after the first one.
         child: Its present process; None before the first one and between two.
     """
 
-    def __init__(self, name: str, start: StartChild, broker: Watch, health: HealthSection, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        start: StartChild,
+        broker: Watch,
+        health: HealthSection,
+        clock: Clock,
+        may_start: MayStart = _always,
+    ) -> None:
         self.name = name
         self.ready = asyncio.Event()
+        self.is_up = False
+        self._may_start = may_start
+        self._is_held = False
+        self._down = asyncio.Event()
         self.restarts = 0
         self.child: Child | None = None
         self._start = start
@@ -142,10 +167,17 @@ class Supervisor:
                 if self._ending.is_set():
                     return
                 await self._take_loss(loss, incarnation)
+                await self._until_it_may_start(incarnation)
                 incarnation += 1
                 self.restarts = incarnation
         finally:
             self._ended.set()
+            self._down.set()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it keeps nothing alive any more."""
+        return self._ended.is_set()
 
     async def end(self, timeout_s: float) -> None:
         """Ask the node to end, once, and wait that long for it."""
@@ -156,6 +188,20 @@ class Supervisor:
                 self.child.signal(signal.SIGTERM)
         await wait_for_event(self._ended, timeout_s)
 
+    async def hold(self, timeout_s: float) -> None:
+        """End its process in order, or after that time, and start none before `release`. It does not count as lost."""
+        self._is_held = True
+        if self.child is not None:
+            self.child.signal(signal.SIGTERM)
+        if not await wait_for_event(self._down, timeout_s):
+            self.kill()
+            await self._down.wait()
+
+    def release(self) -> None:
+        """Go on after `hold`."""
+        self._is_held = False
+        self.look()
+
     def kill(self) -> None:
         """End the process now. Unless `end` was called, the node counts as lost."""
         if self.child is not None:
@@ -164,16 +210,18 @@ class Supervisor:
     async def _one_life(self, incarnation: int) -> _Loss:
         """From the start of a process to its end."""
         try:
+            self._down.clear()
             child = self.child = await self._start(self.name, incarnation)
         except OSError as error:
             raise TransportError(f"cannot start a process for {self.name}: {error}") from error
-        if self._ending.is_set():
+        if self._ending.is_set() or self._is_held:
             child.signal(signal.SIGTERM)
         try:
             return await self._watch(child)
         finally:
-            self.child = None
+            self.child, self.is_up = None, False
             await child.close()
+            self._down.set()
 
     async def _watch(self, child: Child) -> _Loss:
         started_ns, is_ready = self._clock.monotonic_ns(), False
@@ -187,7 +235,7 @@ class Supervisor:
                     return _Loss("exited", str(exited.result()), exited.result())
                 state = self._state(child.incarnation)
                 if state is not None and state.ready and not is_ready:
-                    is_ready = True
+                    is_ready = self.is_up = True
                     await self._on_ready()
                 age_s = (self._clock.monotonic_ns() - started_ns) * _NS
                 hangs = self._why_it_hangs(state, is_ready, age_s)
@@ -228,6 +276,16 @@ class Supervisor:
         Raises:
             SsaStreamError: There shall be no next start.
         """
+        if self._is_held:
+            self._last_loss = _Loss(_RELOAD, "it takes other weights", loss.exit)
+            await self._broker.node_held(self.name, incarnation, "started again, with other weights", is_wrong=False)
+            return
+        if loss.reason == "exited" and loss.exit.code == _OTHER_WEIGHTS:  # the file was replaced just now
+            _log.warning("not started", node=self.name, text=loss.text)
+            self._last_loss = self._last_loss or loss
+            await self._broker.node_held(self.name, incarnation, loss.exit.last_words, is_wrong=False)
+            await wait_for_event(self._ending, self._health.backoff_s)
+            return
         _log.warning("lost", node=self.name, reason=loss.reason, text=loss.text)
         if not self.ready.is_set() and loss.reason == "exited" and loss.exit.is_own_verdict:
             kind = ConfigError if loss.exit.code == _WRONG_SETUP else SsaStreamError
@@ -241,3 +299,16 @@ class Supervisor:
                 f"more than health.max_restarts ({self._health.max_restarts}) allows; last: {loss.text}"
             )
         await wait_for_event(self._ending, pause_s)
+
+    async def _until_it_may_start(self, incarnation: int) -> None:
+        """Wait while it is held, or would begin with what the others do not have; the latter is told once."""
+        told = False
+        while not self._ending.is_set():
+            problem = "" if self._is_held else await self._may_start()
+            if not (problem or self._is_held):
+                return
+            if problem and not told:
+                told = True
+                _log.error("not started", node=self.name, text=problem)
+                await self._broker.node_held(self.name, incarnation, problem, is_wrong=True)
+            await wait_for_event(self._ending, self._health.heartbeat_s)

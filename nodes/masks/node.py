@@ -34,6 +34,7 @@ from ssa_stream.protocols import (
     encode,
 )
 from ssa_stream.streaming import MaskResult
+from ssa_stream.streaming.decoding import DueFrame
 from ssa_stream.streaming.masking import MaskKey, lacking
 from ssa_stream.streaming.saving import fingerprint
 
@@ -62,7 +63,7 @@ class _Masks:
     def __init__(self, node: NodeContext, model: SSA) -> None:
         self._node, self._model = node, model
         self._config = node.settings.to_session_config()
-        self._fingerprint = fingerprint(model.config, model.dtype, self._config)
+        self._fingerprint = fingerprint(model.config, model.dtype, self._config, node.metrics.weights)
         self._model_name = model_name(model.config.name)
         self._outlet = node.transport.mask_outlet()
         self._drops = Drops(node)
@@ -84,7 +85,7 @@ class _Masks:
                     for spec in (message.probability, message.mask_embedding, message.aligned)
                 ]
                 if self._is_whole(received, message.frame):
-                    await self._add(Waiting(message, due_frame(message, *tensors), received.received_ns))
+                    await self._add(self._waiting(message, due_frame(message, *tensors), received))
             case MaskFeaturesMessage() as message:
                 await self._take_features(message, received)
             case PictureMessage() as message:
@@ -94,7 +95,7 @@ class _Masks:
                 if self._is_whole(received, message.frame):
                     (await self._stream(message.frame)).add_picture(message.frame.index, picture)
             case DropNotice() as notice:
-                await self._add(Waiting(notice, None, received.received_ns))
+                await self._add(self._waiting(notice, None, received))
             case _:
                 self._node.metrics.count("unexpected")
 
@@ -104,7 +105,7 @@ class _Masks:
             for lost in stream.leave_lost():
                 self._drops.count(lost, DropReason.NODE_RESTART)
             wait = self._wait_ns(stream)
-            while (item := stream.next(self._node.clock.monotonic_ns(), wait)) is not None:
+            while (item := stream.next(self._node.awake.monotonic_ns(), wait)) is not None:
                 with self._node.metrics.working():
                     await self._leave(stream, item)
             self._node.metrics.queue("join", len(stream), self._node.settings.frames_in_flight)
@@ -115,6 +116,11 @@ class _Masks:
             await self.outputs.close()
         finally:
             self._outlet.close()
+
+    def _waiting(
+        self, message: VideoQueriesMessage | DropNotice, due: DueFrame | None, received: ReceivedMessage
+    ) -> Waiting:
+        return Waiting(message, due, self._node.awake.monotonic_ns(), received.received_ns)
 
     async def _add(self, item: Waiting) -> None:
         frame = item.message.frame
@@ -187,7 +193,7 @@ class _Masks:
         assert due is not None
         node, section, made = self._node, self._node.settings.masks, []
         for result in stream.make_masks(due):
-            times = (*message.times, stage_time(node, item.since_ns, begin_ns))
+            times = (*message.times, stage_time(node, item.received_ns, begin_ns))
             masks, buffers = mask_message(
                 result,
                 message.frame,

@@ -29,12 +29,14 @@ class Waiting:
     Attributes:
         message: A due frame, or a notice that none comes.
         due: Of a due frame.
-        since_ns: When it came.
+        since_ns: When it came, on the clock of waits.
+        received_ns: When it came, on the clock of messages.
     """
 
     message: VideoQueriesMessage | DropNotice
     due: DueFrame | None
     since_ns: int
+    received_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -194,6 +194,11 @@ class HealthSection(_Section, frozen=True, kw_only=True):
             f"backoff_max_s is {self.backoff_max_s:g}; expected at least backoff_s ({self.backoff_s:g})",
         )
 
+    @property
+    def absence_s(self) -> float:
+        """A process that did nothing for longer, though it beats every `heartbeat_s`, did not run."""
+        return max(2 * self.heartbeat_s, self.heartbeat_timeout_s / 2)
+
 
 class PublicSection(_Section, frozen=True, kw_only=True):
     """Where subscribers and clients connect. Port `*` or 0 takes a free one; it is printed.

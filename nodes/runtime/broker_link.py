@@ -68,8 +68,8 @@ class LinkTimes:
 
     Attributes:
         heartbeat_s: Between two heartbeats.
-        heartbeat_timeout_s: A broker that is silent for so long is gone.
-        welcome_timeout_s: How long to wait for the answer to hello.
+        heartbeat_timeout_s: A broker that is silent for so long is gone, or does not run for a while.
+        welcome_timeout_s: How long to wait for the answer to hello; likewise.
         statistics_s: Between two statistics.
     """
 
@@ -92,6 +92,8 @@ class BrokerLink:
         clock: Of all times.
         stop: Set when the broker is gone or the link fails, so that the node ends.
         times: See there.
+        broker_lives: Whether the process of the broker is still there. While it is, a silent broker is waited for:
+            it was stopped for a while, or has no processor.
     """
 
     def __init__(
@@ -106,10 +108,12 @@ class BrokerLink:
         clock: Clock,
         stop: asyncio.Event,
         times: LinkTimes | None = None,
+        broker_lives: Callable[[], bool] = lambda: False,
     ) -> None:
         self._context, self._address, self._metrics = context, address, metrics
         self._name, self._role, self._incarnation = name, role, incarnation
         self._clock, self._stop, self._times = clock, stop, times or LinkTimes()
+        self._broker_lives, self._is_waiting = broker_lives, False
         self._outbox: deque[list[bytes | memoryview]] = deque(maxlen=_MAX_OUTBOX)
         self._requests: asyncio.Queue[BrokerRequest | None] = asyncio.Queue(_MAX_REQUESTS)
         self._is_ready = False
@@ -229,7 +233,13 @@ class BrokerLink:
             incarnation=self._incarnation,
         )
         await push(socket, encode(hello), self._times.welcome_timeout_s)
-        while (frames := await pull(socket, deadline_s - loop.time())) is not None:
+        while True:
+            if (frames := await pull(socket, max(0.0, deadline_s - loop.time()))) is None:
+                if not self._broker_lives():
+                    break
+                self._wait_for_broker()
+                deadline_s = loop.time() + self._times.welcome_timeout_s
+                continue
             match self._decode(frames):
                 case Welcome(request_id=hello.request_id):
                     return
@@ -256,9 +266,17 @@ class BrokerLink:
                 self._take(frames)
                 await asyncio.sleep(0)  # a flood must not stop the loop
             elif self._is_broker_silent() and (frames := await pull(socket, 0)) is None:
-                raise TransportError(f"the broker was silent for {self._times.heartbeat_timeout_s:g} s")
+                if not self._broker_lives():
+                    raise TransportError(f"the broker was silent for {self._times.heartbeat_timeout_s:g} s")
+                self._wait_for_broker()
             elif frames is not None:  # this process stood still, not the broker
                 self._take(frames)
+
+    def _wait_for_broker(self) -> None:
+        """Note that the broker says nothing, once until it does."""
+        if not self._is_waiting:
+            self._is_waiting = True
+            _LOG.warning("the broker is silent, but its process is there; waiting for it", node=self._name)
 
     def _is_broker_silent(self) -> bool:
         return self._clock.monotonic_ns() - self._heard_ns > self._times.heartbeat_timeout_s * 1e9
@@ -275,7 +293,11 @@ class BrokerLink:
             _LOG.error("link to the broker ended; the node stops", node=self._name, error=str(error))
 
     def _take(self, frames: list[zmq.Frame]) -> None:
-        self._heard_ns = self._clock.monotonic_ns()
+        now_ns = self._clock.monotonic_ns()
+        if self._is_waiting:
+            silent_s = (now_ns - self._heard_ns) / 1e9
+            _LOG.info("the broker is back", node=self._name, silent_s=round(silent_s, 1))
+        self._heard_ns, self._is_waiting = now_ns, False
         message = self._decode(frames)
         if not isinstance(message, BrokerRequest):
             return  # heartbeats have done their work

@@ -2,16 +2,16 @@
 
 import argparse
 import asyncio
-import functools
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import zmq.asyncio
 
+from ssa_stream.awake import AwakeClock
 from ssa_stream.errors import ConfigError, SsaStreamError
 from ssa_stream.nodes.pipeline import PipelineConfig, load_pipeline, role_of
 from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
@@ -20,15 +20,18 @@ from ssa_stream.nodes.runtime.executor import ModelExecutor
 from ssa_stream.nodes.runtime.logs import log_as
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.node import NodeContext, RunNode
-from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
+from ssa_stream.nodes.runtime.signals import ParentWatch, end_with_parent, stop_on_signals
 from ssa_stream.nodes.runtime.tasks import only_error
 from ssa_stream.nodes.runtime.transport.between_processes import ProcessTransport
-from ssa_stream.nodes.runtime.weights import load_network
+from ssa_stream.nodes.runtime.weights import OtherWeightsError, WeightsLoader
+
+if TYPE_CHECKING:
+    from ssa_stream.model import SSA
 
 __all__ = ["node_main"]
 
 _MIB = 2**20
-_CONFIG_ERROR, _ERROR = 2, 1
+_CONFIG_ERROR, _ERROR, _OTHER_WEIGHTS = 2, 1, 3
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,14 @@ class _Options:
     name: str
     run_dir: Path
     incarnation: int
+    weights: str | None
 
 
 def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a node until it is asked to end, then exit.
 
-    Exit code 0 at an orderly end; 2 if the configuration is wrong, 1 for other errors of this package, each with one
-    line on stderr; other errors show where they come from.
+    Exit code 0 at an orderly end; 2 if the configuration is wrong, 3 if the weights are not those of the graph, 1 for
+    other errors of this package, each with one line on stderr; other errors show where they come from.
 
     Args:
         run: The node's work.
@@ -53,16 +57,17 @@ def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
     """
     options = _parse(arguments)
     log_as(options.name)
-    end_with_parent()
+    parent = end_with_parent()
     try:
         settings = load_pipeline(options.pipeline)
-        asyncio.run(_serve(run, options, settings))
+        asyncio.run(_serve(run, options, settings, parent))
     except (SsaStreamError, BaseExceptionGroup) as error:
         cause = only_error(error)
         if not isinstance(cause, SsaStreamError):
             raise
         print(f"{options.name}: {cause}", file=sys.stderr, flush=True)
-        _leave(_CONFIG_ERROR if isinstance(cause, ConfigError) else _ERROR)
+        kinds = {ConfigError: _CONFIG_ERROR, OtherWeightsError: _OTHER_WEIGHTS}
+        _leave(next((code for kind, code in kinds.items() if isinstance(cause, kind)), _ERROR))
     _leave(0)
 
 
@@ -81,19 +86,21 @@ def _parse(arguments: Sequence[str] | None) -> _Options:
     parser.add_argument("--name", required=True, help="of the node, such as encoder-0")
     parser.add_argument("--run-dir", required=True, type=Path, help="folder of the graph's sockets")
     parser.add_argument("--incarnation", type=int, default=0, help="another number for every start of the node")
+    parser.add_argument("--weights", help="fingerprint of the weights that the graph runs with; others are refused")
     return _Options(**vars(parser.parse_args(arguments)))
 
 
-async def _serve(run: RunNode, options: _Options, settings: PipelineConfig) -> None:
+async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, parent: ParentWatch) -> None:
     """Give the node what it needs, run it, and take everything down in order."""
     role, clock, health = role_of(options.name), MonotonicClock(), settings.health
-    stop = asyncio.Event()
+    awake, stop = AwakeClock(health.absence_s), asyncio.Event()
     context = zmq.asyncio.Context()
     executor = ModelExecutor(settings.model.threads)
+    weights = WeightsLoader(settings.model, options.weights)
     transport = ProcessTransport(
         context, options.run_dir, options.name, options.incarnation, settings.flow.ring_mib * _MIB, clock=clock
     )
-    metrics = NodeMetrics(options.name, role, options.incarnation, clock)
+    metrics = NodeMetrics(options.name, role, options.incarnation, clock, awake)
     link = BrokerLink(
         context,
         transport.control_address,
@@ -104,7 +111,14 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig) -> N
         clock=clock,
         stop=stop,
         times=LinkTimes(heartbeat_s=health.heartbeat_s, heartbeat_timeout_s=health.heartbeat_timeout_s),
+        broker_lives=parent.lives,
     )
+
+    def load() -> "SSA":
+        network = weights.load()
+        metrics.weights = weights.fingerprint
+        return network
+
     try:
         with stop_on_signals(stop):
             async with link as broker:
@@ -115,11 +129,12 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig) -> N
                     transport=transport,
                     broker=broker,
                     clock=clock,
+                    awake=awake,
                     stop=stop,
                     executor=executor,
                     metrics=metrics,
                     settings=settings,
-                    load_model=functools.cache(lambda: load_network(settings.model)),
+                    load_model=load,
                 )
                 await run(node)
     finally:

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from msgspec import UNSET
+
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
 from ssa_stream.protocols import Counter, DropCount, Heartbeat, Latency, QueueDepth, Statistics
 from ssa_stream.protocols.fields import MAX_LISTED
@@ -26,11 +28,18 @@ class NodeMetrics:
         role: What it does.
         incarnation: Another number for every start of it.
         clock: Of all times.
+        awake: Of the age of a step: the time in which this process did not run is not the step's; None takes `clock`.
     """
 
-    def __init__(self, node: str, role: str, incarnation: int = 0, clock: Clock | None = None) -> None:
+    weights: str | None = None
+    """Fingerprint of the weights that the node has loaded."""
+
+    def __init__(
+        self, node: str, role: str, incarnation: int = 0, clock: Clock | None = None, awake: Clock | None = None
+    ) -> None:
         self._node, self._role, self._incarnation = node, role, incarnation
         self._clock = clock or MonotonicClock()
+        self._awake = awake or self._clock
         self._lock = threading.Lock()
         self._counts: Counters[_Key] = Counters()
         self._drops: Counters[tuple[str, str]] = Counters()
@@ -64,13 +73,13 @@ class NodeMetrics:
         """There is work that is not done: the age of the step grows from here unless it does already."""
         with self._lock:
             if not self._pending:
-                self._busy_since_ns = self._clock.monotonic_ns()
+                self._busy_since_ns = self._awake.monotonic_ns()
             self._pending += 1
 
     def work_ended(self) -> None:
         """A step is done."""
         with self._lock:
-            self._busy_since_ns = self._clock.monotonic_ns()
+            self._busy_since_ns = self._awake.monotonic_ns()
             self._pending = max(0, self._pending - 1)
             self._steps += 1
 
@@ -86,7 +95,7 @@ class NodeMetrics:
     def step_age_s(self) -> float | None:
         """Time since the last step ended, or since work came if that is later; None without work."""
         with self._lock:
-            return (self._clock.monotonic_ns() - self._busy_since_ns) / 1e9 if self._pending else None
+            return (self._awake.monotonic_ns() - self._busy_since_ns) / 1e9 if self._pending else None
 
     def heartbeat(self, *, ready: bool, text: str = "") -> Heartbeat:
         """The node's next heartbeat."""
@@ -105,6 +114,7 @@ class NodeMetrics:
                 steps=self._steps,
                 queues=tuple(self._queues.values())[:MAX_LISTED],
                 text=text,
+                weights=UNSET if self.weights is None else self.weights,
             )
 
     def statistics(self) -> Statistics:

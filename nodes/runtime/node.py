@@ -29,6 +29,7 @@ class NodeContext:
         transport: Makes its links.
         broker: Its link to the broker, open.
         clock: Of all times.
+        awake: Of waits and silence: it does not count the time in which this process did not run.
         stop: Set when the node shall end.
         executor: Where model work runs.
         metrics: What it counts.
@@ -42,6 +43,7 @@ class NodeContext:
     transport: Transport
     broker: BrokerLink
     clock: Clock
+    awake: Clock
     stop: asyncio.Event
     executor: ModelExecutor
     metrics: NodeMetrics

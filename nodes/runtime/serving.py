@@ -63,7 +63,7 @@ async def serve_in_order(node: NodeContext, inlet: Inlet, work: OrderedWork) -> 
     """Take messages as they come, and advance after each and at every deadline, until the node shall end."""
     node.broker.mark_ready()
     while not node.stop.is_set():
-        now_ns = node.clock.monotonic_ns()
+        now_ns = node.awake.monotonic_ns()
         waits_s = [(deadline_ns - now_ns) / 1e9 for deadline_ns in work.deadlines_ns() if deadline_ns is not None]
         received = await inlet.receive(max(0.0, min([_POLL_S, *waits_s])))
         if received is not None:

@@ -66,9 +66,13 @@ class ParentWatch:
         self._watch_s, self._grace_s = watch_s, grace_s
         self._born_to = parent()
 
+    def lives(self) -> bool:
+        """Whether the parent is still there; it may be stopped."""
+        return self._parent() == self._born_to
+
     def run(self) -> None:
         """Watch until the parent has changed; then ask this process to end, and later force it."""
-        while self._parent() == self._born_to:
+        while self.lives():
             time.sleep(self._watch_s)
         self._end(signal.SIGTERM)
         time.sleep(self._grace_s)

@@ -1,17 +1,85 @@
-"""From a pipeline's model section to the network."""
+"""From a pipeline's model section to the network, and to the fingerprint of its weights."""
 
+import hashlib
+import json
+import sys
 from typing import TYPE_CHECKING
 
 import structlog
 
+from ssa_stream.configs import load_config
+from ssa_stream.errors import CheckpointError, SsaStreamError
 from ssa_stream.nodes.pipeline import ModelSection
+from ssa_stream.nodes.runtime.signals import end_with_parent
+from ssa_stream.weight_files import DEFAULT_CHECKPOINT, FileLook, WeightFile, look
 
 if TYPE_CHECKING:
     from ssa_stream.model import SSA, SsaConfig
 
-__all__ = ["load_network", "network_config"]
+__all__ = ["OtherWeightsError", "WeightsLoader", "load_network", "network_config", "read_weights"]
 
 _LOG = structlog.get_logger()
+
+
+class OtherWeightsError(CheckpointError):
+    """The weights are not those that the graph runs with."""
+
+
+def read_weights(section: ModelSection) -> WeightFile:
+    """Which weights a network would be made of now; loads no torch.
+
+    Random weights are made from a fixed seed: they have a fingerprint of the configuration that they are made for.
+
+    Raises:
+        ConfigError: No such model configuration.
+        CheckpointError: The checkpoint cannot be read.
+    """
+    if not section.random_weights:
+        return WeightFile.read(section.checkpoint or DEFAULT_CHECKPOINT)
+    network = json.dumps(load_config("model", section.name), sort_keys=True, default=str)
+    return WeightFile(f"random-{hashlib.sha256(network.encode()).hexdigest()[:32]}", network)
+
+
+class WeightsLoader:
+    """Loads a network once, and knows which weights it has. Threads take turns outside.
+
+    Args:
+        section: Which network, with which weights, where.
+        expected: Fingerprint of the weights that it has to have; None takes what is there.
+
+    Attributes:
+        fingerprint: Of the weights of the network; None before it is loaded.
+    """
+
+    def __init__(self, section: ModelSection, expected: str | None = None) -> None:
+        self._section, self._expected = section, expected
+        self._network: SSA | None = None
+        self.fingerprint: str | None = None
+
+    def load(self) -> "SSA":
+        """The network.
+
+        Raises:
+            ConfigError: This machine lacks the device.
+            CheckpointError: The checkpoint does not load, or was replaced while it was.
+            OtherWeightsError: Its weights are other ones.
+        """
+        if self._network is None:
+            before, expected = self._look(), self._expected
+            found = read_weights(self._section).fingerprint
+            if expected is not None and found != expected:
+                raise OtherWeightsError(
+                    f"the weights are {found[:12]}, but the graph runs with {expected[:12]}; put the former file back, "
+                    f"or run: ssa-stream reload"
+                )
+            network = load_network(self._section)
+            if self._look() != before:
+                raise OtherWeightsError(f"the weights {found[:12]} were replaced while they were loaded")
+            self._network, self.fingerprint = network, found
+        return self._network
+
+    def _look(self) -> FileLook | None:
+        return None if self._section.random_weights else look(self._section.checkpoint or DEFAULT_CHECKPOINT)
 
 
 def load_network(section: ModelSection) -> "SSA":
@@ -47,10 +115,23 @@ def network_config(section: ModelSection) -> "SsaConfig":
         CheckpointError: The checkpoint cannot be read.
     """
     if section.random_weights:
-        from ssa_stream.configs import load_config
         from ssa_stream.model import SsaConfig
 
         return SsaConfig.from_mapping(load_config("model", section.name))
-    from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, read_info
+    from ssa_stream.checkpoints import read_info
 
     return read_info(section.checkpoint or DEFAULT_CHECKPOINT).config
+
+
+def _main() -> None:
+    """Load a file as a node would, but on the processor, to see whether it can be; for the launcher."""
+    name, expected = sys.argv[1:]
+    end_with_parent()
+    try:
+        WeightsLoader(ModelSection(checkpoint=name, device="cpu"), expected).load()
+    except SsaStreamError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    _main()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssa_stream.checkpoints.files import existing_file, saving
+from ssa_stream.checkpoints.files import saving
 from ssa_stream.checkpoints.layout import CLIP_PREFIX, Layout, compare_layouts, empty_model, model_layout
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS, reference_order, to_our_key, to_reference_key
 from ssa_stream.checkpoints.seeded import CLASS_WEIGHTS
@@ -21,6 +21,7 @@ from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SsaConfig
 from ssa_stream.model.extensions import extensions_of
 from ssa_stream.texts import shown
+from ssa_stream.weight_files import existing_file
 
 __all__ = ["export_reference", "from_reference", "import_reference", "reference_layout", "to_reference"]
 

@@ -1,7 +1,6 @@
 """Our weight file: safetensors whose metadata says which network the tensors are of; and those that are shipped."""
 
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ssa_stream.checkpoints.files import existing_file, saving
+from ssa_stream.checkpoints.files import saving
 from ssa_stream.checkpoints.header import check_header
 from ssa_stream.checkpoints.info import FORMAT_VERSION, CheckpointInfo, metadata_of, parse_header
 from ssa_stream.checkpoints.layout import (
@@ -25,6 +24,7 @@ from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.texts import shown
+from ssa_stream.weight_files import DEFAULT_CHECKPOINT, located, shipped_checkpoints
 
 __all__ = [
     "CLIP_WAYS",
@@ -39,11 +39,6 @@ __all__ = [
     "shipped_checkpoints",
 ]
 
-DEFAULT_CHECKPOINT = "ssa-tiny"
-"""What is used where nothing is said."""
-
-_ENDING = ".safetensors"
-
 CLIP_WAYS = (
     "Give them in one of three ways: "
     "--clip FILE with open_clip's own weight file (.pt, .bin or .safetensors); "
@@ -52,30 +47,6 @@ CLIP_WAYS = (
 )
 
 _DTYPES = (torch.float32, torch.bfloat16)
-
-
-def shipped_checkpoints() -> dict[str, Path]:
-    """Files of the checkpoints that come with the package, by name."""
-    folder = Path(str(files("ssa_stream.checkpoints").joinpath("weights")))
-    return {path.name.removesuffix(_ENDING): path for path in sorted(folder.glob(f"*{_ENDING}"))}
-
-
-def located(checkpoint: str | Path) -> Path:
-    """Find a checkpoint.
-
-    Args:
-        checkpoint: A file, or the name of a shipped one. A file of that name comes first.
-    Raises:
-        CheckpointError: It is neither.
-    """
-    shipped = shipped_checkpoints()
-    name = str(checkpoint)
-    if name in shipped and not Path(name).is_file():
-        return shipped[name]
-    try:
-        return existing_file(checkpoint)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; shipped checkpoints are: {', '.join(shipped) or 'none'}") from error
 
 
 def save_checkpoint(

@@ -21,6 +21,7 @@ from ssa_stream.cli.commands import (
     eval,
     keys,
     prompt,
+    reload,
     run,
     serve,
     sources,
@@ -71,6 +72,7 @@ def _add_commands() -> None:
     app.command()(status.status)
     app.command()(top.top)
     app.add_typer(prompt.app, name="prompt")
+    app.command()(reload.reload)
     app.command()(doctor.doctor)
     app.add_typer(sources.app, name="sources")
     app.add_typer(keys.app, name="keys")

@@ -9,7 +9,7 @@ for view in masks(stream="cam0", max_age_s=0.2):
         print(track.id, track.box_xyxy, view.mask(track).sum(), view.age_s)
 """
 
-from ssa_stream.client.exchange import StreamPrompts
+from ssa_stream.client.exchange import ReloadedWeights, StreamPrompts
 from ssa_stream.client.mask_view import MaskView
 from ssa_stream.client.masks import MaskCounts, MaskSubscription, masks, masks_async
 from ssa_stream.client.prompts import (
@@ -19,6 +19,7 @@ from ssa_stream.client.prompts import (
 )
 from ssa_stream.client.subscription import DEFAULT_PUBLISH_ADDRESS
 from ssa_stream.client.updates import Update, UpdateSubscription, updates
+from ssa_stream.client.weights import reload_weights
 from ssa_stream.run_lengths import RunLengths
 
 __all__ = [
@@ -29,11 +30,13 @@ __all__ = [
     "MaskSubscription",
     "MaskView",
     "PromptClient",
+    "ReloadedWeights",
     "RunLengths",
     "StreamPrompts",
     "Update",
     "UpdateSubscription",
     "masks",
     "masks_async",
+    "reload_weights",
     "updates",
 ]

@@ -3,14 +3,16 @@
 import itertools
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import msgspec
 
 from ssa_stream.errors import ConfigError, MessageError, TransportError
 from ssa_stream.protocols import (
     AddPrompt,
+    AnyMessage,
     AppliesFrom,
     ErrorCode,
     ErrorReply,
@@ -18,13 +20,16 @@ from ssa_stream.protocols import (
     ListPrompts,
     Prompt,
     PromptReply,
+    Reloaded,
+    ReloadWeights,
     RemovePrompt,
     SetPrompts,
+    Unknown,
     decode,
     encode,
 )
 
-__all__ = ["Exchange", "Request", "StreamPrompts"]
+__all__ = ["Exchange", "ReloadedWeights", "Request", "StreamPrompts", "reloaded_weights", "stream_prompts"]
 
 ATTEMPT_S = 2.0
 """After so long without an answer, a request that may be repeated is."""
@@ -34,7 +39,8 @@ _LIMITS = Limits(max_frames=4, max_message_bytes=2**20)
 _TRY_AGAIN = frozenset({ErrorCode.BUSY.value, ErrorCode.UNAVAILABLE.value})
 _NOT_OURS = frozenset({*_TRY_AGAIN, ErrorCode.INTERNAL.value})
 
-Request = SetPrompts | AddPrompt | RemovePrompt | ListPrompts
+Request = SetPrompts | AddPrompt | RemovePrompt | ListPrompts | ReloadWeights
+_A = TypeVar("_A")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +62,47 @@ class StreamPrompts:
     warnings: tuple[str, ...] = ()
 
 
-class Exchange:
-    """One request until its answer: what to send when, and what to make of what comes.
+@dataclass(frozen=True, slots=True)
+class ReloadedWeights:
+    """The weights that all nodes of a graph have now.
 
-    Listing and setting may be repeated: they do the same again. Adding and removing are sent once.
+    Attributes:
+        fingerprint: SHA-256 of the checkpoint's file.
+        nodes: Nodes that were started again; none if all had these weights already.
     """
 
-    def __init__(self, request: Request, address: str, timeout_s: float) -> None:
+    fingerprint: str
+    nodes: tuple[str, ...]
+
+
+def stream_prompts(message: AnyMessage | Unknown) -> StreamPrompts | None:
+    """What an answer about prompts says; None if it is another message."""
+    if not isinstance(message, PromptReply):
+        return None
+    return StreamPrompts(message.stream, message.prompts, message.version, message.applies_from, message.warnings or ())
+
+
+def reloaded_weights(message: AnyMessage | Unknown) -> ReloadedWeights | None:
+    """What an answer about weights says; None if it is another message."""
+    return ReloadedWeights(message.weights, message.nodes) if isinstance(message, Reloaded) else None
+
+
+class Exchange(Generic[_A]):
+    """One request until its answer: what to send when, and what to make of what comes.
+
+    Listing and setting may be repeated: they do the same again. All else is sent once.
+
+    Args:
+        request: Its id is replaced.
+        address: Of the graph, for errors.
+        timeout_s: How long it may take.
+        read: Reads the answer; None for other messages.
+    """
+
+    def __init__(
+        self, request: Request, address: str, timeout_s: float, read: Callable[[AnyMessage | Unknown], _A | None]
+    ) -> None:
+        self._read = read
         self._request = request
         self._address = address
         self._timeout_s = timeout_s
@@ -111,7 +151,7 @@ class Exchange:
             raise TransportError(self._nobody_answered())
         return max(0.0, min(self._deadline_s, self._attempt_ends_s) - now_s)
 
-    def take(self, parts: Sequence[object]) -> StreamPrompts | None:
+    def take(self, parts: Sequence[object]) -> _A | None:
         """Read what came.
 
         Returns:
@@ -124,10 +164,9 @@ class Exchange:
             message = decode(parts, _LIMITS).message
         except MessageError:
             return None
-        if isinstance(message, PromptReply) and message.request_id in self._ids:
-            return StreamPrompts(
-                message.stream, message.prompts, message.version, message.applies_from, message.warnings or ()
-            )
+        answer = self._read(message)
+        if answer is not None and getattr(message, "request_id", None) in self._ids:
+            return answer
         # A refusal without an id is of a message that could not be read; there is no other request on this socket.
         if isinstance(message, ErrorReply) and message.request_id in {None, *self._ids}:
             if self._may_repeat and message.code in _TRY_AGAIN and time.monotonic() + RETRY_PAUSE_S < self._deadline_s:
@@ -144,5 +183,6 @@ class Exchange:
                 f"nobody takes requests at {self._address} {waited}; start a graph with: ssa-stream up, or name the "
                 f"address that it printed for requests; if it has keys, give those of a client that it allows"
             )
-        known = "" if self._may_repeat else "; whether it was carried out is not known: list the prompts to see"
+        look = "ssa-stream status shows the weights" if isinstance(self._request, ReloadWeights) else "list the prompts"
+        known = "" if self._may_repeat else f"; whether it was carried out is not known: {look} to see"
         return f"no answer from {self._address} {waited}{known}"

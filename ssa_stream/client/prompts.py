@@ -9,8 +9,8 @@ from typing import Any, Self
 import zmq
 import zmq.asyncio
 
-from ssa_stream.client.exchange import Exchange, Request, StreamPrompts
-from ssa_stream.client.sockets import connect, request_socket
+from ssa_stream.client.exchange import Exchange, Request, StreamPrompts, stream_prompts
+from ssa_stream.client.sockets import ask, connect, milliseconds, request_socket
 from ssa_stream.errors import ConfigError
 from ssa_stream.keys import ClientKeys, client_keys
 from ssa_stream.protocols import AddPrompt, ListPrompts, NewPrompt, RemovePrompt, SetPrompts
@@ -50,20 +50,20 @@ class _Requests:
             self.close()
             raise
 
-    def _exchange(self, request: Request) -> Exchange:
-        return Exchange(request, self.address, self.timeout_s)
+    def _exchange(self, request: Request) -> Exchange[StreamPrompts]:
+        return Exchange(request, self.address, self.timeout_s, stream_prompts)
 
-    def _set(self, prompts: PromptTexts) -> Exchange:
+    def _set(self, prompts: PromptTexts) -> Exchange[StreamPrompts]:
         return self._exchange(SetPrompts(request_id="", stream=self.stream, prompts=tuple(_named(prompts))))
 
-    def _add(self, text: str, prompt_id: str | None) -> Exchange:
+    def _add(self, text: str, prompt_id: str | None) -> Exchange[StreamPrompts]:
         new = NewPrompt(text=text, id=prompt_id)
         return self._exchange(AddPrompt(request_id="", stream=self.stream, prompt=new))
 
-    def _remove(self, prompt_id: str) -> Exchange:
+    def _remove(self, prompt_id: str) -> Exchange[StreamPrompts]:
         return self._exchange(RemovePrompt(request_id="", stream=self.stream, prompt_id=prompt_id))
 
-    def _list(self) -> Exchange:
+    def _list(self) -> Exchange[StreamPrompts]:
         return self._exchange(ListPrompts(request_id="", stream=self.stream))
 
 
@@ -133,23 +133,8 @@ class PromptClient(_Requests):
     ) -> None:
         self.close()
 
-    def _ask(self, exchange: Exchange) -> StreamPrompts:
-        while True:
-            wait_s = exchange.wait_s()
-            if exchange.is_due:
-                exchange.sent(self._try_send(exchange.attempt()))
-                continue
-            if self._socket.poll(_milliseconds(wait_s)):
-                answer = exchange.take(self._socket.recv_multipart(flags=zmq.NOBLOCK, copy=False))
-                if answer is not None:
-                    return answer
-
-    def _try_send(self, parts: Sequence[bytes | memoryview]) -> bool:
-        try:
-            self._socket.send_multipart(parts, flags=zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        return True
+    def _ask(self, exchange: Exchange[StreamPrompts]) -> StreamPrompts:
+        return ask(self._socket, exchange)
 
 
 class AsyncPromptClient(_Requests):
@@ -195,14 +180,14 @@ class AsyncPromptClient(_Requests):
     ) -> None:
         self.close()
 
-    async def _ask(self, exchange: Exchange) -> StreamPrompts:
+    async def _ask(self, exchange: Exchange[StreamPrompts]) -> StreamPrompts:
         async with self._turn:
             while True:
                 wait_s = exchange.wait_s()
                 if exchange.is_due:
                     exchange.sent(await self._try_send(exchange.attempt()))
                     continue
-                if await self._socket.poll(_milliseconds(wait_s)):
+                if await self._socket.poll(milliseconds(wait_s)):
                     parts = await self._socket.recv_multipart(flags=zmq.NOBLOCK, copy=False)
                     answer = exchange.take(parts)
                     if answer is not None:
@@ -223,7 +208,3 @@ def _named(prompts: PromptTexts) -> Iterator[NewPrompt]:
         yield from (NewPrompt(text=text, id=prompt_id) for prompt_id, text in prompts.items())
     else:
         yield from (NewPrompt(text=text) for text in prompts)
-
-
-def _milliseconds(seconds: float) -> int:
-    return int(seconds * 1000) + 1

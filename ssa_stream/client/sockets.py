@@ -1,14 +1,17 @@
-"""The two sockets of who is a client of a graph: one for what is published, one for requests."""
+"""The two sockets of who is a client of a graph: one for what is published, one for requests, and asking through it."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import zmq
 
+from ssa_stream.client.exchange import Exchange
 from ssa_stream.errors import ConfigError
 from ssa_stream.keys import ClientKeys
 
-__all__ = ["connect", "request_socket", "subscriber_socket"]
+__all__ = ["ask", "connect", "milliseconds", "request_socket", "subscriber_socket"]
+
+_A = TypeVar("_A")
 
 HEARTBEAT_MS = 1000
 """How often the connection is tried; libzmq connects again by itself when it is gone."""
@@ -65,6 +68,40 @@ def connect(socket: zmq.Socket[Any], address: str) -> None:
         socket.connect(address)
     except zmq.ZMQError as error:
         raise ConfigError(f"cannot connect to {address!r} ({error}); expected one like tcp://HOST:PORT") from error
+
+
+def ask(socket: zmq.Socket[Any], exchange: Exchange[_A]) -> _A:
+    """Send a request and wait for its answer.
+
+    Args:
+        socket: Of requests, not of asyncio.
+        exchange: The request.
+    Raises:
+        ConfigError: The request was refused: it is wrong.
+        TransportError: Nobody answers in time, or the graph cannot carry it out.
+    """
+    while True:
+        wait_s = exchange.wait_s()
+        if exchange.is_due:
+            exchange.sent(_try_send(socket, exchange.attempt()))
+            continue
+        if socket.poll(milliseconds(wait_s)):
+            answer = exchange.take(socket.recv_multipart(flags=zmq.NOBLOCK, copy=False))
+            if answer is not None:
+                return answer
+
+
+def _try_send(socket: zmq.Socket[Any], parts: Sequence[bytes | memoryview]) -> bool:
+    try:
+        socket.send_multipart(parts, flags=zmq.NOBLOCK)
+    except zmq.Again:
+        return False
+    return True
+
+
+def milliseconds(seconds: float) -> int:
+    """Time to wait as `poll` takes it, never too short."""
+    return int(seconds * 1000) + 1
 
 
 def _socket(context: zmq.Context[Any], kind: int, address: str, keys: ClientKeys | None) -> Any:

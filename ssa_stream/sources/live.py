@@ -11,6 +11,7 @@ import av
 from av import VideoFrame
 from av.container import InputContainer
 
+from ssa_stream.awake import AwakeClock
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.sources.backlog import Backlog, with_waits
@@ -25,6 +26,7 @@ from ssa_stream.sources.web import refused_by
 
 __all__ = ["HoleCounter", "LiveSource"]
 
+_READ_TOLERANCE_S = 1.0
 # A recording that stops this much before its length is cut off.
 _END_TOLERANCE_S = 2.0
 # Reads in a row that make no sense, while the demuxer looks for the next picture: each takes at least a line of what
@@ -173,14 +175,16 @@ class LiveSource(Source):
     def _until_lost(self) -> Generator[Frame, None, Problem | None]:
         if self._playlist is not None and self._playlist.is_over:
             return None
-        last_frame_at_s = time.monotonic()
+        # Each turn is one read, which ends after its time-out: what took longer, this process was stopped in.
+        awake = AwakeClock(self._read_timeout_s + _READ_TOLERANCE_S)
+        last_frame_at_s = awake.monotonic_s()
         try:
             reads = self._reader.decode(read_errors_allowed=_READ_ERRORS_ALLOWED)
             for decoded in with_waits(reads, lambda: self._held is not None):
                 if decoded is None:
                     held = self._newest_held()
                     if held is not None:
-                        last_frame_at_s = time.monotonic()
+                        last_frame_at_s = awake.monotonic_s()
                         yield held
                     continue
                 if self._playlist is not None and self._reader.last_read_s >= self._read_timeout_s:
@@ -202,10 +206,10 @@ class LiveSource(Source):
                     if frame is not None:
                         self._failures_in_a_row = 0
                         yield frame
-                    last_frame_at_s = time.monotonic()
+                    last_frame_at_s = awake.monotonic_s()
                     if self._reader.closed:
                         return None
-                if time.monotonic() - last_frame_at_s > self._no_frame_limit_s:
+                if awake.monotonic_s() - last_frame_at_s > self._no_frame_limit_s:
                     if self._reader.sizes.count > self._too_large_before:
                         return Problem(SourceErrorCode.TOO_LARGE, self._too_large())
                     return Problem(SourceErrorCode.NO_FRAME, f"stalled, no frame for {self._no_frame_limit_s:g} s")

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from ssa_stream.awake import AwakeClock
 from ssa_stream.errors import ConfigError, SourceError, SsaStreamError
 from ssa_stream.sources.buffer import BufferedSource, FrameBuffer
 from ssa_stream.sources.connection import Connection, Continuation
@@ -20,7 +21,9 @@ __all__ = ["Recovering"]
 
 _CLOSE_S = 0.5
 _LET_GO_S = 0.25
-_LONGEST_WAIT_S = 60.0
+_LONGEST_WAIT_S = 0.25
+_ABSENCE_S = 1.0
+"""Much longer than it ever waits: this process did not run, and the source is not judged by that time."""
 _MOST_UNTOLD = 100
 
 
@@ -48,7 +51,7 @@ class Recovering(BufferedSource):
         on_state: OnState | None = None,
         connections_in_parallel: int = 2,
         goes_on: bool = True,
-        clock: Callable[[], float] = time.monotonic,
+        now_ns: Callable[[], int] = time.monotonic_ns,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Connect for the first time.
@@ -61,7 +64,7 @@ class Recovering(BufferedSource):
             connections_in_parallel: Connections, among them such as are given up but not yet gone, that may be open at
                 once. 1 for a device that only one may use.
             goes_on: See `Continuation`.
-            clock: Seconds on the clock of `time.monotonic`.
+            now_ns: Nanoseconds on the clock of `time.monotonic_ns`.
             jitter: Draws from 0 to 1.
         Raises:
             SourceError: If the first connection fails and the policy's start is not patient.
@@ -72,8 +75,8 @@ class Recovering(BufferedSource):
         self._policy = policy or RecoveryPolicy()
         self._on_state = on_state
         self._in_parallel = connections_in_parallel
-        self._clock = clock
-        self._monitor = SourceMonitor(name, self._policy, clock=clock, jitter=jitter)
+        self._clock = AwakeClock(_ABSENCE_S, now_ns).monotonic_s
+        self._monitor = SourceMonitor(name, self._policy, clock=self._clock, jitter=jitter)
         self._continuation = Continuation(goes_on=goes_on)
         self._changed = self.buffer.changed  # held for all that follows
         self._noted: SourceStatus | None = None

@@ -76,7 +76,7 @@ class SourceStatus:
 
     Attributes:
         stage: Where it is in its life.
-        since_s: When it got there, on the clock of `time.monotonic()`.
+        since_s: When it got there, on the source's own clock; see `AwakeClock`.
         epoch: Of the newest frame; None before the first one.
         code: What is wrong, for programs; None if nothing is.
         text: What is wrong, for people, without secrets; empty if nothing is.

@@ -33,7 +33,7 @@ async def main(name: str, incarnation: int, run_dir: Path, behaviour: str) -> in
     if behaviour in ("refuse", "fail"):
         print(f"{name}: cannot read the weights", file=sys.stderr)
         return 2 if behaviour == "refuse" else 1
-    end_with_parent()
+    parent = end_with_parent()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, (lambda: None) if behaviour == "stubborn" else stop.set)
@@ -51,7 +51,8 @@ async def main(name: str, incarnation: int, run_dir: Path, behaviour: str) -> in
         incarnation=incarnation,
         clock=clock,
         stop=stop,
-        times=LinkTimes(heartbeat_s=0.05),
+        times=LinkTimes(heartbeat_s=0.05, heartbeat_timeout_s=1.0),
+        broker_lives=parent.lives,
     )
     async with link:
         if behaviour == "busy":

@@ -52,6 +52,7 @@ RULES = {
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "input_warnings": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "addresses": Rule(_siblings("picture_limits"), third_party=frozenset(), torch="never"),
+    "awake": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "files": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
@@ -64,7 +65,8 @@ RULES = {
     "client": Rule(_siblings("protocols keys run_lengths"), torch="never"),
     "model": Rule(_siblings()),
     "streaming": Rule(_siblings("input_warnings model")),
-    "checkpoints": Rule(_siblings("model configs files strict_json texts")),
+    "weight_files": Rule(_siblings(), third_party=frozenset(), torch="never"),
+    "checkpoints": Rule(_siblings("model configs files strict_json texts weight_files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(_siblings("input_warnings model streaming data metrics checkpoints texts viz")),
     "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
@@ -74,13 +76,15 @@ RULES = {
     "picture_limits": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "picture_names": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "playlist_names": Rule(_siblings("addresses"), third_party=frozenset(), torch="never"),
-    "sources": Rule(_siblings("addresses backoff data picture_limits picture_names playlist_names plugins rates")),
+    "sources": Rule(
+        _siblings("addresses awake backoff data picture_limits picture_names playlist_names plugins rates")
+    ),
     "viz": Rule(_siblings("streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths files outputs rates")),
     "nodes": Rule(
         _siblings(
-            "addresses protocols configs keys backoff client files input_warnings outputs run_lengths model "
-            "checkpoints metrics streaming texts training data sources sinks viz"
+            "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths model "
+            "checkpoints metrics streaming texts training data sources sinks viz weight_files"
         ),
     ),
     "cli": Rule(None),

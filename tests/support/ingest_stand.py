@@ -244,6 +244,7 @@ async def ingest_stand(
             transport=cast(Transport, stand.links),
             broker=cast(BrokerLink, stand.broker),
             clock=MonotonicClock(),
+            awake=MonotonicClock(),
             stop=stand.stop,
             executor=executor,
             metrics=stand.metrics,

@@ -291,6 +291,7 @@ async def model_nodes(settings: PipelineConfig, model: SSA) -> AsyncIterator[Mod
                     transport=transport,
                     broker=cast(BrokerLink, broker),
                     clock=clock,
+                    awake=clock,
                     stop=stop,
                     executor=executor,
                     metrics=metrics,

@@ -10,6 +10,7 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.nodes.broker import Broker, BrokerAddresses
+from ssa_stream.nodes.broker.client_handler import Reload
 from ssa_stream.nodes.pipeline import PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.protocols import (
@@ -178,14 +179,26 @@ class Graph:
 
 @asynccontextmanager
 async def graph(
-    config: PipelineConfig | None = None, *, request_timeout_s: float = PATIENCE_S, gateway: str | None = None
+    config: PipelineConfig | None = None,
+    *,
+    request_timeout_s: float = PATIENCE_S,
+    gateway: str | None = None,
+    reload: Reload | None = None,
 ) -> AsyncIterator[Graph]:
-    """A broker that runs until the block ends; `gateway` is where it listens to one."""
+    """A broker that runs until the block ends; `gateway` is where it listens to one, `reload` takes other weights."""
     config = config or pipeline()
     context = zmq.asyncio.Context()
     addresses = BrokerAddresses("inproc://control", "inproc://publish", gateway)
     ready: list[str] = []
-    broker = Broker(config, context, addresses, CLOCK, request_timeout_s=request_timeout_s, on_node_ready=ready.append)
+    broker = Broker(
+        config,
+        context,
+        addresses,
+        CLOCK,
+        request_timeout_s=request_timeout_s,
+        on_node_ready=ready.append,
+        reload=reload,
+    )
     stop = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as group:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import functools
 import secrets
-import time
 from typing import Literal
 
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection
@@ -12,6 +11,7 @@ from aiortc import RTCSessionDescription as Description
 from aiortc.mediastreams import MediaStreamError
 from av import VideoFrame
 
+from ssa_stream.awake import AwakeClock
 from ssa_stream.errors import MessageError
 from ssa_stream.nodes.gateway.page_messages import as_json
 from ssa_stream.nodes.gateway.settings import GatewaySettings, IceServer
@@ -38,6 +38,8 @@ __all__ = ["Peer", "Role"]
 
 Role = Literal["publish", "watch"]
 _TICK_S = 1.0
+_ABSENCE_S = 3.0
+"""A process that looks every second and did not for so long did not run: no peer is judged by that time."""
 _LAST_WORDS_S = 0.05
 _CLOSE_S = 3.0
 
@@ -82,7 +84,8 @@ class Peer:
         self._messages_dropped = 0
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[_ice(one) for one in settings.ice_servers]))
         self._ended = asyncio.Event()
-        self._watchdog = Watchdog(settings.limits, time.monotonic())
+        self._awake = AwakeClock(_ABSENCE_S)
+        self._watchdog = Watchdog(settings.limits, self._awake.monotonic_s())
         self._prompts = PromptHandler(handler.name, handler.ask, settings.limits, metrics)
         self._prompt_channel: RTCDataChannel | None = None
         self._masks: asyncio.Future[RTCDataChannel] = asyncio.get_running_loop().create_future()
@@ -242,7 +245,8 @@ class Peer:
             received = bytes_received(self._connection)
             has_media = bool(self._connection.getTransceivers())
             is_connected = self._connection.connectionState == "connected"
-            exceeded = self._watchdog.look(time.monotonic(), received, is_connected=is_connected, has_media=has_media)
+            now_s = self._awake.monotonic_s()
+            exceeded = self._watchdog.look(now_s, received, is_connected=is_connected, has_media=has_media)
             if exceeded is not None:
                 self._end_for(exceeded)
             self._counted.tell(self.figures())

@@ -16,6 +16,7 @@ __all__ = ["status_mapping", "status_tables", "top_view"]
 
 _ROLES = ("ingest", "encoder", "queries", "decoder", "masks", "control", "gateway")
 _BAR_CELLS = 8
+_FINGERPRINT = 12
 _SLOW_S, _STUCK_S = 1.0, 5.0
 _LATE_MS, _VERY_LATE_MS = 200.0, 500.0
 
@@ -34,7 +35,7 @@ def status_tables(graph: GraphState) -> RenderableType:
     for name, node in sorted(graph.nodes.items()):
         nodes.add_row(Text(name), *_steps(node.heartbeat), *_latencies_and_drops(node.statistics))
     events = [Text(_event(event), style=_style(event, info="")) for event in graph.events]
-    return Group(streams, Text(), nodes, *events)
+    return Group(streams, Text(), nodes, *_weights(graph), *events)
 
 
 def status_mapping(graph: GraphState) -> dict[str, Any]:
@@ -69,7 +70,23 @@ def top_view(graph: GraphState, *, now_ns: int, header: str, is_heard: bool = Tr
     if not is_heard:
         top.append("   nothing comes; waiting for it", style="bold red")
     events = [Text(_event(event), style=_style(event, info="dim"), no_wrap=True) for event in graph.events]
-    return Group(top, Text(), _streams_with_rates(graph, now_ns), Text(), _nodes_with_rates(graph), Text(), *events)
+    nodes = _nodes_with_rates(graph)
+    return Group(top, Text(), _streams_with_rates(graph, now_ns), Text(), nodes, *_weights(graph), Text(), *events)
+
+
+def _weights(graph: GraphState) -> list[Text]:
+    """Which weights the nodes have: one line, as they are the same everywhere; more while a graph takes others."""
+    found: dict[str, list[str]] = {}
+    for name, node in sorted(graph.nodes.items(), key=_order):
+        weights = None if node.heartbeat is None else node.heartbeat.weights
+        if isinstance(weights, str):
+            found.setdefault(weights, []).append(name)
+    if len(found) == 1:
+        return [Text(f"weights {next(iter(found))[:_FINGERPRINT]}", no_wrap=True)]
+    return [
+        Text(f"weights {weights[:_FINGERPRINT]}: {', '.join(names)}", style="yellow", no_wrap=True)
+        for weights, names in found.items()
+    ]
 
 
 def _plain(message: msgspec.Struct | None) -> Any:

@@ -86,7 +86,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _site(files: Path, named: tuple[str, ...] = (), other: str = "") -> Callable[[HttpRequest], None]:
     """Serves the folder, a camera and a picture; playlists name some files with the whole address of the other host."""
-
     numbers = count()
 
     def answer(request: HttpRequest) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from ssa_stream.client import exchange
-from ssa_stream.client.exchange import Exchange, Request, StreamPrompts
+from ssa_stream.client.exchange import Exchange, Request, StreamPrompts, stream_prompts
 from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.protocols import (
     AddPrompt,
@@ -59,7 +59,7 @@ def _refusal(code: str, request_id: str | None) -> list[bytes | memoryview]:
 
 def test_answer_to_an_attempt_is_taken(clock: _Time) -> None:
     """Also to an earlier one, that took long."""
-    asked = Exchange(LIST, "tcp://broker", 10.0)
+    asked = Exchange(LIST, "tcp://broker", 10.0, stream_prompts)
     assert asked.is_due
     first = _id(asked.attempt())
     asked.sent(True)
@@ -77,7 +77,7 @@ def test_answer_to_an_attempt_is_taken(clock: _Time) -> None:
 )
 def test_what_is_no_answer_is_passed_over(parts: list[bytes | memoryview]) -> None:
     """Answers to earlier calls, and anything else."""
-    asked = Exchange(LIST, "tcp://broker", 10.0)
+    asked = Exchange(LIST, "tcp://broker", 10.0, stream_prompts)
     asked.attempt()
     assert asked.take(parts) is None
 
@@ -97,14 +97,14 @@ def test_what_is_no_answer_is_passed_over(parts: list[bytes | memoryview]) -> No
 )
 def test_refusal_is_raised_with_its_text(code: str, error: type[Exception]) -> None:
     """As what it is: a wrong request, or a graph that cannot."""
-    asked = Exchange(ADD, "tcp://broker", 10.0)
+    asked = Exchange(ADD, "tcp://broker", 10.0, stream_prompts)
     with pytest.raises(error, match="because"):
         asked.take(_refusal(code, _id(asked.attempt())))
 
 
 def test_refusal_without_id_is_of_this_request() -> None:
     """It could not be read, by an older graph perhaps."""
-    asked = Exchange(LIST, "tcp://broker", 10.0)
+    asked = Exchange(LIST, "tcp://broker", 10.0, stream_prompts)
     asked.attempt()
     with pytest.raises(ConfigError, match="because"):
         asked.take(_refusal("invalid", None))
@@ -113,7 +113,7 @@ def test_refusal_without_id_is_of_this_request() -> None:
 @pytest.mark.parametrize("code", ["busy", "unavailable"])
 def test_listing_is_tried_again_when_the_graph_is_not_ready(clock: _Time, code: str) -> None:
     """After a pause, until the time is over."""
-    asked = Exchange(LIST, "tcp://broker", 1.0)
+    asked = Exchange(LIST, "tcp://broker", 1.0, stream_prompts)
     assert asked.take(_refusal(code, _id(asked.attempt()))) is None
     assert not asked.is_due
     assert asked.wait_s() == pytest.approx(exchange.RETRY_PAUSE_S)
@@ -134,7 +134,7 @@ def test_listing_is_tried_again_when_the_graph_is_not_ready(clock: _Time, code: 
 )
 def test_no_answer_in_time_says_what_is_known(clock: _Time, request_: Request, was_sent: bool, text: str) -> None:
     """Adding may have happened; what was not sent did not."""
-    asked = Exchange(request_, "tcp://broker", 2.0)
+    asked = Exchange(request_, "tcp://broker", 2.0, stream_prompts)
     asked.attempt()
     asked.sent(was_sent)
     assert asked.wait_s() > 0
@@ -146,11 +146,11 @@ def test_no_answer_in_time_says_what_is_known(clock: _Time, request_: Request, w
 @pytest.mark.parametrize(("request_", "times"), [(LIST, 5), (ADD, 1)], ids=["list", "add"])
 def test_only_what_may_be_repeated_is_sent_again(clock: _Time, request_: Request, times: int) -> None:
     """Adding twice would add two."""
-    asked = Exchange(request_, "tcp://broker", 10.0)
+    asked = Exchange(request_, "tcp://broker", 10.0, stream_prompts)
     assert _attempts(asked, clock) == times
 
 
-def _attempts(asked: Exchange, clock: _Time) -> int:
+def _attempts(asked: Exchange[StreamPrompts], clock: _Time) -> int:
     count = 0
     step: Callable[[], float] = asked.wait_s
     try:
@@ -168,6 +168,6 @@ def _attempts(asked: Exchange, clock: _Time) -> int:
 
 def test_request_that_cannot_be_sent_says_why() -> None:
     """Before anything is sent."""
-    asked = Exchange(SetPrompts(request_id="", stream="c/m", prompts=()), "tcp://broker", 1.0)
+    asked = Exchange(SetPrompts(request_id="", stream="c/m", prompts=()), "tcp://broker", 1.0, stream_prompts)
     with pytest.raises(ConfigError, match="cannot be sent"):
         asked.attempt()

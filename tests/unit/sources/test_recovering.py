@@ -23,6 +23,7 @@ from ssa_stream.sources import (
     SourceStatus,
 )
 from tests.support.scripted_source import DEADLINE_S, ScriptedSource, numbered_frame
+from tests.support.waiting import wait_until
 
 Script = Sequence[int | Frame | threading.Event | Exception]
 LOST = SourceError("cam was lost", SourceErrorCode.LOST)
@@ -404,3 +405,27 @@ def test_prefetch_keeps_more_frames_of_a_source_that_recovers() -> None:
         assert all_came.wait(DEADLINE_S)
         assert [frame.seq for frame in islice(prefetch.frames(), 4)] == [5, 6, 7, 8]
         assert (prefetch.received, source.status.overtaken) == (9, 5)
+
+
+def test_source_is_not_judged_by_the_time_in_which_this_process_was_stopped() -> None:
+    """After Ctrl-Z and fg the camera is heard before it is called silent: nothing is stalled or connected again."""
+    looks, jumped_ns = 0, 0
+
+    def now_ns() -> int:
+        nonlocal looks
+        looks += 1
+        return time.monotonic_ns() + jumped_ns
+
+    states: list[SourceStage] = []
+    connection = Paced([0, 1], block_at_end=True)
+    camera = Camera(connection)
+    with Recovering("cam", camera, POLICY, now_ns=now_ns, on_state=lambda new: states.append(new.stage)) as source:
+        frames = source.frames()
+        assert next(frames).seq == 0
+        jumped_ns = 600 * 10**9
+        enough = looks + 10
+        wait_until(lambda: looks >= enough, "it looks at the clock")
+        connection.taken.release()
+        assert next(frames).epoch == 0
+    assert states == [SourceStage.CONNECTING, SourceStage.LIVE, SourceStage.ENDED]
+    assert camera.asked == 1

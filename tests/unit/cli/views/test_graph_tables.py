@@ -104,6 +104,17 @@ def test_status_shows_what_is_not_known_as_such() -> None:
     assert "?" in _printed(status_tables(_graph(PROMPTS, _statistics("encoder-0"))))
 
 
+def test_weights_are_one_line_while_they_are_the_same() -> None:
+    """And a line each with their nodes while a graph takes others."""
+    same = [heartbeat(name, weights="a09bf6104d820b5af88372568eb0") for name in ("encoder-0", "queries-0")]
+    for shown in (status_tables(_graph(*same)), top_view(_graph(*same), now_ns=0, header="HEADER")):
+        lines = [line.strip() for line in _printed(shown).splitlines() if line.startswith("weights")]
+        assert lines == ["weights a09bf6104d82"]
+    text = _printed(status_tables(_graph(*same, heartbeat("decoder-0", weights="random-1"))))
+    assert "weights a09bf6104d82: encoder-0, queries-0" in text
+    assert "weights random-1: decoder-0" in text
+
+
 def test_mapping_can_be_written_as_json() -> None:
     """With the names of the protocol."""
     graph = _graph(source_state(next_index=77), heartbeat("encoder-0"), LOST)

@@ -48,6 +48,7 @@ class _World:
         self.children: list[_Child] = []
         self.told: list[tuple[str, str, str]] = []
         self.state: NodeState | None = None
+        self.problem = ""
 
     async def start(self, name: str, incarnation: int) -> Child:
         self.children.append(_Child(incarnation))
@@ -60,11 +61,17 @@ class _World:
     async def node_lost(self, name: str, incarnation: int, reason: str, text: str = "") -> None:
         self.told.append(("lost", reason, text))
 
+    async def node_held(self, name: str, incarnation: int, text: str, *, is_wrong: bool) -> None:
+        self.told.append(("wrong" if is_wrong else "held", str(incarnation), text))
+
+    async def may_start(self) -> str:
+        return self.problem
+
     async def recover(self, about_node: str, reason: str, text: str = "") -> None:
         self.told.append(("recover", reason, text))
 
     def supervisor(self, health: HealthSection = _HEALTH) -> Supervisor:
-        return Supervisor("encoder-0", self.start, self, health, MonotonicClock())
+        return Supervisor("encoder-0", self.start, self, health, MonotonicClock(), self.may_start)
 
     async def child(self, number: int) -> _Child:
         """The process of that start."""
@@ -193,6 +200,74 @@ async def test_end_waits_no_longer_than_told_and_kill_ends_it() -> None:
     supervisor.kill()
     await task
     assert world.told == []
+
+
+async def test_node_that_would_have_other_weights_waits_and_is_told_once() -> None:
+    """It is no loss for that; it is started when the weights are those of the graph again."""
+    world = _World()
+    supervisor = world.supervisor()
+    task = asyncio.create_task(supervisor.run())
+    first = await world.child(0)
+    world.say(supervisor)
+    await _until(supervisor.ready.is_set)
+    world.problem = "the weights are other ones"
+    first.end(-9)
+    await _until(lambda: len(world.told) == 2)
+    for _ in range(10):
+        await asyncio.sleep(_HEALTH.heartbeat_s)
+    assert world.told[1:] == [("wrong", "0", "the weights are other ones")]
+    assert len(world.children) == 1
+    world.problem = ""
+    await world.child(1)
+    await supervisor.end(5)
+    await task
+
+
+async def test_node_that_refuses_weights_is_not_lost_however_often() -> None:
+    """The file was replaced between the look at it and its loading; `max_restarts` is 2 here."""
+    world = _World()
+    supervisor = world.supervisor()
+    task = asyncio.create_task(supervisor.run())
+    for number in range(5):
+        (await world.child(number)).end(3, "the weights are other ones")
+    await world.child(5)
+    await supervisor.end(5)
+    await task
+    assert {kind for kind, _, _ in world.told} == {"held"}
+
+
+async def test_held_node_ends_in_order_and_starts_when_it_is_released() -> None:
+    """Neither a loss nor a reason to pause; its streams go on in a new epoch."""
+    world = _World()
+    supervisor = world.supervisor(HealthSection(heartbeat_s=0.01, backoff_s=60.0, backoff_max_s=60.0))
+    task = asyncio.create_task(supervisor.run())
+    first = await world.child(0)
+    world.say(supervisor)
+    await _until(lambda: supervisor.is_up)
+    await supervisor.hold(5)
+    assert first.ended.result().code == 0
+    assert not supervisor.is_up
+    await _until(lambda: len(world.told) == 1)
+    supervisor.release()
+    await world.child(1)
+    world.say(supervisor)
+    await _until(lambda: supervisor.is_up)
+    assert [told[:2] for told in world.told] == [("held", "0"), ("recover", "reload")]
+    await supervisor.end(5)
+    await task
+
+
+async def test_held_node_that_does_not_heed_is_killed() -> None:
+    """A reload takes no longer than its limits."""
+    world = _World()
+    supervisor = world.supervisor()
+    task = asyncio.create_task(supervisor.run())
+    first = await world.child(0)
+    first.heeds_sigterm = False
+    await supervisor.hold(0.01)
+    assert first.ended.result().code == -signal.SIGKILL
+    await supervisor.end(5)
+    await task
 
 
 async def test_program_that_cannot_be_started_is_an_error() -> None:

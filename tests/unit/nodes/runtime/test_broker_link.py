@@ -102,7 +102,12 @@ async def broker(context: zmq.asyncio.Context) -> AsyncIterator[_Broker]:
     broker.close()
 
 
-def _link(context: zmq.asyncio.Context, stop: asyncio.Event, times: LinkTimes = TIMES) -> BrokerLink:
+def _link(
+    context: zmq.asyncio.Context,
+    stop: asyncio.Event,
+    times: LinkTimes = TIMES,
+    broker_lives: Callable[[], bool] = lambda: False,
+) -> BrokerLink:
     return BrokerLink(
         context,
         ADDRESS,
@@ -113,6 +118,7 @@ def _link(context: zmq.asyncio.Context, stop: asyncio.Event, times: LinkTimes = 
         clock=MonotonicClock(),
         stop=stop,
         times=times,
+        broker_lives=broker_lives,
     )
 
 
@@ -192,6 +198,42 @@ async def test_link_broker_silent_stops_the_node(context: zmq.asyncio.Context, b
     """Its launcher is gone; the node ends with an error of its own."""
     with pytest.raises(TransportError, match=r"the broker was silent for 0\.3 s"):
         await _run_until_stopped(context, broker, lambda: None)
+
+
+async def test_link_broker_silent_but_there_is_waited_for(context: zmq.asyncio.Context, broker: _Broker) -> None:
+    """Its process was stopped for a while: the node goes on when the broker does, and ends when its process does."""
+    stop, asked = asyncio.Event(), 0
+
+    def lives() -> bool:
+        nonlocal asked
+        asked += 1
+        return not broker.beats
+
+    times = LinkTimes(heartbeat_s=0.02, heartbeat_timeout_s=0.1, welcome_timeout_s=DEADLINE_S, statistics_s=0.05)
+    async with _link(context, stop, times, lives):
+        broker.beats = False
+        await broker.until(lambda: asked > 2)
+        broker.beats = True
+        known = len(broker.of(Heartbeat))
+        await broker.until(lambda: len(broker.of(Heartbeat)) > known + 10)
+        assert not stop.is_set()
+
+
+async def test_link_without_answer_waits_while_the_broker_is_there(
+    context: zmq.asyncio.Context, broker: _Broker
+) -> None:
+    """A graph whose launcher is stopped while its nodes start."""
+    broker.welcomes, asked = False, 0
+
+    def lives() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked < 3
+
+    with pytest.raises(TransportError, match=r"did not answer node ingest-cam0 within 0\.05 s"):
+        async with _link(context, asyncio.Event(), LinkTimes(welcome_timeout_s=0.05), lives):
+            pytest.fail("was let in")
+    assert asked == 3
 
 
 async def test_link_broker_silent_error_of_the_node_comes_first(context: zmq.asyncio.Context, broker: _Broker) -> None:

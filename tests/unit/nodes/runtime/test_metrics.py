@@ -2,6 +2,7 @@
 
 import pytest
 
+from ssa_stream.awake import AwakeClock
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import DropCount, DropReason, Limits, QueueDepth, decode, encode
 from tests.support.manual_clock import ManualClock
@@ -40,6 +41,16 @@ def test_step_age_with_more_work_counts_from_the_last_step(metrics: NodeMetrics,
     assert metrics.step_age_s() == 2
     metrics.work_ended()
     clock.advance(0.5)
+    assert metrics.step_age_s() == 0.5
+
+
+def test_step_of_a_process_that_was_stopped_is_no_older_for_it(clock: ManualClock) -> None:
+    """A node in a paused container does not hang."""
+    metrics = NodeMetrics("encoder-0", "encoder", 3, clock, AwakeClock(1.0, clock.monotonic_ns))
+    metrics.work_began()
+    clock.advance(0.5)
+    assert metrics.step_age_s() == 0.5
+    clock.advance(60)
     assert metrics.step_age_s() == 0.5
 
 
