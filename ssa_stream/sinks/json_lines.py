@@ -91,6 +91,8 @@ class JsonLinesSink(Sink):
             while rest:
                 rest = rest[self._output.write(rest) :]
             self._output.flush()
+            if self._target is not None:
+                self._target.keep_safe()
         except (OSError, ValueError) as error:  # ValueError: closed, or a score that is no number
             self._failed = True
             self._cut_to_whole_lines()
