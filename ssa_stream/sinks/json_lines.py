@@ -54,7 +54,11 @@ _SCHEMA = 1
 
 
 class JsonLinesSink(Sink):
-    """Write results as JSON lines to a file or to standard output."""
+    """Write results as JSON lines to a file or to standard output.
+
+    Attributes:
+        frames_in_file: Frames whose lines are written.
+    """
 
     def __init__(self, path: str | Path, *, overwrite: bool = True) -> None:
         """Open the file. What was there stays until the new one is complete; see `ssa_stream.sinks.output_file`.
@@ -68,7 +72,7 @@ class JsonLinesSink(Sink):
         self._name = "standard output" if str(path) == "-" else str(path)
         self._file: BinaryIO | None = None
         self._target: OutputFile | None = None
-        self._whole_bytes = 0
+        self._whole_bytes = self.frames_in_file = 0
         self._has_frames = self._failed = False
         if str(path) == "-":
             self._output: BinaryIO = sys.stdout.buffer
@@ -99,6 +103,7 @@ class JsonLinesSink(Sink):
             raise SinkError(f"cannot write {self._name}: {advice(error)}{self._kept}") from error
         self._has_frames = True
         self._whole_bytes += len(data)
+        self.frames_in_file += 1
 
     def close(self) -> None:
         """Close the file and give it its final name, or remove it if no frame ever came; standard output stays open.
@@ -106,9 +111,14 @@ class JsonLinesSink(Sink):
         Raises:
             SinkError: If it cannot get that name.
         """
-        if self._file is not None:
-            self._file.close()
         target, self._target = self._target, None
+        try:
+            if self._file is not None:
+                self._file.close()
+        except OSError as error:  # some file systems say only now that they are full
+            if target is not None:
+                target.leave()
+            raise SinkError(f"cannot finish {self._name}: {advice(error)}") from error
         if target is None:
             return
         if not self._has_frames:

@@ -1,6 +1,5 @@
 """The file of a sink: under a temporary name until it is complete, or a pipe or device that is written straight."""
 
-import errno
 import fcntl
 import logging
 import os
@@ -93,7 +92,7 @@ class OutputFile:
         if is_busy or time.monotonic() - self._synced_s < _SYNC_S:
             return
         if os.fstat(self._lock).st_nlink == 0:
-            raise FileNotFoundError(errno.ENOENT, "somebody has removed it")
+            raise OSError("somebody has removed it while it was written")
         self._synced_s = time.monotonic()
         self._syncing = threading.Thread(target=self._sync, args=(self._lock,), name="output to disk")
         self._syncing.start()

@@ -41,9 +41,9 @@ class OverlayVideoSink(Sink):
     """Write H.264 video of the overlay, each picture at its own stream time.
 
     The file grows in fragments, under a temporary name, and becomes an ordinary one at `close`: after Ctrl-C it is
-    complete, after a kill `overlay.partial.mp4` plays up to the last second of stream time, whatever the rate: a picture
-    that comes half a second or more after the one before is in the file at once. The first picture sets the size
-    (odd sides get one more pixel) and the shape of the pixels; later ones of another size or shape are fitted in with
+    complete, after a kill `overlay.partial.mp4` plays up to the last second of stream time. A picture that comes half a
+    second or more after the one before is in it at once, however slow the stream. The first picture sets the size (odd
+    sides get one more pixel) and the shape of the pixels; later ones of another size or shape are fitted in with
     black bars. Containers cannot hold a pause of weeks: within one the last picture is repeated, so that later times
     are right.
 
@@ -132,6 +132,8 @@ class OverlayVideoSink(Sink):
             if self._stream is not None and not self._failed:
                 self._container.mux(self._stream.encode(None))
             self._container.close()
+            if not self._failed:
+                self.frames_in_file = self.frames
         except (OSError, av.FFmpegError) as error:
             if not self._failed:
                 self._failed = True

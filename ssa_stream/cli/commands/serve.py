@@ -206,6 +206,7 @@ def _serve(config: "PipelineConfig", *, quiet: bool, health: str | None, **page:
 
 
 async def _run(config: "PipelineConfig", quiet: bool, health: str | None, run_dir: Path, page: dict[str, Any]) -> None:
+    from ssa_stream.cli.commands.up import expect_outputs
     from ssa_stream.cli.views.graph_view import GraphView, served_health
     from ssa_stream.nodes.gateway.settings import control_socket, health_socket
     from ssa_stream.nodes.health.server import serve_health_in_file
@@ -222,11 +223,12 @@ async def _run(config: "PipelineConfig", quiet: bool, health: str | None, run_di
             log_as("launcher")
             gateway = asyncio.create_task(_keep_gateway(graph, view, run_dir, page, stop), name="gateway")
             try:
-                await graph.run(stop, view.ready)
+                report = await graph.run(stop, view.ready)
             finally:
                 stop.set()
                 await asyncio.wait([gateway])
             gateway.result()
+    expect_outputs(report)
 
 
 async def _keep_gateway(
