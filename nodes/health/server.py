@@ -1,9 +1,10 @@
 """`/livez`, `/readyz` and `/metrics`, and a small HTTP server for them alone, for this machine."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ __all__ = ["HasHealth", "HttpAddress", "serve_health", "serve_health_in_file"]
 
 _ADDRESS = re.compile(r"(?:http://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)?:(?P<port>\d{1,5})/?")
 _SHUTDOWN_S = 1.0
+_KEEP_S = 1.0
 _UNCACHED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -84,10 +86,30 @@ async def serve_health(address: HttpAddress, graph: HasHealth) -> AsyncIterator[
 
 @asynccontextmanager
 async def serve_health_in_file(path: Path, graph: HasHealth) -> AsyncIterator[None]:
-    """Serve at a socket file until the end of the body, to whoever may enter its folder."""
+    """Serve at a socket file until the end of the body, to whoever may enter its folder.
+
+    Should somebody remove the file, another one is made, if the folder is there.
+    """
     async with _runner(graph) as runner:
         await web.UnixSite(runner, path).start()
-        yield
+        keeping = asyncio.create_task(_keep_file(runner, path), name=f"file of {path.name}")
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+
+
+def _is_gone(path: Path) -> bool:
+    return not path.exists()
+
+
+async def _keep_file(runner: web.AppRunner, path: Path) -> None:
+    while True:
+        await asyncio.sleep(_KEEP_S)
+        if _is_gone(path):
+            with suppress(OSError):  # the folder is gone, too, for now
+                await web.UnixSite(runner, path).start()
 
 
 @asynccontextmanager
