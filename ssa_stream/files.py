@@ -1,13 +1,18 @@
-"""Atomic file writes: a half-written file never has the final name."""
+"""Atomic file writes: a half-written file never has the final name. And folders that one process at a time writes."""
 
+import fcntl
+import logging
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["is_stream", "move_into_place", "replacing", "write_report", "write_whole"]
+from ssa_stream.errors import SinkError
 
+__all__ = ["is_stream", "move_into_place", "only_writer", "replacing", "write_report", "write_whole"]
+
+_log = logging.getLogger(__name__)
 # Not /dev as a whole: /dev/shm holds ordinary files.
 _STREAM_FOLDERS = ("/dev/fd/", "/proc/")
 _STREAM_NAMES = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
@@ -63,6 +68,27 @@ def write_whole(
     """Write a file as a whole; text as UTF-8. See `replacing` for the arguments and errors."""
     with replacing(path, mode=mode, overwrite=overwrite, survives_power_cut=survives_power_cut) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def only_writer(folder: str | Path) -> Iterator[None]:
+    """Be the only process that writes into a folder: for as long as the body lasts, or until this process is killed.
+
+    Raises:
+        SinkError: Another process is writing into it.
+        OSError: There is no such folder, or it cannot be read.
+    """
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SinkError(f"another process is writing into {folder}: wait for it, or give another folder") from None
+        except OSError as error:
+            _log.warning("%s cannot be locked (%s): another process that writes there is not noticed", folder, error)
+        yield
+    finally:
+        os.close(lock)
 
 
 def write_report(path: str | Path, content: bytes | str, *, overwrite: bool = True) -> None:
