@@ -27,6 +27,7 @@ from ssa_stream.protocols import (
     ErrorCode,
     ErrorReply,
     Event,
+    EventKind,
     Heartbeat,
     Hello,
     PromptReply,
@@ -179,6 +180,8 @@ class NodeHandler:
                 self._state.take(message, self._clock.monotonic_ns())
                 await self._publisher.publish_state(Topic(NODES, STATE, peer.name), "statistics", header.bytes)
             case Event() if message.stream is None or message.stream in self.resume_points:
+                if message.kind == EventKind.OUTPUT_FAILED:  # what else nodes tell is no matter of health
+                    self._state.take(message, self._clock.monotonic_ns())
                 await self._publisher.forward([Topic(message.stream or NODES, EVENTS).encode(), header])
             case SourceState() if message.stream == stream:
                 self.resume_points[message.stream].saw_source(message)

@@ -31,9 +31,7 @@ until it is complete: `masks.jsonl` is `masks.partial.jsonl`. Programs that foll
 a pipe.
 """
 
-import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,7 +70,7 @@ class JsonLinesSink(Sink):
         self._name = "standard output" if str(path) == "-" else str(path)
         self._file: BinaryIO | None = None
         self._target: OutputFile | None = None
-        self._whole_bytes = self.frames_in_file = 0
+        self.frames_in_file = 0
         self._has_frames = self._failed = False
         if str(path) == "-":
             self._output: BinaryIO = sys.stdout.buffer
@@ -97,12 +95,13 @@ class JsonLinesSink(Sink):
             self._output.flush()
             if self._target is not None:
                 self._target.keep_safe()
+                self._target.mark_whole()
         except (OSError, ValueError) as error:  # ValueError: closed, or a score that is no number
             self._failed = True
-            self._cut_to_whole_lines()
+            if self._target is not None:
+                self._target.cut_to_whole()
             raise SinkError(f"cannot write {self._name}: {advice(error)}{self._kept}") from error
         self._has_frames = True
-        self._whole_bytes += len(data)
         self.frames_in_file += 1
 
     def close(self) -> None:
@@ -131,11 +130,6 @@ class JsonLinesSink(Sink):
     @property
     def _kept(self) -> str:
         return self._target.kept_as if self._target is not None and self._has_frames else ""
-
-    def _cut_to_whole_lines(self) -> None:
-        if self._target is not None and not self._target.is_stream and self._file is not None:
-            with contextlib.suppress(OSError, ValueError):  # ValueError: closed
-                os.ftruncate(self._file.fileno(), self._whole_bytes)
 
 
 def _record(frame: SinkFrame, result: "MaskResult", times: FrameTimes | None) -> dict[str, Any]:

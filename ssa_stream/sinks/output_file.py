@@ -1,5 +1,6 @@
 """The file of a sink: under a temporary name until it is complete, or a pipe or device that is written straight."""
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -46,6 +47,7 @@ class OutputFile:
         self._said = str(path)
         self._overwrite = overwrite
         self._lock: int | None = None
+        self._whole_bytes = 0
         self._synced_s = time.monotonic()
         self._syncing: threading.Thread | None = None
         self._sync_error: OSError | None = None
@@ -77,6 +79,17 @@ class OutputFile:
         except OSError:
             os.ftruncate(self._lock, end)
             raise
+
+    def mark_whole(self) -> None:
+        """What is in the file now is whole, whatever fails later."""
+        if self._lock is not None:
+            self._whole_bytes = os.fstat(self._lock).st_size
+
+    def cut_to_whole(self) -> None:
+        """Remove what came after the last mark: a part of something that was not written to its end."""
+        if self._lock is not None:
+            with contextlib.suppress(OSError):  # it is broken anyway; what is before the mark is not touched
+                os.ftruncate(self._lock, self._whole_bytes)
 
     def keep_safe(self) -> None:
         """To be called after writing: from time to time a thread has the content put on the disk. Does not wait.

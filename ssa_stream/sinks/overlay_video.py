@@ -142,6 +142,7 @@ class OverlayVideoSink(Sink):
             if self.frames == 0 or (self._failed and self.frames_in_file == 0):
                 self._target.discard()
             elif self._failed:
+                self._target.cut_to_whole()
                 self._target.leave()
         self._target.finish()
 
@@ -160,6 +161,7 @@ class OverlayVideoSink(Sink):
         at_s, last_s, self._last_s = packet.pts * packet.time_base, self._last_s, packet.pts * packet.time_base
         if self._fragment_s is None or at_s - self._fragment_s >= _FRAGMENT_S:
             self._fragment_s, self.frames_in_file = at_s, self.frames
+            self._target.mark_whole()
         if self._target.is_stream or (last_s is not None and at_s - last_s < _FRAGMENT_S):
             return False
         data, time, is_key = bytes(packet), packet.pts, packet.is_keyframe
@@ -169,6 +171,7 @@ class OverlayVideoSink(Sink):
             if self._path.suffix.lower() in _MP4
             else matroska_cluster(data, time, is_key=is_key)
         )
+        self._target.mark_whole()
         return True
 
     def _open_stream(self, height: int, width: int) -> VideoStream:
