@@ -48,6 +48,7 @@ class OutputFile:
         self._overwrite = overwrite
         self._lock: int | None = None
         self._whole_bytes = 0
+        self._appended: tuple[int, bytes] | None = None
         self._synced_s = time.monotonic()
         self._syncing: threading.Thread | None = None
         self._sync_error: OSError | None = None
@@ -65,7 +66,7 @@ class OutputFile:
             raise SinkError(f"cannot write {self._said}: {advice(error)}") from error
 
     def append(self, data: bytes) -> None:
-        """Write something behind what is there, of which nothing is left if it does not fit.
+        """Write something whole behind what is there, which may be written over later; nothing is left if it cannot be.
 
         Raises:
             OSError: It cannot be written.
@@ -79,16 +80,20 @@ class OutputFile:
         except OSError:
             os.ftruncate(self._lock, end)
             raise
+        self.mark_whole()
+        self._appended = end, data
 
     def mark_whole(self) -> None:
         """What is in the file now is whole, whatever fails later."""
         if self._lock is not None:
-            self._whole_bytes = os.fstat(self._lock).st_size
+            self._whole_bytes, self._appended = os.fstat(self._lock).st_size, None
 
     def cut_to_whole(self) -> None:
         """Remove what came after the last mark: a part of something that was not written to its end."""
         if self._lock is not None:
             with contextlib.suppress(OSError):  # it is broken anyway; what is before the mark is not touched
+                if self._appended is not None:
+                    os.pwrite(self._lock, self._appended[1], self._appended[0])
                 os.ftruncate(self._lock, self._whole_bytes)
 
     def keep_safe(self) -> None:

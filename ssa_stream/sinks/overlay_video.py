@@ -171,7 +171,6 @@ class OverlayVideoSink(Sink):
             if self._path.suffix.lower() in _MP4
             else matroska_cluster(data, time, is_key=is_key)
         )
-        self._target.mark_whole()
         return True
 
     def _open_stream(self, height: int, width: int) -> VideoStream:
