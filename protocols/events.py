@@ -47,6 +47,8 @@ class EventKind(StrEnum):
     FRAMES_DROPPED = "frames_dropped"
     INPUT_WARNING = "input_warning"
     """A source, a prompt or a data set is incomplete."""
+    OUTPUT_FAILED = "output_failed"
+    """A file that the graph writes ended before its stream; the text says why and what is in it."""
     NODE_LOST = "node_lost"
     NODE_RESTARTED = "node_restarted"
     LAUNCHER_AWAY = "launcher_away"

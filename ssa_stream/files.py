@@ -1,5 +1,10 @@
-"""Whole files: written so that a half-written one never has the final name, read without waiting and up to a limit."""
+"""Whole files: written so that a half-written one never has the final name, read without waiting and up to a limit.
 
+And folders that one process at a time writes.
+"""
+
+import fcntl
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -7,8 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["is_stream", "move_into_place", "open_ordinary", "read_limited", "replacing", "write_report", "write_whole"]
+from ssa_stream.errors import SinkError
 
+__all__ = [
+    "is_stream",
+    "move_into_place",
+    "only_writer",
+    "open_ordinary",
+    "read_limited",
+    "replacing",
+    "write_report",
+    "write_whole",
+]
+
+_log = logging.getLogger(__name__)
 # Not /dev as a whole: /dev/shm holds ordinary files.
 _STREAM_FOLDERS = ("/dev/fd/", "/proc/")
 _STREAM_NAMES = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
@@ -107,6 +124,27 @@ def open_ordinary(path: str | Path) -> BinaryIO:
     except BaseException:  # not to leave it open
         os.close(descriptor)
         raise
+
+
+@contextmanager
+def only_writer(folder: str | Path) -> Iterator[None]:
+    """Be the only process that writes into a folder: for as long as the body lasts, or until this process is killed.
+
+    Raises:
+        SinkError: Another process is writing into it.
+        OSError: There is no such folder, or it cannot be read.
+    """
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SinkError(f"another process is writing into {folder}: wait for it, or give another folder") from None
+        except OSError as error:
+            _log.warning("%s cannot be locked (%s): another process that writes there is not noticed", folder, error)
+        yield
+    finally:
+        os.close(lock)
 
 
 def write_report(path: str | Path, content: bytes | str, *, overwrite: bool = True) -> None:

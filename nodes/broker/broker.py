@@ -144,6 +144,8 @@ class Broker:
             self._masks = MaskHandler(context, addresses.masks, self._publisher, self._nodes, self.counters)
             opened.callback(self._masks.close)
             self._opened = opened.pop_all()
+        # Whoever comes later finds the sockets, should somebody have removed their files.
+        self._files = [*self._nodes.files, *self._masks.files, *self._publisher.files, *self._clients.files]
         if config.public.is_open:
             _log.warning("other machines can watch and change everything; see `ssa-stream keys init`", node=BROKER)
         self.publish_address, self.requests_address = self._publisher.address, self._clients.address
@@ -292,6 +294,8 @@ class Broker:
             if self._beat % every == 0:
                 await self._publish_state(Topic(NODES, STATE, BROKER), self._statistics(every * self._heartbeat_s))
             self._beat += 1
+            for file in self._files:
+                file.keep()
             await self._clients.expire()
             await asyncio.sleep(self._heartbeat_s)
 

@@ -14,6 +14,7 @@ from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.broker.refusals import CONTROL_LIMITS, note, refusal
 from ssa_stream.nodes.broker.sockets import bound_socket, receive, try_send
 from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.nodes.runtime.transport.socket_files import SocketFile
 from ssa_stream.protocols import (
     Accepted,
     AddPrompt,
@@ -142,6 +143,7 @@ class ClientHandler:
         """
         options = {zmq.LINGER: 0, zmq.MAXMSGSIZE: CONTROL_LIMITS.max_message_bytes}
         self._socket, self.address = bound_socket(context, zmq.ROUTER, address, options, keys)
+        self.files = [SocketFile(self._socket.bind, address)]
         self._streams = streams
         self._pass_on = pass_on
         self._clock = clock

@@ -12,6 +12,7 @@ from ssa_stream.nodes.broker.publisher import Publisher
 from ssa_stream.nodes.broker.refusals import MASK_LIMITS
 from ssa_stream.nodes.broker.sockets import bound_socket, receive
 from ssa_stream.nodes.pipeline import ingest_name
+from ssa_stream.nodes.runtime.transport.socket_files import SocketFile
 from ssa_stream.protocols import MASKS, Finished, MaskMessage, Topic, decode
 
 __all__ = ["Deduplicator", "MaskHandler"]
@@ -52,6 +53,9 @@ class MaskHandler:
     A frame counts as finished once its masks are published. Were that told on another link, a masks node that is
     killed could lose masks of a frame that nobody sends again. One that is killed in between does such a frame again,
     because nobody knows then what got through; but what was published is not published again.
+
+    Attributes:
+        files: Of the socket.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class MaskHandler:
         """
         options = {zmq.LINGER: 0, zmq.RCVHWM: _QUEUED_MASKS}
         self._socket, _ = bound_socket(context, zmq.PULL, address, options)
+        self.files = [SocketFile(self._socket.bind, address)]
         self._publisher = publisher
         self._nodes = nodes
         self._counters = counters

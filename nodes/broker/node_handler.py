@@ -16,6 +16,7 @@ from ssa_stream.nodes.broker.resume_points import ResumePoints
 from ssa_stream.nodes.broker.sockets import bind, bound_socket, receive, try_send
 from ssa_stream.nodes.pipeline import BROKER, GATEWAY, PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.nodes.runtime.transport.socket_files import SocketFile
 from ssa_stream.protocols import (
     EVENTS,
     NODES,
@@ -26,6 +27,7 @@ from ssa_stream.protocols import (
     ErrorCode,
     ErrorReply,
     Event,
+    EventKind,
     Heartbeat,
     Hello,
     PromptReply,
@@ -89,9 +91,11 @@ class NodeHandler:
             zmq.ROUTER_HANDOVER: 1,  # a restarted node goes by the name of the earlier one
         }
         self._socket, _ = bound_socket(context, zmq.ROUTER, address, options)
+        self.files = [SocketFile(self._socket.bind, address)]
         self._names = frozenset(config.node_names)
         if gateway is not None:
             bind(self._socket, gateway)
+            self.files.append(SocketFile(self._socket.bind, gateway))
             self._names |= {GATEWAY}
         self._publisher = publisher
         self._clock = clock
@@ -176,6 +180,8 @@ class NodeHandler:
                 self._state.take(message, self._clock.monotonic_ns())
                 await self._publisher.publish_state(Topic(NODES, STATE, peer.name), "statistics", header.bytes)
             case Event() if message.stream is None or message.stream in self.resume_points:
+                if message.kind == EventKind.OUTPUT_FAILED:  # what else nodes tell is no matter of health
+                    self._state.take(message, self._clock.monotonic_ns())
                 await self._publisher.forward([Topic(message.stream or NODES, EVENTS).encode(), header])
             case SourceState() if message.stream == stream:
                 self.resume_points[message.stream].saw_source(message)

@@ -8,6 +8,7 @@ import zmq.asyncio
 
 from ssa_stream.keys import ServerKeys
 from ssa_stream.nodes.broker.sockets import bound_socket, receive
+from ssa_stream.nodes.runtime.transport.socket_files import SocketFile
 from ssa_stream.protocols import AnyMessage, Buffer, Topic, encode
 
 __all__ = ["LastValueCache", "Publisher"]
@@ -55,6 +56,7 @@ class Publisher:
 
     Attributes:
         address: Where it was bound.
+        files: Of the socket.
     """
 
     def __init__(self, context: zmq.asyncio.Context, address: str, keys: ServerKeys | None = None) -> None:
@@ -65,6 +67,7 @@ class Publisher:
             zmq.LINGER: LINGER_MS,
         }
         self._socket, self.address = bound_socket(context, zmq.XPUB, address, options, keys)
+        self.files = [SocketFile(self._socket.bind, address)]
         self._values = LastValueCache()
         self._due: dict[tuple[bytes, str], None] = {}
         self._has_due = asyncio.Event()

@@ -175,7 +175,7 @@ def save_settings(settings: GatewaySettings, path: Path) -> None:
     Raises:
         OSError: They cannot be written.
     """
-    write_whole(path, msgspec.json.encode(settings), mode=0o600)
+    write_whole(path, msgspec.json.encode(settings), mode=0o600, survives_power_cut=False)
 
 
 def load_settings(path: Path) -> GatewaySettings:

@@ -1,11 +1,12 @@
 """`/livez`, `/readyz` and `/metrics`, and a small HTTP server for them alone, for this machine."""
 
+import asyncio
 import json
 import re
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +19,7 @@ from ssa_stream.nodes.health.metrics import CONTENT_TYPE_LATEST, exposition
 from ssa_stream.nodes.health.view import HealthView, Verdict
 from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback, is_plain
 from ssa_stream.nodes.runtime.http.connections import HttpLimits
-from ssa_stream.nodes.runtime.http.door import DOOR
+from ssa_stream.nodes.runtime.http.door import DOOR, Door
 from ssa_stream.nodes.runtime.http.server import bound, bound_file, served
 
 __all__ = ["HasHealth", "HttpAddress", "serve_health", "serve_health_in_file"]
@@ -28,6 +29,7 @@ _LIMITS = HttpLimits(connections=32, connections_per_address=16)
 _BODY_BYTES = 4096
 _KEPT_FILES = 128
 """Descriptors that are left to the graph, which starts later."""
+_KEEP_S = 1.0
 _UNCACHED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -97,9 +99,29 @@ async def serve_health(address: HttpAddress, graph: HasHealth, limits: HttpLimit
 
 @asynccontextmanager
 async def serve_health_in_file(path: Path, graph: HasHealth) -> AsyncIterator[None]:
-    """Serve at a socket file until the end of the body, to whoever may enter its folder."""
-    async with _served(bound_file(path), graph, _LIMITS, Counter()):
-        yield
+    """Serve at a socket file until the end of the body, to whoever may enter its folder.
+
+    Should somebody remove the file, another one is made, if the folder is there.
+    """
+    async with _served(bound_file(path), graph, _LIMITS, Counter()) as door:
+        keeping = asyncio.create_task(_keep_file(door, path), name=f"file of {path.name}")
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+
+
+def _is_gone(path: Path) -> bool:
+    return not path.exists()
+
+
+async def _keep_file(door: Door, path: Path) -> None:
+    while True:
+        await asyncio.sleep(_KEEP_S)
+        if _is_gone(path):
+            with suppress(OSError):  # the folder is gone, too, for now
+                door.move(bound_file(path))
 
 
 @asynccontextmanager
@@ -109,11 +131,11 @@ async def _served(
     limits: HttpLimits,
     counts: Counter[str],
     *middlewares: Middleware,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Door]:
     app = web.Application(middlewares=middlewares, client_max_size=_BODY_BYTES)
     app.add_routes(_health_routes(graph, counts))
-    async with served(app, listeners, limits, lambda name: counts.update([name]), kept_files=_KEPT_FILES):
-        yield
+    async with served(app, listeners, limits, lambda name: counts.update([name]), kept_files=_KEPT_FILES) as door:
+        yield door
 
 
 def _health_routes(graph: HasHealth, counts: Mapping[str, int]) -> list[web.RouteDef]:

@@ -1,7 +1,7 @@
 """Health of a graph at one moment, and the verdicts that follow. No sockets, no clock."""
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ssa_stream.client.graph_state import GraphState, NodeStatus, StreamStatus
@@ -89,12 +89,14 @@ class HealthView:
         limits: From when on a node counts as lost.
         nodes: All nodes of the graph, the broker included, by name.
         sources: What was last said of the source of each stream; None before that.
+        lacking_outputs: What was said of outputs that ended before their stream and are not written now; by stream.
     """
 
     placement: Literal["fused", "processes"]
     limits: HealthSection
     nodes: Mapping[str, NodeHealth]
     sources: Mapping[str, SourceState | None]
+    lacking_outputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, state: GraphState, now_ns: int, config: PipelineConfig, beside: Collection[str] = ()) -> "HealthView":
@@ -111,6 +113,7 @@ class HealthView:
             limits=config.health,
             nodes={name: NodeHealth.of(name, state, now_ns) for name in (*config.all_names, *beside)},
             sources={name: state.streams.get(name, StreamStatus()).source for name in config.streams},
+            lacking_outputs=state.lacking_outputs,
         )
 
     def live(self) -> Verdict:
@@ -128,8 +131,13 @@ class HealthView:
         return Verdict(tuple(found))
 
     def ready(self) -> Verdict:
-        """Whether frames that come now get masks: all nodes are there, take work and get on with it."""
-        return Verdict(tuple(reason for node in self.nodes.values() for reason in self._not_ready(node)))
+        """Whether frames that come now get masks, and reach every output: all nodes get on with their work."""
+        outputs = [
+            f"an output of stream {stream} has ended: {text}"
+            for stream, texts in self.lacking_outputs.items()
+            for text in texts
+        ]
+        return Verdict((*(reason for node in self.nodes.values() for reason in self._not_ready(node)), *outputs))
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values, for JSON."""

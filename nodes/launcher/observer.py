@@ -40,6 +40,7 @@ class GraphReport:
         latencies_ms: To masks, newest frames.
         prompt_to_mask_ms: From each change of prompts to its first masks.
         failures: What ended a stream, by its name; only of streams that failed.
+        outputs_failed: What ended outputs before their stream, by the stream's name.
         warnings: What is known to be incomplete of sources and prompts.
         sources: The last state of each source, by stream.
         is_interrupted: Whether it was stopped before its sources ended.
@@ -55,6 +56,7 @@ class GraphReport:
     latencies_ms: deque[float] = field(default_factory=deque)
     prompt_to_mask_ms: list[float] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    outputs_failed: dict[str, list[str]] = field(default_factory=dict)
     warnings: list[InputWarning] = field(default_factory=list)
     sources: dict[str, SourceState] = field(default_factory=dict)
     is_interrupted: bool = False
@@ -91,6 +93,7 @@ class GraphReport:
             failures={
                 name: source.text or "its source failed" for name, source in sources.items() if source.status == FAILED
             },
+            outputs_failed={name: list(texts) for name, texts in state.failed_outputs.items()},
             warnings=[InputWarning(f"stream {name}", text) for name, texts in state.warnings.items() for text in texts],
             sources=sources,
             is_interrupted=is_interrupted,
@@ -141,6 +144,7 @@ class GraphReport:
             "latency_p95_ms": round(self.latency_ms(95), 2),
             "prompt_to_mask_ms": [round(value, 2) for value in self.prompt_to_mask_ms],
             "failures": self.failures,
+            "outputs_failed": self.outputs_failed,
             "warnings": [warning.to_mapping() for warning in self.warnings],
             "interrupted": self.is_interrupted,
         }

@@ -12,10 +12,11 @@ from ssa_stream.nodes.launcher.placement import ROLE_SHARE, OnFailure, in_order_
 from ssa_stream.nodes.launcher.run_dir import RunDir
 from ssa_stream.nodes.launcher.supervisor import Supervisor
 from ssa_stream.nodes.launcher.weights import GraphWeights
-from ssa_stream.nodes.pipeline import PipelineConfig, role_of, save_pipeline
+from ssa_stream.nodes.pipeline import PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.transport.interface import CONTROL_LINK, PUBLISH_LINK
 from ssa_stream.nodes.runtime.transport.segments import remove_segments, segment_prefix
+from ssa_stream.nodes.runtime.transport.socket_files import KEEP_S
 
 __all__ = ["Command", "ProcessPlacement", "node_command"]
 
@@ -65,7 +66,6 @@ class ProcessPlacement:
         self._weights = GraphWeights(config.model)
         self.run_dir = RunDir(config, remove_segments)
         self.run_dir.make()
-        save_pipeline(config, self.run_dir.pipeline)
 
     @property
     def addresses(self) -> BrokerAddresses:
@@ -112,9 +112,14 @@ class ProcessPlacement:
             name: Supervisor(name, self._start, broker, health, self._clock, weights.problem)
             for name in self._config.node_names
         }
-        async with asyncio.TaskGroup() as group:
-            for supervisor in self._supervisors.values():
-                group.create_task(_guarded(supervisor, on_failure), name=f"supervisor of {supervisor.name}")
+        keeping = asyncio.create_task(_keep(self.run_dir), name="folder of the run")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for supervisor in self._supervisors.values():
+                    group.create_task(_guarded(supervisor, on_failure), name=f"supervisor of {supervisor.name}")
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
 
     async def reload(self) -> tuple[str, tuple[str, ...]]:
         """Let all nodes take the weights that are there now, if they can be loaded.
@@ -171,12 +176,20 @@ class ProcessPlacement:
 
     async def _start(self, name: str, incarnation: int) -> Child:
         remove_segments(segment_prefix(self.run_dir.path), node=name)  # of an earlier start that could not do it
+        self.run_dir.write_pipeline()
         command = [*self._command(name, incarnation, self.run_dir), f"--weights={self._weights.fingerprint}"]
         return await Child.start(name, incarnation, command, self._on_line)
 
 
 def _socket(run_dir: Path, name: str) -> str:
     return f"ipc://{run_dir}/{name}.sock"
+
+
+async def _keep(run_dir: RunDir) -> None:
+    """See that the folder is there, until cancelled; sockets in it are bound again by those who listen there."""
+    while True:
+        run_dir.keep()
+        await asyncio.sleep(KEEP_S)
 
 
 async def _guarded(supervisor: Supervisor, on_failure: OnFailure) -> None:

@@ -181,10 +181,15 @@ def load_pipeline(name: str | Path) -> PipelineConfig:
     return PipelineConfig.from_mapping(load_config("pipeline", name), origin=f"pipeline configuration {str(name)!r}")
 
 
-def save_pipeline(config: PipelineConfig, path: Path) -> None:
+def save_pipeline(config: PipelineConfig, path: Path, *, survives_power_cut: bool = True) -> None:
     """Write a pipeline, readable for its owner only: addresses of sources may hold passwords.
 
+    Args:
+        config: The pipeline.
+        path: Where.
+        survives_power_cut: Whether to wait until it is on the disk.
     Raises:
         OSError: It cannot be written.
     """
-    write_whole(path, yaml.safe_dump(config.to_mapping(), sort_keys=False, allow_unicode=True), mode=0o600)
+    content = yaml.safe_dump(config.to_mapping(), sort_keys=False, allow_unicode=True)
+    write_whole(path, content, mode=0o600, survives_power_cut=survives_power_cut)

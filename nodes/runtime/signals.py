@@ -10,25 +10,50 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["ParentWatch", "end_with_parent", "stop_on_signals"]
+__all__ = ["ParentWatch", "end_with_parent", "ending_signals", "pass_over_hangups", "stop_on_signals"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PR_SET_PDEATHSIG = 1
 _WATCH_S = 0.5
 _GRACE_S = 3.0
 
 
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """Signals that ask to end in order: SIGINT, SIGTERM, and SIGHUP unless it is ignored, as `nohup` has it."""
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else []))
+
+
+def pass_over_hangups() -> None:
+    """From now on SIGHUP does nothing here: a closed terminal says so twice, and what is left to write is written.
+
+    Programs that are started afterwards have the signal as it was.
+    """
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
+
+
 @contextmanager
 def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
-    """While in force, SIGINT and SIGTERM set `stop`, however often they come: clean-up is never cut short by one."""
-    loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+    """While in force, signals that ask to end set `stop`, however often they come: clean-up is never cut short by one.
+
+    If one came, SIGHUP does nothing afterwards, either; the others end the process.
+    """
+    loop, came, numbers = asyncio.get_running_loop(), False, ending_signals()
+
+    def on_signal() -> None:
+        nonlocal came
+        came = True
+        stop.set()
+
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal)
     try:
         yield
     finally:
-        for number in _SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)
+        if came:
+            pass_over_hangups()
 
 
 def end_with_parent() -> "ParentWatch":

@@ -40,7 +40,7 @@ class StateFiles:
         Raises:
             OSError: It cannot be written; the former content stays.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Written often. A node that dies does not take it along; one that a power cut damaged is not used.
         write_whole(self.path(stream), data, survives_power_cut=False)
 

@@ -13,6 +13,7 @@ import numpy as np
 from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.input_warnings import InputWarning, source_warnings
 from ssa_stream.sinks import FrameTimes, Sink
+from ssa_stream.sinks.group import OutputReport
 from ssa_stream.sources import Frame, Freshest, Prefetch, Source
 from ssa_stream.streaming import MaskResult, ReferSession
 
@@ -49,6 +50,7 @@ class RunReport:
         prompt_to_mask_ms: For each prompt change, from the change to the first results under it.
         interrupted: Whether Ctrl-C ended it.
         failure: What broke, for people; empty if nothing did.
+        outputs: What became of each output.
     """
 
     read: int = 0
@@ -63,6 +65,7 @@ class RunReport:
     prompt_to_mask_ms: list[float] = field(default_factory=list)
     interrupted: bool = False
     failure: str = ""
+    outputs: list[OutputReport] = field(default_factory=list)
 
     @property
     def dropped(self) -> int:
@@ -110,6 +113,7 @@ class RunReport:
             "warnings": [warning.to_mapping() for warning in self.warnings],
             "interrupted": self.interrupted,
             "failure": self.failure,
+            "outputs_failed": {output.name: output.failure for output in self.outputs if output.failure},
         }
 
 

@@ -112,6 +112,7 @@ class GraphState:
         events: The last ones, oldest first.
         masks: Frames with masks, and how long they took.
         warnings: What was said to be incomplete of sources and prompts, each once; by stream.
+        failed_outputs: What was said of outputs that ended before their stream, each once; by stream.
     """
 
     def __init__(self, began_ns: int = 0) -> None:
@@ -122,6 +123,8 @@ class GraphState:
         self.events: deque[Event] = deque(maxlen=_LAST_EVENTS)
         self.masks = MaskFigures()
         self.warnings: dict[str, list[str]] = {}
+        self.failed_outputs: dict[str, list[str]] = {}
+        self._failed_at: dict[str, str] = {}
 
     def take(self, message: AnyMessage | Unknown, now_ns: int) -> None:
         """Take in a message that has just come; what is of no interest is passed over.
@@ -168,16 +171,30 @@ class GraphState:
         known = (self.streams.get(name, StreamStatus()).source for name in streams)
         return all(source is not None and source.status in (ENDED, FAILED) for source in known)
 
+    @property
+    def lacking_outputs(self) -> dict[str, list[str]]:
+        """Of `failed_outputs` those that nothing is written to now: a masks node that starts again opens new files."""
+        return {
+            stream: [text for text in texts if text in self._failed_at] for stream, texts in self.failed_outputs.items()
+        }
+
     def _take_event(self, event: Event) -> None:
         self.events.append(event)
         if event.kind == EventKind.NODE_LOST and event.about_node is not None:
             self.losses[event.about_node] += 1
+            self._failed_at = {text: node for text, node in self._failed_at.items() if node != event.about_node}
+        elif event.kind == EventKind.OUTPUT_FAILED and event.stream is not None:
+            self._failed_at[event.text] = event.node
+            _add_once(self.failed_outputs.setdefault(event.stream, []), event.text)
         elif event.kind == EventKind.PROMPTS_CHANGED:
             self.masks.prompts_changed(event)
         elif event.kind == EventKind.INPUT_WARNING and event.stream is not None:
-            texts = self.warnings.setdefault(event.stream, [])
-            if event.text not in texts and len(texts) < _MAX_WARNINGS:
-                texts.append(event.text)
+            _add_once(self.warnings.setdefault(event.stream, []), event.text)
+
+
+def _add_once(texts: list[str], text: str) -> None:
+    if text not in texts and len(texts) < _MAX_WARNINGS:
+        texts.append(text)
 
 
 def _add(samples: _Samples, message: Heartbeat | Statistics, count: int) -> None:

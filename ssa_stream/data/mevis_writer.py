@@ -16,7 +16,7 @@ from ssa_stream.data.synthetic.sampling import SceneConfig, sample_scene
 from ssa_stream.data.synthetic.seeds import Split, generator
 from ssa_stream.data.synthetic.truth import ObservedClip, observe
 from ssa_stream.errors import ConfigError, SinkError
-from ssa_stream.files import write_whole
+from ssa_stream.files import only_writer, write_whole
 from ssa_stream.run_lengths import encode_counts
 
 __all__ = ["write_mevis"]
@@ -58,7 +58,7 @@ def write_mevis(
 
     Raises:
         ConfigError: If a number is out of range, or a file is there and may not be replaced.
-        SinkError: If a file cannot be written.
+        SinkError: If a file cannot be written, or another process is writing a data set there.
     """
     if num_videos < 1:
         raise ConfigError(f"num_videos is {num_videos}; expected 1 or more")
@@ -72,25 +72,28 @@ def write_mevis(
     mask_dict: dict[str, list[Rle | None]] = {}
     partial = root / "JPEGImages.partial"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        for number, name in enumerate(names):
-            scene = sample_scene(seed + number, split=split, config=config)
-            clip = observe(scene, 0, num_frames)
-            found = find_expressions(clip.truth, generator(scene.seed, _EXPRESSIONS_STREAM), per_type=per_type)
-            first_anno_id = len(mask_dict)
-            videos[name] = _video(clip, found, number, first_anno_id)
-            for offset, masks in enumerate(clip.masks):
-                mask_dict[str(first_anno_id + offset)] = [_encode(mask) for mask in masks]
-            _write_frames(partial / name, clip.frames)
-            if on_progress is not None:
-                on_progress(number + 1, num_videos)
-        _move_frames(partial, root / "JPEGImages")
-        _write_json(root / "mask_dict.json", mask_dict)
-        _write_json(root / "meta_expressions.json", {"videos": videos})
+        root.mkdir(parents=True, exist_ok=True)
+        with only_writer(root):
+            try:
+                shutil.rmtree(partial, ignore_errors=True)
+                for number, name in enumerate(names):
+                    scene = sample_scene(seed + number, split=split, config=config)
+                    clip = observe(scene, 0, num_frames)
+                    found = find_expressions(clip.truth, generator(scene.seed, _EXPRESSIONS_STREAM), per_type=per_type)
+                    first_anno_id = len(mask_dict)
+                    videos[name] = _video(clip, found, number, first_anno_id)
+                    for offset, masks in enumerate(clip.masks):
+                        mask_dict[str(first_anno_id + offset)] = [_encode(mask) for mask in masks]
+                    _write_frames(partial / name, clip.frames)
+                    if on_progress is not None:
+                        on_progress(number + 1, num_videos)
+                _move_frames(partial, root / "JPEGImages")
+                _write_json(root / "mask_dict.json", mask_dict)
+                _write_json(root / "meta_expressions.json", {"videos": videos})
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise SinkError(f"cannot write to {root}: {error}; check that there is space and leave to write") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _video(clip: ObservedClip, found: list[Expression], number: int, first_anno_id: int) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import logging
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ssa_stream.errors import ConfigError, SinkError
@@ -12,24 +13,55 @@ from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame
 if TYPE_CHECKING:
     from ssa_stream.streaming.results import MaskResult
 
-__all__ = ["Background", "SinkGroup"]
+__all__ = ["Background", "OutputReport", "SinkGroup"]
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class OutputReport:
+    """What became of one output.
+
+    Attributes:
+        name: As the user typed it.
+        frames: Frames whose results were handed to it.
+        failure: Why it ended before the stream did, and how much is in it; empty if it did not.
+    """
+
+    name: str
+    frames: int = 0
+    failure: str = ""
 
 
 class SinkGroup(Sink):
     """Write to all of several sinks.
 
-    A sink that fails is closed, logged and left out from then on; the others go on. When the last one has failed,
-    `write` raises; otherwise `close` does, after it has closed every sink.
+    A sink that fails is closed, told and left out from then on, even if it could be written again later: a file with a
+    gap in it would look whole. The others go on. When the last one has failed, `write` raises; otherwise `close` does,
+    after it has closed every sink.
 
     Attributes:
         errors: What failed so far.
+        reports: What became of each sink, in their order.
     """
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        names: Sequence[str] = (),
+        on_failure: Callable[[OutputReport], None] = lambda report: None,
+    ) -> None:
+        """Take over the sinks.
+
+        Args:
+            sinks: Closed together with this.
+            names: Of the sinks, for `reports`.
+            on_failure: Told at once of each sink that failed, in the thread that writes.
+        """
         self.errors: list[Exception] = []
-        self._sinks = list(sinks)
+        self.reports = [OutputReport(name) for name in names or [type(sink).__name__ for sink in sinks]]
+        self._sinks = list(zip(sinks, self.reports, strict=True))
+        self._on_failure = on_failure
         self._reported = 0
 
     def write(self, frame: SinkFrame, results: Sequence["MaskResult"], times: FrameTimes | None = None) -> None:
@@ -38,11 +70,13 @@ class SinkGroup(Sink):
         Raises:
             SinkError: If none of them works any more.
         """
-        for sink in list(self._sinks):
+        for sink, report in list(self._sinks):
             try:
                 sink.write(frame, results, times)
+                report.frames += 1
             except Exception as error:  # a plug-in may raise anything; the others go on
-                self._give_up(sink, error)
+                self._sinks.remove((sink, report))
+                self._give_up(sink, report, error)
         if not self._sinks and self.errors:
             self._raise()
 
@@ -53,22 +87,27 @@ class SinkGroup(Sink):
             SinkError: If any failed, now or before, and it was not raised yet.
         """
         while self._sinks:
-            sink = self._sinks.pop()
+            sink, report = self._sinks.pop()
             try:
                 sink.close()
             except Exception as error:  # likewise: every sink gets its close
-                self.errors.append(error)
+                self._note(sink, report, error)
         if len(self.errors) > self._reported:
             self._raise()
 
-    def _give_up(self, sink: Sink, error: Exception) -> None:
-        _log.warning("an output failed and is left out from now on: %s", error)
-        self.errors.append(error)
-        self._sinks.remove(sink)
+    def _give_up(self, sink: Sink, report: OutputReport, error: Exception) -> None:
         try:
             sink.close()
         except Exception as second:  # it has failed before
             _log.warning("it could not be closed either: %s", second)
+        self._note(sink, report, error)
+
+    def _note(self, sink: Sink, report: OutputReport, error: Exception) -> None:
+        frames = getattr(sink, "frames_in_file", None)  # what only files of ours can tell
+        report.failure = f"{error}" if frames is None else f"{error}; {frames} frames are in it"
+        _log.warning("an output ended: %s", report.failure)
+        self.errors.append(SinkError(report.failure) if isinstance(error, SinkError) else error)
+        self._on_failure(report)
 
     def _raise(self) -> None:
         self._reported = len(self.errors)

@@ -31,9 +31,7 @@ until it is complete: `masks.jsonl` is `masks.partial.jsonl`. Programs that foll
 a pipe.
 """
 
-import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +52,11 @@ _SCHEMA = 1
 
 
 class JsonLinesSink(Sink):
-    """Write results as JSON lines to a file or to standard output."""
+    """Write results as JSON lines to a file or to standard output.
+
+    Attributes:
+        frames_in_file: Frames whose lines are written.
+    """
 
     def __init__(self, path: str | Path, *, overwrite: bool = True) -> None:
         """Open the file. What was there stays until the new one is complete; see `ssa_stream.sinks.output_file`.
@@ -68,7 +70,7 @@ class JsonLinesSink(Sink):
         self._name = "standard output" if str(path) == "-" else str(path)
         self._file: BinaryIO | None = None
         self._target: OutputFile | None = None
-        self._whole_bytes = 0
+        self.frames_in_file = 0
         self._has_frames = self._failed = False
         if str(path) == "-":
             self._output: BinaryIO = sys.stdout.buffer
@@ -91,12 +93,16 @@ class JsonLinesSink(Sink):
             while rest:
                 rest = rest[self._output.write(rest) :]
             self._output.flush()
+            if self._target is not None:
+                self._target.keep_safe()
+                self._target.mark_whole()
         except (OSError, ValueError) as error:  # ValueError: closed, or a score that is no number
             self._failed = True
-            self._cut_to_whole_lines()
+            if self._target is not None:
+                self._target.cut_to_whole()
             raise SinkError(f"cannot write {self._name}: {advice(error)}{self._kept}") from error
         self._has_frames = True
-        self._whole_bytes += len(data)
+        self.frames_in_file += 1
 
     def close(self) -> None:
         """Close the file and give it its final name, or remove it if no frame ever came; standard output stays open.
@@ -104,9 +110,14 @@ class JsonLinesSink(Sink):
         Raises:
             SinkError: If it cannot get that name.
         """
-        if self._file is not None:
-            self._file.close()
         target, self._target = self._target, None
+        try:
+            if self._file is not None:
+                self._file.close()
+        except OSError as error:  # some file systems say only now that they are full
+            if target is not None:
+                target.leave()
+            raise SinkError(f"cannot finish {self._name}: {advice(error)}") from error
         if target is None:
             return
         if not self._has_frames:
@@ -119,11 +130,6 @@ class JsonLinesSink(Sink):
     @property
     def _kept(self) -> str:
         return self._target.kept_as if self._target is not None and self._has_frames else ""
-
-    def _cut_to_whole_lines(self) -> None:
-        if self._target is not None and not self._target.is_stream and self._file is not None:
-            with contextlib.suppress(OSError, ValueError):  # ValueError: closed
-                os.ftruncate(self._file.fileno(), self._whole_bytes)
 
 
 def _record(frame: SinkFrame, result: "MaskResult", times: FrameTimes | None) -> dict[str, Any]:

@@ -1,8 +1,12 @@
 """The file of a sink: under a temporary name until it is complete, or a pipe or device that is written straight."""
 
+import contextlib
 import fcntl
+import logging
 import os
 import stat
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,13 +17,18 @@ from ssa_stream.sinks.sink import advice
 
 __all__ = ["OutputFile", "finish_temporary"]
 
+_log = logging.getLogger(__name__)
+_SYNC_S = 1.0
+"""Between two times when the system is told to put on the disk what it holds of a file: a power cut costs no more."""
+
 
 class OutputFile:
     """A file that is being written.
 
     `overlay.mp4` is `overlay.partial.mp4`, in the same folder, until `finish` renames it; a killed process leaves it
     under that name, and the next one that writes the same output replaces it. A link is followed: the file that it
-    leads to is replaced. Two processes never write one file: the temporary one is locked.
+    leads to is replaced. Two processes never write one file: the temporary one is locked. The lock ends with its
+    process, and programs that this one starts do not have it.
 
     Attributes:
         path: Where bytes are to be written now.
@@ -38,6 +47,11 @@ class OutputFile:
         self._said = str(path)
         self._overwrite = overwrite
         self._lock: int | None = None
+        self._whole_bytes = 0
+        self._appended: tuple[int, bytes] | None = None
+        self._synced_s = time.monotonic()
+        self._syncing: threading.Thread | None = None
+        self._sync_error: OSError | None = None
         self.is_stream = is_stream(path)
         self.path = Path(path)
         if self.is_stream:
@@ -51,6 +65,56 @@ class OutputFile:
         except OSError as error:
             raise SinkError(f"cannot write {self._said}: {advice(error)}") from error
 
+    def append(self, data: bytes) -> None:
+        """Write something whole behind what is there, which may be written over later; nothing is left if it cannot be.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        assert self._lock is not None  # pipes and devices are not appended to
+        end = os.fstat(self._lock).st_size
+        try:
+            written = 0
+            while written < len(data):
+                written += os.pwrite(self._lock, data[written:], end + written)
+        except OSError:
+            os.ftruncate(self._lock, end)
+            raise
+        self.mark_whole()
+        self._appended = end, data
+
+    def mark_whole(self) -> None:
+        """What is in the file now is whole, whatever fails later."""
+        if self._lock is not None:
+            self._whole_bytes, self._appended = os.fstat(self._lock).st_size, None
+
+    def cut_to_whole(self) -> None:
+        """Remove what came after the last mark: a part of something that was not written to its end."""
+        if self._lock is not None:
+            with contextlib.suppress(OSError):  # it is broken anyway; what is before the mark is not touched
+                if self._appended is not None:
+                    os.pwrite(self._lock, self._appended[1], self._appended[0])
+                os.ftruncate(self._lock, self._whole_bytes)
+
+    def keep_safe(self) -> None:
+        """To be called after writing: from time to time a thread has the content put on the disk. Does not wait.
+
+        Raises:
+            OSError: The disk did not take what was written before, or the file was removed.
+        """
+        if self._lock is None:
+            return
+        if self._sync_error is not None:
+            raise self._sync_error
+        is_busy = self._syncing is not None and self._syncing.is_alive()
+        if is_busy or time.monotonic() - self._synced_s < _SYNC_S:
+            return
+        if os.fstat(self._lock).st_nlink == 0:
+            raise OSError("somebody has removed it while it was written")
+        self._synced_s = time.monotonic()
+        self._syncing = threading.Thread(target=self._sync, args=(self._lock,), name="output to disk")
+        self._syncing.start()
+
     def finish(self) -> None:
         """Give it its final name, now that it is complete.
 
@@ -62,6 +126,8 @@ class OutputFile:
         try:
             if not _is_open_as(self._lock, self.path):
                 raise FileNotFoundError(f"somebody has moved or replaced {self.path}")
+            self._end_sync()
+            os.fsync(self._lock)  # before the name: after a power cut there is no empty file with it
             move_into_place(self.path, self._final, overwrite=self._overwrite)
         except FileExistsError as error:
             raise SinkError(
@@ -82,6 +148,8 @@ class OutputFile:
     def leave(self) -> None:
         """Keep it under its present name."""
         if self._lock is not None:
+            if self._syncing is not None:
+                self._syncing.join()
             os.close(self._lock)
             self._lock = None
 
@@ -89,6 +157,23 @@ class OutputFile:
     def kept_as(self) -> str:
         """Where it is if it cannot be completed, to be added to an error; empty for a pipe or a device."""
         return "" if self.is_stream else f"; look for {self.path}"
+
+    def _sync(self, descriptor: int) -> None:
+        try:
+            os.fdatasync(descriptor)
+        except OSError as error:
+            self._sync_error = error
+
+    def _end_sync(self) -> None:
+        """Wait for the thread.
+
+        Raises:
+            OSError: The disk did not take what was written.
+        """
+        if self._syncing is not None:
+            self._syncing.join()
+        if self._sync_error is not None:
+            raise self._sync_error
 
     def _locked(self) -> int:
         if self._final.is_dir():
@@ -124,8 +209,12 @@ class OutputFile:
             raise SinkError(
                 f"cannot write {self._said}: another process is writing it ({self.path}); give another name"
             ) from None
-        except OSError:  # a file system without locks: two processes with one output are then not noticed
-            pass
+        except OSError as error:
+            _log.warning(
+                "%s is on a file system without locks (%s): another process that writes it, too, is not noticed",
+                self._said,
+                error.strerror,
+            )
 
 
 def finish_temporary(path: Path, *, overwrite: bool, has_content: Callable[[Path], bool]) -> bool:

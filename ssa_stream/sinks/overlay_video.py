@@ -11,11 +11,13 @@ import av
 import cv2
 import numpy as np
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ssa_stream.errors import ConfigError, SinkError
 from ssa_stream.rates import rate_fraction
+from ssa_stream.sinks.last_picture import matroska_cluster, mp4_fragment
 from ssa_stream.sinks.output_file import OutputFile
 from ssa_stream.sinks.picture_times import MPEG4_LONGEST_S, MPEG4_MOST, PictureTimes, time_base_for
 from ssa_stream.sinks.sink import FrameTimes, Sink, SinkFrame, advice, pixel_aspect_of
@@ -32,19 +34,22 @@ _KEYFRAME_INTERVAL_S = 2.0
 _MP4 = frozenset({".mp4", ".mov", ".m4v"})
 # What is written at once, so that a process that is killed loses no more.
 _FRAGMENT_MS = 500
+_FRAGMENT_S = Fraction(_FRAGMENT_MS, 1000)
 
 
 class OverlayVideoSink(Sink):
     """Write H.264 video of the overlay, each picture at its own stream time.
 
     The file grows in fragments, under a temporary name, and becomes an ordinary one at `close`: after Ctrl-C it is
-    complete, after a kill `overlay.partial.mp4` plays up to the last half second. The first picture sets the size
-    (odd sides get one more pixel) and the shape of the pixels; later ones of another size or shape are fitted in with
+    complete, after a kill `overlay.partial.mp4` plays up to the last second of stream time. A picture that comes half a
+    second or more after the one before is in it at once, however slow the stream. The first picture sets the size (odd
+    sides get one more pixel) and the shape of the pixels; later ones of another size or shape are fitted in with
     black bars. Containers cannot hold a pause of weeks: within one the last picture is repeated, so that later times
     are right.
 
     Attributes:
         frames: Pictures written, without repeated ones.
+        frames_in_file: Those that a process that is killed now would leave in the file.
         resized_frames: Pictures that had another size, or shape of pixels, than the first.
     """
 
@@ -64,6 +69,7 @@ class OverlayVideoSink(Sink):
         if not (fps > 0 and math.isfinite(fps)):
             raise ConfigError(f"fps is {fps}: give the nominal frames per second, above 0")
         self.frames = 0
+        self.frames_in_file = 0
         self.resized_frames = 0
         self._path = Path(path)
         self._fps = rate_fraction(fps)
@@ -78,6 +84,8 @@ class OverlayVideoSink(Sink):
             else PictureTimes(self._fps, time_base_for(self._fps, most=MPEG4_MOST), longest_s=MPEG4_LONGEST_S)
         )
         self._last: av.VideoFrame | None = None
+        self._last_s: Fraction | None = None
+        self._fragment_s: Fraction | None = None
         self._failed = self._closed = False
         self._target = OutputFile(path, overwrite=overwrite)
         try:
@@ -100,13 +108,16 @@ class OverlayVideoSink(Sink):
             for at in repeated:
                 assert self._last is not None  # there is no pause before the first picture
                 self._encode(self._last, at)
-            self._encode(encoded, pts)
+            is_in_file = self._encode(encoded, pts)
+            self.frames += 1
+            if is_in_file:
+                self.frames_in_file = self.frames
+            self._target.keep_safe()
         except (OSError, av.FFmpegError) as error:
             self._failed = True
-            kept = self._target.kept_as if self.frames else ""
+            kept = self._target.kept_as if self.frames_in_file else ""
             raise SinkError(f"cannot write {self._path}: {advice(error)}{kept}") from error
         self._last = encoded
-        self.frames += 1
 
     def close(self) -> None:
         """Write the end of the file and give it its final name, or remove it if no picture ever came.
@@ -121,21 +132,46 @@ class OverlayVideoSink(Sink):
             if self._stream is not None and not self._failed:
                 self._container.mux(self._stream.encode(None))
             self._container.close()
+            if not self._failed:
+                self.frames_in_file = self.frames
         except (OSError, av.FFmpegError) as error:
             if not self._failed:
                 self._failed = True
                 raise SinkError(f"cannot finish {self._path}: {advice(error)}{self._target.kept_as}") from error
         finally:
-            if self.frames == 0:
+            if self.frames == 0 or (self._failed and self.frames_in_file == 0):
                 self._target.discard()
             elif self._failed:
+                self._target.cut_to_whole()
                 self._target.leave()
         self._target.finish()
 
-    def _encode(self, picture: av.VideoFrame, pts: int) -> None:
+    def _encode(self, picture: av.VideoFrame, pts: int) -> bool:
+        """Append a picture; whether it is in the file already."""
         assert self._stream is not None  # it was opened with the first picture
         picture.pts, picture.time_base = pts, self._times.time_base
-        self._container.mux(self._stream.encode(picture))
+        packets = self._stream.encode(picture)
+        self._container.mux(packets)
+        return [self._leave_readable(packet) for packet in packets][-1:] == [True]
+
+    def _leave_readable(self, packet: Packet) -> bool:
+        """After a packet was muxed: see which pictures are in the file, and put one of a slow stream there."""
+        assert packet.pts is not None  # every picture has its time, and the muxer its unit
+        assert packet.time_base is not None
+        at_s, last_s, self._last_s = packet.pts * packet.time_base, self._last_s, packet.pts * packet.time_base
+        if self._fragment_s is None or at_s - self._fragment_s >= _FRAGMENT_S:
+            self._fragment_s, self.frames_in_file = at_s, self.frames
+            self._target.mark_whole()
+        if self._target.is_stream or (last_s is not None and at_s - last_s < _FRAGMENT_S):
+            return False
+        data, time, is_key = bytes(packet), packet.pts, packet.is_keyframe
+        duration = max(1, round(1 / (self._fps * packet.time_base)))
+        self._target.append(
+            mp4_fragment(data, time, duration, is_key=is_key)
+            if self._path.suffix.lower() in _MP4
+            else matroska_cluster(data, time, is_key=is_key)
+        )
+        return True
 
     def _open_stream(self, height: int, width: int) -> VideoStream:
         self._size = (height + height % 2, width + width % 2)
@@ -182,9 +218,9 @@ def _opened(target: OutputFile, suffix: str, time_base: Fraction) -> OutputConta
     if suffix in _MP4 and target.is_stream:
         options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"  # a pipe cannot be gone back in
     elif suffix in _MP4:
-        options |= {"movflags": "hybrid_fragmented+frag_keyframe", "frag_duration": str(_FRAGMENT_MS * 1000)}
+        options |= {"movflags": "hybrid_fragmented+empty_moov+frag_keyframe", "frag_duration": str(_FRAGMENT_MS * 1000)}
     else:
-        options["cluster_time_limit"] = str(_FRAGMENT_MS)
+        options["cluster_time_limit"] = str(_FRAGMENT_MS - 1)  # of what is longer than this
     has_own_format = suffix in _MP4
     # Told to be a file, a name such as cam:one.mkv is not taken for a protocol.
     return av.open(f"file:{target.path}", "w", format=None if has_own_format else "matroska", options=options)

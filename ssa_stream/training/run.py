@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ssa_stream.checkpoints import load_checkpoint, read_clip
 from ssa_stream.checkpoints.layout import extend_model
 from ssa_stream.configs import load_config
 from ssa_stream.errors import CheckpointError, ConfigError
+from ssa_stream.files import only_writer
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.model.extensions import extensions_of, with_extensions
 from ssa_stream.training.loop.run_folder import RunFolder
@@ -56,9 +58,28 @@ def train(
         ConfigError: There is a run in `folder` already or a file that this one would replace, it is of another
             configuration, the data is not there, or torchrun started more processes than `devices` says.
         CheckpointError: Weights or state cannot be read.
+        SinkError: Another process trains in `folder`, or its figures cannot be written.
         SsaStreamError: The loss is no longer a number.
     """
-    run = RunFolder(folder)
+    with ExitStack() as stack:
+        if _is_first() and folder.is_dir():
+            stack.enter_context(only_writer(folder))
+        return _train(config, folder, stack, observer, resume, should_stop, init, clip, accelerator, devices)
+
+
+def _train(
+    config: TrainConfig,
+    folder: Path,
+    stack: ExitStack,
+    observer: Observer,
+    resume: bool,
+    should_stop: Callable[[], bool],
+    init: Path | None,
+    clip: Path | None,
+    accelerator: str,
+    devices: int,
+) -> bool:
+    run, is_new = RunFolder(folder), not folder.is_dir()
     if run.has_state and not resume:
         raise ConfigError(f"{folder} holds a run already; go on with it by --resume, or name another folder")
     if not run.has_state:
@@ -76,9 +97,16 @@ def train(
         progress = Progress(state["stage"], state["step"], state["best"])
     if fabric.is_global_zero:
         run.start(config)
+        if is_new:
+            stack.enter_context(only_writer(folder))
     trainer = Trainer(config, fabric, model.to(fabric.device), run, progress, observer, should_stop)
     within: dict[str, Any] | None = state if state is not None and state["optimizer"] is not None else None
     return trainer.run(within)
+
+
+def _is_first() -> bool:
+    """Whether this is the process that writes, of those that torchrun or Lightning start."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0) == 0
 
 
 def _fabric(config: TrainConfig, accelerator: str, devices: int) -> Fabric:

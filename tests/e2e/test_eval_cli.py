@@ -114,13 +114,14 @@ def test_eval_wrong_options_are_told(folder: Path, tmp_path: Path, wrong: list[s
     assert "Traceback" not in done.stderr
 
 
-def test_eval_interrupted_prints_what_is_done(folder: Path, tmp_path: Path) -> None:
-    """Ctrl-C after the first sentence of many."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed terminal"])
+def test_eval_interrupted_prints_what_is_done(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """After the first sentence of many."""
     command = _arguments(folder, "--mode", "causal", "--batch", "1", "--short-edge", "320", "--json", "r.json")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with running([CONSOLE_SCRIPT, *command], cwd=tmp_path, **pipes) as process:
         read_until(process.stderr, "evaluated 1 of")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         table, rest = process.communicate(timeout=120)
     assert process.returncode == 0, rest
     assert "ended by Ctrl-C" in rest

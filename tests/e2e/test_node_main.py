@@ -93,7 +93,7 @@ def _left(run_dir: Path) -> list[str]:
     return memory + [path.name for path in run_dir.iterdir() if path.suffix != ".yaml" and path.name != "control.sock"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_node_asked_to_end_leaves_nothing(run_dir: Path, number: signal.Signals) -> None:
     """Exit code 0, no socket, no shared memory, nothing on stderr."""
     with _ready(WORKS.replace("END", "pass"), run_dir) as (node, _):

@@ -80,7 +80,9 @@ def _when(condition: Any, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked_to_stop"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP], ids=["killed", "asked_to_stop", "terminal_closed"]
+)
 def test_run_ended_by_a_signal_and_resumed_is_bitwise_equal(
     short: str, whole: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -91,7 +93,7 @@ def test_run_ended_by_a_signal_and_resumed_is_bitwise_equal(
     process.send_signal(number)
     _, told = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 0), told
-    assert ("--resume" in told) == (number == signal.SIGTERM)
+    assert ("--resume" in told) == (number != signal.SIGKILL)
     _finish(_train(short, tmp_path / "broken", "--resume"))
     ours, theirs = (load_checkpoint(run / "last.safetensors").state_dict() for run in (tmp_path / "broken", whole))
     assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []

@@ -99,6 +99,7 @@ def _become(request: dict[str, Any], fds: list[int], caller: socket.socket) -> C
     os.environ.update(request["env"])
     sys.stdin, sys.stdout, sys.stderr = open(0), _output(1), _output(2)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     _show(request["args"])
     caller.send(b"0")
     caller.close()

@@ -19,6 +19,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from ssa_stream.errors import MessageError
+from ssa_stream.nodes.runtime.transport.socket_files import KEEP_S
 from ssa_stream.protocols.fields import PixelAspect
 
 __all__ = [
@@ -132,6 +133,8 @@ async def serve_connections(
 ) -> None:
     """Serve whoever connects to a socket that is for this user only; until cancelled, which ends all connections.
 
+    Should somebody remove its file, another one is made, if the folder is there.
+
     Args:
         path: Of the socket.
         serve: Serves one connection, which is closed after it.
@@ -152,15 +155,24 @@ async def serve_connections(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_unix_server(accept, path, limit=limit)
-    os.chmod(path, 0o600)
+    servers: list[asyncio.Server] = []
     try:
-        async with server:
-            await server.serve_forever()
+        while True:
+            if not servers or _is_gone(path):
+                with contextlib.suppress(*((OSError,) if servers else ())):  # the folder is gone, too, for now
+                    servers.append(await asyncio.start_unix_server(accept, path, limit=limit))
+                    os.chmod(path, 0o600)
+            await asyncio.sleep(KEEP_S)
     finally:
+        for server in servers:
+            server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_gone(path: Path) -> bool:
+    return not path.exists()
 
 
 def receive_exactly(connection: socket.socket, size: int) -> bytes:

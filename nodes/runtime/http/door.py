@@ -58,20 +58,24 @@ class Door:
             server: Makes the protocol of each connection.
             listeners: Sockets that listen; they belong to the door now.
         """
-        self._server, self._listeners = server, listeners
+        self._server = server
         self._keep_one_back()
+        self.move(listeners)
+        self._sweep()
+
+    def move(self, listeners: Sequence[socket.socket]) -> None:
+        """Let people in at other sockets, in place of the present ones; who is in stays."""
+        self._close_listeners()
+        self._listeners = listeners
         for listener in self._listeners:
             listener.setblocking(False)
             self._listen(listener)
-        self._sweep()
 
     def close(self) -> None:
         """Let nobody in any more; who is in stays."""
         for timer in self._timers.values():
             timer.cancel()
-        for listener in self._listeners:
-            self._loop.remove_reader(listener)
-            listener.close()
+        self._close_listeners()
         for task in self._tasks:
             task.cancel()
         if self._spare is not None:
@@ -86,6 +90,14 @@ class Door:
         if not self._connections.has_room:
             return f"no new connection is taken: all {len(self._connections)} are in use"
         return ""
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            timer = self._timers.pop(listener, None)
+            if timer is not None:
+                timer.cancel()
+            self._loop.remove_reader(listener)
+            listener.close()
 
     def _listen(self, listener: socket.socket) -> None:
         self._timers.pop(listener, None)

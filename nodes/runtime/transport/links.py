@@ -18,6 +18,7 @@ from ssa_stream.errors import MessageError, TransportError
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
+from ssa_stream.nodes.runtime.transport.socket_files import SocketFile
 
 __all__ = ["LinkInlet", "LinkMaskOutlet", "connect", "listen", "pull", "push"]
 
@@ -127,6 +128,7 @@ class LinkInlet:
     ) -> None:
         self._socket = socket
         self._address = address
+        self._file = SocketFile(socket.bind, address)
         self._read = read
         self._clock = clock
         self._metrics = metrics
@@ -136,6 +138,7 @@ class LinkInlet:
         """The next message; None if none came in time. What cannot be read is counted, logged and passed over."""
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
+        self._file.keep()
         while (frames := await pull(self._socket, deadline_s - loop.time())) is not None:
             try:
                 received = self._read(frames, self._clock.monotonic_ns())

@@ -176,6 +176,8 @@ class SharedRing:
 
     def _find(self, num_bytes: int, capacity: int) -> Slot | None:
         """A free slot; else a new one; else one in place of others that are free or lost."""
+        # Somebody has removed its file: who has it mapped reads it to the end, others could not open it.
+        self._retire([slot for slot in self._slots if slot.is_free and not slot.segment.is_listed()])
         free = [slot for slot in self._slots if slot.is_free]
         lost = [slot for slot in self._slots if not slot.is_free and slot.epoch < self._epochs[slot.stream]]
         if fitting := [slot for slot in free if slot.segment.capacity >= num_bytes]:

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from ssa_stream.cli.options.files import Overwrite, existing, named
 from ssa_stream.cli.options.model import Clip, DownloadClip, OptionalTag, clip_weights
+from ssa_stream.cli.options.summary import write_or_print
 from ssa_stream.cli.views.console import output, print_error, progress_bar, status
-from ssa_stream.errors import CheckpointError, ConfigError
-from ssa_stream.files import write_report
+from ssa_stream.errors import CheckpointError, ConfigError, SinkError
 from ssa_stream.outputs import NamedPath, check_outputs
 
 if TYPE_CHECKING:
@@ -76,12 +76,16 @@ def verify(
                 dtype=getattr(torch, dtype),
                 on_case=lambda done, of: progress.update(task, description="cases", completed=done, total=of),
             )
-        if json_file is not None:
-            write_report(json_file, json.dumps(report.to_mapping(), indent=1) + "\n", overwrite=overwrite)
     except (CheckpointError, ConfigError, OSError) as error:
         print_error(str(error))
         raise typer.Exit(_UNUSABLE) from error
     _print_report(report)
+    if json_file is not None:
+        try:
+            write_or_print(json_file, json.dumps(report.to_mapping(), indent=1) + "\n", overwrite=overwrite)
+        except SinkError as error:
+            print_error(str(error))
+            raise typer.Exit(_UNUSABLE) from error
     if not report.passed:
         raise typer.Exit(_BEYOND_TOLERANCE)
 

@@ -34,7 +34,7 @@ def demo(
     others, and prints fps, latency and drops. It is `ssa-stream up` on a pipeline of one file; the command that does
     the same is printed first.
     """
-    from ssa_stream.cli.commands.up import run_pipeline
+    from ssa_stream.cli.commands.up import expect_no_failures, run_pipeline
     from ssa_stream.nodes.pipeline import PipelineConfig, save_pipeline
 
     video, pipeline = out / "input.mp4", out / "pipeline.yaml"
@@ -47,7 +47,8 @@ def demo(
         raise SinkError(f"cannot write into {out} ({error.strerror}); choose another folder with --out") from error
     write_scene(video, round(seconds * _FPS))
     errors().print(f"$ ssa-stream up {pipeline}", soft_wrap=True)
-    run_pipeline(config, beside=_print_what_a_robot_sees if placement == "processes" else None)
+    report = run_pipeline(config, beside=_print_what_a_robot_sees if placement == "processes" else None)
+    expect_no_failures(report)
     for path in outputs:
         errors().print(f"wrote {path}", soft_wrap=True)
 

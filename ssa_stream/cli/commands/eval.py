@@ -23,7 +23,7 @@ from ssa_stream.cli.options.model import (
     RandomWeights,
     Threads,
 )
-from ssa_stream.cli.options.summary import Strict
+from ssa_stream.cli.options.summary import Strict, write_or_print
 from ssa_stream.cli.views.console import errors, print_warning, progress_bar
 from ssa_stream.cli.views.eval_tables import print_report
 from ssa_stream.cli.views.terminal import Interrupts
@@ -294,10 +294,7 @@ def _shown(items: Iterator[_Item], total: int) -> Iterator[_Item]:
 def _write_json(path: Path, report: "EvaluationReport | SingleObjectReport", overwrite: bool) -> None:
     from ssa_stream.evaluation import report_to_json
 
-    try:
-        write_report(path, report_to_json(report), overwrite=overwrite)
-    except OSError as error:
-        raise SinkError(f"cannot write {path} ({error.strerror or error}); choose another file with --json") from error
+    write_or_print(path, report_to_json(report).decode(), overwrite=overwrite)
     errors().print(f"wrote {path}", soft_wrap=True)
 
 

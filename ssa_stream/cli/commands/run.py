@@ -156,6 +156,7 @@ def run(
     from ssa_stream.cli.runner import RunReport, paced, run_stream
     from ssa_stream.cli.views.console import print_warning
     from ssa_stream.cli.views.run_view import live_line, print_connections, print_source_status, print_summary
+    from ssa_stream.cli.views.terminal import Interrupts
     from ssa_stream.input_warnings import require_complete
     from ssa_stream.sinks import Background
     from ssa_stream.sources import RecoveryPolicy, open_source
@@ -199,10 +200,12 @@ def run(
             on_state=None if quiet else print_source_status,
         )
     )
-    report, failure = RunReport(), None
+    report, failure, sinks = RunReport(), None, None
     try:
         info = opened.info
-        with Background(_opened_outputs(output or [], info.fps or 30.0, overwrite)) as sink:
+        sinks = _opened_outputs(output or [], info.fps or 30.0, overwrite)
+        # Interrupts end after the outputs are closed: no second signal cuts that short.
+        with Interrupts(), Background(sinks) as sink:
             with live_line(_smaller(info.frame_count, max_frames), quiet=quiet) as on_frame:
                 run_stream(
                     opened,
@@ -218,9 +221,10 @@ def run(
         failure, report.failure = error, str(error)
     finally:
         opened.close()
+    if sinks is not None:
+        report.outputs = sinks.reports
     if not quiet:
-        has_written = report.masked > 0 and not isinstance(failure, SinkError)
-        print_summary(report, (output or []) if has_written else [])
+        print_summary(report)
         print_connections(opened.source)
     if json_file is not None:
         write_json(report.to_mapping(), json_file, overwrite=overwrite)
@@ -241,7 +245,7 @@ def _opened_outputs(specs: Sequence[str], fps: float, overwrite: bool) -> "SinkG
     except SinkError:
         SinkGroup(sinks).close()
         raise
-    return SinkGroup(sinks)
+    return SinkGroup(sinks, specs)
 
 
 def _transport_options(source: str, rtsp_transport: str | None) -> dict[str, str]:

@@ -1,11 +1,7 @@
 """`ssa-stream serve`: a graph with a page, for browsers and other WebRTC peers."""
 
 import asyncio
-import os
-import secrets
-import shutil
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +28,7 @@ from ssa_stream.outputs import NamedPath
 if TYPE_CHECKING:
     from ssa_stream.cli.views.graph_view import GraphView
     from ssa_stream.nodes.launcher import Graph
+    from ssa_stream.nodes.launcher.run_dir import LockedFolder
     from ssa_stream.nodes.pipeline import PipelineConfig
 
 __all__ = ["serve", "with_gateway"]
@@ -217,18 +214,22 @@ def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConf
 
 def _serve(config: "PipelineConfig", *, quiet: bool, health: str | None, **page: Any) -> None:
     from ssa_stream.cli.options.engine import all_cores_but_one
+    from ssa_stream.nodes.launcher.run_dir import LockedFolder
 
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
     with ExitStack() as stack:
         # Named as folders of graphs are: should this process be killed, the next graph removes it.
-        run_dir = Path(tempfile.gettempdir(), f"ssa-page-{os.getpid()}-{secrets.token_hex(2)}")
-        run_dir.mkdir(mode=0o700)
-        stack.callback(shutil.rmtree, run_dir, ignore_errors=True)
-        config, access = with_gateway(config, run_dir)
-        asyncio.run(_run(config, quiet, health, run_dir, {**page, "streams": access}))
+        folder = LockedFolder("page")
+        folder.make()
+        stack.callback(folder.remove)
+        config, access = with_gateway(config, folder.path)
+        asyncio.run(_run(config, quiet, health, folder, {**page, "streams": access}))
 
 
-async def _run(config: "PipelineConfig", quiet: bool, health: str | None, run_dir: Path, page: dict[str, Any]) -> None:
+async def _run(
+    config: "PipelineConfig", quiet: bool, health: str | None, folder: "LockedFolder", page: dict[str, Any]
+) -> None:
+    from ssa_stream.cli.commands.up import expect_outputs
     from ssa_stream.cli.views.graph_view import GraphView, served_health
     from ssa_stream.nodes.gateway.settings import control_socket, health_socket
     from ssa_stream.nodes.health.server import serve_health_in_file
@@ -236,24 +237,35 @@ async def _run(config: "PipelineConfig", quiet: bool, health: str | None, run_di
     from ssa_stream.nodes.runtime.logs import log_as
     from ssa_stream.nodes.runtime.signals import stop_on_signals
 
-    view = GraphView(quiet=quiet)
+    view, run_dir = GraphView(quiet=quiet), folder.path
     graph = Graph(config, keep=True, on_line=view.line, gateway=f"ipc://{control_socket(run_dir)}")
     stop = asyncio.Event()
     with stop_on_signals(stop):
         own_health = serve_health_in_file(health_socket(run_dir), graph)
         async with own_health, served_health(graph, health, view), view.live(graph):
             log_as("launcher")
-            gateway = asyncio.create_task(_keep_gateway(graph, view, run_dir, page, stop), name="gateway")
+            gateway = asyncio.create_task(_keep_gateway(graph, view, folder, page, stop), name="gateway")
+            keeping = asyncio.create_task(_keep_folder(folder), name="folder of the page")
             try:
-                await graph.run(stop, view.ready)
+                report = await graph.run(stop, view.ready)
             finally:
                 stop.set()
-                await asyncio.wait([gateway])
+                keeping.cancel()
+                await asyncio.wait([gateway, keeping])
             gateway.result()
+    expect_outputs(report)
+
+
+async def _keep_folder(folder: "LockedFolder") -> None:
+    from ssa_stream.nodes.runtime.transport.socket_files import KEEP_S
+
+    while True:
+        folder.keep()
+        await asyncio.sleep(KEEP_S)
 
 
 async def _keep_gateway(
-    graph: "Graph", view: "GraphView", run_dir: Path, page: dict[str, Any], stop: asyncio.Event
+    graph: "Graph", view: "GraphView", folder: "LockedFolder", page: dict[str, Any], stop: asyncio.Event
 ) -> None:
     """Keep the process of the gateway alive until `stop`.
 
@@ -267,9 +279,10 @@ async def _keep_gateway(
     await first_of(graph.bound.wait(), stop.wait())
     if stop.is_set():
         return
-    file = _gateway_settings(graph, run_dir, page)
 
     async def start(name: str, incarnation: int) -> Child:
+        folder.keep()
+        file = _gateway_settings(graph, folder.path, page)
         command = [sys.executable, "-P", "-m", "ssa_stream.nodes.gateway", str(file), f"--incarnation={incarnation}"]
         return await Child.start("gateway", incarnation, command, view.line)
 
@@ -304,7 +317,11 @@ def _gateway_settings(graph: "Graph", run_dir: Path, page: dict[str, Any]) -> Pa
         **page,
     )
     file = run_dir / "gateway.json"
-    save_settings(settings, file)
+    try:
+        save_settings(settings, file)
+    except OSError:  # a full disk: those of an earlier start are as good
+        if not file.is_file():
+            raise
     return file
 
 

@@ -22,7 +22,7 @@ from ssa_stream.cli.options.graph import (
 )
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
 from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
-from ssa_stream.errors import SourceError
+from ssa_stream.errors import SinkError, SourceError
 from ssa_stream.input_warnings import require_complete
 from ssa_stream.outputs import NamedPath
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ssa_stream.nodes.launcher import Graph, GraphReport
     from ssa_stream.nodes.pipeline import PipelineConfig
 
-__all__ = ["run_pipeline", "up"]
+__all__ = ["expect_no_failures", "expect_outputs", "run_pipeline", "up"]
 
 _STREAMS, _GRAPH, _MODEL, _OUTPUT = "Streams", "Graph", "Model", "Output"
 
@@ -130,7 +130,7 @@ def up(
     report = run_pipeline(config, keep=keep, quiet=quiet, http=http)
     if json_file is not None:
         write_json(report.to_mapping(), json_file, overwrite=config.overwrite)
-    _expect_no_failures(report)
+    expect_no_failures(report)
     if strict:
         require_complete(report.warnings)
 
@@ -203,7 +203,24 @@ async def _beside(graph: "Graph", work: Callable[[str], Awaitable[None]] | None)
             await asyncio.wait([task])
 
 
-def _expect_no_failures(report: "GraphReport") -> None:
-    """A source that broke is an error, though its graph ended in order."""
+def expect_no_failures(report: "GraphReport") -> None:
+    """A source that broke is an error, though its graph ended in order; and so is an output.
+
+    Raises:
+        SourceError: A source broke.
+        SinkError: An output ended before its stream.
+    """
     if report.failures:
         raise SourceError("; ".join(f"stream {name}: {text}" for name, text in report.failures.items()))
+    expect_outputs(report)
+
+
+def expect_outputs(report: "GraphReport") -> None:
+    """An output that ended before its stream is an error.
+
+    Raises:
+        SinkError: There is one.
+    """
+    ended = [f"output of stream {name}: {text}" for name, texts in report.outputs_failed.items() for text in texts]
+    if ended:
+        raise SinkError("; ".join(ended))

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssa_stream.cli.views.console import output
+from ssa_stream.cli.views.console import errors, output
 from ssa_stream.errors import SinkError
 from ssa_stream.files import write_report
 
-__all__ = ["JsonFile", "Strict", "write_json"]
+__all__ = ["JsonFile", "Strict", "write_json", "write_or_print"]
 
 _PANEL = "Output"
 
@@ -39,8 +40,21 @@ def write_json(summary: Mapping[str, object], target: str, *, overwrite: bool) -
     text = json.dumps(summary, indent=2)
     if target == "-":
         output().print(text, markup=False, soft_wrap=True)
-        return
+    else:
+        write_or_print(target, text + "\n", overwrite=overwrite)
+
+
+def write_or_print(target: str | Path, text: str, *, overwrite: bool) -> None:
+    """Write a report to a file; where that fails, to stderr: what took hours must not be lost at its end.
+
+    Raises:
+        SinkError: It was not written to the file.
+    """
     try:
-        write_report(target, text + "\n", overwrite=overwrite)
+        write_report(target, text, overwrite=overwrite)
     except OSError as error:
-        raise SinkError(f"cannot write {target} ({error.strerror or error}); give another file with --json") from error
+        errors().print(text, markup=False, highlight=False, soft_wrap=True)
+        raise SinkError(
+            f"cannot write {target} ({error.strerror or error}); its content is printed above. Give another file with "
+            f"--json"
+        ) from error

@@ -77,9 +77,11 @@ class GraphView:
 def _figures(report: "GraphReport") -> str:
     restarts = sum(report.restarts.values())
     said = {name: source_words(source) for name, source in sorted(report.sources.items())}
+    ended = sum(len(texts) for texts in report.outputs_failed.values())
     return (
         f"frame {report.total_frames}  {report.recent_fps:5.1f} fps  latency {report.recent_latency_ms:.0f} ms  "
         f"dropped {report.dropped}{f'  restarts {restarts}' if restarts else ''}"
+        + (f"  outputs ended {ended}" if ended else "")
         + "".join(f"  {name} {words}" for name, words in said.items() if words.problem)
     )
 
@@ -98,6 +100,9 @@ def print_graph_summary(report: "GraphReport", console: Console | None = None) -
         console.print(f"restarts of {node}: {count}")
     for milliseconds in report.prompt_to_mask_ms:
         console.print(f"prompt change to first masks: {milliseconds:.0f} ms")
+    for stream, texts in report.outputs_failed.items():
+        for text in texts:
+            console.print(f"output of stream {stream} ended: {text}", soft_wrap=True, markup=False)
     for warning in report.warnings:
         print_warning(warning, console)
 

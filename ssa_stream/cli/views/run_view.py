@@ -64,7 +64,7 @@ def live_line(total_frames: int | None, *, quiet: bool) -> Iterator[OnFrame]:
         yield show
 
 
-def print_summary(report: "RunReport", outputs: list[str]) -> None:
+def print_summary(report: "RunReport") -> None:
     """Print a run's figures and where its files are, on stderr."""
     console = errors()
     ended = "ended by Ctrl-C" if report.interrupted else "ended by an error" if report.failure else "done"
@@ -75,9 +75,11 @@ def print_summary(report: "RunReport", outputs: list[str]) -> None:
     console.print(frame_counts(report.read, report.masked, report.drops))
     for milliseconds in report.prompt_to_mask_ms:
         console.print(f"prompt change to first masks: {milliseconds:.0f} ms")
-    for spec in outputs:
-        if spec != "-":
-            console.print(f"wrote {spec}", soft_wrap=True)
+    for output in report.outputs:
+        if output.failure:
+            console.print(f"output ended: {output.failure}", soft_wrap=True, markup=False)
+        elif output.frames and output.name != "-":
+            console.print(f"wrote {output.name}", soft_wrap=True, markup=False)
 
 
 def print_source_status(status: SourceStatus) -> None:

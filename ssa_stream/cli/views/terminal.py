@@ -1,5 +1,6 @@
-"""What a person does at the terminal: Ctrl-C as a request to stop, and single keys."""
+"""What a person does at the terminal: Ctrl-C and closing it as requests to stop, and single keys."""
 
+import contextlib
 import os
 import select
 import signal
@@ -8,6 +9,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
+from ssa_stream.nodes.runtime.signals import ending_signals, pass_over_hangups
+
 __all__ = ["Interrupts", "Keyboard"]
 
 T = TypeVar("T")
@@ -15,6 +18,9 @@ T = TypeVar("T")
 
 class Interrupts:
     """While in force, the first signal asks to stop and only cuts waiting short; the second one stops at once.
+
+    SIGHUP never is a second one: a closed terminal and its shell both send it, and so does systemd after SIGTERM. After
+    any signal it does nothing once this is over. One of these within another counts for both.
 
     Use it in the main thread:
 
@@ -26,21 +32,24 @@ class Interrupts:
         requested: Whether a signal came.
     """
 
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
     def __init__(self) -> None:
         self.requested = False
         self._is_waiting = False
         self._previous: dict[signal.Signals, signal._HANDLER] = {}
 
     def __enter__(self) -> "Interrupts":
-        for number in self._SIGNALS:
+        for number in ending_signals():
             self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if self.requested:
+            pass_over_hangups()
+        outer = getattr(self._previous[signal.SIGINT], "__self__", None)
+        if isinstance(outer, Interrupts):
+            outer.requested |= self.requested
 
     def cut_short(self, wait: Callable[[], T]) -> T | None:
         """Do something that a signal may interrupt; returns None then, and if a signal came before.
@@ -58,8 +67,8 @@ class Interrupts:
                 raise
             return None
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        is_second, self.requested = self.requested, True
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        is_second, self.requested = self.requested and number != signal.SIGHUP, True
         if is_second or self._is_waiting:
             self._is_waiting = False
             raise KeyboardInterrupt
@@ -97,14 +106,18 @@ class Keyboard:
             import termios
 
             before: list[Any] = [*self._before]
-            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, before)
+            with contextlib.suppress(termios.error):  # the terminal is gone
+                termios.tcsetattr(self._descriptor, termios.TCSADRAIN, before)
 
     def pressed(self) -> str:
         """Keys that were pressed since the last call; empty if none was. Does not wait."""
         found = ""
         while self._is_terminal and select.select([self._descriptor], [], [], 0)[0]:
-            pressed = os.read(self._descriptor, 64)
+            try:
+                pressed = os.read(self._descriptor, 64)
+            except OSError:  # the terminal is gone
+                pressed = b""
             if not pressed:
-                break  # the terminal is gone
+                break
             found += pressed.decode(errors="replace")
         return found

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from msgspec import Meta
 from torch.utils.tensorboard import SummaryWriter
 
 from ssa_stream.checkpoints.files import saving
-from ssa_stream.errors import CheckpointError, ConfigError
+from ssa_stream.errors import CheckpointError, ConfigError, SinkError
 from ssa_stream.training.recipe import TrainConfig
 
 __all__ = ["CsvTable", "RunFolder", "RunLog"]
@@ -75,9 +76,18 @@ class RunFolder:
             partial.write_text(yaml.safe_dump(config.to_mapping(), sort_keys=False), encoding="utf-8")
 
     def save_state(self, config: TrainConfig, state: Mapping[str, Any]) -> None:
-        """Write all that is needed to go on; the file appears whole or not at all."""
+        """Write all that is needed to go on; the file appears whole or not at all.
+
+        Raises:
+            CheckpointError: It cannot be written; the last state that was saved stays.
+        """
         with saving(self._state) as partial:
-            torch.save({"config": config.to_mapping(), **state}, partial)
+            try:
+                torch.save({"config": config.to_mapping(), **state}, partial)
+            except RuntimeError as error:  # what torch makes of a full disk
+                raise CheckpointError(
+                    f"cannot write {self._state}; make room, and go on from the last state by --resume: {error}"
+                ) from error
 
     def load_state(self, config: TrainConfig) -> dict[str, Any]:
         """Read what `save_state` wrote, to the CPU.
@@ -173,18 +183,27 @@ class RunLog:
             stage: Name of the stage.
             step: Steps done, over all stages.
             figures: By name.
+        Raises:
+            SinkError: They cannot be written; the last state that was saved stays.
         """
         name = f"{table}_{stage}"
-        if name not in self._tables:
-            self._tables[name] = CsvTable(self._folder / f"{name}.csv", self._done)
-        self._tables[name].append(step, figures)
-        for figure, value in figures.items():
-            self._board.add_scalar(f"{table}/{figure.replace('&', 'and')}", value, step)
-        self._board.flush()
+        try:
+            if name not in self._tables:
+                self._tables[name] = CsvTable(self._folder / f"{name}.csv", self._done)
+            self._tables[name].append(step, figures)
+            for figure, value in figures.items():
+                self._board.add_scalar(f"{table}/{figure.replace('&', 'and')}", value, step)
+            self._board.flush()
+        except OSError as error:
+            raise SinkError(
+                f"cannot write figures into {self._folder} ({error.strerror or error}); make room, and go on from the "
+                f"last state by --resume"
+            ) from error
 
     def close(self) -> None:
         """Finish the TensorBoard file."""
-        self._board.close()
+        with suppress(OSError):  # a full disk was told before; this would hide it
+            self._board.close()
 
 
 def _is_number(text: str) -> bool:

@@ -1,5 +1,6 @@
 """The training loop: stages in order, every step a pure function of the state before it, so that any run can go on."""
 
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -103,6 +104,8 @@ class Trainer:
         Returns:
             Whether the run is complete; else it was stopped and its state saved.
         Raises:
+            CheckpointError: State or weights cannot be written; the last ones stay.
+            SinkError: Figures cannot be written.
             SsaStreamError: The loss is no longer a number.
         """
         try:
@@ -187,6 +190,7 @@ class Trainer:
                 num_workers=workers,
                 pin_memory=fabric.device.type == "cuda",
                 multiprocessing_context="spawn" if workers else None,
+                worker_init_fn=_leave_signals_to_parent,
                 prefetch_factor=4 if workers else None,
             )
         )
@@ -272,6 +276,12 @@ class Trainer:
         if validation is not None:
             notes |= {name: f"{value:.4f}" for name, value in validation.figures.items()}
         save_checkpoint(path, self._model, self._model.config, notes=notes)
+
+
+def _leave_signals_to_parent(_worker: int) -> None:
+    """What a terminal sends to all its processes is for the one that saves the state; its workers end with it."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _to_device(batch: Any, device: torch.device) -> Any:

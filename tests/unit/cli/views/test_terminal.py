@@ -21,6 +21,32 @@ def test_interrupts_first_signal_asks_second_insists() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.fixture
+def own_hangup() -> Iterator[None]:
+    """Whatever this process was started with, SIGHUP has its default meaning in the test."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_interrupts_hangup_asks_and_never_insists(own_hangup: None) -> None:
+    """A closed terminal sends it twice, systemd after SIGTERM; also after the end there is something to write."""
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert interrupts.requested
+        os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
+def test_interrupts_ignored_hangup_stays_ignored(own_hangup: None) -> None:
+    """As nohup has it."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not interrupts.requested
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
 def test_interrupts_signal_cuts_a_wait_short() -> None:
     """In a wait the first signal is enough, and is not seen outside."""
 
@@ -68,6 +94,15 @@ def test_keys_come_without_enter_and_the_terminal_is_restored(terminal: tuple[in
         assert select.select([program], [], [], 10)[0]
         assert keyboard.pressed() == "q"
     assert termios.tcgetattr(program) == before
+
+
+def test_keys_of_a_terminal_that_is_gone_are_none() -> None:
+    """Reading fails then, and so does setting it back."""
+    person, program = pty.openpty()
+    with Keyboard(program) as keyboard:
+        os.close(person)
+        assert keyboard.pressed() == ""
+    os.close(program)
 
 
 def test_no_keys_come_where_the_input_is_no_terminal() -> None:
