@@ -21,6 +21,7 @@ from ssa_stream.nodes.launcher.run_dir import remove_leftovers
 from ssa_stream.nodes.launcher.supervisor import StartChild, Supervisor
 from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig, check_pipeline_files
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
+from ssa_stream.nodes.runtime.descriptors import DescriptorReserve
 from ssa_stream.nodes.runtime.tasks import first_of, only_error
 from ssa_stream.nodes.runtime.transport.segments import remove_segments
 
@@ -53,6 +54,7 @@ class Graph:
         config: What it consists of.
         bound: Set while the addresses are; nodes are being started once they are.
         ready: Set once all nodes are ready.
+        reserve: Descriptors for what must be done when others have taken all; held while it runs.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Graph:
         self.config = config
         self.bound = asyncio.Event()
         self.ready = asyncio.Event()
+        self.reserve = DescriptorReserve()
         self._keep = keep
         self._clock = clock or MonotonicClock()
         self._on_line = on_line
@@ -148,6 +151,7 @@ class Graph:
         check_pipeline_files(self.config)
         remove_leftovers(remove_segments)
         context = zmq.asyncio.Context()
+        self.reserve.fill()
         try:
             self._placement = placement = self._place(context)
             try:
@@ -158,13 +162,14 @@ class Graph:
             raise only_error(group) from group
         finally:
             context.destroy(linger=0)
+            self.reserve.drop()
         if self._failure is not None:
             raise self._failure
         return self.report
 
     def _place(self, context: zmq.asyncio.Context) -> Placement:
         if self.config.placement == "processes":
-            return ProcessPlacement(self.config, self._clock, self._on_line, self._command)
+            return ProcessPlacement(self.config, self._clock, self._on_line, self._command, self.reserve)
         from ssa_stream.nodes.launcher.fused import FusedPlacement
         from ssa_stream.nodes.runtime.weights import load_network
 
@@ -186,7 +191,9 @@ class Graph:
                 self.ready.set()
 
         addresses = replace(placement.addresses, gateway=self._gateway)
-        self._broker = broker = Broker(self.config, context, addresses, self._clock, on_node_ready=on_node_ready)
+        self._broker = broker = Broker(
+            self.config, context, addresses, self._clock, reserve=self.reserve, on_node_ready=on_node_ready
+        )
         address = within_reach(broker.publish_address)
         self._observer = observer = Observer(context, address, self.config.streams, self._clock, broker.own_keys)
         self.bound.set()
