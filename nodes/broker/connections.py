@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 import zmq
@@ -23,7 +24,6 @@ import zmq.asyncio
 
 from ssa_stream.nodes.broker.allowance import Allowance
 from ssa_stream.nodes.broker.counters import Counters
-from ssa_stream.nodes.broker.sockets import receive
 from ssa_stream.nodes.pipeline import ClientsSection
 from ssa_stream.protocols import QueueDepth, is_subscription
 
@@ -38,9 +38,12 @@ _EVENTS: Final = (
 )
 """Not those of failures to accept: without descriptors they come without end."""
 _EVENT = struct.Struct("=Hi")
+_EVENTS_AT_ONCE = 64
 _TICK_S = 0.1
 _MAX_HANDSHAKING = 64
-"""As many may be at their handshake; the oldest of more is closed, so that another can always begin."""
+"""As many may be at their handshake; an old one of more is closed, so that another can always begin."""
+_LOOKED_AT = 8
+"""The oldest so many are looked at; the one that has sent least is closed."""
 _OF_CLIENT = 4
 """All connections of a client may have so many times what one may."""
 _OF_ALL = 32
@@ -127,8 +130,8 @@ class Connection:
 class Connections:
     """Keeps count of the connections of all public sockets together.
 
-    When there are too many, one is closed that has not said anything: the oldest of those at their handshake, else the
-    oldest silent one; if all others are in use, the newest. So strangers cannot keep a client out for long, nor drive
+    When there are too many, one is closed that has not said anything: an old one of those at their handshake, else of
+    those that are silent; if all others are in use, the newest. So strangers cannot keep a client out for long, nor drive
     out one that is in use.
 
     Args:
@@ -353,13 +356,21 @@ class Connections:
 
     async def _follow(self, door: Door) -> None:
         while True:
-            event, value = _EVENT.unpack((await receive(door.monitor))[0].bytes)
-            if event == zmq.EVENT_ACCEPTED:
-                self.came(door, value)
-            elif event == zmq.EVENT_DISCONNECTED:
-                self.gone(door, value)
-            else:
-                self._counters.passed_over("handshakes_failed", f"at {door.name}")
+            await door.monitor.poll()
+            for _ in range(_EVENTS_AT_ONCE):
+                try:
+                    parts = await door.monitor.recv_multipart(flags=zmq.NOBLOCK)
+                except zmq.Again:
+                    break
+                self._take(door, *_EVENT.unpack(parts[0]))
+
+    def _take(self, door: Door, event: int, value: int) -> None:
+        if event == zmq.EVENT_ACCEPTED:
+            self.came(door, value)
+        elif event == zmq.EVENT_DISCONNECTED:
+            self.gone(door, value)
+        else:
+            self._counters.passed_over("handshakes_failed", f"at {door.name}")
 
     def _ends_of(self, descriptor: int) -> _Ends | None:
         with self._view.of(descriptor) as seen:
@@ -412,13 +423,16 @@ class Connections:
 
     def _close_oldest(self, table: dict[Connection, None]) -> None:
         why = f"there are {len(self)} connections, {len(self._handshaking)} of them at their handshake"
-        self.refuse(next(iter(table)), "connections_refused", why)
+        self.refuse(min(islice(table, _LOOKED_AT), key=self._received), "connections_refused", why)
+
+    def _received(self, connection: Connection) -> int:
+        """Bytes that it has sent; 0 where the system does not say, or if it is gone."""
+        with self._view.of(connection.descriptor) as seen:
+            is_there = seen is not None and _ends(seen) == connection.ends
+            return _bytes_received(seen) if seen is not None and is_there else 0
 
     def _look_at_bytes(self, connection: Connection) -> None:
-        with self._view.of(connection.descriptor) as seen:
-            if seen is None or _ends(seen) != connection.ends:
-                return
-            received = _bytes_received(seen)
+        received = self._received(connection)
         more = received - connection.received_before
         connection.received_before = received
         if more > 0 and not connection.received.take(more):

@@ -26,7 +26,7 @@ __all__ = [
 RESERVED = 16
 """As many as the start of a process takes, and some."""
 _OF_THE_PROCESS = 48
-_PER_STREAM, _PER_NODE = 12, 6
+_PER_STREAM, _PER_NODE = 12, 3
 _LEAST_ROOM = 8
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE})
 _T = TypeVar("_T")
@@ -62,8 +62,11 @@ def descriptors_of(config: PipelineConfig) -> int:
 
 
 def room_for_connections(config: PipelineConfig, file_limit: int) -> int:
-    """How many clients may be connected at once: as many as the pipeline says, if the limit has room for them."""
-    return max(_LEAST_ROOM, min(config.clients.connections, file_limit - descriptors_of(config)))
+    """How many clients may be connected at once: as many as the pipeline says, if the limit has room for them.
+
+    A quarter of the room is left for what else the process opens, such as its HTTP.
+    """
+    return max(_LEAST_ROOM, min(config.clients.connections, (file_limit - descriptors_of(config)) * 3 // 4))
 
 
 def is_shortage(error: OSError) -> bool:
