@@ -1,5 +1,7 @@
 """ZAP authenticator: decides at every handshake which clients may connect to the public sockets (ZeroMQ RFC 27)."""
 
+import re
+
 import structlog
 import zmq
 import zmq.asyncio
@@ -19,6 +21,8 @@ _ADDRESS = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
 _REQUEST_PARTS = 7
 _KEY_BYTES = 32
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_OWN_NAME = "(launcher)"
 _log = structlog.get_logger()
 
 
@@ -27,7 +31,7 @@ class ZapAuthenticator:
 
     The folder is looked at at every handshake: a client that is added gets in at once, one that is removed does not get
     in again. It must be there before the sockets that it guards, and is one for all sockets of a context. Messages of
-    who was let in carry the public key (Z85) as their `User-Id`.
+    who was let in carry the client's name as their `User-Id`.
 
     Attributes:
         own: Keys for subscribers and clients within the launcher's own process; they lie in no file.
@@ -46,23 +50,23 @@ class ZapAuthenticator:
         """Answer. Runs until it is cancelled; nobody gets in afterwards."""
         while True:
             parts = [part.bytes for part in await receive(self._socket)]
-            key = self._admitted_key(parts)
-            status, text = (b"400", b"unknown key") if key is None else (b"200", b"OK")
+            name = self._admitted(parts)
+            status, text = (b"400", b"unknown key") if name is None else (b"200", b"OK")
             request_id = parts[1] if len(parts) > 1 else b""
-            await try_send(self._socket, [_VERSION, request_id, status, text, key or b"", b""])
+            await try_send(self._socket, [_VERSION, request_id, status, text, name or b"", b""])
 
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
 
-    def _admitted_key(self, parts: list[bytes]) -> bytes | None:
-        """The public key of a client that may pass; None if it may not."""
+    def _admitted(self, parts: list[bytes]) -> bytes | None:
+        """The name of a client that may pass; None if it may not."""
         is_curve = len(parts) == _REQUEST_PARTS and parts[0] == _VERSION and parts[5] == b"CURVE"
         if not is_curve or len(parts[6]) != _KEY_BYTES:
             self._counters.passed_over("clients_refused", "a handshake that is not CURVE")
             return None
         key = z85.encode(parts[6])
-        name = "launcher" if key == self.own.public else self._allowed.name_of(key)
+        name = _OWN_NAME if key == self.own.public else self._allowed.name_of(key)
         address = parts[3].decode(errors="replace")
         if name is None:
             self._counters.passed_over("clients_refused", f"{address} with the unknown public key {key.decode()}")
@@ -70,4 +74,5 @@ class ZapAuthenticator:
         self._counters["clients_admitted"] += 1
         if self._log_limit.due("admitted") is not None:
             _log.debug("admitted", node=BROKER, client=ascii(name), address=address)
-        return key
+        # Names that people gave files may be of any form, or that of the launcher.
+        return name.encode() if name == _OWN_NAME or _NAME.fullmatch(name) else key

@@ -12,7 +12,7 @@ from ssa_stream.keys import ServerKeys
 from ssa_stream.nodes.broker.connections import Connection, Connections, Door
 from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.broker.refusals import CONTROL_LIMITS, note, refusal
-from ssa_stream.nodes.broker.sockets import PUBLIC_OPTIONS, bound_socket, receive, try_send
+from ssa_stream.nodes.broker.sockets import PUBLIC_OPTIONS, bound_socket, try_send
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.protocols import (
     Accepted,
@@ -97,6 +97,7 @@ class PendingRequests:
 MAX_PENDING = 256
 _QUEUED = 64
 """Messages of one client that were not read yet, and answers that it has not taken; more answers are lost."""
+_READ_AT_ONCE = 16
 _BYTES_HZ, _BYTES_BURST = 2.0 * 2**20, 8.0 * 2**20
 _NS = 1_000_000_000
 
@@ -107,7 +108,8 @@ Answer = PromptReply | Accepted | ErrorReply
 class ClientHandler:
     """The public socket for requests.
 
-    Every request is answered once: by its node, or with an error that says what is wrong.
+    Every request is answered once: by its node, or with an error that says what is wrong. Only of a flood, most is not
+    even read.
 
     Attributes:
         address: Where it was bound.
@@ -164,24 +166,34 @@ class ClientHandler:
     async def serve(self) -> None:
         """Read requests. Runs until it is cancelled."""
         while True:
-            client, *parts = await receive(self._socket)
-            connection = self._connections.heard(self._door, client)
-            if connection is None:
-                continue
-            may_ask = self._connections.may_ask(connection)
-            try:
-                message = decode(parts, CONTROL_LIMITS).message
-            except MessageError as error:
-                self._counters.passed_over("requests_malformed", str(error))
-                if may_ask:
-                    await self._send(client.bytes, refusal(parts, error, CONTROL_LIMITS))
-                continue
-            if not isinstance(message, Request):
-                await self._on_other(client.bytes, message)
-            elif may_ask:
-                await self._on_request(client.bytes, message, connection)
-            else:
-                await self._on_too_many(client.bytes, message, connection)
+            await self._socket.poll()
+            for _ in range(_READ_AT_ONCE):
+                try:
+                    client, *parts = await self._socket.recv_multipart(flags=zmq.NOBLOCK, copy=False)
+                except zmq.Again:
+                    break
+                await self._take(client, parts)
+
+    async def _take(self, client: zmq.Frame, parts: list[zmq.Frame]) -> None:
+        connection = self._connections.heard(self._door, client)
+        if connection is None:
+            return
+        may_ask = self._connections.may_ask(connection)
+        if not may_ask and not connection.refusals.take():
+            self._counters.passed_over("requests_unread", f"of {connection.name}, which asks far too often")
+            return
+        try:
+            message = decode(parts, CONTROL_LIMITS).message
+        except MessageError as error:
+            self._counters.passed_over("requests_malformed", str(error))
+            await self._send(client.bytes, refusal(parts, error, CONTROL_LIMITS))
+            return
+        if not isinstance(message, Request):
+            await self._on_other(client.bytes, message)
+        elif may_ask:
+            await self._on_request(client.bytes, message, connection)
+        else:
+            await self._on_too_many(client.bytes, message, connection)
 
     async def answer(self, stream: str | None, answer: Answer) -> bool:
         """Give an answer of a stream's node to the client that waits for it; False if nobody does."""
@@ -232,8 +244,7 @@ class ClientHandler:
 
     async def _on_too_many(self, client: bytes, request: Request, connection: Connection) -> None:
         """Only this client has to wait."""
-        name = "" if connection.client is None else connection.client.name
-        self._counters.passed_over("requests_too_many", f"{request.__struct_config__.tag} of {name}")
+        self._counters.passed_over("requests_too_many", f"{request.__struct_config__.tag} of {connection.name}")
         text = (
             f"this client asks too often: {connection.waiting} of its requests wait already, and a connection may make "
             f"{self._connections.request_rate_hz:g} a second (clients.request_rate_hz); try again in a moment"

@@ -48,6 +48,8 @@ _OF_CLIENT = 4
 """All connections of a client may have so many times what one may."""
 _OF_ALL = 32
 """All connections may have so many times the subscriptions that one may."""
+_REFUSALS = 3
+"""So many times `request_burst` are answered with an error beyond what may be asked."""
 _CHANGES_HZ, _CHANGES_BURST = 50.0, 4.0
 """Subscribing and its opposite, of one connection: a second, and at once as a multiple of `subscriptions`."""
 REPLAYS_HZ, REPLAYS_BURST = 1.0, 10.0
@@ -100,6 +102,7 @@ class Connection:
         ends: Both addresses; None if they are not known.
         since_s: When it came.
         requests: How many requests it may make.
+        refusals: How many of those beyond are answered; a flood is not worth its answers.
         changes: How often it may subscribe, or end that.
         received: How many bytes it may send.
         received_before: Bytes that it had sent when they were counted last.
@@ -116,6 +119,7 @@ class Connection:
     ends: _Ends | None
     since_s: float
     requests: Allowance
+    refusals: Allowance
     changes: Allowance
     received: Allowance
     received_before: int = 0
@@ -125,6 +129,11 @@ class Connection:
     is_told: bool = False
     is_gone: bool = False
     is_refused: bool = False
+
+    @property
+    def name(self) -> str:
+        """Whose it is, for people."""
+        return "somebody" if self.client is None else self.client.name
 
 
 class Connections:
@@ -322,8 +331,8 @@ class Connections:
         """
         if connection.is_refused or connection.is_gone:
             return
-        name = "a connection" if connection.client is None else f"a connection of {connection.client.name}"
-        self._counters.passed_over(what, f"{name} to {connection.door.name} is closed: {why}")
+        text = f"a connection of {connection.name} to {connection.door.name} is closed: {why}"
+        self._counters.passed_over(what, text)
         with self._view.of(connection.descriptor) as seen:
             if seen is not None and connection.ends is not None and _ends(seen) == connection.ends:
                 with contextlib.suppress(OSError):  # the other side was quicker
@@ -370,7 +379,7 @@ class Connections:
         elif event == zmq.EVENT_DISCONNECTED:
             self.gone(door, value)
         else:
-            self._counters.passed_over("handshakes_failed", f"at {door.name}")
+            self._counters.passed_over("handshakes_failed", f"at {door.name}: {zmq.Event(event).name.lower()}")
 
     def _ends_of(self, descriptor: int) -> _Ends | None:
         with self._view.of(descriptor) as seen:
@@ -384,6 +393,7 @@ class Connections:
             ends,
             now_s(),
             requests=Allowance(limits.request_rate_hz, float(limits.request_burst), now_s),
+            refusals=Allowance(limits.request_rate_hz, float(_REFUSALS * limits.request_burst), now_s),
             changes=Allowance(_CHANGES_HZ, _CHANGES_BURST * limits.subscriptions, now_s),
             received=Allowance(door.bytes_hz, door.bytes_burst, now_s),
         )
@@ -501,7 +511,7 @@ def _descriptor(frame: zmq.Frame) -> int | None:
 
 
 def _client_name(frame: zmq.Frame) -> str:
-    """The key of a client (Z85); without keys, its address."""
+    """What the authenticator calls a client; without keys, its address."""
     for name in ("User-Id", "Peer-Address"):
         try:
             value = frame.get(name)
