@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import zmq
+import zmq.asyncio
 
 from ssa_stream.client import AsyncPromptClient, UpdateSubscription
 from ssa_stream.keys import ClientKeys, add_client, make_keys
 from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.launcher import Graph
-from ssa_stream.protocols import PromptState
+from ssa_stream.protocols import PROMPTS, PromptState, subscription
 from tests.support.graph_streams import graph_of, make_material
 from tests.support.graphs import PATIENCE_S, running
 from tests.support.waiting import until
@@ -50,6 +52,8 @@ elif what == "states":
 elif what == "requests":
     socket = connected(zmq.DEALER, requests)
     for number in range(20_000):
+        if number == 1000:
+            print("at it", flush=True)
         prompt = NewPrompt(id="greedy", text="dog number %d" % number)
         socket.send_multipart(encode(AddPrompt(request_id="r%d" % number, stream="cam0", prompt=prompt)))
 print("at it", flush=True)
@@ -121,12 +125,10 @@ async def _change_prompts(world: _World, count: int) -> None:
 
 async def test_flood_of_requests_makes_only_its_sender_busy(world: _World) -> None:
     """20,000 changes of prompts by one client; every change of the other one is made."""
-    counters = world.counters
-    async with world.greedy_client("requests"):
-        await until(lambda: counters["requests_too_many"])
-        await _change_prompts(world, 10)
-        await until(lambda: counters["requests_too_many"] + counters["requests_unread"] > 15_000)
-        await _change_prompts(world, 10)
+    async with world.greedy_client("requests") as process:
+        await _at_it(process)
+        await _change_prompts(world, 30)
+    assert world.counters["requests_too_many"] > 0
 
 
 async def test_many_subscriptions_take_no_memory(world: _World) -> None:
@@ -134,7 +136,7 @@ async def test_many_subscriptions_take_no_memory(world: _World) -> None:
     before_mib = _memory_mib()
     async with world.greedy_client("subscriptions") as process:
         await _at_it(process)
-        await until(lambda: world.counters["subscriptions_refused"])
+        await until(lambda: world.counters["subscriptions_refused"] or _memory_mib() - before_mib > 200)
         async with UpdateSubscription(world.graph.publish_address, keys=world.honest) as updates:
             assert await updates.next_async(PATIENCE_S) is not None
         assert _memory_mib() - before_mib < 200
@@ -143,12 +145,16 @@ async def test_many_subscriptions_take_no_memory(world: _World) -> None:
 async def test_subscribing_in_a_loop_does_not_multiply_what_others_get(world: _World) -> None:
     """The state of prompts, which does not change, comes to others a few times; to a newcomer it comes at once."""
     told = 0
-    async with UpdateSubscription(world.graph.publish_address, "cam0", keys=world.honest) as updates:
+    with zmq.asyncio.Context() as context, context.socket(zmq.SUB) as others:
+        world.honest.secure(others)
+        others.subscribe(subscription("cam0", PROMPTS))
+        others.connect(world.graph.publish_address)
         async with world.greedy_client("states") as process:
             at_it = asyncio.create_task(_at_it(process))
             while not at_it.done():
-                update = await updates.next_async(0.1)
-                told += update is not None and isinstance(update.message, PromptState)
+                if await others.poll(100):
+                    await others.recv_multipart()
+                    told += 1
             await at_it
             async with UpdateSubscription(world.graph.publish_address, "cam0", keys=world.honest) as newcomer:
                 async with asyncio.timeout(PATIENCE_S):
