@@ -47,7 +47,18 @@ from ssa_stream.protocols.prompts import (
 from ssa_stream.protocols.stages import FeaturesMessage, FrameQueriesMessage, MaskFeaturesMessage, VideoQueriesMessage
 from ssa_stream.protocols.state import SourceState
 from ssa_stream.protocols.tensors import Buffers, Dtype, Layout, TensorSpec
-from ssa_stream.protocols.topics import EVENTS, KINDS, MASKS, NODES, PROMPTS, STATE, Topic, is_wanted, subscription
+from ssa_stream.protocols.topics import (
+    EVENTS,
+    KINDS,
+    MASKS,
+    NODES,
+    PROMPTS,
+    STATE,
+    Topic,
+    is_subscription,
+    is_wanted,
+    subscription,
+)
 from ssa_stream.protocols.version import SUPPORTED_VERSIONS, VERSION, Version, negotiate
 from ssa_stream.protocols.work import FrameWork, WorkPrompt
 from ssa_stream.run_lengths import decode_counts
@@ -128,6 +139,7 @@ __all__ = [
     "decode_counts",
     "encode",
     "host_clock_name",
+    "is_subscription",
     "is_wanted",
     "negotiate",
     "pack_labels",

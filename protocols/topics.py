@@ -16,6 +16,7 @@ __all__ = [
     "PROMPTS",
     "STATE",
     "Topic",
+    "is_subscription",
     "is_wanted",
     "subscription",
 ]
@@ -32,6 +33,9 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _TOPIC = re.compile(
     rf"v(?P<major>[0-9]{{1,6}})/(?P<stream>{NODES}|{_NAME})/(?P<kind>[a-z]{{1,16}})(?:/(?P<name>{_NAME}))?"
 )
+
+# What may be lacking of a topic at the end of a prefix; so the form itself stands once, above.
+_ENDINGS = ("", "a", "a/a", "/a/a", *(f"{NODES[1:]}/a"[begin:] for begin in range(len(NODES))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +116,16 @@ def subscription(stream: str | None = None, kind: str | None = None, name: str |
 def is_wanted(topic: bytes, subscribed: bytes) -> bool:
     """Whether a topic falls under a subscription part by part, not merely letter by letter."""
     return topic == subscribed or topic.startswith(subscribed if subscribed.endswith(b"/") else subscribed + b"/")
+
+
+def is_subscription(prefix: bytes) -> bool:
+    """Whether topics can begin like that, of whatever version; an empty subscription is to everything."""
+    if len(prefix) > MAX_TOPIC_BYTES:
+        return False
+    if not prefix or prefix == b"v":
+        return True
+    try:
+        text = prefix.decode("ascii")
+    except UnicodeDecodeError:
+        return False
+    return any(_TOPIC.fullmatch(text + ending) is not None for ending in _ENDINGS)

@@ -11,10 +11,15 @@
 Files have the form of `zmq.auth`, which reads them. Secret ones are made readable for their owner only.
 """
 
+import errno
+import os
 import re
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import zmq
 import zmq.auth
@@ -22,14 +27,57 @@ import zmq.auth
 from ssa_stream.errors import ConfigError
 from ssa_stream.files import write_whole
 
-__all__ = ["ClientKeys", "ServerKeys", "add_client", "can_encrypt", "client_keys", "make_keys"]
+__all__ = [
+    "AllowedKey",
+    "ClientKeys",
+    "FileMark",
+    "ServerKeys",
+    "add_client",
+    "can_encrypt",
+    "client_keys",
+    "make_keys",
+]
 
 _SERVER, _CLIENT, _SECRET, _PUBLIC = "server", "client", ".key_secret", ".key"
 _ALLOWED, _CLIENTS = "allowed", "clients"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _KEY_CHARACTERS = 40
-_MAX_ALLOWED = 1000
+_MAX_ALLOWED, _MAX_ENTRIES, _MAX_KEY_BYTES = 1000, 10_000, 64 * 1024
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 _MAKE = "make keys with: ssa-stream keys init DIR"
+
+
+class FileMark(NamedTuple):
+    """What tells whether a file is the one that was read: any change of it changes the mark."""
+
+    inode: int
+    size: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self | None:
+        """The mark of a regular file or a folder; None if there is none. Takes no descriptor."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            return None
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class AllowedKey(NamedTuple):
+    """A client that may connect.
+
+    Attributes:
+        name: Of the client.
+        path: Of the file with its public key.
+        mark: Of that file, when it was read.
+    """
+
+    name: str
+    path: Path
+    mark: FileMark
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +108,29 @@ class ServerKeys:
         return cls(public, secret, path)
 
     def allowed(self) -> dict[bytes, str]:
-        """Who may connect now: names by public key, Z85. A file that holds no key allows nobody."""
-        found = {}
-        for path in sorted((self.folder / _ALLOWED).glob(f"*{_PUBLIC}"))[:_MAX_ALLOWED]:
-            try:
-                found[zmq.auth.load_certificate(path)[0]] = path.name.removesuffix(_PUBLIC)
-            except (OSError, ValueError):
-                continue
-        return found
+        """Who may connect now: names by public key, Z85. A file that holds no key allows nobody.
+
+        Raises:
+            OSError: There is no descriptor left to read with; nothing else is raised, whatever lies in the folder.
+        """
+        return {key: entry.name for key, entry in self.read_allowed().items()}
+
+    def read_allowed(self) -> "dict[bytes, AllowedKey]":
+        """The same, with the files that the keys were read from. Raises as `allowed` does."""
+        try:
+            with os.scandir(self.folder / _ALLOWED) as entries:
+                names = [entry.name for entry in islice(entries, _MAX_ENTRIES) if entry.name.endswith(_PUBLIC)]
+        except OSError as error:
+            if error.errno in _NO_DESCRIPTORS:
+                raise
+            return {}
+        paths = (self.folder / _ALLOWED / name for name in sorted(names)[:_MAX_ALLOWED])
+        return {key: entry for path in paths for key, entry in _allowed_by(path)}
+
+    @property
+    def allowed_folder(self) -> Path:
+        """Where the public keys of clients lie."""
+        return self.folder / _ALLOWED
 
     def secure(self, socket: zmq.Socket[Any]) -> None:
         """Let a socket that is not bound yet take nobody in whom the authenticator of its context refuses."""
@@ -183,6 +246,22 @@ def add_client(folder: Path, name: str) -> Path:
     except OSError as error:
         raise ConfigError(f"cannot write keys to {folder} ({error})") from error
     return own
+
+
+def _allowed_by(path: Path) -> Iterator[tuple[bytes, AllowedKey]]:
+    """The key in a file of `allowed`; nothing if it holds none, or is no file that can be read at once."""
+    mark = FileMark.of(path)
+    if mark is None or mark.size > _MAX_KEY_BYTES or path.is_dir():
+        return
+    try:
+        key = zmq.auth.load_certificate(path)[0]
+    except OSError as error:
+        if error.errno in _NO_DESCRIPTORS:
+            raise
+    except ValueError:
+        return
+    else:
+        yield key, AllowedKey(path.name.removesuffix(_PUBLIC), path, mark)
 
 
 def _new_pair() -> tuple[bytes, bytes]:

@@ -14,6 +14,7 @@ from ssa_stream.client.graph_state import GraphState
 from ssa_stream.keys import ClientKeys, ServerKeys
 from ssa_stream.nodes.broker.authenticator import ZapAuthenticator
 from ssa_stream.nodes.broker.client_handler import ClientHandler, Reload, Request
+from ssa_stream.nodes.broker.connections import Connections
 from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.broker.liveness import NodeState
 from ssa_stream.nodes.broker.mask_handler import MaskHandler
@@ -23,6 +24,7 @@ from ssa_stream.nodes.broker.refusals import note
 from ssa_stream.nodes.health import HealthView
 from ssa_stream.nodes.pipeline import BROKER, GATEWAY, PipelineConfig, ingest_name, role_of
 from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.nodes.runtime.descriptors import DescriptorReserve, file_limits, room_for_connections
 from ssa_stream.protocols import (
     EVENTS,
     NODES,
@@ -32,6 +34,7 @@ from ssa_stream.protocols import (
     Event,
     EventKind,
     Heartbeat,
+    QueueDepth,
     Recover,
     Statistics,
     Topic,
@@ -80,6 +83,7 @@ class Broker:
         addresses: BrokerAddresses,
         clock: Clock,
         *,
+        reserve: DescriptorReserve | None = None,
         request_timeout_s: float = REQUEST_TIMEOUT_S,
         on_node_ready: Callable[[str], None] | None = None,
         awake: Clock | None = None,
@@ -92,6 +96,7 @@ class Broker:
             context: For the sockets; its owner ends it.
             addresses: Where the nodes connect.
             clock: For heartbeats and events.
+            reserve: Lends descriptors to read keys with; None for none.
             request_timeout_s: How long a request may wait for its node.
             on_node_ready: Called with the name of a node as soon as it takes work, once for each of its starts.
             awake: For silence and time-outs, which do not count while this process does not run; None takes `clock`.
@@ -109,11 +114,15 @@ class Broker:
         self._beside = () if addresses.gateway is None else (GATEWAY,)
         self._state = GraphState(self._awake.monotonic_ns())
         keys = None if config.public.keys is None else ServerKeys.load(config.public.keys)
+        room = room_for_connections(config, file_limits()[0])
         with ExitStack() as opened:
-            self._authenticator = None if keys is None else ZapAuthenticator(context, keys, self.counters)
+            reserve = DescriptorReserve(0) if reserve is None else reserve
+            self._authenticator = None if keys is None else ZapAuthenticator(context, keys, self.counters, reserve)
             if self._authenticator is not None:
                 opened.callback(self._authenticator.close)
-            self._publisher = Publisher(context, config.public.publish, keys)
+            self._connections = Connections(context, config.clients, room, self.counters)
+            opened.callback(self._connections.close)
+            self._publisher = Publisher(context, config.public.publish, self._connections, self.counters, keys)
             opened.callback(self._publisher.close)
             self._clients = ClientHandler(
                 context,
@@ -121,6 +130,7 @@ class Broker:
                 config.streams.keys(),
                 self._pass_on,
                 self._awake,
+                self._connections,
                 self.counters,
                 timeout_s=request_timeout_s,
                 keys=keys,
@@ -161,6 +171,7 @@ class Broker:
             self._tick,
             self._publisher.follow_subscriptions,
             self._publisher.replay,
+            self._connections.serve,
             *([] if self._authenticator is None else [self._authenticator.serve]),
         )
         try:
@@ -172,6 +183,15 @@ class Broker:
             await self._masks.serve_rest()
         finally:
             self.close()
+
+    def put_off(self, name: str, why: str) -> None:
+        """A node cannot be started now, for lack of what will be there again; it is counted.
+
+        Args:
+            name: The node.
+            why: What is lacking.
+        """
+        self.counters.passed_over("starts_put_off", f"{name}: {why}")
 
     def close(self) -> None:
         """Close the sockets. `run` does so at its end; may be called again."""
@@ -287,7 +307,7 @@ class Broker:
     async def _tick(self) -> None:
         every = max(1, round(STATISTICS_EVERY_S / self._heartbeat_s))
         while True:
-            sign = self._heartbeat(BROKER, BROKER, 0, ready=True, beat=self._beat)
+            sign = self._heartbeat(BROKER, BROKER, 0, ready=True, beat=self._beat, queues=self._connections.queues)
             for peer in self._nodes.table.peers():
                 await self._nodes.send(peer.name, sign)
             await self._publish_state(Topic(NODES, STATE, BROKER), sign)
@@ -300,7 +320,15 @@ class Broker:
             await asyncio.sleep(self._heartbeat_s)
 
     def _heartbeat(
-        self, node: str, role: str, incarnation: int, *, ready: bool, beat: int = 0, text: str = ""
+        self,
+        node: str,
+        role: str,
+        incarnation: int,
+        *,
+        ready: bool,
+        beat: int = 0,
+        text: str = "",
+        queues: tuple[QueueDepth, ...] = (),
     ) -> Heartbeat:
         return Heartbeat(
             node=node,
@@ -310,6 +338,7 @@ class Broker:
             at_ns=self._clock.monotonic_ns(),
             clock=self._clock.name,
             ready=ready,
+            queues=queues,
             text=note(text),
         )
 

@@ -10,9 +10,10 @@ import zmq.asyncio
 
 from ssa_stream.errors import MessageError, SsaStreamError
 from ssa_stream.keys import ServerKeys
+from ssa_stream.nodes.broker.connections import Connection, Connections, Door
 from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.broker.refusals import CONTROL_LIMITS, note, refusal
-from ssa_stream.nodes.broker.sockets import bound_socket, receive, try_send
+from ssa_stream.nodes.broker.sockets import PUBLIC_OPTIONS, bound_socket, try_send
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.transport.socket_files import SocketFile
 from ssa_stream.protocols import (
@@ -47,6 +48,7 @@ class Pending:
         stream: Which stream it is about.
         kind: Type of the request, for people.
         deadline_ns: When it has waited long enough.
+        connection: On which it came.
     """
 
     client: bytes
@@ -54,6 +56,7 @@ class Pending:
     stream: str
     kind: str
     deadline_ns: int
+    connection: Connection | None = None
 
 
 class PendingRequests:
@@ -96,6 +99,10 @@ class PendingRequests:
 
 
 MAX_PENDING = 256
+_QUEUED = 64
+"""Messages of one client that were not read yet, and answers that it has not taken; more answers are lost."""
+_READ_AT_ONCE = 16
+_BYTES_HZ, _BYTES_BURST = 2.0 * 2**20, 8.0 * 2**20
 _NS = 1_000_000_000
 
 Request = SetPrompts | AddPrompt | RemovePrompt | ListPrompts | SourceRequest | SetParameters
@@ -109,7 +116,8 @@ Raises SsaStreamError if they are not taken; nothing has changed then."""
 class ClientHandler:
     """The public socket for requests.
 
-    Every request is answered once: by its node, or with an error that says what is wrong.
+    Every request is answered once: by its node, or with an error that says what is wrong. Only of a flood, most is not
+    even read.
 
     Attributes:
         address: Where it was bound.
@@ -122,6 +130,7 @@ class ClientHandler:
         streams: Collection[str],
         pass_on: Callable[[Request], Awaitable[bool]],
         clock: Clock,
+        connections: Connections,
         counters: Counters,
         *,
         timeout_s: float,
@@ -136,14 +145,28 @@ class ClientHandler:
             streams: Requests about others are refused.
             pass_on: Gives a request to the node of its stream; False if that is not there.
             clock: For `timeout_s`.
+            connections: Says how much each client may ask.
             counters: Counts.
             timeout_s: How long a request may wait for its node.
             keys: Who may connect; None: everybody who reaches it.
             reload: What a client may ask of the graph as a whole; None where it cannot.
         """
-        options = {zmq.LINGER: 0, zmq.MAXMSGSIZE: CONTROL_LIMITS.max_message_bytes}
-        self._socket, self.address = bound_socket(context, zmq.ROUTER, address, options, keys)
+        options = {
+            **PUBLIC_OPTIONS,
+            zmq.LINGER: 0,
+            zmq.MAXMSGSIZE: CONTROL_LIMITS.max_message_bytes,
+            zmq.SNDHWM: _QUEUED,
+            zmq.RCVHWM: _QUEUED,
+        }
+        doors: list[Door] = []
+
+        def watch(socket: zmq.asyncio.Socket) -> None:
+            doors.append(connections.open_door(socket, "requests", bytes_hz=_BYTES_HZ, bytes_burst=_BYTES_BURST))
+
+        self._socket, self.address = bound_socket(context, zmq.ROUTER, address, options, keys, prepare=watch)
         self.files = [SocketFile(self._socket.bind, address)]
+        (self._door,) = doors
+        self._connections = connections
         self._streams = streams
         self._pass_on = pass_on
         self._clock = clock
@@ -157,19 +180,36 @@ class ClientHandler:
     async def serve(self) -> None:
         """Read requests. Runs until it is cancelled."""
         while True:
-            client, *parts = await receive(self._socket)
-            try:
-                message = decode(parts, CONTROL_LIMITS).message
-            except MessageError as error:
-                self._counters.passed_over("requests_malformed", str(error))
-                await self._send(client.bytes, refusal(parts, error, CONTROL_LIMITS))
-                continue
-            if isinstance(message, Request):
-                await self._on_request(client.bytes, message)
-            elif isinstance(message, ReloadWeights):
-                await self._on_reload(client.bytes, message)
-            else:
-                await self._on_other(client.bytes, message)
+            await self._socket.poll()
+            for _ in range(_READ_AT_ONCE):
+                try:
+                    client, *parts = await self._socket.recv_multipart(flags=zmq.NOBLOCK, copy=False)
+                except zmq.Again:
+                    break
+                await self._take(client, parts)
+
+    async def _take(self, client: zmq.Frame, parts: list[zmq.Frame]) -> None:
+        connection = self._connections.heard(self._door, client)
+        if connection is None:
+            return
+        may_ask = self._connections.may_ask(connection)
+        if not may_ask and not connection.refusals.take():
+            self._counters.passed_over("requests_unread", f"of {connection.name}, which asks far too often")
+            return
+        try:
+            message = decode(parts, CONTROL_LIMITS).message
+        except MessageError as error:
+            self._counters.passed_over("requests_malformed", str(error))
+            await self._send(client.bytes, refusal(parts, error, CONTROL_LIMITS))
+            return
+        if not isinstance(message, Request | ReloadWeights):
+            await self._on_other(client.bytes, message)
+        elif not may_ask:
+            await self._on_too_many(client.bytes, message, connection)
+        elif isinstance(message, ReloadWeights):
+            await self._on_reload(client.bytes, message)
+        else:
+            await self._on_request(client.bytes, message, connection)
 
     async def serve_reloads(self) -> None:
         """Do what was asked about weights, which takes seconds, one after the other. Runs until it is cancelled."""
@@ -186,6 +226,7 @@ class ClientHandler:
         request = None if answer.request_id is None or stream is None else self._pending.take(answer.request_id, stream)
         if request is None:
             return False
+        self._done(request)
         await self._send(request.client, msgspec.structs.replace(answer, request_id=request.request_id))
         return True
 
@@ -203,20 +244,27 @@ class ClientHandler:
         """Close the socket."""
         self._socket.close()
 
-    async def _on_request(self, client: bytes, request: Request) -> None:
+    async def _on_request(self, client: bytes, request: Request, connection: Connection) -> None:
         self._counters["requests"] += 1
         if request.stream not in self._streams:
             text = f"there is no stream {request.stream!r}; expected one of {', '.join(self._streams)}"
             await self._refuse(client, request, ErrorCode.UNKNOWN_STREAM, text)
             return
+        if not self._connections.may_wait(connection):
+            await self._on_too_many(client, request, connection)
+            return
         deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
         kind = str(request.__struct_config__.tag)
-        number = self._pending.add(Pending(client, request.request_id, request.stream, kind, deadline_ns))
+        pending = Pending(client, request.request_id, request.stream, kind, deadline_ns, connection)
+        number = self._pending.add(pending)
         if number is None:
             text = f"{len(self._pending)} requests are waiting for their nodes already; try again in a moment"
             await self._refuse(client, request, ErrorCode.BUSY, text)
-        elif not await self._pass_on(msgspec.structs.replace(request, request_id=number)):
-            self._pending.take(number, request.stream)
+            return
+        self._connections.wait(connection, 1)
+        if not await self._pass_on(msgspec.structs.replace(request, request_id=number)):
+            if self._pending.take(number, request.stream) is not None:
+                self._done(pending)
             text = f"the node of stream {request.stream!r} is not there; it is starting or was lost: try again"
             await self._refuse(client, request, ErrorCode.UNAVAILABLE, text)
 
@@ -239,6 +287,19 @@ class ClientHandler:
             return ErrorReply(code=code, text=note(str(error)), request_id=request.request_id)
         return Reloaded(request_id=request.request_id, weights=weights, nodes=nodes)
 
+    async def _on_too_many(self, client: bytes, request: Request | ReloadWeights, connection: Connection) -> None:
+        """Only this client has to wait."""
+        self._counters.passed_over("requests_too_many", f"{request.__struct_config__.tag} of {connection.name}")
+        text = (
+            f"this client asks too often: {connection.waiting} of its requests wait already, and a connection may make "
+            f"{self._connections.request_rate_hz:g} a second (clients.request_rate_hz); try again in a moment"
+        )
+        await self._refuse(client, request, ErrorCode.BUSY, text)
+
+    def _done(self, request: Pending) -> None:
+        if request.connection is not None:
+            self._connections.wait(request.connection, -1)
+
     async def _on_other(self, client: bytes, message: AnyMessage | Unknown) -> None:
         self._counters["requests_refused"] += 1
         kind = message.type if isinstance(message, Unknown) else str(message.__struct_config__.tag)
@@ -253,6 +314,7 @@ class ClientHandler:
         await self._send(client, ErrorReply(code=code.value, text=note(text), request_id=request.request_id))
 
     async def _fail(self, request: Pending, reason: str) -> None:
+        self._done(request)
         self._counters["requests_unanswered"] += 1
         text = f"{reason}; whether {request.kind} was carried out is not known: ask with list_prompts, or try again"
         reply = ErrorReply(code=ErrorCode.UNAVAILABLE.value, text=note(text), request_id=request.request_id)

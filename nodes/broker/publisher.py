@@ -7,7 +7,9 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.keys import ServerKeys
-from ssa_stream.nodes.broker.sockets import bound_socket, receive
+from ssa_stream.nodes.broker.connections import Client, Connections, Door
+from ssa_stream.nodes.broker.counters import Counters
+from ssa_stream.nodes.broker.sockets import PUBLIC_OPTIONS, bound_socket, receive
 from ssa_stream.nodes.runtime.transport.socket_files import SocketFile
 from ssa_stream.protocols import AnyMessage, Buffer, Topic, encode
 
@@ -44,7 +46,11 @@ QUEUED_MESSAGES = 100
 LINGER_MS = 200
 REPLAY_PACE_S = 0.02
 """Late subscribers that come within this time are told together."""
-_MAX_SUBSCRIPTION_BYTES = 4096
+MAX_SUBSCRIBER_BYTES = 1024
+"""Of one message; handshakes are the longest."""
+QUEUED_SUBSCRIPTIONS = 16
+"""For each subscriber. libzmq takes so many into its tree before anybody can look at them."""
+_BYTES_HZ, _BYTES_BURST = 64.0 * 1024, 512.0 * 1024
 
 
 class Publisher:
@@ -54,22 +60,51 @@ class Publisher:
     libzmq can send to the newcomer alone (`ZMQ_XPUB_MANUAL_LAST_VALUE`), but only one message for each subscription,
     and if there is none to send, then the next message of all, a mask perhaps, goes to the newcomer alone.
 
+    Who subscribes in a loop is told states once a second: they go to everybody, so that nobody else gets much more for
+    it. What it may subscribe to, `Connections` decides.
+
     Attributes:
         address: Where it was bound.
         files: Of the socket.
     """
 
-    def __init__(self, context: zmq.asyncio.Context, address: str, keys: ServerKeys | None = None) -> None:
+    def __init__(
+        self,
+        context: zmq.asyncio.Context,
+        address: str,
+        connections: Connections,
+        counters: Counters,
+        keys: ServerKeys | None = None,
+    ) -> None:
+        """Bind the socket.
+
+        Args:
+            context: For the socket.
+            address: Where subscribers connect.
+            connections: Watches them.
+            counters: Counts.
+            keys: Who may connect; None: everybody who reaches it.
+        """
         options = {
-            zmq.XPUB_VERBOSE: 1,
+            **PUBLIC_OPTIONS,
+            zmq.XPUB_VERBOSER: 1,
             zmq.SNDHWM: QUEUED_MESSAGES,
-            zmq.MAXMSGSIZE: _MAX_SUBSCRIPTION_BYTES,
+            zmq.RCVHWM: QUEUED_SUBSCRIPTIONS,
+            zmq.MAXMSGSIZE: MAX_SUBSCRIBER_BYTES,
             zmq.LINGER: LINGER_MS,
         }
-        self._socket, self.address = bound_socket(context, zmq.XPUB, address, options, keys)
+        doors: list[Door] = []
+
+        def watch(socket: zmq.asyncio.Socket) -> None:
+            doors.append(connections.open_door(socket, "publish", bytes_hz=_BYTES_HZ, bytes_burst=_BYTES_BURST))
+
+        self._socket, self.address = bound_socket(context, zmq.XPUB, address, options, keys, prepare=watch)
         self.files = [SocketFile(self._socket.bind, address)]
+        (self._door,) = doors
+        self._connections = connections
+        self._counters = counters
         self._values = LastValueCache()
-        self._due: dict[tuple[bytes, str], None] = {}
+        self._due: dict[Client, dict[_Key, None]] = {}
         self._has_due = asyncio.Event()
 
     async def publish(self, topic: Topic, message: AnyMessage) -> None:
@@ -87,7 +122,8 @@ class Publisher:
         name = topic.encode()
         parts = (name, bytes(header))
         self._values.keep(name, message_type, parts)
-        self._due.pop((name, message_type), None)
+        for due in self._due.values():
+            due.pop((name, message_type), None)
         await self.forward(parts)
 
     async def forward(self, parts: Sequence[object]) -> None:
@@ -97,10 +133,18 @@ class Publisher:
     async def follow_subscriptions(self) -> None:
         """Note who subscribes. Runs until it is cancelled."""
         while True:
-            (frame, *_) = await receive(self._socket)
-            subscription = frame.bytes
-            if subscription[:1] == b"\x01":
-                self._due.update(dict.fromkeys(self._values.keys(subscription[1:])))
+            (frame, *rest) = await receive(self._socket)
+            connection = self._connections.heard(self._door, frame)
+            if connection is None or connection.client is None:
+                continue
+            kind, prefix = frame.bytes[:1], frame.bytes[1:]
+            if rest or kind not in (b"\x00", b"\x01"):
+                self._connections.refuse(connection, "subscriptions_refused", "it sent what is no subscription")
+            elif kind == b"\x00":
+                self._connections.unsubscribe(connection, prefix)
+            elif self._connections.subscribe(connection, prefix):
+                self._counters["replays_put_off"] += connection.client.replays.left() < 1
+                self._due.setdefault(connection.client, {}).update(dict.fromkeys(self._values.keys(prefix)))
                 self._has_due.set()
 
     async def replay(self) -> None:
@@ -109,11 +153,13 @@ class Publisher:
             await self._has_due.wait()
             await asyncio.sleep(REPLAY_PACE_S)
             self._has_due.clear()
-            due, self._due = self._due, {}
-            for key in due:
+            now = [client for client, due in self._due.items() if not due or client.replays.take()]
+            for key in {key: None for client in now for key in self._due.pop(client)}:
                 parts = self._values.get(key)
                 if parts is not None:
                     await self.forward(parts)
+            if self._due:  # of those who ask too often; they have to wait
+                self._has_due.set()
 
     def close(self) -> None:
         """Close the socket; what is queued is still sent for a moment."""

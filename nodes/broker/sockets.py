@@ -1,6 +1,6 @@
 """Sockets of the broker: how they are made and read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import zmq
 import zmq.asyncio
@@ -8,7 +8,16 @@ import zmq.asyncio
 from ssa_stream.errors import TransportError
 from ssa_stream.keys import ServerKeys
 
-__all__ = ["bind", "bound_socket", "receive", "try_send", "within_reach"]
+__all__ = ["PUBLIC_OPTIONS", "bind", "bound_socket", "receive", "try_send", "within_reach"]
+
+PUBLIC_OPTIONS: Mapping[zmq.SocketOption, int] = {
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 30,
+    zmq.TCP_KEEPALIVE_INTVL: 10,
+    zmq.TCP_KEEPALIVE_CNT: 3,
+    zmq.TCP_MAXRT: 60_000,
+}
+"""A peer whose machine or network is gone keeps its place for a minute."""
 
 
 def bound_socket(
@@ -17,6 +26,8 @@ def bound_socket(
     address: str,
     options: Mapping[zmq.SocketOption, int],
     keys: ServerKeys | None = None,
+    *,
+    prepare: Callable[[zmq.asyncio.Socket], object] = lambda socket: None,
 ) -> tuple[zmq.asyncio.Socket, str]:
     """A socket and the address that it was bound to, with the port if `address` leaves that open.
 
@@ -26,6 +37,7 @@ def bound_socket(
         address: Where to listen.
         options: Of the socket.
         keys: Encrypt, and take in only whom the context's `ZapAuthenticator` lets pass; None: everybody, in the clear.
+        prepare: Called with the socket before it is bound.
     Raises:
         TransportError: The address is taken or is none.
     """
@@ -36,6 +48,7 @@ def bound_socket(
         socket.setsockopt(zmq.IPV6, 1)
     if keys is not None:
         keys.secure(socket)
+    prepare(socket)
     return socket, bind(socket, address)
 
 

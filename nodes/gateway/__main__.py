@@ -9,6 +9,7 @@ from pathlib import Path
 from ssa_stream.errors import ConfigError, SsaStreamError
 from ssa_stream.nodes.gateway.server import run_gateway
 from ssa_stream.nodes.gateway.settings import GatewaySettings, load_settings
+from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 from ssa_stream.nodes.runtime.library_logs import LibraryLogs
 from ssa_stream.nodes.runtime.logs import log_as
 from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
@@ -32,6 +33,7 @@ def main() -> None:
     log_as("gateway")
     logging.getLogger().addHandler(LibraryLogs())
     end_with_parent()
+    raise_file_limit()
     try:
         asyncio.run(_run(load_settings(options.settings), options.incarnation))
     except (SsaStreamError, BaseExceptionGroup) as error:

@@ -15,6 +15,7 @@ from ssa_stream.nodes.ingest.dispatcher import StreamRules
 from ssa_stream.nodes.ingest.tracker import InFlightTracker
 from ssa_stream.nodes.pipeline import StreamSection
 from ssa_stream.nodes.runtime.broker_link import BrokerLink
+from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.protocols import DropCount, DropReason, EventKind, PromptState, SourceState, StartStream
 from ssa_stream.sources import SourceInfo, SourceStatus, redact
@@ -130,6 +131,7 @@ class IngestStream:
         self._drops: Counter[str] = Counter()
         self._size: tuple[int, int] | None = None
         self._nominal_hz: float | None = None
+        self._log_limit = LogLimit()  # of what clients cause
 
     @property
     def is_started(self) -> bool:
@@ -222,8 +224,11 @@ class IngestStream:
         """Tell that something happened; fields are those of `Event`."""
         if "text" in fields:
             fields["text"] = redact(fields["text"])
-        log = {"info": _LOG.info, "warning": _LOG.warning, "error": _LOG.error}[severity]
-        log(str(kind), stream=self.rules.stream, **fields)
+        left_out = self._log_limit.due(str(kind)) if kind == EventKind.PROMPTS_CHANGED else 0
+        if left_out is not None:
+            more = {"left_out": left_out} if left_out else {}
+            log = {"info": _LOG.info, "warning": _LOG.warning, "error": _LOG.error}[severity]
+            log(str(kind), stream=self.rules.stream, **fields, **more)
         self._broker.event(kind, stream=self.rules.stream, severity=severity, **fields)
 
     def epoch_began(self, text: str, **fields: Any) -> None:

@@ -23,6 +23,7 @@ from ssa_stream.nodes.launcher.run_dir import remove_leftovers
 from ssa_stream.nodes.launcher.supervisor import StartChild, Supervisor
 from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig, check_pipeline_files
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
+from ssa_stream.nodes.runtime.descriptors import DescriptorReserve
 from ssa_stream.nodes.runtime.tasks import first_of, only_error
 from ssa_stream.nodes.runtime.transport.segments import remove_segments
 
@@ -56,6 +57,7 @@ class Graph:
         config: What it consists of.
         bound: Set while the addresses are; nodes are being started once they are.
         ready: Set once all nodes are ready.
+        reserve: Descriptors for what must be done when others have taken all; held while it runs.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Graph:
         self.config = config
         self.bound = asyncio.Event()
         self.ready = asyncio.Event()
+        self.reserve = DescriptorReserve()
         self._keep = keep
         self._clock = clock or MonotonicClock()
         self._awake = AwakeClock(config.health.absence_s, self._clock.monotonic_ns)
@@ -152,6 +155,7 @@ class Graph:
         check_pipeline_files(self.config)
         remove_leftovers(remove_segments)
         context = zmq.asyncio.Context()
+        self.reserve.fill()
         try:
             self._placement = placement = self._place(context)
             try:
@@ -162,13 +166,14 @@ class Graph:
             raise only_error(group) from group
         finally:
             context.destroy(linger=0)
+            self.reserve.drop()
         if self._failure is not None:
             raise self._failure
         return self.report
 
     def _place(self, context: zmq.asyncio.Context) -> Placement:
         if self.config.placement == "processes":
-            return ProcessPlacement(self.config, self._awake, self._on_line, self._command)
+            return ProcessPlacement(self.config, self._awake, self._on_line, self._command, self.reserve)
         from ssa_stream.nodes.launcher.fused import FusedPlacement
         from ssa_stream.nodes.runtime.weights import WeightsLoader
 
@@ -198,6 +203,7 @@ class Graph:
             context,
             addresses,
             self._clock,
+            reserve=self.reserve,
             on_node_ready=on_node_ready,
             awake=self._awake,
             reload=placement.reload,

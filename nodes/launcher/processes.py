@@ -14,6 +14,7 @@ from ssa_stream.nodes.launcher.supervisor import Supervisor
 from ssa_stream.nodes.launcher.weights import GraphWeights
 from ssa_stream.nodes.pipeline import PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.nodes.runtime.descriptors import DescriptorReserve
 from ssa_stream.nodes.runtime.transport.interface import CONTROL_LINK, PUBLISH_LINK
 from ssa_stream.nodes.runtime.transport.segments import remove_segments, segment_prefix
 from ssa_stream.nodes.runtime.transport.socket_files import KEEP_S
@@ -47,6 +48,7 @@ class ProcessPlacement:
         clock: Measures time.
         on_line: Called with each line that a node writes to stderr.
         command: Gives the command line of a node.
+        reserve: Lends descriptors to start processes with; None for none.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class ProcessPlacement:
         clock: Clock,
         on_line: Callable[[str], None],
         command: Command = node_command,
+        reserve: DescriptorReserve | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
         self._on_line = on_line
         self._command = command
+        self._reserve = DescriptorReserve(0) if reserve is None else reserve
         self._supervisors: dict[str, Supervisor] = {}
         self._ready: set[str] = set()
         self._is_stopping = False
@@ -172,13 +176,15 @@ class ProcessPlacement:
     def close(self) -> None:
         """Remove the run's folder and what is left of shared memory."""
         self._weights.close()
-        self.run_dir.remove()
+        with self._reserve.lent():
+            self.run_dir.remove()
 
     async def _start(self, name: str, incarnation: int) -> Child:
-        remove_segments(segment_prefix(self.run_dir.path), node=name)  # of an earlier start that could not do it
-        self.run_dir.write_pipeline()
-        command = [*self._command(name, incarnation, self.run_dir), f"--weights={self._weights.fingerprint}"]
-        return await Child.start(name, incarnation, command, self._on_line)
+        with self._reserve.lent():
+            remove_segments(segment_prefix(self.run_dir.path), node=name)  # of an earlier start that could not do it
+            self.run_dir.write_pipeline()
+            command = [*self._command(name, incarnation, self.run_dir), f"--weights={self._weights.fingerprint}"]
+            return await Child.start(name, incarnation, command, self._on_line)
 
 
 def _socket(run_dir: Path, name: str) -> str:

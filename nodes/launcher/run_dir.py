@@ -169,8 +169,12 @@ def remove_leftovers(remove_segments: RemoveSegments) -> list[str]:
     Returns:
         Names of the graphs whose folders were removed.
     """
-    removed = []
-    for path in Path(tempfile.gettempdir()).glob("ssa-*"):
+    removed: list[str] = []
+    try:
+        found = list(Path(tempfile.gettempdir()).glob("ssa-*"))
+    except OSError:
+        return removed  # clean-up ends nothing; the next graph tries again
+    for path in found:
         match = _NAME.fullmatch(path.name)
         if match is None or not _is_ours(path):
             continue

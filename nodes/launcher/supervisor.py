@@ -16,6 +16,7 @@ from ssa_stream.nodes.broker import NodeState
 from ssa_stream.nodes.launcher.child import Child, Exit
 from ssa_stream.nodes.pipeline import HealthSection
 from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.nodes.runtime.descriptors import is_shortage
 from ssa_stream.nodes.runtime.tasks import wait_for_event
 
 __all__ = ["MayStart", "RestartPolicy", "StartChild", "Supervisor", "Watch"]
@@ -60,6 +61,7 @@ class RestartPolicy:
 
 _WRONG_SETUP, _OTHER_WEIGHTS = 2, 3
 _RELOAD = "reload"
+_SHORTAGE_PAUSE_S = 0.25
 _log = structlog.get_logger()
 
 MayStart = Callable[[], Awaitable[str]]
@@ -83,6 +85,9 @@ class Watch(Protocol):
 
     async def recover(self, about_node: str, reason: str, text: str = "") -> None:
         """A node is back."""
+
+    def put_off(self, name: str, why: str) -> None:
+        """A node cannot be started now; it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,7 @@ class Supervisor:
         self._ending = asyncio.Event()
         self._ended = asyncio.Event()
         self._last_loss: _Loss | None = None
+        self._shortage = ""
 
     def look(self) -> None:
         """Something about the node has changed: look at once, not with the next tick."""
@@ -148,6 +154,8 @@ class Supervisor:
     @property
     def state_text(self) -> str:
         """What keeps it from being ready, for people."""
+        if self._shortage:
+            return f"its process cannot be started: {self._shortage}"
         if self._last_loss is not None:
             return f"it was lost before: {self._last_loss.text}"
         return "its process has not said hello" if self._state() is None else "it said hello and is getting ready"
@@ -209,11 +217,8 @@ class Supervisor:
 
     async def _one_life(self, incarnation: int) -> _Loss:
         """From the start of a process to its end."""
-        try:
-            self._down.clear()
-            child = self.child = await self._start(self.name, incarnation)
-        except OSError as error:
-            raise TransportError(f"cannot start a process for {self.name}: {error}") from error
+        self._down.clear()
+        child = self.child = await self._start_process(incarnation)
         if self._ending.is_set() or self._is_held:
             child.signal(signal.SIGTERM)
         try:
@@ -222,6 +227,21 @@ class Supervisor:
             self.child, self.is_up = None, False
             await child.close()
             self._down.set()
+
+    async def _start_process(self, incarnation: int) -> Child:
+        """Start a process as soon as there are descriptors for it."""
+        while True:
+            try:
+                child = await self._start(self.name, incarnation)
+            except OSError as error:
+                if not is_shortage(error) or self._ending.is_set():
+                    raise TransportError(f"cannot start a process for {self.name}: {error}") from error
+                self._shortage = str(error)
+                self._broker.put_off(self.name, self._shortage)
+                await wait_for_event(self._ending, _SHORTAGE_PAUSE_S)
+            else:
+                self._shortage = ""
+                return child
 
     async def _watch(self, child: Child) -> _Loss:
         started_ns, is_ready = self._clock.monotonic_ns(), False

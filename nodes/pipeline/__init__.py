@@ -14,6 +14,7 @@ from ssa_stream.nodes.pipeline.names import (
     worker_names,
 )
 from ssa_stream.nodes.pipeline.sections import (
+    ClientsSection,
     DecoderSection,
     FlowSection,
     HealthSection,
@@ -33,6 +34,7 @@ __all__ = [
     "GATEWAY",
     "MASKS",
     "ROLES",
+    "ClientsSection",
     "DecoderSection",
     "FlowSection",
     "HealthSection",

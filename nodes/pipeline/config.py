@@ -9,6 +9,7 @@ from ssa_stream.errors import ConfigError
 from ssa_stream.nodes.pipeline.conversion import convert
 from ssa_stream.nodes.pipeline.names import BROKER, DECODER, MASKS, ingest_name, worker_names
 from ssa_stream.nodes.pipeline.sections import (
+    ClientsSection,
     DecoderSection,
     FlowSection,
     HealthSection,
@@ -55,6 +56,7 @@ class PipelineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         flow: How much may be under way.
         health: When a node counts as lost.
         public: Addresses for subscribers and clients.
+        clients: How much subscribers and clients may take.
         masks: What mask messages hold.
         decoder: What survives the end of the decoder.
         overwrite: Replace output files that exist, once the new ones are complete; else they are refused.
@@ -71,6 +73,7 @@ class PipelineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     flow: FlowSection = FlowSection()
     health: HealthSection = HealthSection()
     public: PublicSection = PublicSection()
+    clients: ClientsSection = ClientsSection()
     masks: MasksSection = MasksSection()
     decoder: DecoderSection = DecoderSection()
     overwrite: bool = False

@@ -11,6 +11,7 @@ from ssa_stream.nodes.pipeline.hosts import is_loopback
 from ssa_stream.protocols.fields import MAX_PROMPTS, Name, PromptText
 
 __all__ = [
+    "ClientsSection",
     "DecoderSection",
     "FlowSection",
     "HealthSection",
@@ -228,6 +229,29 @@ class PublicSection(_Section, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """Whether other machines can reach an address without keys."""
         return self.keys is None and not all(map(_is_of_this_machine, (self.publish, self.requests)))
+
+
+class ClientsSection(_Section, frozen=True, kw_only=True):
+    """How much clients may take: subscribers and those who ask for changes.
+
+    A client is who has a key; without keys, a machine. All connections of one client together may have four times what
+    one connection may.
+
+    Attributes:
+        connections: To both public addresses together; fewer if this process may not open so many files.
+        handshake_s: A connection that has not said by then who it is, is closed.
+        subscriptions: Of one connection. Another one closes it, as does one to what is no topic of the protocol.
+        request_rate_hz: Requests of one connection in a second, over a longer time; more are refused (`busy`).
+        request_burst: Requests of one connection at once.
+        waiting_requests: Requests of one connection that wait for their node.
+    """
+
+    connections: Annotated[int, Meta(ge=8, le=100_000)] = 512
+    handshake_s: Annotated[float, Meta(ge=0.1, le=60)] = 5.0
+    subscriptions: Annotated[int, Meta(ge=1, le=10_000)] = 128
+    request_rate_hz: Annotated[float, Meta(gt=0, le=10_000)] = 20.0
+    request_burst: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    waiting_requests: Annotated[int, Meta(ge=1, le=256)] = 32
 
 
 def _port(key: str, address: str, may_leave: bool) -> int:

@@ -16,6 +16,7 @@ from ssa_stream.errors import ConfigError, SsaStreamError
 from ssa_stream.nodes.pipeline import PipelineConfig, load_pipeline, role_of
 from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
 from ssa_stream.nodes.runtime.clock import MonotonicClock
+from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 from ssa_stream.nodes.runtime.executor import ModelExecutor
 from ssa_stream.nodes.runtime.logs import log_as
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
@@ -58,6 +59,7 @@ def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
     options = _parse(arguments)
     log_as(options.name)
     parent = end_with_parent()
+    raise_file_limit()
     try:
         settings = load_pipeline(options.pipeline)
         asyncio.run(_serve(run, options, settings, parent))

@@ -299,6 +299,7 @@ PINNED = {
         "decode_counts",
         "encode",
         "host_clock_name",
+        "is_subscription",
         "is_wanted",
         "negotiate",
         "pack_labels",

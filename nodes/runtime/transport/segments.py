@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
+import structlog
+
 from ssa_stream.errors import MessageError
 
 __all__ = ["ALIGNMENT", "HEADER_BYTES", "Segment", "free_bytes", "memory_folder", "remove_segments", "segment_prefix"]
@@ -23,6 +25,7 @@ _MAGIC = int.from_bytes(b"ssa-ring", "little")
 _MAGIC_WORD, _GENERATION_WORD, _RELEASED_WORD = 0, 1, 2
 _NAME = re.compile(r"ssa-[A-Za-z0-9_.-]{1,200}")
 _SHARED_MEMORY = Path("/dev/shm")
+_log = structlog.get_logger()
 
 
 def memory_folder() -> Path:
@@ -50,14 +53,18 @@ def remove_segments(prefix: str, *, node: str | None = None, folder: Path | None
         node: Only of this node, all its incarnations; None: of all nodes.
         folder: Where; None for `memory_folder()`.
     Returns:
-        How many were removed.
+        How many were removed. Nothing is raised: what cannot be removed, or looked for, is left, and logged.
     """
     rest = ".*" if node is None else rf"{re.escape(node)}-[0-9]+-[0-9]+"
     pattern = re.compile(re.escape(prefix) + rest)
-    found = [path for path in (folder or memory_folder()).iterdir() if pattern.fullmatch(path.name)]
-    for path in found:
-        path.unlink(missing_ok=True)
-    return len(found)
+    place, removed = folder or memory_folder(), 0
+    try:
+        for path in [path for path in place.iterdir() if pattern.fullmatch(path.name)]:
+            path.unlink(missing_ok=True)
+            removed += 1
+    except OSError as error:
+        _log.warning("shared memory not removed", folder=str(place), prefix=prefix, error=str(error))
+    return removed
 
 
 class Segment:

@@ -70,7 +70,8 @@ class Facts:
         has_curve: Whether ZeroMQ can encrypt.
         cores: That this process may use.
         memory_bytes: Free memory; None if not known.
-        open_files: Most files that this process may open.
+        open_files: Most files that a program may open here once it has raised its limit, as a graph does at its start.
+        open_files_now: The limit before that.
         gpu: CUDA; None if torch is missing.
         cameras: Of this machine.
         taken: Addresses of the pipeline at which nobody can listen, each with the reason.
@@ -92,6 +93,7 @@ class Facts:
     cores: int = 4
     memory_bytes: int | None = None
     open_files: int = 1024
+    open_files_now: int = 1024
     gpu: Gpu | None = None
     cameras: tuple[Camera, ...] = ()
     taken: Mapping[str, str] = field(default_factory=dict)
@@ -115,6 +117,7 @@ def gather(pipeline: str) -> Facts:
     missing = {extra: tuple(name for name in names if _is_missing(name)) for extra, names in PACKAGES.items()}
     checkpoint, checkpoint_problem = ("", "") if missing["engine"] else _checkpoint(config)
     keys_problem, open_secrets = _keys(config)
+    limits = _file_limits()
     return Facts(
         pipeline=config,
         pipeline_problem=problem,
@@ -123,7 +126,8 @@ def gather(pipeline: str) -> Facts:
         has_curve="zmq" not in missing["client"] and _has_curve(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_bytes=_free_memory(),
-        open_files=_open_files(),
+        open_files=limits[1],
+        open_files_now=limits[0],
         gpu=None if "torch" in missing["engine"] else _gpu(),
         cameras=_cameras(),
         taken={} if config is None else _taken(config),
@@ -165,10 +169,10 @@ def _free_memory() -> int | None:
     return int(available[0]) * 1024 if available else None
 
 
-def _open_files() -> int:
-    import resource
+def _file_limits() -> tuple[int, int]:
+    from ssa_stream.nodes.runtime.descriptors import file_limits
 
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return file_limits()
 
 
 def _gpu() -> Gpu:

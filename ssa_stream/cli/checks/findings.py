@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ssa_stream.cli.checks.facts import Facts
+from ssa_stream.nodes.runtime.descriptors import descriptors_of, room_for_connections
 
 __all__ = ["CHECKS", "CLIENT_CHECKS", "Finding", "examine"]
 
@@ -167,9 +168,19 @@ def _temp(facts: Facts) -> _Result:
 
 
 def _open_files(facts: Facts) -> _Result:
-    if facts.open_files < _MIN_OPEN_FILES:
-        return "warn", f"{facts.open_files} open files at most", "ulimit -n 1024"
-    return "ok", f"{facts.open_files} open files at most", ""
+    found = f"{facts.open_files} open files at most"
+    if facts.open_files_now < facts.open_files:
+        found += f" ({facts.open_files_now} now; a graph raises it at its start)"
+    if facts.pipeline is None:
+        return ("warn", found, "ulimit -n 1024") if facts.open_files < _MIN_OPEN_FILES else ("ok", found, "")
+    own, wanted = descriptors_of(facts.pipeline), facts.pipeline.clients.connections
+    if facts.open_files < own:
+        return "fail", f"{found}; this pipeline takes up to {own}", f"ulimit -n {own + wanted}, as root: -Hn, too"
+    room = room_for_connections(facts.pipeline, facts.open_files)
+    found += f"; {own} of them for this pipeline, and {room} connections of clients"
+    if room < wanted:
+        return "warn", f"{found} instead of {wanted} (clients.connections)", f"ulimit -n {own + wanted}"
+    return "ok", found, ""
 
 
 def _keys(facts: Facts) -> _Result:

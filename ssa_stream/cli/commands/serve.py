@@ -215,7 +215,9 @@ def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConf
 def _serve(config: "PipelineConfig", *, quiet: bool, health: str | None, **page: Any) -> None:
     from ssa_stream.cli.options.engine import all_cores_but_one
     from ssa_stream.nodes.launcher.run_dir import LockedFolder
+    from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 
+    raise_file_limit()
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
     with ExitStack() as stack:
         # Named as folders of graphs are: should this process be killed, the next graph removes it.
@@ -284,7 +286,8 @@ async def _keep_gateway(
         folder.keep()
         file = _gateway_settings(graph, folder.path, page)
         command = [sys.executable, "-P", "-m", "ssa_stream.nodes.gateway", str(file), f"--incarnation={incarnation}"]
-        return await Child.start("gateway", incarnation, command, view.line)
+        with graph.reserve.lent():
+            return await Child.start("gateway", incarnation, command, view.line)
 
     supervisor = graph.supervise_gateway(start)
     running = asyncio.create_task(supervisor.run(), name="supervisor of the gateway")

@@ -157,7 +157,9 @@ def run_pipeline(
     """
     from ssa_stream.cli.options.engine import all_cores_but_one
     from ssa_stream.cli.views.graph_view import print_graph_summary
+    from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 
+    raise_file_limit()
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
     report = asyncio.run(_run(config, keep, quiet, beside, http))
     if not quiet:

@@ -12,6 +12,7 @@ from zmq.utils import z85
 from ssa_stream.keys import ClientKeys, ServerKeys, add_client, make_keys
 from ssa_stream.nodes.broker.authenticator import ZapAuthenticator
 from ssa_stream.nodes.broker.counters import Counters
+from ssa_stream.nodes.runtime.descriptors import DescriptorReserve
 
 OK, REFUSED = b"200", b"400"
 
@@ -41,7 +42,7 @@ async def asker(tmp_path: Path) -> AsyncIterator[_Asker]:
     make_keys(tmp_path)
     add_client(tmp_path, "robot")
     context, counters = zmq.asyncio.Context(), Counters()
-    gate = ZapAuthenticator(context, ServerKeys.load(tmp_path), counters)
+    gate = ZapAuthenticator(context, ServerKeys.load(tmp_path), counters, DescriptorReserve())
     socket = context.socket(zmq.REQ)
     socket.linger = 0
     socket.connect("inproc://zeromq.zap.01")
