@@ -15,6 +15,7 @@ from ssa_stream.errors import MessageError, TransportError
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.transport.links import pull, push
+from ssa_stream.printable import printable_lines
 from ssa_stream.protocols import (
     AddPrompt,
     AnyMessage,
@@ -186,7 +187,7 @@ class BrokerLink:
             severity: For whoever filters.
             fields: Other fields of `Event`. A long `text` is cut.
         """
-        text = str(fields.pop("text", ""))[:_MAX_NOTE]
+        text = printable_lines(str(fields.pop("text", "")))[:_MAX_NOTE]
         now_ns, clock = self._clock.monotonic_ns(), self._clock.name
         self.publish(
             Event(

@@ -30,8 +30,9 @@ from ssa_stream.cli.commands import (
     watch,
 )
 from ssa_stream.cli.options.model import OptionalTag
-from ssa_stream.cli.views.console import print_error
+from ssa_stream.cli.views.console import PrintableConsole, print_error, print_line
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
+from ssa_stream.printable import hidden_characters
 
 __all__ = ["FAILURE", "USAGE", "app", "exit_code", "main"]
 
@@ -82,7 +83,7 @@ def _add_commands() -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"ssa-stream {__version__}")
+        print_line(f"ssa-stream {__version__}")
         raise typer.Exit
 
 
@@ -122,6 +123,10 @@ def main() -> None:
     # Idle OpenMP threads spin before they sleep. The default, ten times longer, is no faster alone and many times
     # slower as soon as another process wants a core. Read once, when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    if any(map(hidden_characters, sys.argv)):  # typer's box about a wrong argument would print it as it is
+        from typer import rich_utils
+
+        rich_utils.Console = PrintableConsole  # type: ignore[misc]  # it has no other way
     try:
         app()
     except SsaStreamError as error:

@@ -51,18 +51,20 @@ RULES = {
     "": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "input_warnings": Rule(_siblings(), third_party=frozenset(), torch="never"),
+    "printable": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "standard_streams": Rule(frozenset({"printable"}), third_party=frozenset(), torch="never"),
     "addresses": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "files": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "run_lengths": Rule(_siblings(), third_party=frozenset({"numpy"}), torch="never"),
-    "protocols": Rule(_siblings("run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
+    "protocols": Rule(_siblings("printable run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
     "configs": Rule(_siblings(), third_party=_WIRE, torch="never"),
     "keys": Rule(_siblings("files"), third_party=frozenset({"zmq"}), torch="never"),
     "client": Rule(_siblings("protocols keys run_lengths"), torch="never"),
     "model": Rule(_siblings()),
-    "streaming": Rule(_siblings("input_warnings model")),
-    "checkpoints": Rule(_siblings("model configs files")),
+    "streaming": Rule(_siblings("input_warnings model printable")),
+    "checkpoints": Rule(_siblings("model configs files printable")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(_siblings("input_warnings model streaming data metrics checkpoints viz")),
     "training": Rule(_siblings("model data checkpoints metrics evaluation configs")),
@@ -72,12 +74,12 @@ RULES = {
     "picture_names": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "playlist_names": Rule(_siblings("addresses"), third_party=frozenset(), torch="never"),
     "sources": Rule(_siblings("addresses backoff data picture_names playlist_names plugins rates")),
-    "viz": Rule(_siblings("streaming.results")),
+    "viz": Rule(_siblings("printable streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths files outputs rates")),
     "nodes": Rule(
         _siblings(
             "addresses protocols configs keys backoff client files input_warnings outputs run_lengths model "
-            "checkpoints metrics streaming training data sources sinks viz"
+            "checkpoints metrics streaming training data sources sinks viz printable standard_streams"
         ),
     ),
     "cli": Rule(None),

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from ssa_stream.cli.views.console import output
+from ssa_stream.cli.views.console import print_json
 from ssa_stream.errors import SinkError
 from ssa_stream.files import write_report
+from ssa_stream.standard_streams import lines_lost
 
 __all__ = ["JsonFile", "Strict", "write_json"]
 
@@ -31,16 +32,16 @@ Strict = Annotated[
 
 
 def write_json(summary: Mapping[str, object], target: str, *, overwrite: bool) -> None:
-    """Write a summary to a file, or to standard output for `-`.
+    """Write a summary to a file, or to standard output for `-`, and how many lines of log and view were lost.
 
     Raises:
         SinkError: It cannot be written.
     """
-    text = json.dumps(summary, indent=2)
+    summary = {**summary, "log_lines_lost": lines_lost()}
     if target == "-":
-        output().print(text, markup=False, soft_wrap=True)
+        print_json(summary, indent=2)
         return
     try:
-        write_report(target, text + "\n", overwrite=overwrite)
+        write_report(target, json.dumps(summary, indent=2) + "\n", overwrite=overwrite)
     except OSError as error:
         raise SinkError(f"cannot write {target} ({error.strerror or error}); give another file with --json") from error
