@@ -14,7 +14,7 @@ __all__ = ["LogLimit", "log_as", "say"]
 
 
 def say(text: str) -> None:
-    """Print lines that are no log lines on stderr, hidden characters written out; it is no error if nobody reads them."""
+    """Print lines that are no log lines on stderr, hidden characters written out. A reader may be gone."""
     with contextlib.suppress(OSError):
         print(printable_lines(text), file=sys.stderr, flush=True)
 

@@ -150,10 +150,10 @@ class PromptBook:
         """Let these be the prompts; those that stay the same keep their version."""
         if "" in named:
             raise ConfigError(f"prompt {named['']!r} has an empty id; expected a name, or none to be given one")
-        for name in named:
-            _expect_nothing_hidden("prompt id", name)
         if id_rule and (wrong := [name for name in named if not id_rule.fullmatch(name)]):
             raise ConfigError(f"prompt id {wrong[0]!r} does not match {id_rule.pattern}; choose another name")
+        for name in named:
+            _expect_nothing_hidden("prompt id", name)
         if len(named) > max_prompts:
             raise ConfigError(f"{len(named)} prompts; SessionConfig.max_prompts allows {max_prompts}")
         version = self.version + 1

@@ -221,6 +221,13 @@ PINNED = {
         "stream_of",
         "worker_names",
     },
+    "ssa_stream.printable": {
+        "PLAIN_TEXT",
+        "hidden_characters",
+        "json_escaped",
+        "printable",
+        "printable_lines",
+    },
     "ssa_stream.protocols": {
         "Accepted",
         "AddPrompt",

@@ -45,6 +45,17 @@ __all__ = [
 _PLAIN = str.maketrans({"█": "#", "░": ".", "…": "~", "•": "*"} | {chr(code): "*" for code in range(0x2800, 0x2900)})
 
 
+def _encodable(text: str, encoding: str) -> str:
+    """A text as a terminal of an encoding can show it."""
+    if text.isascii() or _is_unicode(encoding):
+        return text
+    return text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _is_unicode(encoding: str) -> bool:
+    return encoding.lower().startswith("utf")
+
+
 class PrintableConsole(Console):
     """A console on which text is only text; what rich itself adds (colours, moves of the cursor) stays."""
 
@@ -55,12 +66,8 @@ class PrintableConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Everything that is printed comes through here, at whatever depth."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=self._encodable(printable_lines(segment.text)))
-
-    def _encodable(self, text: str) -> str:
-        if text.isascii() or self.encoding.startswith("utf"):
-            return text
-        return text.translate(_PLAIN).encode(self.encoding, "backslashreplace").decode(self.encoding)
+            text = _encodable(printable_lines(segment.text), self.encoding)
+            yield segment if segment.control else segment._replace(text=text)
 
 
 class _Results(io.TextIOBase):
@@ -150,13 +157,13 @@ def print_json(value: Mapping[str, Any], *, indent: int | None = None) -> bool:
     Raises:
         SinkError: It cannot be written, for another reason.
     """
-    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    is_unicode = _is_unicode(_Results().encoding)
     return _print(json_escaped(json.dumps(value, ensure_ascii=not is_unicode, indent=indent)))
 
 
 def _print(text: str) -> bool:
     results = _Results()
-    results.write(f"{text}\n")
+    results.write(_encodable(f"{text}\n", results.encoding))
     results.flush()
     return results.is_read
 
