@@ -79,7 +79,7 @@ def _is_print(node: ast.AST) -> bool:
 
 
 def _is_safe(value: ast.FormattedValue) -> bool:
-    """Quoted, a number by its format, through `printable`, or harmless: the name of a stream has letters and digits only."""
+    """Quoted, a number by its format, through `printable`, or harmless, such as the name of a stream."""
     words = ast.unparse(value.value)
     harmless = ("where", "age", "left", "top", "right", "bottom", "frames", "shown", "dropped", "output")
     return (
