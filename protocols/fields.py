@@ -4,8 +4,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ssa_stream.printable import PLAIN_TEXT
-
 __all__ = [
     "MAX_HISTORY",
     "MAX_LAYERS",
@@ -51,10 +49,8 @@ ClockName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*:[A-Za-z0-9_.-]+\Z", 
 """Kind of clock and whose it is. Two times may be subtracted only if their clocks have the same name."""
 Note = Annotated[str, Meta(max_length=1000)]
 """Text for people."""
-PromptText = Annotated[
-    str, Meta(min_length=1, max_length=1000, pattern=PLAIN_TEXT, description="a sentence without control characters")
-]
-"""A sentence. No control characters but white space, none that turn the direction of writing or have no width."""
+PromptText = Annotated[str, Meta(min_length=1, max_length=1000)]
+"""A sentence; `expect_plain_text` of `identity.py` says what may not be in it."""
 Whole = Annotated[int, Meta(ge=0, le=_INT64_MAX)]
 Positive = Annotated[int, Meta(ge=1, le=_INT64_MAX)]
 Nanoseconds = Annotated[int, Meta(ge=-_INT64_MAX, le=_INT64_MAX)]

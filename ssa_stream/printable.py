@@ -8,7 +8,7 @@ servers, files, other machines) are shown with them written out, such as `\x1b`.
 
 import re
 
-__all__ = ["PLAIN_TEXT", "hidden_characters", "json_escaped", "printable", "printable_lines"]
+__all__ = ["hidden_characters", "json_escaped", "printable", "printable_lines"]
 
 # Joiners (U+200C, U+200D) and marks of direction (U+061C, U+200E, U+200F) are not among them: honest texts, in Persian
 # and Hindi and with composed emoji, need them, and they change no more than their neighbours.
@@ -21,9 +21,6 @@ _HALF_CHARACTERS = r"\ud800-\udfff"
 _OF_OTHERS = _LINE_ENDS + _DIRECTION + _NO_WIDTH + _TAGS + _HALF_CHARACTERS
 _HIDDEN = re.compile(f"[{_CONTROL}{_OF_OTHERS}]")
 _HIDDEN_IN_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{_OF_OTHERS}]")
-
-PLAIN_TEXT = rf"\A[^\x00-\x08\x0e-\x1f\x7f-\x9f{_OF_OTHERS}]*\Z"
-"""Pattern of a text that may come in; white space of every kind may be in it, for it is made one space."""
 
 
 def printable(text: str) -> str:

@@ -222,7 +222,6 @@ PINNED = {
         "worker_names",
     },
     "ssa_stream.printable": {
-        "PLAIN_TEXT",
         "hidden_characters",
         "json_escaped",
         "printable",
