@@ -196,7 +196,7 @@ def set_up_standard_streams() -> None:
         encoding = sys.stderr.encoding
         _stderr = LossyWriter(_STDERR)
         sys.stderr = io.TextIOWrapper(
-            _stderr,  # type: ignore[arg-type]  # takes what it is given at once, as a buffer does
+            _stderr,  # takes what it is given at once, as a buffer does
             encoding=encoding,
             errors="backslashreplace",
             line_buffering=True,

@@ -29,21 +29,24 @@ def log_as(node: str) -> None:
         event.setdefault("node", node)
         return event
 
-    def show_hidden(_logger: WrappedLogger, _method: str, line: str) -> str:
-        return printable(line)
-
     structlog.configure(
         processors=[
             name_node,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "node", "event"], bool_as_flag=False),
-            show_hidden,
+            _printable_line,
         ],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+_render = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "node", "event"], bool_as_flag=False)
+
+
+def _printable_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    return printable(_render(logger, method, event))
 
 
 class LogLimit:

@@ -126,7 +126,7 @@ def main() -> None:
     if any(map(hidden_characters, sys.argv)):  # typer's box about a wrong argument would print it as it is
         from typer import rich_utils
 
-        rich_utils.Console = PrintableConsole  # type: ignore[misc]  # it has no other way
+        vars(rich_utils)["Console"] = PrintableConsole  # it has no other way
     try:
         app()
     except SsaStreamError as error:

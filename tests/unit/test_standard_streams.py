@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from ssa_stream import standard_streams
 from ssa_stream.standard_streams import LossyWriter
 
 _PATIENCE_S = 20.0
@@ -102,7 +101,7 @@ def test_disk_that_is_full_for_a_while_is_tried_again(pipe: tuple[int, int], mon
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(descriptor, data)
 
-    monkeypatch.setattr(standard_streams.os, "write", limited)
+    monkeypatch.setattr(os, "write", limited)
     writer = LossyWriter(pipe[1])
     writer.write(b"lost\nlost, too\n")
     assert writer.drain(_PATIENCE_S)

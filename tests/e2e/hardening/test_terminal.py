@@ -119,7 +119,7 @@ class _Screen:
 def test_graph_refuses_hostile_prompts_and_its_terminal_stays_as_it_is(tmp_path: Path, encoding: str) -> None:
     """A client's sentence, id and kind of message; whether the terminal knows all characters or few."""
     environment = os.environ | (_ASCII_ONLY if encoding == "ascii" else {"PYTHONIOENCODING": "utf-8"})
-    command = [CONSOLE_SCRIPT, "up", _pipeline(tmp_path), "--keep"]
+    command: list[str | Path] = [CONSOLE_SCRIPT, "up", _pipeline(tmp_path), "--keep"]
     with (
         _terminal() as (person, program),
         running(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=program, stderr=program, env=environment) as up,
@@ -152,7 +152,7 @@ def _asked(address: str, *headers: dict[str, Any]) -> list[ErrorReply]:
         answers = []
         for header in headers:
             client.send_multipart([b"", msgspec.msgpack.encode({"v": VERSION, "request_id": "r1", **header})])
-            assert client.poll(_PATIENCE_S * 1000)
+            assert client.poll(int(_PATIENCE_S * 1000))
             answer = decode(client.recv_multipart(copy=False), Limits()).message
             assert isinstance(answer, ErrorReply)
             answers.append(answer)
@@ -256,7 +256,7 @@ def test_graph_that_is_started_without_standard_streams_does_its_work(tmp_path: 
 @pytest.mark.parametrize("reader", ["pipe", "terminal"])
 def test_ctrl_c_ends_a_graph_in_order_whose_reader_is_gone(tmp_path: Path, reader: str) -> None:
     """As in `ssa-stream up ... 2>&1 | tee log`, where Ctrl-C reaches both; or a terminal that was closed."""
-    command = [CONSOLE_SCRIPT, "up", _pipeline(tmp_path), "--keep", "--json", "end.json"]
+    command: list[str | Path] = [CONSOLE_SCRIPT, "up", _pipeline(tmp_path), "--keep", "--json", "end.json"]
     with _terminal() as (person, program):
         stderr = subprocess.PIPE if reader == "pipe" else program
         with running(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=stderr) as up:
@@ -284,7 +284,7 @@ async def test_lines_that_are_lost_are_a_metric_of_the_graph(tmp_path: Path) -> 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    command = [CONSOLE_SCRIPT, "up", _pipeline(tmp_path, publish=address), "--keep"]
+    command: list[str | Path] = [CONSOLE_SCRIPT, "up", _pipeline(tmp_path, publish=address), "--keep"]
     with _unread("full") as stderr, running(command, cwd=tmp_path, stderr=stderr) as up:
         async with Listener(address) as listener:
             await until(lambda: _lost(listener) > 0 or up.poll() is not None)
@@ -297,7 +297,7 @@ def _lost(listener: Listener) -> int:
     """Lines that the launcher says it has lost."""
     figures = [message for message in listener.messages(Statistics) if message.node == BROKER]
     counts = {counter.name: counter.value for counter in figures[-1].counters} if figures else {}
-    return counts.get("log_lines_lost", 0)
+    return int(counts.get("log_lines_lost", 0))
 
 
 _COMMANDS = [["status"], ["status", "--json"], ["status", "--watch", "--json"], ["top", "--once"], ["watch"]]
@@ -308,7 +308,7 @@ def test_results_that_nobody_reads_end_a_command_quietly(tmp_path: Path, words: 
     """As in `ssa-stream status | head -0`. A disk that is full is an error in one line."""
     with publishing(_published) as address:
         for how, code in (("gone", 0), ("full", 1)):
-            command = [CONSOLE_SCRIPT, *words, "--address", address]
+            command: list[str | Path] = [CONSOLE_SCRIPT, *words, "--address", address]
             with (
                 _unread(how) as stdout,
                 running(command, cwd=tmp_path, stdout=stdout, stderr=subprocess.PIPE) as process,
