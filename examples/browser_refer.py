@@ -21,6 +21,7 @@ import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from av import VideoFrame
 
+from ssa_stream.printable import printable
 from ssa_stream.sources import open_source
 
 SIZE, FPS = "640x360", 30
@@ -78,7 +79,7 @@ async def refer(url: str, stream: str, prompt: str, num_masks: int, token: str |
     def answered(text: str) -> None:
         answer = json.loads(text)
         if answer.get("id") == 1:
-            print(answer.get("text") or f"applies from frame {answer['applies_from']['index']}")
+            print(printable(answer.get("text", "")) or f"applies from frame {answer['applies_from']['index']}")
 
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:

@@ -25,6 +25,7 @@ import time
 
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.errors import SsaStreamError
+from ssa_stream.printable import printable
 from ssa_stream.sources import Frame, Freshest, RecoveryPolicy, SourceStatus, open_source
 from ssa_stream.streaming import MaskResult, ReferSession
 
@@ -73,7 +74,7 @@ def show_state(status: SourceStatus) -> None:
             return  # the attempt that was announced
         case _:
             line = status.stage + (f": {status.text}" if status.text else "")
-    print(f"camera: {line}", flush=True)
+    print(f"camera: {printable(line)}", flush=True)
 
 
 def show_masks(result: MaskResult, age_ns: int) -> None:
@@ -81,7 +82,7 @@ def show_masks(result: MaskResult, age_ns: int) -> None:
     for track in result.tracks:
         left, top, right, bottom = track.box_xyxy
         where = f"#{track.track_id} {track.score:.2f} at {left},{top}-{right},{bottom}"
-        print(f"{result.t:7.3f} s, {result.prompt}: {where}, {age_ns / 1e6:.0f} ms old", flush=True)
+        print(f"{result.t:7.3f} s, {printable(result.prompt)}: {where}, {age_ns / 1e6:.0f} ms old", flush=True)
 
 
 if __name__ == "__main__":

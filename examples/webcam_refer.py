@@ -26,6 +26,7 @@ from contextlib import ExitStack
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.outputs import NamedPath, check_outputs
+from ssa_stream.printable import printable
 from ssa_stream.sinks import OverlayVideoSink
 from ssa_stream.sources import Freshest, Prefetch, list_cameras, open_source
 from ssa_stream.streaming import ReferSession
@@ -66,7 +67,8 @@ def run(session: ReferSession, spec: str, output: str, no_window: bool, num_fram
     with ExitStack() as stack:
         # Live: always the newest frame, late ones are dropped. A file: every frame.
         reader = stack.enter_context(Freshest(source) if source.info.live else Prefetch(source))
-        print(f"source: {source.info.name}, prompts: {', '.join(prompt.text for prompt in session.prompts)}")
+        sentences = ", ".join(prompt.text for prompt in session.prompts)
+        print(f"source: {printable(source.info.name)}, prompts: {printable(sentences)}")
         print("type another sentence and press Enter to change what is looked for; Ctrl-C ends")
         threading.Thread(target=follow_terminal, args=(session.set_prompts,), daemon=True).start()
         display = stack.enter_context(LiveDisplay("ssa_stream")) if has_display() and not no_window else None
@@ -98,8 +100,12 @@ def follow_terminal(set_prompts: Callable[[list[str]], object]) -> None:
     for line in sys.stdin:
         prompts = [part.strip() for part in line.split(";") if part.strip()]
         if prompts:
-            set_prompts(prompts)
-            print(f"now looking for: {', '.join(prompts)}")
+            try:
+                set_prompts(prompts)
+            except SsaStreamError as error:  # an arrow key, say, is no sentence
+                print(error)
+            else:
+                print(f"now looking for: {printable(', '.join(prompts))}")
 
 
 if __name__ == "__main__":

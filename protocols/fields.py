@@ -50,6 +50,7 @@ ClockName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*:[A-Za-z0-9_.-]+\Z", 
 Note = Annotated[str, Meta(max_length=1000)]
 """Text for people."""
 PromptText = Annotated[str, Meta(min_length=1, max_length=1000)]
+"""A sentence; `expect_plain_text` of `identity.py` says what may not be in it."""
 Whole = Annotated[int, Meta(ge=0, le=_INT64_MAX)]
 Positive = Annotated[int, Meta(ge=1, le=_INT64_MAX)]
 Nanoseconds = Annotated[int, Meta(ge=-_INT64_MAX, le=_INT64_MAX)]

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from ssa_stream.printable import hidden_characters, printable
 from ssa_stream.protocols.fields import (
     MAX_PROMPTS,
     ClockName,
@@ -32,6 +33,7 @@ __all__ = [
     "StageTime",
     "StageTimes",
     "Status",
+    "expect_plain_text",
     "expect_unique_ids",
     "host_clock_name",
 ]
@@ -96,6 +98,9 @@ class Prompt(Struct, frozen=True, kw_only=True):
     text: PromptText
     version: Whole
 
+    def __post_init__(self) -> None:
+        expect_plain_text(self.text)
+
 
 Prompts = Annotated[tuple[Prompt, ...], Meta(max_length=MAX_PROMPTS)]
 
@@ -109,6 +114,21 @@ def expect_unique_ids(prompts: Iterable[Prompt]) -> None:
     ids = [prompt.id for prompt in prompts]
     if len(set(ids)) < len(ids):
         raise ValueError(f"prompts with ids {', '.join(ids)}; expected another id for each")
+
+
+def expect_plain_text(text: str) -> None:
+    """Refuse a sentence with characters that a terminal obeys or nobody sees; white space of any kind may be in it.
+
+    Raises:
+        ValueError: So that the codec says in which message it is.
+    """
+    # Of another type? A sender may make such a thing; the codec refuses it.
+    hidden = hidden_characters(" ".join(text.split())) if isinstance(text, str) else ""
+    if hidden:
+        raise ValueError(
+            f"prompt '{printable(text)}' has characters that a terminal obeys or nobody sees ({hidden}); expected "
+            "plain text"
+        )
 
 
 class AppliesFrom(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ssa_stream.protocols.fields import MAX_PROMPTS, Name, Note, PromptText, Whole
-from ssa_stream.protocols.identity import AppliesFrom, Prompts
+from ssa_stream.protocols.identity import AppliesFrom, Prompts, expect_plain_text
 from ssa_stream.protocols.message import Message
 
 __all__ = [
@@ -29,6 +29,9 @@ class NewPrompt(Struct, frozen=True, kw_only=True):
 
     text: PromptText
     id: Name | None = None
+
+    def __post_init__(self) -> None:
+        expect_plain_text(self.text)
 
 
 class SetPrompts(Message, frozen=True, kw_only=True, tag="set_prompts"):

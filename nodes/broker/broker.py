@@ -25,6 +25,7 @@ from ssa_stream.nodes.health import HealthView
 from ssa_stream.nodes.pipeline import BROKER, GATEWAY, PipelineConfig, ingest_name, role_of
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.descriptors import DescriptorReserve, file_limits, room_for_connections
+from ssa_stream.nodes.runtime.metrics import LOG_LINES_LOST
 from ssa_stream.protocols import (
     EVENTS,
     NODES,
@@ -40,6 +41,7 @@ from ssa_stream.protocols import (
     Topic,
     encode,
 )
+from ssa_stream.standard_streams import lines_lost
 
 __all__ = ["Broker", "BrokerAddresses"]
 
@@ -343,6 +345,8 @@ class Broker:
         )
 
     def _statistics(self, interval_s: float) -> Statistics:
+        if lost := lines_lost():  # the broker speaks for its process, the launcher
+            self.counters[LOG_LINES_LOST] = lost
         return Statistics(
             node=BROKER,
             role=BROKER,

@@ -6,6 +6,7 @@ import msgspec
 import zmq
 
 from ssa_stream.errors import MessageError
+from ssa_stream.printable import printable_lines
 from ssa_stream.protocols import VERSION, ErrorCode, ErrorReply, Limits
 from ssa_stream.protocols.header import nesting_depth
 
@@ -44,7 +45,8 @@ def refusal(parts: Sequence[zmq.Frame], error: MessageError, limits: Limits) -> 
 
 
 def note(text: str) -> str:
-    """A text short enough for a message."""
+    """A text short enough for a message, and with nothing hidden in it that a reader's terminal would obey."""
+    text = printable_lines(text)
     return text if len(text) <= MAX_NOTE else text[: MAX_NOTE - 3] + "..."
 
 

@@ -11,9 +11,10 @@ from ssa_stream.nodes.gateway.server import run_gateway
 from ssa_stream.nodes.gateway.settings import GatewaySettings, load_settings
 from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 from ssa_stream.nodes.runtime.library_logs import LibraryLogs
-from ssa_stream.nodes.runtime.logs import log_as
+from ssa_stream.nodes.runtime.logs import log_as, say
 from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
 from ssa_stream.nodes.runtime.tasks import only_error
+from ssa_stream.standard_streams import set_up_standard_streams
 
 _CONFIG_ERROR, _ERROR = 2, 1
 
@@ -26,6 +27,7 @@ async def _run(settings: GatewaySettings, incarnation: int) -> None:
 
 def main() -> None:
     """Run until a signal; exit codes are those of nodes."""
+    set_up_standard_streams()
     parser = argparse.ArgumentParser(description="The gateway of a graph; started by `ssa-stream serve`.")
     parser.add_argument("settings", type=Path, help="what ssa-stream serve wrote for it")
     parser.add_argument("--incarnation", type=int, default=0, help="another number for every start")
@@ -40,7 +42,7 @@ def main() -> None:
         cause = only_error(error)
         if not isinstance(cause, SsaStreamError):
             raise
-        print(f"gateway: {cause}", file=sys.stderr, flush=True)
+        say(f"gateway: {cause}")
         sys.exit(_CONFIG_ERROR if isinstance(cause, ConfigError) else _ERROR)
 
 

@@ -95,7 +95,18 @@ def read_command(data: str | bytes) -> Command:
 
 
 def as_request(command: Command, stream: str) -> SetPrompts | AddPrompt | RemovePrompt | ListPrompts:
-    """The request to the graph."""
+    """The request to the graph.
+
+    Raises:
+        MessageError: A sentence is not plain text.
+    """
+    try:
+        return _as_request(command, stream)
+    except ValueError as error:
+        raise MessageError(str(error)) from error
+
+
+def _as_request(command: Command, stream: str) -> SetPrompts | AddPrompt | RemovePrompt | ListPrompts:
     match command:
         case SetCommand(prompts=prompts):
             named = tuple(NewPrompt(text=one) if isinstance(one, str) else one for one in prompts)

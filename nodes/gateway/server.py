@@ -27,6 +27,7 @@ from ssa_stream.nodes.runtime.http.server import bound, served
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.tasks import wait_for_event
 from ssa_stream.protocols import ErrorReply, MaskMessage, PromptState, SourceRequest, SourceState
+from ssa_stream.standard_streams import lines_lost
 
 __all__ = ["report", "run_gateway", "run_while_watched"]
 
@@ -140,7 +141,7 @@ async def run_gateway(
     cameras = Cameras([name for name, one in settings.streams.items() if one.kind == "camera"], settings.cameras_socket)
     handlers: dict[str, StreamHandler] = {}
     clock, control = MonotonicClock(), settings.control
-    metrics = NodeMetrics(GATEWAY, role_of(GATEWAY), incarnation, clock)
+    metrics = NodeMetrics(GATEWAY, role_of(GATEWAY), incarnation, clock, lines_lost=lines_lost)
 
     def hand_over(message: MaskMessage | PromptState | SourceState, buffers: tuple[memoryview, ...]) -> None:
         handler = handlers.get(message.frame.stream if isinstance(message, MaskMessage) else message.stream)

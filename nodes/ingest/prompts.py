@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.nodes.pipeline import PromptTexts, ScheduledPrompts
+from ssa_stream.printable import printable_lines
 from ssa_stream.protocols import (
     AddPrompt,
     ErrorCode,
@@ -15,7 +16,6 @@ from ssa_stream.protocols import (
     SetPrompts,
 )
 from ssa_stream.streaming.prompts import WIRE_ID, PromptBook
-from ssa_stream.texts import encodable
 
 __all__ = ["PlannedChanges", "PromptRequest", "changed_book", "planned_book"]
 
@@ -36,7 +36,7 @@ def changed_book(request: PromptRequest, book: PromptBook, max_prompts: int) -> 
         changed = _apply(request, book)
     except ConfigError as error:
         code = ErrorCode.UNKNOWN_PROMPT if isinstance(request, RemovePrompt) else ErrorCode.INVALID
-        return ErrorReply(code=code, text=encodable(str(error))[:1000], request_id=request.request_id)
+        return ErrorReply(code=code, text=printable_lines(str(error))[:1000], request_id=request.request_id)
     if len(changed.prompts) > max_prompts and changed is not book:
         text = f"{len(changed.prompts)} prompts; session.max_prompts allows {max_prompts}: remove some first"
         return ErrorReply(code=ErrorCode.TOO_MANY, text=text, request_id=request.request_id)

@@ -17,6 +17,7 @@ from ssa_stream.nodes.pipeline import StreamSection
 from ssa_stream.nodes.runtime.broker_link import BrokerLink
 from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
+from ssa_stream.printable import printable, printable_lines
 from ssa_stream.protocols import DropCount, DropReason, EventKind, PromptState, SourceState, StartStream
 from ssa_stream.sources import SourceInfo, SourceStatus, redact
 from ssa_stream.streaming.prompts import PromptBook
@@ -247,11 +248,11 @@ class IngestStream:
             clock=self.rules.clock,
             live=self.live,
             flow="every_frame" if tracker.every_frame else "freshest",
-            address=redact(self.address)[:_MAX_ADDRESS],
+            address=printable(redact(self.address))[:_MAX_ADDRESS],
             size=self._size,
             rate_hz=min(rate_hz, _MAX_RATE_HZ) if rate_hz and rate_hz > 0 else None,
             frames=tracker.next_seq,
-            text=redact(failure.text)[:_MAX_NOTE],
+            text=printable_lines(redact(failure.text))[:_MAX_NOTE],
             memory=tracker.memory,
             next_index=tracker.resume_index,
             frames_done=tracker.frames_done,

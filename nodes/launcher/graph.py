@@ -1,7 +1,6 @@
 """A graph of nodes from its start to its end."""
 
 import asyncio
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from ssa_stream.nodes.launcher.supervisor import StartChild, Supervisor
 from ssa_stream.nodes.pipeline import GATEWAY, PipelineConfig, check_pipeline_files
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
 from ssa_stream.nodes.runtime.descriptors import DescriptorReserve
+from ssa_stream.nodes.runtime.logs import say
 from ssa_stream.nodes.runtime.tasks import first_of, only_error
 from ssa_stream.nodes.runtime.transport.segments import remove_segments
 
@@ -35,10 +35,6 @@ __all__ = ["Graph", "run_graph"]
 _LOOK_S = 0.25
 # What is not interrupted has time to close its outputs.
 _UNHURRIED_STOP_S = 20.0
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 class Graph:
@@ -66,7 +62,7 @@ class Graph:
         *,
         keep: bool = False,
         clock: Clock | None = None,
-        on_line: Callable[[str], None] = _to_stderr,
+        on_line: Callable[[str], None] = say,
         load_model: "Callable[[], SSA] | None" = None,
         command: Command = node_command,
         gateway: str | None = None,

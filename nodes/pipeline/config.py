@@ -22,6 +22,7 @@ from ssa_stream.nodes.pipeline.sections import (
     WorkersSection,
     require,
 )
+from ssa_stream.protocols.identity import expect_plain_text
 
 if TYPE_CHECKING:
     from ssa_stream.streaming import SessionConfig
@@ -171,6 +172,11 @@ def _check_prompts(prompts: PromptTexts, where: str, limit: int) -> None:
     texts = prompts.values() if isinstance(prompts, dict) else prompts
     blank = [text for text in texts if not text.strip()]
     require(not blank, f"{where} has the prompt {blank[:1]}; expected sentences such as 'the red circle'")
+    for text in texts:
+        try:
+            expect_plain_text(text)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {error}") from error
 
 
 def load_pipeline(name: str | Path) -> PipelineConfig:

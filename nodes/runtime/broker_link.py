@@ -15,6 +15,7 @@ from ssa_stream.errors import MessageError, TransportError
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.transport.links import pull, push
+from ssa_stream.printable import printable_lines
 from ssa_stream.protocols import (
     AddPrompt,
     AnyMessage,
@@ -36,7 +37,6 @@ from ssa_stream.protocols import (
     decode,
     encode,
 )
-from ssa_stream.texts import encodable
 
 __all__ = ["BrokerLink", "BrokerRequest", "LinkTimes"]
 
@@ -201,7 +201,7 @@ class BrokerLink:
             severity: For whoever filters.
             fields: Other fields of `Event`. A long `text` is cut.
         """
-        text = encodable(str(fields.pop("text", "")))[:_MAX_NOTE]
+        text = printable_lines(str(fields.pop("text", "")))[:_MAX_NOTE]
         now_ns, clock = self._clock.monotonic_ns(), self._clock.name
         self.publish(
             Event(

@@ -1,5 +1,6 @@
 """How processes of the graph log: to stderr, one line an event, and a flood of one kind not line by line."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -7,11 +8,22 @@ from collections.abc import Callable
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-__all__ = ["LogLimit", "log_as"]
+from ssa_stream.printable import printable, printable_lines
+
+__all__ = ["LogLimit", "log_as", "say"]
+
+
+def say(text: str) -> None:
+    """Print lines that are no log lines on stderr, hidden characters written out. A reader may be gone."""
+    with contextlib.suppress(OSError):
+        print(printable_lines(text), file=sys.stderr, flush=True)
 
 
 def log_as(node: str) -> None:
-    """Log to stderr from now on, one line an event, each with the node's name, from whatever thread it comes."""
+    """Log to stderr from now on, one line an event, each with the node's name, from whatever thread it comes.
+
+    Texts of events may be a stranger's: hidden characters in them are written out (`ssa_stream.printable`).
+    """
 
     def name_node(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event.setdefault("node", node)
@@ -23,11 +35,18 @@ def log_as(node: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "node", "event"], bool_as_flag=False),
+            _printable_line,
         ],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+_render = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "node", "event"], bool_as_flag=False)
+
+
+def _printable_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    return printable(_render(logger, method, event))
 
 
 class LogLimit:

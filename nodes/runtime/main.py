@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,14 @@ from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 from ssa_stream.nodes.runtime.executor import ModelExecutor
-from ssa_stream.nodes.runtime.logs import log_as
+from ssa_stream.nodes.runtime.logs import log_as, say
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.node import NodeContext, RunNode
 from ssa_stream.nodes.runtime.signals import ParentWatch, end_with_parent, stop_on_signals
 from ssa_stream.nodes.runtime.tasks import only_error
 from ssa_stream.nodes.runtime.transport.between_processes import ProcessTransport
 from ssa_stream.nodes.runtime.weights import OtherWeightsError, WeightsLoader
+from ssa_stream.standard_streams import finish_standard_streams, lines_lost, set_up_standard_streams
 
 if TYPE_CHECKING:
     from ssa_stream.model import SSA
@@ -56,6 +56,7 @@ def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
         run: The node's work.
         arguments: In place of the command line.
     """
+    set_up_standard_streams()
     options = _parse(arguments)
     log_as(options.name)
     parent = end_with_parent()
@@ -67,7 +68,7 @@ def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
         cause = only_error(error)
         if not isinstance(cause, SsaStreamError):
             raise
-        print(f"{options.name}: {cause}", file=sys.stderr, flush=True)
+        say(f"{options.name}: {cause}")
         kinds = {ConfigError: _CONFIG_ERROR, OtherWeightsError: _OTHER_WEIGHTS}
         _leave(next((code for kind, code in kinds.items() if isinstance(cause, kind)), _ERROR))
     _leave(0)
@@ -75,9 +76,7 @@ def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _leave(code: int) -> NoReturn:
     """End the process. Everything is closed; Python would look through all objects of torch for another second."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    os._exit(finish_standard_streams(code))
 
 
 def _parse(arguments: Sequence[str] | None) -> _Options:
@@ -102,7 +101,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, pare
     transport = ProcessTransport(
         context, options.run_dir, options.name, options.incarnation, settings.flow.ring_mib * _MIB, clock=clock
     )
-    metrics = NodeMetrics(options.name, role, options.incarnation, clock, awake)
+    metrics = NodeMetrics(options.name, role, options.incarnation, clock, awake, lines_lost=lines_lost)
     link = BrokerLink(
         context,
         transport.control_address,

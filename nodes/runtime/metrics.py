@@ -4,7 +4,7 @@ import math
 import threading
 from collections import Counter as Counters
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from msgspec import UNSET
@@ -13,7 +13,10 @@ from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
 from ssa_stream.protocols import Counter, DropCount, Heartbeat, Latency, QueueDepth, Statistics
 from ssa_stream.protocols.fields import MAX_LISTED
 
-__all__ = ["NodeMetrics"]
+__all__ = ["LOG_LINES_LOST", "NodeMetrics"]
+
+LOG_LINES_LOST = "log_lines_lost"
+"""Counter of lines of log and view that a process could not write; see `ssa_stream.standard_streams`."""
 
 _MAX_SAMPLES = 1024
 """Newest samples of one duration that percentiles are of."""
@@ -29,17 +32,26 @@ class NodeMetrics:
         incarnation: Another number for every start of it.
         clock: Of all times.
         awake: Of the age of a step: the time in which this process did not run is not the step's; None takes `clock`.
+        lines_lost: How many lines of log its process could not write; None for a node of a process of several.
     """
 
     weights: str | None = None
     """Fingerprint of the weights that the node has loaded."""
 
     def __init__(
-        self, node: str, role: str, incarnation: int = 0, clock: Clock | None = None, awake: Clock | None = None
+        self,
+        node: str,
+        role: str,
+        incarnation: int = 0,
+        clock: Clock | None = None,
+        awake: Clock | None = None,
+        *,
+        lines_lost: Callable[[], int] | None = None,
     ) -> None:
         self._node, self._role, self._incarnation = node, role, incarnation
         self._clock = clock or MonotonicClock()
         self._awake = awake or self._clock
+        self._lines_lost = lines_lost
         self._lock = threading.Lock()
         self._counts: Counters[_Key] = Counters()
         self._drops: Counters[tuple[str, str]] = Counters()
@@ -123,6 +135,8 @@ class NodeMetrics:
             now_ns = self._clock.monotonic_ns()
             interval_s = (now_ns - self._interval_from_ns) / 1e9
             latencies, self._latencies, self._interval_from_ns = self._latencies, {}, now_ns
+            if self._lines_lost is not None and (lost := self._lines_lost()):
+                self._counts[LOG_LINES_LOST, None] = lost
             # Most frequent first, should there be more than a message holds.
             counts, drops = self._counts.most_common(MAX_LISTED), self._drops.most_common(MAX_LISTED)
         return Statistics(

@@ -13,6 +13,7 @@ from ssa_stream.checkpoints.layout import CLIP_PREFIX
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SsaConfig
+from ssa_stream.printable import hidden_characters, printable
 from ssa_stream.strict_json import parse_json
 from ssa_stream.texts import encodable_values, shown
 
@@ -57,7 +58,17 @@ class CheckpointInfo:
 
 
 def metadata_of(config: SsaConfig, contains_clip: bool, notes: Mapping[str, str]) -> dict[str, str]:
-    """Metadata of a new file; the format allows strings only."""
+    """Metadata of a new file; the format allows strings only.
+
+    Raises:
+        CheckpointError: There are hidden characters in a note.
+    """
+    for note in (*notes, *notes.values()):
+        if hidden := hidden_characters(note):
+            raise CheckpointError(
+                f"note '{printable(note)}' has characters that a terminal obeys or nobody sees ({hidden}); expected "
+                "plain text"
+            )
     return {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),

@@ -1,12 +1,13 @@
 """What the console script calls: the command line, and a quick way out of a process that holds torch."""
 
 import atexit
-import contextlib
 import logging
 import os
 import sys
 
-from ssa_stream.cli.main import main
+from ssa_stream.cli.main import FAILURE, main
+from ssa_stream.cli.views.console import print_error
+from ssa_stream.standard_streams import finish_standard_streams, set_up_standard_streams, show_exception
 
 __all__ = ["entry"]
 
@@ -18,18 +19,20 @@ def entry() -> None:
     is done. Whoever pressed Ctrl-C waits for it, so the process leaves as soon as everything that was registered for
     the end has run and all output is written.
     """
+    set_up_standard_streams()
     code = 0
     try:
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
+            print_error(end.code)
+    except Exception as error:  # a fault of the program: shown as Python would, then it ends as it always does
+        show_exception(type(error), error, error.__traceback__)
+        code = FAILURE
+    code = finish_standard_streams(code)
     if "torch" not in sys.modules:
         sys.exit(code)
     atexit._run_exitfuncs()
     logging.shutdown()
-    with contextlib.suppress(OSError):  # the reader of a pipe may be gone
-        sys.stdout.flush()
-        sys.stderr.flush()
     os._exit(code)

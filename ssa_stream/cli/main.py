@@ -5,7 +5,6 @@ nothing heavy at its top, so that `--help` is quick and works on a machine witho
 the function. A package of an extra that is missing then is reported as such, by `main`.
 """
 
-import io
 import os
 import sys
 from typing import Annotated
@@ -32,8 +31,9 @@ from ssa_stream.cli.commands import (
     watch,
 )
 from ssa_stream.cli.options.model import OptionalTag
-from ssa_stream.cli.views.console import print_error
+from ssa_stream.cli.views.console import PrintableConsole, print_error, print_line
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
+from ssa_stream.printable import hidden_characters
 
 __all__ = ["FAILURE", "USAGE", "app", "exit_code", "main"]
 
@@ -85,7 +85,7 @@ def _add_commands() -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"ssa-stream {__version__}")
+        print_line(f"ssa-stream {__version__}")
         raise typer.Exit
 
 
@@ -120,22 +120,15 @@ def _missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
     )
 
 
-def _write_whatever_comes() -> None:
-    """Let what the terminal's character set lacks come out as escapes: the result of a long run is told all the same.
-
-    The same goes for file names of other bytes than UTF-8.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def main() -> None:
     """Run the command line; what the console script calls."""
     # Idle OpenMP threads spin before they sleep. The default, ten times longer, is no faster alone and many times
     # slower as soon as another process wants a core. Read once, when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    _write_whatever_comes()
+    if any(map(hidden_characters, sys.argv)):  # typer's box about a wrong argument would print it as it is
+        from typer import rich_utils
+
+        vars(rich_utils)["Console"] = PrintableConsole  # it has no other way
     try:
         app()
     except SsaStreamError as error:

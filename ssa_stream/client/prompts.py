@@ -57,7 +57,7 @@ class _Requests:
         return self._exchange(SetPrompts(request_id="", stream=self.stream, prompts=tuple(_named(prompts))))
 
     def _add(self, text: str, prompt_id: str | None) -> Exchange[StreamPrompts]:
-        new = NewPrompt(text=text, id=prompt_id)
+        new = _new(text, prompt_id)
         return self._exchange(AddPrompt(request_id="", stream=self.stream, prompt=new))
 
     def _remove(self, prompt_id: str) -> Exchange[StreamPrompts]:
@@ -205,6 +205,13 @@ def _named(prompts: PromptTexts) -> Iterator[NewPrompt]:
     if isinstance(prompts, str):
         raise ConfigError(f"prompts is the string {prompts!r}; expected a list of sentences: [{prompts!r}]")
     if isinstance(prompts, Mapping):
-        yield from (NewPrompt(text=text, id=prompt_id) for prompt_id, text in prompts.items())
+        yield from (_new(text, prompt_id) for prompt_id, text in prompts.items())
     else:
-        yield from (NewPrompt(text=text) for text in prompts)
+        yield from (_new(text) for text in prompts)
+
+
+def _new(text: str, prompt_id: str | None = None) -> NewPrompt:
+    try:
+        return NewPrompt(text=text, id=prompt_id)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.input_warnings import InputWarning
+from ssa_stream.printable import hidden_characters, printable
 
 __all__ = ["WIRE_ID", "Prompt", "PromptAck", "PromptBook", "clean_text"]
 
@@ -81,7 +82,8 @@ class PromptBook:
             max_prompts: Limit of their number.
             id_rule: What an id must match in full, such as `WIRE_ID`; None takes any but the empty one.
         Raises:
-            ConfigError: An empty sentence or id, an id that breaks the rule or comes twice, or too many prompts.
+            ConfigError: An empty sentence or id, hidden characters in one (see
+                `ssa_stream.printable`), an id that breaks the rule or comes twice, or too many prompts.
         """
         if isinstance(prompts, str):
             raise ConfigError(f"prompts is the string {prompts!r}; expected a list of sentences: [{prompts!r}]")
@@ -150,6 +152,8 @@ class PromptBook:
             raise ConfigError(f"prompt {named['']!r} has an empty id; expected a name, or none to be given one")
         if id_rule and (wrong := [name for name in named if not id_rule.fullmatch(name)]):
             raise ConfigError(f"prompt id {wrong[0]!r} does not match {id_rule.pattern}; choose another name")
+        for name in named:
+            _expect_nothing_hidden("prompt id", name)
         if len(named) > max_prompts:
             raise ConfigError(f"{len(named)} prompts; SessionConfig.max_prompts allows {max_prompts}")
         version = self.version + 1
@@ -162,15 +166,22 @@ def clean_text(text: str) -> str:
     """A sentence without surrounding white space.
 
     Raises:
-        ConfigError: Not a sentence.
+        ConfigError: Not a sentence, or there are hidden characters in it.
     """
     if not isinstance(text, str) or not text.strip():
         raise ConfigError(f"prompt is {text!r}; expected a sentence such as 'the person carrying the box'")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigError(f"prompt is {text[:80]!r}, which is not text in UTF-8; expected a sentence") from error
-    return " ".join(text.split())
+    cleaned = " ".join(text.split())
+    _expect_nothing_hidden("prompt", cleaned)
+    return cleaned
+
+
+def _expect_nothing_hidden(what: str, text: str) -> None:
+    hidden = hidden_characters(text)
+    if hidden:
+        raise ConfigError(
+            f"{what} '{printable(text)}' has characters that a terminal obeys or nobody sees ({hidden}); expected "
+            "plain text: type it anew without them"
+        )
 
 
 def _numbers(names: Iterable[str]) -> list[int]:

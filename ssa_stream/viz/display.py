@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssa_stream.errors import MissingExtraError
+from ssa_stream.printable import printable
 
 __all__ = ["LiveDisplay", "has_display"]
 
@@ -39,7 +40,7 @@ class LiveDisplay:
             ) from error
         self._pygame = pygame
         pygame.display.init()
-        pygame.display.set_caption(title)
+        pygame.display.set_caption(printable(title))
         self._screen: pygame.Surface | None = None
 
     def show(self, picture: NDArray[np.uint8]) -> bool:

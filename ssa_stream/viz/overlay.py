@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssa_stream.errors import ShapeError
+from ssa_stream.printable import printable
 from ssa_stream.viz.annotators import Mark, annotate
 from ssa_stream.viz.colours import prompt_colours, track_colour
 from ssa_stream.viz.text import draw_strip, text_scale
@@ -106,4 +107,5 @@ def _line(prompt: PromptMasks) -> str:
 
 
 def _shortened(prompt: str) -> str:
+    prompt = printable(prompt)
     return prompt if len(prompt) <= _LABEL_PROMPT_LENGTH else prompt[: _LABEL_PROMPT_LENGTH - 3].rstrip() + "..."

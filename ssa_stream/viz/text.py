@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ssa_stream.printable import printable
 from ssa_stream.viz.colours import Rgb
 
 __all__ = ["draw_strip", "strip_height_px", "text_scale"]
@@ -34,6 +35,7 @@ def draw_strip(bgr: NDArray[np.uint8], lines: Sequence[tuple[Rgb, str]], *, scal
     strip = bgr[: shown * pitch]
     strip[:] = strip // 3
     for row, ((red, green, blue), text) in enumerate(lines[:shown]):
+        text = printable(text)
         top = row * pitch
         bullet = pitch // 4
         cv2.rectangle(bgr, (bullet, top + bullet), (3 * bullet, top + 3 * bullet), (blue, green, red), -1)

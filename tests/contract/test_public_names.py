@@ -223,6 +223,12 @@ PINNED = {
         "stream_of",
         "worker_names",
     },
+    "ssa_stream.printable": {
+        "hidden_characters",
+        "json_escaped",
+        "printable",
+        "printable_lines",
+    },
     "ssa_stream.protocols": {
         "Accepted",
         "AddPrompt",

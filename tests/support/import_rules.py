@@ -51,6 +51,8 @@ RULES = {
     "": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "input_warnings": Rule(_siblings(), third_party=frozenset(), torch="never"),
+    "printable": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "standard_streams": Rule(frozenset({"printable"}), third_party=frozenset(), torch="never"),
     "addresses": Rule(_siblings("picture_limits"), third_party=frozenset(), torch="never"),
     "awake": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "files": Rule(_siblings(), third_party=frozenset(), torch="never"),
@@ -59,14 +61,14 @@ RULES = {
     "texts": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "strict_json": Rule(frozenset({"texts"}), third_party=frozenset(), torch="never"),
     "run_lengths": Rule(_siblings(), third_party=frozenset({"numpy"}), torch="never"),
-    "protocols": Rule(_siblings("run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
+    "protocols": Rule(_siblings("printable run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
     "configs": Rule(_siblings("files texts"), third_party=_WIRE, torch="never"),
     "keys": Rule(_siblings("files"), third_party=frozenset({"zmq"}), torch="never"),
     "client": Rule(_siblings("protocols keys run_lengths"), torch="never"),
     "model": Rule(_siblings()),
-    "streaming": Rule(_siblings("input_warnings model")),
+    "streaming": Rule(_siblings("input_warnings model printable")),
     "weight_files": Rule(_siblings(), third_party=frozenset(), torch="never"),
-    "checkpoints": Rule(_siblings("model configs files strict_json texts weight_files")),
+    "checkpoints": Rule(_siblings("model configs files printable strict_json texts weight_files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(_siblings("input_warnings model streaming data metrics checkpoints texts viz")),
     "training": Rule(_siblings("model data checkpoints files metrics evaluation configs")),
@@ -79,12 +81,13 @@ RULES = {
     "sources": Rule(
         _siblings("addresses awake backoff data picture_limits picture_names playlist_names plugins rates")
     ),
-    "viz": Rule(_siblings("streaming.results")),
+    "viz": Rule(_siblings("printable streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths files outputs rates")),
     "nodes": Rule(
         _siblings(
             "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths model "
-            "checkpoints metrics streaming texts training data sources sinks viz weight_files"
+            "checkpoints metrics printable standard_streams streaming texts training data sources sinks viz "
+            "weight_files"
         ),
     ),
     "cli": Rule(None),

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import JustifyMethod
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ssa_stream.cli.options.files import Overwrite, existing, named
 from ssa_stream.cli.options.model import Clip, DownloadClip, OptionalTag, clip_weights
 from ssa_stream.cli.options.summary import write_or_print
-from ssa_stream.cli.views.console import output, print_error, progress_bar, status
+from ssa_stream.cli.views.console import output, print_error, progress_bar, shown, status
 from ssa_stream.errors import CheckpointError, ConfigError, SinkError
 from ssa_stream.outputs import NamedPath, check_outputs
 
@@ -115,9 +115,9 @@ def import_(
     config = SsaConfig.from_mapping(load_config("model", model))
     weights = clip_weights(config, clip, download_clip)
     with progress_bar() as progress:
-        task = progress.add_task(f"reading {escape(file.name)}", total=2)
+        task = progress.add_task(f"reading {file.name}", total=2)
         state = import_reference(file, config, clip=weights)
-        progress.update(task, description=f"writing {escape(out.name)}", advance=1)
+        progress.update(task, description=f"writing {out.name}", advance=1)
         info = save_checkpoint(
             out,
             state,
@@ -183,7 +183,7 @@ def export(
     weights = clip_weights(read_info(file).config, clip, download_clip)
     with status(f"writing {out.name}"):
         export_reference(file, out, clip=weights)
-    output().print(f"wrote {escape(str(out))}", soft_wrap=True)
+    output().print(f"wrote {out}", soft_wrap=True)
 
 
 def _check_output(out: Path, file: str | Path, *, overwrite: bool, **others: str | Path | None) -> None:
@@ -194,16 +194,16 @@ def _check_output(out: Path, file: str | Path, *, overwrite: bool, **others: str
 def _print_info(info: "CheckpointInfo") -> None:
     """A checkpoint as a table."""
     parameters = sum(info.parameters.values())
-    table = Table(title=escape(info.path.name), show_header=False, title_justify="left")
-    table.add_row("model", escape(info.config.name))
+    table = Table(title=shown(info.path.name), show_header=False, title_justify="left")
+    table.add_row("model", shown(info.config.name))
     table.add_row("size", f"{info.size_bytes / 1e6:,.1f} MB, {', '.join(sorted(info.dtypes))}")
     table.add_row("parameters", f"{parameters:,}")
     for part, count in info.parameters.items():
         table.add_row(f"  {part}", f"{count:,}")
     table.add_row("CLIP weights", "inside" if info.contains_clip else f"not inside ({info.config.clip.name})")
-    table.add_row("written by", f"{escape(info.created_by)}, format {info.format_version}")
+    table.add_row("written by", shown(f"{info.created_by}, format {info.format_version}"))
     for heading, text in info.notes.items():
-        table.add_row(escape(heading), escape(text))
+        table.add_row(shown(heading), shown(text))
     output().print(table)
 
 
@@ -213,7 +213,7 @@ def _print_report(report: "VerifyReport") -> None:
     measure = "largest error" if report.is_binding else "rms error"
     names = ", ".join(case.name for case in report.cases)
     title = f"{report.folder}: {report.weights} weights, {report.dtype} on {report.device}"
-    table = Table(title=escape(title), caption=escape(f"cases: {names}"), title_justify="left", caption_justify="left")
+    table = Table(title=shown(title), caption=shown(f"cases: {names}"), title_justify="left", caption_justify="left")
     columns: list[tuple[str, JustifyMethod]] = [
         ("stage", "left"),
         (measure, "right"),
@@ -225,25 +225,26 @@ def _print_report(report: "VerifyReport") -> None:
     table.add_column("verdict")
     for result in report.stages():
         worst = result.worst
-        verdict = f"[{_COLOURS[worst.verdict]}]{worst.verdict}[/]"
+        verdict = Text(worst.verdict, _COLOURS[worst.verdict])
         if worst.verdict != "agrees" and worst.detail:
-            verdict += escape(f" ({worst.detail})")
+            verdict.append(shown(f" ({worst.detail})"))
         table.add_row(
             worst.name if worst.error else result.stage,
             f"{worst.error:.1e}",
             f"{worst.tolerance:g}",
-            escape(result.case),
+            shown(result.case),
             verdict,
         )
     console.print(table)
     for case in report.cases:
         for note in case.notes:
-            console.print(f"note: {escape(case.name)}: {escape(note)}", soft_wrap=True)
+            console.print(f"note: {case.name}: {note}", soft_wrap=True)
     for note in report.notes:
-        console.print(f"note: {escape(note)}", soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
     first = report.first_deviation
     if first is None:
-        console.print("[green]all stages of all cases agree[/]")
+        console.print("all stages of all cases agree", style="green")
     else:
         what = "first deviation" if report.is_binding else "first deviation (for information)"
-        console.print(f"[bold red]{what}: {first[1].name}[/] in case {escape(first[0].name)}", soft_wrap=True)
+        words = Text.assemble((f"{what}: {first[1].name}", "bold red"), f" in case {first[0].name}")
+        console.print(words, soft_wrap=True)

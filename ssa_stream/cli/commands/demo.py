@@ -77,7 +77,7 @@ async def _print_what_a_robot_sees(address: str) -> None:
     async with MaskSubscription(address) as subscribed:
         async for view in subscribed:
             if view.frame.index % _PRINTED_EVERY == 0:
-                errors().print(f"robot: {as_line(view)}", markup=False, soft_wrap=True)
+                errors().print(f"robot: {as_line(view)}", soft_wrap=True)
 
 
 def write_scene(path: Path, num_frames: int) -> None:

@@ -1,6 +1,5 @@
 """`ssa-stream doctor`: whether this machine can run a graph, and what to do if not."""
 
-import json
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ssa_stream.cli.views.console import output, status
+from ssa_stream.cli.views.console import output, print_json, shown, status
 
 if TYPE_CHECKING:
     from ssa_stream.cli.checks.findings import Finding
@@ -45,7 +44,7 @@ def doctor(
     has_failed = any(finding.verdict == "fail" for finding in findings)
     if as_json:
         plain = {"ok": not has_failed, "findings": [asdict(finding) for finding in findings]}
-        typer.echo(json.dumps(plain, ensure_ascii=False, indent=2))
+        print_json(plain, indent=2)
     else:
         _print(findings)
     if has_failed:
@@ -55,9 +54,9 @@ def doctor(
 def _print(findings: "list[Finding]") -> None:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for finding in findings:
-        what = Text(finding.found)
+        what = shown(finding.found)
         if finding.todo:
-            what.append(f"\n-> {finding.todo}", style=_COLOURS[finding.verdict])
+            what.append(shown(f"\n-> {finding.todo}", _COLOURS[finding.verdict]))
         table.add_row(Text(finding.verdict, style=_COLOURS[finding.verdict]), Text(finding.check), what)
     console = output()
     console.print(table)

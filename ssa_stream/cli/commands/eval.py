@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 import typer
+from rich.text import Text
 
 from ssa_stream.cli.options.files import Overwrite, existing, named
 from ssa_stream.cli.options.model import (
@@ -288,7 +289,7 @@ def _shown(items: Iterator[_Item], total: int) -> Iterator[_Item]:
                 errors().print(f"evaluated {done} of {total} sentences")
             yield item
     if interrupts.requested:
-        errors().print(f"[bold yellow]ended by Ctrl-C:[/] {done} of {total} sentences are done")
+        errors().print(Text.assemble(("ended by Ctrl-C:", "bold yellow"), f" {done} of {total} sentences are done"))
 
 
 def _write_json(path: Path, report: "EvaluationReport | SingleObjectReport", overwrite: bool) -> None:

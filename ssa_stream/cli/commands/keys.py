@@ -80,4 +80,4 @@ def _print_client(console: Console, path: Path) -> None:
 
 def _print_lines(console: Console, *lines: str) -> None:
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)

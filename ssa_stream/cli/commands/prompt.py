@@ -1,15 +1,13 @@
 """`ssa-stream prompt`: what a running graph looks for."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from ssa_stream.cli.options.graph import Keys
-from ssa_stream.cli.views.console import output, print_warning
+from ssa_stream.cli.views.console import output, print_json, print_warning, shown
 
 if TYPE_CHECKING:
     from ssa_stream.client import PromptClient, StreamPrompts
@@ -113,17 +111,17 @@ def _client(address: str, stream: str, timeout_s: float, keys: Path | None) -> "
 
 def _print(answer: "StreamPrompts", as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(_plain(answer), ensure_ascii=False))
+        print_json(_plain(answer))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("id", "prompt", "since version"):
         table.add_column(column)
     for prompt in answer.prompts:
-        table.add_row(Text(prompt.id), Text(prompt.text), str(prompt.version))
+        table.add_row(shown(prompt.id), shown(prompt.text), str(prompt.version))
     place = answer.applies_from
     console = output()
     console.print(table if answer.prompts else f"stream {answer.stream} has no prompts")
-    console.print(f"version {answer.version}, from frame {place.seq} of epoch {place.epoch} on", markup=False)
+    console.print(f"version {answer.version}, from frame {place.seq} of epoch {place.epoch} on")
     for warning in answer.warnings:
         print_warning(warning)
 

@@ -1,14 +1,12 @@
 """`ssa-stream sources`: what can be given as a source on this machine."""
 
-import json
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from ssa_stream.cli.views.console import output
+from ssa_stream.cli.views.console import output, print_json, shown
 
 __all__ = ["app"]
 
@@ -44,7 +42,7 @@ def list_sources(as_json: bool = typer.Option(False, "--json", help="Print one J
     """
     found = _found()
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        print_json(found)
     else:
         _print(found, output())
 
@@ -78,16 +76,16 @@ def _print(found: dict[str, Any], console: Console) -> None:
     if not found["cameras"]:
         console.print("no camera: there is no /dev/video* here (in a container, pass the device in)")
     for camera in found["cameras"]:
-        console.print(f"{camera['path']}  {camera['name']}", style="bold", markup=False)
+        console.print(f"{camera['path']}  {camera['name']}", style="bold")
         for line in _camera_lines(camera):
-            console.print(f"    {line}", markup=False, soft_wrap=True)
+            console.print(f"    {line}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("scheme", "what", "such as"):
         table.add_column(column)
     for scheme, origin in found["schemes"].items():
         what, example = _EXAMPLES.get(scheme, ("", f"{scheme}:..."))
         what = f"of a plug-in {what}".rstrip() if origin == "plug-in" else what
-        table.add_row(Text(scheme), Text(what), Text(example))
+        table.add_row(shown(scheme), shown(what), shown(example))
     console.print()
     console.print(table)
 

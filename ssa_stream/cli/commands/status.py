@@ -1,13 +1,12 @@
 """`ssa-stream status`: the state of the streams and nodes of a running graph."""
 
-import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ssa_stream.cli.options.graph import FirstMessageTimeout, Keys, PublishAddress
-from ssa_stream.cli.views.console import output, wide_output
+from ssa_stream.cli.views.console import output, print_json, wide_output
 from ssa_stream.cli.views.terminal import Interrupts
 
 if TYPE_CHECKING:
@@ -69,22 +68,24 @@ def _watch(subscribed: "UpdateSubscription", graph: "GraphState", interrupts: In
     from ssa_stream.cli.views.graph_tables import status_tables
 
     if as_json:
-        while not interrupts.requested:
-            _print(graph, as_json=True)
+        while not interrupts.requested and _print(graph, as_json=True):
             interrupts.cut_short(lambda: _gather(subscribed, graph, _REFRESH_S))
         return
-    with Live(status_tables(graph), console=output(), auto_refresh=False) as live:
-        while not interrupts.requested:
+    console = output()
+    with Live(status_tables(graph), console=console, auto_refresh=False) as live:
+        while console.is_read and not interrupts.requested:
             is_heard = interrupts.cut_short(lambda: _gather(subscribed, graph, _REFRESH_S)) is not False
             lost = Text(f"nothing comes from {subscribed.address}; waiting for it", style="bold red")
             live.update(status_tables(graph) if is_heard else Group(status_tables(graph), lost), refresh=True)
 
 
-def _print(graph: "GraphState", as_json: bool) -> None:
+def _print(graph: "GraphState", as_json: bool) -> bool:
+    """Print it; False once nobody reads it any more."""
     from ssa_stream.cli.views.graph_tables import status_mapping, status_tables
 
     if as_json:
-        typer.echo(json.dumps(status_mapping(graph), ensure_ascii=False))
-        return
+        return print_json(status_mapping(graph))
     tables = status_tables(graph)
-    wide_output(tables).print(tables)
+    console = wide_output(tables)
+    console.print(tables)
+    return console.is_read

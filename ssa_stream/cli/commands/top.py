@@ -109,7 +109,8 @@ def _show(watcher: _Watcher, interrupts: Interrupts, interval_s: float) -> None:
 
     from ssa_stream.cli.views.terminal import Keyboard
 
-    with Keyboard() as keyboard, Live(watcher.view(), console=output(), screen=True, auto_refresh=False) as live:
-        while not interrupts.requested and not set(keyboard.pressed()) & set(_QUIT):
+    console = output()
+    with Keyboard() as keyboard, Live(watcher.view(), console=console, screen=True, auto_refresh=False) as live:
+        while console.is_read and not interrupts.requested and not set(keyboard.pressed()) & set(_QUIT):
             interrupts.cut_short(lambda: watcher.gather(interval_s))
             live.update(watcher.view(), refresh=True)

@@ -1,7 +1,5 @@
 """`ssa-stream watch`: what a robot would see."""
 
-import json
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssa_stream.cli.options.graph import Keys, PublishAddress
-from ssa_stream.cli.views.console import errors
+from ssa_stream.cli.views.console import errors, print_json, print_line
 from ssa_stream.cli.views.terminal import Interrupts
 
 if TYPE_CHECKING:
@@ -59,11 +57,8 @@ def watch(
         _source_changes_printed(states),
     ):
         if sys.stderr.isatty():
-            errors().print(f"watching {address}; Ctrl-C ends", markup=False)
-        try:
-            _follow(subscribed, interrupts, as_json, count)
-        except BrokenPipeError:  # whoever reads has seen enough, such as head
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            errors().print(f"watching {address}; Ctrl-C ends")
+        _follow(subscribed, interrupts, as_json, count)
         counts = subscribed.counts
         if sys.stderr.isatty():
             errors().print(
@@ -92,15 +87,17 @@ def _print_source_changes(states: "UpdateSubscription") -> None:
     for update in states:
         line = news.line(update.message) if isinstance(update.message, SourceState) else None
         if line is not None:
-            errors().print(line, markup=False, highlight=False, soft_wrap=True)
+            errors().print(line, soft_wrap=True)
 
 
 def _follow(subscribed: "MaskSubscription", interrupts: Interrupts, as_json: bool, count: int | None) -> None:
+    """Print masks until there were enough of them, or nobody reads them any more."""
     shown = 0
     while not interrupts.requested and shown != count:
         view = interrupts.cut_short(lambda: next(subscribed))
         if view is not None:
-            print(json.dumps(as_mapping(view), ensure_ascii=False) if as_json else as_line(view), flush=True)
+            if not (print_json(as_mapping(view)) if as_json else print_line(as_line(view))):
+                return
             shown += 1
 
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ssa_stream.cli.views.console import errors, output
+from ssa_stream.cli.views.console import errors, print_json
 from ssa_stream.errors import SinkError
 from ssa_stream.files import write_report
+from ssa_stream.standard_streams import lines_lost
 
 __all__ = ["JsonFile", "Strict", "write_json", "write_or_print"]
 
@@ -32,16 +33,16 @@ Strict = Annotated[
 
 
 def write_json(summary: Mapping[str, object], target: str, *, overwrite: bool) -> None:
-    """Write a summary to a file, or to standard output for `-`.
+    """Write a summary to a file, or to standard output for `-`, and how many lines of log and view were lost.
 
     Raises:
         SinkError: It cannot be written.
     """
-    text = json.dumps(summary, indent=2)
+    summary = {**summary, "log_lines_lost": lines_lost()}
     if target == "-":
-        output().print(text, markup=False, soft_wrap=True)
+        print_json(summary, indent=2)
     else:
-        write_or_print(target, text + "\n", overwrite=overwrite)
+        write_or_print(target, json.dumps(summary, indent=2) + "\n", overwrite=overwrite)
 
 
 def write_or_print(target: str | Path, text: str, *, overwrite: bool) -> None:

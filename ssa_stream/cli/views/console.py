@@ -1,42 +1,182 @@
-"""What all commands write through: results to stdout, progress and errors to stderr."""
+"""What all commands write through: results to stdout, progress and errors to stderr.
 
-from collections.abc import Iterator
+Whatever is printed may have come from outside, so that nothing of it reaches the terminal but text: hidden characters
+are written out (`ssa_stream.printable`), and square brackets are no markup, except where a command says so. What the
+terminal's encoding lacks is written out, too.
+
+A reader of results that has seen enough, such as `head`, is no error: what comes after goes nowhere, and the command
+ends as it would have. A disk that is full is one.
+"""
+
+import contextlib
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
-from rich.console import Console, RenderableType
-from rich.markup import escape
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
+from rich.text import Text
 
+from ssa_stream.errors import SinkError
 from ssa_stream.input_warnings import InputWarning
+from ssa_stream.printable import json_escaped, printable, printable_lines
+from ssa_stream.standard_streams import READER_GONE, silence
 
-__all__ = ["errors", "output", "print_error", "print_warning", "progress_bar", "status", "wide_output"]
+__all__ = [
+    "PrintableConsole",
+    "ResultConsole",
+    "errors",
+    "output",
+    "print_error",
+    "print_json",
+    "print_line",
+    "print_warning",
+    "progress_bar",
+    "shown",
+    "status",
+    "wide_output",
+]
+
+# Characters of our own and of rich's that a terminal without them gets another one for.
+_PLAIN = str.maketrans({"█": "#", "░": ".", "…": "~", "•": "*"} | {chr(code): "*" for code in range(0x2800, 0x2900)})
 
 
-def output() -> Console:
+def _encodable(text: str, encoding: str) -> str:
+    """A text as a terminal of an encoding can show it."""
+    if text.isascii() or _is_unicode(encoding):
+        return text
+    return text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _is_unicode(encoding: str) -> bool:
+    return encoding.lower().startswith("utf")
+
+
+class PrintableConsole(Console):
+    """A console on which text is only text; what rich itself adds (colours, moves of the cursor) stays."""
+
+    def render_str(self, text: str, *args: Any, **kwargs: Any) -> Text:
+        """Before rich, which would take some control characters away unseen."""
+        return super().render_str(printable_lines(text), *args, **kwargs)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Everything that is printed comes through here, at whatever depth."""
+        for segment in super().render(renderable, options):
+            text = _encodable(printable_lines(segment.text), self.encoding)
+            yield segment if segment.control else segment._replace(text=text)
+
+
+class _Results(io.TextIOBase):
+    """Standard output as it is now; a reader that is gone is noted, other failures are errors."""
+
+    def __init__(self) -> None:
+        self.is_read = True
+
+    def write(self, text: str) -> int:
+        with self._watched():
+            sys.stdout.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._watched():
+            sys.stdout.flush()
+
+    def isatty(self) -> bool:
+        return sys.stdout.isatty()
+
+    def fileno(self) -> int:
+        return sys.stdout.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # an attribute there
+        return sys.stdout.encoding or "utf-8"
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.is_read = False
+            with contextlib.suppress(OSError):  # not a real descriptor
+                silence(sys.stdout.fileno())
+            if error.errno not in READER_GONE:
+                raise SinkError(f"cannot write to standard output ({error.strerror}); free some space") from error
+
+
+class ResultConsole(PrintableConsole):
+    """The console for results."""
+
+    def __init__(self) -> None:
+        self._results = _Results()
+        super().__init__(file=self._results, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+
+    @property
+    def is_read(self) -> bool:
+        """False once the reader is gone."""
+        return self._results.is_read
+
+
+def output() -> ResultConsole:
     """The console for results; made per call, so that it follows a redirected `sys.stdout`."""
-    return Console(highlight=False)
+    return ResultConsole()
 
 
-def wide_output(shown: RenderableType) -> Console:
+def wide_output(shown: RenderableType) -> ResultConsole:
     """The console for results, made so wide that all columns of `shown` fit: cut-off figures help nobody."""
     console = output()
     console.width = max(console.width, console.measure(shown, options=console.options.update(width=1000)).maximum)
     return console
 
 
-def errors() -> Console:
+def errors() -> PrintableConsole:
     """The console for progress and errors, on stderr."""
-    return Console(stderr=True, highlight=False)
+    return PrintableConsole(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def shown(text: str, style: str = "") -> Text:
+    """A text for a cell of a table, as it will be printed, so that the column is as wide as that."""
+    return Text(printable_lines(text), style=style)
+
+
+def print_line(line: str) -> bool:
+    """Print a result of one line on stdout at once; False once nobody reads it any more.
+
+    Raises:
+        SinkError: It cannot be written, for another reason.
+    """
+    return _print(printable(line))
+
+
+def print_json(value: Mapping[str, Any], *, indent: int | None = None) -> bool:
+    """Print a JSON object on stdout at once; False once nobody reads it any more.
+
+    Raises:
+        SinkError: It cannot be written, for another reason.
+    """
+    is_unicode = _is_unicode(_Results().encoding)
+    return _print(json_escaped(json.dumps(value, ensure_ascii=not is_unicode, indent=indent)))
+
+
+def _print(text: str) -> bool:
+    results = _Results()
+    results.write(_encodable(f"{text}\n", results.encoding))
+    results.flush()
+    return results.is_read
 
 
 def print_error(message: str) -> None:
     """Print one error in red on stderr; a message that came in several lines keeps them."""
-    errors().print(f"[bold red]error:[/] [red]{escape(message)}[/]", soft_wrap=True)
+    errors().print(Text.assemble(("error:", "bold red"), " ", (printable_lines(message), "red")), soft_wrap=True)
 
 
 def print_warning(warning: InputWarning | str, console: Console | None = None) -> None:
     """Print one line about an incomplete input in yellow, on stderr unless told where."""
-    (console or errors()).print(f"[bold yellow]warning:[/] [yellow]{escape(str(warning))}[/]", soft_wrap=True)
+    text = Text.assemble(("warning:", "bold yellow"), " ", (printable_lines(str(warning)), "yellow"))
+    (console or errors()).print(text, soft_wrap=True)
 
 
 @contextmanager
@@ -46,7 +186,7 @@ def status(text: str) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    with console.status(escape(text)):
+    with console.status(shown(text)):
         yield
 
 
@@ -56,7 +196,7 @@ def progress_bar() -> Iterator[Progress]:
     console = errors()
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

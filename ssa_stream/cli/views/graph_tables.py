@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ssa_stream.cli.views.console import shown
 from ssa_stream.cli.views.source_words import source_text
 from ssa_stream.client.graph_state import GraphState, NodeStatus, StreamStatus
 from ssa_stream.client.mask_figures import PromptFigures
@@ -26,15 +27,15 @@ def status_tables(graph: GraphState) -> RenderableType:
     streams = _table("stream", "source", "size", "fps", "epoch", "frames", "dropped", "prompts")
     for name, stream in sorted(graph.streams.items()):
         streams.add_row(
-            Text(name),
+            shown(name),
             *_source_and_frames(stream),
-            Text(_counts(graph.dropped(name)) or "-"),
-            Text(_prompts(stream) or "-"),
+            shown(_counts(graph.dropped(name)) or "-"),
+            shown(_prompts(stream) or "-"),
         )
     nodes = _table("node", "state", "start", "steps", "step age", "queues", "latency p50/p95 ms", "dropped")
     for name, node in sorted(graph.nodes.items()):
-        nodes.add_row(Text(name), *_steps(node.heartbeat), *_latencies_and_drops(node.statistics))
-    events = [Text(_event(event), style=_style(event, info="")) for event in graph.events]
+        nodes.add_row(shown(name), *_steps(node.heartbeat), *_latencies_and_drops(node.statistics))
+    events = [shown(_event(event), style=_style(event, info="")) for event in graph.events]
     return Group(streams, Text(), nodes, *_weights(graph), *events)
 
 
@@ -66,10 +67,10 @@ def top_view(graph: GraphState, *, now_ns: int, header: str, is_heard: bool = Tr
         header: First line.
         is_heard: Whether the graph has said anything lately.
     """
-    top = Text(header, style="bold")
+    top = shown(header, style="bold")
     if not is_heard:
         top.append("   nothing comes; waiting for it", style="bold red")
-    events = [Text(_event(event), style=_style(event, info="dim"), no_wrap=True) for event in graph.events]
+    events = [_one_line(_event(event), _style(event, info="dim")) for event in graph.events]
     nodes = _nodes_with_rates(graph)
     return Group(top, Text(), _streams_with_rates(graph, now_ns), Text(), nodes, *_weights(graph), Text(), *events)
 
@@ -82,11 +83,16 @@ def _weights(graph: GraphState) -> list[Text]:
         if isinstance(weights, str):
             found.setdefault(weights, []).append(name)
     if len(found) == 1:
-        return [Text(f"weights {next(iter(found))[:_FINGERPRINT]}", no_wrap=True)]
+        return [_one_line(f"weights {next(iter(found))[:_FINGERPRINT]}", "")]
     return [
-        Text(f"weights {weights[:_FINGERPRINT]}: {', '.join(names)}", style="yellow", no_wrap=True)
-        for weights, names in found.items()
+        _one_line(f"weights {weights[:_FINGERPRINT]}: {', '.join(names)}", "yellow") for weights, names in found.items()
     ]
+
+
+def _one_line(text: str, style: str) -> Text:
+    line = shown(text, style)
+    line.no_wrap = True
+    return line
 
 
 def _plain(message: msgspec.Struct | None) -> Any:
@@ -98,11 +104,17 @@ def _streams_with_rates(graph: GraphState, now_ns: int) -> Table:
     for name, stream in sorted(graph.streams.items()):
         source = [Text("?"), Text("-"), Text("-")] if stream.source is None else _source(stream.source)
         out = Text(f"{graph.masks.frames_per_s(name, now_ns):.1f}")
-        table.add_row(Text(name, style="bold"), *source, out, "", "", "", Text(_counts(graph.dropped(name)) or "-"))
+        table.add_row(shown(name, style="bold"), *source, out, "", "", "", shown(_counts(graph.dropped(name)) or "-"))
         came = graph.masks.prompts(name)
         for prompt in () if stream.prompts is None else stream.prompts.prompts:
             table.add_row(
-                Text(f"  {prompt.id}"), Text(prompt.text, style="italic"), "", "", "", *_masks(came.get(prompt.id)), ""
+                shown(f"  {prompt.id}"),
+                shown(prompt.text, style="italic"),
+                "",
+                "",
+                "",
+                *_masks(came.get(prompt.id)),
+                "",
             )
     return table
 
@@ -113,7 +125,7 @@ def _nodes_with_rates(graph: GraphState) -> Table:
         steps, drops = node.steps_per_s, node.drops_per_s
         found = () if node.statistics is None else node.statistics.latencies
         table.add_row(
-            Text(name),
+            shown(name),
             *_step_rate(node.heartbeat, "-" if steps is None else f"{steps:.1f}"),
             Text(", ".join(f"{one.p50_ms:.0f}/{one.p95_ms:.0f}" for one in found) or "-"),
             Text("-" if drops is None else f"{drops:.1f}", style="yellow" if drops else ""),
@@ -160,7 +172,7 @@ def _steps(beat: Heartbeat | None) -> list[Text]:
     age = "-" if beat.step_age_s is None else f"{beat.step_age_s:.2f} s"
     queues = [f"{queue.name} {queue.depth}/{queue.capacity}" for queue in beat.queues]
     state = _state(beat, not_ready="yellow")
-    return [state, Text(str(beat.incarnation)), Text(str(beat.steps)), Text(age), Text(", ".join(queues) or "-")]
+    return [state, Text(str(beat.incarnation)), Text(str(beat.steps)), Text(age), shown(", ".join(queues) or "-")]
 
 
 def _step_rate(beat: Heartbeat | None, steps: str) -> list[Text]:
@@ -175,7 +187,7 @@ def _step_rate(beat: Heartbeat | None, steps: str) -> list[Text]:
 def _state(beat: Heartbeat, *, not_ready: str) -> Text:
     state = Text("ready", style="green") if beat.ready else Text("not ready", style=not_ready)
     if beat.text:
-        state.append(f" {beat.text}", style="")
+        state.append(shown(f" {beat.text}"))
     return state
 
 
@@ -192,7 +204,7 @@ def _latencies_and_drops(figures: Statistics | None) -> list[Text]:
     drops: dict[str, int] = {}
     for drop in figures.drops:
         drops[drop.reason] = drops.get(drop.reason, 0) + drop.count
-    return [Text("\n".join(map(_latency, figures.latencies)) or "-"), Text(_counts(drops) or "-")]
+    return [shown("\n".join(map(_latency, figures.latencies)) or "-"), shown(_counts(drops) or "-")]
 
 
 def _latency(latency: Latency) -> str:

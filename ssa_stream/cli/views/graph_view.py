@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.text import Text
 
 from ssa_stream.cli.views.console import errors, print_warning
 from ssa_stream.cli.views.source_words import frame_counts, source_words
@@ -31,20 +32,21 @@ class GraphView:
         self._quiet = quiet
 
     def line(self, text: str) -> None:
-        """Show a line that a node wrote, as it is."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        """Show a line that a node wrote, its hidden characters written out."""
+        self._console.print(text, soft_wrap=True)
 
     def ready(self, graph: "Graph") -> None:
         """Tell where the graph can be reached."""
         if self._quiet:
             return
         publish, requests = graph.publish_address, graph.requests_address
-        self._console.print(f"[bold]ready:[/] masks at {publish}, requests at {requests}", soft_wrap=True)
+        where = f" masks at {publish}, requests at {requests}"
+        self._console.print(Text.assemble(("ready:", "bold"), where), soft_wrap=True)
 
     def serving(self, url: str) -> None:
         """Tell where its health is served."""
         if not self._quiet:
-            self._console.print(f"health at {url}/readyz, metrics at {url}/metrics", markup=False, soft_wrap=True)
+            self._console.print(f"health at {url}/readyz, metrics at {url}/metrics", soft_wrap=True)
 
     @asynccontextmanager
     async def live(self, graph: "Graph") -> AsyncIterator[None]:
@@ -71,7 +73,7 @@ class GraphView:
             if progress is not None and task is not None:
                 progress.update(task, figures=_figures(graph.report))
             else:
-                self._console.print(_figures(graph.report), markup=False, soft_wrap=True)
+                self._console.print(_figures(graph.report), soft_wrap=True)
 
 
 def _figures(report: "GraphReport") -> str:

@@ -47,7 +47,7 @@ def live_line(total_frames: int | None, *, quiet: bool) -> Iterator[OnFrame]:
             MofNCompleteColumn(),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", markup=False),
         )
         with Progress(*columns, console=console) as progress:
             task = progress.add_task("run", total=total_frames, figures="")
@@ -86,7 +86,7 @@ def print_source_status(status: SourceStatus) -> None:
     """Print a state, unless it is of no interest to somebody who watches."""
     line = source_line(status)
     if line is not None:
-        errors().print(line, soft_wrap=True, markup=False)
+        errors().print(line, soft_wrap=True)
 
 
 def print_connections(source: Source) -> None:

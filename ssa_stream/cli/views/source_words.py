@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from rich.text import Text
 
+from ssa_stream.cli.views.console import shown
 from ssa_stream.protocols import SourceState
 
 __all__ = ["SourceNews", "SourceWords", "frame_counts", "source_text", "source_words"]
@@ -62,9 +63,9 @@ def frame_counts(read: int, masked: int, drops: Mapping[str, int]) -> str:
 def source_text(source: SourceState) -> Text:
     """The same in colour; of a source without a problem also its address."""
     state, problem = source_words(source)
-    shown = Text(state, style=_COLOURS.get(state, ""))
-    shown.append(problem or (source.address and f" {source.address}"), style="")
-    return shown
+    words = shown(state, _COLOURS.get(state, ""))
+    words.append(shown(problem or (source.address and f" {source.address}")))
+    return words
 
 
 class SourceNews:

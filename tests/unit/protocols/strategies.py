@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 import msgspec.inspect as types
 from hypothesis import strategies as st
 
+from ssa_stream.printable import printable
 from ssa_stream.protocols import (
     MESSAGE_TYPES,
     AnyMessage,
@@ -20,6 +21,7 @@ from ssa_stream.protocols import (
     MaskFeaturesMessage,
     MaskMessage,
     Message,
+    NewPrompt,
     PictureMessage,
     Prompt,
     TensorSpec,
@@ -92,6 +94,8 @@ def _unique(items: st.SearchStrategy[Any], kind: type[Any]) -> st.SearchStrategy
 
 def _struct(kind: type[Any], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     fields = {field.name: _value(field.type) for field in _fields(kind) if field.name not in {"v", *given}} | given
+    if kind in (Prompt, NewPrompt):  # shown to people, who are to see all of it
+        fields["text"] = fields["text"].map(printable)
     made = st.fixed_dictionaries(fields)
     return (made.map(_whole) if kind is FrameIdentity else made).map(lambda values: kind(**values))
 

@@ -116,3 +116,17 @@ def test_read_command_anything_else_raises(text: str) -> None:
         read_command(text)
     with pytest.raises(MessageError):
         read_command(b"\xff\xfe" + text.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"type":"set","prompts":["the \u001b[2J cup"]}',
+        r'{"type":"set","prompts":[{"text":"the \u202e cup","id":"cup"}]}',
+        r'{"type":"add","text":"the \u009b cup"}',
+    ],
+)
+def test_command_with_hidden_characters_is_refused_and_shows_them(text: str) -> None:
+    """Whoever watches the graph at a terminal is not to see, or obey, them."""
+    with pytest.raises(MessageError, match=r"has characters that a terminal obeys or nobody sees \(\\[xu]\w+\)"):
+        as_request(read_command(text), "cam")

@@ -161,3 +161,12 @@ def test_role_of_unknown_node_is_refused(name: str) -> None:
     """A name that no node has is an error, not a role."""
     with pytest.raises(ConfigError, match="expected one of ingest"):
         role_of(name)
+
+
+@pytest.mark.parametrize("prompts", [["the red cup", "a\x1b]0;t\x07"], {"cup": "a\u202eb"}])
+def test_prompt_with_hidden_characters_is_refused_with_words(prompts: object) -> None:
+    """Which stream, which sentence, and what is wrong with it; YAML can write any character."""
+    plain = {"streams": {"cam0": {"source": "synthetic", "prompts": prompts}}}
+    with pytest.raises(ConfigError, match=r"cam0.*prompt 'a\\[xu]\w+.* has characters that a terminal obeys") as caught:
+        PipelineConfig.from_mapping(plain, origin="here")
+    assert str(caught.value).isprintable()

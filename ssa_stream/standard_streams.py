@@ -1,0 +1,299 @@
+"""Standard streams of a program that must go on when nobody reads them any more.
+
+A pager that was stopped, a terminal that was closed, a log disk that is full: writing to stderr then blocks, or raises.
+Here it does neither. What cannot be written is counted and left out, and the next lines that can be written say how
+many are missing. Results on stdout are another matter: see `ssa_stream.cli.views.console`.
+"""
+
+import atexit
+import contextlib
+import errno
+import io
+import logging
+import os
+import select
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections import deque
+from types import TracebackType
+from typing import Any, NamedTuple, TextIO
+
+from ssa_stream.printable import printable_lines
+
+__all__ = [
+    "READER_GONE",
+    "LossyWriter",
+    "finish_standard_streams",
+    "lines_lost",
+    "set_up_standard_streams",
+    "show_exception",
+    "silence",
+]
+
+READER_GONE = (errno.EPIPE, errno.EIO, errno.ECONNRESET)
+"""Why a write fails when the reader has ended or its terminal was closed."""
+
+_CAPACITY_BYTES = 2**18
+"""What waits for a slow reader: some 2,000 lines."""
+_LAST_WORDS_S = 1.0
+_STDOUT, _STDERR = 1, 2
+
+
+class _Waiting(NamedTuple):
+    data: bytes
+    dropped_before: int
+
+
+class LossyWriter(io.RawIOBase):
+    """Writes to a descriptor from a thread of its own: `write` neither waits nor fails. May be used from any thread.
+
+    Args:
+        descriptor: Stays open.
+        capacity_bytes: What may wait to be written; more is left out.
+    """
+
+    def __init__(self, descriptor: int, capacity_bytes: int = _CAPACITY_BYTES) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._capacity_bytes = capacity_bytes
+        # Reentrant: a signal's handler may write while its thread is in here.
+        self._condition = threading.Condition(threading.RLock())
+        self._thread: threading.Thread | None = None
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._dropped = self._failed = self._told = 0
+        self._is_broken_off = self._is_forked = self._has_ended = False
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    @property
+    def lost(self) -> int:
+        """Lines that were left out so far."""
+        return self._dropped + self._failed
+
+    def write(self, data: Any) -> int:
+        """Take in whole lines, usually."""
+        text = bytes(data)
+        if self._is_forked:  # no thread is left there, and such processes do not serve streams
+            os.write(self._descriptor, text)
+            return len(text)
+        with self._condition:
+            if self._has_ended or self._waiting_bytes + len(text) > self._capacity_bytes:
+                self._dropped += text.count(b"\n")
+            else:
+                self._waiting.append(_Waiting(text, self._dropped))
+                self._waiting_bytes += len(text)
+                self._start()
+                self._condition.notify_all()
+        return len(text)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until everything is written or has failed; False if that did not happen in time."""
+        end_s = time.monotonic() + timeout_s
+        with self._condition:
+            while self._waiting and not self._is_forked:
+                if not self._condition.wait(end_s - time.monotonic()) and time.monotonic() >= end_s:
+                    return False
+        return True
+
+    def end(self, timeout_s: float) -> None:
+        """Write what waits, for some time, and say what is missing at the end; later writes are left out."""
+        with self._condition:
+            if self._has_ended:
+                return
+            if self.lost > self._told:
+                self._waiting.append(_Waiting(b"", self._dropped))
+                self._start()
+        is_drained = self.drain(timeout_s)
+        with self._condition:
+            self._has_ended = True
+            self._condition.notify_all()
+        thread = self._thread
+        if is_drained and thread is not None and not self._is_forked:
+            thread.join(timeout_s)
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal's."""
+        return os.isatty(self._descriptor)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="stderr", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            with self._condition:
+                while not self._waiting:
+                    if self._has_ended:
+                        return
+                    self._condition.wait()
+                item = self._waiting[0]
+            is_written = self._put(item)
+            with self._condition:
+                if not is_written:
+                    self._failed += item.data.count(b"\n")
+                self._waiting.popleft()
+                self._waiting_bytes -= len(item.data)
+                self._condition.notify_all()
+
+    def _put(self, item: _Waiting) -> bool:
+        """Write it, after a line about what is missing before it; False if it fails, even in part."""
+        lost = item.dropped_before + self._failed
+        missing = lost - self._told
+        rest = memoryview((self._note(missing) if missing > 0 else b"") + item.data)
+        try:
+            while rest:
+                try:
+                    rest = rest[os.write(self._descriptor, rest) :]
+                except BlockingIOError:  # somebody has made the descriptor non-blocking
+                    select.select([], [self._descriptor], [])
+        except (OSError, ValueError):  # ValueError: a descriptor too large for select
+            self._is_broken_off = self._is_broken_off or len(rest) < len(item.data)
+            return False
+        self._is_broken_off = False
+        self._told = max(self._told, lost)
+        return True
+
+    def _note(self, missing: int) -> bytes:
+        begin = "\n" if self._is_broken_off else ""
+        return f"{begin}(here {missing} lines are missing: they could not be written)\n".encode()
+
+    def _after_fork(self) -> None:
+        self._is_forked = True
+        self._condition = threading.Condition(threading.RLock())
+        self._thread = None
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+
+_stderr: LossyWriter | None = None  # there is one in a process, as there is one descriptor 2
+
+
+def set_up_standard_streams() -> None:
+    """Make the standard streams of this process safe to write to; called once, where a program starts.
+
+    Descriptors 0 to 2 that are closed are opened on the null device: the next file or socket would get their number,
+    and log lines would go into it. From then on `sys.stderr` neither waits nor fails, no text fails because the
+    terminal cannot show it, and tracebacks, warnings and the lines of `logging` show what is hidden in them.
+    """
+    global _stderr
+    _open_missing()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if _stderr is None:
+        encoding = sys.stderr.encoding
+        _stderr = LossyWriter(_STDERR)
+        sys.stderr = io.TextIOWrapper(
+            _stderr,  # takes what it is given at once, as a buffer does
+            encoding=encoding,
+            errors="backslashreplace",
+            line_buffering=True,
+        )
+        atexit.register(_stderr.end, _LAST_WORDS_S)
+    sys.excepthook = show_exception
+    threading.excepthook = _show_thread_exception
+    logging.lastResort = _plain_handler()
+    warnings.formatwarning = _format_warning
+
+
+def lines_lost() -> int:
+    """How many lines of log and view this process could not write to stderr so far."""
+    return 0 if _stderr is None else _stderr.lost
+
+
+def finish_standard_streams(code: int) -> int:
+    """Write what waits to stdout and, for a short time, to stderr. Nothing that fails here ends the process otherwise.
+
+    Args:
+        code: The exit code so far.
+    Returns:
+        The exit code; 1 in place of 0 if results could not be written, unless their reader has gone.
+    """
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        silence(_STDOUT)
+        if isinstance(error, OSError) and error.errno not in READER_GONE:
+            with contextlib.suppress(OSError, ValueError):  # it may be gone, too
+                sys.stderr.write(f"error: cannot write to standard output ({error.strerror})\n")
+            code = code or 1
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    if _stderr is not None:
+        _stderr.end(_LAST_WORDS_S)
+    return code
+
+
+def silence(descriptor: int) -> None:
+    """Let what is still written to a descriptor go nowhere, so that closing it at the end cannot fail."""
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, descriptor)
+    os.close(null)
+
+
+def show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback, hidden characters written out; takes the place of `sys.excepthook`."""
+    sys.stderr.write(printable_lines("".join(traceback.format_exception(kind, error, trace))))
+    sys.stderr.flush()
+
+
+def _show_thread_exception(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is None or args.exc_type is SystemExit:
+        return
+    sys.stderr.write(f"Exception in thread {args.thread.name if args.thread else '?'}:\n")
+    show_exception(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+class _PlainFormatter(logging.Formatter):
+    """Messages alone, as Python prints those of programs that set no logging up; a traceback keeps its lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
+
+
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to whatever stderr is at the moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def _plain_handler() -> "logging.StreamHandler[TextIO]":
+    handler = _ToStderr()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(_PlainFormatter())
+    return handler
+
+
+def _format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    return printable_lines(f"{filename}:{lineno}: {category.__name__}: {message}\n")
+
+
+def _open_missing() -> None:
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest free number, and all below are taken
+            os.set_inheritable(opened, True)
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
