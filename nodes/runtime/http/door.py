@@ -163,7 +163,7 @@ class Door:
 
     def _starve(self, listener: socket.socket, error: OSError) -> None:
         """Somebody cannot be accepted: make room for the next attempt, or take them from the queue and refuse."""
-        self._say("a connection cannot be accepted", error=error.strerror)
+        self._say("a connection cannot be accepted", error=error.strerror or type(error).__name__)
         displaced = self._connections.dispensable()
         if displaced is not None:
             self._connections.forget(displaced)

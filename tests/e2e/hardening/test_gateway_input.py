@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiortc import RTCDataChannel
 
-from ssa_stream.nodes.gateway.server import NodeMetrics
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from tests.support.gateway import SDP, Peer, gateway
 from tests.support.strangers import exchange, gateway_process, status_of
 from tests.support.waiting import until
@@ -217,6 +217,13 @@ async def _send_raw(channel: RTCDataChannel, data: bytes, *, is_text: bool) -> N
     await transport._data_channel_flush()
 
 
+async def _answered(peer: Peer, text: str) -> None:
+    """Send a text and wait until something is said."""
+    before = len(peer.said)
+    peer.prompts.send(text)
+    await until(lambda: len(peer.said) > before, f"an answer to {text[:40]}")
+
+
 async def test_messages_that_cannot_be_read_end_no_session(
     tmp_path: Path, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,9 +240,7 @@ async def test_messages_that_cannot_be_read_end_no_session(
             '{"type":"add","text":"\\ud800"}',
             "\0",
         ):
-            before = len(peer.said)
-            peer.prompts.send(nonsense)
-            await until(lambda before=before: len(peer.said) > before, f"an answer to {nonsense[:40]}")
+            await _answered(peer, nonsense)
             assert (peer.said[-1]["type"], peer.said[-1]["code"]) == ("error", "invalid")
         await _send_raw(peer.prompts, b'{"type":"add","text":"\xff"}', is_text=False)
         assert (await peer.ask(type="list"))["code"] == "unavailable"

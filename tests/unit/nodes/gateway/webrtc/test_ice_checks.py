@@ -42,8 +42,9 @@ async def _connection(budget: CheckBudget) -> AsyncIterator[tuple[aioice.Connect
     sent: list[Any] = []
     ice = aioice.Connection(ice_controlling=False)
     await ice.gather_candidates()
-    for protocol in ice._protocols:
-        protocol.send_stun = lambda message, address: sent.append(address)  # type: ignore[method-assign]  # a wire
+    protocols: list[Any] = ice._protocols
+    for protocol in protocols:
+        protocol.send_stun = lambda message, address: sent.append(address)
     peer: Any = _Peer(ice)
     budget.bind(peer)
     try:
