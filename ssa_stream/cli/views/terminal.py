@@ -5,6 +5,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
@@ -97,7 +98,8 @@ class Keyboard:
             import termios
 
             before: list[Any] = [*self._before]
-            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, before)
+            with suppress(termios.error):  # the terminal is gone
+                termios.tcsetattr(self._descriptor, termios.TCSADRAIN, before)
 
     def pressed(self) -> str:
         """Keys that were pressed since the last call; empty if none was. Does not wait."""
