@@ -14,7 +14,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -71,29 +71,31 @@ class PrintableConsole(Console):
 
 
 class _Results(io.TextIOBase):
-    """Standard output as it is now; a reader that is gone is noted, other failures are errors."""
+    """Standard output; a reader that is gone is noted, other failures are errors."""
 
     def __init__(self) -> None:
         self.is_read = True
+        # While a live display is shown, rich lets `sys.stdout` lead back to its console.
+        self._stream: TextIO = getattr(sys.stdout, "rich_proxied_file", sys.stdout)
 
     def write(self, text: str) -> int:
         with self._watched():
-            sys.stdout.write(text)
+            self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         with self._watched():
-            sys.stdout.flush()
+            self._stream.flush()
 
     def isatty(self) -> bool:
-        return sys.stdout.isatty()
+        return self._stream.isatty()
 
     def fileno(self) -> int:
-        return sys.stdout.fileno()
+        return self._stream.fileno()
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # an attribute there
-        return sys.stdout.encoding or "utf-8"
+        return self._stream.encoding or "utf-8"
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -102,7 +104,7 @@ class _Results(io.TextIOBase):
         except OSError as error:
             self.is_read = False
             with contextlib.suppress(OSError):  # not a real descriptor
-                silence(sys.stdout.fileno())
+                silence(self._stream.fileno())
             if error.errno not in READER_GONE:
                 raise SinkError(f"cannot write to standard output ({error.strerror}); free some space") from error
 
