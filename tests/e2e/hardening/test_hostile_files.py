@@ -90,7 +90,8 @@ def test_hostile_checkpoint_is_one_error(tmp_path: Path, entry: str, value: str 
 def test_hostile_data_set_is_one_error(folder: Path, tmp_path: Path) -> None:
     """A pipe that nobody writes, a name that leads elsewhere."""
     (tmp_path / "JPEGImages").mkdir()
-    command = ["eval", "--data", tmp_path, "--random-weights", "--model", folder / "tiny.yaml", "--device", "cpu"]
+    model = ("--random-weights", "--model", str(folder / "tiny.yaml"), "--device", "cpu")
+    command = ["eval", "--data", str(tmp_path), *model]
     os.mkfifo(tmp_path / "meta_expressions.json")
     _expect_error(tmp_path, *command, told="pipe or a device")
     (tmp_path / "meta_expressions.json").unlink()
