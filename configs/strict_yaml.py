@@ -4,7 +4,7 @@ Plain values only, as PyYAML's safe loader makes them. Beyond that, a key may co
 aliases and merge keys stand for is counted before any of it is built.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import yaml
 from yaml.composer import ComposerError
@@ -54,7 +54,7 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Compose a node, or find the one that an alias stands for."""
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs lack its type
         is_alias = isinstance(event, yaml.AliasEvent)
         self._count += 1
         if self._depth >= _MAX_DEPTH or self._count > _MAX_VALUES:
@@ -76,7 +76,7 @@ class _StrictLoader(yaml.SafeLoader):
             )
         return node
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Compose a mapping whose keys are plain values and come once."""
         node = super().compose_mapping_node(anchor)
         keys: set[tuple[str, str]] = set()
