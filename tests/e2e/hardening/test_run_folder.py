@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ssa_stream.nodes.launcher import Graph
 from ssa_stream.nodes.launcher.run_dir import LockedFolder, remove_leftovers
 from ssa_stream.nodes.runtime.transport.segments import memory_folder, segment_prefix
 from tests.support.graph_streams import Material, graph_of, make_material
@@ -51,11 +50,11 @@ async def test_everything_removed_and_then_every_node_killed(material: Material,
     graph = graph_of(material, "processes", {"cam0": {"prompts": ["a dog"]}}, health={"max_restarts": 8})
     async with watched(graph) as seen:
         await seen.frames(5)
-        (run_dir,) = temporary.iterdir()
+        run_dir = temporary / listing(temporary)[0]
         for name in ("encoder-0", "queries-0", "decoder-0", "masks-0", "ingest-cam0"):
             _remove_everything(run_dir, folder=folder)
             count = len(seen.listener.indices())
-            _kill(graph, name)
+            graph.kill(name)
             await until(lambda: run_dir.exists() and (run_dir / "pipeline.yaml").exists(), "the settings")
             await seen.frames(min(count + 5, material.num_frames))  # masks come again
         report = await seen.ended()
@@ -63,10 +62,6 @@ async def test_everything_removed_and_then_every_node_killed(material: Material,
     assert set(report.restarts) == {"encoder-0", "queries-0", "decoder-0", "masks-0", "ingest-cam0"}
     assert listing(temporary) == []
     assert list(memory_folder().glob(f"{segment_prefix(run_dir)}*")) == []
-
-
-def _kill(graph: Graph, name: str) -> None:
-    graph.kill(name)
 
 
 def test_folder_of_a_run_is_locked_as_cleaners_ask_for(temporary: Path) -> None:
