@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from ssa_stream.errors import SourceError, SourceErrorCode
-from ssa_stream.sources import Recovering, RecoveryPolicy, open_source
+from ssa_stream.sources import Frame, Recovering, RecoveryPolicy, SourceStatus, open_source
 from ssa_stream.sources.source import warnings_of
 from tests.support.command_line import run_command, write_tiny_config
 from tests.support.http_server import HttpRequest, http_server
@@ -129,7 +129,7 @@ def test_recording_whose_pictures_grow_too_large_ends_with_an_error(tmp_path: Pa
     small = write_video(tmp_path / "a.ts", 10).read_bytes()
     large = write_video(tmp_path / "b.ts", 10, size=(480, 640)).read_bytes()
     (tmp_path / "c.ts").write_bytes(small + large)
-    frames = []
+    frames: list[Frame] = []
     with pytest.raises(SourceError, match=r"c\.ts.* has (640x480 pixels|more pixels than allowed)") as caught:
         with open_source(f"{tmp_path / 'c.ts'}#max_area=100000") as source:
             frames += source.frames()
@@ -169,7 +169,8 @@ def test_live_camera_goes_on_behind_a_picture_that_is_too_large() -> None:
 
 def test_picture_address_that_answers_with_a_large_one_is_lost_with_the_reason_and_comes_back() -> None:
     """A request that fails, as any other."""
-    numbers, states = count(), []
+    numbers = count()
+    states: list[SourceStatus] = []
 
     def answer(request: HttpRequest) -> None:
         number = next(numbers)

@@ -86,7 +86,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _site(files: Path, named: tuple[str, ...] = (), other: str = "") -> Callable[[HttpRequest], None]:
     """Serves the folder, a camera and a picture; playlists name some files with the whole address of the other host."""
-
     numbers = count()
 
     def answer(request: HttpRequest) -> None:
@@ -198,7 +197,7 @@ def test_description_that_leads_elsewhere_is_refused(body: bytes) -> None:
     """Of other kinds than playlists, or with other kinds of addresses."""
     with (
         http_server(lambda request: request.send(200, body, "text/plain")) as url,
-        pytest.raises(SourceError, match="not followed|cannot open"),
+        pytest.raises(SourceError, match=r"not followed|cannot open"),
     ):
         open_source(f"{url}/a", recovery=_QUICK)
 
