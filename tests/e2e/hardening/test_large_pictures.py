@@ -96,7 +96,7 @@ _FILES: dict[str, Callable[[], bytes]] = {
 def _read_apart(address: str | Path) -> tuple[str, int]:
     """Read an address in a process of its own: what it printed, and the most memory that it took, in MiB."""
     done = subprocess.run(
-        [sys.executable, "-c", _READ, str(address)], capture_output=True, text=True, timeout=50, check=True
+        [sys.executable, "-P", "-c", _READ, str(address)], capture_output=True, text=True, timeout=50, check=True
     )
     text, peak = done.stdout.strip().rsplit("\n", 1)
     return text, int(peak)
@@ -196,7 +196,9 @@ def test_pipe_has_the_same_limits(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.ts", 3, size=(240, 320))
     script = _READ.replace("sys.argv[1]", '"-#max_area=60000"')
     with path.open("rb") as file:
-        done = subprocess.run([sys.executable, "-c", script], stdin=file, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", script], stdin=file, capture_output=True, text=True, check=True
+        )
     assert done.stdout.startswith("SourceError too_large"), done.stdout
 
 
