@@ -3,7 +3,6 @@
 import errno
 import time
 from collections.abc import Iterator, Mapping
-from typing import cast
 
 import av
 from av.container import InputContainer
@@ -138,7 +137,7 @@ def open_bytes(
     def connect(url: str) -> InputContainer:
         given = {**options_for(url, asked, options), **(own_options or {}), **NOT_FOLLOWED, **_PART_OPTION}
         given["protocol_whitelist"] = "file,crypto" if is_file else WEB_PROTOCOLS
-        return cast(InputContainer, av.open(url, format="data", options=given, timeout=timeouts_s))
+        return av.open(url, format="data", options=given, timeout=timeouts_s)
 
     container, last = follow(
         url, connect, asked=asked, name=name, hosts=hosts, options=options, timeout_s=timeouts_s[0]

@@ -29,7 +29,7 @@ from ssa_stream.sources.size_guard import SizeGuard, decoder_options
 from ssa_stream.sources.stream_choice import choose_video_stream
 from ssa_stream.sources.web import ALONE, open_web
 
-__all__ = ["ContainerReader", "Problem", "diagnose", "open_container"]
+__all__ = ["NOT_VIDEO", "ContainerReader", "Problem", "diagnose", "open_container"]
 
 
 class Problem(NamedTuple):
@@ -48,6 +48,7 @@ _LATE = 0.9
 # Above this it is the unit of the stream's times, which FFmpeg falls back to.
 _HIGHEST_RATE_HZ = 1000
 _CHUNK_HEAD = 8
+NOT_VIDEO = "what it sends is not video that FFmpeg can read"
 _PLAIN_STREAMS = ("tcp:", "udp:", "srt:", "rtmp:", "rtmps:", "tls:")
 _SECURE = ("rtsps:", "https:", "rtmps:", "tls:")
 _INSECURE = Problem(
@@ -87,7 +88,7 @@ def open_container(
     timeouts_s: tuple[float, float],
     options: Mapping[str, str],
     format_name: str | None = None,
-    unreadable: str = "what it sends is not video that FFmpeg can read",
+    unreadable: str = NOT_VIDEO,
     limits: PictureLimits = USUAL_LIMITS,
     hosts: Hosts = NO_OTHER_HOSTS,
     opener: NestedOpener | None = None,

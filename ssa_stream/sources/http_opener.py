@@ -9,7 +9,7 @@ from av.container import InputContainer
 
 from ssa_stream.addresses import Address
 from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
-from ssa_stream.sources.container import open_container
+from ssa_stream.sources.container import NOT_VIDEO, open_container
 from ssa_stream.sources.file import FileSource
 from ssa_stream.sources.finished_playlist import FinishedPlaylist
 from ssa_stream.sources.hosts import Hosts
@@ -131,7 +131,6 @@ class HttpOpener:
         if playlist is not None and not playlist.is_finished:
             options = {**options, **_LESS_PROBING, **self.options}
         is_dash = urlsplit(self._url).path.lower().endswith(".mpd")
-        unreadable = {"unreadable": _NO_DASH} if is_dash else {}
         return open_container(
             self._url,
             name=self.address.name,
@@ -139,7 +138,7 @@ class HttpOpener:
             options=options,
             limits=self.limits,
             hosts=self._hosts,
-            **unreadable,
+            unreadable=_NO_DASH if is_dash else NOT_VIDEO,
         )
 
     def _options(self, read_timeout_s: float) -> dict[str, str]:

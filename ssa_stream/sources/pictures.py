@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -94,7 +94,7 @@ def is_video(path: Path, limits: PictureLimits = USUAL_LIMITS) -> bool:
 
 def _opened(path: Path, limits: PictureLimits) -> InputContainer:
     options = {"pattern_type": "none", **decoder_options(limits)}
-    return cast(InputContainer, av.open(f"file:{path}", options=options))
+    return av.open(f"file:{path}", options=options)
 
 
 class Animation:

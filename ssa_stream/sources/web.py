@@ -82,7 +82,7 @@ def open_web(
         own = {**ALONE, "protocol_whitelist": WEB_PROTOCOLS} if is_alone else {}
         ends = _ONE_PICTURE if format_name is not None and format_name.endswith("_pipe") else {}
         given = {**options_for(url_now, url, options), **own, **ends, **NOT_FOLLOWED}
-        return cast(InputContainer, av.open(url_now, format=format_name, options=given, timeout=timeouts_s))
+        return av.open(url_now, format=format_name, options=given, timeout=timeouts_s)
 
     def followed(format_name: str | None, *, is_alone: bool = True) -> InputContainer:
         container, _ = follow(

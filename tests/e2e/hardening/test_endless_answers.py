@@ -56,7 +56,7 @@ def test_endless_answer_is_given_up(name: str) -> None:
     """Within the time-outs, whatever is endless."""
     with _endless(*_ANSWERS[name]) as url:
         began_s = time.monotonic()
-        with pytest.raises(SourceError, match="in time|no answer within|too long|longer than"):
+        with pytest.raises(SourceError, match=r"in time|no answer within|too long|longer than"):
             open_source(f"{url}/{'a.m3u8' if name == 'playlist' else 'a'}", recovery=_QUICK)
         assert time.monotonic() - began_s < 30
 

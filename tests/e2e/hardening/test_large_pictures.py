@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from ssa_stream.errors import SourceError, SourceErrorCode
-from ssa_stream.sources import Recovering, RecoveryPolicy, open_source
+from ssa_stream.sources import Frame, Recovering, RecoveryPolicy, SourceStatus, open_source
 from ssa_stream.sources.source import warnings_of
 from tests.support.command_line import run_command, write_tiny_config
 from tests.support.http_server import HttpRequest, http_server
@@ -96,7 +96,7 @@ _FILES: dict[str, Callable[[], bytes]] = {
 def _read_apart(address: str | Path) -> tuple[str, int]:
     """Read an address in a process of its own: what it printed, and the most memory that it took, in MiB."""
     done = subprocess.run(
-        [sys.executable, "-c", _READ, str(address)], capture_output=True, text=True, timeout=50, check=True
+        [sys.executable, "-P", "-c", _READ, str(address)], capture_output=True, text=True, timeout=50, check=True
     )
     text, peak = done.stdout.strip().rsplit("\n", 1)
     return text, int(peak)
@@ -129,7 +129,7 @@ def test_recording_whose_pictures_grow_too_large_ends_with_an_error(tmp_path: Pa
     small = write_video(tmp_path / "a.ts", 10).read_bytes()
     large = write_video(tmp_path / "b.ts", 10, size=(480, 640)).read_bytes()
     (tmp_path / "c.ts").write_bytes(small + large)
-    frames = []
+    frames: list[Frame] = []
     with pytest.raises(SourceError, match=r"c\.ts.* has (640x480 pixels|more pixels than allowed)") as caught:
         with open_source(f"{tmp_path / 'c.ts'}#max_area=100000") as source:
             frames += source.frames()
@@ -169,7 +169,8 @@ def test_live_camera_goes_on_behind_a_picture_that_is_too_large() -> None:
 
 def test_picture_address_that_answers_with_a_large_one_is_lost_with_the_reason_and_comes_back() -> None:
     """A request that fails, as any other."""
-    numbers, states = count(), []
+    numbers = count()
+    states: list[SourceStatus] = []
 
     def answer(request: HttpRequest) -> None:
         number = next(numbers)
@@ -195,7 +196,9 @@ def test_pipe_has_the_same_limits(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.ts", 3, size=(240, 320))
     script = _READ.replace("sys.argv[1]", '"-#max_area=60000"')
     with path.open("rb") as file:
-        done = subprocess.run([sys.executable, "-c", script], stdin=file, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", script], stdin=file, capture_output=True, text=True, check=True
+        )
     assert done.stdout.startswith("SourceError too_large"), done.stdout
 
 

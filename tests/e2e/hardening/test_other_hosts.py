@@ -197,7 +197,7 @@ def test_description_that_leads_elsewhere_is_refused(body: bytes) -> None:
     """Of other kinds than playlists, or with other kinds of addresses."""
     with (
         http_server(lambda request: request.send(200, body, "text/plain")) as url,
-        pytest.raises(SourceError, match="not followed|cannot open"),
+        pytest.raises(SourceError, match=r"not followed|cannot open"),
     ):
         open_source(f"{url}/a", recovery=_QUICK)
 
