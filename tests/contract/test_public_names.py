@@ -197,6 +197,7 @@ PINNED = {
     },
     "ssa_stream.nodes.pipeline": {
         "BROKER",
+        "ClientsSection",
         "DECODER",
         "DecoderSection",
         "FlowSection",
