@@ -27,7 +27,16 @@ import zmq.auth
 from ssa_stream.errors import ConfigError
 from ssa_stream.files import write_whole
 
-__all__ = ["AllowedKey", "ClientKeys", "FileMark", "ServerKeys", "add_client", "can_encrypt", "client_keys", "make_keys"]
+__all__ = [
+    "AllowedKey",
+    "ClientKeys",
+    "FileMark",
+    "ServerKeys",
+    "add_client",
+    "can_encrypt",
+    "client_keys",
+    "make_keys",
+]
 
 _SERVER, _CLIENT, _SECRET, _PUBLIC = "server", "client", ".key_secret", ".key"
 _ALLOWED, _CLIENTS = "allowed", "clients"

@@ -83,9 +83,7 @@ class Client:
 
     def __init__(self, name: str, limits: ClientsSection, now_s: Callable[[], float]) -> None:
         self.name = name
-        self.requests = Allowance(
-            _OF_CLIENT * limits.request_rate_hz, float(_OF_CLIENT * limits.request_burst), now_s
-        )
+        self.requests = Allowance(_OF_CLIENT * limits.request_rate_hz, float(_OF_CLIENT * limits.request_burst), now_s)
         self.replays = Allowance(REPLAYS_HZ, REPLAYS_BURST, now_s)
         self.subscriptions = 0
         self.waiting = 0
@@ -140,8 +138,8 @@ class Connections:
     """Keeps count of the connections of all public sockets together.
 
     When there are too many, one is closed that has not said anything: an old one of those at their handshake, else of
-    those that are silent; if all others are in use, the newest. So strangers cannot keep a client out for long, nor drive
-    out one that is in use.
+    those that are silent; if all others are in use, the newest. So strangers cannot keep a client out for long, nor
+    drive out one that is in use.
 
     Args:
         context: For the monitors.

@@ -132,7 +132,9 @@ PINNED = {
         "summarise_objects",
     },
     "ssa_stream.keys": {
+        "AllowedKey",
         "ClientKeys",
+        "FileMark",
         "ServerKeys",
         "add_client",
         "can_encrypt",

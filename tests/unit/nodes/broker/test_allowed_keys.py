@@ -56,7 +56,7 @@ def test_odd_things_in_the_folder_allow_nobody_and_end_nothing(folder: Path) -> 
     (odd / "endless.key").symlink_to("/dev/zero")
     (odd / "nowhere.key").symlink_to(odd / "nothing")
     (odd / "loop.key").symlink_to(odd / "loop.key")
-    (odd / "bytes.key").write_bytes(b"public-key = \"\xff\xfe\"")
+    (odd / "bytes.key").write_bytes(b'public-key = "\xff\xfe"')
     with (odd / "huge.key").open("wb") as file:
         file.truncate(2**32)
     (folder / b"allowed/\xff.key".decode(errors="surrogateescape")).write_text("nothing")
