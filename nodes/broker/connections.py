@@ -37,6 +37,11 @@ _EVENTS: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
 """Not those of failures to accept: without descriptors they come without end."""
+_FAILURES: Final = {
+    int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL): "nothing came in time, or the other side ended it",
+    int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL): "it was no ZeroMQ, or one with other keys or none",
+    int(zmq.EVENT_HANDSHAKE_FAILED_AUTH): "its key is not allowed",
+}
 _EVENT = struct.Struct("=Hi")
 _EVENTS_AT_ONCE = 64
 _TICK_S = 0.1
@@ -377,7 +382,7 @@ class Connections:
         elif event == zmq.EVENT_DISCONNECTED:
             self.gone(door, value)
         else:
-            self._counters.passed_over("handshakes_failed", f"at {door.name}: {zmq.Event(event).name.lower()}")
+            self._counters.passed_over("handshakes_failed", f"at {door.name}: {_FAILURES.get(event, event)}")
 
     def _ends_of(self, descriptor: int) -> _Ends | None:
         with self._view.of(descriptor) as seen:

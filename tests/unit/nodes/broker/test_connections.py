@@ -20,7 +20,7 @@ class _Frame:
 
     def get(self, what: object) -> object:
         """A property; an error if there is none, as in libzmq."""
-        value = self._known[what]  # type: ignore[index]
+        value = self._known[what]
         if value is None:
             raise zmq.ZMQError(zmq.EINVAL)
         return value
@@ -173,6 +173,7 @@ def test_requests_have_a_share_and_a_rate() -> None:
             if world.books.may_wait(connection):
                 world.books.wait(connection, 1)
     assert asked == [[True, True, False]] * 4 + [[False, False, False]]
+    assert connection is not None
     assert not world.books.may_wait(connection)
     other = world.books.heard(world.door, _Frame(world.connect()[1], "honest"))  # type: ignore[arg-type]
     assert other is not None
