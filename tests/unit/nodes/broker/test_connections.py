@@ -7,7 +7,8 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from ssa_stream.nodes.broker.connections import Connections, Door
+from ssa_stream.nodes.broker.connection import Door
+from ssa_stream.nodes.broker.connections import Connections
 from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.pipeline import ClientsSection
 
