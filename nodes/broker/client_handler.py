@@ -10,7 +10,8 @@ import zmq.asyncio
 
 from ssa_stream.errors import MessageError, SsaStreamError
 from ssa_stream.keys import ServerKeys
-from ssa_stream.nodes.broker.connections import Connection, Connections, Door
+from ssa_stream.nodes.broker.connection import Connection, Door
+from ssa_stream.nodes.broker.connections import Connections
 from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.broker.refusals import CONTROL_LIMITS, note, refusal
 from ssa_stream.nodes.broker.sockets import PUBLIC_OPTIONS, bound_socket, try_send

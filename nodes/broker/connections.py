@@ -7,15 +7,9 @@ libzmq then drops it with all that it holds of it.
 """
 
 import asyncio
-import contextlib
-import os
-import socket as sockets
 import struct
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
@@ -23,11 +17,13 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.nodes.broker.allowance import Allowance
+from ssa_stream.nodes.broker.connection import OF_CLIENT, Client, Connection, Door
+from ssa_stream.nodes.broker.connection_view import ConnectionView, Ends
 from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.pipeline import ClientsSection
 from ssa_stream.protocols import QueueDepth, is_subscription
 
-__all__ = ["Client", "Connection", "Connections", "Door"]
+__all__ = ["Connections"]
 
 _EVENTS: Final = (
     zmq.EVENT_ACCEPTED
@@ -37,6 +33,11 @@ _EVENTS: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
 """Not those of failures to accept: without descriptors they come without end."""
+_FAILURES: Final = {
+    int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL): "nothing came in time, or the other side ended it",
+    int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL): "it was no ZeroMQ, or one with other keys or none",
+    int(zmq.EVENT_HANDSHAKE_FAILED_AUTH): "its key is not allowed",
+}
 _EVENT = struct.Struct("=Hi")
 _EVENTS_AT_ONCE = 64
 _TICK_S = 0.1
@@ -44,102 +45,22 @@ _MAX_HANDSHAKING = 64
 """As many may be at their handshake; an old one of more is closed, so that another can always begin."""
 _LOOKED_AT = 8
 """The oldest so many are looked at; the one that has sent least is closed."""
-_OF_CLIENT = 4
-"""All connections of a client may have so many times what one may."""
 _OF_ALL = 32
 """All connections may have so many times the subscriptions that one may."""
 _REFUSALS = 3
 """So many times `request_burst` are answered with an error beyond what may be asked."""
 _CHANGES_HZ, _CHANGES_BURST = 50.0, 4.0
 """Subscribing and its opposite, of one connection: a second, and at once as a multiple of `subscriptions`."""
-REPLAYS_HZ, REPLAYS_BURST = 1.0, 10.0
-"""How often one client is told all states."""
 _SILENT_AFTER_S = 1.0
 """After the time for the handshake; who is there then is through with it."""
-_TCP_INFO_BYTES = 136
-_BYTES_RECEIVED = slice(128, 136)
-_Ends = tuple[object, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A public socket.
-
-    Attributes:
-        name: For people.
-        monitor: Tells who comes and goes.
-        bytes_hz: How much one connection may send in a second, over a longer time.
-        bytes_burst: How much at once.
-    """
-
-    name: str
-    monitor: zmq.asyncio.Socket
-    bytes_hz: float
-    bytes_burst: float
-
-
-class Client:
-    """All connections with one key; without keys, those from one address."""
-
-    def __init__(self, name: str, limits: ClientsSection, now_s: Callable[[], float]) -> None:
-        self.name = name
-        self.requests = Allowance(_OF_CLIENT * limits.request_rate_hz, float(_OF_CLIENT * limits.request_burst), now_s)
-        self.replays = Allowance(REPLAYS_HZ, REPLAYS_BURST, now_s)
-        self.subscriptions = 0
-        self.waiting = 0
-        self.connections = 0
-
-
-@dataclass(slots=True, eq=False)
-class Connection:
-    """One connection to a public socket.
-
-    Attributes:
-        descriptor: Of this process.
-        door: The socket.
-        ends: Both addresses; None if they are not known.
-        since_s: When it came.
-        requests: How many requests it may make.
-        refusals: How many of those beyond are answered; a flood is not worth its answers.
-        changes: How often it may subscribe, or end that.
-        received: How many bytes it may send.
-        received_before: Bytes that it had sent when they were counted last.
-        client: Whose it is; None until it has said something.
-        waiting: How many of its requests wait for their node.
-        subscriptions: To what it is subscribed.
-        is_told: Whether libzmq has told that it came; messages may be quicker.
-        is_gone: Whether it has ended.
-        is_refused: Whether it was closed here; what still comes of it counts for nothing.
-    """
-
-    descriptor: int
-    door: Door
-    ends: _Ends | None
-    since_s: float
-    requests: Allowance
-    refusals: Allowance
-    changes: Allowance
-    received: Allowance
-    received_before: int = 0
-    client: Client | None = None
-    waiting: int = 0
-    subscriptions: set[bytes] = field(default_factory=set)
-    is_told: bool = False
-    is_gone: bool = False
-    is_refused: bool = False
-
-    @property
-    def name(self) -> str:
-        """Whose it is, for people."""
-        return "somebody" if self.client is None else self.client.name
 
 
 class Connections:
     """Keeps count of the connections of all public sockets together.
 
     When there are too many, one is closed that has not said anything: an old one of those at their handshake, else of
-    those that are silent; if all others are in use, the newest. So strangers cannot keep a client out for long, nor drive
-    out one that is in use.
+    those that are silent; if all others are in use, the newest. So strangers cannot keep a client out for long, nor
+    drive out one that is in use.
 
     Args:
         context: For the monitors.
@@ -163,7 +84,7 @@ class Connections:
         self._counters = counters
         self._now_s = now_s
         self._doors: list[Door] = []
-        self._view = _View()
+        self._view = ConnectionView()
         self._by_descriptor: dict[int, Connection] = {}  # refused ones, too, until they are gone
         self._handshaking: dict[Connection, None] = {}  # oldest first
         self._silent: dict[Connection, None] = {}  # through with it, or about to be closed by libzmq; oldest first
@@ -223,7 +144,7 @@ class Connections:
         descriptor = _descriptor(frame)
         if descriptor is None:
             return None
-        connection, ends = self._by_descriptor.get(descriptor), self._ends_of(descriptor)
+        connection, ends = self._by_descriptor.get(descriptor), self._view.ends(descriptor)
         is_other = connection is None or connection.door is not door or (ends is not None and ends != connection.ends)
         if connection is None or is_other:
             connection = self._new(door, descriptor, ends)
@@ -247,7 +168,7 @@ class Connections:
         if known is not None and known.door is door and not known.is_told:
             known.is_told = True  # it was heard before
             return
-        connection = self._new(door, descriptor, self._ends_of(descriptor))
+        connection = self._new(door, descriptor, self._view.ends(descriptor))
         connection.is_told = True
         self._replace(connection)
         self._handshaking[connection] = None
@@ -274,7 +195,7 @@ class Connections:
             return True
         elif len(connection.subscriptions) >= self._limits.subscriptions:
             why = f"it has {len(connection.subscriptions)} subscriptions, the most (clients.subscriptions)"
-        elif client.subscriptions >= _OF_CLIENT * self._limits.subscriptions:
+        elif client.subscriptions >= OF_CLIENT * self._limits.subscriptions:
             why = f"the connections of its client have {client.subscriptions} subscriptions, the most"
         elif self._num_subscriptions >= self._max_subscriptions:
             why = f"all clients together have {self._num_subscriptions} subscriptions, the most"
@@ -311,7 +232,7 @@ class Connections:
         """Whether one more of its requests may wait for a node."""
         most, client = self._limits.waiting_requests, connection.client
         assert client is not None  # it was heard
-        return connection.waiting < most and client.waiting < _OF_CLIENT * most
+        return connection.waiting < most and client.waiting < OF_CLIENT * most
 
     def wait(self, connection: Connection, change: int) -> None:
         """Note that one more of its requests waits (1), or one less (-1)."""
@@ -331,10 +252,7 @@ class Connections:
             return
         text = f"a connection of {connection.name} to {connection.door.name} is closed: {why}"
         self._counters.passed_over(what, text)
-        with self._view.of(connection.descriptor) as seen:
-            if seen is not None and connection.ends is not None and _ends(seen) == connection.ends:
-                with contextlib.suppress(OSError):  # the other side was quicker
-                    seen.shutdown(sockets.SHUT_RDWR)
+        self._view.shut(connection.descriptor, connection.ends)
         connection.is_refused = True
         self._forget(connection)
 
@@ -377,13 +295,9 @@ class Connections:
         elif event == zmq.EVENT_DISCONNECTED:
             self.gone(door, value)
         else:
-            self._counters.passed_over("handshakes_failed", f"at {door.name}: {zmq.Event(event).name.lower()}")
+            self._counters.passed_over("handshakes_failed", f"at {door.name}: {_FAILURES.get(event, event)}")
 
-    def _ends_of(self, descriptor: int) -> _Ends | None:
-        with self._view.of(descriptor) as seen:
-            return None if seen is None else _ends(seen)
-
-    def _new(self, door: Door, descriptor: int, ends: _Ends | None) -> Connection:
+    def _new(self, door: Door, descriptor: int, ends: Ends | None) -> Connection:
         limits, now_s = self._limits, self._now_s
         return Connection(
             descriptor,
@@ -435,9 +349,7 @@ class Connections:
 
     def _received(self, connection: Connection) -> int:
         """Bytes that it has sent; 0 where the system does not say, or if it is gone."""
-        with self._view.of(connection.descriptor) as seen:
-            is_there = seen is not None and _ends(seen) == connection.ends
-            return _bytes_received(seen) if seen is not None and is_there else 0
+        return self._view.received(connection.descriptor, connection.ends)
 
     def _look_at_bytes(self, connection: Connection) -> None:
         received = self._received(connection)
@@ -455,49 +367,6 @@ class Connections:
         if connection.client is not None:
             connection.client.connections -= 1
             connection.client.subscriptions -= len(connection.subscriptions)
-
-
-class _View:
-    """Looks at a connection without taking another descriptor, and without taking one for another.
-
-    The descriptor is libzmq's, which closes it when it likes; its number then stands for something else. Here it is
-    copied onto a number that is kept for that. What the copy says stays true.
-    """
-
-    def __init__(self) -> None:
-        self._nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        self._copy = os.dup(self._nothing)
-
-    @contextmanager
-    def of(self, descriptor: int) -> Iterator[sockets.socket | None]:
-        """The connection; None if the descriptor is none of a socket any more."""
-        seen = None
-        try:
-            os.dup2(descriptor, self._copy, inheritable=False)
-            seen = sockets.socket(fileno=self._copy)
-        except OSError:
-            pass  # it is closed, or something else
-        try:
-            yield seen
-        finally:
-            if seen is not None:
-                seen.detach()
-            os.dup2(self._nothing, self._copy, inheritable=False)
-
-    def has_spare(self) -> bool:
-        """Whether another descriptor can be had."""
-        try:
-            os.close(os.dup(self._nothing))
-        except OSError:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Give both up; may be called again."""
-        for descriptor in (self._nothing, self._copy):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._nothing = self._copy = -1
 
 
 def _descriptor(frame: zmq.Frame) -> int | None:
@@ -518,24 +387,6 @@ def _client_name(frame: zmq.Frame) -> str:
         if value:
             return str(value)
     return "unknown"
-
-
-def _ends(seen: sockets.socket) -> _Ends | None:
-    try:
-        return seen.getsockname(), seen.getpeername()
-    except OSError:
-        return None
-
-
-def _bytes_received(seen: sockets.socket) -> int:
-    """How much has come on a connection; 0 where the system does not say."""
-    if sys.platform != "linux":
-        return 0
-    try:
-        info = seen.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, _TCP_INFO_BYTES)
-    except OSError:
-        return 0
-    return int.from_bytes(info[_BYTES_RECEIVED], "little") if len(info) == _TCP_INFO_BYTES else 0
 
 
 def _is_idle(client: Client) -> bool:

@@ -7,7 +7,8 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.keys import ServerKeys
-from ssa_stream.nodes.broker.connections import Client, Connections, Door
+from ssa_stream.nodes.broker.connection import Client, Door
+from ssa_stream.nodes.broker.connections import Connections
 from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.broker.sockets import PUBLIC_OPTIONS, bound_socket, receive
 from ssa_stream.nodes.runtime.transport.socket_files import SocketFile

@@ -134,7 +134,9 @@ PINNED = {
         "summarise_objects",
     },
     "ssa_stream.keys": {
+        "AllowedKey",
         "ClientKeys",
+        "FileMark",
         "ServerKeys",
         "add_client",
         "can_encrypt",
@@ -199,6 +201,7 @@ PINNED = {
     },
     "ssa_stream.nodes.pipeline": {
         "BROKER",
+        "ClientsSection",
         "DECODER",
         "DecoderSection",
         "FlowSection",

@@ -330,14 +330,19 @@ async def test_request_that_its_node_does_not_answer_ends_in_time() -> None:
 
 
 async def test_more_requests_than_may_wait_are_refused_as_busy() -> None:
-    """What waits keeps waiting."""
+    """Of one connection; what waits keeps waiting, and another one is not refused."""
     async with graph() as running:
-        await running.greeted("ingest-cam0")
-        client = running.client()
-        for number in range(257):
+        node = await running.greeted("ingest-cam0")
+        client, other = running.client(), running.client()
+        for number in range(33):
             await client.say(ListPrompts(request_id=f"r{number}", stream="cam0"))
         reply = await client.hear(ErrorReply)
-        assert (reply.code, reply.request_id) == ("busy", "r256")
+        assert (reply.code, reply.request_id) == ("busy", "r32")
+        await other.say(ListPrompts(request_id="mine", stream="cam0"))
+        for _ in range(33):
+            asked = await node.hear(ListPrompts)
+        await node.say(Accepted(request_id=asked.request_id, stream="cam0"))
+        assert (await other.hear(Accepted)).request_id == "mine"
 
 
 async def test_broker_ends_with_its_ports_free() -> None:

@@ -41,7 +41,7 @@ def connected(kind, address):
 if what == "subscriptions":
     socket = connected(zmq.XSUB, publish)
     for number in range(100_000):
-        socket.send(b"\x01v1/cam0/masks/p%031d" % number + b"x" * 30)
+        socket.send(b"\x01v1/s%031d" % number + b"x" * 30 + b"/masks/" + b"y" * 60)
 elif what == "states":
     socket = connected(zmq.SUB, publish)
     for number in range(100):
@@ -136,10 +136,10 @@ async def test_many_subscriptions_take_no_memory(world: _World) -> None:
     before_mib = _memory_mib()
     async with world.greedy_client("subscriptions") as process:
         await _at_it(process)
-        await until(lambda: world.counters["subscriptions_refused"] or _memory_mib() - before_mib > 200)
+        await until(lambda: world.counters["subscriptions_refused"] or _memory_mib() - before_mib > 100)
         async with UpdateSubscription(world.graph.publish_address, keys=world.honest) as updates:
             assert await updates.next_async(PATIENCE_S) is not None
-        assert _memory_mib() - before_mib < 200
+        assert _memory_mib() - before_mib < 100
 
 
 async def test_subscribing_in_a_loop_does_not_multiply_what_others_get(world: _World) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssa_stream.errors import MessageError
-from ssa_stream.protocols import KINDS, NODES, Topic, is_wanted, subscription
+from ssa_stream.protocols import KINDS, NODES, Topic, is_subscription, is_wanted, subscription
 from ssa_stream.protocols.topics import MAX_TOPIC_BYTES
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", fullmatch=True)
@@ -117,3 +117,21 @@ def test_subscription_that_can_match_nothing_is_refused(parts: tuple[str | None,
     """A typing error would wait for ever."""
     with pytest.raises(MessageError, match=re.compile("expected")):
         subscription(*parts)
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(TOPICS, st.data())
+def test_every_beginning_of_a_topic_is_a_subscription(topic: Topic, data: st.DataObject) -> None:
+    """Also of one of another version; nothing else that could match."""
+    name = topic.encode()
+    assert is_subscription(name[: data.draw(st.integers(0, len(name)))])
+    assert is_subscription(name.replace(b"v1/", b"v2/", 1))
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [b"x", b"v1/cam0/masks/p1/", b"v1//", b"v1/_other", b"v1/cam0/Masks", b"v1/\xff", b"v1/cam0/masks/" + b"p" * 65],
+)
+def test_what_no_topic_begins_with_is_no_subscription(prefix: bytes) -> None:
+    """It could bring nothing."""
+    assert not is_subscription(prefix)

@@ -57,7 +57,8 @@ BROKEN = {
     "small shm": ({"shared_bytes": 64 * 2**20}, "shared memory", "warn", "--shm-size"),
     "no shm": ({"shared_bytes": None}, "shared memory", "warn", "fused"),
     "no temp": ({"temp_problem": "Read-only file system"}, "temporary folder", "fail", "TMPDIR"),
-    "few files": ({"open_files": 64}, "file limit", "warn", "ulimit"),
+    "too few files": ({"open_files": 64, "open_files_now": 64}, "file limit", "fail", "ulimit"),
+    "few files": ({"open_files": 256, "open_files_now": 256}, "file limit", "warn", "ulimit"),
     "no keys": ({"keys_problem": "there are none"}, "keys", "fail", "keys init"),
     "open secrets": ({"open_secrets": ("k/server.key_secret",)}, "keys", "fail", "chmod 600 k/server.key_secret"),
     "open to all": (

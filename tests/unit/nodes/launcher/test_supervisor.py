@@ -1,6 +1,7 @@
 """A supervisor starts, watches, restarts and ends one node; processes and broker are played here."""
 
 import asyncio
+import errno
 import signal
 from collections.abc import Callable
 from typing import cast
@@ -49,8 +50,12 @@ class _World:
         self.told: list[tuple[str, str, str]] = []
         self.state: NodeState | None = None
         self.problem = ""
+        self.shortages = 0
 
     async def start(self, name: str, incarnation: int) -> Child:
+        if self.shortages:
+            self.shortages -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
         self.children.append(_Child(incarnation))
         self.state = None
         return cast(Child, self.children[-1])
@@ -69,6 +74,9 @@ class _World:
 
     async def recover(self, about_node: str, reason: str, text: str = "") -> None:
         self.told.append(("recover", reason, text))
+
+    def put_off(self, name: str, why: str) -> None:
+        self.told.append(("put off", name, why))
 
     def supervisor(self, health: HealthSection = _HEALTH) -> Supervisor:
         return Supervisor("encoder-0", self.start, self, health, MonotonicClock(), self.may_start)
@@ -291,3 +299,22 @@ def test_order_of_work_is_that_of_the_path() -> None:
         ["decoder-0"],
         ["masks-0"],
     ]
+
+
+async def test_node_is_started_once_there_are_descriptors_for_it() -> None:
+    """A lack of them is told, is no loss of the node, and does not end the graph."""
+    world = _World()
+    supervisor = world.supervisor()
+    task = asyncio.create_task(supervisor.run())
+    first = await world.child(0)
+    world.say(supervisor)
+    await _until(supervisor.ready.is_set)
+    world.shortages = 1
+    first.end(7)
+    await _until(lambda: len(world.told) == 2)
+    assert "cannot be started" in supervisor.state_text
+    await world.child(1)
+    assert [kind for kind, *_ in world.told] == ["lost", "put off"]
+    assert supervisor.restarts == 1
+    await supervisor.end(5)
+    await task
