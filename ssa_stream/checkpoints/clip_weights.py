@@ -41,8 +41,8 @@ def read_clip(path: str | Path, config: SsaConfig) -> dict[str, Tensor]:
     path = existing_file(path)
     if path.suffix in _ARRAY_ENDINGS:  # open_clip takes these for another network's weights
         raise CheckpointError(
-            f"open_clip cannot read {path} as weights of {config.clip.name}: it is a file of numpy arrays; expected a .pt, "
-            f".bin or .safetensors file"
+            f"open_clip cannot read {path} as weights of {config.clip.name}: it is a file of numpy arrays; "
+            "expected a .pt, .bin or .safetensors file"
         )
     if not _is_checkpoint(path):
         return _read_open_clip(path, config)
