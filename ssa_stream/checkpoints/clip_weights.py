@@ -9,13 +9,13 @@ from open_clip.pretrained import download_pretrained
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ssa_stream.checkpoints.files import existing_file
 from ssa_stream.checkpoints.info import FORMAT
 from ssa_stream.checkpoints.layout import CLIP_PREFIX, compare_layouts, empty_model, model_layout
 from ssa_stream.checkpoints.store import read_info, read_tensors
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SsaConfig
 from ssa_stream.model.clip import build_clip
-from ssa_stream.weight_files import existing_file
 
 __all__ = ["DEFAULT_TAG", "clip_tags", "download_clip", "read_clip"]
 
@@ -41,8 +41,8 @@ def read_clip(path: str | Path, config: SsaConfig) -> dict[str, Tensor]:
     path = existing_file(path)
     if path.suffix in _ARRAY_ENDINGS:  # open_clip takes these for another network's weights
         raise CheckpointError(
-            f"open_clip cannot read {path} as weights of {config.clip.name}: it is a file of numpy arrays; expected "
-            f"a .pt, .bin or .safetensors file"
+            f"open_clip cannot read {path} as weights of {config.clip.name}: it is a file of numpy arrays; "
+            "expected a .pt, .bin or .safetensors file"
         )
     if not _is_checkpoint(path):
         return _read_open_clip(path, config)
