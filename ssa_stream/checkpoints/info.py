@@ -13,9 +13,9 @@ from ssa_stream.checkpoints.layout import CLIP_PREFIX
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SsaConfig
-from ssa_stream.printable import hidden_characters, printable
+from ssa_stream.printable import printable
 from ssa_stream.strict_json import parse_json
-from ssa_stream.texts import encodable_values, shown
+from ssa_stream.texts import shown
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "CheckpointInfo", "metadata_of", "parse_header"]
 
@@ -58,17 +58,11 @@ class CheckpointInfo:
 
 
 def metadata_of(config: SsaConfig, contains_clip: bool, notes: Mapping[str, str]) -> dict[str, str]:
-    """Metadata of a new file; the format allows strings only.
+    r"""Metadata of a new file; the format allows strings only.
 
-    Raises:
-        CheckpointError: There are hidden characters in a note.
+    Hidden characters in notes are written out, such as `\x1b`: training is not lost for the name of a file, and no
+    terminal is commanded by a note.
     """
-    for note in (*notes, *notes.values()):
-        if hidden := hidden_characters(note):
-            raise CheckpointError(
-                f"note '{printable(note)}' has characters that a terminal obeys or nobody sees ({hidden}); expected "
-                "plain text"
-            )
     return {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -76,7 +70,9 @@ def metadata_of(config: SsaConfig, contains_clip: bool, notes: Mapping[str, str]
         "config": json.dumps(config.to_mapping(), sort_keys=True),
         "contains_clip": json.dumps(contains_clip),
         "created_by": f"ssa_stream {__version__}",
-        "notes": json.dumps(encodable_values(notes), ensure_ascii=False, sort_keys=True),
+        "notes": json.dumps(
+            {printable(key): printable(note) for key, note in notes.items()}, ensure_ascii=False, sort_keys=True
+        ),
     }
 
 

@@ -22,6 +22,7 @@ from PIL import Image
 
 from ssa_stream.errors import ConfigError, MessageError
 from ssa_stream.files import open_ordinary, read_limited
+from ssa_stream.picture_limits import USUAL_LIMITS
 from ssa_stream.run_lengths import decode_counts
 from ssa_stream.strict_json import parse_json
 from ssa_stream.texts import encodable, shown
@@ -32,8 +33,6 @@ _MOST_META_BYTES: Final = 256 * 2**20
 _MOST_MASK_BYTES: Final = 2 * 2**30
 _MOST_ARRAY_BYTES: Final = 8 * 2**30
 """Of a video's frames, or of the masks of one sentence: 1,390 frames of 1920 x 1080."""
-MAX_PICTURE_EDGE_PX: Final = 16_384
-MAX_PICTURE_PIXELS: Final = 2**26
 _MOST_FRAMES: Final = 100_000
 _MOST_CHARACTERS: Final = 1000
 """Of a sentence, as in a message."""
@@ -230,7 +229,7 @@ class MevisReader:
             if rle is not None:
                 size = _field(rle, "size", list, path, f"{anno_id}[{index}]")
                 _field(rle, "counts", str, path, f"{anno_id}[{index}]")
-                if len(size) != 2 or not all(type(side) is int and 0 < side <= MAX_PICTURE_EDGE_PX for side in size):
+                if len(size) != 2 or not all(type(side) is int and 0 < side <= USUAL_LIMITS.edge_px for side in size):
                     raise ConfigError(f"{path}: {anno_id}[{index}].size is {shown(size)}; expected [height, width]")
         return track
 
@@ -282,11 +281,9 @@ def _expect_size(picture: Image.Image) -> None:
     Raises:
         ValueError: It is too large.
     """
-    if max(picture.size) > MAX_PICTURE_EDGE_PX or picture.width * picture.height > MAX_PICTURE_PIXELS:
-        raise ValueError(
-            f"it has {picture.width}x{picture.height} pixels; expected edges of at most {MAX_PICTURE_EDGE_PX} and at "
-            f"most {MAX_PICTURE_PIXELS:,} pixels"
-        )
+    problem = USUAL_LIMITS.problem(*picture.size)
+    if problem is not None:
+        raise ValueError(problem)
 
 
 def _expect_to_fit(shape: tuple[int, ...], what: str) -> None:

@@ -97,6 +97,12 @@ def _opened(path: Path, limits: PictureLimits) -> InputContainer:
     return av.open(f"file:{path}", options=options)
 
 
+_FORMATS = tuple(
+    "AVIF BMP DDS DIB GIF ICNS ICO JPEG JPEG2000 MPO PCX PNG PPM PSD QOI SGI TGA TIFF WEBP XBM XPM".split()
+)
+"""Pillow goes by content, not by name, and for some formats (EPS) it runs another program."""
+
+
 class Animation:
     """Reads the pictures of a file with Pillow: a still one, or an animation with its durations."""
 
@@ -114,7 +120,7 @@ class Animation:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 warnings.simplefilter("ignore", UserWarning)  # of damaged fields: what cannot be read is told by us
-                self._image = Image.open(path)
+                self._image = Image.open(path, formats=_FORMATS)
         except Image.DecompressionBombError as error:
             raise too_large(name, str(error)) from None
         except Exception as error:  # each of Pillow's formats has errors of its own for data that makes no sense

@@ -1,12 +1,11 @@
 """`ssa-stream reload`: other weights for a running graph."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from ssa_stream.cli.options.graph import Keys
-from ssa_stream.cli.views.console import output
+from ssa_stream.cli.views.console import output, print_json
 
 __all__ = ["reload"]
 
@@ -33,7 +32,7 @@ def reload(
 
     answer = reload_weights(address, timeout_s=timeout_s, keys=keys)
     if as_json:
-        typer.echo(json.dumps({"weights": answer.fingerprint, "nodes": list(answer.nodes)}))
+        print_json({"weights": answer.fingerprint, "nodes": list(answer.nodes)})
         return
     known = answer.fingerprint[:_SHOWN]
     started = f"started again: {', '.join(answer.nodes)}" if answer.nodes else "all nodes had them already"
