@@ -93,13 +93,14 @@ def test_lock_is_not_held_by_programs_that_the_owner_started(tmp_path: Path) -> 
     """It ends with its owner, though they live on."""
     code = (
         "import subprocess, sys; from ssa_stream.sinks import open_sink; sink = open_sink('m.jsonl');"
-        "child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); sys.stdin.readline()"
+        "child = subprocess.Popen(['sleep', '60'], close_fds=False, stdout=-3); print(child.pid, flush=True);"
+        "sys.stdin.readline()"
     )
     with running([sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
         assert owner.stdout is not None
         child = int(owner.stdout.readline())
         owner.kill()
-        owner.wait()
+        owner.communicate()
     try:
         done = run_command(
             "-c", "from ssa_stream.sinks import open_sink; open_sink('m.jsonl').close()", cwd=tmp_path,
