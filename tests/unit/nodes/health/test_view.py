@@ -142,7 +142,7 @@ def test_output_that_ended_makes_the_graph_not_ready_until_its_node_starts_again
     """Its file is a new one then; the report keeps the failure."""
     stand = _Stand()
     stand.beat_all()
-    told = {"at_ns": 0, "clock": "monotonic:x"}
+    told: dict[str, Any] = {"at_ns": 0, "clock": "monotonic:x"}
     failed = Event(kind=EventKind.OUTPUT_FAILED, node="masks-0", stream="cam0", text="cannot write a.mp4", **told)
     for _ in range(2):
         stand.take(failed)
