@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,10 +27,11 @@ __all__ = ["LockedFolder", "RunDir", "remove_leftovers"]
 
 # The longest path of a socket is 107 bytes on Linux, 103 on macOS.
 _MAX_SOCKET_PATH = 103
-# Versions before the lock wrote four digits at the end: of their folders only the process tells.
-_NAME = re.compile(r"ssa-(?P<graph>[a-z0-9-]{1,24})-(?P<pid>\d+)-(?:[0-9a-f]{4}|(?P<locked>[0-9a-f]{6}))")
+_NAME = re.compile(r"ssa-(?P<graph>[a-z0-9-]{1,24})-(?P<pid>\d+)-[0-9a-f]{4}")
+# Says that the maker of a folder holds a lock on it as long as it lives. Without this bit, which has no other meaning
+# for a private folder, its process tells: in earlier versions, and on file systems without locks.
+_HAS_LOCK = stat.S_ISVTX
 _TOUCH_S = 3600.0
-_YOUNG_S = 2.0
 _LOG = structlog.get_logger()
 RemoveSegments = Callable[[str], object]
 
@@ -42,7 +44,7 @@ class LockedFolder:
     """
 
     def __init__(self, name: str) -> None:
-        self.path = Path(tempfile.gettempdir(), f"ssa-{name}-{os.getpid()}-{secrets.token_hex(3)}")
+        self.path = Path(tempfile.gettempdir(), f"ssa-{name}-{os.getpid()}-{secrets.token_hex(2)}")
         self._lock: int | None = None
         self._touched_s = time.monotonic()
         self._limit = LogLimit(every_s=_TOUCH_S)
@@ -109,6 +111,7 @@ class LockedFolder:
         try:
             self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.fchmod(self._lock, 0o700 | _HAS_LOCK)
         except OSError as error:
             self._unlock()
             if self._limit.due("lock") == 0:
@@ -178,7 +181,7 @@ def remove_leftovers(remove_segments: RemoveSegments) -> list[str]:
         match = _NAME.fullmatch(path.name)
         if match is None or not _is_ours(path):
             continue
-        if (lock := _lock_of_nobody(path, int(match["pid"]), has_lock=match["locked"] is not None)) is None:
+        if (lock := _lock_of_nobody(path, int(match["pid"]))) is None:
             continue
         try:
             remove_segments(segment_prefix(path))
@@ -189,13 +192,12 @@ def remove_leftovers(remove_segments: RemoveSegments) -> list[str]:
     return removed
 
 
-def _lock_of_nobody(path: Path, pid: int, *, has_lock: bool) -> int | None:
+def _lock_of_nobody(path: Path, pid: int) -> int | None:
     """A folder's lock, to be closed, if nobody uses the folder any more; else None.
 
     Args:
         path: Of the folder.
         pid: The process that made it. Its number may be another one's by now.
-        has_lock: Whether that process, as long as it lives, has locked it.
     """
     try:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -203,7 +205,7 @@ def _lock_of_nobody(path: Path, pid: int, *, has_lock: bool) -> int | None:
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_left = not _is_running(pid) or (has_lock and not _is_young(lock))
+        is_left = bool(os.fstat(lock).st_mode & _HAS_LOCK) or not _is_running(pid)
     except BlockingIOError:
         is_left = False
     except OSError:  # a file system without locks
@@ -211,11 +213,6 @@ def _lock_of_nobody(path: Path, pid: int, *, has_lock: bool) -> int | None:
     if not is_left:
         os.close(lock)
     return lock if is_left else None
-
-
-def _is_young(folder: int) -> bool:
-    """Whether a folder was made just now, and its maker is about to lock it."""
-    return abs(time.time() - os.fstat(folder).st_mtime) < _YOUNG_S
 
 
 def _is_ours(path: Path) -> bool:

@@ -17,6 +17,7 @@ from ssa_stream.nodes.masks.messages import mask_message, model_name
 from ssa_stream.nodes.masks.outputs import GraphOutputs, OutputFrame
 from ssa_stream.nodes.masks.stream import MaskStream, Waiting, due_frame
 from ssa_stream.nodes.runtime.dropping import Drops, wait_ns
+from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.serving import serve_in_order, stage_time
 from ssa_stream.nodes.runtime.state_files import StateFiles, run_folder
@@ -71,6 +72,7 @@ class _Masks:
         self.outputs = GraphOutputs(node)
         folder = run_folder(node.transport.link_address(node.name))
         self._files = StateFiles(folder, node.name) if folder else None
+        self._save_errors = LogLimit(every_s=60)
 
     def deadlines_ns(self) -> Iterator[int | None]:
         """When due frames have waited long enough for what they need."""
@@ -258,8 +260,9 @@ class _Masks:
             return
         try:
             await self._node.executor.run(_write, self._files, name, stream, self._fingerprint)
-        except OSError as error:
-            _LOG.error("tracks not saved", node=self._node.name, stream=name, error=str(error))
+        except OSError as error:  # of each frame, while the disk is full
+            if (left_out := self._save_errors.due("tracks")) is not None:
+                _LOG.error("tracks not saved", node=self._node.name, stream=name, error=str(error), left_out=left_out)
 
     def _wait_ns(self, stream: MaskStream) -> int:
         return 0 if stream.first is None else wait_ns(stream.first, self._node.settings)

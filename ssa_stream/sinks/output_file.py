@@ -88,6 +88,11 @@ class OutputFile:
         if self._lock is not None:
             self._whole_bytes, self._appended = os.fstat(self._lock).st_size, None
 
+    @property
+    def has_grown(self) -> bool:
+        """Whether there is more in the file than at the last mark."""
+        return self._lock is not None and os.fstat(self._lock).st_size > self._whole_bytes
+
     def cut_to_whole(self) -> None:
         """Remove what came after the last mark: a part of something that was not written to its end."""
         if self._lock is not None:

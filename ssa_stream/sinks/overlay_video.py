@@ -85,7 +85,6 @@ class OverlayVideoSink(Sink):
         )
         self._last: av.VideoFrame | None = None
         self._last_s: Fraction | None = None
-        self._fragment_s: Fraction | None = None
         self._failed = self._closed = False
         self._target = OutputFile(path, overwrite=overwrite)
         try:
@@ -154,13 +153,13 @@ class OverlayVideoSink(Sink):
         self._container.mux(packets)
         return [self._leave_readable(packet) for packet in packets][-1:] == [True]
 
-    def _leave_readable(self, packet: Packet) -> bool:
+    def _leave_readable(self, packet: "Packet[VideoStream]") -> bool:
         """After a packet was muxed: see which pictures are in the file, and put one of a slow stream there."""
         assert packet.pts is not None  # every picture has its time, and the muxer its unit
         assert packet.time_base is not None
         at_s, last_s, self._last_s = packet.pts * packet.time_base, self._last_s, packet.pts * packet.time_base
-        if self._fragment_s is None or at_s - self._fragment_s >= _FRAGMENT_S:
-            self._fragment_s, self.frames_in_file = at_s, self.frames
+        if self._target.is_stream or self._target.has_grown:  # the muxer has written all that came before
+            self.frames_in_file = self.frames
             self._target.mark_whole()
         if self._target.is_stream or (last_s is not None and at_s - last_s < _FRAGMENT_S):
             return False

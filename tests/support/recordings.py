@@ -48,8 +48,7 @@ def line_times(path: Path) -> list[float]:
 def picture_times(path: Path) -> list[float]:
     """Time of each picture in a video, from its first one."""
     with av.open(str(path)) as container:
-        times = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
-    return times
+        return [frame.time for frame in container.decode(video=0)]
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def test_closed_terminal_ends_a_run_in_order(tmp_path: Path) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         log = os.open("log.txt", os.O_CREAT | os.O_WRONLY)
         os.dup2(log, 2)
-        os.execv(command[0], [str(part) for part in command])
+        os.execv(CONSOLE_SCRIPT, [str(part) for part in command])
     wait_until(lambda: _has_lines(tmp_path))
     os.close(terminal)
     _, status = os.waitpid(pid, 0)

@@ -41,7 +41,7 @@ def test_run_killed_at_any_moment_leaves_what_it_made(tmp_path: Path, fps: str, 
     write_pipeline(tmp_path, {})
     chance, lines = random.Random(f"{fps}{ending}"), tmp_path / "m.partial.jsonl"
     source = f"synthetic@64x48,{fps}fps,100000frames"  # with an end, so that it is not played at its own pace
-    command = [CONSOLE_SCRIPT, "run", source, "-p", "x", *MODEL, "-q", "-o", f"o.{ending}", "-o", "m.jsonl"]
+    command = [str(CONSOLE_SCRIPT), "run", source, "-p", "x", *MODEL, "-q", "-o", f"o.{ending}", "-o", "m.jsonl"]
     with running(command, cwd=tmp_path) as process:
         first = chance.randint(1, 60)
         wait_until(lambda: lines.exists() and lines.read_bytes().count(b"\n") >= first)
@@ -55,7 +55,7 @@ def test_live_run_killed_leaves_what_it_made(tmp_path: Path) -> None:
     """A live source drops frames, so that pictures come at odd times."""
     write_pipeline(tmp_path, {})
     lines = tmp_path / "m.partial.jsonl"
-    command = [CONSOLE_SCRIPT, "run", "synthetic@160x96,60fps", "-p", "x", *MODEL, "-q", "--realtime"]
+    command = [str(CONSOLE_SCRIPT), "run", "synthetic@160x96,60fps", "-p", "x", *MODEL, "-q", "--realtime"]
     with running([*command, "-o", "o.mp4", "-o", "m.jsonl"], cwd=tmp_path) as process:
         wait_until(lambda: lines.exists() and lines.read_bytes().count(b"\n") >= 30)
         process.kill()
@@ -71,7 +71,7 @@ def test_all_processes_of_a_graph_killed_at_once(tmp_path: Path, fps: str) -> No
     path = write_pipeline(tmp_path, {"cam0": stream}, placement="processes")
     lines, temporary = tmp_path / "m.partial.jsonl", tmp_path / "t"
     temporary.mkdir()
-    command = [CONSOLE_SCRIPT, "up", path, "-q"]
+    command = [str(CONSOLE_SCRIPT), "up", str(path), "-q"]
     with running(command, cwd=tmp_path, env=os.environ | {"TMPDIR": str(temporary)}) as process:
         wait_until(lambda: lines.exists() and lines.read_bytes().count(b"\n") >= 20)
         nodes = _children(process.pid)

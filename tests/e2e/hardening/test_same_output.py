@@ -67,39 +67,39 @@ def _each(started: list["subprocess.Popen[str]"]) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("placement", ["fused", "processes"])
-def test_graph_with_an_output_of_a_run_and_of_another_graph_is_refused(tmp_path: Path, placement: str) -> None:
-    """Exit status 1 and the reason; whoever was first is not disturbed."""
+@pytest.mark.parametrize(("first", "placement"), [("run", "processes"), ("up", "fused")])
+def test_graph_with_an_output_that_is_being_written_is_refused(tmp_path: Path, first: str, placement: str) -> None:
+    """By a run or by another graph: exit status 1 and the reason; whoever was first is not disturbed."""
     stream = {"source": "synthetic@64x48,30fps,5frames", "prompts": ["x"], "outputs": ["m.jsonl"]}
     path = write_pipeline(tmp_path, {"cam0": stream}, placement=placement, overwrite=True)
-    lines = tmp_path / "m.partial.jsonl"
-    endless = "synthetic@64x48,30fps,1000000frames"
-    for first in (
-        ["run", endless, "-p", "x", *MODEL, "-q", "-o", "m.jsonl", "--overwrite"],
-        ["up", path, "-q", "--source", endless],
-    ):
-        with running([CONSOLE_SCRIPT, *first], cwd=tmp_path) as process:
-            wait_until(lambda: lines.exists() and lines.stat().st_size > 0)
-            done = run_command("up", path, "-q", cwd=tmp_path)
-            assert done.returncode == 1, done.stderr
-            assert "another process is writing it" in done.stderr
-            process.terminate()
-            assert process.wait(60) == 0
-        frames = [line["index"] for line in whole_lines(tmp_path / "m.jsonl")]
-        assert frames == list(range(len(frames)))
+    lines, endless = tmp_path / "m.partial.jsonl", "synthetic@64x48,30fps,1000000frames"
+    command = {
+        "run": ["run", endless, "-p", "x", *MODEL, "-q", "-o", "m.jsonl", "--overwrite"],
+        "up": ["up", str(path), "-q", "--source", endless],
+    }
+    with running([str(CONSOLE_SCRIPT), *command[first]], cwd=tmp_path) as process:
+        wait_until(lambda: lines.exists() and lines.stat().st_size > 0)
+        done = run_command("up", path, "-q", cwd=tmp_path)
+        assert done.returncode == 1, done.stderr
+        assert "another process is writing it" in done.stderr
+        process.terminate()
+        assert process.wait(60) == 0
+    frames = [line["index"] for line in whole_lines(tmp_path / "m.jsonl")]
+    assert frames == list(range(len(frames)))
 
 
 def test_lock_is_not_held_by_programs_that_the_owner_started(tmp_path: Path) -> None:
     """It ends with its owner, though they live on."""
     code = (
         "import subprocess, sys; from ssa_stream.sinks import open_sink; sink = open_sink('m.jsonl');"
-        "child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); sys.stdin.readline()"
+        "child = subprocess.Popen(['sleep', '60'], close_fds=False, stdout=-3); print(child.pid, flush=True);"
+        "sys.stdin.readline()"
     )
     with running([sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
         assert owner.stdout is not None
         child = int(owner.stdout.readline())
         owner.kill()
-        owner.wait()
+        owner.communicate()
     try:
         done = run_command(
             "-c", "from ssa_stream.sinks import open_sink; open_sink('m.jsonl').close()", cwd=tmp_path,

@@ -7,6 +7,7 @@ import pytest
 
 from ssa_stream.errors import SinkError
 from ssa_stream.sinks import FrameTimes, JsonLinesSink, Sink, SinkFrame, SinkGroup, read_json_lines
+from ssa_stream.sinks.group import OutputReport
 from ssa_stream.streaming.results import MaskResult
 from tests.support.scripted_source import numbered_frame
 
@@ -70,3 +71,19 @@ def test_empty_group_takes_anything() -> None:
     """A run without outputs is fine."""
     with SinkGroup([]) as group:
         group.write(numbered_frame(0), RESULTS)
+
+
+def test_each_failure_is_told_at_once_and_reported(tmp_path: Path) -> None:
+    """By the output's name; of files of ours also how many frames are in them."""
+    told: list[OutputReport] = []
+    lines = JsonLinesSink(tmp_path / "a.jsonl")
+    group = SinkGroup([Recorder(fails_at=1), lines], ["robot:", "a.jsonl"], told.append)
+    group.write(numbered_frame(0), RESULTS)
+    assert told == []
+    group.write(numbered_frame(1), RESULTS)
+    assert [(one.name, one.frames, one.failure) for one in told] == [("robot:", 1, "the disk is full")]
+    (tmp_path / "a.partial.jsonl").rename(tmp_path / "elsewhere")
+    with pytest.raises(SinkError, match=r"moved or replaced.*; 2 frames are in it"):
+        group.close()
+    assert [one.name for one in told] == ["robot:", "a.jsonl"]
+    assert [one.frames for one in group.reports] == [1, 2]

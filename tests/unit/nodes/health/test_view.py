@@ -136,3 +136,20 @@ def test_losses_and_sources_are_told() -> None:
     plain = stand.view().to_mapping()
     assert plain["nodes"]["decoder-0"]["losses"] == 2
     assert plain["streams"] == {"cam0": failure}
+
+
+def test_output_that_ended_makes_the_graph_not_ready_until_its_node_starts_again() -> None:
+    """Its file is a new one then; the report keeps the failure."""
+    stand = _Stand()
+    stand.beat_all()
+    told: dict[str, Any] = {"at_ns": 0, "clock": "monotonic:x"}
+    failed = Event(kind=EventKind.OUTPUT_FAILED, node="masks-0", stream="cam0", text="cannot write a.mp4", **told)
+    for _ in range(2):
+        stand.take(failed)
+    assert stand.view().ready().reasons == ("an output of stream cam0 has ended: cannot write a.mp4",)
+    assert stand.view().live().ok
+    stand.take(Event(kind=EventKind.NODE_LOST, node=BROKER, about_node="encoder-0", **told))
+    assert not stand.view().ready().ok
+    stand.take(Event(kind=EventKind.NODE_LOST, node=BROKER, about_node="masks-0", **told))
+    assert stand.view().ready().ok
+    assert stand.state.failed_outputs == {"cam0": ["cannot write a.mp4"]}
