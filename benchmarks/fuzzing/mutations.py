@@ -127,7 +127,7 @@ def misplace(chance: random.Random, path: Path) -> None:
         lambda: path.symlink_to(path.name),
         lambda: path.symlink_to("/nowhere/at/all"),
         lambda: path.write_bytes(b""),
-        lambda: _sparse(path, chance.choice([2**31, 2**40])),
+        lambda: _sparse(path, chance.choice([2**27, 2**31 + 1, 2**40])),
     )
     chance.choice(ways)()
 

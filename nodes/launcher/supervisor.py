@@ -172,7 +172,7 @@ class Supervisor:
         try:
             while not self._ending.is_set():
                 loss = await self._one_life(incarnation)
-                if self._ending.is_set():
+                if loss is None or self._ending.is_set():
                     return
                 await self._take_loss(loss, incarnation)
                 await self._until_it_may_start(incarnation)
@@ -215,10 +215,12 @@ class Supervisor:
         if self.child is not None:
             self.child.signal(signal.SIGKILL)
 
-    async def _one_life(self, incarnation: int) -> _Loss:
-        """From the start of a process to its end."""
+    async def _one_life(self, incarnation: int) -> _Loss | None:
+        """From the start of a process to its end; None if it was not started and shall not be."""
         self._down.clear()
         child = self.child = await self._start_process(incarnation)
+        if child is None:
+            return None
         if self._ending.is_set() or self._is_held:
             child.signal(signal.SIGTERM)
         try:
@@ -228,13 +230,19 @@ class Supervisor:
             await child.close()
             self._down.set()
 
-    async def _start_process(self, incarnation: int) -> Child:
-        """Start a process as soon as there are descriptors for it."""
+    async def _start_process(self, incarnation: int) -> Child | None:
+        """Start a process as soon as that is possible: once it could be, what prevents it now may pass.
+
+        Raises:
+            TransportError: It cannot be started for the first time, for another reason than a lack of descriptors.
+        """
         while True:
             try:
                 child = await self._start(self.name, incarnation)
             except OSError as error:
-                if not is_shortage(error) or self._ending.is_set():
+                if self._ending.is_set():
+                    return None
+                if not (is_shortage(error) or self.ready.is_set()):
                     raise TransportError(f"cannot start a process for {self.name}: {error}") from error
                 self._shortage = str(error)
                 self._broker.put_off(self.name, self._shortage)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import signal
 from collections.abc import Callable
 from typing import cast
@@ -51,11 +52,12 @@ class _World:
         self.state: NodeState | None = None
         self.problem = ""
         self.shortages = 0
+        self.lacks = errno.EMFILE
 
     async def start(self, name: str, incarnation: int) -> Child:
         if self.shortages:
             self.shortages -= 1
-            raise OSError(errno.EMFILE, "Too many open files")
+            raise OSError(self.lacks, os.strerror(self.lacks))
         self.children.append(_Child(incarnation))
         self.state = None
         return cast(Child, self.children[-1])
@@ -301,9 +303,11 @@ def test_order_of_work_is_that_of_the_path() -> None:
     ]
 
 
-async def test_node_is_started_once_there_are_descriptors_for_it() -> None:
+@pytest.mark.parametrize("lacks", [errno.EMFILE, errno.ENOSPC, errno.EAGAIN])
+async def test_node_is_started_again_once_there_are_descriptors_or_room_for_it(lacks: int) -> None:
     """A lack of them is told, is no loss of the node, and does not end the graph."""
     world = _World()
+    world.lacks = lacks
     supervisor = world.supervisor()
     task = asyncio.create_task(supervisor.run())
     first = await world.child(0)
@@ -318,3 +322,15 @@ async def test_node_is_started_once_there_are_descriptors_for_it() -> None:
     assert supervisor.restarts == 1
     await supervisor.end(5)
     await task
+
+
+async def test_graph_can_be_ended_while_a_node_cannot_be_started() -> None:
+    """That is no failure."""
+    world = _World()
+    world.shortages = 1_000_000
+    supervisor = world.supervisor()
+    task = asyncio.create_task(supervisor.run())
+    await _until(lambda: bool(world.told))
+    await supervisor.end(5)
+    await task
+    assert world.children == []
