@@ -1,15 +1,18 @@
 """A graph of nodes from its start to its end."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zmq.asyncio
 
 from ssa_stream.awake import AwakeClock
 from ssa_stream.client.graph_state import GraphState
-from ssa_stream.errors import SsaStreamError
+from ssa_stream.errors import ConfigError, SinkError, SsaStreamError
+from ssa_stream.files import only_writer
 from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.broker import Broker
 from ssa_stream.nodes.broker.sockets import within_reach
@@ -146,9 +149,14 @@ class Graph:
             on_ready: Called once all nodes are ready.
         Raises:
             ConfigError: The settings are wrong, or an output would destroy a file.
+            SinkError: Another graph saves its states in the same folder.
             SsaStreamError: A node failed for good, or did not get ready in time.
         """
         check_pipeline_files(self.config)
+        with _only_graph_in(self.config.decoder.checkpoint):
+            return await self._run(stop, on_ready)
+
+    async def _run(self, stop: asyncio.Event, on_ready: "Callable[[Graph], None]") -> GraphReport:
         remove_leftovers(remove_segments)
         context = zmq.asyncio.Context()
         self.reserve.fill()
@@ -261,6 +269,30 @@ class Graph:
         if not isinstance(self._placement, ProcessPlacement):
             raise SsaStreamError("the nodes of this graph are not running as processes; set placement: processes")
         return self._placement
+
+
+@contextmanager
+def _only_graph_in(folder: str | None) -> Iterator[None]:
+    """Keep other graphs out of the folder of saved states.
+
+    Raises:
+        ConfigError: It cannot be made.
+        SinkError: Another graph saves its states there.
+    """
+    if folder is None:
+        yield
+        return
+    with ExitStack() as stack:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            stack.enter_context(only_writer(folder))
+        except SinkError:  # an OSError, too
+            raise
+        except OSError as error:
+            raise ConfigError(
+                f"decoder.checkpoint is {folder}, where nothing can be saved ({error.strerror}); name another folder"
+            ) from error
+        yield
 
 
 async def run_graph(
