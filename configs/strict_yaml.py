@@ -10,7 +10,7 @@ import yaml
 from yaml.composer import ComposerError
 from yaml.error import Mark
 
-from ssa_stream.texts import shown, unencodable
+from ssa_stream.texts import brief, unencodable
 
 __all__ = ["MAX_BYTES", "parse_yaml"]
 
@@ -36,11 +36,11 @@ def parse_yaml(text: str) -> object:
     try:
         value = loader.get_single_data()
     except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:  # 2026-02-30, !!int x, !!bool x
-        raise yaml.YAMLError(f"a value is not what it looks like or what its tag says ({shown(str(error))})") from error
+        raise yaml.YAMLError(f"a value is not what it looks like or what its tag says ({brief(str(error))})") from error
     finally:
         loader.dispose()
     if (broken := unencodable(value)) is not None:
-        raise yaml.YAMLError(f"it holds half of a surrogate pair, in {shown(broken)}")
+        raise yaml.YAMLError(f"it holds half of a surrogate pair, in {brief(broken)}")
     return value
 
 
@@ -84,7 +84,7 @@ class _StrictLoader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise _refusal("a key is a list or a mapping; expected plain text", key.start_mark)
             if (key.tag, key.value) in keys:
-                raise _refusal(f"the key {shown(key.value)} comes twice in one mapping", key.start_mark)
+                raise _refusal(f"the key {brief(key.value)} comes twice in one mapping", key.start_mark)
             keys.add((key.tag, key.value))
         return node
 

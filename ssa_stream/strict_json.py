@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-from ssa_stream.texts import shown, unencodable
+from ssa_stream.texts import brief, unencodable
 
 __all__ = ["parse_json"]
 
@@ -28,7 +28,7 @@ def parse_json(content: bytes | str) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     if _SURROGATE.search(text) and (broken := unencodable(value)) is not None:
-        raise ValueError(f"it holds half of a surrogate pair, in {shown(broken)}")
+        raise ValueError(f"it holds half of a surrogate pair, in {brief(broken)}")
     return value
 
 
@@ -37,7 +37,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for number, key in enumerate(keys) if key in keys[:number])
-        raise ValueError(f"the key {shown(twice)} comes twice in one object")
+        raise ValueError(f"the key {brief(twice)} comes twice in one object")
     return found
 
 

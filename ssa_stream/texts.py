@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["encodable", "encodable_values", "shown", "unencodable"]
+__all__ = ["brief", "encodable", "encodable_values", "unencodable"]
 
 _SHOWN_CHARACTERS = 80
 _REPR = reprlib.Repr()
@@ -52,7 +52,7 @@ def unencodable(value: object) -> str | None:
     return None
 
 
-def shown(value: Any) -> str:
+def brief(value: Any) -> str:
     """A value for an error: its representation, cut where it is long or deep."""
     try:
         text = _REPR.repr(value)

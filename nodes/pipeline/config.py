@@ -32,7 +32,7 @@ import yaml
 
 from ssa_stream.configs import load_config
 from ssa_stream.files import write_whole
-from ssa_stream.texts import shown, unencodable
+from ssa_stream.texts import brief, unencodable
 
 __all__ = ["PipelineConfig", "StreamName", "load_pipeline", "save_pipeline"]
 
@@ -102,12 +102,12 @@ class PipelineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         plain = dict(values)
         if (broken := unencodable(plain)) is not None:
             raise ConfigError(
-                f"{origin}: it holds {shown(broken)}, which is not text in UTF-8; expected names and sentences that "
+                f"{origin}: it holds {brief(broken)}, which is not text in UTF-8; expected names and sentences that "
                 f"are: rename a file whose name is of other bytes"
             )
         streams = plain.get("streams")
         if not isinstance(streams, dict) or not streams:
-            raise ConfigError(f"{origin}: streams is {shown(streams)}; expected at least one NAME: {{source: ...}}")
+            raise ConfigError(f"{origin}: streams is {brief(streams)}; expected at least one NAME: {{source: ...}}")
         # One by one, so that an error names its stream.
         plain["streams"] = {
             str(name): convert(_with_text_source(stream), StreamSection, origin, f"streams.{name}")

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from ssa_stream.errors import ConfigError
-from ssa_stream.texts import shown
+from ssa_stream.texts import brief
 
 __all__ = ["convert"]
 
@@ -49,10 +49,10 @@ def _explain(message: str, value: Any, kind: type, where: str) -> str:
             return f"{key} is missing; expected a value"
         return f"{key} is not a setting; expected one of {', '.join(_known(kind, keys)) or 'those documented'}"
     if is_about_key and isinstance(found, dict):
-        return f"{key} has the keys {', '.join(map(shown, list(found)[:_LISTED]))}; expected {_NAMES}"
+        return f"{key} has the keys {', '.join(map(brief, list(found)[:_LISTED]))}; expected {_NAMES}"
     if not text.startswith(("Expected ", "Invalid ")):
         return f"{key}.{text}" if key else text  # our own words: the key within the section, its value, what is right
-    return f"{key or 'it'} is {shown(found)}; expected {_expected(kind, keys) or _plain(text)}"
+    return f"{key or 'it'} is {brief(found)}; expected {_expected(kind, keys) or _plain(text)}"
 
 
 def _follow(value: Any, path: str) -> tuple[Any, list[str]]:

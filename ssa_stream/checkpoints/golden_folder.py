@@ -18,7 +18,7 @@ from ssa_stream.files import open_ordinary, read_limited
 from ssa_stream.model import SsaConfig
 from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, SIZE_DIVISOR
 from ssa_stream.strict_json import parse_json
-from ssa_stream.texts import encodable, shown, unencodable
+from ssa_stream.texts import brief, encodable, unencodable
 
 __all__ = ["GoldenCase", "GoldenFolder", "read_case", "read_folder"]
 
@@ -258,7 +258,7 @@ def read_case(path: Path) -> GoldenCase:
             with np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
     except Exception as error:  # zip, deflate, numpy's headers: each has errors of its own for a broken file
-        raise CheckpointError(f"{path} is not a readable .npz file ({shown(str(error))})") from error
+        raise CheckpointError(f"{path} is not a readable .npz file ({brief(str(error))})") from error
     missing = [name for name in ("frames", "sentence", "height", "width") if name not in arrays]
     if missing:
         raise CheckpointError(f"{path} lacks the inputs {', '.join(missing)}")
@@ -270,11 +270,11 @@ def read_case(path: Path) -> GoldenCase:
         1 <= size <= _MOST_EDGE_PX for size in (*sizes, *frames.shape[1:3])
     ):
         raise CheckpointError(
-            f"{path}: height and width are {shown(sizes)}, frames {frames.shape}; expected positive whole "
+            f"{path}: height and width are {brief(sizes)}, frames {frames.shape}; expected positive whole "
             f"numbers up to {_MOST_EDGE_PX}"
         )
     if odd := [name for name, array in arrays.items() if array.dtype.kind not in "biuf" and name != "sentence"]:
-        raise CheckpointError(f"{path}: {shown(odd[0])} is {arrays[odd[0]].dtype}; expected numbers")
+        raise CheckpointError(f"{path}: {brief(odd[0])} is {arrays[odd[0]].dtype}; expected numbers")
     sentence = arrays["sentence"]
     if sentence.shape != () or sentence.dtype.kind != "U" or unencodable(str(sentence)) is not None:
         raise CheckpointError(f"{path}: sentence is {sentence.dtype} {sentence.shape}; expected one text")

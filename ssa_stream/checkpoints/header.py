@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssa_stream.files import open_ordinary
 from ssa_stream.strict_json import parse_json
-from ssa_stream.texts import shown
+from ssa_stream.texts import brief
 
 __all__ = ["check_header"]
 
@@ -32,4 +32,4 @@ def check_header(path: Path) -> None:
         raise ValueError(f"it ends within its header, which claims {length:,} bytes")
     header = parse_json(content)
     if not isinstance(header, dict):
-        raise ValueError(f"its header is {shown(header)}; expected tensors by name")
+        raise ValueError(f"its header is {brief(header)}; expected tensors by name")

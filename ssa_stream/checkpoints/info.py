@@ -15,7 +15,7 @@ from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SsaConfig
 from ssa_stream.printable import printable
 from ssa_stream.strict_json import parse_json
-from ssa_stream.texts import shown
+from ssa_stream.texts import brief
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "CheckpointInfo", "metadata_of", "parse_header"]
 
@@ -96,7 +96,7 @@ def parse_header(
     version = metadata.get("format_version", "")
     if not _VERSION.fullmatch(version) or int(version) > FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format version {shown(version)}; this program reads up to {FORMAT_VERSION}: update ssa_stream"
+            f"{path} has format version {brief(version)}; this program reads up to {FORMAT_VERSION}: update ssa_stream"
         )
     try:
         config = SsaConfig.from_mapping(parse_json(metadata["config"]))
@@ -133,7 +133,7 @@ def _notes(content: object) -> dict[str, str]:
         ValueError: They are something else, or of hostile length.
     """
     if not isinstance(content, dict) or not all(isinstance(text, str) for text in content.values()):
-        raise ValueError(f"notes are {shown(content)}; expected texts by heading")
+        raise ValueError(f"notes are {brief(content)}; expected texts by heading")
     if any(len(part) > _MOST_CHARACTERS for note in content.items() for part in note):
         raise ValueError(f"a note has more than {_MOST_CHARACTERS} characters")
     return content

@@ -20,7 +20,7 @@ from ssa_stream.checkpoints.store import CLIP_WAYS, read_info, read_tensors
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SsaConfig
 from ssa_stream.model.extensions import extensions_of
-from ssa_stream.texts import shown
+from ssa_stream.texts import brief
 from ssa_stream.weight_files import existing_file
 
 __all__ = ["export_reference", "from_reference", "import_reference", "reference_layout", "to_reference"]
@@ -192,7 +192,7 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
         tensor = _from_numpy(value) if isinstance(value, np.ndarray) else value
         if not isinstance(key, str) or not isinstance(tensor, Tensor) or not _is_plain(tensor):
             raise CheckpointError(
-                f"{path} has {type(value).__name__} under {shown(key)}; expected a state dict of plain tensors, or a "
+                f"{path} has {type(value).__name__} under {brief(key)}; expected a state dict of plain tensors, or a "
                 f"dictionary with one under {_WRAPPER!r}"
             )
         state[key] = tensor

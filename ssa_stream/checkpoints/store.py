@@ -23,7 +23,7 @@ from ssa_stream.checkpoints.layout import (
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SSA, SsaConfig
-from ssa_stream.texts import shown
+from ssa_stream.texts import brief
 from ssa_stream.weight_files import DEFAULT_CHECKPOINT, located, shipped_checkpoints
 
 __all__ = [
@@ -120,7 +120,7 @@ def read_tensors(path: str | Path, prefix: str = "") -> dict[str, Tensor]:
     except (SafetensorError, RuntimeError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{info.path}: its tensors cannot be read ({shown(str(error))})") from error
+        raise CheckpointError(f"{info.path}: its tensors cannot be read ({brief(str(error))})") from error
 
 
 def load_checkpoint(

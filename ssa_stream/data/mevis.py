@@ -25,7 +25,7 @@ from ssa_stream.files import open_ordinary, read_limited
 from ssa_stream.picture_limits import USUAL_LIMITS
 from ssa_stream.run_lengths import decode_counts
 from ssa_stream.strict_json import parse_json
-from ssa_stream.texts import encodable, shown
+from ssa_stream.texts import brief, encodable
 
 __all__ = ["MevisExpression", "MevisReader", "MevisVideo"]
 
@@ -98,7 +98,7 @@ class MevisReader:
             ConfigError: If there is no such video.
         """
         if name not in self._videos:
-            raise ConfigError(f"{self._meta_path} has no video {shown(name)}; it has {len(self._videos)} others")
+            raise ConfigError(f"{self._meta_path} has no video {brief(name)}; it has {len(self._videos)} others")
         return self._videos[name]
 
     def frames(self, name: str, indices: Sequence[int] | None = None) -> npt.NDArray[np.uint8]:
@@ -171,20 +171,20 @@ class MevisReader:
 
     def _parse_video(self, name: str, value: object) -> MevisVideo:
         path = self._meta_path
-        where = f"videos.{shown(name)[1:-1]}"
+        where = f"videos.{brief(name)[1:-1]}"
         if not _is_file_name(name):
-            raise ConfigError(f"{path}: videos has the name {shown(name)}; expected the name of a folder in JPEGImages")
+            raise ConfigError(f"{path}: videos has the name {brief(name)}; expected the name of a folder in JPEGImages")
         frames = _field(value, "frames", list, path, where)
         if not 1 <= len(frames) <= _MOST_FRAMES or not all(map(_is_file_name, frames)):
             raise ConfigError(
-                f"{path}: {where}.frames is {shown(frames)}; expected a list of one name or more, of "
+                f"{path}: {where}.frames is {brief(frames)}; expected a list of one name or more, of "
                 f"files in its folder, and at most {_MOST_FRAMES}"
             )
         if len(set(frames)) < len(frames):
             raise ConfigError(f"{path}: {where}.frames has a name twice; expected different ones")
         expressions = _field(value, "expressions", dict, path, where)
         parsed = [
-            self._parse_expression(key, entry, f"{where}.expressions.{shown(key)[1:-1]}")
+            self._parse_expression(key, entry, f"{where}.expressions.{brief(key)[1:-1]}")
             for key, entry in expressions.items()
         ]
         return MevisVideo(name, tuple(frames), tuple(parsed))
@@ -201,9 +201,9 @@ class MevisReader:
         obj_ids = _field(entry, "obj_id", list, path, where)
         numbers = [_whole(value) for value in obj_ids]
         if None in numbers:
-            raise ConfigError(f"{path}: {where}.obj_id is {shown(obj_ids)}; expected a list of whole numbers")
+            raise ConfigError(f"{path}: {where}.obj_id is {brief(obj_ids)}; expected a list of whole numbers")
         if not all(_is_id(value) for value in anno_ids):
-            raise ConfigError(f"{path}: {where}.anno_id is {shown(anno_ids)}; expected a list of ids of mask_dict.json")
+            raise ConfigError(f"{path}: {where}.anno_id is {brief(anno_ids)}; expected a list of ids of mask_dict.json")
         return MevisExpression(
             key,
             text,
@@ -230,7 +230,7 @@ class MevisReader:
                 size = _field(rle, "size", list, path, f"{anno_id}[{index}]")
                 _field(rle, "counts", str, path, f"{anno_id}[{index}]")
                 if len(size) != 2 or not all(type(side) is int and 0 < side <= USUAL_LIMITS.edge_px for side in size):
-                    raise ConfigError(f"{path}: {anno_id}[{index}].size is {shown(size)}; expected [height, width]")
+                    raise ConfigError(f"{path}: {anno_id}[{index}].size is {brief(size)}; expected [height, width]")
         return track
 
     def _decode(self, rle: dict[str, Any], size: tuple[int, int], anno_id: str, index: int) -> npt.NDArray[np.bool_]:

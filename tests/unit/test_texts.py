@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ssa_stream.texts import encodable, encodable_values, shown, unencodable
+from ssa_stream.texts import brief, encodable, encodable_values, unencodable
 
 FILE_NAME = os.fsdecode(b"caf\xe9.mp4")
 
@@ -33,7 +33,7 @@ def test_deep_values_are_searched_without_recursion() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert unencodable(deep) == "\ud800"
-    assert len(shown(deep)) < 100
+    assert len(brief(deep)) < 100
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_deep_values_are_searched_without_recursion() -> None:
 )
 def test_shown_values_are_short_and_can_be_printed(value: object) -> None:
     """Whatever it is that was wrong."""
-    assert len(shown(value).encode()) < 200
+    assert len(brief(value).encode()) < 200
