@@ -107,6 +107,7 @@ class LossyWriter(io.RawIOBase):
             if self.lost > self._told:
                 self._waiting.append(_Waiting(b"", self._dropped))
                 self._start()
+                self._condition.notify_all()
         is_drained = self.drain(timeout_s)
         with self._condition:
             self._has_ended = True

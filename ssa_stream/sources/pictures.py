@@ -97,10 +97,16 @@ def _opened(path: Path, limits: PictureLimits) -> InputContainer:
     return av.open(f"file:{path}", options=options)
 
 
-_FORMATS = tuple(
+_FORMATS = frozenset(
     "AVIF BMP DDS DIB GIF ICNS ICO JPEG JPEG2000 MPO PCX PNG PPM PSD QOI SGI TGA TIFF WEBP XBM XPM".split()
 )
 """Pillow goes by content, not by name, and for some formats (EPS) it runs another program."""
+
+
+def _open_picture(path: Path) -> Image.Image:
+    """Open a picture of one of these formats, as far as this Pillow has them."""
+    Image.init()
+    return Image.open(path, formats=sorted(_FORMATS & Image.OPEN.keys()))
 
 
 class Animation:
@@ -120,7 +126,7 @@ class Animation:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 warnings.simplefilter("ignore", UserWarning)  # of damaged fields: what cannot be read is told by us
-                self._image = Image.open(path, formats=_FORMATS)
+                self._image = _open_picture(path)
         except Image.DecompressionBombError as error:
             raise too_large(name, str(error)) from None
         except Exception as error:  # each of Pillow's formats has errors of its own for data that makes no sense

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
 from ssa_stream.cli.options.summary import write_json
 from ssa_stream.errors import CheckpointError, SinkError
@@ -215,10 +216,11 @@ def test_training_state_on_a_full_disk_keeps_the_last_one(small: Path) -> None:
     """A run goes on from there."""
     config = TrainConfig.from_mapping(_smoke())
     folder = RunFolder(small)
-    folder.save_state(config, {"step": 1})
+    empty = {"stage": 0, "best": 0.0, "model": {}, "optimizer": None, "extra": None, "ema": {}, "precision": {}}
+    folder.save_state(config, {**empty, "step": 1})
     _fill(small)
     with pytest.raises(CheckpointError, match="go on from the last state"):
-        folder.save_state(config, {"step": 2, "weights": __import__("torch").zeros(100_000)})
+        folder.save_state(config, {**empty, "step": 2, "model": {"weights": torch.zeros(100_000)}})
     assert folder.load_state(config)["step"] == 1
 
 
