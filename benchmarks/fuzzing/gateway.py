@@ -183,14 +183,14 @@ class _Gateway:
     def __init__(self, folder: Path) -> None:
         self.url = ""
         self._folder = folder
-        self._loop = asyncio.new_event_loop()
         self._is_up = threading.Event()
         self._stop = asyncio.Event()
         self._log = LogCapture()
         self._records: list[logging.LogRecord] = []
         structlog.configure(processors=[self._log])
-        logging.getLogger().addHandler(_Kept(self._records))
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
+        self._handler = _Kept(self._records)
+        logging.getLogger().addHandler(self._handler)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
     def start(self) -> None:
         """Return once it answers."""
@@ -202,6 +202,8 @@ class _Gateway:
         """End it."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(_ANSWER_S)
+        logging.getLogger().removeHandler(self._handler)
+        structlog.reset_defaults()
 
     def do(self, work: Coroutine[Any, Any, str]) -> str:
         """Do something in the gateway's loop; what was logged as unforeseen meanwhile is an error."""
@@ -214,6 +216,7 @@ class _Gateway:
         return outcome
 
     async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
         async with gateway(self._folder) as self.url:
             self._is_up.set()
             await self._stop.wait()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -158,6 +159,7 @@ def test_live_camera_goes_on_behind_a_picture_that_is_too_large() -> None:
             picture = _huge_jpeg() if number % 10 == 5 else jpeg(number % 4000)
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
             request.wfile.write(head.encode() + picture + b"\r\n")
+            time.sleep(0.02)  # it must not end before 60 pictures were taken, however slow this machine is
 
     with http_server(answer) as url, open_source(f"{url}/video", recovery=_QUICK) as source:
         assert isinstance(source, Recovering)
