@@ -122,7 +122,7 @@ class Broker:
             self._authenticator = None if keys is None else ZapAuthenticator(context, keys, self.counters, reserve)
             if self._authenticator is not None:
                 opened.callback(self._authenticator.close)
-            self._connections = Connections(context, config.clients, room, self.counters)
+            self._connections = Connections(context, config.clients, room, self.counters, has_keys=keys is not None)
             opened.callback(self._connections.close)
             self._publisher = Publisher(context, config.public.publish, self._connections, self.counters, keys)
             opened.callback(self._publisher.close)

@@ -68,6 +68,7 @@ class Connections:
         room: How many connections there may be.
         counters: Counts.
         now_s: The time, monotonic.
+        has_keys: Whether an authenticator names the clients.
     """
 
     def __init__(
@@ -77,8 +78,11 @@ class Connections:
         room: int,
         counters: Counters,
         now_s: Callable[[], float] = time.monotonic,
+        *,
+        has_keys: bool = False,
     ) -> None:
         self._context = context
+        self._has_keys = has_keys
         self._limits = limits
         self._room = room
         self._counters = counters
@@ -158,7 +162,7 @@ class Connections:
             self._take_from_tables(connection)
             if not connection.is_gone:
                 self._heard[connection] = None
-            if not self._belongs_to(connection, _client_name(frame)):
+            if not self._belongs_to(connection, _client_name(frame, has_keys=self._has_keys)):
                 return None
         return connection
 
@@ -377,16 +381,12 @@ def _descriptor(frame: zmq.Frame) -> int | None:
     return value if isinstance(value, int) and value >= 0 else None
 
 
-def _client_name(frame: zmq.Frame) -> str:
-    """What the authenticator calls a client; without keys, its address."""
-    for name in ("User-Id", "Peer-Address"):
-        try:
-            value = frame.get(name)
-        except zmq.ZMQError:
-            continue
-        if value:
-            return str(value)
-    return "unknown"
+def _client_name(frame: zmq.Frame, *, has_keys: bool) -> str:
+    """What the authenticator calls a client; without keys its address, for then a client may say any `User-Id`."""
+    try:
+        return str(frame.get("User-Id" if has_keys else "Peer-Address")) or "unknown"
+    except (zmq.ZMQError, UnicodeDecodeError):
+        return "unknown"
 
 
 def _is_idle(client: Client) -> bool:

@@ -1,4 +1,4 @@
-"""A client without a ZeroMQ library sends what no library would: a message that does not end."""
+"""A client without a ZeroMQ library sends what no library would: a message without an end, a name that is no text."""
 
 import asyncio
 import socket
@@ -19,9 +19,12 @@ _PART = b"\x03" + struct.pack(">Q", 200_000) + bytes(200_000)
 _PARTS = 2_500
 
 
-def _ready(socket_type: bytes) -> bytes:
-    """The command that ends a handshake without keys (ZMTP 3.0)."""
-    body = b"\x05READY" + b"\x0bSocket-Type" + struct.pack(">I", len(socket_type)) + socket_type
+def _ready(socket_type: bytes, **said: bytes) -> bytes:
+    """The command that ends a handshake without keys (ZMTP 3.0), with what the client says of itself."""
+    properties = {"Socket-Type": socket_type, **{name.replace("_", "-"): value for name, value in said.items()}}
+    body = b"\x05READY" + b"".join(
+        bytes([len(name)]) + name.encode() + struct.pack(">I", len(value)) + value for name, value in properties.items()
+    )
     return b"\x04" + bytes([len(body)]) + body
 
 
@@ -64,3 +67,23 @@ async def test_subscriber_that_sends_other_things_is_closed() -> None:
         assert await asyncio.to_thread(_flood, port, b"SUB") < _PARTS
         subscriber = running.subscriber(b"v1/")
         assert await subscriber.packet() is not None
+
+
+@pytest.mark.parametrize(
+    ("door", "socket_type", "message"), [("publish", b"SUB", b"\x01v1/"), ("requests", b"DEALER", b"x")]
+)
+async def test_name_that_is_no_text_ends_nothing(door: str, socket_type: bytes, message: bytes) -> None:
+    """A client without keys may say a `User-Id`; it is not believed, nor even read."""
+    async with graph() as running:
+        address = running.broker.publish_address if door == "publish" else running.broker.requests_address
+
+        def say() -> None:
+            with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=20.0) as connection:
+                connection.sendall(_GREETING + _ready(socket_type, User_Id=b"\xc3("))
+                connection.sendall(bytes([0, len(message)]) + message)
+                connection.recv(1000)
+
+        await asyncio.to_thread(say)
+        client = running.client()
+        await client.say(ListPrompts(request_id="r1", stream="cam0"))
+        assert (await client.hear(ErrorReply)).code == "unavailable"

@@ -30,12 +30,12 @@ class _Frame:
 class _World:
     """A listener, and the connections to it."""
 
-    def __init__(self, room: int = 100, **limits: float) -> None:
+    def __init__(self, room: int = 100, *, has_keys: bool = True, **limits: float) -> None:
         self.now_s = 0.0
         self.counters = Counters()
         self._context = zmq.asyncio.Context()
         section = ClientsSection(**limits)  # type: ignore[arg-type]
-        self.books = Connections(self._context, section, room, self.counters, lambda: self.now_s)
+        self.books = Connections(self._context, section, room, self.counters, lambda: self.now_s, has_keys=has_keys)
         self._monitored = self._context.socket(zmq.XPUB)
         self.door: Door = self.books.open_door(self._monitored, "publish", bytes_hz=100.0, bytes_burst=1000.0)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -181,3 +181,20 @@ def test_requests_have_a_share_and_a_rate() -> None:
     assert world.books.may_ask(other)
     assert world.books.may_wait(other)
     world.close()
+
+
+@pytest.mark.parametrize("has_keys", [True, False])
+def test_client_without_a_key_is_its_address_whatever_it_says(has_keys: bool) -> None:
+    """Each connection may say another name; only an authenticator's is believed."""
+    world = _World(has_keys=has_keys, subscriptions=3)
+    try:
+        names = [world.connect()[1] for _ in range(2)]
+        found = [
+            world.books.heard(world.door, _Frame(descriptor, user))  # type: ignore[arg-type]
+            for descriptor, user in zip(names, ("a", "b"), strict=True)
+        ]
+        assert [None if one is None else one.name for one in found] == (
+            ["a", "b"] if has_keys else ["127.0.0.1", "127.0.0.1"]
+        )
+    finally:
+        world.close()
