@@ -78,12 +78,12 @@ class GraphWeights:
         found = await self._read()
         if found.fingerprint == self._taken.fingerprint:
             return found
+        await self._try_to_load(found.fingerprint)
         if not _is_same_network(found.network, self._taken.network):
             raise SsaStreamError(
                 f"{self._name} holds another network than the graph runs; expected other weights of the same one. End "
                 f"the graph and start it again to use it"
             )
-        await self._try_to_load(found.fingerprint)
         return found
 
     def close(self) -> None:

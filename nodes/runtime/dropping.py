@@ -3,6 +3,7 @@
 import structlog
 
 from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.transport.interface import Outlet
 from ssa_stream.protocols import DropNotice, DropReason, EventKind, FrameIdentity, FrameWork
@@ -10,6 +11,8 @@ from ssa_stream.protocols import DropNotice, DropReason, EventKind, FrameIdentit
 __all__ = ["Drops", "is_stale", "wait_ns"]
 
 _LOG = structlog.get_logger()
+_TRACE_EVERY_S = 60.0
+"""Between two tracebacks of one kind of error: what fails may fail with every frame."""
 
 
 def is_stale(work: FrameWork, settings: PipelineConfig, *, clock: str, now_ns: int) -> bool:
@@ -49,6 +52,7 @@ class Drops:
     def __init__(self, node: NodeContext, outlet: Outlet | None = None) -> None:
         self._node = node
         self._outlet = outlet
+        self._log, self._traces = LogLimit(), LogLimit(_TRACE_EVERY_S)
 
     def count(self, frame: FrameIdentity, reason: DropReason, *, error: Exception | None = None) -> None:
         """Count a dropped frame; if work on it failed, say so aloud.
@@ -59,14 +63,18 @@ class Drops:
             self._node.metrics.dropped(frame.stream, reason)
         if error is None:
             return
-        _LOG.error(
-            "work failed; the frame is dropped",
-            node=self._node.name,
-            stream=frame.stream,
-            epoch=frame.epoch,
-            seq=frame.seq,
-            exc_info=error,
-        )
+        left_out = self._log.due("failed")
+        if left_out is not None:
+            _LOG.error(
+                "work failed; the frame is dropped",
+                node=self._node.name,
+                stream=frame.stream,
+                epoch=frame.epoch,
+                seq=frame.seq,
+                error=f"{type(error).__name__}: {error}",
+                left_out=left_out,
+                exc_info=error if self._traces.due(type(error).__name__) is not None else None,
+            )
         self._node.broker.event(
             EventKind.FRAMES_DROPPED,
             stream=frame.stream,

@@ -157,6 +157,7 @@ def load_checkpoint(
         raise CheckpointError(f"cannot load {info.path}: {error}") from error
     state = read_tensors(info.path) | frozen
     _check_numbers(state, f"cannot load {info.path}")
+    _check_finite(state, f"cannot load {info.path}")
     model = fill_model(model, {key: tensor.float() for key, tensor in state.items()})
     return model.cast(dtype).to(device)
 
@@ -214,6 +215,16 @@ def _check_numbers(state: Mapping[str, Tensor], doing: str) -> None:
     odd = [f"{key} ({tensor.dtype})" for key, tensor in state.items() if not tensor.dtype.is_floating_point]
     if odd:
         raise CheckpointError(f"{doing}: expected floating-point tensors, but these are not: {', '.join(odd[:6])}")
+
+
+def _check_finite(state: Mapping[str, Tensor], doing: str) -> None:
+    """Raise if a tensor holds NaN or infinity: every frame would fail, one after the other."""
+    odd = [key for key, tensor in state.items() if not tensor.isfinite().all()]
+    if odd:
+        raise CheckpointError(
+            f"{doing}: expected finite numbers, but there are NaN or infinite ones in {len(odd)} tensors: "
+            f"{', '.join(odd[:6])}; use a state from before the training diverged"
+        )
 
 
 def _plain(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

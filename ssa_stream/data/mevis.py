@@ -34,6 +34,7 @@ _MOST_MASK_BYTES: Final = 2 * 2**30
 _MOST_ARRAY_BYTES: Final = 8 * 2**30
 """Of a video's frames, or of the masks of one sentence: 1,390 frames of 1920 x 1080."""
 _MOST_FRAMES: Final = 100_000
+_MOST_TARGETS: Final = 1000
 _MOST_CHARACTERS: Final = 1000
 """Of a sentence, as in a message."""
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
@@ -204,6 +205,10 @@ class MevisReader:
             raise ConfigError(f"{path}: {where}.obj_id is {brief(obj_ids)}; expected a list of whole numbers")
         if not all(_is_id(value) for value in anno_ids):
             raise ConfigError(f"{path}: {where}.anno_id is {brief(anno_ids)}; expected a list of ids of mask_dict.json")
+        if len(anno_ids) > _MOST_TARGETS or len(set(map(str, anno_ids))) < len(anno_ids):
+            raise ConfigError(
+                f"{path}: {where}.anno_id has {len(anno_ids)} ids; expected at most {_MOST_TARGETS}, and none twice"
+            )
         return MevisExpression(
             key,
             text,

@@ -26,7 +26,8 @@ def reload(
 
     The file is loaded once to try it. If it does not load or holds another network, the graph goes on as before. Else
     all nodes that have weights are started again together; sources and prompts stay. A graph in one process (placement
-    fused) cannot do it. Exit codes: 0 done, 1 no answer, 2 refused.
+    fused) cannot do it. Exit codes: 0 done, 1 no answer or another
+    reload is under way, 2 refused.
     """
     from ssa_stream.client import reload_weights
 

@@ -22,7 +22,7 @@ from ssa_stream.cli.options.graph import (
 )
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
 from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
-from ssa_stream.errors import SinkError, SourceError
+from ssa_stream.errors import SinkError, SourceError, SsaStreamError
 from ssa_stream.input_warnings import require_complete
 from ssa_stream.outputs import NamedPath
 
@@ -211,9 +211,15 @@ def expect_no_failures(report: "GraphReport") -> None:
     Raises:
         SourceError: A source broke.
         SinkError: An output ended before its stream.
+        SsaStreamError: Work on every frame failed.
     """
+    from ssa_stream.protocols import DropReason
+
     if report.failures:
         raise SourceError("; ".join(f"stream {name}: {text}" for name, text in report.failures.items()))
+    failed = report.drops[DropReason.FAILED]
+    if failed and not report.total_frames:
+        raise SsaStreamError(f"no frame got masks: work on all {failed} of them failed; the log says why")
     expect_outputs(report)
 
 

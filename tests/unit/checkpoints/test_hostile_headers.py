@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -250,3 +251,16 @@ def _forged(plain: object) -> bytes:
 
     header = {"format": saving.FORMAT, "digest": saving._digest(plain, {}), "state": plain}
     return safetensors.torch.save({}, metadata={"session": json.dumps(header)})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_tensor_that_is_not_finite_is_refused_when_it_is_loaded(
+    tmp_path: Path, config: SsaConfig, state: dict[str, torch.Tensor], value: float
+) -> None:
+    """Else every frame would fail. A training that diverged may be saved all the same, to look at it."""
+    key = next(key for key, tensor in state.items() if tensor.dim() == 1)
+    broken = state[key].clone()
+    broken[0] = value
+    save_checkpoint(tmp_path / "a.safetensors", {**state, key: broken}, config)
+    with pytest.raises(CheckpointError, match=f"expected finite numbers.*{re.escape(key)}"):
+        load_checkpoint(tmp_path / "a.safetensors")

@@ -91,6 +91,8 @@ def test_text_that_is_no_strict_json_is_refused(folder: Path, name: str, text: s
         ("meta_expressions.json", ["videos", "v", "expressions", "0", "obj_id"], [True]),
         ("meta_expressions.json", ["videos", "v", "expressions", "0", "anno_id"], [["0"]]),
         ("meta_expressions.json", ["videos", "v", "expressions", "0", "anno_id"], [None]),
+        ("meta_expressions.json", ["videos", "v", "expressions", "0", "anno_id"], [0, "0"]),
+        ("meta_expressions.json", ["videos", "v", "expressions", "0", "anno_id"], list(range(100_000))),
         ("meta_expressions.json", ["videos", "v", "expressions", "0", "exp"], "x" * 5000),
         ("meta_expressions.json", ["videos", "v", "frames"], ["a", "a"]),
         ("meta_expressions.json", ["videos", "v", "frames"], "ab"),
