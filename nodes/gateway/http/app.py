@@ -101,6 +101,8 @@ def add_health(app: web.Application, socket: Path, access: Access) -> None:
 
 
 _SDP = "application/sdp"
+_MOST_CONTENT_TYPE = 200
+"""Longer ones would be read slowly, one parameter after the other."""
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -152,6 +154,9 @@ class _Gateway:
         own_role: Role = "publish" if role == "publish" else "watch"
 
         async def begin(request: web.Request) -> web.StreamResponse:
+            length = len(request.headers.get(hdrs.CONTENT_TYPE, ""))
+            if length > _MOST_CONTENT_TYPE:
+                raise Refused(415, f"the Content-Type has {length} characters; expected {_SDP}")
             if request.content_type != _SDP:
                 raise Refused(415, f"the offer is {request.content_type}; expected {_SDP}")
             overlay = request.query.get("overlay") in ("1", "true")
