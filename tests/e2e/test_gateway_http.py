@@ -99,6 +99,32 @@ async def test_offer_without_an_accepted_codec_is_told_which_are(
     assert "the video codecs of the offer are VP9, AV1; accepted are VP8, H264" in text
 
 
+_MEDIA = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\na=mid:0\r\n"
+
+
+@pytest.mark.parametrize("offer", [_MEDIA, _MEDIA + "a=setup:holdconn\r\n", "v=0\r\nm=video x y\r\n", _MEDIA * 2])
+async def test_offer_that_is_malformed_is_told_so_in_plain_words(
+    tmp_path: Path, session: aiohttp.ClientSession, capsys: pytest.CaptureFixture[str], offer: str
+) -> None:
+    """What a library's inner parts say of it is in the log."""
+    async with gateway(tmp_path) as url:
+        status, text = await _status(session, "POST", url + "whep/cam", data=offer, headers=SDP)
+    assert status == 400
+    assert text.startswith("the offer is malformed and cannot be answered; expected a session description")
+    assert not any(word in text for word in ("Error", "None", "'"))
+    assert "an offer cannot be answered" in capsys.readouterr().out
+
+
+async def test_offers_without_anything_to_send_say_so(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    """A camera needs video; a viewer video or a data channel."""
+    async with gateway(tmp_path) as url:
+        for path, expected in (("whip/cam", "expected a camera"), ("whep/cam", "neither video nor a data channel")):
+            for offer in ("nonsense", "v=0\r\n"):
+                status, text = await _status(session, "POST", url + path, data=offer, headers=SDP)
+                assert (path, status, expected in text) == (path, 400, True)
+        assert await count_peers(url) == 0
+
+
 async def test_token_wrong_or_missing_is_refused(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     """The page itself holds no secrets and asks for the token."""
     async with gateway(tmp_path, token="secret") as url:

@@ -119,13 +119,15 @@ class Peer:
             drop_unreadable_messages(self._connection, self._on_unreadable)
             await self._connection.setLocalDescription(await self._connection.createAnswer())
             self._checks.bind(self._connection)
-        except OSError:
-            raise  # not the peer's fault
+        except (OSError, MessageError):
+            raise  # not the peer's fault; or said already
         except Exception as error:  # aiortc raises errors of all kinds at an offer that is malformed or asks too much
             kind = refused_kind(error)
             if kind is not None:
                 raise MessageError(f"the offer cannot be answered: {refused_text(offer, kind)}") from error
-            raise MessageError(f"the offer cannot be answered ({type(error).__name__}: {error})") from error
+            raise MessageError(
+                "the offer is malformed and cannot be answered; expected a session description (SDP) as WebRTC peers make it"
+            ) from error
         self._counted.tell(self.figures())
         return with_bitrate(self._connection.localDescription.sdp, limits.bitrate_kbps)
 
@@ -216,8 +218,10 @@ class Peer:
                     on_origin=self._on_origin,
                 )
                 sender.replaceTrack(self._feed_track)
+        if self.role == "watch" and self._feed_track is None and self._connection.sctp is None:
+            raise MessageError("the offer cannot be answered: it has neither video nor a data channel; expected one")
         if self.role == "publish" and self._camera is None:
-            raise ValueError("it has no video; expected a camera")
+            raise MessageError("the offer cannot be answered: it has no video; expected a camera")
 
     async def _receive(self, track: MediaStreamTrack, guard: ReceiverGuard) -> None:
         self._ingest = await self._handler.begin_camera(guard.clock, self._limits.edge_px)

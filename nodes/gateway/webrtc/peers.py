@@ -21,6 +21,7 @@ __all__ = ["Peers", "Refused"]
 _LOG = structlog.get_logger()
 _CLOSE_S = 3.0
 _ANSWER_S = 10.0
+_DETAIL_LENGTH = 200
 _COMINGS_S = 0.2
 """Between two lines about peers that come, or leave."""
 
@@ -94,6 +95,7 @@ class Peers:
                 answer = await peer.answer(offer)
         except MessageError as error:
             await self._forget(peer)
+            self._log_cause(peer, error.__cause__)
             raise Refused(400, str(error)) from error
         except TimeoutError as error:
             await self._forget(peer)
@@ -165,6 +167,13 @@ class Peers:
         left_out = self._comings.due(event)
         if left_out is not None:
             _LOG.info(event, **fields, **({"left_out": left_out} if left_out else {}))
+
+    def _log_cause(self, peer: Peer, cause: BaseException | None) -> None:
+        """What lies behind a refusal is for the log: it is in the words of aiortc's inner parts."""
+        left_out = None if cause is None else self._log.due("malformed")
+        if left_out is not None:
+            detail = f"{type(cause).__name__}: {cause}"[:_DETAIL_LENGTH]
+            _LOG.info("an offer cannot be answered", stream=peer.stream, detail=detail, left_out=left_out)
 
     def _tell_number(self) -> None:
         self._metrics.queue("peers", len(self), self._settings.limits.peers)
