@@ -16,6 +16,7 @@ import pytest
 
 from ssa_stream.errors import TransportError
 from ssa_stream.nodes.gateway.pictures.camera_source import CameraLink
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.sources import Frame
 from tests.support.certificates import certificate
 from tests.support.checkout import ROOT
@@ -236,6 +237,31 @@ async def test_offer_that_never_connects_is_forgotten(tmp_path: Path, session: a
         assert await count_peers(url) == 1
         await until_no_peers(url)
         await peer.close()
+
+
+async def test_offers_that_never_connect_take_half_of_the_places(
+    tmp_path: Path, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one address; whoever comes from another one gets in, and who has connected counts no more."""
+    counted: list[str] = []
+    count = NodeMetrics.count
+    monkeypatch.setattr(
+        NodeMetrics, "count", lambda self, name, *args, **also: (counted.append(name), count(self, name, *args, **also))
+    )
+    silent = [Peer() for _ in range(2)]
+    offer = await silent[0].offer()
+    async with gateway(tmp_path, limits={"peers": 4}) as url:
+        honest = Peer()
+        await honest.begin(session, url + "whep/cam")
+        answers = [await _status(session, "POST", url + "whep/cam", data=offer, headers=SDP) for _ in range(4)]
+        assert [status for status, _ in answers] == [201, 201, 503, 503]
+        assert "2 peers from your address have not connected yet" in answers[-1][1]
+        assert counted.count("limit_connecting") == 2
+        from_elsewhere = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
+        async with aiohttp.ClientSession(connector=from_elsewhere) as other:
+            await silent[1].begin(other, url + "whep/cam")
+        for one in (honest, *silent):
+            await one.close()
 
 
 PUBLISHER = """

@@ -62,7 +62,7 @@ def filter_candidates(
     about_codecs = sum(line.startswith(_CODEC_LINES) for line in lines)
     if about_codecs > _MOST_CODEC_LINES:
         raise MessageError(
-            f"the offer has {about_codecs} lines about codecs; at most {_MOST_CODEC_LINES} are taken: offer fewer codecs"
+            f"the offer has {about_codecs} lines about codecs; at most {_MOST_CODEC_LINES} are taken; offer fewer"
         )
     near = _is_near(peer_address)
     kept: list[str] = []

@@ -60,6 +60,8 @@ class Peer:
         id: Nobody can guess it; who knows it may end the session.
         role: See there.
         reason: Why it ended.
+        address: From where its offer came.
+        has_connected: Whether its connection was made; it may be gone again.
     """
 
     def __init__(
@@ -76,8 +78,10 @@ class Peer:
         self.id = secrets.token_urlsafe(16)
         self.role: Role = role
         self.reason = ""
+        self.address = address
+        self.has_connected = False
         self._handler, self._limits, self._overlay = handler, settings.limits, overlay
-        self._address, self._loopback = address, settings.loopback_media
+        self._loopback = settings.loopback_media
         self._counted = PeerFigures(metrics, handler.name)
         self._checks = CheckBudget(settings.limits.checks, checks)
         self._candidates_refused = 0
@@ -110,7 +114,7 @@ class Peer:
         """
         limits = self._limits
         filtered = filter_candidates(
-            offer, self._address, limit=limits.candidates, max_sections=limits.media_sections, loopback=self._loopback
+            offer, self.address, limit=limits.candidates, max_sections=limits.media_sections, loopback=self._loopback
         )
         self._candidates_refused = filtered.refused
         try:
@@ -126,7 +130,7 @@ class Peer:
             if kind is not None:
                 raise MessageError(f"the offer cannot be answered: {refused_text(offer, kind)}") from error
             raise MessageError(
-                "the offer is malformed and cannot be answered; expected a session description (SDP) as WebRTC peers make it"
+                "the offer is malformed and cannot be answered; expected a session description (SDP) of a WebRTC peer"
             ) from error
         self._counted.tell(self.figures())
         return with_bitrate(self._connection.localDescription.sdp, limits.bitrate_kbps)
@@ -263,6 +267,8 @@ class Peer:
 
     def _on_state(self) -> None:
         state = self._connection.connectionState
+        if state == "connected":
+            self.has_connected = True
         if state in ("failed", "closed"):
             self.end("the connection is gone")
 
