@@ -35,6 +35,9 @@ ODD_BYTES = {
     "authorization_scheme": (b"GET /api/streams HTTP/1.1\r\n%sAuthorization: \xc3\r\n\r\n" % _HOST, 401),
     "host": (b"GET / HTTP/1.1\r\nHost: \xff\xfe\r\nConnection: close\r\n\r\n", 400),
     "host_letters": (b"GET / HTTP/1.1\r\nHost: m\xc3\xbcller\r\nConnection: close\r\n\r\n", 400),
+    "host_none": (b"GET / HTTP/1.0\r\n\r\n", 400),
+    "host_unclosed": (b"GET / HTTP/1.1\r\nHost: [::1\r\nConnection: close\r\n\r\n", 400),
+    "host_port": (b"GET / HTTP/1.1\r\nHost: 127.0.0.1:99999999\r\nConnection: close\r\n\r\n", 400),
     "origin": (b"GET / HTTP/1.1\r\n%sOrigin: http://\xff\r\n\r\n" % _HOST, 400),
 }
 ODD_OFFERS = {
