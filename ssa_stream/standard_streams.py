@@ -28,6 +28,7 @@ __all__ = [
     "LossyWriter",
     "finish_standard_streams",
     "lines_lost",
+    "result_failure",
     "set_up_standard_streams",
     "show_exception",
     "silence",
@@ -179,7 +180,24 @@ class LossyWriter(io.RawIOBase):
         self._waiting_bytes = 0
 
 
-_stderr: LossyWriter | None = None  # there is one in a process, as there is one descriptor 2
+class _WatchedFile(io.FileIO):
+    """Remembers why it could not be written to."""
+
+    failure: OSError | None = None
+    former: TextIO | None = None
+    """Not to be collected: it would close the descriptor."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.failure = error
+            raise
+
+
+# There is one of each in a process, as there is one descriptor 1 and one descriptor 2.
+_stdout: _WatchedFile | None = None
+_stderr: LossyWriter | None = None
 
 
 def set_up_standard_streams() -> None:
@@ -189,10 +207,20 @@ def set_up_standard_streams() -> None:
     and log lines would go into it. From then on `sys.stderr` neither waits nor fails, no text fails because the
     terminal cannot show it, and tracebacks, warnings and the lines of `logging` show what is hidden in them.
     """
-    global _stderr
+    global _stderr, _stdout
     _open_missing()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    if _stdout is None and type(sys.stdout) is io.TextIOWrapper:  # else it is somebody's who captures what is printed
+        _stdout = _WatchedFile(_STDOUT, "wb", closefd=False)
+        _stdout.former = sys.stdout
+        sys.stdout = io.TextIOWrapper(
+            _stdout if sys.stdout.write_through else io.BufferedWriter(_stdout),
+            encoding=sys.stdout.encoding,
+            errors="backslashreplace",
+            line_buffering=sys.stdout.line_buffering,
+            write_through=sys.stdout.write_through,
+        )
     if _stderr is None:
         encoding = sys.stderr.encoding
         _stderr = LossyWriter(_STDERR)
@@ -235,6 +263,17 @@ def finish_standard_streams(code: int) -> int:
     if _stderr is not None:
         _stderr.end(_LAST_WORDS_S)
     return code
+
+
+def result_failure(error: BaseException) -> OSError | None:
+    """Why results could not be written to stdout, if that is what ended the program; else None.
+
+    Args:
+        error: What a library raised that prints by itself, such as a help text: the failure, or, where the reader has
+            gone, the SystemExit into which typer and rich turn it.
+    """
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    return cause if isinstance(cause, OSError) and _stdout is not None and cause is _stdout.failure else None
 
 
 def silence(descriptor: int) -> None:

@@ -1,7 +1,6 @@
 """The gateway's process: HTTP for the page and for WHIP and WHEP, and everything behind it."""
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -11,9 +10,10 @@ import structlog
 import zmq.asyncio
 from aiohttp import web
 
-from ssa_stream.errors import ConfigError, TransportError
+from ssa_stream.errors import TransportError
 from ssa_stream.nodes.gateway.graph_link import GraphLink
 from ssa_stream.nodes.gateway.http.app import make_app
+from ssa_stream.nodes.gateway.http.tls import tls_context
 from ssa_stream.nodes.gateway.pictures.cameras import Cameras
 from ssa_stream.nodes.gateway.pictures.feed import Pictures
 from ssa_stream.nodes.gateway.settings import ControlAccess, GatewaySettings
@@ -181,7 +181,8 @@ async def _serve(
     stop: asyncio.Event,
     on_served: Callable[[str, Door], None],
 ) -> None:
-    tls = _tls(settings)
+    cert, key = settings.tls_cert, settings.tls_key
+    tls = None if cert is None or key is None else tls_context(cert, key)
     try:
         listeners = await bound(settings.host, settings.port)
     except OSError as error:
@@ -197,14 +198,3 @@ async def _serve(
         _LOG.info("page", url=url)
         on_served(url, door)
         await stop.wait()
-
-
-def _tls(settings: GatewaySettings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"cannot use the certificate {settings.tls_cert} with its key: {error}") from error
-    return context

@@ -34,7 +34,7 @@ class PeerLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much peers may take.
 
     Attributes:
-        peers: Connections at once.
+        peers: Connections at once. Of those that are not made yet, one address has at most half as many.
         bitrate_kbps: What a camera may send; it is told, and cut off at one and a half times that.
         edge_px: Longest edge of a camera's picture.
         offer_bytes: Length of an offer.

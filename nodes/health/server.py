@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from ssa_stream.errors import ConfigError, TransportError
 from ssa_stream.nodes.health.metrics import CONTENT_TYPE_LATEST, exposition
 from ssa_stream.nodes.health.view import HealthView, Verdict
-from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback, is_plain
+from ssa_stream.nodes.pipeline.hosts import host_of, is_host, is_loopback, is_plain
 from ssa_stream.nodes.runtime.http.connections import HttpLimits
 from ssa_stream.nodes.runtime.http.door import DOOR, Door
 from ssa_stream.nodes.runtime.http.server import bound, bound_file, served
@@ -185,6 +185,10 @@ def _refusing_pages(address: HttpAddress, counts: Counter[str]) -> Middleware:
         asked, origin = request.headers.get(hdrs.HOST, ""), request.headers.get(hdrs.ORIGIN)
         if not (is_plain(asked) and is_plain(origin)):
             return refusal(400, "Host and Origin must be ASCII")
+        if asked and not is_host(asked):
+            return refusal(400, f"{asked[:80]} is no host; expected a name or an address, and perhaps a port")
+        if is_loopback(address.host) and not asked:
+            return refusal(400, "a request without Host; expected the name of this machine's loopback address in it")
         if is_loopback(address.host) and not is_loopback(host_of(asked)):
             return refusal(421, f"{asked} is no name of this machine's loopback address")
         if origin is not None and origin != f"http://{asked}":

@@ -16,6 +16,7 @@ import pytest
 
 from ssa_stream.errors import TransportError
 from ssa_stream.nodes.gateway.pictures.camera_source import CameraLink
+from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.sources import Frame
 from tests.support.certificates import certificate
 from tests.support.checkout import ROOT
@@ -97,6 +98,32 @@ async def test_offer_without_an_accepted_codec_is_told_which_are(
         await peer.close()
     assert status == 400
     assert "the video codecs of the offer are VP9, AV1; accepted are VP8, H264" in text
+
+
+_MEDIA = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\na=mid:0\r\n"
+
+
+@pytest.mark.parametrize("offer", [_MEDIA, _MEDIA + "a=setup:holdconn\r\n", "v=0\r\nm=video x y\r\n", _MEDIA * 2])
+async def test_offer_that_is_malformed_is_told_so_in_plain_words(
+    tmp_path: Path, session: aiohttp.ClientSession, capsys: pytest.CaptureFixture[str], offer: str
+) -> None:
+    """What a library's inner parts say of it is in the log."""
+    async with gateway(tmp_path) as url:
+        status, text = await _status(session, "POST", url + "whep/cam", data=offer, headers=SDP)
+    assert status == 400
+    assert text.startswith("the offer is malformed and cannot be answered; expected a session description")
+    assert not any(word in text for word in ("Error", "None", "'"))
+    assert "an offer cannot be answered" in capsys.readouterr().out
+
+
+async def test_offers_without_anything_to_send_say_so(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    """A camera needs video; a viewer video or a data channel."""
+    async with gateway(tmp_path) as url:
+        for path, expected in (("whip/cam", "expected a camera"), ("whep/cam", "neither video nor a data channel")):
+            for offer in ("nonsense", "v=0\r\n"):
+                status, text = await _status(session, "POST", url + path, data=offer, headers=SDP)
+                assert (path, status, expected in text) == (path, 400, True)
+        assert await count_peers(url) == 0
 
 
 async def test_token_wrong_or_missing_is_refused(tmp_path: Path, session: aiohttp.ClientSession) -> None:
@@ -210,6 +237,31 @@ async def test_offer_that_never_connects_is_forgotten(tmp_path: Path, session: a
         assert await count_peers(url) == 1
         await until_no_peers(url)
         await peer.close()
+
+
+async def test_offers_that_never_connect_take_half_of_the_places(
+    tmp_path: Path, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one address; whoever comes from another one gets in, and who has connected counts no more."""
+    counted: list[str] = []
+    count = NodeMetrics.count
+    monkeypatch.setattr(
+        NodeMetrics, "count", lambda self, name, *args, **also: (counted.append(name), count(self, name, *args, **also))
+    )
+    silent = [Peer() for _ in range(2)]
+    offer = await silent[0].offer()
+    async with gateway(tmp_path, limits={"peers": 4}) as url:
+        honest = Peer()
+        await honest.begin(session, url + "whep/cam")
+        answers = [await _status(session, "POST", url + "whep/cam", data=offer, headers=SDP) for _ in range(4)]
+        assert [status for status, _ in answers] == [201, 201, 503, 503]
+        assert "2 peers from your address have not connected yet" in answers[-1][1]
+        assert counted.count("limit_connecting") == 2
+        from_elsewhere = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
+        async with aiohttp.ClientSession(connector=from_elsewhere) as other:
+            await silent[1].begin(other, url + "whep/cam")
+        for one in (honest, *silent):
+            await one.close()
 
 
 PUBLISHER = """

@@ -126,6 +126,8 @@ async def test_metrics_of_the_broker_and_its_nodes_are_served() -> None:
     [
         ({"Origin": "http://elsewhere.example"}, 403),
         ({"Host": "rebound.example"}, 421),
+        ({"Host": "[::1"}, 400),
+        ({"Host": "127.0.0.1:99999999"}, 400),
         ({"Host": "localhost:80", "Origin": "http://localhost:80"}, 200),
     ],
     ids=["other origin", "other name", "own page"],

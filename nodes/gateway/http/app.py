@@ -16,7 +16,7 @@ from ssa_stream.nodes.gateway.page_messages import as_json
 from ssa_stream.nodes.gateway.settings import GatewaySettings, IceServer, health_socket
 from ssa_stream.nodes.gateway.webrtc.peer import Role
 from ssa_stream.nodes.gateway.webrtc.peers import Peers, Refused
-from ssa_stream.nodes.pipeline.hosts import is_plain
+from ssa_stream.nodes.pipeline.hosts import is_host, is_plain
 from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 
@@ -101,6 +101,8 @@ def add_health(app: web.Application, socket: Path, access: Access) -> None:
 
 
 _SDP = "application/sdp"
+_MOST_CONTENT_TYPE = 200
+"""Longer ones would be read slowly, one parameter after the other."""
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -152,6 +154,9 @@ class _Gateway:
         own_role: Role = "publish" if role == "publish" else "watch"
 
         async def begin(request: web.Request) -> web.StreamResponse:
+            length = len(request.headers.get(hdrs.CONTENT_TYPE, ""))
+            if length > _MOST_CONTENT_TYPE:
+                raise Refused(415, f"the Content-Type has {length} characters; expected {_SDP}")
             if request.content_type != _SDP:
                 raise Refused(415, f"the offer is {request.content_type}; expected {_SDP}")
             overlay = request.query.get("overlay") in ("1", "true")
@@ -227,6 +232,10 @@ def _guard(access: Access, metrics: NodeMetrics) -> Middleware:
         try:
             if not (is_plain(host) and is_plain(origin)):
                 raise Refused(400, "Host and Origin must be ASCII")
+            if host and not is_host(host):
+                raise Refused(400, f"{host[:80]} is no host; expected a name or an address, and perhaps a port")
+            if not host and not access.is_known_host(host):
+                raise Refused(400, "a request without Host; expected a name of this gateway in it")
             if not access.is_known_host(host):
                 raise Refused(421, f"{host} is no name of this gateway; give it with --allow-host")
             if not access.is_own_page(origin, host, request.scheme):

@@ -20,6 +20,9 @@ _MDNS = re.compile(r"[0-9A-Za-z-]{1,63}\.local")
 _MAX_MDNS = 4
 """Each is looked up with a multicast, for up to a second."""
 _FIRST_PORT = 1024
+_CODEC_LINES = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:")
+_MOST_CODEC_LINES = 1000
+"""A browser has some 200. aiortc compares each with each, and nothing else goes on meanwhile."""
 
 
 class Filtered(NamedTuple):
@@ -50,12 +53,17 @@ def filter_candidates(
         max_sections: Most media sections.
         loopback: Take loopback addresses.
     Raises:
-        MessageError: It has more media sections than that.
+        MessageError: It has more media sections than that, or describes too many codecs.
     """
     lines = offer.splitlines()
     sections = sum(line.startswith("m=") for line in lines)
     if sections > max_sections:
         raise MessageError(f"the offer has {sections} media sections; at most {max_sections} are taken")
+    about_codecs = sum(line.startswith(_CODEC_LINES) for line in lines)
+    if about_codecs > _MOST_CODEC_LINES:
+        raise MessageError(
+            f"the offer has {about_codecs} lines about codecs; at most {_MOST_CODEC_LINES} are taken; offer fewer"
+        )
     near = _is_near(peer_address)
     kept: list[str] = []
     used: set[tuple[str, int]] = set()

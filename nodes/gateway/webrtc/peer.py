@@ -60,6 +60,8 @@ class Peer:
         id: Nobody can guess it; who knows it may end the session.
         role: See there.
         reason: Why it ended.
+        address: From where its offer came.
+        has_connected: Whether its connection was made; it may be gone again.
     """
 
     def __init__(
@@ -76,8 +78,10 @@ class Peer:
         self.id = secrets.token_urlsafe(16)
         self.role: Role = role
         self.reason = ""
+        self.address = address
+        self.has_connected = False
         self._handler, self._limits, self._overlay = handler, settings.limits, overlay
-        self._address, self._loopback = address, settings.loopback_media
+        self._loopback = settings.loopback_media
         self._counted = PeerFigures(metrics, handler.name)
         self._checks = CheckBudget(settings.limits.checks, checks)
         self._candidates_refused = 0
@@ -110,7 +114,7 @@ class Peer:
         """
         limits = self._limits
         filtered = filter_candidates(
-            offer, self._address, limit=limits.candidates, max_sections=limits.media_sections, loopback=self._loopback
+            offer, self.address, limit=limits.candidates, max_sections=limits.media_sections, loopback=self._loopback
         )
         self._candidates_refused = filtered.refused
         try:
@@ -119,13 +123,15 @@ class Peer:
             drop_unreadable_messages(self._connection, self._on_unreadable)
             await self._connection.setLocalDescription(await self._connection.createAnswer())
             self._checks.bind(self._connection)
-        except OSError:
-            raise  # not the peer's fault
+        except (OSError, MessageError):
+            raise  # not the peer's fault; or said already
         except Exception as error:  # aiortc raises errors of all kinds at an offer that is malformed or asks too much
             kind = refused_kind(error)
             if kind is not None:
                 raise MessageError(f"the offer cannot be answered: {refused_text(offer, kind)}") from error
-            raise MessageError(f"the offer cannot be answered ({type(error).__name__}: {error})") from error
+            raise MessageError(
+                "the offer is malformed and cannot be answered; expected a session description (SDP) of a WebRTC peer"
+            ) from error
         self._counted.tell(self.figures())
         return with_bitrate(self._connection.localDescription.sdp, limits.bitrate_kbps)
 
@@ -216,8 +222,10 @@ class Peer:
                     on_origin=self._on_origin,
                 )
                 sender.replaceTrack(self._feed_track)
+        if self.role == "watch" and self._feed_track is None and self._connection.sctp is None:
+            raise MessageError("the offer cannot be answered: it has neither video nor a data channel; expected one")
         if self.role == "publish" and self._camera is None:
-            raise ValueError("it has no video; expected a camera")
+            raise MessageError("the offer cannot be answered: it has no video; expected a camera")
 
     async def _receive(self, track: MediaStreamTrack, guard: ReceiverGuard) -> None:
         self._ingest = await self._handler.begin_camera(guard.clock, self._limits.edge_px)
@@ -259,6 +267,8 @@ class Peer:
 
     def _on_state(self) -> None:
         state = self._connection.connectionState
+        if state == "connected":
+            self.has_connected = True
         if state in ("failed", "closed"):
             self.end("the connection is gone")
 

@@ -13,6 +13,7 @@ from ssa_stream.nodes.gateway.settings import GatewaySettings
 from ssa_stream.nodes.gateway.streams import StreamHandler
 from ssa_stream.nodes.gateway.webrtc.limits import RateLimit
 from ssa_stream.nodes.gateway.webrtc.peer import Peer, Role
+from ssa_stream.nodes.runtime.http.connections import client_of
 from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 
@@ -21,6 +22,7 @@ __all__ = ["Peers", "Refused"]
 _LOG = structlog.get_logger()
 _CLOSE_S = 3.0
 _ANSWER_S = 10.0
+_DETAIL_LENGTH = 200
 _COMINGS_S = 0.2
 """Between two lines about peers that come, or leave."""
 
@@ -83,7 +85,7 @@ class Peers:
         Raises:
             Refused: It cannot begin.
         """
-        handler = self._expect_room(role, stream)
+        handler = self._expect_room(role, stream, address)
         peer = Peer(role, handler, self._settings, self._metrics, checks=self._checks, address=address, overlay=overlay)
         self._peers[peer.id] = peer
         self._tell_number()
@@ -94,6 +96,7 @@ class Peers:
                 answer = await peer.answer(offer)
         except MessageError as error:
             await self._forget(peer)
+            self._log_cause(peer, error.__cause__)
             raise Refused(400, str(error)) from error
         except TimeoutError as error:
             await self._forget(peer)
@@ -126,7 +129,7 @@ class Peers:
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=_CLOSE_S)
 
-    def _expect_room(self, role: Role, stream: str) -> StreamHandler:
+    def _expect_room(self, role: Role, stream: str, address: str | None) -> StreamHandler:
         handler = self.handlers.get(stream)
         if handler is None:
             raise Refused(404, f"there is no stream {stream!r}; there are: {', '.join(self.handlers)}")
@@ -139,7 +142,20 @@ class Peers:
         limit = self._settings.limits.peers
         if len(self) >= limit:
             raise Refused(503, f"there are {limit} peers, the most that are allowed; try again later")
+        connecting = self._connecting_from(address)
+        if connecting >= _half_of(limit):
+            self._metrics.count("limit_connecting", stream=stream)
+            raise Refused(
+                503,
+                f"{connecting} peers from your address have not connected yet, the most that are allowed; "
+                f"try again in {self._settings.limits.connect_s:g} s",
+            )
         return handler
+
+    def _connecting_from(self, address: str | None) -> int:
+        """How many peers of an address have a place and no connection: an offer is cheap, and may be all that comes."""
+        client = client_of(address or "")
+        return sum(not peer.has_connected and client_of(peer.address or "") == client for peer in self._peers.values())
 
     async def _run(self, peer: Peer) -> None:
         try:
@@ -166,5 +182,17 @@ class Peers:
         if left_out is not None:
             _LOG.info(event, **fields, **({"left_out": left_out} if left_out else {}))
 
+    def _log_cause(self, peer: Peer, cause: BaseException | None) -> None:
+        """What lies behind a refusal is for the log: it is in the words of aiortc's inner parts."""
+        left_out = None if cause is None else self._log.due("malformed")
+        if left_out is not None:
+            detail = f"{type(cause).__name__}: {cause}"[:_DETAIL_LENGTH]
+            _LOG.info("an offer cannot be answered", stream=peer.stream, detail=detail, left_out=left_out)
+
     def _tell_number(self) -> None:
         self._metrics.queue("peers", len(self), self._settings.limits.peers)
+
+
+def _half_of(limit: int) -> int:
+    """So many places one address may take before it connects; the others are for everybody else."""
+    return (limit + 1) // 2

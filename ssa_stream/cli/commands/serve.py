@@ -23,6 +23,7 @@ from ssa_stream.cli.options.graph import (
 )
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
 from ssa_stream.errors import ConfigError
+from ssa_stream.files import read_limited
 from ssa_stream.outputs import NamedPath
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = ["serve", "with_gateway"]
 
 _GRAPH, _PAGE, _LIMITS = "Graph", "Page", "Limits"
 _STOP_S = 4.0
+_SECRET_BYTES = 4096
 
 
 def serve(
@@ -135,6 +137,7 @@ def serve(
     Ends with Ctrl-C. Robots subscribe as with `ssa-stream up`.
     """
     from ssa_stream.nodes.gateway.http.access import require_safe
+    from ssa_stream.nodes.gateway.http.tls import tls_context
     from ssa_stream.nodes.gateway.settings import IceServer, PeerLimits
     from ssa_stream.nodes.pipeline import check_pipeline_files, load_pipeline
     from ssa_stream.nodes.runtime.http.connections import HttpLimits
@@ -143,6 +146,8 @@ def serve(
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("give --tls-cert and --tls-key together, or neither")
     require_safe(host, token=token, has_tls=tls_cert is not None, insecure=insecure)
+    if tls_cert is not None and tls_key is not None:
+        tls_context(str(tls_cert), str(tls_key))
     config = with_model(
         load_pipeline(pipeline),
         checkpoint=None if checkpoint is None else str(checkpoint),
@@ -340,10 +345,23 @@ def _turn(text: str) -> Any:
 
 
 def _read_secret(path: Path, option: str) -> str:
+    from ssa_stream.nodes.pipeline.hosts import is_plain
+
     try:
-        secret = path.read_text(encoding="utf-8").strip()
+        content = read_limited(path, most_bytes=_SECRET_BYTES)
     except OSError as error:
-        raise ConfigError(f"{option}: cannot read {path} ({error.strerror})") from error
+        raise ConfigError(f"{option}: cannot read {path} ({error.strerror or error})") from error
+    expected = "expected one line of visible ASCII characters, which is what a header can carry; write such a secret"
+    try:
+        secret = content.decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{option}: {path} has byte {content[error.start]:#04x} at {error.start}; {expected}"
+        ) from error
     if not secret:
-        raise ConfigError(f"{option}: {path} is empty; expected a secret in it")
+        raise ConfigError(f"{option}: {path} is empty; {expected}")
+    if not is_plain(secret):
+        lines = len(secret.splitlines())
+        came = f"{lines} lines" if lines > 1 else "control characters"
+        raise ConfigError(f"{option}: {path} has {came}; {expected}")
     return secret

@@ -35,6 +35,9 @@ ODD_BYTES = {
     "authorization_scheme": (b"GET /api/streams HTTP/1.1\r\n%sAuthorization: \xc3\r\n\r\n" % _HOST, 401),
     "host": (b"GET / HTTP/1.1\r\nHost: \xff\xfe\r\nConnection: close\r\n\r\n", 400),
     "host_letters": (b"GET / HTTP/1.1\r\nHost: m\xc3\xbcller\r\nConnection: close\r\n\r\n", 400),
+    "host_none": (b"GET / HTTP/1.0\r\n\r\n", 400),
+    "host_unclosed": (b"GET / HTTP/1.1\r\nHost: [::1\r\nConnection: close\r\n\r\n", 400),
+    "host_port": (b"GET / HTTP/1.1\r\nHost: 127.0.0.1:99999999\r\nConnection: close\r\n\r\n", 400),
     "origin": (b"GET / HTTP/1.1\r\n%sOrigin: http://\xff\r\n\r\n" % _HOST, 400),
 }
 ODD_OFFERS = {
@@ -45,6 +48,10 @@ ODD_OFFERS = {
     "compressed": _offer(b"Content-Encoding: gzip\r\n"),
     "no_number": _offer(body=b"v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:x VP8/1\r\n"),
     "no_codec": _offer(body=b"v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=fmtp:97 a=b\r\n"),
+    "long_content_type": _offer(content_type=b"application/sdp" + b";" * 7000),
+    "many_codecs": _offer(
+        body=b"v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n" + b"a=rtpmap:96 x/9\r\n" * 1500 + b"a=rtcp-fb:* x\r\n" * 1500
+    ),
     "many_sections": _offer(body=b"v=0\r\n" + b"m=video 9 UDP/TLS/RTP/SAVPF 96\r\n" * 400),
 }
 ODD_HTTP = {
@@ -78,7 +85,7 @@ HARMLESS = {
 def test_odd_requests_are_refused_counted_and_told_in_few_lines(tmp_path: Path) -> None:
     """Each with its status, none with a traceback; the log grows by a line a second for each kind."""
     with gateway_process(tmp_path, token="secret") as served:
-        wanted = {name: 400 for name in (*ODD_OFFERS, *ODD_HTTP)}
+        wanted = {name: 400 for name in (*ODD_OFFERS, *ODD_HTTP)} | {"long_content_type": 415}
         requests = {name: sent.replace(b"Content-Type", _TOKEN + b"Content-Type") for name, sent in ODD_OFFERS.items()}
         for name, (sent, status) in (ODD_BYTES | HARMLESS).items():
             wanted[name], requests[name] = status, sent

@@ -320,6 +320,27 @@ def test_results_that_nobody_reads_end_a_command_quietly(tmp_path: Path, words: 
             assert how == "gone" or said[0].startswith("error: cannot write to standard output (No space left")
 
 
+@pytest.mark.parametrize("words", [["--help"], [], ["prompt", "-h"], ["--show-completion", "bash"]], ids=" ".join)
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_help_that_nobody_reads_ends_quietly(tmp_path: Path, words: list[str], unbuffered: str) -> None:
+    """Typer prints it, not a command; what it means is the same. A disk that is full is an error in one line."""
+    for how, code in (("gone", 0), ("full", 1)):
+        with (
+            _unread(how) as stdout,
+            running(
+                [CONSOLE_SCRIPT, *words],
+                cwd=tmp_path,
+                env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+            ) as process,
+        ):
+            printed = process.communicate(timeout=_PATIENCE_S)[1]
+        assert process.returncode == code, printed
+        assert len(printed.splitlines()) == code, printed
+        assert how == "gone" or printed.startswith("error: cannot write to standard output (No space left")
+
+
 def test_commands_on_a_terminal_of_few_characters_show_other_scripts(tmp_path: Path) -> None:
     """Written out; JSON stays JSON."""
     with publishing(_published) as address, pytest.MonkeyPatch.context() as patch:

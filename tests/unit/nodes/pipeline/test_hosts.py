@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssa_stream.nodes.pipeline.hosts import host_of, is_loopback, is_plain
+from ssa_stream.nodes.pipeline.hosts import host_of, is_host, is_loopback, is_plain
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "LocalHost", "::1", "[::1]"])
@@ -38,3 +38,29 @@ def test_host_of_header_has_no_port(header: str, host: str) -> None:
 def test_is_plain_takes_visible_ascii_only(header: str | None, plain: bool) -> None:
     """Names of hosts and origins are no more than that."""
     assert is_plain(header) is plain
+
+
+@pytest.mark.parametrize(
+    ("header", "right"),
+    [
+        ("127.0.0.1:8080", True),
+        ("robot_1.local", True),
+        ("[::1]:8080", True),
+        ("[::ffff:127.0.0.1]", True),
+        ("[::1", False),
+        ("[::1]x", False),
+        ("[]", False),
+        ("[127.0.0.1]", False),
+        ("::1", False),
+        ("localhost:", True),
+        ("127.0.0.1:65535", True),
+        ("127.0.0.1:65536", False),
+        ("127.0.0.1:99999999", False),
+        ("127.0.0.1:80:80", False),
+        ("a b", False),
+        ("", False),
+    ],
+)
+def test_is_host_takes_whole_names_and_real_ports_only(header: str, right: bool) -> None:
+    """What begins like this machine's name is not one for that."""
+    assert is_host(header) is right

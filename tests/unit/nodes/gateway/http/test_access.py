@@ -73,5 +73,5 @@ def test_access_token_of_odd_bytes_is_refused(header: str) -> None:
 
 
 def test_access_token_beyond_ascii_is_taken() -> None:
-    """As the file of the token has it."""
+    """Compared as UTF-8, for programs that run a gateway themselves: `--token-file` has ASCII."""
     assert Access("127.0.0.1", "schl\u00fcssel").is_authorised("Bearer schl\u00fcssel")

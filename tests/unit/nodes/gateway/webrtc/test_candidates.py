@@ -78,3 +78,11 @@ def test_filter_candidates_many_sections_raise() -> None:
     """Each may need sockets of its own."""
     with pytest.raises(MessageError, match="5 media sections; at most 4"):
         filter_candidates(_HEAD * 5, None, limit=16, max_sections=4, loopback=False)
+
+
+@pytest.mark.parametrize("line", ["a=rtpmap:96 x/9", "a=fmtp:96 a=1", "a=rtcp-fb:* nack"])
+def test_filter_candidates_of_offer_with_a_flood_of_codecs_raises(line: str) -> None:
+    """They are compared with each other; a browser's few hundred are taken."""
+    filter_candidates(_HEAD + f"{line}\r\n" * 1000, None, limit=16, max_sections=4, loopback=False)
+    with pytest.raises(MessageError, match="1001 lines about codecs; at most 1000"):
+        filter_candidates(_HEAD + f"{line}\r\n" * 1001, None, limit=16, max_sections=4, loopback=False)

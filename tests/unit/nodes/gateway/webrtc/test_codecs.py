@@ -1,5 +1,8 @@
 """Which codecs an offer names and which are accepted."""
 
+import re
+
+import pytest
 from aiortc.exceptions import OperationError
 
 from ssa_stream.nodes.gateway.webrtc.codecs import accepted_codecs, offered_codecs, refused_kind, refused_text
@@ -33,3 +36,15 @@ def test_refusal_names_both_sides() -> None:
     text = refused_text(_OFFER, "video")
     assert text.startswith("the video codecs of the offer are VP9, AV1, H264 (profile-level-id=640c1f")
     assert "; accepted are VP8, H264" in text
+
+
+def test_codecs_of_a_flood_are_named_in_a_few_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is searched once for each codec: that took seconds, in which nothing else went on."""
+    maps = "".join(f"a=rtpmap:{number} x{number}/9\r\n" for number in range(3000))
+    h264 = "a=rtpmap:96 H264/9\r\n" * 500 + "a=fmtp:96 " + "packetization-mode=;" * 500 + "\r\n"
+    searched: list[str] = []
+    monkeypatch.setattr(re, "search", lambda *args: searched.append(args[0]))
+    names = offered_codecs("v=0\r\nm=video 9 X 1\r\n" + h264 + maps, "video")
+    assert names == ["H264", *(f"x{number}" for number in range(15)), "2985 others"]
+    assert searched == []
+    assert offered_codecs(f"m=video 9 X 1\r\na=rtpmap:1 {'y' * 1000}/9\r\n", "video") == ["y" * 40]
