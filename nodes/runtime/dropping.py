@@ -3,6 +3,7 @@
 import structlog
 
 from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.transport.interface import Outlet
 from ssa_stream.protocols import DropNotice, DropReason, EventKind, FrameIdentity, FrameWork
@@ -49,6 +50,7 @@ class Drops:
     def __init__(self, node: NodeContext, outlet: Outlet | None = None) -> None:
         self._node = node
         self._outlet = outlet
+        self._log_limit = LogLimit()  # every frame of a stream may fail
 
     def count(self, frame: FrameIdentity, reason: DropReason, *, error: Exception | None = None) -> None:
         """Count a dropped frame; if work on it failed, say so aloud.
@@ -59,14 +61,17 @@ class Drops:
             self._node.metrics.dropped(frame.stream, reason)
         if error is None:
             return
-        _LOG.error(
-            "work failed; the frame is dropped",
-            node=self._node.name,
-            stream=frame.stream,
-            epoch=frame.epoch,
-            seq=frame.seq,
-            exc_info=error,
-        )
+        left_out = self._log_limit.due("work failed")
+        if left_out is not None:
+            _LOG.error(
+                "work failed; the frame is dropped",
+                node=self._node.name,
+                stream=frame.stream,
+                epoch=frame.epoch,
+                seq=frame.seq,
+                left_out=left_out,
+                exc_info=error,
+            )
         self._node.broker.event(
             EventKind.FRAMES_DROPPED,
             stream=frame.stream,
@@ -97,4 +102,11 @@ class Drops:
         """Drop a frame and tell whoever comes next."""
         notice = self.notice(work.frame, work.frames_missed, reason, error=error)
         if self._outlet is not None and not await self._outlet.send(notice):
-            _LOG.warning("notice of a dropped frame not sent", node=self._node.name, stream=work.frame.stream)
+            left_out = self._log_limit.due("not sent")
+            if left_out is not None:
+                _LOG.warning(
+                    "notice of a dropped frame not sent",
+                    node=self._node.name,
+                    stream=work.frame.stream,
+                    left_out=left_out,
+                )
