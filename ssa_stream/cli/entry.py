@@ -1,15 +1,15 @@
-"""What the console script calls: the command line, and a quick way out of a process that holds torch."""
+"""What the console script calls: the command line, and a quick way out of a process that holds torch.
 
-import atexit
-import logging
+Hardly anything is imported at the top: the rest takes half a second, in which Ctrl-C must not show a traceback.
+"""
+
 import os
 import sys
 
-from ssa_stream.cli.main import FAILURE, main
-from ssa_stream.cli.views.console import print_error
-from ssa_stream.standard_streams import finish_standard_streams, set_up_standard_streams, show_exception
-
 __all__ = ["entry"]
+
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C, as of shells and of `typer`."""
 
 
 def entry() -> None:
@@ -19,6 +19,20 @@ def entry() -> None:
     is done. Whoever pressed Ctrl-C waits for it, so the process leaves as soon as everything that was registered for
     the end has run and all output is written.
     """
+    try:
+        _run()
+    except KeyboardInterrupt:  # before a command could see to it, or once more while the process ends
+        os._exit(_INTERRUPTED)
+
+
+def _run() -> None:
+    import atexit
+    import logging
+
+    from ssa_stream.cli.main import FAILURE, main
+    from ssa_stream.cli.views.console import print_error
+    from ssa_stream.standard_streams import finish_standard_streams, set_up_standard_streams, show_exception
+
     set_up_standard_streams()
     code = 0
     try:
@@ -27,6 +41,8 @@ def entry() -> None:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if isinstance(end.code, str):
             print_error(end.code)
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
     except Exception as error:  # a fault of the program: shown as Python would, then it ends as it always does
         show_exception(type(error), error, error.__traceback__)
         code = FAILURE
