@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import select
+import signal
 import sys
 import threading
 import time
@@ -205,10 +206,14 @@ def set_up_standard_streams() -> None:
 
     Descriptors 0 to 2 that are closed are opened on the null device: the next file or socket would get their number,
     and log lines would go into it. From then on `sys.stderr` neither waits nor fails, no text fails because the
-    terminal cannot show it, and tracebacks, warnings and the lines of `logging` show what is hidden in them.
+    terminal cannot show it, and tracebacks, warnings and the lines of `logging` show what is hidden in them. A terminal
+    that lets programs in the background not write (`stty tostop`) is written to all the same; programs that are
+    started afterwards do so, too.
     """
     global _stderr, _stdout
     _open_missing()
+    if hasattr(signal, "SIGTTOU"):  # it would stop all threads: a service must not hang on a line of its log
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if _stdout is None and type(sys.stdout) is io.TextIOWrapper:  # else it is somebody's who captures what is printed

@@ -222,10 +222,11 @@ class IngestStream:
             self._metrics.count(RECEIVED, frames, self.rules.stream)
 
     def event(self, kind: EventKind, *, severity: Literal["info", "warning", "error"] = "info", **fields: Any) -> None:
-        """Tell that something happened; fields are those of `Event`."""
+        """Tell that something happened; fields are those of `Event`. Of each kind one a second is logged."""
         if "text" in fields:
             fields["text"] = redact(fields["text"])
-        left_out = self._log_limit.due(str(kind)) if kind == EventKind.PROMPTS_CHANGED else 0
+        # Clients can cause all kinds. What has failed for good is not left out because of a try before it.
+        left_out = self._log_limit.due(f"{kind} {severity}")
         if left_out is not None:
             more = {"left_out": left_out} if left_out else {}
             log = {"info": _LOG.info, "warning": _LOG.warning, "error": _LOG.error}[severity]

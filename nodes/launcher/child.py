@@ -15,6 +15,20 @@ _LAST_LINES = 20
 _READ_BYTES = 2**16
 # What a process writes may outlive it in another one that it started; nobody waits for that for long.
 _LAST_WORDS_S = 1.0
+# What a process brings upon itself; the last line that it wrote may say how.
+_CRASHES = frozenset(
+    -number
+    for number in (
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGSEGV,
+        signal.SIGSYS,
+        signal.SIGTRAP,
+    )
+)
+_LOG_LINE = "timestamp="
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +37,8 @@ class Exit:
 
     Attributes:
         code: Its exit code, or the number of the signal that ended it, negative.
-        last_words: The error that it wrote to stderr, or else its last line there.
+        last_words: The error that it wrote to stderr, or else its last line there if that can be why it ended: after
+            a signal that came from outside nothing can, after a crash no log line can.
     """
 
     code: int
@@ -92,7 +107,7 @@ class Child:
         code = await self._process.wait()
         if not self._reader.done():
             await asyncio.wait([self._reader], timeout=_LAST_WORDS_S)
-        return Exit(code, self._last_words())
+        return Exit(code, self._last_words(code))
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it and to what it has started; nothing if it has ended."""
@@ -109,11 +124,18 @@ class Child:
         self._reader.cancel()
         await asyncio.wait([self._reader])
 
-    def _last_words(self) -> str:
-        """From the last line that begins as errors of nodes do, with the node's name; that may be several lines."""
+    def _last_words(self, code: int) -> str:
+        """From the last line that begins as errors of nodes do, with the node's name; that may be several lines.
+
+        Without such a line it is the last one, if it can be why the process ended with this code.
+        """
         lines, mark = [line for line in self._lines if line.strip()], f"{self.name}: "
-        begin = next((i for i in reversed(range(len(lines))) if lines[i].startswith(mark)), len(lines) - 1)
-        return "\n".join(lines[max(begin, 0) :]).removeprefix(mark)
+        begin = next((i for i in reversed(range(len(lines))) if lines[i].startswith(mark)), None)
+        if begin is None:
+            last = lines[-1] if lines else ""
+            is_reason = code >= 0 or (code in _CRASHES and not last.startswith(_LOG_LINE))
+            return last if is_reason else ""
+        return "\n".join(lines[begin:]).removeprefix(mark)
 
     async def _read_stderr(self) -> None:
         stream, rest = self._process.stderr, b""

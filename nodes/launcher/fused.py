@@ -76,7 +76,8 @@ class FusedPlacement:
         self._stops = {name: asyncio.Event() for name in config.node_names}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ready: set[str] = set()
-        self._is_stopping = False
+        self._beginning: asyncio.Future[dict[str, RunNode]] | None = None
+        self._is_stopping = self._is_loaded = False
 
     @property
     def addresses(self) -> BrokerAddresses:
@@ -97,21 +98,46 @@ class FusedPlacement:
         return {name: "it is getting ready" for name in self._config.node_names if name not in self._ready}
 
     async def run(self, broker: Broker, on_failure: OnFailure) -> None:
-        """Run all nodes until `stop` was called and they have ended."""
-        roles = {role_of(name) for name in self._config.node_names}
-        with ModelExecutor(self._config.model.threads) as executor:
+        """Run all nodes until `stop` was called and they have ended.
+
+        The thread is left behind if it is importing or loading the network then: nothing can interrupt that.
+        """
+        executor = ModelExecutor(self._config.model.threads)
+        try:
             # Importing the network takes seconds; the loop must turn for the broker's heartbeats meanwhile.
-            runs = {role: await executor.run(self._run_of, role) for role in roles}
+            self._beginning = asyncio.ensure_future(executor.run(self._runs))
+            await asyncio.wait([self._beginning])
             if self._is_stopping:
                 return
+            runs = self._beginning.result()
             async with asyncio.TaskGroup() as group:
                 for name in self._config.node_names:
                     work = self._run_node(name, runs[role_of(name)], executor, on_failure)
                     self._tasks[name] = group.create_task(work, name=name)
+        finally:
+            if self._beginning is not None:
+                self._beginning.cancel()
+            executor.close(wait=self._is_loaded)
+
+    def _runs(self) -> dict[str, RunNode]:
+        runs = dict[str, RunNode]()
+        for role in sorted({role_of(name) for name in self._config.node_names}):
+            if not self._is_stopping:
+                runs[role] = self._run_of(role)
+        return runs
 
     async def stop(self, timeout_s: float) -> None:
-        """End the nodes in the order of work; cancel those that still run at the end of the time."""
+        """End the nodes in the order of work; cancel those that still run at the end of the time.
+
+        Those that wait for the network are cancelled at once.
+        """
         self._is_stopping = True
+        if self._beginning is not None:
+            self._beginning.cancel()
+        if not self._is_loaded:
+            for name, task in self._tasks.items():
+                if name not in self._ready:
+                    task.cancel()
         deadline_ns = self._awake.monotonic_ns() + timeout_s * 1e9
         for names in in_order_of_work(self._stops):
             for name in names:
@@ -136,6 +162,7 @@ class FusedPlacement:
 
     def _load_for(self, metrics: NodeMetrics) -> "SSA":
         network = self._load_model()
+        self._is_loaded = True
         metrics.weights = self._weights()
         return network
 

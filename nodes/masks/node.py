@@ -73,6 +73,7 @@ class _Masks:
         folder = run_folder(node.transport.link_address(node.name))
         self._files = StateFiles(folder, node.name) if folder else None
         self._save_errors = LogLimit(every_s=60)
+        self._lacks = LogLimit()
 
     def deadlines_ns(self) -> Iterator[int | None]:
         """When due frames have waited long enough for what they need."""
@@ -162,7 +163,10 @@ class _Masks:
         assert due is not None
         lacked = lacking(stream.state, due)
         for prompt in lacked:
-            _LOG.warning("mask features did not come", stream=message.frame.stream, prompt=prompt.prompt_id)
+            left_out = self._lacks.due("features")
+            if left_out is not None:
+                name = message.frame.stream
+                _LOG.warning("mask features did not come", stream=name, prompt=prompt.prompt_id, left_out=left_out)
         try:
             made = await self._node.executor.run(self._make, stream, item, begin_ns)
         except Exception as error:  # of one frame: the node lives on

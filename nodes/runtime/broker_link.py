@@ -13,6 +13,7 @@ import zmq.asyncio
 
 from ssa_stream.errors import MessageError, TransportError
 from ssa_stream.nodes.runtime.clock import Clock
+from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.transport.links import pull, push
 from ssa_stream.printable import printable_lines
@@ -116,6 +117,7 @@ class BrokerLink:
         self._broker_lives, self._is_waiting = broker_lives, False
         self._outbox: deque[list[bytes | memoryview]] = deque(maxlen=_MAX_OUTBOX)
         self._requests: asyncio.Queue[BrokerRequest | None] = asyncio.Queue(_MAX_REQUESTS)
+        self._log_limit = LogLimit()
         self._is_ready = False
         self._unless: Callable[[], str] = str
         self._heard_ns = 0
@@ -304,7 +306,10 @@ class BrokerLink:
         try:
             self._requests.put_nowait(message)
         except asyncio.QueueFull:
-            _LOG.error("request not taken", node=self._name, type=type(message).__name__)
+            kind = type(message).__name__
+            left_out = self._log_limit.due(kind)
+            if left_out is not None:
+                _LOG.error("request not taken", node=self._name, type=kind, left_out=left_out)
             if not isinstance(message, StartStream | Recover | Finished):
                 text = f"{_MAX_REQUESTS} requests wait at node {self._name}; ask again later"
                 self.reply(ErrorReply(code=ErrorCode.BUSY, text=text, request_id=message.request_id))
@@ -315,7 +320,11 @@ class BrokerLink:
             return decode(frames, _LIMITS).message
         except MessageError as error:
             self._metrics.count("decode_error")
-            _LOG.warning("message of the broker cannot be read", node=self._name, error=str(error))
+            left_out = self._log_limit.due("cannot be read")
+            if left_out is not None:
+                _LOG.warning(
+                    "message of the broker cannot be read", node=self._name, error=str(error), left_out=left_out
+                )
             return None
 
     def _flush(self) -> None:

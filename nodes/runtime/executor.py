@@ -17,7 +17,8 @@ class ModelExecutor:
     """One thread that runs model work in order, so that the event loop stays free.
 
     One thread, because a network on one device is no faster from two, and because results must not depend on which of
-    two calls came first. Cancelling `run` does not stop the call: what has begun is finished, and `close` waits for it.
+    two calls came first. Cancelling `run` does not stop the call: what has begun is finished, and `close` waits for
+    it unless it is told not to.
 
     Args:
         threads: Processor threads that torch uses for one operation; None leaves them as they are.
@@ -44,9 +45,13 @@ class ModelExecutor:
         call = self._pool.submit(work, *args, **kwargs)
         return await asyncio.wrap_future(call)
 
-    def close(self) -> None:
-        """Drop what has not begun and wait for what has. May be called again."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def close(self, wait: bool = True) -> None:
+        """Drop what has not begun. May be called again.
+
+        Args:
+            wait: For what has begun; else its thread ends by itself when that is done.
+        """
+        self._pool.shutdown(wait=wait, cancel_futures=True)
 
     def __enter__(self) -> Self:
         return self

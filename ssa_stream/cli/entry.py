@@ -1,22 +1,15 @@
-"""What the console script calls: the command line, and a quick way out of a process that holds torch."""
+"""What the console script calls: the command line, and a quick way out of a process that holds torch.
 
-import atexit
-import logging
+Hardly anything is imported at the top: the rest takes half a second, in which Ctrl-C must not show a traceback.
+"""
+
 import os
 import sys
 
-from ssa_stream.cli.main import FAILURE, main
-from ssa_stream.cli.views.console import print_error
-from ssa_stream.standard_streams import (
-    READER_GONE,
-    finish_standard_streams,
-    result_failure,
-    set_up_standard_streams,
-    show_exception,
-    silence,
-)
-
 __all__ = ["entry"]
+
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C, as of shells and of `typer`."""
 
 
 def entry() -> None:
@@ -26,6 +19,25 @@ def entry() -> None:
     is done. Whoever pressed Ctrl-C waits for it, so the process leaves as soon as everything that was registered for
     the end has run and all output is written.
     """
+    try:
+        _run()
+    except KeyboardInterrupt:  # before a command could see to it, or once more while the process ends
+        os._exit(_INTERRUPTED)
+
+
+def _run() -> None:
+    import atexit
+    import logging
+
+    from ssa_stream.cli.main import FAILURE, main
+    from ssa_stream.cli.views.console import print_error
+    from ssa_stream.standard_streams import (
+        finish_standard_streams,
+        result_failure,
+        set_up_standard_streams,
+        show_exception,
+    )
+
     set_up_standard_streams()
     code = 0
     try:
@@ -37,6 +49,8 @@ def entry() -> None:
         failure = result_failure(end)
         if failure is not None:
             code = _without_results(failure)
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
     except Exception as error:  # a fault of the program: shown as Python would, then it ends as it always does
         failure = result_failure(error)
         if failure is None:
@@ -52,6 +66,10 @@ def entry() -> None:
 
 def _without_results(failure: OSError) -> int:
     """What `ssa_stream.cli.views.console` does about its own results, for those that typer prints, such as help."""
+    from ssa_stream.cli.main import FAILURE
+    from ssa_stream.cli.views.console import print_error
+    from ssa_stream.standard_streams import READER_GONE, silence
+
     silence(sys.stdout.fileno())
     if failure.errno in READER_GONE:
         return 0

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from ssa_stream.standard_streams import LossyWriter
+from tests.support.background import has_ended_in_background
 
 _PATIENCE_S = 20.0
 _LINE = b"x" * 99 + b"\n"
@@ -135,3 +136,11 @@ def test_fork_writes_by_itself(pipe: tuple[int, int]) -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert os.read(pipe[0], 1000) == b"parent\nchild\n"
     writer.end(_PATIENCE_S)
+
+
+def test_program_in_the_background_writes_to_a_terminal_that_forbids_it() -> None:
+    """It would be stopped as a whole, with all that it serves."""
+    write = "import sys; print('result', flush=True); print('log', file=sys.stderr, flush=True); "
+    set_up = "from ssa_stream.standard_streams import finish_standard_streams, set_up_standard_streams as s; s(); "
+    assert has_ended_in_background(f"{set_up}{write}finish_standard_streams(0)")
+    assert not has_ended_in_background(write)

@@ -23,8 +23,6 @@ _LOG = structlog.get_logger()
 _CLOSE_S = 3.0
 _ANSWER_S = 10.0
 _DETAIL_LENGTH = 200
-_COMINGS_S = 0.2
-"""Between two lines about peers that come, or leave."""
 
 
 @dataclass
@@ -61,7 +59,7 @@ class Peers:
     ) -> None:
         self.handlers = handlers
         self._settings, self._cameras, self._group, self._metrics = settings, cameras, group, metrics
-        self._log, self._comings = LogLimit(), LogLimit(_COMINGS_S)
+        self._log = LogLimit()
         self._checks = RateLimit(settings.limits.checks_per_s)
         self._peers: dict[str, Peer] = {}
         self._publishing: set[str] = set()
@@ -178,7 +176,7 @@ class Peers:
         await peer.close()
 
     def _say(self, event: str, **fields: Any) -> None:
-        left_out = self._comings.due(event)
+        left_out = self._log.due(event)
         if left_out is not None:
             _LOG.info(event, **fields, **({"left_out": left_out} if left_out else {}))
 

@@ -5,7 +5,8 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
@@ -96,7 +97,8 @@ class Keyboard:
             import tty
 
             self._before = termios.tcgetattr(self._descriptor)
-            tty.setcbreak(self._descriptor)
+            with _stopped_in_background():
+                tty.setcbreak(self._descriptor)
         return self
 
     def __exit__(
@@ -106,7 +108,7 @@ class Keyboard:
             import termios
 
             before: list[Any] = [*self._before]
-            with contextlib.suppress(termios.error):  # the terminal is gone
+            with _stopped_in_background(), contextlib.suppress(termios.error):  # the terminal is gone
                 termios.tcsetattr(self._descriptor, termios.TCSADRAIN, before)
 
     def pressed(self) -> str:
@@ -121,3 +123,16 @@ class Keyboard:
                 break
             found += pressed.decode(errors="replace")
         return found
+
+
+@contextmanager
+def _stopped_in_background() -> Iterator[None]:
+    """While in force, a program in the background that sets its terminal waits until it is in the foreground.
+
+    Elsewhere it goes on (`ssa_stream.standard_streams`), but this terminal is another program's at the moment.
+    """
+    previous = signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTTOU, previous)

@@ -1,4 +1,4 @@
-"""A terminal that is closed: its commands end in order, as after Ctrl-C, unless they were told to stay."""
+"""Ctrl-C at the very start, and a terminal that is closed: commands end in order, unless they were told to stay."""
 
 import os
 import pty
@@ -77,3 +77,11 @@ def test_nohup_stays(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(60) == 0
     _expect_complete(tmp_path)
+
+
+def test_interrupt_before_anything_is_imported_is_quiet(tmp_path: Path) -> None:
+    """Ctrl-C in the first half second: status 130 and no traceback, as later."""
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([CONSOLE_SCRIPT, "--help"], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from ssa_stream.cli.views.terminal import Interrupts, Keyboard
+from tests.support.background import has_ended_in_background
 
 
 def test_interrupts_first_signal_asks_second_insists() -> None:
@@ -114,3 +115,11 @@ def test_no_keys_come_where_the_input_is_no_terminal() -> None:
     assert os.read(read, 1) == b"q"
     os.close(read)
     os.close(write)
+
+
+def test_keyboard_waits_for_the_foreground() -> None:
+    """A terminal is not set while another program has it, though log lines go through."""
+    ignore = "import signal; signal.signal(signal.SIGTTOU, signal.SIG_IGN); "
+    assert not has_ended_in_background(
+        f"{ignore}from ssa_stream.cli.views.terminal import Keyboard; Keyboard(0).__enter__()"
+    )

@@ -1,16 +1,21 @@
 """The ingest node with a source that a test plays: how it ends, is lost, and what is asked of it."""
 
+from functools import partial
 from typing import Literal
 
 import pytest
+from structlog.testing import CapturingLogger
 
 from ssa_stream.errors import ConfigError, SourceError, SourceErrorCode
+from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.protocols import (
     Accepted,
     DropNotice,
     ListPrompts,
+    NewPrompt,
     PromptReply,
     Recover,
+    SetPrompts,
     SourceRequest,
     SourceState,
     encode,
@@ -238,3 +243,21 @@ async def test_node_ends_while_it_waits_to_begin() -> None:
         stand.broker.asked.get_nowait()
         await stand.until(lambda: stand.broker.is_ready)
         assert stand.opened == []
+
+
+async def test_requests_without_end_fill_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each kind of event the first one within a while is logged; all are published."""
+    log = CapturingLogger()
+    monkeypatch.setattr("ssa_stream.nodes.ingest.stream._LOG", log)
+    monkeypatch.setattr("ssa_stream.nodes.ingest.stream.LogLimit", partial(LogLimit, every_s=3600.0))
+    async with ingest_stand(*(PlayedSource(*numbered_frames(0), live=True) for _ in range(6)), in_flight=8) as stand:
+        for count in range(1, 6):
+            await stand.until_sent(count)
+            stand.ask(SetPrompts(request_id="p", stream="cam0", prompts=(NewPrompt(text=f"cup {count}"),)))
+            stand.ask(_source_request("stop"))
+            await stand.until_status("stopped")
+            stand.ask(_source_request("start"))
+        await stand.until(lambda: stand.events().count("epoch") == 5)
+        assert stand.events().count("prompts_changed") == 5
+    logged = [call.args[0] for call in log.calls]
+    assert sorted(logged) == sorted(set(stand.events()))
