@@ -3,14 +3,13 @@
 import time
 from collections.abc import Mapping
 from io import BytesIO
-from urllib.parse import urljoin
 
 import av
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.playlist_names import URI, lines_of, names_of
 from ssa_stream.sources.byte_stream import ByteStream, open_bytes
-from ssa_stream.sources.hosts import Hosts
+from ssa_stream.sources.hosts import Hosts, joined
 
 __all__ = ["PLAYLIST_OPTIONS", "NestedOpener", "playlist_of"]
 
@@ -77,7 +76,7 @@ def _variants(text: bytes) -> int:
 
 def _absolute(text: bytes, base: str) -> bytes:
     lines = [
-        URI.sub(lambda match: urljoin(base, match[0]), line) if line.startswith("#") else line and urljoin(base, line)
+        URI.sub(lambda match: joined(base, match[0]), line) if line.startswith("#") else line and joined(base, line)
         for line in lines_of(text.decode("utf-8", "surrogateescape"))
     ]
     return "\n".join(lines).encode("utf-8", "surrogateescape")
