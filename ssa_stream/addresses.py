@@ -31,17 +31,17 @@ _LIVE_SCHEMES = frozenset(
 _WORDS = ("synthetic", "webrtc")
 # Two letters at least, so that C:\\video.mp4 stays a path.
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
-_DESCRIPTOR = re.compile(r"-|pipe:(?P<number>\d*)|/dev/stdin")
-_DEVICE = re.compile(r"\d+|/dev/video\d+")
+_DESCRIPTOR = re.compile(r"-|pipe:(?P<number>[0-9]*)|/dev/stdin")
+_DEVICE = re.compile(r"[0-9]+|/dev/video[0-9]+")
 # Settings at the end of an address: `#stream=1&fps=10`. A fragment is never sent to a server. In a query they are taken
 # for settings only of a file, which has no query; a server's query is its own.
 _FRAGMENT = re.compile(r"#(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
 _QUERY = re.compile(r"\?(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
 _SETTINGS = frozenset({"stream", "fps", "interval", "max_edge", "max_area", "hosts"})
 # A host that may be followed to: `any`, or a name, with a port if it is not the usual one; `*.` is for names below.
-_HOST = re.compile(r"any|(?:(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+_HOST = re.compile(r"any|(?:(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 # Of numbered pictures, in an address with percent codes: %20d is a space and a letter there.
-_NUMBER_PATTERN = re.compile(r"(%(?:0\d*|[1-9])?d)")
+_NUMBER_PATTERN = re.compile(r"(%(?:0[0-9]*|[1-9])?d)")
 # A password may hold a slash that nobody escaped: after `user:` everything up to the last @ goes, rather one word of a
 # path too many than one of a password.
 _USER_INFO = re.compile(r"(?<=://)(?:[^/?#\s:]*:[^\s'\"<>]*@|[^/?#\s]*@)")

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 __all__ = ["NumberedPicture", "file_names", "is_pattern", "number_width", "pictures_of"]
 
-_NUMBER = re.compile(r"%%|%(?P<zeros>0?)(?P<width>\d*)d")
+_NUMBER = re.compile(r"%%|%(?P<zeros>0?)(?P<width>[0-9]*)d")
 _GLOB = re.compile(r"[*?]|\[[^]]+\]")
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"([0-9]+)")
 
 
 class NumberedPicture(NamedTuple):
@@ -70,9 +70,9 @@ def _digits(match: re.Match[str]) -> str:
     """What a number of a pattern looks like in a name: padded to its width, with zeros or spaces, or longer."""
     width = int(match["width"] or 0)
     if width < 2:
-        return r"(\d+)"
-    padded = r"\d" if match["zeros"] else r"[ \d]"
-    return rf"({padded}{{{width}}}|[1-9]\d{{{width},}})"
+        return r"([0-9]+)"
+    padded = r"[0-9]" if match["zeros"] else r"[ 0-9]"
+    return rf"({padded}{{{width}}}|[1-9][0-9]{{{width},}})"
 
 
 def _globbed(pattern: str) -> list[NumberedPicture]:
@@ -92,4 +92,4 @@ def _with_literal_folder(pattern: str) -> str:
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in _DIGITS.split(path)]
+    return [(int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in _DIGITS.split(path)]

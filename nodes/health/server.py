@@ -24,7 +24,7 @@ from ssa_stream.nodes.runtime.http.server import bound, bound_file, served
 
 __all__ = ["HasHealth", "HttpAddress", "serve_health", "serve_health_in_file"]
 
-_ADDRESS = re.compile(r"(?:http://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)?:(?P<port>\d{1,5})/?")
+_ADDRESS = re.compile(r"(?:http://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)?:(?P<port>[0-9]{1,5})/?")
 _LIMITS = HttpLimits(connections=32, connections_per_address=16)
 _BODY_BYTES = 4096
 _KEPT_FILES = 128

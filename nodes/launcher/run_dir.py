@@ -27,7 +27,7 @@ __all__ = ["LockedFolder", "RunDir", "remove_leftovers"]
 
 # The longest path of a socket is 107 bytes on Linux, 103 on macOS.
 _MAX_SOCKET_PATH = 103
-_NAME = re.compile(r"ssa-(?P<graph>[a-z0-9-]{1,24})-(?P<pid>\d+)-[0-9a-f]{4}")
+_NAME = re.compile(r"ssa-(?P<graph>[a-z0-9-]{1,24})-(?P<pid>[0-9]+)-[0-9a-f]{4}")
 # Says that the maker of a folder holds a lock on it as long as it lives. Without this bit, which has no other meaning
 # for a private folder, its process tells: in earlier versions, and on file systems without locks.
 _HAS_LOCK = stat.S_ISVTX

@@ -12,7 +12,7 @@ __all__ = ["convert"]
 
 _T = TypeVar("_T")
 _MESSAGE = re.compile(r"^(?P<text>.*?)(?: - at `?(?P<in_key>key`? in )?`?\$(?P<path>[^`]*)`)?$", re.DOTALL)
-_STEP = re.compile(r"\.(?P<name>\w+)|\[(?P<index>\d+|\.\.\.)\]")
+_STEP = re.compile(r"\.(?P<name>\w+)|\[(?P<index>[0-9]+|\.\.\.)\]")
 _FIELD = re.compile(r"Object (?P<what>contains unknown|missing required) field `(?P<name>.*)`")
 _LISTED = 10
 _NAMES = "names of letters, digits and _ . - that begin with a letter or digit and are short"

@@ -33,7 +33,7 @@ _Time = Annotated[float, Meta(gt=0, le=86_400)]
 _Count = Annotated[int, Meta(ge=1, le=8)]
 _EdgePx = Annotated[int, Meta(ge=32, le=16_384)]
 
-_ADDRESS = re.compile(r"tcp://(?P<host>\*|[A-Za-z0-9][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5}|\*)")
+_ADDRESS = re.compile(r"tcp://(?P<host>\*|[A-Za-z0-9][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5}|\*)")
 
 
 def require(condition: bool, message: str) -> None:
@@ -65,9 +65,9 @@ class ModelSection(_Section, frozen=True, kw_only=True):
     name: _Text = "ssa-tiny"
     checkpoint: _Text | None = None
     random_weights: bool = False
-    device: Annotated[str, Meta(pattern=r"\A(auto|cpu|cuda(:\d{1,3})?)\Z", description="auto, cpu, cuda or cuda:N")] = (
-        "auto"
-    )
+    device: Annotated[
+        str, Meta(pattern=r"\A(auto|cpu|cuda(:[0-9]{1,3})?)\Z", description="auto, cpu, cuda or cuda:N")
+    ] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
 

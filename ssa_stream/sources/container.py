@@ -116,9 +116,15 @@ def open_container(
                 target, name=name, format_name=format_name, options=limited, timeouts_s=timeouts_s, hosts=hosts
             )
         own = _options_for(target) if opener is None else PLAYLIST_OPTIONS
-        return av.open(
+        container = av.open(
             target, mode="r", format=format_name, options={**own, **limited}, timeout=timeouts_s, io_open=opener
         )
+        if opener is not None:
+            opener.opened()
+        if opener is None or container.streams.video or not opener.refused:
+            return container
+        container.close()
+        problem = Problem(SourceErrorCode.UNREADABLE, unreadable)
     except (av.error.InvalidDataError, av.error.EOFError):
         # A server that accepts and stays silent ends like this, once a time-out has cut its answer off.
         is_late = time.monotonic() - began_s >= _LATE * min(timeouts_s)
@@ -131,6 +137,9 @@ def open_container(
         problem = Problem(SourceErrorCode.OTHER, type(error).__name__)
     if problem.code is SourceErrorCode.OTHER and isinstance(target, str):
         problem = _connection_problem(target) or problem
+    if opener is not None and opener.refused:
+        text, code = next(iter(opener.refused.items()))
+        problem = Problem(code, text)
     # Raised out here: the original error carries the address with its password, even as a mere context.
     raise SourceError(f"cannot open {name}: {problem.text}", problem.code)
 

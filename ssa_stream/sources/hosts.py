@@ -1,20 +1,30 @@
 """To which hosts an address may lead: by a redirect, or by what a playlist names."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
-__all__ = ["NO_OTHER_HOSTS", "Hosts", "is_http"]
+__all__ = ["NO_OTHER_HOSTS", "Hosts", "is_http", "joined"]
 
 _PORTS = {"http": 80, "https": 443}
 _ANY = "any"
 _CRYPTO = "crypto+"
 _MOST_SHOWN = 5
+_LONGEST_SHOWN = 80
 
 
 def is_http(url: str) -> bool:
     """Whether it is an address of a web server."""
     return url.lower().startswith(("http://", "https://"))
+
+
+def joined(base: str, name: str) -> str:
+    """A name as a whole address; as it stands if it can be none, which `Hosts.allows` refuses."""
+    try:
+        return urljoin(base, name)
+    except ValueError:
+        return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,9 @@ class Hosts:
             url: Where it leads.
         """
         target = _split(url.removeprefix(_CRYPTO))
-        if target is None or target.scheme not in _PORTS or not target.hostname:
+        if target is None or (target.scheme in _PORTS and not target.hostname):
+            return f"{what} to {_shortened(url)}, which is no address and was not followed: expected http(s)://HOST[:PORT]/"
+        if target.scheme not in _PORTS:
             scheme = url.removeprefix(_CRYPTO).partition(":")[0][:20]
             return f"{what} to an address of the kind {scheme!r}, which is not followed: expected http or https"
         host = _shown(target)
@@ -94,6 +106,13 @@ class Hosts:
 
 NO_OTHER_HOSTS = Hosts()
 """Only the one that was asked for."""
+
+
+def _shortened(url: str) -> str:
+    """What came, without a user name, a password, a path or a query; either may hold a secret."""
+    scheme, mark, rest = url.removeprefix(_CRYPTO).partition("//")
+    host = re.split(r"[/?#\\]", rest)[0].rpartition("@")[2]
+    return repr(f"{re.split('[/?#@]', scheme)[0][:20]}{mark}{host[:_LONGEST_SHOWN]}")
 
 
 def _split(url: str) -> SplitResult | None:

@@ -14,12 +14,12 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 import av
 
 from ssa_stream.errors import SourceError, SourceErrorCode
-from ssa_stream.sources.hosts import Hosts, is_http
+from ssa_stream.sources.hosts import Hosts, is_http, joined
 
 __all__ = ["NOT_FOLLOWED", "follow", "options_for"]
 
@@ -103,7 +103,7 @@ def _location(url: str, options: Mapping[str, str], timeout_s: float) -> str | N
             status, location, _ = _ask(parts, options, timeout_s, _digest(parts, challenge))
     except (OSError, ValueError, http.client.HTTPException):
         return None
-    return urljoin(_without_user(parts), location) if status in _REDIRECTS and location else None
+    return joined(_without_user(parts), location) if status in _REDIRECTS and location else None
 
 
 def _ask(

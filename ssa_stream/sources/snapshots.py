@@ -92,7 +92,7 @@ class SnapshotSource(Source):
         """Deliver each picture that differs from the one before.
 
         Raises:
-            SourceError: When no request succeeds for the read time-out.
+            SourceError: When no request succeeds for the read time-out, or the first picture is too large.
         """
         due_s, failing_since_s = time.monotonic(), None
         try:
@@ -102,7 +102,9 @@ class SnapshotSource(Source):
                 now_s = time.monotonic()
                 if isinstance(outcome, Problem):
                     failing_since_s = began_s if failing_since_s is None else failing_since_s
-                    if now_s - failing_since_s >= self._timeouts_s[1]:
+                    # What was never small enough is not asked for again.
+                    is_never = outcome.code is SourceErrorCode.TOO_LARGE and self._converter.frames == 0
+                    if is_never or now_s - failing_since_s >= self._timeouts_s[1]:
                         self._raise_lost(outcome)
                     due_s = now_s + min(self._interval_s, _RETRY_S)
                     continue

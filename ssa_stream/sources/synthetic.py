@@ -23,10 +23,10 @@ from ssa_stream.sources.source import Frame, Source, SourceInfo
 
 __all__ = ["SyntheticSource", "SyntheticSpec"]
 
-_ADDRESS = re.compile(r"synthetic(?::(?P<seed>\d+))?(?:@(?P<settings>.+))?", re.IGNORECASE)
-_SIZE = re.compile(r"(\d+)x(\d+)")
-_FPS = re.compile(r"(\d+(?:\.\d+)?)fps")
-_FRAMES = re.compile(r"(\d+)frames")
+_ADDRESS = re.compile(r"synthetic(?::(?P<seed>[0-9]{1,18}))?(?:@(?P<settings>.+))?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,9})x([0-9]{1,9})")
+_FPS = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)fps")
+_FRAMES = re.compile(r"([0-9]{1,18})frames")
 _HELP = "expected synthetic[:SEED][@WIDTHxHEIGHT,FPSfps,Nframes], such as synthetic:7@640x360,30fps,300frames"
 
 
@@ -55,6 +55,8 @@ class SyntheticSpec:
             parsed = _parse_setting(setting.strip())
             if not parsed or values.keys() & parsed.keys():
                 raise SourceError(f"cannot read {setting!r} in the address {address!r}: {_HELP}")
+            if parsed.get("frame_count") == 0:
+                raise SourceError(f"the address {address!r} asks for no frames: expected at least 1frames")
             values |= parsed
         return cls(**values)  # type: ignore[arg-type]  # only fps is ever a float
 

@@ -137,20 +137,22 @@ def _open_playlist(
     file = NamedBytes(text)
     file.name = url
     try:
-        return cast(
-            InputContainer,
-            av.open(
-                file,
-                format="hls",
-                options={**options, **PLAYLIST_OPTIONS, **WITH_PLAYLISTS},
-                timeout=timeouts_s,
-                io_open=opener,
-            ),
+        container = av.open(
+            file,
+            format="hls",
+            options={**options, **PLAYLIST_OPTIONS, **WITH_PLAYLISTS},
+            timeout=timeouts_s,
+            io_open=opener,
         )
     except av.FFmpegError:
         if not opener.refused:
             raise
-    raise SourceError(f"cannot open {name}: {'; '.join(opener.refused)}", SourceErrorCode.ELSEWHERE)
+    else:
+        opener.opened()
+        if container.streams.video or not opener.refused:
+            return cast(InputContainer, container)
+        container.close()
+    raise SourceError(f"cannot open {name}: {'; '.join(opener.refused)}", next(iter(opener.refused.values())))
 
 
 class NamedBytes(BytesIO):

@@ -156,3 +156,9 @@ def test_addresses_that_others_can_reach_are_refused_unless_it_is_said() -> None
     assert HttpAddress.parse("0.0.0.0:8080", insecure=True).host == "0.0.0.0"
     with pytest.raises(ConfigError, match="expected HOST:PORT"):
         HttpAddress.parse("8080")
+
+
+def test_port_in_other_digits_is_no_port() -> None:
+    """Unicode has more of them than a port may have."""
+    with pytest.raises(ConfigError, match="expected HOST:PORT"):
+        HttpAddress.parse("127.0.0.1:\u0661")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ssa_stream.addresses import file_of_url, is_device, is_live_address, parse_address
+from ssa_stream.addresses import descriptor_of, file_of_url, is_device, is_live_address, parse_address
 from ssa_stream.errors import ConfigError, SourceError
 from ssa_stream.sources import redact
 
@@ -129,3 +129,12 @@ def test_interval_of_an_address_is_its_own_and_never_sent() -> None:
     for wrong in ("0", "-1", "x", "inf", ""):
         with pytest.raises(ConfigError, match="give seconds above 0"):
             parse_address(f"http://cam/a#interval={wrong}")
+
+
+def test_only_plain_digits_are_numbers() -> None:
+    """Not those of other scripts, which would stand for another camera, descriptor or port than they look like."""
+    assert is_device("1")
+    assert not is_device("\u0661")
+    assert descriptor_of("pipe:\u0661") is None
+    with pytest.raises(ConfigError, match="expected names of hosts"):
+        parse_address("http://cam/a#hosts=b:\u0661")

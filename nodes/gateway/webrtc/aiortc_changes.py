@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _START_KBPS = 1200
-_VP8 = re.compile(r"a=rtpmap:(\d+) VP8/90000\r\n")
+_VP8 = re.compile(r"a=rtpmap:([0-9]+) VP8/90000\r\n")
 
 
 def with_bitrate(answer: str, kbps: int) -> str:

@@ -7,10 +7,10 @@ from aiortc import RTCRtpReceiver
 
 __all__ = ["accepted_codecs", "offered_codecs", "refused_kind", "refused_text"]
 
-_RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([^/\s]+)/", re.MULTILINE)
-_FMTP = re.compile(r"^a=fmtp:(\d+) (.*)$", re.MULTILINE)
+_RTPMAP = re.compile(r"^a=rtpmap:([0-9]+) ([^/\s]+)/", re.MULTILINE)
+_FMTP = re.compile(r"^a=fmtp:([0-9]+) (.*)$", re.MULTILINE)
 _PROFILE = re.compile(r"profile-level-id=([0-9a-fA-F]{6})")
-_PACKETS = re.compile(r"packetization-mode=(\d)")
+_PACKETS = re.compile(r"packetization-mode=([0-9])")
 # These only accompany another codec.
 _HELPERS = frozenset({"rtx", "red", "ulpfec", "flexfec-03", "cn", "telephone-event"})
 _MOST_NAMES, _NAME_LENGTH = 16, 40

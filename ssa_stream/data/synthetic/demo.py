@@ -5,7 +5,7 @@ from typing import Final
 from ssa_stream.data.synthetic.appearance import COLOURS, Appearance
 from ssa_stream.data.synthetic.background import Background
 from ssa_stream.data.synthetic.motion import Box, Leg, MotionProgram, Orbit, Pulse
-from ssa_stream.data.synthetic.scene import Scene, SceneObject
+from ssa_stream.data.synthetic.scene import Scene, SceneObject, require_size
 from ssa_stream.data.synthetic.seeds import scene_seed
 
 __all__ = ["DEMO_SENTENCES", "demo_scene"]
@@ -36,6 +36,7 @@ def demo_scene(width: int = 640, height: int = 360, fps: float = 30.0) -> Scene:
     Raises:
         ConfigError: If the size or the rate is out of range.
     """
+    require_size(width, height)  # before it is divided by
     unit = min(width, height)
     w, h = width / unit, height / unit
     background = Background("gradient", (116, 128, 146), (176, 172, 160), 7)

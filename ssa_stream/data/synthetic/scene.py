@@ -14,7 +14,22 @@ from ssa_stream.data.synthetic.motion import MotionProgram, trajectory
 from ssa_stream.data.synthetic.seeds import Split
 from ssa_stream.errors import ConfigError
 
-__all__ = ["CameraJitter", "Occluder", "Scene", "SceneObject"]
+__all__ = ["CameraJitter", "Occluder", "Scene", "SceneObject", "require_size"]
+
+_LEAST_PX = 16
+
+
+def require_size(width: int, height: int) -> None:
+    """Refuse a picture in which nothing can be seen.
+
+    Args:
+        width: In pixels.
+        height: In pixels.
+    Raises:
+        ConfigError: It is too small.
+    """
+    if min(width, height) < _LEAST_PX:
+        raise ConfigError(f"scene is {width}x{height} pixels; expected at least {_LEAST_PX}x{_LEAST_PX}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +86,7 @@ class Scene:
     jitter: CameraJitter = CameraJitter()
 
     def __post_init__(self) -> None:
-        if min(self.width, self.height) < 16:
-            raise ConfigError(f"scene is {self.width}x{self.height} pixels; expected at least 16x16")
+        require_size(self.width, self.height)
         if not 0.0 < self.fps <= 1000.0:
             raise ConfigError(f"scene runs at {self.fps} fps; expected 0 < fps <= 1000")
 

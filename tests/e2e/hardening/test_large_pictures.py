@@ -187,6 +187,24 @@ def test_picture_address_that_answers_with_a_large_one_is_lost_with_the_reason_a
     assert any("16000x9000 pixels" in text for text in texts), states
 
 
+def test_picture_address_whose_first_picture_is_too_large_is_asked_once() -> None:
+    """It will not be smaller the next time."""
+    asked: list[str] = []
+
+    def answer(request: HttpRequest) -> None:
+        asked.append(request.path)
+        request.send(200, _huge_jpeg(), "image/jpeg")
+
+    with (
+        http_server(answer) as url,
+        open_source(f"{url}/snap.jpg#interval=0.1", recovery=None) as source,
+        pytest.raises(SourceError, match="16000x9000 pixels") as caught,
+    ):
+        next(iter(source.frames()))
+    assert caught.value.code is SourceErrorCode.TOO_LARGE
+    assert len(asked) == 1
+
+
 def test_drawn_scene_has_the_same_limits() -> None:
     """Nothing is drawn."""
     with pytest.raises(SourceError, match="has 60000x60000 pixels"):

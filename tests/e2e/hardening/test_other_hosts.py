@@ -181,6 +181,17 @@ def test_password_does_not_go_to_another_host(files: Path) -> None:
     assert asked
 
 
+@pytest.mark.parametrize("location", ["http://127.0.0.1:99999/x", "http://[bad", "//[bad/x"])
+def test_redirect_to_what_is_no_address_says_so(location: str) -> None:
+    """With what came."""
+    with (
+        http_server(lambda request: request.send(302, b"", "text/plain", Location=location)) as url,
+        pytest.raises(SourceError, match=r"it redirects to '.*, which is no address") as caught,
+    ):
+        open_source(f"{url}/a", recovery=_QUICK)
+    assert location.removesuffix("/x") in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "body",
     [

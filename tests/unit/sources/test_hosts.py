@@ -4,7 +4,7 @@ import pytest
 
 from ssa_stream.addresses import parse_address
 from ssa_stream.errors import ConfigError
-from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts
+from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts, joined
 from ssa_stream.sources.redirects import options_for
 
 
@@ -48,6 +48,32 @@ def test_other_host_is_not_followed(asked: str | None, url: str) -> None:
     """Nor another port, another kind of address, or any server from a file of this machine."""
     assert not NO_OTHER_HOSTS.allows(asked, url)
     assert "not followed" in NO_OTHER_HOSTS.refusal("it leads", asked, url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://cam:99999/x?t0ken", "'http://cam:99999'"),
+        ("http://u:p4ss@cam:x/t0ken", "'http://cam:x'"),
+        ("http://[bad", "'http://[bad'"),
+        ("//u:p4ss@[bad/t0ken", "'//[bad'"),
+        ("http:///t0ken", "'http://'"),
+        ("crypto+http://[bad\n", r"'http://[bad\n'"),
+    ],
+)
+def test_what_is_no_address_is_called_that(url: str, shown: str) -> None:
+    """With what came, but for what may be secret, and what was expected."""
+    told = NO_OTHER_HOSTS.refusal("it redirects", "http://cam/a", url)
+    assert f"to {shown}, which is no address" in told
+    assert "expected http(s)://HOST[:PORT]/" in told
+    assert "p4ss" not in told
+    assert "t0ken" not in told
+
+
+def test_name_that_is_no_address_stays_as_it_is() -> None:
+    """Which is refused later."""
+    assert joined("http://cam/a/", "b.ts") == "http://cam/a/b.ts"
+    assert joined("http://cam/a/", "http://[bad") == "http://[bad"
 
 
 @pytest.mark.parametrize(

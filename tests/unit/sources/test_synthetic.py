@@ -24,7 +24,17 @@ def test_parse_reads_the_grammar(address: str, expected: SyntheticSpec) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["synthetic:", "synthetic:x", "synthetic@", "synthetic@9", "synthetic@1fps,2fps", "synthetic7"]
+    "address",
+    [
+        "synthetic:",
+        "synthetic:x",
+        "synthetic@",
+        "synthetic@9",
+        "synthetic@1fps,2fps",
+        "synthetic7",
+        "synthetic@64x48,\u0661fps",
+        "synthetic:" + "9" * 5000,
+    ],
 )
 def test_parse_refuses_the_rest(address: str) -> None:
     """The message shows the grammar."""
@@ -36,6 +46,14 @@ def test_scene_out_of_range_raises_source_error() -> None:
     """The scene's own limits are told in the terms of the address."""
     with pytest.raises(SourceError, match="at least 16x16"):
         SyntheticSource(SyntheticSpec(width=4, height=4), live=False)
+
+
+@pytest.mark.parametrize("seed", ["", ":7"])
+@pytest.mark.parametrize("settings", ["0x0", "0x480", "1x1", "15x640", "0fps", "0.0fps", "0frames", "2000fps"])
+def test_scene_that_cannot_be_drawn_is_refused(seed: str, settings: str) -> None:
+    """With what was expected; the demo scene and the others alike."""
+    with pytest.raises(SourceError, match="expected"):
+        SyntheticSource(SyntheticSpec.parse(f"synthetic{seed}@{settings}"), live=False)
 
 
 def test_unpaced_frames_are_those_of_the_scene() -> None:

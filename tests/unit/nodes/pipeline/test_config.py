@@ -97,6 +97,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         r"public\.publish is 'udp://x:1'; exp",
     ),
     "public_port": ({"public": {"requests": "tcp://127.0.0.1:70000"}}, r"public\.requests is .*; expected tcp://127"),
+    "public_port_in_other_digits": (
+        {"public": {"requests": "tcp://127.0.0.1:\u0661"}},
+        r"public\.requests is .*; expected tcp://127",
+    ),
+    "device_in_other_digits": ({"model": {"device": "cuda:\u0661"}}, r".*cuda"),
     "public_same_port": ({"public": {"publish": "tcp://localhost:5556"}}, r"public\.publish and requests are both at"),
 }
 
