@@ -15,6 +15,8 @@ from typing import BinaryIO
 from ssa_stream.errors import SinkError
 
 __all__ = [
+    "claim",
+    "is_claimed",
     "is_stream",
     "move_into_place",
     "only_writer",
@@ -145,6 +147,46 @@ def only_writer(folder: str | Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def claim(path: str | Path) -> BinaryIO | None:
+    """Claim a file for this process, whatever name it gets: other processes see it, and may be let write it.
+
+    It is independent of the lock of who writes the file, so that a process can claim what another one writes for it.
+
+    Returns:
+        Open as long as the claim is to last. It ends with this process, and when this process closes the file anywhere.
+        None if there is no ordinary file, another process has claimed it, or the file system has no locks.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return open(descriptor, "rb")
+    except OSError as error:
+        _log.debug("%s cannot be claimed: %s", path, error)
+    os.close(descriptor)
+    return None
+
+
+def is_claimed(path: str | Path) -> bool:
+    """Whether another process has claimed a file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # POSIX allows for either
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def write_report(path: str | Path, content: bytes | str, *, overwrite: bool = True) -> None:

@@ -11,9 +11,11 @@
 Files have the form of `zmq.auth`, which reads them. Secret ones are made readable for their owner only.
 """
 
+import contextlib
 import errno
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -212,13 +214,25 @@ def make_keys(folder: Path) -> None:
             f"{folder} has the keys of a graph already; they are not overwritten, as all its clients would be locked "
             f"out: name another folder, or remove that one first"
         )
+    secret, made = folder / f"{_SERVER}{_SECRET}", _missing(folder)
     try:
-        for made in (folder, folder / _ALLOWED, folder / _CLIENTS):
-            made.mkdir(mode=0o700, parents=made is folder, exist_ok=True)
-        _write(folder / f"{_SERVER}{_SECRET}", *pair)
+        for wanted in (folder, folder / _ALLOWED, folder / _CLIENTS):
+            wanted.mkdir(mode=0o700, parents=wanted is folder, exist_ok=True)
+        _write(secret, *pair)
         _write(folder / f"{_SERVER}{_PUBLIC}", pair[0])
     except OSError as error:
+        if not isinstance(error, FileExistsError):  # another process makes them
+            secret.unlink(missing_ok=True)
+        for path in made:
+            with contextlib.suppress(OSError):  # not empty, or never made
+                path.rmdir()
         raise ConfigError(f"cannot write keys to {folder} ({error}); name another folder") from error
+
+
+def _missing(folder: Path) -> list[Path]:
+    """The folders that `make_keys` will make, innermost first."""
+    parents = [path for path in (folder, *folder.parents) if not path.exists()]
+    return [path for path in (folder / _ALLOWED, folder / _CLIENTS) if not path.exists()] + parents
 
 
 def add_client(folder: Path, name: str) -> Path:
@@ -238,12 +252,16 @@ def add_client(folder: Path, name: str) -> Path:
     own, allowed = folder / _CLIENTS / name, folder / _ALLOWED / f"{name}{_PUBLIC}"
     if own.exists() or allowed.exists():
         raise ConfigError(f"client {name!r} has keys already; choose another name, or remove {own} and {allowed}")
+    is_made = False
     try:
         own.mkdir(mode=0o700, parents=True)
+        is_made = True
         _write(own / f"{_CLIENT}{_SECRET}", *pair)
         _write(own / f"{_SERVER}{_PUBLIC}", server.public)
         _write(allowed, pair[0])
     except OSError as error:
+        if is_made:
+            shutil.rmtree(own, ignore_errors=True)
         raise ConfigError(f"cannot write keys to {folder} ({error})") from error
     return own
 

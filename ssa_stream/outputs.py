@@ -25,8 +25,11 @@ __all__ = [
     "NamedPath",
     "OutputSpec",
     "check_outputs",
+    "file_of_start",
     "known_sinks",
     "local_path",
+    "numbered_path",
+    "output_file",
     "partial_path",
     "sink_files",
 ]
@@ -114,6 +117,33 @@ def local_path(address: str) -> str | None:
 def partial_path(path: Path) -> Path:
     """The name of an output while it is not complete: `overlay.partial.mp4`, so that players know what it is."""
     return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+def output_file(spec: str | Path, *, starts_before: int = 0, overwrite: bool = True) -> Path | None:
+    """The file that `ssa_stream.sinks.open_sink` would write with the same arguments; None if it is no file of ours.
+
+    Raises:
+        SinkError: Nothing knows how to write it.
+    """
+    parsed = OutputSpec.parse(spec)
+    if parsed.kind == "plugin" or parsed.path == "-" or is_stream(parsed.path):
+        return None
+    return Path(file_of_start(parsed.path, starts_before, overwrite)).absolute()
+
+
+def file_of_start(path: str, starts_before: int, overwrite: bool) -> str:
+    """The file that a start of an output writes, beside those of earlier ones; pipes and devices go on."""
+    if not starts_before or path == "-" or is_stream(path):
+        return path
+    while not overwrite and Path(numbered_path(path, starts_before)).exists():
+        starts_before += 1
+    return numbered_path(path, starts_before)
+
+
+def numbered_path(spec: str, starts_before: int) -> str:
+    """`overlay.mp4` as `overlay-2.mp4` for the second start."""
+    suffix = Path(spec).suffix
+    return f"{spec.removesuffix(suffix)}-{starts_before + 1}{suffix}"
 
 
 def sink_files(what: str, specs: Iterable[str] | None) -> Iterator[NamedPath]:

@@ -8,11 +8,12 @@ from pathlib import Path
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.nodes.broker import Broker, BrokerAddresses
 from ssa_stream.nodes.launcher.child import Child
+from ssa_stream.nodes.launcher.claims import OutputClaims
 from ssa_stream.nodes.launcher.placement import ROLE_SHARE, OnFailure, in_order_of_work
 from ssa_stream.nodes.launcher.run_dir import RunDir
 from ssa_stream.nodes.launcher.supervisor import Supervisor
 from ssa_stream.nodes.launcher.weights import GraphWeights
-from ssa_stream.nodes.pipeline import PipelineConfig, role_of
+from ssa_stream.nodes.pipeline import MASKS, PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.descriptors import DescriptorReserve
 from ssa_stream.nodes.runtime.transport.interface import CONTROL_LINK, PUBLISH_LINK
@@ -68,6 +69,7 @@ class ProcessPlacement:
         self._ready: set[str] = set()
         self._is_stopping = False
         self._weights = GraphWeights(config.model)
+        self._claims = OutputClaims(config)
         self.run_dir = RunDir(config, remove_segments)
         self.run_dir.make()
 
@@ -87,10 +89,12 @@ class ProcessPlacement:
         return self._supervisors
 
     def on_node_ready(self, name: str) -> None:
-        """Remember it, and let its supervisor look."""
+        """Remember it, let its supervisor look, and claim what it writes."""
         self._ready.add(name)
         if name in self._supervisors:
             self._supervisors[name].look()
+            if name == MASKS:
+                self._claims.take(self._supervisors[name].restarts)
 
     def missing(self) -> Mapping[str, str]:
         """Nodes that were not ready yet, and what keeps them."""
@@ -176,6 +180,7 @@ class ProcessPlacement:
     def close(self) -> None:
         """Remove the run's folder and what is left of shared memory."""
         self._weights.close()
+        self._claims.close()
         with self._reserve.lent():
             self.run_dir.remove()
 

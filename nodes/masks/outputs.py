@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from ssa_stream.errors import SinkError
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.state_files import run_folder
+from ssa_stream.outputs import output_file
 from ssa_stream.protocols import EventKind, FrameIdentity, StageTime, VideoQueriesMessage
 from ssa_stream.sinks import Background, FrameTimes, Sink, SinkGroup, open_sink
 from ssa_stream.sinks.group import OutputReport
-from ssa_stream.sinks.registry import finish_left_over, output_file
+from ssa_stream.sinks.registry import finish_left_over
 from ssa_stream.streaming import MaskResult
 
 __all__ = ["GraphOutputs", "OutputFrame", "frame_times"]

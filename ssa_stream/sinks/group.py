@@ -103,7 +103,8 @@ class SinkGroup(Sink):
         self._note(sink, report, error)
 
     def _note(self, sink: Sink, report: OutputReport, error: Exception) -> None:
-        frames = getattr(sink, "frames_in_file", None)  # what only files of ours can tell
+        # What only files of ours can tell.
+        frames = None if getattr(sink, "is_stream", False) else getattr(sink, "frames_in_file", None)
         report.failure = f"{error}" if frames is None else f"{error}; {frames} frames are in it"
         _log.warning("an output ended: %s", report.failure)
         self.errors.append(SinkError(report.failure) if isinstance(error, SinkError) else error)

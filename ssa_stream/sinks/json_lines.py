@@ -56,6 +56,7 @@ class JsonLinesSink(Sink):
 
     Attributes:
         frames_in_file: Frames whose lines are written.
+        is_stream: Whether they go to a pipe or a device, standard output included, and not to a file.
     """
 
     def __init__(self, path: str | Path, *, overwrite: bool = True) -> None:
@@ -72,15 +73,17 @@ class JsonLinesSink(Sink):
         self._target: OutputFile | None = None
         self.frames_in_file = 0
         self._has_frames = self._failed = False
-        if str(path) == "-":
+        self.is_stream = str(path) == "-"
+        if self.is_stream:
             self._output: BinaryIO = sys.stdout.buffer
             return
         self._target = OutputFile(path, overwrite=overwrite)
+        self.is_stream = self._target.is_stream
         try:
             self._output = self._file = open(self._target.path, "wb", buffering=0)
         except OSError as error:
             self._target.discard()
-            raise SinkError(f"cannot write {self._name}: {advice(error)}") from error
+            raise SinkError(f"cannot write {self._name}: {advice(error, is_stream=self.is_stream)}") from error
 
     def write(self, frame: SinkFrame, results: Sequence["MaskResult"], times: FrameTimes | None = None) -> None:
         """Write one line per result."""
@@ -100,7 +103,9 @@ class JsonLinesSink(Sink):
             self._failed = True
             if self._target is not None:
                 self._target.cut_to_whole()
-            raise SinkError(f"cannot write {self._name}: {advice(error)}{self._kept}") from error
+            raise SinkError(
+                f"cannot write {self._name}: {advice(error, is_stream=self.is_stream)}{self._kept}"
+            ) from error
         self._has_frames = True
         self.frames_in_file += 1
 
@@ -117,7 +122,7 @@ class JsonLinesSink(Sink):
         except OSError as error:  # some file systems say only now that they are full
             if target is not None:
                 target.leave()
-            raise SinkError(f"cannot finish {self._name}: {advice(error)}") from error
+            raise SinkError(f"cannot finish {self._name}: {advice(error, is_stream=self.is_stream)}") from error
         if target is None:
             return
         if not self._has_frames:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ssa_stream.errors import SinkError
-from ssa_stream.files import is_stream, move_into_place
+from ssa_stream.files import is_claimed, is_stream, move_into_place
 from ssa_stream.outputs import partial_path
 from ssa_stream.sinks.sink import advice
 
@@ -28,7 +28,8 @@ class OutputFile:
     `overlay.mp4` is `overlay.partial.mp4`, in the same folder, until `finish` renames it; a killed process leaves it
     under that name, and the next one that writes the same output replaces it. A link is followed: the file that it
     leads to is replaced. Two processes never write one file: the temporary one is locked. The lock ends with its
-    process, and programs that this one starts do not have it.
+    process, and programs that this one starts do not have it. Nor is a file replaced, complete or not, that a graph
+    has claimed (`ssa_stream.files.claim`): a node of it that has died wrote it, and the next one writes beside it.
 
     Attributes:
         path: Where bytes are to be written now.
@@ -188,6 +189,9 @@ class OutputFile:
             raise SinkError(f"cannot write {self._said}: it exists already; give another name, or let it be replaced")
         if replaced is not None and not os.access(self._final, os.W_OK):
             raise PermissionError(13, "Permission denied")
+        # Before the lock: over the network both kinds may be one, and the lock would end with the question.
+        if is_claimed(self.path) or is_claimed(self._final):
+            raise self._is_written()
         while True:
             lock = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
             try:
@@ -211,15 +215,16 @@ class OutputFile:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SinkError(
-                f"cannot write {self._said}: another process is writing it ({self.path}); give another name"
-            ) from None
+            raise self._is_written() from None
         except OSError as error:
             _log.warning(
                 "%s is on a file system without locks (%s): another process that writes it, too, is not noticed",
                 self._said,
                 error.strerror,
             )
+
+    def _is_written(self) -> SinkError:
+        return SinkError(f"cannot write {self._said}: another process is writing it ({self.path}); give another name")
 
 
 def finish_temporary(path: Path, *, overwrite: bool, has_content: Callable[[Path], bool]) -> bool:

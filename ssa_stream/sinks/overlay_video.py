@@ -50,6 +50,7 @@ class OverlayVideoSink(Sink):
     Attributes:
         frames: Pictures written, without repeated ones.
         frames_in_file: Those that a process that is killed now would leave in the file.
+        is_stream: Whether they go to a pipe or a device, and not to a file.
         resized_frames: Pictures that had another size, or shape of pixels, than the first.
     """
 
@@ -87,11 +88,12 @@ class OverlayVideoSink(Sink):
         self._last_s: Fraction | None = None
         self._failed = self._closed = False
         self._target = OutputFile(path, overwrite=overwrite)
+        self.is_stream = self._target.is_stream
         try:
             self._container: OutputContainer = _opened(self._target, self._path.suffix.lower(), self._times.time_base)
         except (OSError, av.FFmpegError, ValueError) as error:
             self._target.discard()
-            raise SinkError(f"cannot write {self._path}: {advice(error)}") from error
+            raise SinkError(f"cannot write {self._path}: {advice(error, is_stream=self.is_stream)}") from error
 
     def write(self, frame: SinkFrame, results: Sequence["MaskResult"], times: FrameTimes | None = None) -> None:
         """Draw the results over the frame and append it."""
@@ -115,7 +117,7 @@ class OverlayVideoSink(Sink):
         except (OSError, av.FFmpegError) as error:
             self._failed = True
             kept = self._target.kept_as if self.frames_in_file else ""
-            raise SinkError(f"cannot write {self._path}: {advice(error)}{kept}") from error
+            raise SinkError(f"cannot write {self._path}: {advice(error, is_stream=self.is_stream)}{kept}") from error
         self._last = encoded
 
     def close(self) -> None:
@@ -136,7 +138,9 @@ class OverlayVideoSink(Sink):
         except (OSError, av.FFmpegError) as error:
             if not self._failed:
                 self._failed = True
-                raise SinkError(f"cannot finish {self._path}: {advice(error)}{self._target.kept_as}") from error
+                raise SinkError(
+                    f"cannot finish {self._path}: {advice(error, is_stream=self.is_stream)}{self._target.kept_as}"
+                ) from error
         finally:
             if self.frames == 0 or (self._failed and self.frames_in_file == 0):
                 self._target.discard()

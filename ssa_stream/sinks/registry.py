@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import cast
 
 from ssa_stream.errors import SinkError
-from ssa_stream.files import is_stream
-from ssa_stream.outputs import OWN_SINKS, SINK_GROUP, OutputSpec, known_sinks
+from ssa_stream.outputs import OWN_SINKS, SINK_GROUP, OutputSpec, file_of_start, known_sinks, numbered_path
 from ssa_stream.plugins import PluginGroup
 from ssa_stream.sinks.json_lines import JsonLinesSink
 from ssa_stream.sinks.output_file import finish_temporary
 from ssa_stream.sinks.overlay_video import OverlayVideoSink, has_pictures
 from ssa_stream.sinks.sink import Sink
 
-__all__ = ["SINK_GROUP", "SinkOptions", "finish_left_over", "known_sinks", "open_sink", "output_file"]
+__all__ = ["SINK_GROUP", "SinkOptions", "finish_left_over", "known_sinks", "open_sink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +63,14 @@ def open_sink(spec: str | Path, *, fps: float = 30.0, starts_before: int = 0, ov
         assert parsed.scheme is not None  # it is what a plug-in is known by
         # What has no ending may be anything, such as a socket.
         is_file = parsed.scheme not in OWN_SINKS and Path(parsed.path).suffix != ""
-        address = _numbered(parsed.path, starts_before) if starts_before and is_file else parsed.path
+        address = numbered_path(parsed.path, starts_before) if starts_before and is_file else parsed.path
         return cast(Sink, _PLUGINS.open(parsed.scheme, address, SinkOptions(fps)))
-    path = _file_of_start(parsed.path, starts_before, overwrite)
+    path = file_of_start(parsed.path, starts_before, overwrite)
     return (
         OverlayVideoSink(path, fps, overwrite=overwrite)
         if parsed.kind == "video"
         else JsonLinesSink(path, overwrite=overwrite)
     )
-
-
-def output_file(spec: str | Path, *, starts_before: int = 0, overwrite: bool = True) -> Path | None:
-    """The file that `open_sink` would write with the same arguments; None if it is no file of ours.
-
-    Raises:
-        SinkError: Nothing knows how to write it.
-    """
-    parsed = OutputSpec.parse(spec)
-    if parsed.kind == "plugin" or parsed.path == "-" or is_stream(parsed.path):
-        return None
-    return Path(_file_of_start(parsed.path, starts_before, overwrite)).absolute()
 
 
 def finish_left_over(spec: str | Path, path: Path, *, overwrite: bool) -> bool:
@@ -104,16 +91,3 @@ def finish_left_over(spec: str | Path, path: Path, *, overwrite: bool) -> bool:
 def _has_line(path: Path) -> bool:
     with path.open("rb") as file:
         return file.readline().endswith(b"\n")
-
-
-def _file_of_start(path: str, starts_before: int, overwrite: bool) -> str:
-    if not starts_before or path == "-" or is_stream(path):
-        return path
-    while not overwrite and Path(_numbered(path, starts_before)).exists():
-        starts_before += 1
-    return _numbered(path, starts_before)
-
-
-def _numbered(spec: str, starts_before: int) -> str:
-    suffix = Path(spec).suffix
-    return f"{spec.removesuffix(suffix)}-{starts_before + 1}{suffix}"

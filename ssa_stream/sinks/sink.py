@@ -106,13 +106,19 @@ class Sink(Protocol):
         self.close()
 
 
-def advice(error: OSError | Exception) -> str:
-    """Say what an operating system's refusal to write means and what to do about it."""
+def advice(error: OSError | Exception, *, is_stream: bool = False) -> str:
+    """Say what an operating system's refusal to write means and what to do about it.
+
+    Args:
+        error: What it said.
+        is_stream: Whether a pipe or a device was to be written, which keeps nothing.
+    """
+    kept = "" if is_stream else "; what was written so far is kept"
     match getattr(error, "errno", None):
         case errno.ENOSPC | errno.EDQUOT:
-            return "the disk is full: free some space or write elsewhere; what was written so far is kept"
+            return f"the disk is full: free some space or write elsewhere{kept}"
         case errno.EFBIG:
-            return "the file would grow past the limit for one file; what was written so far is kept"
+            return f"the file would grow past the limit for one file{kept}"
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return "writing there is not permitted: choose another folder or change its rights"
         case errno.ENOENT | errno.ENOTDIR:

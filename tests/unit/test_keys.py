@@ -1,11 +1,14 @@
 """Key files: made for their owners only, never overwritten, read with errors that say what to do."""
 
+import errno
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq.auth
 
+from ssa_stream import keys
 from ssa_stream.errors import ConfigError
 from ssa_stream.keys import ClientKeys, ServerKeys, add_client, client_keys, make_keys
 
@@ -85,3 +88,38 @@ def test_keys_or_none_are_taken_as_they_are(keys_folder: Path) -> None:
     keys = ClientKeys.load(keys_folder / "clients/robot")
     assert client_keys(keys) is keys
     assert client_keys(None) is None
+
+
+@pytest.mark.parametrize("room_for", [0, 1])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_full_disk_leaves_no_folder_that_was_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room_for: int, is_there: bool
+) -> None:
+    """Nor half of the keys, which the next attempt would take for all."""
+    folder = tmp_path / "new" / "keys"
+    if is_there:
+        folder.mkdir(parents=True)
+    _fill_disk(monkeypatch, room_for)
+    with pytest.raises(ConfigError, match="No space left"):
+        make_keys(folder)
+    monkeypatch.undo()
+    assert folder.exists() == (tmp_path / "new").exists() == is_there
+    make_keys(folder)
+    _fill_disk(monkeypatch, room_for)
+    with pytest.raises(ConfigError, match="No space left"):
+        add_client(folder, "robot")
+    monkeypatch.undo()
+    add_client(folder, "robot")
+
+
+def _fill_disk(monkeypatch: pytest.MonkeyPatch, room_for: int) -> None:
+    """Let the disk be full after some files."""
+    written, write = [0], keys.write_whole
+
+    def full(path: Path, content: str, **how: Any) -> None:
+        written[0] += 1
+        if written[0] > room_for:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content, **how)
+
+    monkeypatch.setattr(keys, "write_whole", full)

@@ -1,12 +1,17 @@
 """Processes that are to write one file: one does, the others are told, and what it writes is whole."""
 
+import contextlib
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ssa_stream.files import is_claimed
+from ssa_stream.nodes.pipeline import MASKS
 from tests.support.command_line import CONSOLE_SCRIPT, run_command, running
 from tests.support.recordings import MODEL, whole_lines, write_pipeline
 from tests.support.waiting import wait_until
@@ -86,6 +91,43 @@ def test_graph_with_an_output_that_is_being_written_is_refused(tmp_path: Path, f
         assert process.wait(60) == 0
     frames = [line["index"] for line in whole_lines(tmp_path / "m.jsonl")]
     assert frames == list(range(len(frames)))
+
+
+def test_output_belongs_to_its_graph_when_the_node_that_wrote_it_has_died(tmp_path: Path) -> None:
+    """Others are refused after the restart as before it, and the part that is there stays."""
+    stream = {"source": "synthetic@64x48,30fps,1000000frames", "prompts": ["x"], "outputs": ["m.jsonl"]}
+    path = write_pipeline(tmp_path, {"cam0": stream}, placement="processes", overwrite=True)
+    first, second = tmp_path / "m.partial.jsonl", tmp_path / "m-2.partial.jsonl"
+    with running([str(CONSOLE_SCRIPT), "up", str(path), "-q"], cwd=tmp_path) as process:
+        wait_until(lambda: first.exists() and first.stat().st_size > 0)
+        wait_until(lambda: is_claimed(first))
+        os.kill(_node_of(process.pid, MASKS), signal.SIGKILL)
+        wait_until(lambda: second.exists() and second.stat().st_size > 0)
+        whole = (tmp_path / "m.jsonl").read_bytes()
+        again = run_command("up", path, "-q", cwd=tmp_path)
+        run = run_command(
+            "run", "synthetic@64x48,30fps,5frames", "-p", "x", *MODEL, "-q", "-o", "m.jsonl", "--overwrite",
+            cwd=tmp_path,
+        )  # fmt: skip
+        for done in (again, run):
+            assert done.returncode == 1, done.stderr
+            assert "another process is writing it" in done.stderr.replace("\n", " ")
+        assert (tmp_path / "m.jsonl").read_bytes() == whole
+        process.terminate()
+        assert process.wait(60) == 0
+    assert len(whole_lines(tmp_path / "m.jsonl")) > 0
+    assert len(whole_lines(tmp_path / "m-2.jsonl")) > 0
+
+
+def _node_of(launcher: int, name: str) -> int:
+    """The process of a node of a graph."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            parent = re.search(r"^PPid:\s*(\d+)$", (folder / "status").read_text(), re.MULTILINE)
+            is_child = parent is not None and int(parent[1]) == launcher
+            if is_child and f"--name={name}" in (folder / "cmdline").read_text().split("\0"):
+                return int(folder.name)
+    pytest.fail(f"there is no process of {name}")
 
 
 def test_lock_is_not_held_by_programs_that_the_owner_started(tmp_path: Path) -> None:

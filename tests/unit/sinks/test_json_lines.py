@@ -8,6 +8,7 @@ import pytest
 
 from ssa_stream.errors import MessageError, SinkError
 from ssa_stream.sinks import FrameTimes, JsonLinesSink, read_json_lines
+from ssa_stream.sinks.group import SinkGroup
 from ssa_stream.streaming.results import MaskResult, TrackMask
 from tests.support.scripted_source import numbered_frame
 
@@ -83,6 +84,13 @@ def test_full_disk_raises_one_error_with_advice() -> None:
     """What to do is in the message."""
     with JsonLinesSink("/dev/full") as sink, pytest.raises(SinkError, match="disk is full: free some space"):
         sink.write(numbered_frame(0, size=SIZE), _results(0))
+
+
+def test_device_that_takes_nothing_is_not_said_to_keep_anything() -> None:
+    """Neither by the sink nor by a group of sinks."""
+    with SinkGroup([JsonLinesSink("/dev/full")]) as group, pytest.raises(SinkError) as raised:
+        group.write(numbered_frame(0, size=SIZE), _results(0))
+    assert str(raised.value) == "cannot write /dev/full: the disk is full: free some space or write elsewhere"
 
 
 def test_unwritable_path_raises_one_error(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ssa_stream.errors import SinkError
+from ssa_stream.files import claim, is_claimed
 from ssa_stream.sinks.output_file import OutputFile
 from ssa_stream.sinks.registry import finish_left_over
 from tests.support.video_files import write_video
@@ -71,6 +74,48 @@ def test_file_that_another_process_writes_is_refused(tmp_path: Path) -> None:
         OutputFile(tmp_path / "a.mp4")
     first.finish()
     assert (tmp_path / "a.mp4").read_text() == "first"
+
+
+_CLAIM = """
+import sys
+from ssa_stream.files import claim
+claimed = claim(sys.argv[1])
+print(claimed is not None, flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("is_complete", [False, True])
+def test_file_that_a_graph_has_claimed_is_refused_though_nobody_writes_it(tmp_path: Path, is_complete: bool) -> None:
+    """Its node has died, or has finished it; the claim ends with who made it."""
+    first = OutputFile(tmp_path / "a.mp4")
+    first.path.write_text("first")
+    command = [sys.executable, "-c", _CLAIM, str(first.path)]
+    graph = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert graph.stdout is not None
+        assert graph.stdout.readline() == "True\n"
+        first.finish() if is_complete else first.leave()
+        left = tmp_path / ("a.mp4" if is_complete else "a.partial.mp4")
+        assert is_claimed(left)
+        assert claim(left) is None
+        with pytest.raises(SinkError, match="another process is writing it"):
+            OutputFile(tmp_path / "a.mp4")
+        assert (_names(tmp_path), left.read_text()) == ([left.name], "first")
+        OutputFile(tmp_path / "a-2.mp4").discard()
+    finally:
+        graph.kill()
+        graph.communicate()
+    OutputFile(tmp_path / "a.mp4").discard()
+
+
+def test_nothing_but_an_ordinary_file_is_claimed(tmp_path: Path) -> None:
+    """Nor is it waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    assert claim(tmp_path / "pipe") is None
+    assert claim(tmp_path) is None
+    assert claim(tmp_path / "none") is None
+    assert not is_claimed(tmp_path / "none")
 
 
 def test_links_are_followed_and_other_names_of_a_file_keep_it(tmp_path: Path) -> None:
