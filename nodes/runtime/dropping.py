@@ -105,7 +105,7 @@ class Drops:
         """Drop a frame and tell whoever comes next."""
         notice = self.notice(work.frame, work.frames_missed, reason, error=error)
         if self._outlet is not None and not await self._outlet.send(notice):
-            left_out = self._log_limit.due("not sent")
+            left_out = self._log.due("not sent")
             if left_out is not None:
                 _LOG.warning(
                     "notice of a dropped frame not sent",

@@ -10,6 +10,7 @@ import zmq.auth
 
 from ssa_stream import keys
 from ssa_stream.errors import ConfigError
+from ssa_stream.files import write_whole
 from ssa_stream.keys import ClientKeys, ServerKeys, add_client, client_keys, make_keys
 
 
@@ -114,7 +115,7 @@ def test_full_disk_leaves_no_folder_that_was_not_there(
 
 def _fill_disk(monkeypatch: pytest.MonkeyPatch, room_for: int) -> None:
     """Let the disk be full after some files."""
-    written, write = [0], keys.write_whole
+    written, write = [0], write_whole
 
     def full(path: Path, content: str, **how: Any) -> None:
         written[0] += 1
