@@ -87,6 +87,9 @@ class _Results(io.TextIOBase):
         with self._watched():
             self._stream.flush()
 
+    def close(self) -> None:
+        """Nothing: Python closes what is no longer used, and standard output is not its own."""
+
     def isatty(self) -> bool:
         return self._stream.isatty()
 
