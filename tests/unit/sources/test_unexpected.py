@@ -14,6 +14,7 @@ from ssa_stream.sources.live import LiveSource
 from ssa_stream.sources.unexpected import describe, foreseen
 from tests.support.scripted_source import ScriptedSource, numbered_frame
 from tests.support.video_files import write_video
+from tests.support.waiting import wait_until
 
 _QUICK = RecoveryPolicy(retry_s=0.001, retry_max_s=0.001)
 
@@ -48,6 +49,7 @@ def test_live_source_recovers_from_an_exception_that_nobody_foresaw() -> None:
     with Recovering("cam", lambda: next(connections), _QUICK, on_state=states.append) as source:
         epochs = {frame.epoch for frame in islice(source.frames(), 1)}
         assert epochs <= {0, 1}
+        wait_until(lambda: any(state.code is not None for state in states), "it tells what it was")
     lost = next(state for state in states if state.code is not None)
     assert lost.code is SourceErrorCode.OTHER
     assert "ValueError: 31 is not a valid Type" in lost.text
