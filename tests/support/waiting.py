@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 __all__ = ["until", "wait_until"]
 
-_PATIENCE_S = 150.0
+_PATIENCE_S = 300.0
 _POLL_S = 0.005
 
 
