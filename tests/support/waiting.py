@@ -25,9 +25,10 @@ async def until(condition: Callable[[], object], what: str = "") -> None:
         await asyncio.sleep(_POLL_S)
 
 
-def wait_until(condition: Callable[[], object], what: str = "") -> None:
-    """The same, in a thread without an event loop."""
+def wait_until(condition: Callable[[], object], what: str | Callable[[], str] = "") -> None:
+    """The same, in a thread without an event loop; what the error says may be looked up then."""
     deadline_s = time.monotonic() + _PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline_s, f"not within {_PATIENCE_S:g} s: {what}"
+        if time.monotonic() >= deadline_s:
+            raise AssertionError(f"not within {_PATIENCE_S:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(_POLL_S)

@@ -72,8 +72,16 @@ def test_all_processes_of_a_graph_killed_at_once(tmp_path: Path, fps: str) -> No
     lines, temporary = tmp_path / "m.partial.jsonl", tmp_path / "t"
     temporary.mkdir()
     command = [str(CONSOLE_SCRIPT), "up", str(path), "-q"]
-    with running(command, cwd=tmp_path, env=os.environ | {"TMPDIR": str(temporary)}) as process:
-        wait_until(lambda: lines.exists() and lines.read_bytes().count(b"\n") >= 20)
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    log = tmp_path / "log"
+    with (
+        log.open("w") as stderr,
+        running(command, cwd=tmp_path, env=environment, stderr=stderr) as process,
+    ):
+        wait_until(
+            lambda: process.poll() is not None or (lines.exists() and lines.read_bytes().count(b"\n") >= 20),
+            lambda: f"20 lines; the log: {log.read_text()}",
+        )
         nodes = _children(process.pid)
         assert len(nodes) == 5
         for pid in [*nodes, process.pid]:
