@@ -117,7 +117,8 @@ class ResultConsole(PrintableConsole):
 
     def __init__(self) -> None:
         self._results = _Results()
-        super().__init__(file=self._results, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+        file: Any = self._results  # rich uses what is in `_Results`, and asks for a whole text file
+        super().__init__(file=file, highlight=False, markup=False, emoji=False)
 
     @property
     def is_read(self) -> bool:
