@@ -130,7 +130,7 @@ async def test_metrics_of_the_broker_and_its_nodes_are_served() -> None:
         ({"Host": "127.0.0.1:99999999"}, 400),
         ({"Host": "localhost:80", "Origin": "http://localhost:80"}, 200),
     ],
-    ids=["other origin", "other name", "own page"],
+    ids=["other origin", "other name", "no host", "no port", "own page"],
 )
 async def test_pages_of_others_get_nothing(headers: dict[str, str], expected: int) -> None:
     """Also if they made a name of theirs point here. What anybody gets carries no leave for others to read it."""
