@@ -160,6 +160,7 @@ def _try_in_process(target: Target, course: _Course) -> None:
             course.tally.slowest_s = max(course.tally.slowest_s, time.monotonic() - began_s)
             course.tally.peak_bytes = max(course.tally.peak_bytes, peak_bytes)
             course.count(outcome, problem)
+        course.spend(time.monotonic() - ready_s)
     except BaseException:  # interrupted, mostly: nothing is waited for
         process.kill()
         raise
