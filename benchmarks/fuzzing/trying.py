@@ -2,6 +2,7 @@
 
 import multiprocessing
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-__all__ = ["Attempt", "Finding", "Plan", "Tally", "Target", "try_target"]
+__all__ = ["Attempt", "Finding", "Plan", "Tally", "Target", "TargetError", "try_target"]
 
 Attempt = Callable[[int], str]
 """Makes one hostile input from a seed and tries it; returns what became of it, raises whatever should not have come."""
@@ -32,7 +33,7 @@ class Plan:
 
     Attributes:
         first_seed: Of the first attempt; the next one has the next number.
-        seconds: How long.
+        seconds: How long, without the time that processes need to start; one attempt is always made.
         attempts: How many at most; None: no limit but the time.
     """
 
@@ -76,6 +77,10 @@ class Tally:
         return self.outcomes.total() + len(self.findings)
 
 
+class TargetError(Exception):
+    """A target that could not be prepared."""
+
+
 def try_target(target: Target, plan: Plan, on_attempt: Callable[[Tally], None] = lambda tally: None) -> Tally:
     """Try until the time is over, or too much went wrong. A process that died is replaced.
 
@@ -83,63 +88,92 @@ def try_target(target: Target, plan: Plan, on_attempt: Callable[[Tally], None] =
         target: A function of a module, so that another process can find it.
         plan: What to try.
         on_attempt: Called after each attempt.
+    Raises:
+        TargetError: No attempt could be made, or no further one.
     """
-    tally = Tally()
-    deadline_s = time.monotonic() + plan.seconds
-    seed, last = plan.first_seed, None if plan.attempts is None else plan.first_seed + plan.attempts
-    while time.monotonic() < deadline_s and seed != last and len(tally.findings) < MAX_FINDINGS:
-        seed = _try_in_process(target, seed, last, deadline_s, tally, on_attempt)
-    return tally
+    course = _Course(plan, on_attempt)
+    while not course.is_over(0.0):
+        _try_in_process(target, course)
+    return course.tally
 
 
-def _try_in_process(
-    target: Target,
-    seed: int,
-    last: int | None,
-    deadline_s: float,
-    tally: Tally,
-    on_attempt: Callable[[Tally], None],
-) -> int:
-    """One process, until it has to be given up; returns the next seed."""
+class _Course:
+    """How far a target has come.
+
+    Attributes:
+        tally: What became of the attempts.
+        seed: Of the next one.
+    """
+
+    def __init__(self, plan: Plan, on_attempt: Callable[[Tally], None]) -> None:
+        self.tally = Tally()
+        self.seed = plan.first_seed
+        self._plan = plan
+        self._left_s = plan.seconds
+        self._on_attempt = on_attempt
+
+    def is_over(self, spent_s: float) -> bool:
+        """Whether to stop, after so much time in the present process."""
+        tally, most = self.tally, self._plan.attempts
+        if not tally.attempts:
+            return False
+        return spent_s >= self._left_s or tally.attempts == most or len(tally.findings) >= MAX_FINDINGS
+
+    def spend(self, spent_s: float) -> None:
+        """A process was given up, which was in use for so long."""
+        self._left_s -= spent_s
+
+    def count(self, outcome: str, problem: str) -> None:
+        """What became of an attempt."""
+        if problem:
+            self.tally.findings.append(Finding(self.seed, problem))
+        else:
+            self.tally.outcomes[outcome] += 1
+        self.seed += 1
+        self._on_attempt(self.tally)
+
+
+def _try_in_process(target: Target, course: _Course) -> None:
+    """One process, until it has to be given up."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(target, theirs), daemon=True)
     process.start()
     theirs.close()
     try:
-        if not ours.poll(START_S) or (said := _receive(ours)) != "ready":
-            raise SystemExit(f"the target could not be prepared: {said if ours.poll(0) else 'see above'}")
-        while time.monotonic() < deadline_s and seed != last and len(tally.findings) < MAX_FINDINGS:
+        if not ours.poll(START_S):
+            raise TargetError(f"the target could not be prepared within {START_S:g} s")
+        if _receive(ours) != "ready":
+            raise TargetError("the target could not be prepared: see above")
+        ready_s = time.monotonic()
+        while not course.is_over(time.monotonic() - ready_s):
             began_s = time.monotonic()
-            ours.send(seed)
+            ours.send(course.seed)
             answer = _receive(ours) if ours.poll(ATTEMPT_S) else f"not over after {ATTEMPT_S:g} s"
-            seed += 1
             if not isinstance(answer, tuple):
+                course.spend(time.monotonic() - ready_s)
                 process.kill()
                 process.join()
-                text = answer if isinstance(answer, str) else f"the process ended with {process.exitcode}"
-                tally.findings.append(Finding(seed - 1, text))
-                on_attempt(tally)
-                return seed
+                course.count("", answer if isinstance(answer, str) else f"the process ended with {process.exitcode}")
+                return
             outcome, problem, peak_bytes = answer
-            tally.slowest_s = max(tally.slowest_s, time.monotonic() - began_s)
-            tally.peak_bytes = max(tally.peak_bytes, peak_bytes)
-            if problem:
-                tally.findings.append(Finding(seed - 1, problem))
-            else:
-                tally.outcomes[outcome] += 1
-            on_attempt(tally)
+            course.tally.slowest_s = max(course.tally.slowest_s, time.monotonic() - began_s)
+            course.tally.peak_bytes = max(course.tally.peak_bytes, peak_bytes)
+            course.count(outcome, problem)
+        course.spend(time.monotonic() - ready_s)
+    except BaseException:  # interrupted, mostly: nothing is waited for
+        process.kill()
+        raise
     finally:
         ours.close()
         process.join(START_S)
         process.kill()
-    return seed
 
 
 def _receive(connection: Connection) -> object:
     try:
         return connection.recv()
-    except EOFError:
+    except (EOFError, ConnectionResetError):
         return None
 
 
@@ -149,7 +183,8 @@ def _peak_bytes() -> int:
 
 
 def _serve(target: Target, connection: Connection) -> None:
-    """In the process: try what is asked for until the other side hangs up."""
+    """In the process: try what is asked for until the other side hangs up. Ctrl-C is for that one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with tempfile.TemporaryDirectory() as folder, target(Path(folder)) as attempt:
         connection.send("ready")
         while isinstance(seed := _receive(connection), int):
