@@ -12,11 +12,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.fuzzing.mutations import break_bytes, break_values, hostile_value, misplace, nested
+from benchmarks.fuzzing.mutations import break_bytes, break_values, hostile_value, misplace, nested, outcome
 from ssa_stream.checkpoints import import_reference, load_checkpoint, read_clip, read_info, save_checkpoint
 from ssa_stream.checkpoints.reference import to_reference
 from ssa_stream.configs import load_config
-from ssa_stream.errors import SsaStreamError
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.streaming import SessionState
 from ssa_stream.streaming.decoding import DecoderState
@@ -44,12 +43,7 @@ def case(chance: random.Random, folder: Path) -> Path:
 
 def attempt(seed: int, folder: Path) -> str:
     """Make a file and read it in full; `taken`, or `refused` with an error of the package."""
-    path = case(random.Random(seed), folder)
-    try:
-        _read(path)
-    except SsaStreamError:
-        return "refused"
-    return "taken"
+    return outcome(_read, case(random.Random(seed), folder))
 
 
 def _read(path: Path) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.fuzzing.mutations import break_bytes, break_values, misplace
-from ssa_stream.errors import SsaStreamError
+from benchmarks.fuzzing.mutations import break_bytes, break_values, misplace, outcome
 from ssa_stream.evaluation import MevisData, plan_questions
 from ssa_stream.run_lengths import encode_counts
 
@@ -50,18 +49,17 @@ def case(chance: random.Random, folder: Path) -> Path:
 
 def attempt(seed: int, folder: Path) -> str:
     """Make a data set and read all of it; `taken`, or `refused` with an error of the package."""
-    root = case(random.Random(seed), folder)
-    try:
-        data = MevisData(root)
-        for plan in plan_questions(data.videos):
-            frames = data.frames(plan.video)
-            for question in plan.questions:
-                targets = data.targets(plan.video, question.sentence.expression_id)
-                if targets.shape[1:] != frames.shape[:3]:
-                    raise AssertionError(f"masks are {targets.shape}, frames {frames.shape}")
-    except SsaStreamError:
-        return "refused"
-    return "taken"
+    return outcome(_read, case(random.Random(seed), folder))
+
+
+def _read(root: Path) -> None:
+    data = MevisData(root)
+    for plan in plan_questions(data.videos):
+        frames = data.frames(plan.video)
+        for question in plan.questions:
+            targets = data.targets(plan.video, question.sentence.expression_id)
+            if targets.shape[1:] != frames.shape[:3]:
+                raise AssertionError(f"masks are {targets.shape}, frames {frames.shape}")
 
 
 def _meta() -> dict[str, Any]:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HOSTILE_TEXTS", "break_bytes", "break_values", "misplace", "nested"]
+from ssa_stream.errors import SsaStreamError
+
+__all__ = ["HOSTILE_TEXTS", "break_bytes", "break_values", "misplace", "nested", "outcome"]
 
 HOSTILE_TEXTS = (
     *(
@@ -135,3 +137,12 @@ def misplace(chance: random.Random, path: Path) -> None:
 def _sparse(path: Path, size: int) -> None:
     with path.open("wb") as file:
         file.truncate(size)
+
+
+def outcome(read: Callable[[Path], object], path: Path) -> str:
+    """What becomes of a file: `taken`, or `refused` with an error of the package; anything else comes out as it is."""
+    try:
+        read(path)
+    except SsaStreamError:
+        return "refused"
+    return "taken"

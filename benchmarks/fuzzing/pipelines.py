@@ -7,9 +7,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.fuzzing.mutations import HOSTILE_TEXTS, break_bytes, break_values, misplace
+from benchmarks.fuzzing.mutations import HOSTILE_TEXTS, break_bytes, break_values, misplace, outcome
 from ssa_stream.configs import load_config
-from ssa_stream.errors import SsaStreamError
 from ssa_stream.nodes.pipeline import PipelineConfig, check_pipeline_files, load_pipeline, save_pipeline
 from ssa_stream.outputs import NamedPath
 
@@ -52,12 +51,7 @@ def case(chance: random.Random, folder: Path) -> Path:
 
 def attempt(seed: int, folder: Path) -> str:
     """Make a file, read it; `taken`, or `refused` with an error of the package. Anything else comes out as it is."""
-    path = case(random.Random(seed), folder)
-    try:
-        _read(path)
-    except SsaStreamError:
-        return "refused"
-    return "taken"
+    return outcome(_read, case(random.Random(seed), folder))
 
 
 def _read(path: Path) -> None:

@@ -183,12 +183,7 @@ async def _serve(
 ) -> None:
     cert, key = settings.tls_cert, settings.tls_key
     tls = None if cert is None or key is None else tls_context(cert, key)
-    try:
-        listeners = await bound(settings.host, settings.port)
-    except OSError as error:
-        raise TransportError(
-            f"cannot listen at {settings.host}:{settings.port} ({error.strerror}); choose another --port"
-        ) from error
+    listeners = await bound(settings.host, settings.port, advice="choose another --port")
     host, port = listeners[0].getsockname()[:2]
     kept_files = _FILES + _FILES_OF_A_PEER * settings.limits.peers
     async with served(app, listeners, settings.http, metrics.count, tls=tls, kept_files=kept_files) as door:

@@ -14,7 +14,7 @@ from typing import Protocol
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from ssa_stream.errors import ConfigError, TransportError
+from ssa_stream.errors import ConfigError
 from ssa_stream.nodes.health.metrics import CONTENT_TYPE_LATEST, exposition
 from ssa_stream.nodes.health.view import HealthView, Verdict
 from ssa_stream.nodes.pipeline.hosts import host_of, is_host, is_loopback, is_plain
@@ -85,12 +85,7 @@ async def serve_health(address: HttpAddress, graph: HasHealth, limits: HttpLimit
     Raises:
         TransportError: The address is taken.
     """
-    try:
-        listeners = await bound(address.host, address.port)
-    except OSError as error:
-        raise TransportError(
-            f"cannot listen at {address.host}:{address.port} ({error.strerror}); choose another address for health"
-        ) from error
+    listeners = await bound(address.host, address.port, advice="choose another address for health")
     host, port = listeners[0].getsockname()[:2]
     counts: Counter[str] = Counter()
     async with _served(listeners, graph, limits, counts, _refusing_pages(address, counts)):

@@ -69,7 +69,7 @@ class Connection:
         self.client = client
         self.state: Literal["head", "busy", "idle"] = "head"
         self.since_s = now_s
-        self.close: Callable[[], None] = lambda: None
+        self.close: Callable[[], object] = lambda: None
 
     def becomes(self, state: Literal["head", "busy", "idle"], now_s: float) -> None:
         """Another state begins."""

@@ -126,7 +126,7 @@ class Door:
             self._refuse(accepted)
             return
         task = self._loop.create_task(self._begin(accepted, connection, address), name="a connection begins")
-        connection.close = task.cancel  # type: ignore[assignment]  # what it returns is of no use here
+        connection.close = task.cancel
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

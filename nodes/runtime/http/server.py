@@ -16,6 +16,7 @@ import structlog
 from aiohttp import http_exceptions, web
 from aiohttp.typedefs import Handler, Middleware
 
+from ssa_stream.errors import TransportError
 from ssa_stream.nodes.runtime.http.connections import HttpLimits
 from ssa_stream.nodes.runtime.http.door import DOOR, Door, connection_of
 from ssa_stream.nodes.runtime.logs import LogLimit
@@ -30,15 +31,23 @@ _BACKLOG = 128
 _FEWEST = 4
 
 
-async def bound(host: str, port: int) -> list[socket.socket]:
+async def bound(host: str, port: int, *, advice: str) -> list[socket.socket]:
     """Sockets that listen at a host, for each of its addresses.
 
     Args:
         host: Name or address; empty for all addresses of this machine.
         port: 0 takes free ones.
+        advice: What to do where that is not possible.
     Raises:
-        OSError: They cannot be bound.
+        TransportError: They cannot be bound.
     """
+    try:
+        return await _bound(host, port)
+    except OSError as error:
+        raise TransportError(f"cannot listen at {host}:{port} ({error.strerror}); {advice}") from error
+
+
+async def _bound(host: str, port: int) -> list[socket.socket]:
     try:  # an address: nobody has to be asked
         found = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST

@@ -122,7 +122,7 @@ def test_signal_loses_nothing_that_was_tried(tmp_path: Path, number: signal.Sign
     script.write_text(_RUN)
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     environment = os.environ | {"PYTHONPATH": str(ROOT), MARK: str(mark)}
-    command = [sys.executable, script, "--minutes=60", f"--seed={seed}"]
+    command: list[str | Path] = [sys.executable, script, "--minutes=60", f"--seed={seed}"]
     with running(command, cwd=ROOT, env=environment, **streams) as process:
         wait_until(mark.exists)
         process.send_signal(number)

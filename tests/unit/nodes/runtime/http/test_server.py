@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ssa_stream.errors import TransportError
 from ssa_stream.nodes.runtime.http.connections import HttpLimits
 from ssa_stream.nodes.runtime.http.server import bound, bound_file, within_open_files
 
@@ -37,14 +38,14 @@ def test_within_open_files_few_lowers_both_limits() -> None:
 
 async def test_bound_taken_port_raises() -> None:
     """And what was bound is closed again."""
-    (first,) = await bound("127.0.0.1", 0)
-    with first, pytest.raises(OSError, match="in use"):
-        await bound("127.0.0.1", first.getsockname()[1])
+    (first,) = await bound("127.0.0.1", 0, advice="take another port")
+    with first, pytest.raises(TransportError, match=r"in use.*take another port"):
+        await bound("127.0.0.1", first.getsockname()[1], advice="take another port")
 
 
 async def test_bound_all_addresses_binds_both_families() -> None:
     """An empty host is any."""
-    found = await bound("", 0)
+    found = await bound("", 0, advice="take another port")
     assert {one.getsockname()[0] for one in found} <= {"0.0.0.0", "::"}
     for one in found:
         one.close()
