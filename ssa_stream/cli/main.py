@@ -33,6 +33,7 @@ from ssa_stream.cli.commands import (
 from ssa_stream.cli.options.model import OptionalTag
 from ssa_stream.cli.views.console import PrintableConsole, print_error, print_line
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
+from ssa_stream.extras import extra_of, install_command
 from ssa_stream.printable import hidden_characters
 
 __all__ = ["FAILURE", "USAGE", "app", "exit_code", "main"]
@@ -41,18 +42,6 @@ FAILURE = 1
 """Exit code when the work itself failed."""
 USAGE = 2
 """Exit code when the command line, a configuration or the installation is wrong."""
-
-# Import name of a package, the extra that installs it.
-_EXTRAS = {
-    **dict.fromkeys(
-        ("PIL", "av", "cv2", "open_clip", "pycocotools", "safetensors", "scipy", "supervision", "timm", "torch"),
-        "engine",
-    ),
-    **dict.fromkeys(("aiohttp", "aiortc", "prometheus_client"), "webrtc"),
-    "pygame": "view",
-    **dict.fromkeys(("lightning", "tensorboard"), "train"),
-    **dict.fromkeys(("mcap", "rerun", "rosbags"), "record"),
-}
 
 app = typer.Typer(
     name="ssa-stream",
@@ -112,11 +101,11 @@ def exit_code(error: SsaStreamError) -> int:
 def _missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
     """The error to show for a package that is not installed; None if no extra brings it."""
     package = (error.name or "").partition(".")[0]
-    extra = _EXTRAS.get(package)
+    extra = extra_of(package)
     if extra is None:
         return None
     return MissingExtraError(
-        f'this command needs {package}, which is not installed; install it with: pip install "ssa_stream[{extra}]"'
+        f"this command needs {package}, which is not installed; install it with: {install_command(extra)}"
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssa_stream.errors import MissingExtraError
+from ssa_stream.extras import install_command
 from ssa_stream.viz.colours import Rgb
 
 __all__ = ["Mark", "annotate"]
@@ -84,6 +85,8 @@ def _supervision() -> ModuleType:
         try:
             import supervision
         except ImportError as error:
-            raise MissingExtraError('drawing needs the engine extra: pip install "ssa_stream[engine]"') from error
+            raise MissingExtraError(
+                f"drawing needs supervision; install it with: {install_command('engine')}"
+            ) from error
     module: ModuleType = supervision
     return module

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssa_stream.errors import MissingExtraError
+from ssa_stream.extras import install_command
 from ssa_stream.printable import printable
 
 __all__ = ["LiveDisplay", "has_display"]
@@ -36,7 +37,7 @@ class LiveDisplay:
             import pygame
         except ImportError as error:
             raise MissingExtraError(
-                'a live display needs pygame; install it with: pip install "ssa_stream[view]"'
+                f"a live display needs pygame; install it with: {install_command('view')}"
             ) from error
         self._pygame = pygame
         pygame.display.init()

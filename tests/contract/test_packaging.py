@@ -77,6 +77,15 @@ def test_type_checker_sees_every_folder_with_python() -> None:
     assert folders <= set(PROJECT["tool"]["mypy"]["files"])
 
 
+def test_no_text_installs_from_an_index_that_lacks_the_package() -> None:
+    """Until it is on one, what a reader copies would fail, or install somebody else's package."""
+    asked = re.compile(r"pip3? install[^\n]*?[\s\"']ssa[-_]stream\b(?![-./])")
+    texts = [path for path in project_files() if path.suffix in {".md", ".py", ".sh", ".toml", ".yaml", ""}]
+    assert len(texts) > 400
+    found = [str(path) for path in texts if asked.search((ROOT / path).read_text(encoding="utf-8"))]
+    assert [path for path in found if path != "tests/contract/test_packaging.py"] == []
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
     """A wheel built from the files of the checkout, outside of it."""

@@ -55,6 +55,7 @@ RULES = {
     "standard_streams": Rule(frozenset({"printable"}), third_party=frozenset(), torch="never"),
     "addresses": Rule(_siblings("picture_limits"), third_party=frozenset(), torch="never"),
     "awake": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "extras": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "files": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
@@ -81,7 +82,7 @@ RULES = {
     "sources": Rule(
         _siblings("addresses awake backoff data picture_limits picture_names playlist_names plugins rates")
     ),
-    "viz": Rule(_siblings("printable streaming.results")),
+    "viz": Rule(_siblings("extras printable streaming.results")),
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths files outputs rates")),
     "nodes": Rule(
         _siblings(

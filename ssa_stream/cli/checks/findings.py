@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ssa_stream.cli.checks.facts import Facts
+from ssa_stream.extras import install_command
 from ssa_stream.nodes.runtime.descriptors import descriptors_of, room_for_connections
 
 __all__ = ["CHECKS", "CLIENT_CHECKS", "Finding", "examine"]
@@ -53,7 +54,7 @@ def _python(facts: Facts) -> _Result:
 def _client(facts: Facts) -> _Result:
     missing = facts.missing.get("client", ())
     if missing:
-        return "fail", f"missing: {', '.join(missing)}", "pip install --force-reinstall ssa_stream"
+        return "fail", f"missing: {', '.join(missing)}", install_command()
     if not facts.has_curve:
         return "warn", "ZeroMQ cannot encrypt", "for graphs with keys: pip install --force-reinstall pyzmq"
     return "ok", "what a subscriber needs is installed", ""
@@ -62,7 +63,7 @@ def _client(facts: Facts) -> _Result:
 def _engine(facts: Facts) -> _Result:
     missing = facts.missing.get("engine", ())
     if missing:
-        todo = 'pip install "ssa_stream[engine]", or add --client if this machine only subscribes'
+        todo = f"{install_command('engine')}, or add --client if this machine only subscribes"
         return "fail", f"missing: {', '.join(missing)}", todo
     return "ok", "what a graph needs is installed", ""
 
@@ -70,7 +71,7 @@ def _engine(facts: Facts) -> _Result:
 def _webrtc(facts: Facts) -> _Result:
     missing = facts.missing.get("webrtc", ())
     if missing:
-        todo = 'for browsers, /readyz and /metrics: pip install "ssa_stream[webrtc]"'
+        todo = f"for browsers, /readyz and /metrics: {install_command('webrtc')}"
         return "warn", f"missing: {', '.join(missing)}", todo
     return "ok", "what browsers and monitors need is installed", ""
 

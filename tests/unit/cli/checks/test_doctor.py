@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from ssa_stream.cli.checks.facts import Camera, Facts, Gpu, gather
 from ssa_stream.cli.checks.findings import CHECKS, CLIENT_CHECKS, examine
 from ssa_stream.cli.main import app
+from ssa_stream.extras import install_command
 from ssa_stream.keys import make_keys
 from ssa_stream.nodes.pipeline import PipelineConfig
 
@@ -35,8 +36,8 @@ BROKEN = {
     "old python": ({"python": (3, 9)}, "python", "fail", "install Python 3.11"),
     "no zmq": ({"missing": {"client": ("zmq",)}}, "client", "fail", "pip install"),
     "no curve": ({"has_curve": False}, "client", "warn", "pyzmq"),
-    "no torch": ({"missing": {"engine": ("torch",)}, "gpu": None}, "engine", "fail", "ssa_stream[engine]"),
-    "no aiohttp": ({"missing": {"webrtc": ("aiohttp",)}}, "browsers and monitors", "warn", "ssa_stream[webrtc]"),
+    "no torch": ({"missing": {"engine": ("torch",)}, "gpu": None}, "engine", "fail", install_command("engine")),
+    "no aiohttp": ({"missing": {"webrtc": ("aiohttp",)}}, "browsers and monitors", "warn", install_command("webrtc")),
     "bad pipeline": ({"pipeline": None, "pipeline_problem": "no such file"}, "pipeline", "fail", "correct"),
     "no weights": ({"checkpoint": "", "checkpoint_problem": "no x"}, "checkpoint", "fail", "--random-weights"),
     "one core": ({"cores": 1}, "processor", "warn", "share"),

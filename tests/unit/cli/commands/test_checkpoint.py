@@ -19,6 +19,7 @@ from ssa_stream.checkpoints.golden_folder import read_folder
 from ssa_stream.checkpoints.reference import from_reference, reference_layout
 from ssa_stream.checkpoints.seeded import seeded_state
 from ssa_stream.cli.main import main
+from ssa_stream.extras import install_command
 from ssa_stream.model import SSA
 from tests.support.tiny_model import tiny_config
 from tests.unit.checkpoints.golden_cases import SMALL, changed_folder
@@ -238,7 +239,7 @@ def test_missing_engine_names_the_extra(
 
     monkeypatch.setattr(builtins, "__import__", without_torch)
     assert run(monkeypatch, "checkpoint", "verify", str(SMALL)) == 2
-    assert 'pip install "ssa_stream[engine]"' in capsys.readouterr().err
+    assert f"install it with: {install_command('engine')}" in capsys.readouterr().err
 
 
 def test_bug_is_not_dressed_up_as_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
