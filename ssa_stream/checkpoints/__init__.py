@@ -14,10 +14,12 @@ from ssa_stream.checkpoints.store import (
     save_checkpoint,
     shipped_checkpoints,
 )
+from ssa_stream.checkpoints.training_start import TrainingStart, training_start
 
 __all__ = [
     "DEFAULT_CHECKPOINT",
     "CheckpointInfo",
+    "TrainingStart",
     "VerifyReport",
     "choose_device",
     "clip_tags",
@@ -31,5 +33,6 @@ __all__ = [
     "read_info",
     "save_checkpoint",
     "shipped_checkpoints",
+    "training_start",
     "verify_folder",
 ]

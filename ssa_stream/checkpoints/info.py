@@ -38,6 +38,7 @@ class CheckpointInfo:
         format_version: Version of the file format.
         created_by: Program and version that wrote the file.
         contains_clip: Whether the frozen CLIP's weights are inside.
+        is_trained: Whether it is a network, and not only a start for training.
         notes: Free-form, by heading.
         size_bytes: Size of the file.
         shapes: Shape of each tensor by name.
@@ -50,6 +51,7 @@ class CheckpointInfo:
     format_version: int
     created_by: str
     contains_clip: bool
+    is_trained: bool
     notes: Mapping[str, str]
     size_bytes: int
     shapes: Mapping[str, tuple[int, ...]]
@@ -57,7 +59,9 @@ class CheckpointInfo:
     parameters: Mapping[str, int]
 
 
-def metadata_of(config: SsaConfig, contains_clip: bool, notes: Mapping[str, str]) -> dict[str, str]:
+def metadata_of(
+    config: SsaConfig, contains_clip: bool, notes: Mapping[str, str], *, is_trained: bool = True
+) -> dict[str, str]:
     r"""Metadata of a new file; the format allows strings only.
 
     Hidden characters in notes are written out, such as `\x1b`: training is not lost for the name of a file, and no
@@ -69,6 +73,7 @@ def metadata_of(config: SsaConfig, contains_clip: bool, notes: Mapping[str, str]
         "model": config.name,
         "config": json.dumps(config.to_mapping(), sort_keys=True),
         "contains_clip": json.dumps(contains_clip),
+        **({} if is_trained else {"trained": "false"}),
         "created_by": f"ssa_stream {__version__}",
         "notes": json.dumps(
             {printable(key): printable(note) for key, note in notes.items()}, ensure_ascii=False, sort_keys=True
@@ -118,6 +123,7 @@ def parse_header(
         format_version=int(version),
         created_by=metadata.get("created_by", "unknown")[:_MOST_CHARACTERS],
         contains_clip=any(key.startswith(CLIP_PREFIX) for key in layout),
+        is_trained=metadata.get("trained") != "false",
         notes=notes,
         size_bytes=path.stat().st_size,
         shapes={key: shape for key, (shape, _) in layout.items()},

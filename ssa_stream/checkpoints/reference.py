@@ -23,9 +23,17 @@ from ssa_stream.model.extensions import extensions_of
 from ssa_stream.texts import brief
 from ssa_stream.weight_files import existing_file
 
-__all__ = ["export_reference", "from_reference", "import_reference", "reference_layout", "to_reference"]
+__all__ = [
+    "export_reference",
+    "from_reference",
+    "import_reference",
+    "read_reference",
+    "reference_layout",
+    "to_reference",
+]
 
 _WRAPPER = "model"
+_VIDEO = "vita_module."
 # What numpy needs to come back from a pickle: data only, no code runs. Optimizer states and metrics hold such values.
 _NUMPY: list[Any] = [
     np.ndarray,
@@ -112,12 +120,23 @@ def import_reference(
     Raises:
         CheckpointError: The file is unreadable, needs code to be unpickled, or does not fit `config`.
     """
-    path = existing_file(file)
-    state = _state_dict(_unpickled(path), path)
+    state = read_reference(file)
     try:
         return from_reference(state, config, clip)
     except CheckpointError as error:
-        raise CheckpointError(f"cannot import {path}: {error}") from error
+        raise CheckpointError(f"cannot import {file}: {error}") from error
+
+
+def read_reference(file: str | Path) -> dict[str, Tensor]:
+    """Read the state dict of a torch file, whatever its names are; no code of the file is run.
+
+    Args:
+        file: A .pth, .pt or .bin file: a state dict, or a dictionary that holds one under `model`.
+    Raises:
+        CheckpointError: The file is unreadable, needs code to be unpickled, or holds something else.
+    """
+    path = existing_file(file)
+    return _state_dict(_unpickled(path), path)
 
 
 def export_reference(checkpoint: str | Path, out: str | Path, *, clip: Mapping[str, Tensor] | None = None) -> None:
@@ -152,6 +171,8 @@ def _advice(state: Mapping[str, Tensor], layout: Layout) -> str:
     """What to do about a mismatch, where the cause can be told."""
     if not any(_is_clip(key) for key in state) and all(key in state for key in layout if not _is_clip(key)):
         return f"\nOnly CLIP's weights are missing. {CLIP_WAYS}"
+    if any(key in state for key in layout if not _is_clip(key)) and not any(key.startswith(_VIDEO) for key in state):
+        return "\nIt has no video module: is it a segmenter of pictures, to train from? Add --for-training."
     return "\nIs it another size of the network? Choose the configuration with --model."
 
 

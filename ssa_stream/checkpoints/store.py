@@ -57,6 +57,7 @@ def save_checkpoint(
     include_clip: bool = True,
     dtype: torch.dtype | None = None,
     notes: Mapping[str, str] | None = None,
+    is_trained: bool = True,
 ) -> CheckpointInfo:
     """Write a checkpoint; the file appears whole or not at all.
 
@@ -68,6 +69,7 @@ def save_checkpoint(
             loads it must have the same CLIP weights.
         dtype: Type of all tensors in the file; None keeps what they have.
         notes: Anything worth telling of these weights, by heading.
+        is_trained: False for a start for training, which nothing else takes.
     Raises:
         CheckpointError: The tensors are not those of `config`, a value does not fit `dtype`, or writing failed.
     """
@@ -83,7 +85,7 @@ def save_checkpoint(
         places.add(plain.data_ptr())
     with saving(path) as partial:
         try:
-            save_file(tensors, partial, metadata_of(config, include_clip, notes or {}))
+            save_file(tensors, partial, metadata_of(config, include_clip, notes or {}, is_trained=is_trained))
         except (SafetensorError, RuntimeError) as error:
             raise CheckpointError(f"cannot write {path}: {error}") from error
     return read_info(path)
@@ -129,6 +131,7 @@ def load_checkpoint(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     clip: Mapping[str, Tensor] | None = None,
+    for_training: bool = False,
 ) -> SSA:
     """Build the network that a checkpoint describes, with its weights.
 
@@ -138,6 +141,7 @@ def load_checkpoint(
         dtype: float32 or bfloat16 for all but the pixel decoder, which is float32 always.
         clip: CLIP's weights under its own names, see `checkpoints.clip_weights`; needed if the file holds none, used
             instead of those in the file if it does.
+        for_training: Take a start for training, too.
     Returns:
         The network in evaluation mode.
     Raises:
@@ -146,6 +150,11 @@ def load_checkpoint(
     """
     device, dtype = checked_device(device), checked_dtype(dtype)
     info = read_info(path)
+    if not info.is_trained and not for_training:
+        raise CheckpointError(
+            f"{info.path} is a start for training, not a trained network: parts of it are random. Train it first: "
+            "ssa-stream train CONFIG --init FILE --out FOLDER"
+        )
     if clip is None and not info.contains_clip:
         raise CheckpointError(f"{info.path} holds no CLIP weights. {CLIP_WAYS}")
     frozen = {CLIP_PREFIX + key: tensor for key, tensor in (clip or {}).items()}

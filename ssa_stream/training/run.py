@@ -132,7 +132,7 @@ def _build_model(config: TrainConfig, init: Path | None, clip: Path | None) -> S
     sizes = SsaConfig.from_mapping(load_config("model", config.model))
     weights = None if clip is None else read_clip(clip, sizes)
     if init is not None:
-        model = load_checkpoint(init, clip=weights)
+        model = load_checkpoint(init, clip=weights, for_training=True)
         return _with_sizes(model, sizes, f"{init} is a {model.config.name} of other sizes than {config.model}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)

@@ -14,6 +14,7 @@ PINNED = {
     "ssa_stream.checkpoints": {
         "DEFAULT_CHECKPOINT",
         "CheckpointInfo",
+        "TrainingStart",
         "VerifyReport",
         "choose_device",
         "clip_tags",
@@ -27,6 +28,7 @@ PINNED = {
         "read_info",
         "save_checkpoint",
         "shipped_checkpoints",
+        "training_start",
         "verify_folder",
     },
     "ssa_stream.client": {

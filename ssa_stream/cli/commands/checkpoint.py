@@ -17,12 +17,13 @@ from ssa_stream.errors import CheckpointError, ConfigError, SinkError
 from ssa_stream.outputs import NamedPath, check_outputs
 
 if TYPE_CHECKING:
-    from ssa_stream.checkpoints import CheckpointInfo, VerifyReport
+    from ssa_stream.checkpoints import CheckpointInfo, TrainingStart, VerifyReport
 
 __all__ = ["app"]
 
 _BEYOND_TOLERANCE = 1
 _UNUSABLE = 2
+_LISTED = 12
 _COLOURS = {"agrees": "green", "deviates": "bold red", "flipped": "yellow", "after a flip": "yellow"}
 
 app = typer.Typer(
@@ -99,16 +100,27 @@ def import_(
     download_clip: DownloadClip = None,
     dtype: FileType = None,
     include_clip: Annotated[bool, typer.Option(help="Write the frozen CLIP's weights too.")] = True,
+    for_training: Annotated[
+        bool,
+        typer.Option(
+            "--for-training",
+            help="Take what fits and initialise the rest, for ssa-stream train --init: of the authors' CLIP-based "
+            "segmenter of COCO, or of another size.",
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of what --for-training initialises.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn a checkpoint of the reference implementation into one of ours.
 
     [dim]ssa-stream checkpoint import published.pth --model ssa-large -o ssa-large.safetensors[/]
+
+    [dim]ssa-stream checkpoint import coco.pth --model ssa-large --for-training -o start.safetensors[/]
     """
     _check_output(out, file, overwrite=overwrite, clip=clip, model=model)
     import torch
 
-    from ssa_stream.checkpoints import import_reference, save_checkpoint
+    from ssa_stream.checkpoints import import_reference, save_checkpoint, training_start
     from ssa_stream.configs import load_config
     from ssa_stream.model import SsaConfig
 
@@ -116,7 +128,8 @@ def import_(
     weights = clip_weights(config, clip, download_clip)
     with progress_bar() as progress:
         task = progress.add_task(f"reading {file.name}", total=2)
-        state = import_reference(file, config, clip=weights)
+        start = training_start(file, config, clip=weights, seed=seed) if for_training else None
+        state = import_reference(file, config, clip=weights) if start is None else start.state
         progress.update(task, description=f"writing {out.name}", advance=1)
         info = save_checkpoint(
             out,
@@ -124,9 +137,12 @@ def import_(
             config,
             include_clip=include_clip,
             dtype=None if dtype is None else getattr(torch, dtype),
-            notes={"imported from": file.name},
+            notes={"imported from": file.name} | ({} if start is None else {"seed of the rest": str(seed)}),
+            is_trained=start is None,
         )
     _print_info(info)
+    if start is not None:
+        _print_start(start)
 
 
 @app.command()
@@ -164,6 +180,7 @@ def convert(
             include_clip=include_clip,
             dtype=None if dtype is None else getattr(torch, dtype),
             notes=old.notes,
+            is_trained=old.is_trained,
         )
     _print_info(new)
 
@@ -201,10 +218,27 @@ def _print_info(info: "CheckpointInfo") -> None:
     for part, count in info.parameters.items():
         table.add_row(f"  {part}", f"{count:,}")
     table.add_row("CLIP weights", "inside" if info.contains_clip else f"not inside ({info.config.clip.name})")
+    if not info.is_trained:
+        table.add_row("use", "a start for training only")
     table.add_row("written by", shown(f"{info.created_by}, format {info.format_version}"))
     for heading, text in info.notes.items():
         table.add_row(shown(heading), shown(text))
     output().print(table)
+
+
+def _print_start(start: "TrainingStart") -> None:
+    """What was taken from a file and what was not."""
+    table = Table(title="tensors", title_justify="left")
+    for column in ("part", "taken", "initialised"):
+        table.add_column(column, justify="left" if column == "part" else "right")
+    for part in dict.fromkeys([*start.taken, *start.initialised]):
+        table.add_row(part, str(start.taken.get(part, 0)), str(start.initialised.get(part, 0)))
+    console = output()
+    console.print(table)
+    for text in start.left_out[:_LISTED]:
+        console.print(shown(f"left out: {text}"), soft_wrap=True)
+    if len(start.left_out) > _LISTED:
+        console.print(f"left out: {len(start.left_out) - _LISTED} more", soft_wrap=True)
 
 
 def _print_report(report: "VerifyReport") -> None:

@@ -251,3 +251,17 @@ def test_bug_is_not_dressed_up_as_a_missing_package(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("ssa_stream.checkpoints.read_info", broken)
     with pytest.raises(ModuleNotFoundError, match="nowhere"):
         run(monkeypatch, "checkpoint", "info", "x")
+
+
+def test_import_for_training_reports_and_marks_the_file(
+    files: Path, state: Mapping[str, Tensor], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A part of the tensors is enough; what was taken is told, and a conversion keeps the mark."""
+    torch.save({key: tensor for key, tensor in state.items() if not key.startswith("vita_")}, files / "coco.pth")
+    words = ("import", "coco.pth", "--model", "tiny.yaml", "--for-training", "-o", "start.safetensors")
+    assert run(monkeypatch, "checkpoint", *words) == 0
+    shown = capsys.readouterr().out
+    assert "a start for training only" in shown
+    assert "video_decoder" in shown
+    assert run(monkeypatch, "checkpoint", "convert", "start.safetensors", "-o", "same.safetensors") == 0
+    assert not read_info(files / "same.safetensors").is_trained
