@@ -71,8 +71,7 @@ def first_prompts(texts: PromptTexts) -> tuple[tuple[Prompt, ...], int]:
     if isinstance(texts, dict):
         named = {name: _clean(text) for name, text in texts.items()}
     else:
-        unique = dict.fromkeys(_clean(text) for text in texts)
-        named = {f"p{number}": text for number, text in enumerate(unique, start=1)}
+        named = {f"p{number}": _clean(text) for number, text in enumerate(texts, start=1)}
     numbers = [int(name[1:]) for name in named if re.fullmatch(r"p[0-9]{1,9}", name)]
     prompts = tuple(Prompt(id=name, text=text, version=1) for name, text in named.items())
     return prompts, max(numbers, default=0) + 1

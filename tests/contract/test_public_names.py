@@ -232,6 +232,10 @@ PINNED = {
         "printable",
         "printable_lines",
     },
+    "ssa_stream.sentences": {
+        "expect_distinct",
+        "sentence_key",
+    },
     "ssa_stream.protocols": {
         "Accepted",
         "AddPrompt",
