@@ -84,7 +84,7 @@ def test_sentence_given_twice_is_refused() -> None:
         _session("red", " Red ", "green")
     session = _session("red", "green")
     for refused in (lambda: session.set_prompts({"a": "red", "b": "red"}), lambda: session.add_prompt("Red", "b")):
-        with pytest.raises(ConfigError, match="the sentence '[rR]ed' is prompt (a|p1) already"):
+        with pytest.raises(ConfigError, match=r"the sentence '[rR]ed' is prompt (a|p1) already"):
             refused()
     assert _ids(session) == {"p1": "red", "p2": "green"}
     assert session.add_prompt("Red", "p1").prompts[0].text == "Red"
