@@ -197,6 +197,7 @@ PINNED = {
     "ssa_stream.nodes.launcher": {
         "Graph",
         "GraphReport",
+        "SavedPrompts",
         "run_graph",
     },
     "ssa_stream.nodes.pipeline": {
