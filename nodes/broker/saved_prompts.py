@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import msgspec
 import structlog
@@ -30,7 +30,8 @@ from ssa_stream.texts import encodable
 __all__ = ["SavedPrompts"]
 
 FILE_NAME = "prompts.json"
-_FORMAT, _VERSION = "ssa_stream prompts", 1
+_FORMAT: Final = "ssa_stream prompts"
+_VERSION: Final = 1
 _MAX_BYTES = 2**25
 _MAX_STREAMS = 256
 _WAIT_S = 0.5

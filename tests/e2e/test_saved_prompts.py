@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from ssa_stream.client import AsyncPromptClient
+from ssa_stream.files import write_whole
 from ssa_stream.nodes.broker import saved_prompts
 from ssa_stream.nodes.launcher import Graph, SavedPrompts
 from ssa_stream.nodes.pipeline import PipelineConfig
@@ -141,11 +142,11 @@ def test_fresh_other_configuration_and_damaged_file_begin_with_the_pipeline(stre
 
 async def test_answer_waits_for_the_disk_and_nothing_else_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has the answer may pull the plug; a disk that fails is told with it."""
-    let_go, whole = threading.Event(), saved_prompts.write_whole
+    let_go = threading.Event()
 
     def slow(path: Path, content: bytes, **options: Any) -> None:
         let_go.wait(20)
-        whole(path, content, **options)
+        write_whole(path, content, **options)
 
     changed = PromptState(stream="cam0", prompts=STICK, version=2, applies_from=HERE, by_client=True)
     with SavedPrompts(tmp_path, pipeline()) as saved:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from ssa_stream.nodes.broker.saved_prompts import SavedPrompts
 from ssa_stream.nodes.pipeline import PipelineConfig
@@ -19,8 +20,9 @@ def _config(max_prompts: int = 16, **section: Any) -> PipelineConfig:
 def _state(version: int, *texts: str, by_client: bool = True) -> PromptState:
     prompts = tuple(Prompt(id=f"p{i}", text=text, version=version) for i, text in enumerate(texts, start=3))
     place = AppliesFrom(epoch=0, seq=0, index=0)
-    told = {"by_client": True} if by_client else {}
-    return PromptState(stream="cam0", prompts=prompts, version=version, applies_from=place, **told)
+    return PromptState(
+        stream="cam0", prompts=prompts, version=version, applies_from=place, by_client=by_client or UNSET
+    )
 
 
 def _saved(folder: Path, *states: PromptState, **section: Any) -> None:
@@ -86,7 +88,7 @@ def test_pipeline_wins_and_it_is_said(options: dict[str, Any], words: str, tmp_p
 
 def test_planned_changes_are_left_out_where_a_client_has_the_say(tmp_path: Path) -> None:
     """They would replace at once what was to survive."""
-    plans = {"changes": [{"at_s": 1, "prompts": ["x"]}]}
+    plans: dict[str, Any] = {"changes": [{"at_s": 1, "prompts": ["x"]}]}
     _saved(tmp_path, _state(2, "the cat"), **plans)
     with SavedPrompts(tmp_path, _config(**plans)) as saved:
         assert saved.adapted(_config(**plans)).streams["cam0"].changes == ()
