@@ -92,6 +92,8 @@ class MaskMessage(Message, frozen=True, kw_only=True, tag="masks"):
         after_reset: Whether the stream's memory was cleared just before this frame.
         times: Of all stages, in order.
         pixel_aspect: Width of the source's pixels and their height; absent for square pixels.
+        prompts_version: Version of all the stream's prompts in force for the frame; absent if it is not known. That of
+            `prompt` is the one that brought the sentence.
     """
 
     frame: FrameIdentity
@@ -108,6 +110,7 @@ class MaskMessage(Message, frozen=True, kw_only=True, tag="masks"):
     after_reset: bool = False
     times: StageTimes = ()
     pixel_aspect: PixelAspect | UnsetType = UNSET
+    prompts_version: Whole | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.target_present != bool(self.tracks):

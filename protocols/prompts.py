@@ -114,11 +114,14 @@ class PromptState(Message, frozen=True, kw_only=True, tag="prompts"):
     Attributes:
         stream: Which stream.
         prompts: All prompts now, in order of adding.
-        version: Version of the stream's prompts; grows with every change.
+        version: Version of the stream's prompts; grows with every change, and over restarts.
         applies_from: First frame that they apply to.
+        by_client: Whether a client has just asked for the change; absent if the pipeline says or plans these prompts,
+            or a node that was started again tells them again.
     """
 
     stream: Name
     prompts: Prompts
     version: Whole
     applies_from: AppliesFrom
+    by_client: bool | UnsetType = UNSET

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from ssa_stream.protocols.fields import MAX_HISTORY, Whole
 from ssa_stream.protocols.identity import (
@@ -134,6 +134,7 @@ class VideoQueriesMessage(Message, frozen=True, kw_only=True, tag="video_queries
         frames_missed: Frames lost between the frame before this one and this one.
         after_reset: Whether the stream's memory was cleared just before this frame.
         times: Of the stages so far.
+        prompts_version: Version of the stream's prompts that these are; absent if the decoder does not tell.
     """
 
     frame: FrameIdentity
@@ -147,6 +148,7 @@ class VideoQueriesMessage(Message, frozen=True, kw_only=True, tag="video_queries
     frames_missed: Whole = 0
     after_reset: bool = False
     times: StageTimes = ()
+    prompts_version: Whole | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         expect_unique_ids(self.prompts)

@@ -1,6 +1,7 @@
 """Every test leaves nothing running: no thread, no asyncio task, no child process."""
 
 import asyncio
+import hashlib
 import inspect
 import os
 import threading
@@ -66,6 +67,24 @@ async def _no_task_left() -> AsyncIterator[None]:
     left = (await asyncio.wait(tasks, timeout=GRACE_S))[1] if tasks else set()
     if left:
         pytest.fail("the test left asyncio tasks running: " + ", ".join(sorted(repr(task) for task in left)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What programs keep for their next start (XDG_STATE_HOME) is not in the user's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("state")
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def _no_state_of_other_tests(
+    _own_state_home: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipeline that is shipped has one name in all tests: each begins without what others left."""
+    name = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
+    monkeypatch.setenv("XDG_STATE_HOME", str(_own_state_home / name))
 
 
 @pytest.fixture(autouse=True)

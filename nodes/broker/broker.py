@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import structlog
 import zmq
 import zmq.asyncio
@@ -13,7 +14,7 @@ import zmq.asyncio
 from ssa_stream.client.graph_state import GraphState
 from ssa_stream.keys import ClientKeys, ServerKeys
 from ssa_stream.nodes.broker.authenticator import ZapAuthenticator
-from ssa_stream.nodes.broker.client_handler import ClientHandler, Reload, Request
+from ssa_stream.nodes.broker.client_handler import MAX_PENDING, Answer, ClientHandler, Reload, Request
 from ssa_stream.nodes.broker.connections import Connections
 from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.broker.liveness import NodeState
@@ -21,6 +22,7 @@ from ssa_stream.nodes.broker.mask_handler import MaskHandler
 from ssa_stream.nodes.broker.node_handler import NodeHandler
 from ssa_stream.nodes.broker.publisher import Publisher
 from ssa_stream.nodes.broker.refusals import note
+from ssa_stream.nodes.broker.saved_prompts import SavedPrompts
 from ssa_stream.nodes.health import HealthView
 from ssa_stream.nodes.pipeline import BROKER, GATEWAY, PipelineConfig, ingest_name, role_of
 from ssa_stream.nodes.runtime.clock import Clock
@@ -35,12 +37,14 @@ from ssa_stream.protocols import (
     Event,
     EventKind,
     Heartbeat,
+    PromptReply,
     QueueDepth,
     Recover,
     Statistics,
     Topic,
     encode,
 )
+from ssa_stream.protocols.fields import MAX_PROMPTS
 from ssa_stream.standard_streams import lines_lost
 
 __all__ = ["Broker", "BrokerAddresses"]
@@ -90,6 +94,7 @@ class Broker:
         on_node_ready: Callable[[str], None] | None = None,
         awake: Clock | None = None,
         reload: Reload | None = None,
+        saved: SavedPrompts | None = None,
     ) -> None:
         """Bind the sockets.
 
@@ -103,6 +108,7 @@ class Broker:
             on_node_ready: Called with the name of a node as soon as it takes work, once for each of its starts.
             awake: For silence and time-outs, which do not count while this process does not run; None takes `clock`.
             reload: Lets all nodes take other weights.
+            saved: Prompts that clients changed, of an earlier graph and of this one; None: they are forgotten.
         Raises:
             ConfigError: `public.keys` is no folder of keys.
             TransportError: An address is taken, or is none.
@@ -113,6 +119,8 @@ class Broker:
         self.counters = Counters()
         self._config = config
         self._take_weights = reload
+        self._saved = saved
+        self._unsaved: asyncio.Queue[tuple[str | None, PromptReply]] = asyncio.Queue(MAX_PENDING)
         self._beside = () if addresses.gateway is None else (GATEWAY,)
         self._state = GraphState(self._awake.monotonic_ns())
         keys = None if config.public.keys is None else ServerKeys.load(config.public.keys)
@@ -148,7 +156,8 @@ class Broker:
                 self.counters,
                 self._state,
                 gateway=addresses.gateway,
-                on_answer=self._clients.answer,
+                saved=saved,
+                on_answer=self._on_answer,
                 on_restart=self._on_restart,
                 on_ready=on_node_ready,
             )
@@ -174,6 +183,7 @@ class Broker:
             self._publisher.follow_subscriptions,
             self._publisher.replay,
             self._connections.serve,
+            self._answer_when_saved,
             *([] if self._authenticator is None else [self._authenticator.serve]),
         )
         try:
@@ -302,6 +312,30 @@ class Broker:
 
     async def _pass_on(self, request: Request) -> bool:
         return await self._nodes.send(ingest_name(request.stream), request)
+
+    async def _on_answer(self, stream: str | None, answer: Answer) -> bool:
+        """Give an answer to its client; one about prompts not before they are saved, while other messages go on."""
+        if self._saved is None or not isinstance(answer, PromptReply) or self._unsaved.full():
+            return await self._clients.answer(stream, answer)
+        if not (self._saved.is_writing or self._saved.problem):
+            return await self._clients.answer(stream, answer)
+        self._unsaved.put_nowait((stream, answer))
+        return True
+
+    async def _answer_when_saved(self) -> None:
+        """Give the answers that wait for the disk. Runs until it is cancelled."""
+        while True:
+            answers = [await self._unsaved.get()]
+            answers += [self._unsaved.get_nowait() for _ in range(self._unsaved.qsize())]
+            assert self._saved is not None  # else none waits
+            problem = await self._saved.settled()
+            for stream, answer in answers:
+                if problem:
+                    text = note(f"the prompts are in force, but not saved for the next start: {problem}")
+                    warnings = (*(answer.warnings or ()), text)[-MAX_PROMPTS:]
+                    answer = msgspec.structs.replace(answer, warnings=warnings)
+                if not await self._clients.answer(stream, answer):
+                    self.counters.passed_over("answers_late", f"prompts of stream {stream}")
 
     async def _on_restart(self, stream: str) -> None:
         await self._clients.give_up(stream, f"the node of stream {stream!r} was restarted")

@@ -13,6 +13,7 @@ from ssa_stream.nodes.broker.liveness import NodePeer, NodeTable
 from ssa_stream.nodes.broker.publisher import Publisher
 from ssa_stream.nodes.broker.refusals import CONTROL_LIMITS, note
 from ssa_stream.nodes.broker.resume_points import ResumePoints
+from ssa_stream.nodes.broker.saved_prompts import SavedPrompts
 from ssa_stream.nodes.broker.sockets import bind, bound_socket, receive, try_send
 from ssa_stream.nodes.pipeline import BROKER, GATEWAY, PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import Clock
@@ -65,6 +66,7 @@ class NodeHandler:
         state: GraphState,
         *,
         gateway: str | None = None,
+        saved: SavedPrompts | None = None,
         on_answer: Callable[[str | None, Answer], Awaitable[bool]],
         on_restart: Callable[[str], Awaitable[None]],
         on_ready: Callable[[str], None] | None,
@@ -80,6 +82,7 @@ class NodeHandler:
             counters: Counts.
             state: Takes in what nodes say of themselves and of their sources.
             gateway: Where a gateway connects, which is no node of the graph; None where there is none.
+            saved: Changed prompts of an earlier graph, and where those of this one are saved; None for neither.
             on_answer: Takes a node's answer, of the stream that it ingests; False if nobody waits for it.
             on_restart: Called with a stream whose node said hello anew.
             on_ready: See the attribute.
@@ -105,7 +108,11 @@ class NodeHandler:
         self._on_restart = on_restart
         self.on_ready = on_ready
         self.table = NodeTable()
-        self.resume_points = {name: ResumePoints(name, stream.prompts) for name, stream in config.streams.items()}
+        self._saved = saved
+        first = {} if saved is None else saved.first
+        self.resume_points = {
+            name: ResumePoints(name, stream.prompts, first.get(name)) for name, stream in config.streams.items()
+        }
         self._started: dict[str, int] = {}  # by stream: start of its node that was told where to begin
 
     async def serve(self) -> None:
@@ -189,6 +196,8 @@ class NodeHandler:
                 await self._publisher.publish_state(Topic(message.stream, STATE), "source_state", header.bytes)
             case PromptState() if message.stream == stream:
                 self.resume_points[message.stream].saw_prompts(message)
+                if self._saved is not None:
+                    self._saved.record(message)
                 await self._publisher.publish_state(Topic(message.stream, PROMPTS), "prompts", header.bytes)
             case PromptReply() | Accepted() | ErrorReply():
                 if not await self._on_answer(stream, message):

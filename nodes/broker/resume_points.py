@@ -1,24 +1,49 @@
 """Where a stream begins, and where it goes on after the node that ingests it was restarted."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import msgspec
 
 from ssa_stream.nodes.pipeline import PromptTexts
 from ssa_stream.protocols import Prompt, PromptState, SourceState, StartStream
 
-__all__ = ["ResumePoints", "first_prompts"]
+__all__ = ["FirstPrompts", "ResumePoints", "first_prompts", "next_number"]
 
 _OVER = frozenset({"ended", "stopped", "failed"})
 
 
-class ResumePoints:
-    """What an ingest node of one stream must know at each start, from what the earlier one said last."""
+@dataclass(frozen=True, slots=True)
+class FirstPrompts:
+    """With what a stream begins.
 
-    def __init__(self, stream: str, prompts: PromptTexts) -> None:
+    Attributes:
+        prompts: In order of adding.
+        version: Of the stream's prompts.
+        next_number: For the next one without a name.
+    """
+
+    prompts: tuple[Prompt, ...]
+    version: int
+    next_number: int
+
+
+class ResumePoints:
+    """What an ingest node of one stream must know at each start, from what the earlier one said last.
+
+    Args:
+        stream: Its name.
+        prompts: As the pipeline has them.
+        first: As an earlier graph left them; None if that left nothing.
+    """
+
+    def __init__(self, stream: str, prompts: PromptTexts, first: FirstPrompts | None = None) -> None:
         self._stream = stream
-        self._prompts, self._next_prompt_number = first_prompts(prompts)
-        self._version = 1 if self._prompts else 0
+        if first is None:
+            texts, number = first_prompts(prompts)
+            first = FirstPrompts(texts, 1 if texts else 0, number)
+        self._prompts, self._version, self._next_prompt_number = first.prompts, first.version, first.next_number
         self._source: SourceState | None = None
         self._last_epoch: int | None = None
 
@@ -71,11 +96,14 @@ def first_prompts(texts: PromptTexts) -> tuple[tuple[Prompt, ...], int]:
     if isinstance(texts, dict):
         named = {name: _clean(text) for name, text in texts.items()}
     else:
-        unique = dict.fromkeys(_clean(text) for text in texts)
-        named = {f"p{number}": text for number, text in enumerate(unique, start=1)}
-    numbers = [int(name[1:]) for name in named if re.fullmatch(r"p[0-9]{1,9}", name)]
+        named = {f"p{number}": _clean(text) for number, text in enumerate(texts, start=1)}
     prompts = tuple(Prompt(id=name, text=text, version=1) for name, text in named.items())
-    return prompts, max(numbers, default=0) + 1
+    return prompts, next_number(named)
+
+
+def next_number(names: Iterable[str]) -> int:
+    """The number of the next prompt without a name, after prompts of these names."""
+    return max((int(name[1:]) for name in names if re.fullmatch(r"p[0-9]{1,9}", name)), default=0) + 1
 
 
 def _clean(text: str) -> str:

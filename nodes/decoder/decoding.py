@@ -20,10 +20,17 @@ __all__ = ["Due", "ResumableDecoder", "session_prompts"]
 
 
 class Due(NamedTuple):
-    """A frame whose masks are to be made, with its work."""
+    """A frame whose masks are to be made.
+
+    Attributes:
+        work: Of the frame.
+        frame: What was decoded.
+        prompts_version: Of the prompts that it was decoded under; with lookahead they may be newer than its work.
+    """
 
     work: FrameWork
     frame: DueFrame
+    prompts_version: int
 
 
 def session_prompts(work: FrameWork) -> tuple[Prompt, ...]:
@@ -111,10 +118,16 @@ class ResumableDecoder:
             work = next((item for item in self._open if _is_work_of(item, frame)), None)
             if not isinstance(work, FrameWork):  # it was out before it came again
                 continue
-            leaving.append(Due(work, frame))
+            leaving.append(Due(work, frame, self._version_for(work)))
             if frame.status == "final":
                 self._open = tuple(item for item in self._open if item is not work)
         return leaving + self._notices()
+
+    def _version_for(self, due: FrameWork) -> int:
+        """The newest version of those that came with a frame or a later one and apply to it."""
+        later = (item for item in self._open if isinstance(item, FrameWork))
+        applied = (item for item in later if (item.applies_from.index or 0) <= (due.frame.index or 0))
+        return max([due.prompts_version, *(item.prompts_version for item in applied)])
 
     def _notices(self) -> list[Due | DropNotice]:
         leaving: list[Due | DropNotice] = []

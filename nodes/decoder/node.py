@@ -151,6 +151,7 @@ class _Decoder:
             frames_missed=frame.stamp.frames_missed,
             after_reset=frame.stamp.after_reset,
             times=work.times,
+            prompts_version=due.prompts_version,
         )
         return await self._outlet.send(message, payload)
 

@@ -127,12 +127,14 @@ class PromptAnswer(Struct, frozen=True, kw_only=True, tag_field="type", tag="pro
         prompts: In order of adding.
         version: Grows with every change.
         applies_from: First frame that they apply to.
+        warnings: What is to be known of the change, such as that it is not saved.
     """
 
     id: str | int | None = None
     prompts: tuple[Prompt, ...]
     version: int
     applies_from: AppliesFrom
+    warnings: tuple[str, ...] = ()
 
 
 def as_json(value: Any) -> str:

@@ -280,7 +280,7 @@ class _Ingest:
         if isinstance(book, ErrorReply):
             return book
         if book is not stream.tracker.book:
-            stream.set_book(book)
+            stream.set_book(book, by_client=True)
         tracker = stream.tracker
         return PromptReply(
             request_id=request.request_id,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import structlog
+from msgspec import UNSET
 
 from ssa_stream.addresses import is_live_address
 from ssa_stream.client.graph_state import RECEIVED
@@ -129,6 +130,7 @@ class IngestStream:
         self.status, self._failure, self._retry_at_ns = "starting", _NO_FAILURE, 0
         self._broker, self._metrics, self._now_ns = broker, metrics, now_ns
         self._tracker: InFlightTracker | None = None
+        self._is_by_client = False
         self._drops: Counter[str] = Counter()
         self._size: tuple[int, int] | None = None
         self._nominal_hz: float | None = None
@@ -181,11 +183,17 @@ class IngestStream:
         """What was waited for begins; what was wrong stays said until it is known to be over."""
         self.set_status(self.status, replace(self._failure, attempt=attempt, retry_in_s=None))
 
-    def set_book(self, book: PromptBook) -> None:
-        """Let these be the prompts, and tell everybody."""
+    def set_book(self, book: PromptBook, *, by_client: bool = False) -> None:
+        """Let these be the prompts, and tell everybody.
+
+        Args:
+            book: The prompts.
+            by_client: Whether a client asked for them.
+        """
         tracker = self.tracker
         tracker.set_book(book)
         first = tracker.applies_from
+        self._is_by_client = by_client
         self.publish_prompts()
         self.event(EventKind.PROMPTS_CHANGED, epoch=first.epoch, seq=first.seq, prompts_version=book.version)
         self.changed.notify()
@@ -199,6 +207,7 @@ class IngestStream:
                 prompts=tracker.prompts,
                 version=tracker.book.version,
                 applies_from=tracker.applies_from,
+                by_client=self._is_by_client or UNSET,
             )
         )
 

@@ -15,6 +15,7 @@ from ssa_stream.errors import ConfigError, SinkError, SsaStreamError
 from ssa_stream.files import only_writer
 from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.broker import Broker
+from ssa_stream.nodes.broker.saved_prompts import SavedPrompts
 from ssa_stream.nodes.broker.sockets import within_reach
 from ssa_stream.nodes.health import HealthView
 from ssa_stream.nodes.launcher.absence import notice_absence
@@ -51,9 +52,11 @@ class Graph:
         load_model: Makes the network of a fused graph; None: as `config.model` says.
         command: The command line of a node of a graph of processes.
         gateway: Where a gateway beside the graph says hello to the broker; None where there is none.
+        saved: Prompts that clients changed, of an earlier graph and of this one, for `config`; its owner closes it.
+            None: such prompts are forgotten.
 
     Attributes:
-        config: What it consists of.
+        config: What it consists of, without planned changes of streams that begin with a client's prompts.
         bound: Set while the addresses are; nodes are being started once they are.
         ready: Set once all nodes are ready.
         reserve: Descriptors for what must be done when others have taken all; held while it runs.
@@ -69,8 +72,10 @@ class Graph:
         load_model: "Callable[[], SSA] | None" = None,
         command: Command = node_command,
         gateway: str | None = None,
+        saved: SavedPrompts | None = None,
     ) -> None:
-        self.config = config
+        self.config = config = config if saved is None else saved.adapted(config)
+        self._saved = saved
         self.bound = asyncio.Event()
         self.ready = asyncio.Event()
         self.reserve = DescriptorReserve()
@@ -211,6 +216,7 @@ class Graph:
             on_node_ready=on_node_ready,
             awake=self._awake,
             reload=placement.reload,
+            saved=self._saved,
         )
         address = within_reach(broker.publish_address)
         self._observer = observer = Observer(context, address, self.config.streams, self._clock, broker.own_keys)

@@ -4,6 +4,7 @@ import re
 from typing import Literal
 
 import numpy as np
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from ssa_stream.protocols import (
@@ -38,6 +39,7 @@ def mask_message(
     size: Literal["source", "network"] = "source",
     with_run_lengths: bool = False,
     times: tuple[StageTime, ...] = (),
+    prompts_version: int | UnsetType = UNSET,
 ) -> tuple[MaskMessage, Buffers]:
     """Pack the masks of one prompt in one frame.
 
@@ -49,6 +51,7 @@ def mask_message(
         size: Which size the sent masks have; boxes and areas are in source pixels always.
         with_run_lengths: Send each mask as COCO's compressed run lengths, too.
         times: Of all stages.
+        prompts_version: Of the stream's prompts in force; unset if it is not known.
     Raises:
         MessageError: More masks than a message holds, or masks that overlap too much.
     """
@@ -88,6 +91,7 @@ def mask_message(
         after_reset=result.after_reset,
         times=times,
         pixel_aspect=sizes.pixel_aspect,
+        prompts_version=prompts_version,
     )
     return message, buffers
 

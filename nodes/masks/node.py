@@ -208,6 +208,7 @@ class _Masks:
                 size=section.size,
                 with_run_lengths=section.rle,
                 times=times,
+                prompts_version=message.prompts_version,
             )
             topic = Topic(message.frame.stream, MASKS, result.prompt_id)
             made.append((result, encode(masks, buffers, topic=topic)))

@@ -23,6 +23,7 @@ from ssa_stream.nodes.pipeline.sections import (
     require,
 )
 from ssa_stream.protocols.identity import expect_plain_text
+from ssa_stream.sentences import expect_distinct
 
 if TYPE_CHECKING:
     from ssa_stream.streaming import SessionConfig
@@ -169,7 +170,8 @@ def _check_prompts(prompts: PromptTexts, where: str, limit: int) -> None:
         len(prompts) <= limit,
         f"{where} has {len(prompts)} prompts; expected at most session.max_prompts ({limit})",
     )
-    texts = prompts.values() if isinstance(prompts, dict) else prompts
+    named = list(prompts.items()) if isinstance(prompts, dict) else [(None, text) for text in prompts]
+    texts = [text for _, text in named]
     blank = [text for text in texts if not text.strip()]
     require(not blank, f"{where} has the prompt {blank[:1]}; expected sentences such as 'the red circle'")
     for text in texts:
@@ -177,6 +179,10 @@ def _check_prompts(prompts: PromptTexts, where: str, limit: int) -> None:
             expect_plain_text(text)
         except ValueError as error:
             raise ConfigError(f"{where}: {error}") from error
+    try:
+        expect_distinct(named)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def load_pipeline(name: str | Path) -> PipelineConfig:

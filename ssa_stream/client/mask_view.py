@@ -70,6 +70,16 @@ class MaskView:
         return self.message.prompt
 
     @property
+    def prompts_version(self) -> int | None:
+        """Version of all the stream's prompts in force for this frame; None if the graph does not tell.
+
+        It grows with every change, and over restarts. As long as it is lower than that of an answer, the masks are of
+        before the change.
+        """
+        version = self.message.prompts_version
+        return None if isinstance(version, UnsetType) else version
+
+    @property
     def tracks(self) -> tuple[Track, ...]:
         """Objects that the sentence refers to: id, score, probability, box in pixels of the source, area."""
         return self.message.tracks

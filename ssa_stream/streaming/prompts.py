@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ssa_stream.errors import ConfigError
 from ssa_stream.input_warnings import InputWarning
 from ssa_stream.printable import hidden_characters, printable
+from ssa_stream.sentences import expect_distinct, sentence_key
 
 __all__ = ["WIRE_ID", "Prompt", "PromptAck", "PromptBook", "clean_text"]
 
@@ -78,19 +79,22 @@ class PromptBook:
 
         Args:
             prompts: Sentences by id; or a list of sentences, each alone or as pair of id and sentence. One without an
-                id keeps the id that it has, or gets a new one; given twice it is one prompt.
+                id keeps the id that it has, or gets a new one.
             max_prompts: Limit of their number.
             id_rule: What an id must match in full, such as `WIRE_ID`; None takes any but the empty one.
         Raises:
             ConfigError: An empty sentence or id, hidden characters in one (see
-                `ssa_stream.printable`), an id that breaks the rule or comes twice, or too many prompts.
+                `ssa_stream.printable`), an id that breaks the rule or comes twice, a sentence that comes twice (see
+                `ssa_stream.sentences`), or too many prompts.
         """
         if isinstance(prompts, str):
             raise ConfigError(f"prompts is the string {prompts!r}; expected a list of sentences: [{prompts!r}]")
         if isinstance(prompts, Mapping):
             prompts = list({str(prompt_id): text for prompt_id, text in prompts.items()}.items())
         pairs = [item if isinstance(item, tuple) else (None, item) for item in prompts]
-        return self._put(self._named([(name, clean_text(text)) for name, text in pairs]), max_prompts, id_rule)
+        cleaned = [(name, clean_text(text)) for name, text in pairs]
+        expect_distinct(cleaned)
+        return self._put(self._named(cleaned), max_prompts, id_rule)
 
     def add(
         self, text: str, prompt_id: str | None = None, *, max_prompts: int, id_rule: re.Pattern[str] | None = None
@@ -106,7 +110,10 @@ class PromptBook:
             ConfigError: As for `set`.
         """
         name = self._free_id(set(self.sentences)) if prompt_id is None else str(prompt_id)
-        return self._put({**self.sentences, name: clean_text(text)}, max_prompts, id_rule)
+        named = {**self.sentences, name: clean_text(text)}
+        others = [(other, known) for other, known in named.items() if other != name]
+        expect_distinct([*others, (name, named[name])])
+        return self._put(named, max_prompts, id_rule)
 
     def remove(self, prompt_id: str) -> "PromptBook":
         """Remove a prompt.
@@ -126,16 +133,13 @@ class PromptBook:
         given = [name for name, _ in pairs if name is not None]
         if len(set(given)) < len(given):
             raise ConfigError(f"prompts with ids {', '.join(given)}; expected another id for each")
-        known = {text: name for name, text in self.sentences.items() if name not in given}
-        taken = {*given, *(known[text] for name, text in pairs if name is None and text in known)}
+        known = {sentence_key(text): name for name, text in self.sentences.items() if name not in given}
+        kept = {known[key] for name, text in pairs if name is None and (key := sentence_key(text)) in known}
+        taken = {*given, *kept}
         named: dict[str, str] = {}
-        done = {text for name, text in pairs if name is not None}
         for name, text in pairs:
             if name is None:
-                if text in done:
-                    continue
-                done.add(text)
-                name = known.get(text) or self._free_id(taken)
+                name = known.get(sentence_key(text)) or self._free_id(taken)
                 taken.add(name)
             named[name] = text
         return named

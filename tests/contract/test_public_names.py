@@ -199,6 +199,7 @@ PINNED = {
     "ssa_stream.nodes.launcher": {
         "Graph",
         "GraphReport",
+        "SavedPrompts",
         "run_graph",
     },
     "ssa_stream.nodes.pipeline": {
@@ -233,6 +234,10 @@ PINNED = {
         "json_escaped",
         "printable",
         "printable_lines",
+    },
+    "ssa_stream.sentences": {
+        "expect_distinct",
+        "sentence_key",
     },
     "ssa_stream.protocols": {
         "Accepted",

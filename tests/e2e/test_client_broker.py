@@ -51,7 +51,7 @@ _HEADER = bytes(encode(ListPrompts(request_id="r1", stream="cam0"))[1])
 
 async def test_ingest_after_hello_is_told_where_its_stream_begins() -> None:
     """With the prompts of the pipeline."""
-    async with graph(pipeline(cam0={"prompts": ["the stick", "the  dog", "the stick"]})) as running:
+    async with graph(pipeline(cam0={"prompts": ["the stick", "the  dog"]})) as running:
         node = await running.greeted("ingest-cam0")
         assert await node.hear(StartStream) == StartStream(
             stream="cam0",

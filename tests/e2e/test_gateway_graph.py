@@ -125,10 +125,15 @@ async def test_watched_source_pictures_can_be_told_by_their_time(tmp_path: Path)
 
         async with session.get(served.pages[0] + "readyz") as response:
             assert (response.status, (await response.json())["ok"]) == (200, True)
+        changed = await viewer.ask(type="add", text="the blue square")
         os.kill(served.gateway_pid(), signal.SIGKILL)
         await until(lambda: len(served.pages) == 2, "the gateway is started again")
         again = Peer()
         await again.begin(session, served.pages[1] + "whep/scene")
+        # Without asking: the page shows what the graph looks for.
+        await until(lambda: any(one["type"] == "prompts" for one in again.said), "the prompts")
+        greeting = next(one for one in again.said if one["type"] == "prompts")
+        assert (greeting["prompts"], greeting["version"]) == (changed["prompts"], changed["version"])
         await until(lambda: len(again.masks) >= 2, "masks after the restart")
         await _until_metrics_say(
             session,

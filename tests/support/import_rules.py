@@ -59,6 +59,7 @@ RULES = {
     "files": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "sentences": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "texts": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "strict_json": Rule(frozenset({"texts"}), third_party=frozenset(), torch="never"),
     "run_lengths": Rule(_siblings(), third_party=frozenset({"numpy"}), torch="never"),
@@ -67,7 +68,7 @@ RULES = {
     "keys": Rule(_siblings("files"), third_party=frozenset({"zmq"}), torch="never"),
     "client": Rule(_siblings("protocols keys run_lengths"), torch="never"),
     "model": Rule(_siblings()),
-    "streaming": Rule(_siblings("input_warnings model printable")),
+    "streaming": Rule(_siblings("input_warnings model printable sentences")),
     "weight_files": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "checkpoints": Rule(_siblings("model configs files printable strict_json texts weight_files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
@@ -87,7 +88,7 @@ RULES = {
     "nodes": Rule(
         _siblings(
             "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths model "
-            "checkpoints metrics printable standard_streams streaming texts training data sources sinks viz "
+            "checkpoints metrics printable sentences standard_streams streaming texts training data sources sinks viz "
             "weight_files"
         ),
     ),

@@ -11,6 +11,7 @@ import zmq.asyncio
 
 from ssa_stream.nodes.broker import Broker, BrokerAddresses
 from ssa_stream.nodes.broker.client_handler import Reload
+from ssa_stream.nodes.broker.saved_prompts import SavedPrompts
 from ssa_stream.nodes.pipeline import PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.protocols import (
@@ -184,8 +185,12 @@ async def graph(
     request_timeout_s: float = PATIENCE_S,
     gateway: str | None = None,
     reload: Reload | None = None,
+    saved: SavedPrompts | None = None,
 ) -> AsyncIterator[Graph]:
-    """A broker that runs until the block ends; `gateway` is where it listens to one, `reload` takes other weights."""
+    """A broker that runs until the block ends.
+
+    `gateway` is where it listens to one, `reload` takes other weights, `saved` keeps changed prompts.
+    """
     config = config or pipeline()
     context = zmq.asyncio.Context()
     addresses = BrokerAddresses("inproc://control", "inproc://publish", gateway)
@@ -198,6 +203,7 @@ async def graph(
         request_timeout_s=request_timeout_s,
         on_node_ready=ready.append,
         reload=reload,
+        saved=saved,
     )
     stop = asyncio.Event()
     try:

@@ -87,6 +87,7 @@ class PromptHandler:
                         prompts=answer.prompts,
                         version=answer.version,
                         applies_from=answer.applies_from,
+                        warnings=answer.warnings or (),
                     )
                 )
             case ErrorReply(code=code, text=text):

@@ -19,6 +19,7 @@ from ssa_stream.cli.options.model import (
 from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
 from ssa_stream.errors import ConfigError, SinkError, SsaStreamError
 from ssa_stream.outputs import NamedPath, check_outputs, sink_files
+from ssa_stream.sentences import expect_distinct
 
 if TYPE_CHECKING:
     from ssa_stream.cli.runner import PromptChange
@@ -169,6 +170,8 @@ def run(
     )
     transport = _transport_options(source, rtsp_transport)
     changes = _merge(_parse_change(text) for text in at or [])
+    for texts in (prompt, *(change.prompts for change in changes)):
+        expect_distinct((None, text) for text in texts)
     config = SessionConfig(
         window=window,
         half_life_frames=half_life,

@@ -22,13 +22,14 @@ from ssa_stream.cli.options.graph import (
     with_streams,
 )
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
+from ssa_stream.cli.options.state import Fresh, StateFolder, saved_prompts
 from ssa_stream.errors import ConfigError
 from ssa_stream.files import read_limited
 from ssa_stream.outputs import NamedPath
 
 if TYPE_CHECKING:
     from ssa_stream.cli.views.graph_view import GraphView
-    from ssa_stream.nodes.launcher import Graph
+    from ssa_stream.nodes.launcher import Graph, SavedPrompts
     from ssa_stream.nodes.launcher.run_dir import LockedFolder
     from ssa_stream.nodes.pipeline import PipelineConfig
 
@@ -101,6 +102,8 @@ def serve(
             rich_help_panel=_GRAPH,
         ),
     ] = None,
+    state: StateFolder = None,
+    fresh: Fresh = False,
     checkpoint: Checkpoint = None,
     random_weights: RandomWeights = False,
     device: ModelDevice = None,
@@ -165,29 +168,31 @@ def serve(
     )
     check_pipeline_files(config, inputs=[NamedPath("the pipeline", pipeline)])
     servers = [*(IceServer(urls=url) for url in stun or ()), *(_turn(text) for text in turn or ())]
-    _serve(
-        config,
-        quiet=quiet,
-        health=health,
-        host=host,
-        port=port,
-        token=token,
-        tls_cert=None if tls_cert is None else str(tls_cert.resolve()),
-        tls_key=None if tls_key is None else str(tls_key.resolve()),
-        origins=tuple(allow_origin or ()),
-        hosts=tuple(allow_host or ()),
-        ice_servers=tuple(servers),
-        loopback_media=loopback_media,
-        session_threshold=config.session.threshold,
-        limits=PeerLimits(peers=max_peers, bitrate_kbps=max_kbps, edge_px=max_edge, session_s=max_session),
-        http=HttpLimits(
-            connections=max_connections,
-            connections_per_address=max_connections_per_address,
-            head_s=request_timeout,
-            body_s=request_timeout,
-            idle_s=idle_timeout,
-        ),
-    )
+    with saved_prompts(pipeline, config, state=state, fresh=fresh, quiet=quiet) as saved:
+        _serve(
+            config,
+            quiet=quiet,
+            saved=saved,
+            health=health,
+            host=host,
+            port=port,
+            token=token,
+            tls_cert=None if tls_cert is None else str(tls_cert.resolve()),
+            tls_key=None if tls_key is None else str(tls_key.resolve()),
+            origins=tuple(allow_origin or ()),
+            hosts=tuple(allow_host or ()),
+            ice_servers=tuple(servers),
+            loopback_media=loopback_media,
+            session_threshold=config.session.threshold,
+            limits=PeerLimits(peers=max_peers, bitrate_kbps=max_kbps, edge_px=max_edge, session_s=max_session),
+            http=HttpLimits(
+                connections=max_connections,
+                connections_per_address=max_connections_per_address,
+                head_s=request_timeout,
+                body_s=request_timeout,
+                idle_s=idle_timeout,
+            ),
+        )
 
 
 def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConfig", dict[str, Any]]:
@@ -217,7 +222,9 @@ def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConf
     return type(config).from_mapping(plain, origin="command line"), access
 
 
-def _serve(config: "PipelineConfig", *, quiet: bool, health: str | None, **page: Any) -> None:
+def _serve(
+    config: "PipelineConfig", *, quiet: bool, saved: "SavedPrompts | None", health: str | None, **page: Any
+) -> None:
     from ssa_stream.cli.options.engine import all_cores_but_one
     from ssa_stream.nodes.launcher.run_dir import LockedFolder
     from ssa_stream.nodes.runtime.descriptors import raise_file_limit
@@ -230,11 +237,16 @@ def _serve(config: "PipelineConfig", *, quiet: bool, health: str | None, **page:
         folder.make()
         stack.callback(folder.remove)
         config, access = with_gateway(config, folder.path)
-        asyncio.run(_run(config, quiet, health, folder, {**page, "streams": access}))
+        asyncio.run(_run(config, quiet, saved, health, folder, {**page, "streams": access}))
 
 
 async def _run(
-    config: "PipelineConfig", quiet: bool, health: str | None, folder: "LockedFolder", page: dict[str, Any]
+    config: "PipelineConfig",
+    quiet: bool,
+    saved: "SavedPrompts | None",
+    health: str | None,
+    folder: "LockedFolder",
+    page: dict[str, Any],
 ) -> None:
     from ssa_stream.cli.commands.up import expect_outputs
     from ssa_stream.cli.views.graph_view import GraphView, served_health
@@ -245,7 +257,8 @@ async def _run(
     from ssa_stream.nodes.runtime.signals import stop_on_signals
 
     view, run_dir = GraphView(quiet=quiet), folder.path
-    graph = Graph(config, keep=True, on_line=view.line, gateway=f"ipc://{control_socket(run_dir)}")
+    gateway_address = f"ipc://{control_socket(run_dir)}"
+    graph = Graph(config, keep=True, on_line=view.line, gateway=gateway_address, saved=saved)
     stop = asyncio.Event()
     with stop_on_signals(stop):
         own_health = serve_health_in_file(health_socket(run_dir), graph)

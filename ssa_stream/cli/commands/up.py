@@ -21,13 +21,14 @@ from ssa_stream.cli.options.graph import (
     with_streams,
 )
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
+from ssa_stream.cli.options.state import Fresh, StateFolder, saved_prompts
 from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
 from ssa_stream.errors import SinkError, SourceError, SsaStreamError
 from ssa_stream.input_warnings import require_complete
 from ssa_stream.outputs import NamedPath
 
 if TYPE_CHECKING:
-    from ssa_stream.nodes.launcher import Graph, GraphReport
+    from ssa_stream.nodes.launcher import Graph, GraphReport, SavedPrompts
     from ssa_stream.nodes.pipeline import PipelineConfig
 
 __all__ = ["expect_no_failures", "expect_outputs", "run_pipeline", "up"]
@@ -82,6 +83,8 @@ def up(
     keep: Annotated[
         bool, typer.Option("--keep", help="Stay when all sources have ended, until Ctrl-C.", rich_help_panel=_GRAPH)
     ] = False,
+    state: StateFolder = None,
+    fresh: Fresh = False,
     checkpoint: Checkpoint = None,
     random_weights: RandomWeights = False,
     device: ModelDevice = None,
@@ -127,7 +130,8 @@ def up(
         overwrite=overwrite,
     )
     check_pipeline_files(config, inputs=[NamedPath("the pipeline", pipeline)], outputs=named(json=json_file))
-    report = run_pipeline(config, keep=keep, quiet=quiet, http=http)
+    with saved_prompts(pipeline, config, state=state, fresh=fresh, quiet=quiet) as saved:
+        report = run_pipeline(config, keep=keep, quiet=quiet, http=http, saved=saved)
     if json_file is not None:
         write_json(report.to_mapping(), json_file, overwrite=config.overwrite)
     expect_no_failures(report)
@@ -142,6 +146,7 @@ def run_pipeline(
     quiet: bool = False,
     beside: Callable[[str], Awaitable[None]] | None = None,
     http: str | None = None,
+    saved: "SavedPrompts | None" = None,
 ) -> "GraphReport":
     """Run a graph until its sources end or a signal comes, with its figures on stderr.
 
@@ -151,6 +156,7 @@ def run_pipeline(
         quiet: No live line, no summary.
         beside: Runs beside the graph, from when it can be subscribed to; given the address for that.
         http: Where to serve health and metrics; None: nowhere.
+        saved: Prompts that clients changed, see `Graph`.
     Raises:
         ConfigError: The settings are wrong.
         SsaStreamError: The graph failed.
@@ -161,7 +167,7 @@ def run_pipeline(
 
     raise_file_limit()
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
-    report = asyncio.run(_run(config, keep, quiet, beside, http))
+    report = asyncio.run(_run(config, keep, quiet, beside, http, saved))
     if not quiet:
         print_graph_summary(report)
     return report
@@ -173,6 +179,7 @@ async def _run(
     quiet: bool,
     beside: Callable[[str], Awaitable[None]] | None,
     http: str | None,
+    saved: "SavedPrompts | None",
 ) -> "GraphReport":
     from ssa_stream.cli.views.graph_view import GraphView, served_health
     from ssa_stream.nodes.launcher import Graph
@@ -180,7 +187,7 @@ async def _run(
     from ssa_stream.nodes.runtime.signals import stop_on_signals
 
     view = GraphView(quiet=quiet)
-    graph = Graph(config, keep=keep, on_line=view.line)
+    graph = Graph(config, keep=keep, on_line=view.line, saved=saved)
     stop = asyncio.Event()
     with stop_on_signals(stop):
         async with served_health(graph, http, view), view.live(graph), _beside(graph, beside):

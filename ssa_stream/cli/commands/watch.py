@@ -43,8 +43,8 @@ def watch(
     """Print a line for each mask message of a running graph, as a robot's subscriber gets it. Ctrl-C ends.
 
     A line tells the frame (epoch.number), the prompt, the tracks (id:score and box), the age of the picture, frames of
-    the prompt that are missing since the line before, and how many of them came but were overtaken here. A source that
-    is lost, and tried again, is told on stderr.
+    the prompt that are missing since the line before, how many of them came but were overtaken here, and the version of
+    all prompts in force, which grows with every change. A source that is lost, and tried again, is told on stderr.
     """
     from ssa_stream.client import MaskSubscription, UpdateSubscription
 
@@ -113,6 +113,8 @@ def as_line(view: "MaskView") -> str:
         "age ?" if age_s is None else f"age {age_s * 1e3:.0f} ms",
         f"missed {view.gap}" + (f", {view.dropped_here} of them here" if view.dropped_here else ""),
     ]
+    if view.prompts_version is not None:
+        parts.append(f"prompts v{view.prompts_version}")
     return "  ".join(parts) + ("" if view.status == "final" else f"  {view.status}")
 
 
@@ -126,6 +128,7 @@ def as_mapping(view: "MaskView") -> dict[str, Any]:
         "index": frame.index,
         "t": frame.t,
         "prompt": {"id": view.prompt.id, "text": view.prompt.text, "version": view.prompt.version},
+        "prompts_version": view.prompts_version,
         "target_present": view.target_present,
         "probability": view.message.probability,
         "tracks": [

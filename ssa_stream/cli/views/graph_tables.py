@@ -152,8 +152,11 @@ def _source_and_frames(stream: StreamStatus) -> list[Text]:
 
 
 def _prompts(stream: StreamStatus) -> str:
-    prompts = () if stream.prompts is None else stream.prompts.prompts
-    return "\n".join(f"{prompt.id}: {prompt.text}" for prompt in prompts)
+    if stream.prompts is None:
+        return ""
+    version = f"version {stream.prompts.version}" if stream.prompts.version else ""
+    lines = [f"{prompt.id}: {prompt.text}" for prompt in stream.prompts.prompts]
+    return "\n".join(line for line in (*lines, version) if line)
 
 
 def _masks(figures: PromptFigures | None) -> list[Text]:

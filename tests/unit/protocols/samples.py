@@ -188,6 +188,7 @@ def _tensors() -> list[Sample]:
                 frames_missed=2,
                 after_reset=True,
                 times=TIMES,
+                prompts_version=3,
             ),
             video,
         ),
@@ -228,6 +229,7 @@ def _masks() -> Sample:
         after_reset=True,
         times=TIMES,
         pixel_aspect=(16, 11),
+        prompts_version=3,
     )
     return Sample(message, buffers, Topic("cam0", MASKS, "p1"))
 
@@ -295,7 +297,7 @@ def _requests() -> list[Sample]:
 def _published() -> list[Sample]:
     return [
         Sample(
-            PromptState(stream="cam0", prompts=(PROMPT,), version=3, applies_from=APPLIES_FROM),
+            PromptState(stream="cam0", prompts=(PROMPT,), version=3, applies_from=APPLIES_FROM, by_client=True),
             Buffers(),
             Topic("cam0", PROMPTS),
         ),

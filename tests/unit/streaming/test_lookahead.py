@@ -205,7 +205,8 @@ def test_every_frame_is_final_once_and_in_order(window: int, data: st.DataObject
             if action == "set":
                 ack = session.set_prompts(["green thing", *texts[1:]])
             elif action == "add":
-                ack = session.add_prompt(f"yellow thing {len(texts)}") if len(texts) < 4 else session.set_prompts(texts)
+                new = f"yellow thing {session.state().book.version}"
+                ack = session.add_prompt(new) if len(texts) < 4 else session.set_prompts(texts)
             else:
                 ack = session.remove_prompt(session.prompts[0].prompt_id)
             in_force[ack.applies_from] = ack.prompts

@@ -21,9 +21,10 @@ def test_book_after_a_change_keeps_what_stayed_the_same() -> None:
 
 
 def test_set_with_some_ids_names_the_others() -> None:
-    """A sentence without an id keeps the one it has, unless that was given to another one."""
+    """A sentence without an id keeps the one it has, however it is written, unless that was given to another one."""
     book = _book("red", "green")
-    mixed = book.set([(None, "green"), ("p1", "blue"), "red", "blue"], max_prompts=8)
+    assert book.set(["The red", "Green"], max_prompts=8).sentences == {"p3": "The red", "p2": "Green"}
+    mixed = book.set([(None, "green"), ("p1", "blue"), "red"], max_prompts=8)
     assert mixed.sentences == {"p2": "green", "p1": "blue", "p3": "red"}
 
 

@@ -78,15 +78,18 @@ def test_remove_takes_only_that_one() -> None:
     assert len(window.aligned) == 2
 
 
-def test_sentence_given_twice_is_one_prompt() -> None:
-    """Unless it is asked for under two names."""
-    session = _session("red", " red ", "green")
+def test_sentence_given_twice_is_refused() -> None:
+    """At the start, under another name, and as an addition; nothing has changed then."""
+    with pytest.raises(ConfigError, match="is given twice"):
+        _session("red", " Red ", "green")
+    session = _session("red", "green")
+    with pytest.raises(ConfigError, match="the sentence 'red' is prompt a already"):
+        session.set_prompts({"a": "red", "b": "red"})
+    for name in ("b", None):
+        with pytest.raises(ConfigError, match="the sentence 'Red' is prompt p1 already"):
+            session.add_prompt("Red", name)
     assert _ids(session) == {"p1": "red", "p2": "green"}
-    session.set_prompts({"a": "red", "b": "red"})
-    results = session.push(FRAME)
-    assert [(result.prompt_id, len(result.tracks)) for result in results] == [("a", 1), ("b", 1)]
-    session.add_prompt("red")
-    assert len(session.prompts) == 3
+    assert session.add_prompt("Red", "p1").prompts[0].text == "Red"
 
 
 def test_numbered_ids_avoid_those_that_were_ever_taken() -> None:

@@ -40,7 +40,8 @@ def _act(session: ReferSession, action: str, number: int) -> list[MaskResult]:
         case "set":
             session.set_prompts(["the red car", f"prompt {number}"])
         case "add":
-            session.add_prompt("a dog") if len(session.prompts) < 3 else session.set_prompts([])
+            count = len(session.prompts)
+            session.add_prompt(f"a dog {count}") if count < 3 else session.set_prompts([])
         case "remove":
             session.remove_prompt(session.prompts[-1].prompt_id) if session.prompts else session.add_prompt("a dog")
     return []

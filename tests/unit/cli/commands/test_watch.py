@@ -9,9 +9,10 @@ from tests.support.mask_messages import circle, mask_parts, mask_view
 def test_line_tells_frame_prompt_tracks_age_and_gaps() -> None:
     """An age that cannot be known is not made up."""
     view = mask_view(mask_parts(7, clock="monotonic:elsewhere"), gap=3, dropped_here=2)
-    assert as_line(view) == (
-        "cam0 0.7     p1 'the sentence p1':  1:0.90 [21, 9, 40, 28]  age ?  missed 3, 2 of them here"
-    )
+    line = "cam0 0.7     p1 'the sentence p1':  1:0.90 [21, 9, 40, 28]  age ?  missed 3, 2 of them here"
+    assert (as_line(view), view.prompts_version) == (line, None)
+    told = mask_view(mask_parts(7, clock="monotonic:elsewhere", prompts_version=4), gap=3, dropped_here=2)
+    assert (as_line(told), as_mapping(told)["prompts_version"]) == (f"{line}  prompts v4", 4)
 
 
 def test_line_without_tracks_says_how_near_it_was() -> None:

@@ -10,7 +10,7 @@ from tests.support.scripted_nodes import source_state
 
 @pytest.mark.parametrize(
     "texts",
-    [(), ("the  dog", "a cat", "the dog "), {"p7": "the dog", "left": " a cat"}, {"p1": "a", "p02": "b"}],
+    [(), ("the  dog", "a cat "), {"p7": "the dog", "left": " a cat"}, {"p1": "a", "p02": "b"}],
     ids=["none", "list", "named", "numbered"],
 )
 def test_first_prompts_are_those_of_a_session(texts: tuple[str, ...] | dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from hypothesis import given
@@ -81,6 +82,17 @@ def test_frame_that_comes_again_is_decoded_from_the_state_before_it() -> None:
             assert torch.equal(twin.probability, item.frame.probability)
             assert torch.equal(twin.mask_embedding, item.frame.mask_embedding)
     assert set(found) >= {3, 4}
+
+
+@pytest.mark.parametrize(("applies_from", "version"), [(0, 2), (1, 1)])
+def test_due_frame_has_the_version_of_the_prompts_that_apply_to_it(applies_from: int, version: int) -> None:
+    """With lookahead a change may apply to frames that were sent before it."""
+    decoder = _decoder(lookahead=1)
+    _take(decoder, work(0, "a dog"))
+    changed = work(1, "a cat", applies_from=applies_from)
+    (due,) = _take(decoder, msgspec.structs.replace(changed, prompts_version=2))
+    assert isinstance(due, Due)
+    assert (due.work.frame.index, due.prompts_version) == (0, version)
 
 
 def test_frame_from_before_all_that_is_kept_begins_anew_with_its_replay() -> None:

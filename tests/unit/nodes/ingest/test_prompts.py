@@ -54,9 +54,10 @@ def test_list_is_answered_though_there_are_too_many() -> None:
         (_set(NewPrompt(text=" ")), "invalid"),
         (_set(NewPrompt(text="a", id="x"), NewPrompt(text="b", id="x")), "invalid"),
         (AddPrompt(request_id="r", stream="cam0", prompt=NewPrompt(text="c", id="no/slash")), "invalid"),
+        (AddPrompt(request_id="r", stream="cam0", prompt=NewPrompt(text=" A")), "invalid"),
         (AddPrompt(request_id="r", stream="cam0", prompt=NewPrompt(text="c")), "too_many"),
     ],
-    ids=["unknown", "blank", "twice", "id that fits no topic", "too many"],
+    ids=["unknown", "blank", "twice", "id that fits no topic", "sentence that is there", "too many"],
 )
 def test_wrong_request_is_refused_with_a_code_and_a_text(request_: PromptRequest, code: str) -> None:
     """The answer names the request."""

@@ -67,6 +67,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "prompt_blank": ({"streams": {"a": _STREAM | {"prompts": ["  "]}}}, r"streams\.a has the prompt \['  '\]"),
     "prompt_text": ({"streams": {"a": _STREAM | {"prompts": "cat"}}}, r"streams\.a\.prompts is 'cat'; expected a mapp"),
     "prompt_id": ({"streams": {"a": _STREAM | {"prompts": {"a/b": "c"}}}}, r"streams\.a\.prompts has the keys 'a/b'"),
+    "prompt_twice": (
+        {"streams": {"a": _STREAM | {"prompts": {"p1": "the dog", "x": " The  dog"}}}},
+        r"streams\.a: the sentence ' The  dog' is prompt p1 already; expected each sentence once on a stream",
+    ),
+    "planned_prompt_twice": (
+        {"streams": {"a": _STREAM | {"changes": [{"at_s": 1, "prompts": ["b", "B"]}]}}},
+        r"streams\.a: the sentence 'B' is given twice",
+    ),
     "too_many_prompts": (
         {"session": {"max_prompts": 1}, "streams": {"a": _STREAM | {"prompts": ["b", "c"]}}},
         r"streams\.a has 2 prompts; expected at most session\.max_prompts \(1\)",
