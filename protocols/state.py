@@ -35,7 +35,7 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
         flow: `freshest`, for live sources, or `every_frame`.
         address: Where it comes from, without secrets.
         size: Height and width; None before the first frame.
-        rate_hz: Frames per second as measured or as the source says; None if neither is known.
+        rate_hz: Frames that come per second, measured over the last three seconds; None if none came in them.
         frames: Frames that came in this epoch.
         text: What is wrong, for people; empty if nothing is.
         memory: Number of the stream's memory; grows when the source begins anew.

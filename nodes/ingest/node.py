@@ -202,7 +202,8 @@ class _Ingest:
         last: SourceState | None = None
         while True:
             state = stream.source_state()
-            is_due = last is not None and state.status == "running" and state.at_ns - last.at_ns >= _STATE_S * 1e9
+            has_figures = last is not None and (state.status == "running" or state.rate_hz != last.rate_hz)
+            is_due = has_figures and last is not None and state.at_ns - last.at_ns >= _STATE_S * 1e9
             if last is None or is_due or _is_news(state, last):
                 self._node.broker.publish(state)
                 last = state

@@ -64,7 +64,7 @@ RULES = {
     "protocols": Rule(_siblings("printable run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
     "configs": Rule(_siblings("files texts"), third_party=_WIRE, torch="never"),
     "keys": Rule(_siblings("files"), third_party=frozenset({"zmq"}), torch="never"),
-    "client": Rule(_siblings("protocols keys run_lengths"), torch="never"),
+    "client": Rule(_siblings("protocols keys rates run_lengths"), torch="never"),
     "model": Rule(_siblings()),
     "streaming": Rule(_siblings("input_warnings model printable")),
     "weight_files": Rule(_siblings(), third_party=frozenset(), torch="never"),
@@ -86,7 +86,7 @@ RULES = {
     "nodes": Rule(
         _siblings(
             "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths model "
-            "checkpoints metrics printable standard_streams streaming texts training data sources sinks viz "
+            "checkpoints metrics printable rates standard_streams streaming texts training data sources sinks viz "
             "weight_files"
         ),
     ),
