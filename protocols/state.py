@@ -1,4 +1,4 @@
-"""State of a source; the last value is kept for late subscribers."""
+"""State of a source, and how the graph keeps up with it; the last values are kept for late subscribers."""
 
 from typing import Annotated, Literal
 
@@ -18,7 +18,7 @@ from ssa_stream.protocols.fields import (
 from ssa_stream.protocols.health import DropCount
 from ssa_stream.protocols.message import Message
 
-__all__ = ["SourceState"]
+__all__ = ["SourceState", "StreamLoad"]
 
 
 class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
@@ -70,3 +70,25 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
     code: Keyword | None = None
     attempt: Whole = 0
     retry_in_s: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+
+
+class StreamLoad(Message, frozen=True, kw_only=True, tag="stream_load"):
+    """Whether the graph keeps up with a stream; told once a second by the broker.
+
+    Attributes:
+        stream: Which stream.
+        at_ns: When this was so.
+        clock: Clock of `at_ns`.
+        masks_hz: Frames that get masks per second, over the last three seconds; 0 if none did.
+        stage: The stage that is most busy while the stream is overloaded: a role, or `outputs`; None if it is not
+            overloaded, or no stage is known to be busy. Open: others may come.
+        text: While it is overloaded, how much comes and gets masks, which stage is too slow, and what would help; empty
+            if it is not.
+    """
+
+    stream: Name
+    at_ns: Nanoseconds
+    clock: ClockName
+    masks_hz: Annotated[float, Meta(ge=0, le=1e6)]
+    stage: Keyword | None = None
+    text: Note = ""

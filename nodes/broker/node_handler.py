@@ -189,6 +189,7 @@ class NodeHandler:
                 await self._publisher.publish_state(Topic(message.stream, STATE), "source_state", header.bytes)
             case PromptState() if message.stream == stream:
                 self.resume_points[message.stream].saw_prompts(message)
+                self._state.take(message, self._clock.monotonic_ns())
                 await self._publisher.publish_state(Topic(message.stream, PROMPTS), "prompts", header.bytes)
             case PromptReply() | Accepted() | ErrorReply():
                 if not await self._on_answer(stream, message):

@@ -57,6 +57,7 @@ RULES = {
     "awake": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "files": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
+    "overload": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "texts": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "strict_json": Rule(frozenset({"texts"}), third_party=frozenset(), torch="never"),
@@ -85,9 +86,9 @@ RULES = {
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths files outputs rates")),
     "nodes": Rule(
         _siblings(
-            "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths model "
-            "checkpoints metrics printable rates standard_streams streaming texts training data sources sinks viz "
-            "weight_files"
+            "addresses awake protocols configs keys backoff client files input_warnings outputs overload run_lengths "
+            "model checkpoints metrics printable rates standard_streams streaming texts training data sources sinks "
+            "viz weight_files"
         ),
     ),
     "cli": Rule(None),
