@@ -121,6 +121,7 @@ function stop(text = "Stopped.") {
   $("video").srcObject = null;
   stage.end();
   for (const graph of Object.values(graphs)) graph.clear();
+  recent = [];
   $("hint").hidden = false;
   $("start").textContent = "Start";
   for (const id of ["source", "camera"]) $(id).disabled = false;
