@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -45,7 +46,7 @@ class ModelExecutor:
         Raises:
             RuntimeError: The executor is closed.
         """
-        call = self._pool.submit(self._work, work, *args, **kwargs)
+        call = self._pool.submit(self._work, functools.partial(work, *args, **kwargs))
         return await asyncio.wrap_future(call)
 
     def measured(self, busy: Callable[[], AbstractContextManager[None]]) -> Self:
@@ -58,9 +59,9 @@ class ModelExecutor:
         view._busy = busy
         return view
 
-    def _work(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _work(self, work: Callable[[], T]) -> T:
         with self._busy():
-            return work(*args, **kwargs)
+            return work()
 
     def close(self, wait: bool = True) -> None:
         """Drop what has not begun. May be called again.

@@ -17,6 +17,7 @@ from ssa_stream.protocols import (
     AnyMessage,
     AppliesFrom,
     Buffers,
+    BusyTime,
     Counter,
     DropCount,
     DropNotice,
@@ -389,6 +390,7 @@ def _published() -> list[Sample]:
                 latencies=(
                     Latency(name="step", count=300, p50_ms=4.5, p95_ms=6.0, p99_ms=9.5, max_ms=12.0, stream="cam0"),
                 ),
+                busy=(BusyTime(name="encoder", seconds=7.25),),
             ),
             Buffers(),
             Topic(NODES, STATE, "encoder-1"),
