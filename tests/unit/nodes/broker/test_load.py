@@ -30,7 +30,7 @@ class _Graph:
         for name in self.config.node_names:
             self.state.take(heartbeat(name, ready=ready), now_ns)
         drops = (DropCount(stream="cam0", reason="overtaken", count=(15 - masks) * self.at_s),)
-        told = {"live": True, "flow": "freshest", "rate_hz": 15.0, "drops": drops} | source
+        told: dict[str, Any] = {"live": True, "flow": "freshest", "rate_hz": 15.0, "drops": drops} | source
         self.state.take(source_state(**told), now_ns)
         masked = (Counter(name=MASKED, stream="cam0", value=masks * self.at_s),)
         self.state.take(statistics("masks-0", at_ns=now_ns, counters=masked), now_ns)
