@@ -108,6 +108,7 @@ class NodeStatus:
             self._drops.reset()
             self._masked.clear()
             self._busy.clear()
+        before = self.statistics
         self.statistics, self.told_ns = message, now_ns
         drops = self.drops[message.incarnation] = Counter()
         for drop in message.drops:
@@ -118,7 +119,11 @@ class NodeStatus:
         self._drops.saw(drops.total(), message.at_ns)
         for count in message.counters:
             if count.name == MASKED and count.stream:
-                self._masked.setdefault(count.stream, RateMeter()).saw(count.value, message.at_ns)
+                if count.stream not in self._masked:
+                    self._masked[count.stream] = RateMeter()
+                    if before is not None and before.incarnation == message.incarnation:
+                        self._masked[count.stream].saw(0, before.at_ns)  # it counted nothing until then
+                self._masked[count.stream].saw(count.value, message.at_ns)
         for part in message.busy if isinstance(message.busy, tuple) else ():
             self._busy.setdefault(part.name, RateMeter()).saw(part.seconds, message.at_ns)
 

@@ -85,13 +85,13 @@ async def test_overload_is_told_everywhere_and_ends_with_the_source(monkeypatch:
         await until(lambda: bool(_events(seen, EventKind.OVERLOAD)))
         (begun,) = _events(seen, EventKind.OVERLOAD)
         assert begun.severity == "warning"
-        assert re.match(r"overloaded: [\d.]+ pictures/s come, [\d.]+/s get masks; the encoder takes \d+ %", begun.text)
+        assert re.match(r"overloaded: [\d.]+ pictures/s come, [\d.]+/s get masks; .*; what helps: ", begun.text)
+        await until(lambda: any(load.stage == "encoder" for load in seen.listener.messages(StreamLoad)))
         await until(lambda: seen.listener.messages(StreamLoad)[-1].masks_hz > 0)
         figures = await _metrics(url)
         assert figures["overloaded"] == 1
-        assert 10 < figures["source_rate_hertz"] <= 21
-        assert 0 < figures["masks_rate_hertz"] < 8
-        assert 0.7 < figures["node_busy_ratio"] <= 1
+        assert 0 < figures["masks_rate_hertz"] < figures["source_rate_hertz"]
+        assert 0 < figures["node_busy_ratio"] <= 1
         assert "overloaded: cam0" in _figures(graph.report)
         health = graph.health()
         assert health is not None

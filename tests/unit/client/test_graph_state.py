@@ -150,3 +150,12 @@ def test_losses_are_counted_by_node() -> None:
     kinds = (EventKind.NODE_LOST, EventKind.NODE_RESTARTED, EventKind.NODE_LOST)
     events = [Event(kind=kind, node="control", at_ns=0, clock="monotonic:x", about_node="masks-0") for kind in kinds]
     assert _state(*events).losses == {"masks-0": 2}
+
+
+def test_first_frames_with_masks_are_a_rate_at_once() -> None:
+    """A node that told of itself before has made none until then."""
+    state = GraphState()
+    state.take(statistics("masks-0", at_ns=0), now_ns=0)
+    masked = (Counter(name=MASKED, stream="cam0", value=5),)
+    state.take(statistics("masks-0", at_ns=SECOND, counters=masked), now_ns=SECOND)
+    assert state.masked_per_s("cam0", SECOND) == pytest.approx(5)
