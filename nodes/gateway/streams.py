@@ -20,7 +20,7 @@ from ssa_stream.nodes.gateway.webrtc.aiortc_changes import SenderClock
 from ssa_stream.nodes.gateway.webrtc.camera_ingest import CameraIngest
 from ssa_stream.nodes.gateway.webrtc.track import FeedTrack
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from ssa_stream.protocols import MaskMessage, PromptState, SourceState
+from ssa_stream.protocols import MaskMessage, PromptState, SourceState, StreamLoad
 
 __all__ = ["StreamHandler", "User"]
 
@@ -72,6 +72,7 @@ class StreamHandler:
         self._users: set[User] = set()
         self._prompts: PromptState | None = None
         self._state: SourceState | None = None
+        self._overload = ""
         self._last_masks: dict[str, bytes] = {}
         self._early: deque[Masks] = deque()
         self._camera_since_ns: int | None = None
@@ -141,7 +142,9 @@ class StreamHandler:
 
     # -- what the graph publishes
 
-    def take(self, message: MaskMessage | PromptState | SourceState, buffers: tuple[memoryview, ...]) -> None:
+    def take(
+        self, message: MaskMessage | PromptState | SourceState | StreamLoad, buffers: tuple[memoryview, ...]
+    ) -> None:
         """Something was published about the stream."""
         match message:
             case MaskMessage():
@@ -155,6 +158,10 @@ class StreamHandler:
             case SourceState():
                 before, self._state = self._state, message
                 if before is None or _news(before) != _news(message):
+                    self._tell(self._state_text())
+            case StreamLoad():
+                before_text, self._overload = self._overload, message.text
+                if bool(before_text) != bool(message.text):  # its figures change every second
                     self._tell(self._state_text())
 
     def _take_masks(self, message: MaskMessage, buffers: tuple[memoryview, ...]) -> None:
@@ -227,7 +234,8 @@ class StreamHandler:
         state = self._state
         if state is None:
             return None
-        return as_json({"type": "state", **{name: getattr(state, name) for name in _TOLD_OF_SOURCES}})
+        told = {name: getattr(state, name) for name in _TOLD_OF_SOURCES}
+        return as_json({"type": "state", **told, "overload": self._overload})
 
 
 def _news(state: SourceState) -> tuple[object, ...]:

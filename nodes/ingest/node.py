@@ -7,7 +7,7 @@ Outputs: `FrameMessage` to an encoder; `PictureMessage` to the masks node if it 
 
 import asyncio
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ import structlog
 from ssa_stream.errors import ConfigError, MessageError
 from ssa_stream.nodes.ingest.dispatcher import Outgoing, OutgoingEnd, OutgoingFrame, StreamRules
 from ssa_stream.nodes.ingest.in_flight import Position
-from ssa_stream.nodes.ingest.picture import network_edges, prepare
+from ssa_stream.nodes.ingest.picture import Edges, Picture, network_edges, prepare
 from ssa_stream.nodes.ingest.player import OpenSource, SourcePlayer
 from ssa_stream.nodes.ingest.prompt_length import PromptLengths
 from ssa_stream.nodes.ingest.prompts import PromptRequest, changed_book
@@ -44,7 +44,7 @@ from ssa_stream.protocols import (
     SourceState,
     StartStream,
 )
-from ssa_stream.sources import OnState, Source, open_source
+from ssa_stream.sources import Frame, OnState, Source, open_source
 
 __all__ = ["run"]
 
@@ -75,7 +75,7 @@ async def run(node: NodeContext, *, opener: OpenSource | None = None) -> None:
     player = SourcePlayer(
         ingest.stream,
         open_source=opener or _open,
-        prepare=functools.partial(prepare, edges=edges, now_ns=node.clock.monotonic_ns),
+        prepare=ingest.prepare(edges),
         max_prompts=node.settings.session.max_prompts,
     )
     try:
@@ -138,6 +138,16 @@ class _Ingest:
                 link.close()
 
     # -- frames
+
+    def prepare(self, edges: Edges) -> Callable[[Frame], Picture]:
+        """What makes pictures for the network of frames, its time counted."""
+        metrics, now_ns = self._node.metrics, self._node.clock.monotonic_ns
+
+        def work(frame: Frame) -> Picture:
+            with metrics.busy():
+                return prepare(frame, edges=edges, now_ns=now_ns)
+
+        return work
 
     async def send(self) -> None:
         """Send what is admitted, and again what a restart of a node lost."""
@@ -202,7 +212,8 @@ class _Ingest:
         last: SourceState | None = None
         while True:
             state = stream.source_state()
-            is_due = last is not None and state.status == "running" and state.at_ns - last.at_ns >= _STATE_S * 1e9
+            has_figures = last is not None and (state.status == "running" or state.rate_hz != last.rate_hz)
+            is_due = has_figures and last is not None and state.at_ns - last.at_ns >= _STATE_S * 1e9
             if last is None or is_due or _is_news(state, last):
                 self._node.broker.publish(state)
                 last = state

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import structlog
 
+from ssa_stream.client.graph_state import MASKED
 from ssa_stream.errors import SessionStateError
 from ssa_stream.model import SSA
 from ssa_stream.nodes.masks.messages import mask_message, model_name
@@ -188,7 +189,7 @@ class _Masks:
         elif not is_taken:
             self._drops.count(frame, DropReason.QUEUE_FULL)
         else:
-            self._node.metrics.count("frames_out", stream=frame.stream)
+            self._node.metrics.count(MASKED, stream=frame.stream)
 
     def _make(
         self, stream: MaskStream, item: Waiting, begin_ns: int

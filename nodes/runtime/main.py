@@ -132,7 +132,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, pare
                     clock=clock,
                     awake=awake,
                     stop=stop,
-                    executor=executor,
+                    executor=executor.measured(metrics.busy),
                     metrics=metrics,
                     settings=settings,
                     load_model=load,

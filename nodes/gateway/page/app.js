@@ -10,7 +10,8 @@ const graphs = { fps: new Graph($("fps"), $("fps-value"), ""), age: new Graph($(
                  latency: new Graph($("latency"), $("latency-value"), " ms") };
 const looks = new Map();  // what this page does with each prompt, by id
 let prompts = [], colours = new Map(), info = { streams: [], ice_servers: [], threshold: 0.5 };
-let connection = null, viewer = null, camera = null, recorder = null, received = 0, latency = null, lastSaid = "", isTroubled = false;
+const TICKS_PER_S = 2, SPAN_TICKS = 6;  // figures are of the last three seconds
+let connection = null, viewer = null, camera = null, recorder = null, received = 0, recent = [], latency = null, lastSaid = "", isTroubled = false;
 let token = sessionStorage.getItem("ssa-token") ?? "";
 
 const say = (text) => { $("status").textContent = text; };
@@ -120,6 +121,7 @@ function stop(text = "Stopped.") {
   $("video").srcObject = null;
   stage.end();
   for (const graph of Object.values(graphs)) graph.clear();
+  recent = [];
   $("hint").hidden = false;
   $("start").textContent = "Start";
   for (const id of ["source", "camera"]) $(id).disabled = false;
@@ -194,10 +196,12 @@ function takeMasks(data) {
 
 function tick() {
   if (!connection) return;
-  graphs.fps.add(received * 2);
+  recent = [...recent, received].slice(-SPAN_TICKS);
   received = 0;
+  const frames = recent.reduce((sum, one) => sum + one, 0);
+  graphs.fps.add(frames * TICKS_PER_S / recent.length);
   graphs.age.add(stage.shown.index < 0 ? null : stage.age);
-  graphs.latency.add(latency);
+  graphs.latency.add(frames ? latency : null);
   const found = prompts.map((one) => {
     const masks = stage.shown.masks.get(one.id), row = [...$("prompts").children].find((row) => row.dataset.id === one.id);
     const count = masks ? stage.visible(masks).length : 0;

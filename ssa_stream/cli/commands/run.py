@@ -156,7 +156,13 @@ def run(
     from ssa_stream.cli.options.engine import all_cores_but_one, open_model
     from ssa_stream.cli.runner import RunReport, paced, run_stream
     from ssa_stream.cli.views.console import print_warning
-    from ssa_stream.cli.views.run_view import live_line, print_connections, print_source_status, print_summary
+    from ssa_stream.cli.views.run_view import (
+        live_line,
+        print_connections,
+        print_overload,
+        print_source_status,
+        print_summary,
+    )
     from ssa_stream.cli.views.terminal import Interrupts
     from ssa_stream.input_warnings import require_complete
     from ssa_stream.sinks import Background
@@ -218,6 +224,7 @@ def run(
                     max_frames=max_frames,
                     on_frame=on_frame,
                     on_warning=print_warning,
+                    **({} if quiet else {"on_overload": print_overload}),
                     report=report,
                 )
     except SsaStreamError as error:

@@ -10,7 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from ssa_stream.cli.views.console import errors, print_warning
-from ssa_stream.cli.views.source_words import frame_counts, source_words
+from ssa_stream.cli.views.source_words import frame_counts, latency_words, source_words
 
 if TYPE_CHECKING:
     from ssa_stream.nodes.launcher import Graph, GraphReport
@@ -80,10 +80,12 @@ def _figures(report: "GraphReport") -> str:
     restarts = sum(report.restarts.values())
     said = {name: source_words(source) for name, source in sorted(report.sources.items())}
     ended = sum(len(texts) for texts in report.outputs_failed.values())
+    latency = latency_words(report.recent_latency_ms)
     return (
-        f"frame {report.total_frames}  {report.recent_fps:5.1f} fps  latency {report.recent_latency_ms:.0f} ms  "
+        f"frame {report.total_frames}  {report.recent_fps:5.1f} fps  latency {latency}  "
         f"dropped {report.dropped}{f'  restarts {restarts}' if restarts else ''}"
         + (f"  outputs ended {ended}" if ended else "")
+        + (f"  overloaded: {', '.join(sorted(report.overloads))}" if report.overloads else "")
         + "".join(f"  {name} {words}" for name, words in said.items() if words.problem)
     )
 

@@ -5,16 +5,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskProgressColumn,
+)
+from rich.text import Text
 
 from ssa_stream.cli.views.console import errors
-from ssa_stream.cli.views.source_words import frame_counts
+from ssa_stream.cli.views.source_words import frame_counts, latency_words
 from ssa_stream.sources import Recovering, Source, SourceStage, SourceStatus
 
 if TYPE_CHECKING:
     from ssa_stream.cli.runner import RunReport
 
-__all__ = ["live_line", "print_connections", "print_source_status", "print_summary", "source_line"]
+__all__ = [
+    "live_line",
+    "print_connections",
+    "print_overload",
+    "print_source_status",
+    "print_summary",
+    "source_line",
+]
 
 _PLAIN_INTERVAL_S = 5.0
 
@@ -27,7 +43,21 @@ class OnFrame(Protocol):
 
 
 def _figures(report: "RunReport") -> str:
-    return f"{report.fps:5.1f} fps  latency {report.recent_latency_ms:.0f} ms  dropped {report.dropped}"
+    now_ns = time.monotonic_ns()
+    fps, latency = report.recent_fps(now_ns), latency_words(report.recent_latency_ms(now_ns))
+    # Nothing is judged while nothing comes: what was said before is not so any more.
+    return f"{fps:5.1f} fps  latency {latency}  dropped {report.dropped}" + (
+        "  overloaded" if report.overload and fps else ""
+    )
+
+
+class _FiguresColumn(ProgressColumn):
+    """Figures as they are when they are drawn, several times a second: no frame need come for them to change."""
+
+    def render(self, task: Task) -> Text:
+        """The figures of the report in the task's field `report`."""
+        report = task.fields.get("report")
+        return Text("" if report is None else _figures(report))
 
 
 @contextmanager
@@ -47,11 +77,11 @@ def live_line(total_frames: int | None, *, quiet: bool) -> Iterator[OnFrame]:
             MofNCompleteColumn(),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[figures]}", markup=False),
+            _FiguresColumn(),
         )
         with Progress(*columns, console=console) as progress:
-            task = progress.add_task("run", total=total_frames, figures="")
-            yield lambda report: progress.update(task, completed=report.frames, figures=_figures(report))
+            task = progress.add_task("run", total=total_frames, report=None)
+            yield lambda report: progress.update(task, completed=report.frames, report=report)
     else:
         shown_at = time.monotonic()
 
@@ -80,6 +110,11 @@ def print_summary(report: "RunReport") -> None:
             console.print(f"output ended: {output.failure}", soft_wrap=True, markup=False)
         elif output.frames and output.name != "-":
             console.print(f"wrote {output.name}", soft_wrap=True, markup=False)
+
+
+def print_overload(text: str) -> None:
+    """Print that a live source is too much, or, if the text is empty, no more."""
+    errors().print(text or "no longer overloaded", soft_wrap=True, markup=False)
 
 
 def print_source_status(status: SourceStatus) -> None:

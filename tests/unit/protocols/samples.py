@@ -17,6 +17,7 @@ from ssa_stream.protocols import (
     AnyMessage,
     AppliesFrom,
     Buffers,
+    BusyTime,
     Counter,
     DropCount,
     DropNotice,
@@ -56,6 +57,7 @@ from ssa_stream.protocols import (
     StageTime,
     StartStream,
     Statistics,
+    StreamLoad,
     Topic,
     Track,
     VideoQueriesMessage,
@@ -328,6 +330,18 @@ def _published() -> list[Sample]:
             Topic("cam0", STATE),
         ),
         Sample(
+            StreamLoad(
+                stream="cam0",
+                at_ns=1_000_000_100,
+                clock=CLOCK,
+                masks_hz=6.25,
+                stage="encoder",
+                text="overloaded: 15 pictures/s come, 6.2/s get masks; the encoder takes 98 % of the time",
+            ),
+            Buffers(),
+            Topic("cam0", STATE),
+        ),
+        Sample(
             Event(
                 kind=EventKind.NODE_RESTARTED,
                 node="launcher",
@@ -378,6 +392,7 @@ def _published() -> list[Sample]:
                 latencies=(
                     Latency(name="step", count=300, p50_ms=4.5, p95_ms=6.0, p99_ms=9.5, max_ms=12.0, stream="cam0"),
                 ),
+                busy=(BusyTime(name="encoder", seconds=7.25),),
             ),
             Buffers(),
             Topic(NODES, STATE, "encoder-1"),

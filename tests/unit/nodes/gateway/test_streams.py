@@ -1,5 +1,6 @@
 """A stream of the gateway: what belongs to a camera goes with it."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from ssa_stream.nodes.gateway.streams import StreamHandler
 from ssa_stream.nodes.gateway.webrtc.aiortc_changes import SenderClock
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from ssa_stream.protocols import Limits, MaskMessage, decode
+from ssa_stream.protocols import Limits, MaskMessage, StreamLoad, decode
 from tests.support.mask_messages import circle, mask_message, mask_parts
+from tests.support.scripted_nodes import source_state
 
 
 class _User:
@@ -22,6 +24,7 @@ class _User:
 
     def __init__(self) -> None:
         self.masks: list[str] = []
+        self.said: list[dict[str, Any]] = []
 
     def send_masks(self, prompt_id: str, data: bytes) -> None:
         """Masks came."""
@@ -29,6 +32,7 @@ class _User:
 
     def send_text(self, text: str) -> None:
         """Something is said."""
+        self.said.append(json.loads(text))
 
 
 async def _no_answer(request: Any) -> Any:
@@ -76,3 +80,19 @@ async def test_masks_of_a_camera_are_shown_to_no_other(tmp_path: Path) -> None:
     _masks_of(handler, time.monotonic_ns())
     assert (_greeted(handler), len(viewer.masks)) == (["p1"], 2)
     second.close()
+
+
+async def test_overload_is_told_when_it_begins_and_ends(tmp_path: Path) -> None:
+    """Not every second; who comes later is told, too."""
+    handler, viewer = _handler(tmp_path), _User()
+    handler.join(viewer)
+    handler.take(source_state(), ())
+    for text in ("", "overloaded: 15", "overloaded: 14", "", ""):
+        handler.take(StreamLoad(stream="cam0", at_ns=0, clock="monotonic:x", masks_hz=6, text=text), ())
+        if text == "overloaded: 14":
+            assert json.loads(handler.greeting()[-1])["overload"] == text
+    assert [(one["type"], one["overload"]) for one in viewer.said] == [
+        ("state", ""),
+        ("state", "overloaded: 15"),
+        ("state", ""),
+    ]
