@@ -1,0 +1,80 @@
+"""Where labels stand: inside the picture, below its header, and none over another."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+__all__ = ["PlacedLabel", "place_labels"]
+
+Size = tuple[int, int]
+
+
+class PlacedLabel(NamedTuple):
+    """Which of its sizes a label has, and its upper left corner."""
+
+    choice: int
+    x: int
+    y: int
+
+
+def place_labels(
+    boxes: Sequence[tuple[int, int, int, int]],
+    sizes: Sequence[Sequence[Size]],
+    picture: Size,
+    *,
+    top: int = 0,
+) -> list[PlacedLabel | None]:
+    """Find places for labels: earlier ones choose first, and none moves for a later one.
+
+    A label is tried above its box, below, beside and at last within it; its next size is tried when no place is free
+    for the one before. The page does the same, see `placeLabels` in `nodes/gateway/page/drawing.js`.
+
+    Args:
+        boxes: Left, top, right and bottom of each object, right and bottom exclusive.
+        sizes: Width and height that each label may have, the preferred one first.
+        picture: Width and height of the picture.
+        top: Height of the header at its upper end.
+    Returns:
+        For each label its place, or None where it finds none.
+    """
+    taken: list[tuple[int, int, int, int]] = []
+    places: list[PlacedLabel | None] = []
+    for box, own_sizes in zip(boxes, sizes, strict=True):
+        place = _first_free(box, own_sizes, picture, top, taken)
+        places.append(place)
+        if place is not None:
+            width, height = own_sizes[place.choice]
+            taken.append((place.x, place.y, place.x + width, place.y + height))
+    return places
+
+
+def _first_free(
+    box: tuple[int, int, int, int],
+    sizes: Sequence[Size],
+    picture: Size,
+    top: int,
+    taken: Sequence[tuple[int, int, int, int]],
+) -> PlacedLabel | None:
+    for choice, (width, height) in enumerate(sizes):
+        if width > picture[0]:
+            continue
+        for wanted_x, y in _candidates(box, width, height, picture[1], top):
+            x = min(max(0, wanted_x), picture[0] - width)
+            if y < top or y + height > picture[1]:
+                continue
+            if all(x >= right or x + width <= left or y >= low or y + height <= high for left, high, right, low in taken):
+                return PlacedLabel(choice, x, y)
+    return None
+
+
+def _candidates(
+    box: tuple[int, int, int, int], width: int, height: int, picture_height: int, top: int
+) -> Iterable[tuple[int, int]]:
+    left, upper, right, lower = box
+    for y in (upper - height, lower):
+        yield left, y
+        yield right - width, y
+    yield right, max(upper, top)
+    yield left - width, max(upper, top)
+    for y in (max(upper, top), min(lower, picture_height) - height):
+        yield left, y
+        yield right - width, y
