@@ -61,7 +61,7 @@ def _first_free(
             x = min(max(0, wanted_x), picture[0] - width)
             if y < top or y + height > picture[1]:
                 continue
-            if all(x >= right or x + width <= left or y >= low or y + height <= high for left, high, right, low in taken):
+            if not any(x < r and l < x + width and y < b and t < y + height for l, t, r, b in taken):
                 return PlacedLabel(choice, x, y)
     return None
 

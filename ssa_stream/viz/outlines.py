@@ -54,14 +54,14 @@ class LineStyle(NamedTuple):
         return cls(line, max(1, line // 3), stripe, max(1, int(stripe / opacity + 0.5)))
 
 
-def draw_outlines(bgr: NDArray[np.uint8], objects: Sequence[Outlined], style: LineStyle) -> None:
+def draw_outlines(picture: NDArray[np.uint8], objects: Sequence[Outlined], style: LineStyle) -> None:
     """Draw objects: a dark edge outside of each, a line of its colour, a light edge, and hatching within.
 
     Whatever the background is, one of the two edges has a contrast of 4.5 or more to it. All hatchings are drawn before
     all outlines; among outlines the later one is on top.
 
     Args:
-        bgr: `(H, W, 3)` uint8 in BGR order; drawn upon.
+        picture: `(H, W, 3)` uint8 RGB; drawn upon.
         objects: With masks of that size. An empty mask draws nothing.
         style: Widths.
     """
@@ -69,11 +69,11 @@ def draw_outlines(bgr: NDArray[np.uint8], objects: Sequence[Outlined], style: Li
     coded = [(region, _codes(one.mask[region], style), one) for region, one in regions if region is not None]
     for region, codes, one in coded:
         if style.stripe:
-            hatch = _hatch(*bgr.shape[:2], style, is_rising=one.is_rising)[region]
-            bgr[region][(codes == _INNER) & hatch] = one.colour[::-1]
+            hatch = _hatch(*picture.shape[:2], style, is_rising=one.is_rising)[region]
+            picture[region][(codes == _INNER) & hatch] = one.colour
     for region, codes, one in coded:
         for code, colour in enumerate((_DARK, one.colour, _LIGHT), start=1):
-            bgr[region][codes == code] = colour[::-1]
+            picture[region][codes == code] = colour
 
 
 def _region(mask: NDArray[np.bool_], style: LineStyle) -> tuple[slice, slice] | None:

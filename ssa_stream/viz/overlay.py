@@ -92,14 +92,15 @@ def draw_masks(
                 )
             objects.append(Outlined(track.mask, colour, is_rising=place % 2 == 0))
             number = f"#{track.track_id}"
-            labels.append(_Label(track.box_xyxy, colour, (f"{number} {_shortened(prompt.text)} {track.score:.2f}", number)))
+            texts = f"{number} {_shortened(prompt.text)} {track.score:.2f}", number
+            labels.append(_Label(track.box_xyxy, colour, texts))
     scale = text_scale(height, width)
     rows = strip_rows(len(prompts), height, scale) if strip else 0
-    bgr = np.ascontiguousarray(image[..., ::-1])
-    draw_outlines(bgr, objects, LineStyle.of_picture(height, width, opacity))
-    _draw_labels(bgr, labels, rows * line_height_px(scale), scale)
-    draw_strip(bgr, [(colours[prompt.prompt_id], _line(prompt)) for prompt in prompts], rows=rows, scale=scale)
-    return np.ascontiguousarray(bgr[..., ::-1])
+    picture = np.array(image, order="C")
+    draw_outlines(picture, objects, LineStyle.of_picture(height, width, opacity))
+    _draw_labels(picture, labels, rows * line_height_px(scale), scale)
+    draw_strip(picture, [(colours[prompt.prompt_id], _line(prompt)) for prompt in prompts], rows=rows, scale=scale)
+    return picture
 
 
 class _Label(NamedTuple):
@@ -110,16 +111,16 @@ class _Label(NamedTuple):
     texts: tuple[str, ...]
 
 
-def _draw_labels(bgr: NDArray[np.uint8], labels: Sequence[_Label], top: int, scale: float) -> None:
+def _draw_labels(picture: NDArray[np.uint8], labels: Sequence[_Label], top: int, scale: float) -> None:
     line_px = line_height_px(scale)
     sizes = [[(line_width_px(text, scale, line_px), line_px) for text in label.texts] for label in labels]
-    places = place_labels([one.box_xyxy for one in labels], sizes, (bgr.shape[1], bgr.shape[0]), top=top)
+    places = place_labels([one.box_xyxy for one in labels], sizes, (picture.shape[1], picture.shape[0]), top=top)
     for label, own_sizes, place in zip(labels, sizes, places, strict=True):
         if place is None:
             continue
         width, text = own_sizes[place.choice][0], label.texts[place.choice]
-        bgr[place.y : place.y + line_px, place.x : place.x + width] = PLATE[::-1]
-        draw_line(bgr, text, (place.x, place.y), width, line_px, label.colour, scale)
+        picture[place.y : place.y + line_px, place.x : place.x + width] = PLATE
+        draw_line(picture, text, (place.x, place.y), width, line_px, label.colour, scale)
 
 
 def _line(prompt: PromptMasks) -> str:

@@ -45,31 +45,31 @@ def strip_rows(count: int, height: int, scale: float) -> int:
     return min(count, max(int(height * _MOST_OF_HEIGHT) // pitch, int(height >= 2 * pitch)))
 
 
-def draw_strip(bgr: NDArray[np.uint8], lines: Sequence[tuple[Rgb, str]], *, rows: int, scale: float) -> None:
+def draw_strip(picture: NDArray[np.uint8], lines: Sequence[tuple[Rgb, str]], *, rows: int, scale: float) -> None:
     """Write lines, each behind a bullet of its RGB colour, on a darkened strip at the top.
 
     Args:
-        bgr: `(H, W, 3)` uint8 in BGR order; drawn upon.
+        picture: `(H, W, 3)` uint8 RGB; drawn upon.
         lines: Colours and texts.
         rows: How many are written, see `strip_rows`; the last one ends with the number of those that are not.
         scale: Size of the text.
     """
     if not rows:
         return
-    pitch, width = line_height_px(scale), bgr.shape[1]
-    strip = bgr[: rows * pitch]
+    pitch, width = line_height_px(scale), picture.shape[1]
+    strip = picture[: rows * pitch]
     strip[:] = strip // 3
     more = f"+{len(lines) - rows} more" if len(lines) > rows else ""
     more_px = _width_px(more, scale) + pitch // 2 if more else 0
     for row, (colour, text) in enumerate(lines[:rows]):
         is_last = row == rows - 1
-        draw_line(bgr, text, (0, row * pitch), width - (more_px if is_last else 0), pitch, colour, scale)
+        draw_line(picture, text, (0, row * pitch), width - (more_px if is_last else 0), pitch, colour, scale)
     if more:
-        _put(bgr, more, (max(0, width - more_px + pitch // 4), (rows - 1) * pitch), pitch, scale)
+        _put(picture, more, (max(0, width - more_px + pitch // 4), (rows - 1) * pitch), pitch, scale)
 
 
 def draw_line(
-    bgr: NDArray[np.uint8],
+    picture: NDArray[np.uint8],
     text: str,
     corner: tuple[int, int],
     width_px: int,
@@ -80,7 +80,7 @@ def draw_line(
     """Write one line behind its bullet; what is longer ends with "...".
 
     Args:
-        bgr: Drawn upon.
+        picture: RGB; drawn upon.
         text: The line.
         corner: Its upper left corner, x and y.
         width_px: Its width.
@@ -90,14 +90,14 @@ def draw_line(
     """
     left, top = corner
     bullet = height_px // 4
-    cv2.rectangle(bgr, (left + bullet, top + bullet), (left + 3 * bullet, top + 3 * bullet), colour[::-1], -1)
+    cv2.rectangle(picture, (left + bullet, top + bullet), (left + 3 * bullet, top + 3 * bullet), colour, -1)
     fitted = _fitted(printable(text), width_px - height_px, scale)
-    _put(bgr, fitted, (left + 4 * bullet, top), height_px, scale)
+    _put(picture, fitted, (left + 4 * bullet, top), height_px, scale)
 
 
-def _put(bgr: NDArray[np.uint8], text: str, corner: tuple[int, int], height_px: int, scale: float) -> None:
+def _put(picture: NDArray[np.uint8], text: str, corner: tuple[int, int], height_px: int, scale: float) -> None:
     baseline = corner[0], corner[1] + round(height_px * 0.72)
-    cv2.putText(bgr, text, baseline, _FONT, scale, _WHITE, 1, cv2.LINE_AA)
+    cv2.putText(picture, text, baseline, _FONT, scale, _WHITE, 1, cv2.LINE_AA)
 
 
 @lru_cache(maxsize=256)
