@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 __all__ = ["PlacedLabel", "place_labels"]
 
+Box = tuple[int, int, int, int]
 Size = tuple[int, int]
 
 
@@ -17,7 +18,7 @@ class PlacedLabel(NamedTuple):
 
 
 def place_labels(
-    boxes: Sequence[tuple[int, int, int, int]],
+    boxes: Sequence[Box],
     sizes: Sequence[Sequence[Size]],
     picture: Size,
     *,
@@ -36,7 +37,7 @@ def place_labels(
     Returns:
         For each label its place, or None where it finds none.
     """
-    taken: list[tuple[int, int, int, int]] = []
+    taken: list[Box] = []
     places: list[PlacedLabel | None] = []
     for box, own_sizes in zip(boxes, sizes, strict=True):
         place = _first_free(box, own_sizes, picture, top, taken)
@@ -48,11 +49,11 @@ def place_labels(
 
 
 def _first_free(
-    box: tuple[int, int, int, int],
+    box: Box,
     sizes: Sequence[Size],
     picture: Size,
     top: int,
-    taken: Sequence[tuple[int, int, int, int]],
+    taken: Sequence[Box],
 ) -> PlacedLabel | None:
     for choice, (width, height) in enumerate(sizes):
         if width > picture[0]:
@@ -61,14 +62,16 @@ def _first_free(
             x = min(max(0, wanted_x), picture[0] - width)
             if y < top or y + height > picture[1]:
                 continue
-            if not any(x < r and l < x + width and y < b and t < y + height for l, t, r, b in taken):
+            if not any(_overlap((x, y, x + width, y + height), other) for other in taken):
                 return PlacedLabel(choice, x, y)
     return None
 
 
-def _candidates(
-    box: tuple[int, int, int, int], width: int, height: int, picture_height: int, top: int
-) -> Iterable[tuple[int, int]]:
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _candidates(box: Box, width: int, height: int, picture_height: int, top: int) -> Iterable[tuple[int, int]]:
     left, upper, right, lower = box
     for y in (upper - height, lower):
         yield left, y
