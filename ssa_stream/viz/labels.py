@@ -56,11 +56,8 @@ def _first_free(
     taken: Sequence[Box],
 ) -> PlacedLabel | None:
     for choice, (width, height) in enumerate(sizes):
-        if width > picture[0]:
-            continue
-        for wanted_x, y in _candidates(box, width, height, picture[1], top):
-            x = min(max(0, wanted_x), picture[0] - width)
-            if y < top or y + height > picture[1]:
+        for x, y in _candidates(box, width, height, picture, top):
+            if x < 0 or y < top or x + width > picture[0] or y + height > picture[1]:
                 continue
             if not any(_overlap((x, y, x + width, y + height), other) for other in taken):
                 return PlacedLabel(choice, x, y)
@@ -71,13 +68,13 @@ def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _candidates(box: Box, width: int, height: int, picture_height: int, top: int) -> Iterable[tuple[int, int]]:
+def _candidates(box: Box, width: int, height: int, picture: Size, top: int) -> Iterable[tuple[int, int]]:
     left, upper, right, lower = box
+    most = picture[0] - width
+    columns = min(max(0, left), most), min(max(0, right - width), most)
     for y in (upper - height, lower):
-        yield left, y
-        yield right - width, y
+        yield from ((x, y) for x in columns)
     yield right, max(upper, top)
     yield left - width, max(upper, top)
-    for y in (max(upper, top), min(lower, picture_height) - height):
-        yield left, y
-        yield right - width, y
+    for y in (max(upper, top), min(lower, picture[1]) - height):
+        yield from ((x, y) for x in columns)

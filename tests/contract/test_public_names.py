@@ -385,7 +385,6 @@ PINNED = {
         "draw_overlay",
         "has_display",
         "prompt_colours",
-        "track_colour",
     },
 }
 

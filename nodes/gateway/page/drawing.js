@@ -105,14 +105,13 @@ export function placeLabels(boxes, sizes, [pictureWidth, pictureHeight], top = 0
   const taken = [];
   const firstFree = ([left, upper, right, lower], own) => {
     for (const [choice, [width, height]] of own.entries()) {
-      if (width > pictureWidth) continue;
-      const within = Math.max(upper, top), candidates = [
-        [left, upper - height], [right - width, upper - height], [left, lower], [right - width, lower],
-        [right, within], [left - width, within], [left, within], [right - width, within],
-        [left, Math.min(lower, pictureHeight) - height], [right - width, Math.min(lower, pictureHeight) - height]];
-      for (const [wanted, y] of candidates) {
-        const x = Math.min(Math.max(0, wanted), pictureWidth - width);
-        if (y < top || y + height > pictureHeight) continue;
+      const within = Math.max(upper, top), most = pictureWidth - width;
+      const columns = [left, right - width].map((x) => Math.min(Math.max(0, x), most));
+      const rows = (...all) => all.flatMap((y) => columns.map((x) => [x, y]));
+      const candidates = [...rows(upper - height, lower), [right, within], [left - width, within],
+                          ...rows(within, Math.min(lower, pictureHeight) - height)];
+      for (const [x, y] of candidates) {
+        if (x < 0 || y < top || x + width > pictureWidth || y + height > pictureHeight) continue;
         if (taken.some((one) => x < one[2] && one[0] < x + width && y < one[3] && one[1] < y + height)) continue;
         taken.push([x, y, x + width, y + height]);
         return { choice, x, y };

@@ -17,7 +17,7 @@ export class Stage {
     this.rtpOrigin = null;
     this.look = () => null;  // of a prompt id: { colour, place, text, isShown, isSingle, threshold }
     this.overlay = document.createElement("canvas");
-    this.drawn = "";  // what the overlay shows
+    this.labels = [];  // where they are on the overlay; null for those that found no room
     this.generation = 0;
     this.reset();
   }
@@ -28,6 +28,7 @@ export class Stage {
     this.pending = { index: -1, masks: new Map() };
     this.shown = { index: -1, masks: new Map(), picture: null, at: 0 };
     this.waiting = [];
+    this.drawn = "";
     delete this.canvas.dataset.index;
   }
 
@@ -204,7 +205,7 @@ export class Stage {
     const labels = all.flatMap((masks) => {
       const { colour, text } = this.look(masks.prompt), short = shortened(text);
       const sx = width / masks.source_size[1], sy = height / masks.source_size[0];
-      return this.visible(masks).map((one) => ({
+      return this.visible(masks).sort((one, other) => one.id - other.id).map((one) => ({
         colour, texts: [`#${one.id} ${short} ${one.score.toFixed(2)}`, `#${one.id}`],
         box: [one.box[0] * sx, one.box[1] * sy, one.box[2] * sx, one.box[3] * sy].map(Math.round) }));
     });
