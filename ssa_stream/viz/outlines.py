@@ -16,8 +16,8 @@ from ssa_stream.viz.colours import Rgb
 __all__ = ["LineStyle", "Outlined", "draw_outlines"]
 
 _DARK, _LIGHT = (0, 0, 0), (255, 255, 255)
-_LINES_PER_EDGE, _STRIPES_PER_EDGE = 120, 240
-"""How many times a line and a stripe fit into the shorter edge of a picture."""
+_LINES_PER_EDGE = 120
+"""How many lines fit into the shorter edge of a picture: video keeps colours at half the size, and thinner ones mix."""
 _INNER = 4
 """Code of the pixels within an outline, see `_codes`."""
 
@@ -47,11 +47,9 @@ class LineStyle(NamedTuple):
             width: Of the picture, pixels.
             opacity: Share of the object that stripes cover, 0..1; 0 makes no stripes.
         """
-        edge = min(height, width)
-        line, stripe = (max(1, int(edge / share + 0.5)) for share in (_LINES_PER_EDGE, _STRIPES_PER_EDGE))
-        if opacity <= 0:
-            return cls(line, max(1, line // 3), 0, 1)
-        return cls(line, max(1, line // 3), stripe, max(1, int(stripe / opacity + 0.5)))
+        line = max(1, int(min(height, width) / _LINES_PER_EDGE + 0.5))
+        edge = max(1, line // 3)
+        return cls(line, edge, line, max(1, int(line / opacity + 0.5))) if opacity > 0 else cls(line, edge, 0, 1)
 
 
 def draw_outlines(picture: NDArray[np.uint8], objects: Sequence[Outlined], style: LineStyle) -> None:

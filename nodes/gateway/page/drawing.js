@@ -4,10 +4,9 @@ export const OPACITY = 0.2, PLATE = "rgb(16, 21, 27)";
 const DARK = [0, 0, 0], LIGHT = [255, 255, 255], WITHIN = 4;
 
 export function lineStyle(height, width, opacity = OPACITY) {
-  const edge = Math.min(height, width);
-  const [line, stripe] = [120, 240].map((share) => Math.max(1, Math.floor(edge / share + 0.5)));
-  if (opacity <= 0) return { line, edge: Math.max(1, Math.floor(line / 3)), stripe: 0, pitch: 1 };
-  return { line, edge: Math.max(1, Math.floor(line / 3)), stripe, pitch: Math.max(1, Math.floor(stripe / opacity + 0.5)) };
+  const line = Math.max(1, Math.floor(Math.min(height, width) / 120 + 0.5)), edge = Math.max(1, Math.floor(line / 3));
+  if (opacity <= 0) return { line, edge, stripe: 0, pitch: 1 };
+  return { line, edge, stripe: line, pitch: Math.max(1, Math.floor(line / opacity + 0.5)) };
 }
 
 // A label map of another size, without the labels that are not wanted.
