@@ -1,7 +1,7 @@
 """Results drawn over the picture they belong to."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,10 @@ from ssa_stream.viz.text import PLATE, draw_line, draw_strip, line_height_px, li
 if TYPE_CHECKING:
     from ssa_stream.streaming.results import MaskResult
 
-__all__ = ["DrawnTrack", "PromptMasks", "draw_masks", "draw_overlay"]
+__all__ = ["DEFAULT_OPACITY", "DrawnTrack", "PromptMasks", "draw_masks", "draw_overlay"]
 
+DEFAULT_OPACITY: Final = 0.2
+"""Share of an object that is hatched; the page has the same."""
 _LABEL_PROMPT_LENGTH = 24
 
 
@@ -40,7 +42,7 @@ class PromptMasks(NamedTuple):
 
 
 def draw_overlay(
-    image: NDArray[np.uint8], results: Sequence["MaskResult"], *, opacity: float = 0.2, strip: bool = True
+    image: NDArray[np.uint8], results: Sequence["MaskResult"], *, opacity: float = DEFAULT_OPACITY, strip: bool = True
 ) -> NDArray[np.uint8]:
     """Draw masks and labels of every prompt on a copy of a picture.
 
@@ -75,7 +77,7 @@ def draw_overlay(
 
 
 def draw_masks(
-    image: NDArray[np.uint8], prompts: Sequence[PromptMasks], *, opacity: float = 0.2, strip: bool = True
+    image: NDArray[np.uint8], prompts: Sequence[PromptMasks], *, opacity: float = DEFAULT_OPACITY, strip: bool = True
 ) -> NDArray[np.uint8]:
     """As `draw_overlay`, for masks that are no results of a session."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
