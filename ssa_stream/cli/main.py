@@ -45,7 +45,7 @@ USAGE = 2
 # Import name of a package, the extra that installs it.
 _EXTRAS = {
     **dict.fromkeys(
-        ("PIL", "av", "cv2", "open_clip", "pycocotools", "safetensors", "scipy", "supervision", "timm", "torch"),
+        ("PIL", "av", "cv2", "open_clip", "pycocotools", "safetensors", "scipy", "timm", "torch"),
         "engine",
     ),
     **dict.fromkeys(("aiohttp", "aiortc", "prometheus_client"), "webrtc"),
