@@ -118,7 +118,8 @@ async def test_page_draws_masks_and_places_labels_as_the_library(tmp_path: Path)
         random = np.random.default_rng(1)
         for picture, top in (((640, 360), 0), ((64, 48), 13), ((320, 200), 30)):
             corners = random.integers(-20, max(picture), (40, 2, 2))
-            boxes = [(*map(int, one.min(0)), *map(int, one.max(0) + 1)) for one in corners]
+            ends = [(one.min(0).tolist(), (one.max(0) + 1).tolist()) for one in corners]
+            boxes = [(left, upper, right, lower) for (left, upper), (right, lower) in ends]
             own = [[(int(width), 13), (18, 13)] for width in random.integers(20, 120, 40)]
             case = ", ".join(json.dumps(one) for one in (boxes, own, picture, top))
             placed = await page.evaluate(f"import('/drawing.js').then(m => m.placeLabels({case}))")

@@ -17,7 +17,8 @@ def test_labels_never_overlap_nor_leave_the_picture(picture: tuple[int, int], to
     random = np.random.default_rng(sum(picture) + top)
     for _ in range(20):
         corners = random.integers(-20, max(picture) + 20, (40, 2, 2))
-        boxes: list[Box] = [(*map(int, one.min(0)), *map(int, one.max(0) + 1)) for one in corners]  # type: ignore[misc] # four
+        ends = [(one.min(0).tolist(), (one.max(0) + 1).tolist()) for one in corners]
+        boxes = [(left, upper, right, lower) for (left, upper), (right, lower) in ends]
         sizes = [[(int(width), 13), (18, 13)] for width in random.integers(20, 150, 40)]
         places = place_labels(boxes, sizes, picture, top=top)
         taken = []

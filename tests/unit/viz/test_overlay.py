@@ -37,7 +37,7 @@ def test_mask_has_the_colour_of_its_prompt_and_the_rest_is_left_alone() -> None:
         assert drawn.shape == image.shape
         assert drawn.flags.c_contiguous
         drawings.append(drawn[60:90, 80:120])
-    np.testing.assert_array_equal(*drawings)
+    np.testing.assert_array_equal(drawings[0], drawings[1])
     np.testing.assert_array_equal(image, _grey())
 
 
