@@ -10,7 +10,7 @@ import structlog
 
 from ssa_stream.errors import MessageError
 from ssa_stream.nodes.gateway.graph_link import Answer, Request
-from ssa_stream.nodes.gateway.page_messages import PromptAnswer, as_json, mask_bytes
+from ssa_stream.nodes.gateway.page_messages import PromptAnswer, as_json, coloured, mask_bytes
 from ssa_stream.nodes.gateway.pictures.cameras import Cameras
 from ssa_stream.nodes.gateway.pictures.feed import FeedPicture, VideoFeed
 from ssa_stream.nodes.gateway.pictures.overlay import OverlayFeed
@@ -85,7 +85,7 @@ class StreamHandler:
 
     def describe(self) -> dict[str, Any]:
         """What a page is told of it."""
-        prompts = () if self._prompts is None else self._prompts.prompts
+        prompts = () if self._prompts is None else coloured(self._prompts.prompts)
         return {
             "name": self.name,
             "kind": self.access.kind,
@@ -228,7 +228,8 @@ class StreamHandler:
         state = self._prompts
         if state is None:
             return None
-        return as_json(PromptAnswer(prompts=state.prompts, version=state.version, applies_from=state.applies_from))
+        prompts = coloured(state.prompts)
+        return as_json(PromptAnswer(prompts=prompts, version=state.version, applies_from=state.applies_from))
 
     def _state_text(self) -> str | None:
         state = self._state

@@ -394,7 +394,6 @@ PINNED = {
         "draw_overlay",
         "has_display",
         "prompt_colours",
-        "track_colour",
     },
 }
 

@@ -1,6 +1,6 @@
 import { Connection, ask, Refusal } from "./connection.js";
 import { Graph } from "./graphs.js";
-import { promptColours, readMasks } from "./masks.js";
+import { readMasks } from "./masks.js";
 import { failureOf } from "./source.js";
 import { Stage } from "./stage.js";
 
@@ -9,7 +9,7 @@ const stage = globalThis.stageOfPage = new Stage($("stage"), $("video"));  // te
 const graphs = { fps: new Graph($("fps"), $("fps-value"), ""), age: new Graph($("age"), $("age-value"), " ms"),
                  latency: new Graph($("latency"), $("latency-value"), " ms") };
 const looks = new Map();  // what this page does with each prompt, by id
-let prompts = [], colours = new Map(), info = { streams: [], ice_servers: [], threshold: 0.5 };
+let prompts = [], info = { streams: [], ice_servers: [], threshold: 0.5 };
 const TICKS_PER_S = 2, SPAN_TICKS = 6;  // figures are of the last three seconds
 let connection = null, viewer = null, camera = null, recorder = null, received = 0, recent = [], latency = null, lastSaid = "", isTroubled = false;
 let token = sessionStorage.getItem("ssa-token") ?? "";
@@ -141,23 +141,25 @@ function explain(error) {
 
 function setPrompts(list) {
   prompts = list;
-  colours = promptColours(list.map((one) => one.id));
-  for (const id of looks.keys()) if (!colours.has(id)) looks.delete(id);
-  for (const one of list) {
+  for (const id of looks.keys()) if (!list.some((one) => one.id === id)) looks.delete(id);
+  for (const [place, one] of list.entries()) {
     const look = looks.get(one.id) ?? { isShown: true, isSingle: false, threshold: info.threshold };
-    looks.set(one.id, Object.assign(look, { colour: colours.get(one.id), text: one.text }));
+    looks.set(one.id, Object.assign(look, { place, colour: one.colour, text: one.text }));
   }
   stage.forget(list.map((one) => one.id));
   const rows = new Map([...$("prompts").children].map((row) => [row.dataset.id, row]));
   $("prompts").replaceChildren(...list.map((one) => rows.get(one.id) ?? newRow(one.id)));
-  for (const row of $("prompts").children) row.querySelector(".name").textContent = looks.get(row.dataset.id).text;
+  for (const row of $("prompts").children) {
+    const look = looks.get(row.dataset.id);
+    row.querySelector(".name").textContent = look.text;
+    row.querySelector(".swatch").style.background = `rgb(${look.colour})`;
+  }
 }
 
 function newRow(id) {
   const row = $("prompt").content.firstElementChild.cloneNode(true), look = looks.get(id);
   const find = (name) => row.querySelector(`.${name}`);
   row.dataset.id = id;
-  find("swatch").style.background = `rgb(${look.colour})`;
   const range = find("threshold");
   range.min = info.threshold;
   range.value = look.threshold;

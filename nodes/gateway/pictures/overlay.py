@@ -67,7 +67,9 @@ class OverlayFeed:
         if picture is None or not all(one in self._masks for one in self._prompts):
             return
         rgb = np.asarray(picture.frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-        image = draw_masks(rgb, [_prompt_masks(*masks, rgb.shape[:2]) for masks in self._masks.values()])
+        # Colours follow from the prompts in their own order, not from that in which their masks came.
+        ids = dict.fromkeys((*self._prompts, *self._masks))
+        image = draw_masks(rgb, [_prompt_masks(*self._masks[one], rgb.shape[:2]) for one in ids])
         shown = replace(picture, frame=VideoFrame.from_ndarray(image, format="rgb24"))
         for slot in self._viewers:
             slot.put(shown)

@@ -20,7 +20,7 @@ __all__ = ["PACKAGES", "Camera", "Facts", "Gpu", "gather"]
 
 PACKAGES = {
     "client": ("zmq", "msgpack", "msgspec", "lz4", "numpy"),
-    "engine": ("torch", "open_clip", "timm", "av", "cv2", "PIL", "scipy", "safetensors", "pycocotools", "supervision"),
+    "engine": ("torch", "open_clip", "timm", "av", "cv2", "PIL", "scipy", "safetensors", "pycocotools"),
     "webrtc": ("aiohttp", "aiortc", "prometheus_client"),
 }
 """Import names by the extra that installs them."""

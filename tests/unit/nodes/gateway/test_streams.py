@@ -5,16 +5,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from av import VideoFrame
 
+from ssa_stream.nodes.gateway.page_messages import as_json
 from ssa_stream.nodes.gateway.pictures.cameras import Cameras
 from ssa_stream.nodes.gateway.settings import StreamAccess
 from ssa_stream.nodes.gateway.streams import StreamHandler
 from ssa_stream.nodes.gateway.webrtc.aiortc_changes import SenderClock
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from ssa_stream.protocols import Limits, MaskMessage, StreamLoad, decode
+from ssa_stream.protocols import AppliesFrom, Limits, MaskMessage, Prompt, PromptState, StreamLoad, decode
+from ssa_stream.viz.colours import PALETTE, prompt_colours
 from tests.support.mask_messages import circle, mask_message, mask_parts
 from tests.support.scripted_nodes import source_state
 
@@ -96,3 +99,20 @@ async def test_overload_is_told_when_it_begins_and_ends(tmp_path: Path) -> None:
         ("state", "overloaded: 15"),
         ("state", ""),
     ]
+
+
+def test_everyone_is_told_the_colours_that_the_server_draws_with(tmp_path: Path) -> None:
+    """Whoever asks for the streams, comes later, or is there when prompts change; removing one changes no other."""
+    handler, viewer = _handler(tmp_path), _User()
+    handler.join(viewer)
+    for ids in (("p1", "p2", "door"), ("p2", "door")):
+        prompts = tuple(Prompt(id=one, text=f"the {one}", version=1) for one in ids)
+        handler.take(
+            PromptState(stream="cam0", prompts=prompts, version=1, applies_from=AppliesFrom(epoch=0, seq=0)), ()
+        )
+        expected = {one: list(colour) for one, colour in prompt_colours(ids).items()}
+        asked = msgspec.json.decode(as_json(handler.describe()))["prompts"]
+        told, greeted = viewer.said[-1]["prompts"], msgspec.json.decode(handler.greeting()[0])["prompts"]
+        assert {one["id"]: one["colour"] for one in asked} == expected
+        assert asked == told == greeted
+        assert [one["colour"] for one in asked if one["id"] == "p2"] == [list(PALETTE[1])]
