@@ -36,6 +36,7 @@ PINNED = {
         "MaskCounts",
         "MaskSubscription",
         "MaskView",
+        "Polygon",
         "PromptClient",
         "ReloadedWeights",
         "RunLengths",
