@@ -61,7 +61,7 @@ def mask_polygons(
     outlines = sorted(_outlines(padded), key=lambda one: one.start_yx)
 
     def shown(one: _Outline) -> Ring:
-        return _simplified((one.corners + (left, top)) * np.asarray(scale, dtype=np.float64), tolerance_px)
+        return _simplified((one.corners + np.array((left, top))) * np.asarray(scale, dtype=np.float64), tolerance_px)
 
     holes: dict[int, list[Ring]] = {}
     for number, exterior in _exteriors_of_holes(padded, outlines).items():

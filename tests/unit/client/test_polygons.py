@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
@@ -13,6 +13,17 @@ from tests.support.mask_messages import circle, mask_parts, mask_view
 
 Mask = NDArray[np.bool_]
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=10))
+
+
+def _mask(*rows: str) -> Mask:
+    """A drawn mask."""
+    return np.array([[letter == "#" for letter in row] for row in rows])
+
+
+# Two parts that touch at two corners, and what is between them belongs to neither.
+TOUCHING = _mask("###.", "#..#", "#..#", ".###")
+# Its outline goes on beyond the end of a chord.
+BEYOND = _mask(".....#######", "############")
 
 
 def _rings(polygons: list[Polygon]) -> list[NDArray[np.float64]]:
@@ -71,6 +82,8 @@ def _num_connected(mask: Mask) -> int:
 
 
 @given(MASKS)
+@example(TOUCHING)
+@example(TOUCHING[:, ::-1])
 def test_polygons_without_tolerance_are_the_mask(mask: Mask) -> None:
     """Filled, they give it back; a polygon is a connected part, and its rings are simple and turn as they should."""
     polygons = mask_polygons(mask)
@@ -86,6 +99,7 @@ def test_polygons_without_tolerance_are_the_mask(mask: Mask) -> None:
 
 
 @given(MASKS, st.sampled_from([0.5, 1.0, 2.5]))
+@example(BEYOND, 2.5)
 def test_polygons_with_tolerance_stay_within_it(mask: Mask, tolerance_px: float) -> None:
     """Both ways, and no ring is lost."""
     exact, rough = _rings(mask_polygons(mask)), _rings(mask_polygons(mask, tolerance_px))
@@ -109,10 +123,9 @@ def test_polygons_with_tolerance_stay_within_it(mask: Mask, tolerance_px: float)
 )
 def test_polygons_of_small_masks(rows: list[str], expected: list[object]) -> None:
     """Corner for corner, from the uppermost, leftmost one on."""
-    mask = np.array([[letter == "#" for letter in row] for row in rows])
     found = [
         ([tuple(point) for point in polygon.exterior], [[tuple(point) for point in ring] for ring in polygon.holes])
-        for polygon in mask_polygons(mask)
+        for polygon in mask_polygons(_mask(*rows))
     ]
     assert found == expected
 
