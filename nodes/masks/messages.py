@@ -4,10 +4,13 @@ import re
 from typing import Literal
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
+from ssa_stream.nodes.masks.pictures import JpegPicture
 from ssa_stream.protocols import (
     Buffers,
+    EncodedPicture,
     FrameIdentity,
     FrameSizes,
     MaskMessage,
@@ -38,6 +41,7 @@ def mask_message(
     size: Literal["source", "network"] = "source",
     with_run_lengths: bool = False,
     times: tuple[StageTime, ...] = (),
+    picture: JpegPicture | None = None,
 ) -> tuple[MaskMessage, Buffers]:
     """Pack the masks of one prompt in one frame.
 
@@ -49,6 +53,7 @@ def mask_message(
         size: Which size the sent masks have; boxes and areas are in source pixels always.
         with_run_lengths: Send each mask as COCO's compressed run lengths, too.
         times: Of all stages.
+        picture: The frame, if it is to be sent.
     Raises:
         MessageError: More masks than a message holds, or masks that overlap too much.
     """
@@ -73,6 +78,7 @@ def mask_message(
                 rle=rle,
             )
         )
+    sent = UNSET if picture is None else EncodedPicture(buffer=buffers.add_bytes(picture.data), size=picture.size)
     message = MaskMessage(
         frame=frame,
         prompt=Prompt(id=result.prompt_id, text=result.prompt, version=result.prompt_version),
@@ -88,6 +94,7 @@ def mask_message(
         after_reset=result.after_reset,
         times=times,
         pixel_aspect=sizes.pixel_aspect,
+        picture=sent,
     )
     return message, buffers
 

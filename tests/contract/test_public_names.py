@@ -246,6 +246,7 @@ PINNED = {
         "DropReason",
         "Dtype",
         "EVENTS",
+        "EncodedPicture",
         "ErrorCode",
         "ErrorReply",
         "Event",

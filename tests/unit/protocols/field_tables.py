@@ -16,7 +16,12 @@ from tests.support.checkout import ROOT
 
 DOCUMENT = ROOT / "docs" / "protocol.md"
 # Version that brought a field, for those that came later than their message; of a message, under the field "".
-SINCE: dict[tuple[str, str], str] = {}
+SINCE: dict[tuple[str, str], str] = {
+    ("masks", "picture"): "1.1",
+    ("EncodedPicture", "buffer"): "1.1",
+    ("EncodedPicture", "size"): "1.1",
+    ("EncodedPicture", "encoding"): "1.1",
+}
 FIRST_VERSION = "1.0"
 KINDS = {
     "name": fields.Name,

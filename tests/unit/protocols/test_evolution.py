@@ -78,7 +78,7 @@ def test_unknown_type_of_a_later_minor_is_passed_over() -> None:
 
 def test_unknown_type_of_a_known_minor_is_refused() -> None:
     """Nobody who speaks this version has such a message."""
-    with pytest.raises(MessageError, match=r"'novelty' is not in protocol version 1\.0"):
+    with pytest.raises(MessageError, match=r"'novelty' is not in protocol version 1\.1"):
         decode(_changed("event", type="novelty"), LIMITS)
 
 
