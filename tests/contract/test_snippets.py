@@ -116,7 +116,9 @@ def test_checks_bite() -> None:
     assert _missing(["python", "-m", "benchmarks.nosuch"]) == ["benchmarks.nosuch"]
     assert _missing(["pip", "install", "ssa_stream[nosuch]"]) == ["nosuch"]
     assert _missing(["make", "nosuch", "WORKERS=4"]) == ["nosuch"]
-    text = "<!-- not run: why -->\n\n```python\nx\n```\n\n    ssa-stream up \\\n      demo &  # now\n\n- item\n    more\n"
+    text = (
+        "<!-- not run: why -->\n\n```python\nx\n```\n\n    ssa-stream up \\\n      demo &  # now\n\n- item\n    more\n"
+    )
     first, second = snippets(text)
     assert (first.language, first.line, first.text, first.reason) == ("python", 4, "x\n", "why")
     assert (second.language, second.reason) == ("shell", None)
