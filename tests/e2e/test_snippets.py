@@ -33,6 +33,7 @@ STAND_INS = {
     '"the person carrying the box"': '"the red circle"',  # what the shipped weights know
     "range(32)": "range(1)",  # clips to evaluate
     "limit=32": "limit=1",
+    "sample_clip(seed, 12,": "sample_clip(seed, 2,",
     'load_pipeline("demo")': 'load_pipeline("short.yaml")',  # which is the demo with free ports, and shorter
 }
 SHORT_DEMO = """
@@ -53,7 +54,7 @@ _COMMANDS = {" ".join(words): words for snippet in of_documents("shell") for wor
 _PYTHON = [snippet for snippet in of_documents("python") if snippet.reason is None]
 CLIENTS = [snippet for snippet in _PYTHON if PUBLISH in snippet.text]
 PROGRAMS = [snippet for snippet in _PYTHON if snippet not in CLIENTS]
-_ENOUGH_LINES = 3
+_ENOUGH_LINES = 2
 _PATIENCE_S = 60.0
 
 
@@ -135,10 +136,16 @@ def slow_model() -> SSA:
     return model
 
 
-async def complaints(runs: Mapping[object, list[str]], cwd: Path) -> list[str]:
-    """What is wrong with programs that run at the same time."""
-    found = await asyncio.gather(*(complaint(name, command, cwd) for name, command in runs.items()))
-    return [one for one in found if one is not None]
+async def complaints(runs: Mapping[object, list[str]], cwd: Path, at_once: int = 100) -> list[str]:
+    """What is wrong with programs, some of which run at the same time."""
+    places = asyncio.Semaphore(at_once)
+
+    async def found(name: object, command: list[str]) -> str | None:
+        async with places:
+            return await complaint(name, command, cwd)
+
+    found_all = await asyncio.gather(*(found(name, command) for name, command in runs.items()))
+    return [one for one in found_all if one is not None]
 
 
 def test_stand_ins_are_of_snippets() -> None:
@@ -153,7 +160,7 @@ async def test_snippets_without_a_graph_run(tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text(SHORT_DEMO)
     runs: dict[object, list[str]] = {snippet: program(snippet, STAND_INS) for snippet in PROGRAMS}
     runs |= {line: [str(CONSOLE_SCRIPT), *_COMMANDS[line][1:]] for line in ALONE}
-    assert await complaints(runs, tmp_path) == []
+    assert await complaints(runs, tmp_path, at_once=1) == []  # networks that share the cores wait for each other
 
 
 async def test_clients_run_on_a_graph(tmp_path: Path) -> None:
