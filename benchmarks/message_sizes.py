@@ -59,7 +59,7 @@ def noise(size: tuple[int, int]) -> Picture:
         channels.append(values / values.std())
     grey, *_ = channels
     mixed = np.stack([0.9 * grey + 0.3 * one for one in channels], axis=-1)  # colours differ less than brightness
-    return np.clip(128 + 25 * mixed, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(128 + 25 * mixed, 0, 255), dtype=np.uint8)
 
 
 def pictures(source: str | None) -> Iterator[tuple[str, Picture]]:

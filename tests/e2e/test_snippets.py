@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.model import SSA
@@ -55,7 +56,7 @@ _PYTHON = [snippet for snippet in of_documents("python") if snippet.reason is No
 CLIENTS = [snippet for snippet in _PYTHON if PUBLISH in snippet.text]
 PROGRAMS = [snippet for snippet in _PYTHON if snippet not in CLIENTS]
 _ENOUGH_LINES = 2
-_PATIENCE_S = 60.0
+_PATIENCE_S = 150.0
 
 
 async def complaint(name: object, command: list[str], cwd: Path) -> str | None:
@@ -128,9 +129,9 @@ def slow_model() -> SSA:
     model = load_checkpoint(DEFAULT_CHECKPOINT)
     stem = model.encode_stem
 
-    def encode_stem(*inputs: Any) -> Any:
+    def encode_stem(images: Tensor) -> Tensor:
         time.sleep(0.3)
-        return stem(*inputs)
+        return stem(images)
 
     model.encode_stem = encode_stem  # type: ignore[method-assign]  # an instance's own
     return model

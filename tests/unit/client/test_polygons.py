@@ -41,7 +41,7 @@ def _filled(polygons: list[Polygon], shape: tuple[int, int]) -> Mask:
         for (x, y), (other_x, other_y) in _sides(ring).astype(np.int64):
             assert (x == other_x) != (y == other_y), "sides run along pixels, and corners are corners"
             crossings[min(y, other_y) : max(y, other_y), x:] += x == other_x
-    return crossings % 2 == 1
+    return np.asarray(crossings % 2 == 1)
 
 
 def _area(ring: NDArray[np.float64]) -> float:
