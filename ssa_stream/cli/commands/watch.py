@@ -11,9 +11,11 @@ import typer
 from ssa_stream.cli.options.graph import Keys, PublishAddress
 from ssa_stream.cli.views.console import errors, print_json, print_line
 from ssa_stream.cli.views.terminal import Interrupts
+from ssa_stream.errors import ConfigError
 
 if TYPE_CHECKING:
     from ssa_stream.client import MaskSubscription, MaskView, UpdateSubscription
+    from ssa_stream.protocols import Track
 
 __all__ = ["as_line", "as_mapping", "watch"]
 
@@ -31,6 +33,15 @@ def watch(
         typer.Option("--prompt", "-p", metavar="ID", help="Only this prompt, by its id. Repeat it for several."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object per line.")] = False,
+    polygons_px: Annotated[
+        float | None,
+        typer.Option(
+            "--polygons",
+            min=0,
+            metavar="PIXELS",
+            help="With --json: outlines of the masks too, no farther than that from them; 0 is exact.",
+        ),
+    ] = None,
     count: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after that many lines.")] = None,
     max_age_s: Annotated[
         float | None, typer.Option("--max-age", min=0.001, metavar="SECONDS", help="Pass over older masks.")
@@ -48,6 +59,8 @@ def watch(
     """
     from ssa_stream.client import MaskSubscription, UpdateSubscription
 
+    if polygons_px is not None and not as_json:
+        raise ConfigError("--polygons is for --json; expected both, or neither")
     with (
         Interrupts() as interrupts,
         MaskSubscription(
@@ -58,7 +71,7 @@ def watch(
     ):
         if sys.stderr.isatty():
             errors().print(f"watching {address}; Ctrl-C ends")
-        _follow(subscribed, interrupts, as_json, count)
+        _follow(subscribed, interrupts, as_json, polygons_px, count)
         counts = subscribed.counts
         if sys.stderr.isatty():
             errors().print(
@@ -90,13 +103,15 @@ def _print_source_changes(states: "UpdateSubscription") -> None:
             errors().print(line, soft_wrap=True)
 
 
-def _follow(subscribed: "MaskSubscription", interrupts: Interrupts, as_json: bool, count: int | None) -> None:
+def _follow(
+    subscribed: "MaskSubscription", interrupts: Interrupts, as_json: bool, polygons_px: float | None, count: int | None
+) -> None:
     """Print masks until there were enough of them, or nobody reads them any more."""
     shown = 0
     while not interrupts.requested and shown != count:
         view = interrupts.cut_short(lambda: next(subscribed))
         if view is not None:
-            if not (print_json(as_mapping(view)) if as_json else print_line(as_line(view))):
+            if not (print_json(as_mapping(view, polygons_px)) if as_json else print_line(as_line(view))):
                 return
             shown += 1
 
@@ -118,8 +133,8 @@ def as_line(view: "MaskView") -> str:
     return "  ".join(parts) + ("" if view.status == "final" else f"  {view.status}")
 
 
-def as_mapping(view: "MaskView") -> dict[str, Any]:
-    """A message as plain values, without its masks."""
+def as_mapping(view: "MaskView", polygons_px: float | None = None) -> dict[str, Any]:
+    """A message as plain values, without its masks; with their polygons if a tolerance is given."""
     frame, age_s = view.frame, view.age_s
     return {
         "stream": frame.stream,
@@ -139,6 +154,7 @@ def as_mapping(view: "MaskView") -> dict[str, Any]:
                 "box_xyxy": list(track.box_xyxy),
                 "area_px": track.area_px,
             }
+            | ({} if polygons_px is None else {"polygons": _polygons(view, track, polygons_px)})
             for track in view.tracks
         ],
         "status": view.status,
@@ -147,3 +163,10 @@ def as_mapping(view: "MaskView") -> dict[str, Any]:
         "dropped_here": view.dropped_here,
         "stages_ms": view.stages_ms,
     }
+
+
+def _polygons(view: "MaskView", track: "Track", tolerance_px: float) -> list[dict[str, Any]]:
+    return [
+        {"exterior": polygon.exterior.tolist(), "holes": [hole.tolist() for hole in polygon.holes]}
+        for polygon in view.polygons(track, tolerance_px)
+    ]
