@@ -281,6 +281,7 @@ async def _keep_gateway(
         SsaStreamError: It did not start, or was lost too often.
     """
     from ssa_stream.nodes.launcher.child import Child
+    from ssa_stream.nodes.runtime.logs import log_arguments
     from ssa_stream.nodes.runtime.tasks import first_of
 
     await first_of(graph.bound.wait(), stop.wait())
@@ -291,6 +292,7 @@ async def _keep_gateway(
         folder.keep()
         file = _gateway_settings(graph, folder.path, page)
         command = [sys.executable, "-P", "-m", "ssa_stream.nodes.gateway", str(file), f"--incarnation={incarnation}"]
+        command += log_arguments()
         with graph.reserve.lent():
             return await Child.start("gateway", incarnation, command, view.line)
 
