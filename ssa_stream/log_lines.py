@@ -1,4 +1,4 @@
-"""How this process logs: text for people, or one JSON object a line for programs that collect logs; from which level on.
+"""How this process logs: text for people, or one JSON object a line for programs; and from which level on.
 
 There is one of it in a process, as there is one standard error output. It is chosen where a program starts, and passed
 on to the processes of nodes on their command lines.

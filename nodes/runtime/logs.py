@@ -14,7 +14,17 @@ from structlog.typing import EventDict, WrappedLogger
 from ssa_stream.log_lines import LOG_FORMATS, LOG_LEVELS, as_json_line, json_line, json_object, log_settings, use_log
 from ssa_stream.printable import printable, printable_lines
 
-__all__ = ["LogLimit", "add_log_arguments", "failure_in", "is_log_line", "log_arguments", "log_as", "say", "say_failure", "text_of"]
+__all__ = [
+    "LogLimit",
+    "add_log_arguments",
+    "failure_in",
+    "is_log_line",
+    "log_arguments",
+    "log_as",
+    "say",
+    "say_failure",
+    "text_of",
+]
 
 _FAILURE = "ended by an error"
 
