@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from ssa_stream.printable import json_escaped
 
 __all__ = [
+    "EVENT_BEGIN",
     "LOG_FORMATS",
     "LOG_LEVELS",
     "LogFormat",
@@ -32,6 +33,9 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
 LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 """From the least important to the most important one."""
+
+EVENT_BEGIN = '{"timestamp": '
+"""Of every JSON line."""
 
 _FIRST_KEYS = ("timestamp", "level", "node", "event")
 

@@ -22,7 +22,7 @@ from collections import deque
 from types import TracebackType
 from typing import Any, NamedTuple, TextIO
 
-from ssa_stream.log_lines import LogLevel, as_json_line, is_logged, json_line, log_settings
+from ssa_stream.log_lines import EVENT_BEGIN, LogLevel, as_json_line, is_logged, json_line, log_settings
 from ssa_stream.printable import printable_lines
 
 __all__ = [
@@ -200,9 +200,11 @@ class _JsonLines(io.RawIOBase):
         *lines, self._rest = (self._rest + text).split(b"\n")
         if len(self._rest) > _LONGEST_LINE_BYTES:
             lines, self._rest = [*lines, self._rest], b""
-        whole = [line.decode(errors="replace").rstrip("\r") for line in lines]
-        for line in filter(str.strip, whole):
-            self._writer.write(as_json_line(line).encode() + b"\n")
+        for line in lines:
+            # An event begins a line of its own, also after something that did not end its line.
+            begun, event, rest = line.decode(errors="replace").rstrip("\r").partition(EVENT_BEGIN)
+            for part in filter(str.strip, (begun, event + rest)):
+                self._writer.write(as_json_line(part).encode() + b"\n")
         return len(text)
 
     def end(self) -> None:
