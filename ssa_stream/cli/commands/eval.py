@@ -1,5 +1,6 @@
 """`ssa-stream eval`: score a model on a data set."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -277,7 +278,7 @@ def _count(data: "MevisData", config: "EvaluationConfig") -> int:
 
 def _shown(items: Iterator[_Item], total: int) -> Iterator[_Item]:
     """Pass items on and show progress, until they or the user's patience end."""
-    done, told_s = 0, time.monotonic()
+    done, told_s = 0, -math.inf
     notice(f"evaluating {total} sentences", event="begins", total=total)
     with Interrupts() as interrupts, progress_bar() as progress:
         task = progress.add_task("evaluating", total=total)
