@@ -66,22 +66,32 @@ class _Announcement:
         """Tell that it is ready: once with what it lacks, if it does, and once without."""
         await self._graph.ready.wait()
         patient_until_s = time.monotonic() + _PATIENCE_S
-        while lacking := self._lacking():
+        while True:
+            lacking = self._lacking()
             are_known = None not in lacking.values()
-            if not self._has_told and (are_known or time.monotonic() >= patient_until_s):
+            may_come = [what for what in lacking if what not in self._failed()]
+            is_due = not self._has_told and (are_known or time.monotonic() >= patient_until_s)
+            if is_due or not may_come:
                 self._tell({what: why or "it has not answered yet" for what, why in lacking.items()})
+            if not may_come:
+                return
             await asyncio.sleep(_LOOK_S)
-        self._tell({})
 
     def last(self) -> None:
         """The graph has ended; a short one may have done so before anything was told of it."""
         if self._graph.ready.is_set() and not self._has_told:
-            self._tell({})
+            self._tell({what: why for what, why in self._lacking().items() if why})
 
     def _tell(self, lacking: dict[str, str]) -> None:
         self._has_told = True
         self._view.ready(self._graph, lacking)
         self._service.ready("; ".join(f"{what}: {why}" for what, why in lacking.items()) or "ready")
+
+    def _failed(self) -> set[str]:
+        """Streams whose sources will not come any more."""
+        health = self._graph.health()
+        sources = {} if health is None else health.sources
+        return {_stream(name) for name, source in sources.items() if source is not None and source.status == "failed"}
 
     def _lacking(self) -> dict[str, str | None]:
         """What it lacks, and why; None: not known yet."""
@@ -94,8 +104,12 @@ class _Announcement:
                 continue  # a browser's camera comes when its user wants it to
             why = source_problem(source)
             if why != "":
-                lacking[f"stream {name}"] = why
+                lacking[_stream(name)] = why
         return lacking
+
+
+def _stream(name: str) -> str:
+    return f"stream {name}"
 
 
 def source_problem(source: "SourceState | None") -> str | None:

@@ -54,7 +54,8 @@ class GraphView:
         text = Text("ready", style="bold")
         for what, why in lacking.items():
             wants = " for its source" if what.startswith("stream ") else ""
-            text.append(f", but {what} waits{wants}: {printable(why)}", style="yellow")
+            verb = "has no pictures" if why.startswith("failed") else f"waits{wants}"
+            text.append(f", but {what} {verb}: {printable(why)}", style="yellow")
         text.append(f"{';' if lacking else ':'} masks at {publish}, requests at {requests}", style="not bold")
         event = "ready in part" if lacking else "ready"
         self._tell(
