@@ -65,8 +65,12 @@ def log_settings() -> LogSettings:
 def use_log(*, format: LogFormat | None = None, level: LogLevel | None = None, node: str | None = None) -> None:
     """Choose how this process logs; None keeps what was chosen before."""
     global _settings
-    given = {"format": format, "level": level, "node": node}
-    _settings = _settings._replace(**{key: value for key, value in given.items() if value is not None})
+    before = _settings
+    _settings = LogSettings(
+        before.format if format is None else format,
+        before.level if level is None else level,
+        before.node if node is None else node,
+    )
 
 
 def is_logged(level: LogLevel) -> bool:

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from ssa_stream import standard_streams
-from ssa_stream.log_lines import as_json_line, is_logged, json_line, log_settings, timestamp, use_log
+from ssa_stream.log_lines import (
+    LOG_LEVELS,
+    LogFormat,
+    LogLevel,
+    as_json_line,
+    is_logged,
+    json_line,
+    log_settings,
+    timestamp,
+    use_log,
+)
 from ssa_stream.nodes.runtime.logs import failure_in, is_log_line, log_arguments, say, say_failure, text_of
 
 
@@ -63,17 +73,17 @@ def test_line_of_anybody_becomes_an_event_unless_it_is_one(line: str, expected: 
     ("level", "logged"),
     [("debug", "debug info warning error"), ("warning", "warning error"), ("error", "error")],
 )
-def test_level_leaves_out_what_is_less_important(level: str, logged: str) -> None:
+def test_level_leaves_out_what_is_less_important(level: LogLevel, logged: str) -> None:
     """And is passed on to nodes."""
-    use_log(level=level)  # type: ignore[arg-type]  # one of its words
-    assert [one for one in ("debug", "info", "warning", "error") if is_logged(one)] == logged.split()  # type: ignore[arg-type]  # likewise
+    use_log(level=level)
+    assert [one for one in LOG_LEVELS if is_logged(one)] == logged.split()
     assert log_arguments() == ["--log-format=json", f"--log-level={level}"]
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_error_that_a_node_ends_with_is_found_again(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_that_a_node_ends_with_is_found_again(log_format: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
     """In both formats, also where other lines are about it, and of several lines."""
-    use_log(format=log_format)  # type: ignore[arg-type]  # one of its words
+    use_log(format=log_format)
     say("begins")
     say_failure("encoder-0", "no such file\nin this folder")
     lines = capsys.readouterr().err.splitlines()

@@ -239,8 +239,10 @@ def print_error(message: str) -> None:
 def print_warning(warning: InputWarning | str, console: Console | None = None) -> None:
     """Print one line about an incomplete input in yellow, on stderr unless told where."""
     if log_settings().format == "json":
-        fields = warning.to_mapping() if isinstance(warning, InputWarning) else {"text": warning}
-        notice(str(fields.pop("text")), event="warning", level="warning", **fields)
+        if isinstance(warning, InputWarning):
+            notice(warning.text, event="warning", level="warning", about=warning.about)
+        else:
+            notice(warning, event="warning", level="warning")
         return
     text = Text.assemble(("warning:", "bold yellow"), " ", (printable_lines(str(warning)), "yellow"))
     notice(text, level="warning", console=console)

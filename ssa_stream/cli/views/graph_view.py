@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -116,7 +116,8 @@ def print_graph_summary(report: "GraphReport", console: Console | None = None) -
     if not is_logged("info"):
         return
     if log_settings().format == "json":
-        notice("done", event="summary", **report.to_mapping())
+        figures: Mapping[str, Any] = report.to_mapping()
+        notice("done", event="summary", **figures)
         for warning in report.warnings:
             print_warning(warning)
         return

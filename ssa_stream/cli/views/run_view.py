@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskProgressColumn, TextColumn
 
@@ -56,7 +56,8 @@ def print_summary(report: "RunReport") -> None:
     if not is_logged("info"):
         return
     if log_settings().format == "json":
-        notice(report.failure or "done", event="summary", **report.to_mapping())
+        figures: dict[str, Any] = report.to_mapping()
+        notice(report.failure or "done", event="summary", **figures)
         return
     console = errors()
     ended = "ended by Ctrl-C" if report.interrupted else "ended by an error" if report.failure else "done"
