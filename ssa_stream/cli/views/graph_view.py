@@ -51,12 +51,12 @@ class GraphView:
         if self._quiet:
             return
         publish, requests = graph.publish_address, graph.requests_address
-        text = Text("ready", style="bold")
+        text = Text.assemble(("ready" if lacking else "ready:", "bold"))
         for what, why in lacking.items():
             wants = " for its source" if what.startswith("stream ") else ""
             verb = "has no pictures" if why.startswith("failed") else f"waits{wants}"
             text.append(f", but {what} {verb}: {printable(why)}", style="yellow")
-        text.append(f"{';' if lacking else ':'} masks at {publish}, requests at {requests}", style="not bold")
+        text.append(f"{';' if lacking else ''} masks at {publish}, requests at {requests}")
         event = "ready in part" if lacking else "ready"
         self._tell(
             text,
