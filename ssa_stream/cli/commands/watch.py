@@ -1,6 +1,5 @@
 """`ssa-stream watch`: what a robot would see."""
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssa_stream.cli.options.graph import Keys, PublishAddress
-from ssa_stream.cli.views.console import errors, print_json, print_line
+from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
+from ssa_stream.cli.views.console import notice, print_json, print_line, shows_progress
 from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.errors import ConfigError
 
@@ -50,6 +50,8 @@ def watch(
         float | None,
         typer.Option("--timeout", min=0.01, metavar="SECONDS", help="Fail when no masks come for so long."),
     ] = None,
+    log_format: LogFormatOption = "text",
+    log_level: LogLevelOption = "info",
 ) -> None:
     """Print a line for each mask message of a running graph, as a robot's subscriber gets it. Ctrl-C ends.
 
@@ -57,6 +59,7 @@ def watch(
     the prompt that are missing since the line before, how many of them came but were overtaken here, and the version of
     all prompts in force, which grows with every change. A source that is lost, and tried again, is told on stderr.
     """
+    use_log_options("watch", log_format, log_level)
     from ssa_stream.client import MaskSubscription, UpdateSubscription
 
     if polygons_px is not None and not as_json:
@@ -69,12 +72,12 @@ def watch(
         UpdateSubscription(address, stream, kinds=["state"], keys=keys) as states,
         _source_changes_printed(states),
     ):
-        if sys.stderr.isatty():
-            errors().print(f"watching {address}; Ctrl-C ends")
+        if shows_progress():
+            notice(f"watching {address}; Ctrl-C ends")
         _follow(subscribed, interrupts, as_json, polygons_px, count)
         counts = subscribed.counts
-        if sys.stderr.isatty():
-            errors().print(
+        if shows_progress():
+            notice(
                 f"{counts.given} of {counts.received} shown, {counts.overtaken} overtaken, {counts.too_old} too old, "
                 f"{counts.malformed} unreadable"
             )
@@ -98,9 +101,10 @@ def _print_source_changes(states: "UpdateSubscription") -> None:
 
     news = SourceNews()
     for update in states:
-        line = news.line(update.message) if isinstance(update.message, SourceState) else None
-        if line is not None:
-            errors().print(line, soft_wrap=True)
+        state = update.message
+        line = news.line(state) if isinstance(state, SourceState) else None
+        if isinstance(state, SourceState) and line is not None:
+            notice(line, event="source", stream=state.stream, status=state.status, code=state.code)
 
 
 def _follow(
