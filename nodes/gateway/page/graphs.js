@@ -3,18 +3,23 @@
 const POINTS = 120;
 
 export class Graph {
-  constructor(canvas, output, unit) {
+  // output: where the newest value is written, with its unit; null if it stands elsewhere.
+  constructor(canvas, output = null, unit = "") {
     Object.assign(this, { canvas, output, unit, points: [] });
   }
 
   add(value) {
     this.points.push(value);
     if (this.points.length > POINTS) this.points.shift();
-    this.output.textContent = value == null ? "-" : `${value < 10 ? value.toFixed(1) : Math.round(value)}${this.unit}`;
+    if (this.output) this.output.textContent = value == null ? "–" : `${value < 10 ? value.toFixed(1) : Math.round(value)}${this.unit}`;
     this.#draw();
   }
 
-  clear() { this.points = []; this.output.textContent = "-"; this.#draw(); }
+  clear() {
+    this.points = [];
+    if (this.output) this.output.textContent = "–";
+    this.#draw();
+  }
 
   #draw() {
     const { canvas, points } = this, context = canvas.getContext("2d"), { width, height } = canvas;
