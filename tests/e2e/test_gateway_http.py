@@ -56,7 +56,8 @@ async def test_page_is_served_and_may_load_nothing_from_elsewhere(
             "stage.js",
             "masks.js",
             "graphs.js",
-            "source.js",
+            "reconnect.js",
+            "theme.css",
             "style.css",
             "favicon.ico",
         ):

@@ -18,7 +18,7 @@ const list = new PromptList({ list: $("prompts"), template: $("prompt"), thresho
 const reconnector = new Reconnector(connect);
 const recording = new Recording($("stage"), (isOn) => {
   $("record").ariaPressed = String(isOn);
-  $("record").textContent = isOn ? "Stop recording" : "Record video";
+  $("record").textContent = isOn ? "Stop recording" : "Record";
 });
 let info = { streams: [], ice_servers: [], threshold: 0.5 };
 let own = null, camera = null, viewer = null, memory = new PromptMemory();  // own: the stream in use

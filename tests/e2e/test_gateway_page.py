@@ -1,0 +1,198 @@
+"""The page on screens of four sizes, and how it comes back when the server went away: in a real browser."""
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.chromium import Page, chromium_path, open_page
+from tests.support.command_line import write_tiny_config
+from tests.support.components import require
+from tests.support.gateway import serving
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("warm_python", "no_idle_threads")]
+
+SIZES = ((360, 740), (768, 1024), (1280, 800), (1920, 1080))
+LONG = "the " + "w" * 90 + " that stands behind all the other things which can be seen at the far end of the long street"
+
+
+@pytest.fixture(autouse=True)
+def _browser() -> None:
+    require("a browser (Chromium)", chromium_path() is not None, "apt-get install chromium")
+
+
+def _pipeline(folder: Path) -> dict[str, Any]:
+    """A scene, and a camera on the network that is not there; the network is made in no time."""
+    return {
+        "session": {"window": 2, "short_edge_px": 64},
+        "model": {"name": str(write_tiny_config(folder)), "random_weights": True},
+        "streams": {
+            "scene": {"source": "synthetic@160x96,5fps", "live": True, "prompts": ["the red circle"]},
+            "street": {"source": "rtsp://127.0.0.1:9/street", "prompts": [LONG, "the blue square"]},
+        },
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def _start(page: Page, stream: str) -> None:
+    await page.until("document.getElementById('source').options.length > 0")
+    await page.evaluate(
+        f"(() => {{ const source = document.getElementById('source'); source.value = {stream!r};"
+        " source.dispatchEvent(new Event('change')); document.getElementById('start').click(); })()"
+    )
+    await page.until("document.getElementById('status').textContent.startsWith('Connected')")
+
+
+async def _press(page: Page, key: str) -> None:
+    for kind in ("keyDown", "keyUp"):
+        await page.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+
+
+# What stands out of the page at the side, or of its card; what is too small for a finger; what cannot be read.
+LOOK = """(() => {
+  const root = document.documentElement, width = root.clientWidth, found = [];
+  const name = (one) => `${one.tagName}#${one.id}.${one.className}`;
+  const light = (colour) => {
+    const [r, g, b] = colour.map((one) => one / 255).map((one) => one <= .03928 ? one / 12.92 : ((one + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
+  const below = (one) => {
+    for (; one; one = one.parentElement) {
+      const colour = numbers(getComputedStyle(one).backgroundColor);
+      if (colour.length === 3) return colour;
+    }
+    return [255, 255, 255];
+  };
+  if (root.scrollWidth > width) found.push(`the page is ${root.scrollWidth} px wide`);
+  for (const one of document.body.querySelectorAll('*')) {
+    const box = one.getBoundingClientRect(), style = getComputedStyle(one);
+    if (!box.width || !one.checkVisibility() || one.closest('.hidden, .frame, option, template')) continue;
+    if (box.left < -.5 || box.right > width + .5) found.push(`${name(one)} from ${box.left} to ${box.right}`);
+    if (one.matches('button, select, input[type=text], input[type=range], summary') && box.height < 44)
+      found.push(`${name(one)} is ${box.height} px high`);
+    if (one.matches('button') && box.width < 44) found.push(`${name(one)} is ${box.width} px wide`);
+    const hasText = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!hasText || one.disabled) continue;
+    const [high, low] = [light(numbers(style.color)), light(below(one))].sort((a, b) => b - a);
+    const contrast = (high + .05) / (low + .05);
+    if (contrast < 4.5) found.push(`${name(one)} has a contrast of ${contrast.toFixed(2)}`);
+  }
+  for (const card of document.querySelectorAll('#prompts li'))
+    if (card.querySelector('.more').hidden && card.querySelector('.edit').hidden && card.offsetHeight > 64)
+      found.push(`the card of ${card.dataset.id} is ${card.offsetHeight} px high`);
+  scrollTo(0, root.scrollHeight);
+  const bar = document.getElementById('bar'), { top, bottom } = bar.getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight || bottom - top > 150) found.push(`the status bar is from ${top} to ${bottom}`);
+  const words = document.getElementById('status').getBoundingClientRect();
+  if (!bar.contains(document.elementFromPoint(words.x + 2, words.y + 2))) found.push('the status is covered');
+  return found;
+})()"""
+
+
+async def _expect_fit(page: Page) -> None:
+    for width, height in SIZES:
+        await page.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 1000
+        )
+        for scheme in ("light", "dark"):
+            await page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+            await page.evaluate("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
+            assert (width, scheme, await page.evaluate(LOOK)) == (width, scheme, [])
+            background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+            is_dark = sum(int(value) for value in background.strip("rgb()").split(",")) < 200
+            assert is_dark == (scheme == "dark")
+
+
+async def test_page_fits_every_screen_and_comes_back_with_its_prompts(tmp_path: Path) -> None:
+    """All of it with one browser; the server is killed, and then started anew, behind its back."""
+    (tmp_path / "profile").mkdir()
+    port, pipeline = _free_port(), _pipeline(tmp_path)
+    address = "--port", str(port)
+    prompts = "[...document.querySelectorAll('#prompts .name')].map((one) => one.textContent)"
+    async with open_page(tmp_path / "profile") as page:
+        async with serving(tmp_path, pipeline, *address) as served:
+            # As a server says that has a checkpoint with a vocabulary of its own.
+            await page.call("Page.addScriptToEvaluateOnNewDocument", source=WITH_CHECKPOINT)
+            await page.go(served.pages[0])
+            await _start(page, "street")
+            await _expect_words_about_the_source(page)
+            await page.evaluate("document.querySelector('details').open = true")
+            await page.evaluate("document.querySelector('#prompts li:nth-child(2) .settings').click()")
+            await _expect_fit(page)
+            await page.evaluate("document.querySelector('#prompts li:nth-child(1) .name').click()")
+            await _expect_fit(page)
+            await page.evaluate("document.getElementById('start').click()")
+
+            await _start(page, "scene")
+            await _expect_edited_in_place(page)
+            await page.type("#text", "the blue square moving left")
+            await page.until("document.querySelectorAll('#prompts li').length === 2")
+            before = await page.evaluate(prompts)
+
+            await page.until("'index' in document.getElementById('stage').dataset")
+            os.kill(served.gateway_pid(), signal.SIGKILL)
+            await page.until("document.getElementById('bar').dataset.level !== 'good'")
+            await page.until("document.getElementById('status').textContent.startsWith('Connected')")
+            await page.until("'index' in document.getElementById('stage').dataset")
+            assert await page.evaluate(prompts) == before == ["the pink heart", "the blue square moving left"]
+        await page.until("/^Trying again in \\d+ s/.test(document.querySelector('.retry').textContent)")
+        assert await page.evaluate("document.querySelector('.try').checkVisibility()")
+        async with serving(tmp_path, pipeline, *address):
+            await page.evaluate("dispatchEvent(new Event('online'))")  # else the last pause may be a long one
+            await page.until("document.getElementById('status').textContent.startsWith('Connected')")
+            await page.until(f"JSON.stringify({prompts}) === JSON.stringify({json.dumps(before)})")
+            await page.until("'index' in document.getElementById('stage').dataset")
+            await page.evaluate("document.getElementById('start').click()")
+            await page.until("document.getElementById('status').textContent === 'Stopped.'")
+        assert page.problems == []
+
+
+WITH_CHECKPOINT = """
+const ask = globalThis.fetch;
+globalThis.fetch = async (path, options) => {
+  const response = await ask(path, options);
+  if (path !== 'api/streams' || !response.ok) return response;
+  const checkpoint = { name: 'ssa-tiny', domain: 'drawn shapes', examples: ['the red circle', 'the green star'] };
+  return new Response(JSON.stringify({ ...await response.json(), checkpoint }), { status: 200 });
+};
+"""
+
+
+async def _expect_words_about_the_source(page: Page) -> None:
+    """What is wrong, what the checkpoint knows, what could be typed."""
+    trouble = await page.until("document.getElementById('trouble').textContent")
+    assert trouble.startswith("No pictures from the source: ")
+    assert "drawn shapes only" in await page.evaluate("document.getElementById('domain').textContent")
+    assert "the red circle" in await page.evaluate("document.getElementById('text').placeholder")
+    await page.evaluate("document.querySelector('#examples button:nth-child(2)').click()")
+    assert await page.evaluate("document.activeElement.value") == "the green star"
+    await page.evaluate("document.getElementById('text').value = ''; 0")
+
+
+async def _expect_edited_in_place(page: Page) -> None:
+    """Escape leaves the sentence as it was, Enter changes it; the prompt keeps its id and its colour."""
+    card = "(() => { const one = document.querySelector('#prompts li'); return [one.dataset.id,"
+    card += " one.querySelector('.swatch').style.background, one.querySelector('.name').textContent]; })()"
+    prompt_id, colour, text = await page.evaluate(card)
+    assert text == "the red circle"
+    await page.evaluate("document.querySelector('#prompts .name').click()")
+    await page.call("Input.insertText", text="nothing")
+    await _press(page, "Escape")
+    assert await page.evaluate(card) == [prompt_id, colour, text]
+    assert await page.evaluate("document.activeElement.className") == "name"
+    await page.evaluate("document.querySelector('#prompts .name').click()")
+    await page.type("#prompts .sentence", "the pink heart")
+    await page.until("document.querySelector('#prompts .name').textContent === 'the pink heart'")
+    assert await page.evaluate(card) == [prompt_id, colour, "the pink heart"]
+    assert "instead of “the red circle”" in await page.evaluate("document.getElementById('notice').textContent")
