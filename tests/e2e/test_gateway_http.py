@@ -55,7 +55,7 @@ async def test_page_is_served_and_may_load_nothing_from_elsewhere(
             "connection.js",
             "stage.js",
             "masks.js",
-            "graphs.js",
+            "figures.js",
             "reconnect.js",
             "theme.css",
             "style.css",

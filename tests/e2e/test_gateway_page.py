@@ -12,7 +12,7 @@ import pytest
 from tests.support.chromium import Page, chromium_path, open_page
 from tests.support.command_line import write_tiny_config
 from tests.support.components import require
-from tests.support.gateway import serving
+from tests.support.gateway import gateway, serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("warm_python", "no_idle_threads")]
 
@@ -196,3 +196,97 @@ async def _expect_edited_in_place(page: Page) -> None:
     await page.until("document.querySelector('#prompts .name').textContent === 'the pink heart'")
     assert await page.evaluate(card) == [prompt_id, colour, "the pink heart"]
     assert "instead of “the red circle”" in await page.evaluate("document.getElementById('notice').textContent")
+
+
+RECONNECTING = """(async () => {
+  const { Reconnector } = await import('/reconnect.js'), { Refusal } = await import('/connection.js');
+  Math.random = () => -1.9;  // the shortest pauses: 0.04 of the usual ones
+  const lasting = (isFreed = true) => Object.assign(new EventTarget(), {
+    isConnected: true, close: () => Promise.resolve(isFreed) });
+  const ends = (code, one = lasting()) => {
+    setTimeout(() => one.dispatchEvent(new CustomEvent('end', { detail: { code, text: '' } })));
+    return one;
+  };
+  const away = () => { throw new TypeError('Failed to fetch'); };
+  const refuse = (status) => () => { throw new Refusal(status, ''); };
+  const cases = {
+    'server away': [away, away, () => lasting()],
+    'places taken': [refuse(503), () => lasting()],
+    'wrong token': [refuse(401), () => lasting()],
+    'no such stream': [away, refuse(404), () => lasting()],
+    "another's camera": [refuse(409), () => lasting()],
+    'our own camera, which the server has not missed yet': [() => ends('connection', lasting(false)), refuse(409), () => lasting()],
+    'lost': [() => ends('connection'), () => lasting()],
+    'server restarted': [() => ends('gateway'), away, () => lasting()],
+    'too much sent': [() => ends('bitrate'), () => lasting()],
+  };
+  const found = {};
+  for (const [name, steps] of Object.entries(cases)) {
+    let made = 0;
+    const one = new Reconnector(async () => steps[made++]());
+    await new Promise((done) => {
+      one.addEventListener('phase', ({ detail }) => {
+        if (detail.phase === 'stopped' || made === steps.length && detail.phase === 'connected') done();
+      });
+      one.start();
+    });
+    found[name] = [made, one.isWanted];
+  }
+  return found;
+})()"""
+
+
+async def test_page_tries_again_what_may_pass_and_nothing_else(tmp_path: Path) -> None:
+    """How often a connection is made, and whether it is still wanted at the end."""
+    (tmp_path / "profile").mkdir()
+    async with gateway(tmp_path) as url, open_page(tmp_path / "profile") as page:
+        await page.go(url)
+        assert await page.evaluate(RECONNECTING) == {
+            "server away": [3, True],
+            "places taken": [2, True],
+            "wrong token": [1, False],
+            "no such stream": [2, False],
+            "another's camera": [1, False],
+            "our own camera, which the server has not missed yet": [3, True],
+            "lost": [2, True],
+            "server restarted": [3, True],
+            "too much sent": [1, False],
+        }
+        for name, (before, now, own, expected) in RESTORED.items():
+            given = json.dumps([before, now, own, sorted({*before[1].items(), *SEEN.items()})])
+            script = RESTORE.replace("GIVEN", given)
+            assert (name, await page.evaluate(script)) == (name, expected)
+
+
+RESTORE = """(async () => {
+  const { commandsToRestore } = await import('/restore.js'), [before, now, own, known] = GIVEN;
+  const state = ([version, prompts]) => ({ version, prompts: Object.entries(prompts).map(([id, text]) => ({ id, text })) });
+  const commands = commandsToRestore(state(before), state(now), {
+    own: new Set(own), known: new Set(known.map(([id, text]) => `${id}\n${text}`)) });
+  return commands.map(({ type, prompt_id = '', text = '' }) => [type, prompt_id, text].join(' ').trim());
+})()"""
+SEEN = {"p1": "circle"}
+"""What the pipeline began with when the page came."""
+RESTORED: dict[str, tuple[tuple[int, dict[str, str]], tuple[int, dict[str, str]], list[str], list[str]]] = {
+    "the server went on, others changed": ((3, {"p1": "star"}), (4, {"p2": "ring"}), ["star"], []),
+    "the server remembered": ((3, {"p1": "star"}), (3, {"p1": "star"}), ["star"], []),
+    "the server forgot": (
+        (4, {"p1": "star", "p2": "ring"}),
+        (1, {"p1": "circle"}),
+        ["star"],
+        ["add p1 star", "add p2 ring"],
+    ),
+    "what was removed is removed again": ((3, {"p2": "ring"}), (1, {"p1": "circle"}), [], ["remove p1", "add p2 ring"]),
+    "the pipeline has another prompt now": (
+        (3, {"p1": "star"}),
+        (1, {"p1": "cup", "p2": "fork"}),
+        ["star"],
+        ["add  star"],
+    ),
+    "others were faster: only what was asked for here, and nothing is taken from them": (
+        (5, {"p1": "star", "p2": "ring", "p3": "cup"}),
+        (2, {"p1": "circle", "p2": "fork"}),
+        ["star", "cup"],
+        ["add  star", "add p3 cup"],
+    ),
+}

@@ -1,29 +1,29 @@
 import { Connection, ask, Refusal } from "./connection.js";
-import { Graph } from "./graphs.js";
+import { Figures } from "./figures.js";
 import { readMasks } from "./masks.js";
 import { PromptList } from "./prompt_list.js";
 import { Reconnector } from "./reconnect.js";
 import { Recording, snapshot } from "./recording.js";
 import { PromptMemory } from "./restore.js";
+import { Sources } from "./sources.js";
 import { Stage } from "./stage.js";
 import { StatusBar } from "./status_bar.js";
 import { endWords, promptWords, refusalWords, sourceWords } from "./words.js";
 
-const TICK_MS = 500, RATE_TICKS = 6, LOST_MASKS_MS = 5000, NEXT_LOOK_MS = 3000, NOTICE_MS = 8000;
+const TICK_MS = 500, LOST_MASKS_MS = 5000, NEXT_LOOK_MS = 3000, NOTICE_MS = 8000;
 const $ = (id) => document.getElementById(id);
 const stage = globalThis.stageOfPage = new Stage($("stage"), $("video"));  // tests look at it
 const bar = new StatusBar($("bar"), () => reconnector.tryNow());
-const graphs = { fps: new Graph($("fps")), age: new Graph($("age")), latency: new Graph($("latency"), $("latency-value"), " ms") };
-const list = new PromptList({ list: $("prompts"), template: $("prompt"), threshold: () => info.threshold, command });
+const figures = new Figures({ rate: $("fps"), age: $("age"), latency: $("latency"), latencyText: $("latency-value") });
+const list = new PromptList({ list: $("prompts"), template: $("prompt"), threshold: () => sources.info.threshold, command });
 const reconnector = new Reconnector(connect);
 const recording = new Recording($("stage"), (isOn) => {
   $("record").ariaPressed = String(isOn);
   $("record").textContent = isOn ? "Stop recording" : "Record";
 });
-let info = { streams: [], ice_servers: [], threshold: 0.5 };
-let own = null, camera = null, viewer = null, memory = new PromptMemory();  // own: the stream in use
-let counted = [], received = 0, latency = null, lostAt = null, lastSaid = "", noticeTimer = 0;
-let token = sessionStorage.getItem("ssa-token") ?? "";
+const sources = new Sources((stream) => { list.forget(); list.show(stream.prompts); });
+let own = null, viewer = null, memory = new PromptMemory();  // own: the stream in use
+let lostAt = null, lastSaid = "", noticeTimer = 0;
 
 // -- what is said
 
@@ -42,65 +42,32 @@ function cover(text) {  // over the video; empty: nothing
 // -- sources
 
 async function loadStreams() {
-  const fromLink = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (fromLink) {
-    sessionStorage.setItem("ssa-token", token = fromLink);
-    history.replaceState(null, "", location.pathname);
-  }
   try {
-    await fetchInfo();
+    await sources.list();
   } catch (error) {
-    const isRefused = error instanceof Refusal, words = refusalWords(error);
-    const wasWrong = error.status === 401 && token;
+    const wasWrong = error.status === 401 && sources.token;
     $("token-form").hidden = error.status !== 401;
-    bar.say("bad", wasWrong ? "This access token is not the right one." : words.text);
-    if (!isRefused) setTimeout(loadStreams, NEXT_LOOK_MS);
+    bar.say("bad", wasWrong ? "This access token is not the right one." : refusalWords(error).text);
+    if (!(error instanceof Refusal)) setTimeout(loadStreams, NEXT_LOOK_MS);
     return;
   }
   $("token-form").hidden = true;
   bar.say("idle", "Choose a source and press Start.");
-  const label = { camera: () => "this device's camera", scene: () => "made-up scene", source: (one) => one.label };
-  $("source").replaceChildren(...info.streams.map((one) => new Option(`${one.name}: ${label[one.kind](one)}`, one.name)));
-  chosen();
-}
-
-async function fetchInfo() {
-  info = await (await ask("api/streams", token)).json();
-  const { examples = [] } = info.checkpoint ?? {};
-  $("text").placeholder = `for example: ${examples[0] ?? "the red cup on the left"}`;
-  $("examples").hidden = !examples.length;
-  $("examples").replaceChildren(...examples.slice(0, 6).map((text) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: text });
-    button.onclick = () => { $("text").value = text; $("text").focus(); };
-    return button;
-  }));
-}
-
-async function chosen() {
-  const one = info.streams.find(({ name }) => name === $("source").value);
-  if (!one) return;
-  list.forget();
-  list.show(one.prompts);
-  const { name, domain } = info.checkpoint ?? {};
-  $("domain").hidden = !domain || one.kind === "scene";
-  $("domain").textContent = `The model of this server (${name}) knows ${domain} only. In other pictures it finds nothing, or the wrong thing.`;
-  const devices = await navigator.mediaDevices?.enumerateDevices?.().catch(() => []) ?? [];
-  const cameras = devices.filter(({ kind }) => kind === "videoinput");
-  $("camera-label").hidden = one.kind !== "camera" || cameras.length < 2;
-  const before = $("camera").value;
-  $("camera").replaceChildren(...cameras.map((device, i) => new Option(device.label || `Camera ${i + 1}`, device.deviceId)));
-  if ([...$("camera").options].some(({ value }) => value === before)) $("camera").value = before;
 }
 
 // -- start and stop
 
 async function start() {
-  own = info.streams.find(({ name }) => name === $("source").value);
+  own = sources.chosen;
   if (!own) { await loadStreams(); return; }
   memory = new PromptMemory();
   $("start").disabled = true;
   try {
-    if (own.kind === "camera") await openCamera();
+    if (own.kind === "camera") {
+      bar.say("busy", "Waiting for the camera. Allow it if the browser asks.");
+      $("video").srcObject = await sources.openCamera(
+        () => halt({ text: "The camera was taken away. Press Start to use it again." }));
+    }
   } catch (error) {
     halt(refusalWords(error));
     return;
@@ -114,31 +81,15 @@ async function start() {
   reconnector.start();
 }
 
-async function openCamera() {
-  if (!navigator.mediaDevices) throw new Error("Browsers give their camera to https pages and to this machine's own pages only.");
-  bar.say("busy", "Waiting for the camera. Allow it if the browser asks.");
-  const device = $("camera").value, edge = info.limits.edge_px;
-  camera = await navigator.mediaDevices.getUserMedia({ audio: false, video: {
-    width: { ideal: 640, max: edge }, height: { ideal: 360, max: edge },
-    frameRate: { ideal: 30 }, ...(device ? { deviceId: { ideal: device } } : {}) } });
-  $("video").srcObject = camera;
-  camera.getVideoTracks()[0].onended = () => halt({ text: "The camera was taken away. Press Start to use it again." });
-}
-
 // Of the reconnector: one attempt. The camera stays open between them.
 async function connect() {
   viewer?.close();
   viewer = null;
-  if (lostAt != null) {  // the server may be another one now
-    await fetchInfo();
-    const now = info.streams.find(({ name }) => name === own.name);
-    if (now?.kind !== own.kind) throw new Refusal(404, `there is no ${own.kind} ${own.name} any more`);
-    own = now;
-  }
+  if (lostAt != null) own = await sources.again(own);
   const isCamera = own.kind === "camera", isDrawn = stage.mode === "server";
-  const common = { stream: own.name, token, iceServers: info.ice_servers };
+  const common = { stream: own.name, token: sources.token, iceServers: sources.info.ice_servers };
   const connection = new Connection({
-    ...common, role: isCamera ? "publish" : "watch", track: camera?.getVideoTracks()[0], overlay: isDrawn });
+    ...common, role: isCamera ? "publish" : "watch", track: sources.camera?.getVideoTracks()[0], overlay: isDrawn });
   connection.addEventListener("track", show);
   connection.addEventListener("prompts", (event) => takePrompts(connection, event.detail));
   connection.addEventListener("state", (event) => takeState(event.detail));
@@ -193,13 +144,12 @@ function halt({ text, detail = "" }, level = "bad") {
   recording.stop();
   viewer?.close();
   reconnector.stop();
-  camera?.getTracks().forEach((track) => { track.onended = null; track.stop(); });
-  viewer = camera = lostAt = null;
+  sources.closeCamera();
+  viewer = lostAt = null;
   $("video").srcObject = null;
   stage.end();
-  for (const graph of Object.values(graphs)) graph.clear();
+  figures.clear();
   for (const id of list.ids) list.counted(id, null);
-  counted = [];
   cover("No video yet");
   $("start").textContent = "Start";
   for (const id of ["source", "camera"]) $(id).disabled = false;
@@ -268,29 +218,19 @@ stage.look = (id) => list.look(id);
 function takeMasks(data) {
   let masks;
   try { masks = readMasks(data); } catch { notice({ text: "Some masks were damaged on their way." }); return; }
-  received += 1 / Math.max(1, list.prompts.length);
-  latency = masks.latency_ms;
+  figures.count(1 / Math.max(1, list.prompts.length), masks.latency_ms);
   stage.take(masks, list.ids);
 }
 
 function tick() {
   if (!reconnector.isWanted) return;
-  if (!reconnector.connection) {
+  const isConnected = reconnector.connection != null;
+  const { rate_hz, age_ms } = figures.tick(isConnected, stage.shown.index < 0 ? null : stage.age);
+  bar.figures(rate_hz, age_ms);
+  if (!isConnected) {
     if (lostAt != null && performance.now() - lostAt > LOST_MASKS_MS) loseMasks();
-    bar.figures(null, null);
-    received = 0;
-    counted = [];
-    for (const graph of Object.values(graphs)) graph.add(null);
     return;
   }
-  counted = [...counted, received].slice(-RATE_TICKS);
-  received = 0;
-  const rate = counted.reduce((sum, one) => sum + one, 0) / counted.length * 1000 / TICK_MS;
-  const age = stage.shown.index < 0 ? null : stage.age;
-  bar.figures(rate, age);
-  graphs.fps.add(rate);
-  graphs.age.add(age);
-  graphs.latency.add(latency);
   const found = list.prompts.map((one) => {
     const masks = stage.shown.masks.get(one.id), count = masks ? stage.visible(masks).length : null;
     list.counted(one.id, count);
@@ -308,12 +248,11 @@ function loseMasks() {
 // -- what the user does
 
 $("start").onclick = () => (reconnector.isWanted ? halt({ text: "Stopped." }, "idle") : start());
-$("source").onchange = chosen;
 $("mode").onchange = () => {
   const isOther = ($("mode").value === "server") !== (stage.mode === "server");
   stage.mode = $("mode").value;
   if (!reconnector.isWanted || !isOther) return;
-  if (camera) $("video").srcObject = camera;
+  if (sources.camera) $("video").srcObject = sources.camera;
   reconnector.start();  // the server draws in another session
 };
 $("add").onsubmit = async (event) => {
@@ -325,7 +264,7 @@ $("add").onsubmit = async (event) => {
 };
 $("token-form").onsubmit = (event) => {
   event.preventDefault();
-  sessionStorage.setItem("ssa-token", token = $("token").value.trim());
+  sources.keepToken($("token").value.trim());
   loadStreams();
 };
 $("snapshot").onclick = () => snapshot($("stage"));

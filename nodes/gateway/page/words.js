@@ -23,8 +23,8 @@ export function refusalWords(error, stream = "") {
     case "NotFoundError": return { text: "This device has no camera. Choose another source." };
     case "NotReadableError": return { text: "The camera is used by another program. Close that and press Start." };
     case "TimeoutError": case "AbortError": return { text: "The server does not answer." };
-    case "TypeError": return { text: "The server cannot be reached.", detail: navigator.onLine ? "" : "This device is offline." };
-    default: return { text: "That did not work.", detail: error?.message ?? "" };
+    case "TypeError": return { text: navigator.onLine ? "The server cannot be reached." : "This device is offline." };
+    default: return { text: error?.message || "That did not work." };
   }
 }
 
@@ -48,7 +48,7 @@ export function promptWords({ code, message }) {
   switch (code) {
     case "too_many": return { text: "This stream has as many prompts as it can take. Remove one first.", detail: message };
     case "unknown_prompt": return { text: "Somebody has removed this prompt already." };
-    case "busy": return { text: "That were many changes at once. Wait a moment and try again." };
+    case "busy": return { text: "Those were many changes at once. Wait a moment and try again." };
     case "too_large": return { text: "This sentence is too long. Say it in fewer words." };
     case "unavailable": case "timeout": return { text: "The server did not answer. Try again in a moment.", detail: message };
     case "closed": return { text: "There is no connection just now. Try again when there is one." };
