@@ -1,8 +1,8 @@
 """Take the pictures of the page that the documents show: `ssa-stream serve` on the synthetic scene, seen by Chromium.
 
-There is one for each width of a screen: phone, tablet, laptop, desktop; two of them are of the dark page. They are taken
-when every prompt has had masks in every frame for a while and nothing was dropped meanwhile. On a machine that is busy
-with other work this may not happen: then the tool says so and writes nothing, and fewer frames per second may help
+There is one for each width of a screen: phone, tablet, laptop, desktop; two of them are of the dark page. They are
+taken when every prompt has had masks in every frame for a while and nothing was dropped meanwhile. On a machine that is
+busy with other work this may not happen: then the tool says so and writes nothing, and fewer frames per second may help
 (`--fps 2`).
 
     python -m tools.page_picture docs/images

@@ -7,17 +7,21 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import numpy as np
 import pytest
 
 from tests.support.chromium import Page, chromium_path, open_page
 from tests.support.command_line import write_tiny_config
 from tests.support.components import require
-from tests.support.gateway import gateway, serving
+from tests.support.gateway import CameraTrack, Peer, count_peers, gateway, serving, until_no_peers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("warm_python", "no_idle_threads")]
 
 SIZES = ((360, 740), (768, 1024), (1280, 800), (1920, 1080))
-LONG = "the " + "w" * 90 + " that stands behind all the other things which can be seen at the far end of the long street"
+LONG = (
+    "the " + "w" * 90 + " that stands behind all the other things which can be seen at the far end of the long street"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -63,8 +67,9 @@ LOOK = """(() => {
   const root = document.documentElement, width = root.clientWidth, found = [];
   const name = (one) => `${one.tagName}#${one.id}.${one.className}`;
   const light = (colour) => {
-    const [r, g, b] = colour.map((one) => one / 255).map((one) => one <= .03928 ? one / 12.92 : ((one + .055) / 1.055) ** 2.4);
-    return .2126 * r + .7152 * g + .0722 * b;
+    const linear = (one) => one <= .03928 ? one / 12.92 : ((one + .055) / 1.055) ** 2.4;
+    const [red, green, blue] = colour.map((one) => linear(one / 255));
+    return .2126 * red + .7152 * green + .0722 * blue;
   };
   const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
   const below = (one) => {
@@ -198,6 +203,33 @@ async def _expect_edited_in_place(page: Page) -> None:
     assert "instead of “the red circle”" in await page.evaluate("document.getElementById('notice').textContent")
 
 
+@pytest.mark.usefixtures("media_on_loopback")
+async def test_page_keeps_its_camera_open_until_the_gateway_is_back(tmp_path: Path) -> None:
+    """Then another one has taken the stream: the page says so, once."""
+    (tmp_path / "profile").mkdir()
+    port, track = _free_port(), "document.getElementById('video').srcObject?.getVideoTracks()[0]"
+    async with open_page(tmp_path / "profile") as page:
+        async with gateway(tmp_path, port=port) as url:
+            await page.go(url)
+            await _start(page, "cam")
+            before = await page.evaluate(f"{track}.id")
+        await page.until("document.querySelector('.retry').textContent")
+        assert await page.evaluate(f"{track}.readyState") == "live"
+        async with gateway(tmp_path, port=port), aiohttp.ClientSession() as session:
+            await page.until("document.getElementById('status').textContent.startsWith('Connected')")
+            assert (await page.evaluate(f"{track}.id"), await count_peers(url)) == (before, 1)
+            await page.evaluate("document.getElementById('start').click()")
+            await until_no_peers(url)
+            other = Peer(CameraTrack([np.zeros((96, 160, 3), dtype=np.uint8)]))
+            await other.begin(session, url + "whip/cam")
+            await page.evaluate("document.getElementById('start').click()")
+            await page.until("document.getElementById('status').textContent.startsWith('Another camera')")
+            assert await page.evaluate("document.getElementById('start').textContent") == "Start"
+            assert not await page.evaluate("document.querySelector('.try').checkVisibility()")
+            assert await page.evaluate(f"{track}?.readyState ?? null") is None
+            await other.close()
+
+
 RECONNECTING = """(async () => {
   const { Reconnector } = await import('/reconnect.js'), { Refusal } = await import('/connection.js');
   Math.random = () => -1.9;  // the shortest pauses: 0.04 of the usual ones
@@ -209,15 +241,17 @@ RECONNECTING = """(async () => {
   };
   const away = () => { throw new TypeError('Failed to fetch'); };
   const refuse = (status) => () => { throw new Refusal(status, ''); };
-  const cases = {
+  const STOPPED = 'stopped by the user while it waits', cases = {
     'server away': [away, away, () => lasting()],
     'places taken': [refuse(503), () => lasting()],
     'wrong token': [refuse(401), () => lasting()],
     'no such stream': [away, refuse(404), () => lasting()],
     "another's camera": [refuse(409), () => lasting()],
-    'our own camera, which the server has not missed yet': [() => ends('connection', lasting(false)), refuse(409), () => lasting()],
+    'our own camera, which the server has not missed yet': [
+      () => ends('connection', lasting(false)), refuse(409), () => lasting()],
     'lost': [() => ends('connection'), () => lasting()],
     'server restarted': [() => ends('gateway'), away, () => lasting()],
+    [STOPPED]: [away, () => lasting()],
     'too much sent': [() => ends('bitrate'), () => lasting()],
   };
   const found = {};
@@ -225,8 +259,10 @@ RECONNECTING = """(async () => {
     let made = 0;
     const one = new Reconnector(async () => steps[made++]());
     await new Promise((done) => {
-      one.addEventListener('phase', ({ detail }) => {
-        if (detail.phase === 'stopped' || made === steps.length && detail.phase === 'connected') done();
+      one.addEventListener('phase', ({ detail: { phase } }) => {
+        const isStopped = phase === 'waiting' && name === STOPPED;
+        if (isStopped) { one.stop(); one.wake(); setTimeout(done, 300); }
+        if (phase === 'stopped' && name !== STOPPED || phase === 'connected' && made === steps.length) done();
       });
       one.start();
     });
@@ -250,6 +286,7 @@ async def test_page_tries_again_what_may_pass_and_nothing_else(tmp_path: Path) -
             "our own camera, which the server has not missed yet": [3, True],
             "lost": [2, True],
             "server restarted": [3, True],
+            "stopped by the user while it waits": [1, False],
             "too much sent": [1, False],
         }
         for name, (before, now, own, expected) in RESTORED.items():
@@ -260,7 +297,8 @@ async def test_page_tries_again_what_may_pass_and_nothing_else(tmp_path: Path) -
 
 RESTORE = """(async () => {
   const { commandsToRestore } = await import('/restore.js'), [before, now, own, known] = GIVEN;
-  const state = ([version, prompts]) => ({ version, prompts: Object.entries(prompts).map(([id, text]) => ({ id, text })) });
+  const listed = (prompts) => Object.entries(prompts).map(([id, text]) => ({ id, text }));
+  const state = ([version, prompts]) => ({ version, prompts: listed(prompts) });
   const commands = commandsToRestore(state(before), state(now), {
     own: new Set(own), known: new Set(known.map(([id, text]) => `${id}\n${text}`)) });
   return commands.map(({ type, prompt_id = '', text = '' }) => [type, prompt_id, text].join(' ').trim());

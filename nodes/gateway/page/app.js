@@ -11,6 +11,7 @@ import { StatusBar } from "./status_bar.js";
 import { endWords, promptWords, refusalWords, sourceWords } from "./words.js";
 
 const TICK_MS = 500, LOST_MASKS_MS = 5000, NEXT_LOOK_MS = 3000, NOTICE_MS = 8000;
+const FOUND_MS = 3000;  // what is found is read out, but not with every picture
 const $ = (id) => document.getElementById(id);
 const stage = globalThis.stageOfPage = new Stage($("stage"), $("video"));  // tests look at it
 const bar = new StatusBar($("bar"), () => reconnector.tryNow());
@@ -23,7 +24,7 @@ const recording = new Recording($("stage"), (isOn) => {
 });
 const sources = new Sources((stream) => { list.forget(); list.show(stream.prompts); });
 let own = null, viewer = null, memory = new PromptMemory();  // own: the stream in use
-let lostAt = null, lastSaid = "", noticeTimer = 0;
+let lostAt = null, lastFound = { text: "", at: -Infinity }, noticeTimer = 0;
 
 // -- what is said
 
@@ -154,7 +155,7 @@ function halt({ text, detail = "" }, level = "bad") {
   $("start").textContent = "Start";
   for (const id of ["source", "camera"]) $(id).disabled = false;
   for (const id of ["snapshot", "record"]) $(id).disabled = true;
-  $("found").textContent = lastSaid = "";
+  $("found").textContent = "";
   bar.figures(null, null);
   bar.trouble("");
   bar.say(level, text);
@@ -236,7 +237,9 @@ function tick() {
     list.counted(one.id, count);
     return `${one.text}: ${count || "none"}`;
   }).join("; ");
-  if (found !== lastSaid) $("found").textContent = lastSaid = found;
+  if (found === lastFound.text || performance.now() - lastFound.at < FOUND_MS) return;
+  lastFound = { text: found, at: performance.now() };
+  $("found").textContent = found;
 }
 
 // Old masks say nothing of what is there now.

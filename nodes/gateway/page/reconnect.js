@@ -125,8 +125,8 @@ export class Reconnector extends EventTarget {
       if (left_s <= 0 && !isParked()) { this.#try(); return; }
       this.#say("waiting", { ...why, in_s: Math.max(1, Math.ceil(left_s)) });
     };
-    look();
     this.#timer = setInterval(look, 250);
+    look();  // whoever hears of it may stop us
   }
 
   #say(phase, more = {}) {
