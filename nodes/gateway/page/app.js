@@ -53,7 +53,7 @@ async function loadStreams() {
     return;
   }
   $("token-form").hidden = true;
-  bar.say("idle", "Choose a source and press Start.");
+  if (!reconnector.isWanted) bar.say("idle", "Choose a source and press Start.");
 }
 
 // -- start and stop

@@ -37,7 +37,7 @@ export class Sources {
     const label = { camera: () => "this device's camera", scene: () => "made-up scene", source: (one) => one.label };
     $("source").replaceChildren(...this.info.streams.map(
       (one) => new Option(`${one.name}: ${label[one.kind]?.(one) ?? one.label}`, one.name)));
-    await this.#choose();
+    this.#choose();
   }
 
   // The same stream as the server has it now: it may be another server, or have other streams.
@@ -63,13 +63,17 @@ export class Sources {
     this.camera = null;
   }
 
-  async #choose() {
+  #choose() {
     const one = this.chosen;
     if (!one) return;
     const { name, domain } = this.info.checkpoint ?? {};
     $("domain").hidden = !domain || one.kind === "scene";
     $("domain").textContent = `The model of this server (${name}) knows ${domain} only. In other pictures it finds nothing, or the wrong thing.`;
     this.onChosen(one);
+    this.#listCameras(one);
+  }
+
+  async #listCameras(one) {
     const devices = await navigator.mediaDevices?.enumerateDevices?.().catch(() => []) ?? [];
     const cameras = devices.filter(({ kind }) => kind === "videoinput"), before = $("camera").value;
     $("camera-label").hidden = one.kind !== "camera" || cameras.length < 2;
