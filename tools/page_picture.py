@@ -23,7 +23,7 @@ from tests.support.gateway import serving
 PROMPTS = ("the red circle", "the purple ring", "the pink heart")
 SCREENS = ((360, 740, "light"), (768, 1024, "dark"), (1280, 800, "light"), (1920, 1080, "dark"))
 """Width and height in pixels, and what the user prefers."""
-_COLOURS = 128
+_COLOURS = 256
 _PATIENCE_S = 180.0
 _SETTLES_S = 1.0
 """Until the next picture of the video is drawn in the new size."""
@@ -82,7 +82,9 @@ async def _until_well(page: Page, url: str, while_s: float) -> None:
 def _make_small(path: Path) -> None:
     """Write a picture again with few colours: it has flat areas mostly, and the repository keeps it for ever."""
     with Image.open(path) as picture:
-        few = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+        few = picture.convert("RGB").quantize(
+            _COLOURS, method=Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE
+        )
     few.save(path, optimize=True)
 
 
