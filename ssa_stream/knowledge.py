@@ -17,17 +17,17 @@ from ssa_stream.strict_json import parse_json
 from ssa_stream.texts import brief
 from ssa_stream.weight_files import DEFAULT_CHECKPOINT, FileLook, located, look, read_metadata, shipped_checkpoints
 
-__all__ = ["RANDOM_WEIGHTS", "Knowledge", "knowledge_of"]
+__all__ = ["Knowledge", "knowledge_of"]
 
 _MOST_WORDS, _MOST_CHARACTERS = 20_000, 200
 _NAMED_WORDS = 5
 _IN_WORD = "-'\u200c\u200d"
 """Marks that may stand within a word; the last two join letters."""
 _FUNCTION_WORDS = frozenset(
-    "a an and any are as at be been being but by can did do does every find for from had has have he her here his i if "
-    "in into is it its look looking many me most more my near of off on only onto or other our out over please she show "
-    "some than that the their them then there these they this those to under up us was we were where which while who "
-    "whose will with within you your".split()
+    "a an and any are as at be been being but by can did do does every find for from had has have he her here his i "
+    "if in into is it its look looking many me most more my near of off on only onto or other our out over please she "
+    "show some than that the their them then there these they this those to under up us was we were where which while "
+    "who whose will with within you your".split()
 )
 """No checkpoint need know these: a hint names words that say what is looked for."""
 
@@ -109,9 +109,13 @@ class Knowledge:
             f"give weights that do with --checkpoint (docs/checkpoints.md)"
         )
 
-    def advice(self) -> str:
-        """What to do where nothing was found in any frame."""
-        if self.domain is None:
+    def advice(self, *, is_synthetic: bool) -> str:
+        """What to do where nothing was found in any frame.
+
+        Args:
+            is_synthetic: See `introduction`.
+        """
+        if self.domain is None or is_synthetic:
             return "try another sentence, or a lower threshold (--threshold of run, session.threshold of a pipeline)"
         example = f', such as "{self.examples[0]}"' if self.examples else ""
         return (
@@ -125,18 +129,17 @@ class Knowledge:
         return plain in known or plain.removesuffix("'s") in known or all(part in known for part in plain.split("-"))
 
 
-RANDOM_WEIGHTS = Knowledge("random weights", is_trained=False)
-"""Of a network without trained weights."""
-
-
-def knowledge_of(checkpoint: str | Path | None = None) -> Knowledge:
+def knowledge_of(checkpoint: str | Path | None = None, *, random_weights: bool = False) -> Knowledge:
     """What a checkpoint knows. Of a file whose header makes no sense that is nothing: who loads it says what is wrong.
 
     Args:
         checkpoint: The file, or the name of a shipped one; None takes the default.
+        random_weights: There is no checkpoint: the weights mean nothing.
     Raises:
         CheckpointError: It is not there.
     """
+    if random_weights:
+        return Knowledge("random weights", is_trained=False)
     path = located(checkpoint or DEFAULT_CHECKPOINT)
     return _read(path, look(path))
 
@@ -162,7 +165,7 @@ def brief_word(word: str) -> str:
 
 def _words(sentence: str) -> list[str]:
     """The words of a sentence in any script; an emoji is a word."""
-    plain = unicodedata.normalize("NFC", sentence).replace("’", "'")
+    plain = unicodedata.normalize("NFC", sentence).replace("\u2019", "'")
     kept = "".join(mark if mark in _IN_WORD or _is_of_word(mark) else " " for mark in plain)
     return [word for part in kept.split() if (word := part.strip(_IN_WORD))]
 

@@ -10,7 +10,16 @@ from typing import BinaryIO, NamedTuple
 
 from ssa_stream.errors import CheckpointError
 
-__all__ = ["DEFAULT_CHECKPOINT", "FileLook", "WeightFile", "existing_file", "located", "look", "read_metadata", "shipped_checkpoints"]
+__all__ = [
+    "DEFAULT_CHECKPOINT",
+    "FileLook",
+    "WeightFile",
+    "existing_file",
+    "located",
+    "look",
+    "read_metadata",
+    "shipped_checkpoints",
+]
 
 DEFAULT_CHECKPOINT = "ssa-tiny"
 """What is used where nothing is said."""

@@ -1,4 +1,4 @@
-"""Write what ssa-tiny knows: the file beside its weights, and the words in its card. The generator of sentences says it.
+"""Write what ssa-tiny knows: the file beside its weights, and the words in its card. The generator has them.
 
 python -m tools.card_vocabulary
 """
@@ -41,9 +41,11 @@ def card_with(knowledge: Knowledge, card: str) -> str:
     _, end, after = rest.partition(END)
     if not (mark and end):
         raise SystemExit(f"error: the card has no place for words; expected the lines {BEGIN!r} and {END!r}")
-    words = textwrap.fill(", ".join(sorted(knowledge.words or ())) + ".", 120, break_on_hyphens=False)
+    words = sorted(knowledge.words or ())
+    listed = textwrap.fill(", ".join(words) + ".", 120, break_on_hyphens=False)
     examples = "\n".join(f"- {example}" for example in knowledge.examples)
-    return f"{before}{BEGIN}\nSentences to try:\n\n{examples}\n\nAll {len(knowledge.words or ())} words:\n\n{words}\n\n{END}{after}"
+    inside = f"\nSentences to try:\n\n{examples}\n\nAll {len(words)} words:\n\n{listed}\n\n"
+    return f"{before}{BEGIN}{inside}{END}{after}"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import lz4.block
 import msgspec
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ssa_stream.errors import MessageError
 from ssa_stream.protocols import (
@@ -127,12 +127,15 @@ class PromptAnswer(Struct, frozen=True, kw_only=True, tag_field="type", tag="pro
         prompts: In order of adding.
         version: Grows with every change.
         applies_from: First frame that they apply to.
+        hint: About prompts that the checkpoint does not know all words of, or that are too long; absent if there are
+            none, and where it answers no command.
     """
 
     id: str | int | None = None
     prompts: tuple[Prompt, ...]
     version: int
     applies_from: AppliesFrom
+    hint: str | UnsetType = UNSET
 
 
 def as_json(value: Any) -> str:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ssa_stream.cli.views.terminal import Interrupts
+from ssa_stream.found_frames import FoundFrames
 from ssa_stream.input_warnings import InputWarning, source_warnings
 from ssa_stream.sinks import FrameTimes, Sink
 from ssa_stream.sinks.group import OutputReport
@@ -45,6 +46,7 @@ class RunReport:
         warnings: What is known to be incomplete of the source and the prompts.
         results: Results written.
         with_target: Final results that had a target.
+        found: The same by prompt, with the number of its frames.
         elapsed_s: From the first frame's arrival to now.
         latencies_ms: From capture (live) or from reading (file) to results, newest frames.
         prompt_to_mask_ms: For each prompt change, from the change to the first results under it.
@@ -60,6 +62,7 @@ class RunReport:
     warnings: list[InputWarning] = field(default_factory=list)
     results: int = 0
     with_target: int = 0
+    found: FoundFrames = field(default_factory=FoundFrames)
     elapsed_s: float = 0.0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
     prompt_to_mask_ms: list[float] = field(default_factory=list)
@@ -105,6 +108,7 @@ class RunReport:
             "frames": self.masked,
             "drops": dict(self.drops),
             "with_target": self.with_target,
+            "prompts": self.found.to_list(),
             "elapsed_s": round(self.elapsed_s, 3),
             "fps": round(self.fps, 3),
             "latency_p50_ms": round(self.latency_ms(50), 2),
@@ -251,6 +255,8 @@ class _Run:
             if status == "final":
                 self.report.masked += 1
                 self.report.with_target += sum(result.target_present for result in group)
+                for result in group:
+                    self.report.found.count(result.prompt_id, result.prompt, has_target=result.target_present)
                 if times.latency_ms is not None:
                     self.report.latencies_ms.append(times.latency_ms)
         due = [index for index, status in groups if status == "final"]

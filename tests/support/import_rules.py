@@ -64,11 +64,13 @@ RULES = {
     "protocols": Rule(_siblings("printable run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
     "configs": Rule(_siblings("files texts"), third_party=_WIRE, torch="never"),
     "keys": Rule(_siblings("files"), third_party=frozenset({"zmq"}), torch="never"),
-    "client": Rule(_siblings("protocols keys run_lengths"), torch="never"),
+    "client": Rule(_siblings("found_frames protocols keys run_lengths"), torch="never"),
     "model": Rule(_siblings()),
     "streaming": Rule(_siblings("input_warnings model printable")),
+    "found_frames": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "knowledge": Rule(_siblings("printable strict_json texts weight_files"), third_party=frozenset(), torch="never"),
     "weight_files": Rule(_siblings(), third_party=frozenset(), torch="never"),
-    "checkpoints": Rule(_siblings("model configs files printable strict_json texts weight_files")),
+    "checkpoints": Rule(_siblings("model configs files knowledge printable strict_json texts weight_files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(_siblings("input_warnings model streaming data metrics checkpoints texts viz")),
     "training": Rule(_siblings("model data checkpoints files metrics evaluation configs")),
@@ -85,9 +87,9 @@ RULES = {
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths files outputs rates")),
     "nodes": Rule(
         _siblings(
-            "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths model "
-            "checkpoints metrics printable standard_streams streaming texts training data sources sinks viz "
-            "weight_files"
+            "addresses awake protocols configs keys backoff client files found_frames input_warnings knowledge outputs "
+            "run_lengths model checkpoints metrics printable standard_streams streaming texts training data sources "
+            "sinks viz weight_files"
         ),
     ),
     "cli": Rule(None),

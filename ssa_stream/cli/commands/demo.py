@@ -47,7 +47,7 @@ def demo(
         raise SinkError(f"cannot write into {out} ({error.strerror}); choose another folder with --out") from error
     write_scene(video, round(seconds * _FPS))
     errors().print(f"$ ssa-stream up {pipeline}", soft_wrap=True)
-    report = run_pipeline(config, beside=_print_what_a_robot_sees if placement == "processes" else None)
+    report = run_pipeline(config, beside=_print_what_a_robot_sees if placement == "processes" else None, is_drawn=True)
     expect_no_failures(report)
     for path in outputs:
         errors().print(f"wrote {path}", soft_wrap=True)

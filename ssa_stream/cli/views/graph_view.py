@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from ssa_stream.cli.views.console import errors, print_warning
+from ssa_stream.cli.views.model_words import ModelWords
 from ssa_stream.cli.views.source_words import frame_counts, source_words
 
 if TYPE_CHECKING:
@@ -88,8 +89,14 @@ def _figures(report: "GraphReport") -> str:
     )
 
 
-def print_graph_summary(report: "GraphReport", console: Console | None = None) -> None:
-    """Print the figures of a graph that has ended."""
+def print_graph_summary(report: "GraphReport", words: ModelWords, console: Console | None = None) -> None:
+    """Print the figures of a graph that has ended.
+
+    Args:
+        report: The figures.
+        words: Of its checkpoint.
+        console: Where to; None: stderr.
+    """
     console = console or errors()
     ended = "ended by a signal" if report.is_interrupted else "done"
     console.print(
@@ -107,6 +114,7 @@ def print_graph_summary(report: "GraphReport", console: Console | None = None) -
             console.print(f"output of stream {stream} ended: {text}", soft_wrap=True, markup=False)
     for warning in report.warnings:
         print_warning(warning, console)
+    words.found(report.found, console)
 
 
 @asynccontextmanager

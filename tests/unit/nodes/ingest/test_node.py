@@ -252,12 +252,12 @@ async def test_added_prompt_is_answered_told_and_attached_to_the_next_frame() ->
     source = PlayedSource(*numbered_frames(0))
     async with ingest_stand(source) as stand:
         await stand.until_sent(1)
-        stand.ask(AddPrompt(request_id="r1", stream="cam0", prompt=NewPrompt(text="the  cup")))
+        stand.ask(AddPrompt(request_id="r1", stream="cam0", prompt=NewPrompt(text="the  ring")))
         await stand.until(lambda: bool(stand.said(PromptReply)))
         reply = stand.said(PromptReply)[0]
         assert [(prompt.id, prompt.text, prompt.version) for prompt in reply.prompts] == [
             ("p1", "a", 1),
-            ("p2", "the cup", 2),
+            ("p2", "the ring", 2),
         ]
         assert (reply.version, reply.applies_from.index, reply.applies_from.seq) == (2, 1, 1)
         assert stand.said(PromptState)[-1].applies_from == reply.applies_from
