@@ -333,6 +333,21 @@ async def test_prompt_longer_than_clip_reads_is_told_with_the_answer_and_as_an_e
         assert event.text == warning
 
 
+async def test_prompt_with_words_that_the_checkpoint_lacks_is_told_with_the_answer_and_as_an_event() -> None:
+    """The words by name; a prompt without such words has no warning."""
+    async with ingest_stand(PlayedSource(live=True)) as stand:
+        for number, text in enumerate(("the big white rabbit", "the red circle")):
+            prompts = (NewPrompt(text=text),)
+            stand.ask(SetPrompts(request_id=f"r{number}", stream="cam0", prompts=prompts))
+            await stand.until(partial(_has_replies, stand, number + 1))
+        first, second = _of(stand, PromptReply)
+        (warning,) = first.warnings or ()
+        assert 'ssa-tiny does not know "rabbit"' in warning
+        assert not second.warnings
+        await stand.until(lambda: "input_warning" in stand.events())
+        assert [event.text for event in _of(stand, Event) if event.kind == "input_warning"] == [warning]
+
+
 def _has_replies(stand: IngestStand, count: int) -> bool:
     return len(_of(stand, PromptReply)) == count
 
