@@ -82,7 +82,7 @@ def test_graph_says_the_same_for_each_stream(video: Path, tmp_path: Path) -> Non
 
 
 def test_synthetic_source_needs_no_words_about_the_domain(tmp_path: Path) -> None:
-    """The name alone; what was found is the last line. Random weights mean nothing, which is said, and give no advice."""
+    """The name alone; what was found is the last line. Random weights say that they mean nothing; no advice."""
     scene = ("run", "synthetic@160x96,10fps,4frames", "--device", "cpu")
     done = run_command(*scene, "-p", "the red circle", cwd=tmp_path)
     lines = done.stderr.splitlines()

@@ -340,11 +340,11 @@ async def test_prompt_with_words_that_the_checkpoint_lacks_is_told_with_the_answ
             prompts = (NewPrompt(text=text),)
             stand.ask(SetPrompts(request_id=f"r{number}", stream="cam0", prompts=prompts))
             await stand.until(partial(_has_replies, stand, number + 1))
+            await stand.until(lambda: "input_warning" in stand.events())
         first, second = _of(stand, PromptReply)
         (warning,) = first.warnings or ()
         assert 'ssa-tiny does not know "rabbit"' in warning
         assert not second.warnings
-        await stand.until(lambda: "input_warning" in stand.events())
         assert [event.text for event in _of(stand, Event) if event.kind == "input_warning"] == [warning]
 
 
