@@ -65,7 +65,7 @@ def test_convert_halves_the_file_and_keeps_notes_and_knowledge(
     big, small = read_info(files / "big.safetensors"), read_info(files / "small.safetensors")
     assert small.size_bytes < 0.6 * big.size_bytes
     assert small.notes["steps"] == "7"
-    assert knowledge_of(files / "small.safetensors").words == {"cup"}
+    assert knowledge_of(files / "small.safetensors").words == frozenset({"cup"})
     loaded = load_checkpoint(files / "small.safetensors")
     for (name, old), new in zip(model.named_parameters(), loaded.parameters(), strict=True):
         assert torch.equal(new, old.half().float()), name
