@@ -61,7 +61,7 @@ def follow(session: ReferSession, address: str, transport: str, wait: bool, num_
     patience = RecoveryPolicy(patient_start=wait)
     source = open_source(address, options={"rtsp_transport": transport}, recovery=patience, on_state=show_state)
     last: Frame | None = None
-    frames = found = 0
+    frames = shown = 0
     try:
         with Freshest(source) as camera:
             for frame in itertools.islice(camera.frames(), num_frames):
@@ -70,11 +70,11 @@ def follow(session: ReferSession, address: str, transport: str, wait: bool, num_
                 last = frame
                 results = session.push(frame.image, frame.t, pixel_aspect=frame.pixel_aspect)
                 frames += 1
-                found += any(result.target_present for result in results)
+                shown += any(result.target_present for result in results)
                 for result in results:
                     show_masks(result, time.monotonic_ns() - (frame.t_capture_ns or frame.t_receive_ns))
     finally:
-        print(f"target found in {found} of {frames} frames", flush=True)
+        print(f"target found in {shown} of {frames} frames", flush=True)
 
 
 def show_state(status: SourceStatus) -> None:

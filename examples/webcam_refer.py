@@ -13,7 +13,8 @@ The first command prints something like this:
     checkpoint: ssa-tiny
     source: synthetic, prompts: the red circle
     type another sentence and press Enter to change what is looked for; Ctrl-C ends
-    100 frames at 14.8 fps, 97 dropped as stale; target found in 98 of 100 frames
+    100 frames at 14.8 fps, 97 dropped as stale
+    target found in 98 of 100 frames
     wrote webcam_refer.mp4
 """
 
@@ -104,8 +105,8 @@ def run(
             print()
         rate = frames / max(time.monotonic() - started, 1e-9)
         dropped = reader.dropped if isinstance(reader, Freshest) else 0
-        found = f"target found in {shown} of {frames} frames"
-        print(f"{frames} frames at {rate:.1f} fps, {dropped} dropped as stale; {found}")
+        print(f"{frames} frames at {rate:.1f} fps, {dropped} dropped as stale")
+        print(f"target found in {shown} of {frames} frames")
         if frames and not shown:
             print(printable(knowledge.advice(is_synthetic=is_synthetic(spec))))
     if video:
