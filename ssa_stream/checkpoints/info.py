@@ -12,6 +12,7 @@ from ssa_stream import __version__
 from ssa_stream.checkpoints.layout import CLIP_PREFIX
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
+from ssa_stream.knowledge import Knowledge
 from ssa_stream.model import SsaConfig
 from ssa_stream.printable import printable
 from ssa_stream.strict_json import parse_json
@@ -44,6 +45,7 @@ class CheckpointInfo:
         shapes: Shape of each tensor by name.
         dtypes: Number of values by type of number, such as `F32`.
         parameters: Number of parameters by part of the network, such as `clip`; loss buffers are no parameters.
+        knowledge: What it knows; None if its metadata does not say. See `ssa_stream.knowledge.knowledge_of`, too.
     """
 
     path: Path
@@ -57,17 +59,25 @@ class CheckpointInfo:
     shapes: Mapping[str, tuple[int, ...]]
     dtypes: Mapping[str, int]
     parameters: Mapping[str, int]
+    knowledge: Knowledge | None = None
 
 
 def metadata_of(
-    config: SsaConfig, contains_clip: bool, notes: Mapping[str, str], *, is_trained: bool = True
+    config: SsaConfig,
+    contains_clip: bool,
+    notes: Mapping[str, str],
+    knowledge: Knowledge | None = None,
+    *,
+    is_trained: bool = True,
 ) -> dict[str, str]:
     r"""Metadata of a new file; the format allows strings only.
 
     Hidden characters in notes are written out, such as `\x1b`: training is not lost for the name of a file, and no
     terminal is commanded by a note.
     """
+    known = {} if knowledge is None or knowledge.domain is None else {"knowledge": knowledge.to_json()}
     return {
+        **known,
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
         "model": config.name,
@@ -106,6 +116,8 @@ def parse_header(
     try:
         config = SsaConfig.from_mapping(parse_json(metadata["config"]))
         notes = _notes(parse_json(metadata.get("notes", "{}")))
+        said = metadata.get("knowledge")
+        knowledge = None if said is None else Knowledge.parse(path.name, said)
     except KeyError as error:
         raise CheckpointError(f"{path}: its metadata has no {error}; expected the network's configuration") from error
     except (ConfigError, ValueError) as error:
@@ -129,6 +141,7 @@ def parse_header(
         shapes={key: shape for key, (shape, _) in layout.items()},
         dtypes=dict(dtypes),
         parameters=dict(parameters),
+        knowledge=knowledge,
     )
 
 

@@ -22,6 +22,7 @@ from ssa_stream.checkpoints.layout import (
 )
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
+from ssa_stream.knowledge import Knowledge
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.texts import brief
 from ssa_stream.weight_files import DEFAULT_CHECKPOINT, located, shipped_checkpoints
@@ -57,6 +58,7 @@ def save_checkpoint(
     include_clip: bool = True,
     dtype: torch.dtype | None = None,
     notes: Mapping[str, str] | None = None,
+    knowledge: Knowledge | None = None,
     is_trained: bool = True,
 ) -> CheckpointInfo:
     """Write a checkpoint; the file appears whole or not at all.
@@ -69,6 +71,7 @@ def save_checkpoint(
             loads it must have the same CLIP weights.
         dtype: Type of all tensors in the file; None keeps what they have.
         notes: Anything worth telling of these weights, by heading.
+        knowledge: What the network knows; None: that is not said.
         is_trained: False for a start for training, which nothing else takes.
     Raises:
         CheckpointError: The tensors are not those of `config`, a value does not fit `dtype`, or writing failed.
@@ -85,7 +88,8 @@ def save_checkpoint(
         places.add(plain.data_ptr())
     with saving(path) as partial:
         try:
-            save_file(tensors, partial, metadata_of(config, include_clip, notes or {}, is_trained=is_trained))
+            metadata = metadata_of(config, include_clip, notes or {}, knowledge, is_trained=is_trained)
+            save_file(tensors, partial, metadata)
         except (SafetensorError, RuntimeError) as error:
             raise CheckpointError(f"cannot write {path}: {error}") from error
     return read_info(path)

@@ -146,6 +146,10 @@ PINNED = {
         "client_keys",
         "make_keys",
     },
+    "ssa_stream.knowledge": {
+        "Knowledge",
+        "knowledge_of",
+    },
     "ssa_stream.metrics": {
         "ClipKey",
         "FrameScores",

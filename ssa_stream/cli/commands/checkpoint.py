@@ -170,6 +170,7 @@ def convert(
 
     from ssa_stream.checkpoints import read_info, save_checkpoint
     from ssa_stream.checkpoints.store import read_tensors
+    from ssa_stream.knowledge import knowledge_of
 
     old = read_info(file)
     with status(f"writing {out.name}"):
@@ -181,6 +182,7 @@ def convert(
             dtype=None if dtype is None else getattr(torch, dtype),
             notes=old.notes,
             is_trained=old.is_trained,
+            knowledge=knowledge_of(file),
         )
     _print_info(new)
 
@@ -210,6 +212,9 @@ def _check_output(out: Path, file: str | Path, *, overwrite: bool, **others: str
 
 def _print_info(info: "CheckpointInfo") -> None:
     """A checkpoint as a table."""
+    from ssa_stream.knowledge import knowledge_of
+
+    knowledge = knowledge_of(info.path)
     parameters = sum(info.parameters.values())
     table = Table(title=shown(info.path.name), show_header=False, title_justify="left")
     table.add_row("model", shown(info.config.name))
@@ -220,6 +225,9 @@ def _print_info(info: "CheckpointInfo") -> None:
     table.add_row("CLIP weights", "inside" if info.contains_clip else f"not inside ({info.config.clip.name})")
     if not info.is_trained:
         table.add_row("use", "a start for training only")
+    if knowledge.domain is not None:
+        words = len(knowledge.words or ())
+        table.add_row("knows", shown(f"{knowledge.domain}, {words} words; such as: {'; '.join(knowledge.examples)}"))
     table.add_row("written by", shown(f"{info.created_by}, format {info.format_version}"))
     for heading, text in info.notes.items():
         table.add_row(shown(heading), shown(text))

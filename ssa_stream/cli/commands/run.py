@@ -157,6 +157,20 @@ def run(
         ssa-stream run street.mp4 -p "the person carrying the box" -o overlay.mp4 -o masks.jsonl -c ssa.safetensors
     """
     use_log_options("run", log_format, log_level)
+    from ssa_stream.addresses import is_synthetic
+    from ssa_stream.cli.views.model_words import ModelWords
+    from ssa_stream.knowledge import knowledge_of
+
+    check_outputs(
+        [*sink_files("--output", output), *named(json=json_file)],
+        [NamedPath("the source", source), *existing(checkpoint=checkpoint, clip=clip, model=model)],
+        overwrite=overwrite,
+    )
+    words = ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic(source))
+    if not quiet:
+        words.introduce()
+    hints = words.hints([*prompt, *(text.partition("=")[2].strip() for text in at or [])])
+
     from ssa_stream.cli.options.engine import all_cores_but_one, open_model
     from ssa_stream.cli.runner import RunReport, paced, run_stream
     from ssa_stream.cli.views.console import print_warning
@@ -173,11 +187,6 @@ def run(
     from ssa_stream.sources import RecoveryPolicy, open_source
     from ssa_stream.streaming import ReferSession, SessionConfig
 
-    check_outputs(
-        [*sink_files("--output", output), *named(json=json_file)],
-        [NamedPath("the source", source), *existing(checkpoint=checkpoint, clip=clip, model=model)],
-        overwrite=overwrite,
-    )
     transport = _transport_options(source, rtsp_transport)
     changes = _merge(_parse_change(text) for text in at or [])
     for texts in (prompt, *(change.prompts for change in changes)):
@@ -213,7 +222,7 @@ def run(
             on_state=None if quiet else print_source_status,
         )
     )
-    report, failure, sinks = RunReport(), None, None
+    report, failure, sinks = RunReport(warnings=hints), None, None
     try:
         info = opened.info
         sinks = _opened_outputs(output or [], info.fps or 30.0, overwrite)
@@ -240,6 +249,7 @@ def run(
     if not quiet:
         print_summary(report)
         print_connections(opened.source)
+        words.found({"": report.found})
     if json_file is not None:
         write_json(report.to_mapping(), json_file, overwrite=overwrite)
     if failure is not None:

@@ -151,6 +151,7 @@ def run_pipeline(
     beside: Callable[[str], Awaitable[None]] | None = None,
     http: str | None = None,
     saved: "SavedPrompts | None" = None,
+    is_drawn: bool = False,
 ) -> "GraphReport":
     """Run a graph until its sources end or a signal comes, with its figures on stderr.
 
@@ -161,19 +162,25 @@ def run_pipeline(
         beside: Runs beside the graph, from when it can be subscribed to; given the address for that.
         http: Where to serve health and metrics; None: nowhere.
         saved: Prompts that clients changed, see `Graph`.
+        is_drawn: The sources are drawn, though they may be files.
     Raises:
         ConfigError: The settings are wrong.
         SsaStreamError: The graph failed.
     """
     from ssa_stream.cli.options.engine import all_cores_but_one
     from ssa_stream.cli.views.graph_view import print_graph_summary
+    from ssa_stream.cli.views.model_words import ModelWords
     from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 
+    words = ModelWords.of_graph(config, is_drawn=is_drawn)
+    if not quiet:
+        words.introduce()
+    words.graph_hints(config)
     raise_file_limit()
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
     report = asyncio.run(_run(config, keep, quiet, beside, http, saved))
     if not quiet:
-        print_graph_summary(report)
+        print_graph_summary(report, words)
     return report
 
 

@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from ssa_stream.cli.options.model import clip_weights
 from ssa_stream.cli.views.console import notice, status
 from ssa_stream.errors import ConfigError
@@ -57,8 +55,6 @@ def open_model(
         raise ConfigError(f"--dtype is {dtype!r}; expected float32 or bfloat16")
     kind = torch.bfloat16 if dtype == "bfloat16" else torch.float32
     if random_weights:
-        meaning = " the masks mean nothing; they show that the pipeline runs"
-        notice(Text.assemble(("random weights:", "bold yellow"), meaning), event="random weights", level="warning")
         return open_network(random_weights=model, device=where, dtype=kind)
     name = checkpoint or DEFAULT_CHECKPOINT
     with status(f"loading {name}"):
