@@ -1,13 +1,15 @@
-"""Settings of a session."""
+"""Settings of a session. Checking them loads no torch."""
 
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from ssa_stream.errors import ConfigError
-from ssa_stream.model import MaskSizes, SsaConfig
-from ssa_stream.model.preprocess import frame_sizes
-from ssa_stream.model.selection import SelectionMode
+
+if TYPE_CHECKING:
+    from ssa_stream.model import MaskSizes, SsaConfig
+    from ssa_stream.model.selection import SelectionMode
 
 __all__ = ["SessionConfig", "TrackConfig"]
 
@@ -69,7 +71,7 @@ class SessionConfig:
     half_life_frames: float = 16.0
     lookahead: int = 0
     emit_provisional: bool = False
-    mode: SelectionMode = "multi"
+    mode: "SelectionMode" = "multi"
     threshold: float = 0.5
     short_edge_px: int | None = None
     long_edge_px: int | None = None
@@ -100,8 +102,12 @@ class SessionConfig:
         )
         _require(self.max_prompts >= 1, f"max_prompts is {self.max_prompts}; expected at least 1")
 
-    def sizes_of(self, source: tuple[int, int], model: SsaConfig, pixel_aspect: Fraction = Fraction(1)) -> MaskSizes:
+    def sizes_of(
+        self, source: tuple[int, int], model: "SsaConfig", pixel_aspect: Fraction = Fraction(1)
+    ) -> "MaskSizes":
         """Sizes that frames of a source, `(height, width)` and shape of its pixels, pass through in a network."""
+        from ssa_stream.model.preprocess import frame_sizes
+
         return frame_sizes(source, model.edges_px(self.short_edge_px, self.long_edge_px), pixel_aspect)
 
     @property
