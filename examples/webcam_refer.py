@@ -22,15 +22,19 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-from ssa_stream.checkpoints import load_checkpoint
+from ssa_stream.checkpoints import read_info
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.outputs import NamedPath, check_outputs
 from ssa_stream.printable import printable
 from ssa_stream.sinks import OverlayVideoSink
-from ssa_stream.sources import Freshest, Prefetch, list_cameras, open_source
-from ssa_stream.streaming import ReferSession
+from ssa_stream.sources import Freshest, Prefetch, check_source, list_cameras, open_source
+from ssa_stream.streaming.prompts import clean_text
 from ssa_stream.viz import LiveDisplay, draw_overlay, has_display
+
+if TYPE_CHECKING:
+    from ssa_stream.streaming import ReferSession
 
 
 def main() -> None:
@@ -44,8 +48,17 @@ def main() -> None:
     parser.add_argument("--num-frames", type=int, help="stop after that many frames")
     options = parser.parse_args()
     try:
-        session = ReferSession(load_checkpoint(options.checkpoint), prompts=options.prompt)
-        run(session, options.source or first_camera(), options.output, options.no_window, options.num_frames)
+        spec = options.source or first_camera()
+        prompts = [clean_text(text) for text in options.prompt]
+        check_source(spec)
+        check_outputs([NamedPath("--output", options.output)], [NamedPath("--source", spec)], overwrite=True)
+        read_info(options.checkpoint)
+        # These import torch, which takes seconds: after all that can be wrong without it.
+        from ssa_stream.checkpoints import load_checkpoint
+        from ssa_stream.streaming import ReferSession
+
+        session = ReferSession(load_checkpoint(options.checkpoint), prompts=prompts)
+        run(session, spec, options.output, options.no_window, options.num_frames)
     except SsaStreamError as error:
         sys.exit(f"error: {error}")
 
@@ -59,9 +72,8 @@ def first_camera() -> str:
     return "synthetic"
 
 
-def run(session: ReferSession, spec: str, output: str, no_window: bool, num_frames: int | None) -> None:
+def run(session: "ReferSession", spec: str, output: str, no_window: bool, num_frames: int | None) -> None:
     """Segment frames and show them."""
-    check_outputs([NamedPath("--output", output)], [NamedPath("--source", spec)], overwrite=True)
     frames = shown = epoch = 0
     source = open_source(spec)
     with ExitStack() as stack:

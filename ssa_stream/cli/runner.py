@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,7 +16,10 @@ from ssa_stream.input_warnings import InputWarning, source_warnings
 from ssa_stream.sinks import FrameTimes, Sink
 from ssa_stream.sinks.group import OutputReport
 from ssa_stream.sources import Frame, Freshest, Prefetch, Source
-from ssa_stream.streaming import MaskResult, ReferSession
+from ssa_stream.streaming import MaskResult
+
+if TYPE_CHECKING:
+    from ssa_stream.streaming import ReferSession
 
 __all__ = ["PromptChange", "RunReport", "paced", "run_stream"]
 
@@ -124,7 +128,7 @@ def paced(source: Source) -> Freshest | Prefetch:
 
 def run_stream(
     source: Freshest | Prefetch,
-    session: ReferSession,
+    session: "ReferSession",
     sink: Sink,
     *,
     changes: Sequence[PromptChange] = (),
@@ -186,7 +190,7 @@ class _Run:
 
     def __init__(
         self,
-        session: ReferSession,
+        session: "ReferSession",
         sink: Sink,
         on_warning: Callable[[InputWarning], None],
         report: RunReport,

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from ssa_stream.model.carry import CarriedPool, empty_carry, fold
     from ssa_stream.model.clip import TextFeatures
     from ssa_stream.model.offline import ClipMasks, segment_clip
-    from ssa_stream.model.preprocess import network_size, resize_frame, to_input
-    from ssa_stream.model.selection import MaskSizes, select_queries
+    from ssa_stream.model.preprocess import MaskSizes, network_size, resize_frame, to_input
+    from ssa_stream.model.selection import select_queries
     from ssa_stream.model.ssa import SSA, ClipOutput, FeatureMaps, FrameQueries
     from ssa_stream.model.video_decoder import WindowOutput
 else:
@@ -21,8 +21,8 @@ else:
         carry="CarriedPool empty_carry fold",
         clip="TextFeatures",
         offline="ClipMasks segment_clip",
-        preprocess="network_size resize_frame to_input",
-        selection="MaskSizes select_queries",
+        preprocess="MaskSizes network_size resize_frame to_input",
+        selection="select_queries",
         ssa="SSA ClipOutput FeatureMaps FrameQueries",
         video_decoder="WindowOutput",
     )

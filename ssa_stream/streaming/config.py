@@ -6,9 +6,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ssa_stream.errors import ConfigError
+from ssa_stream.model import SsaConfig
+from ssa_stream.model.preprocess import MaskSizes, frame_sizes
 
 if TYPE_CHECKING:
-    from ssa_stream.model import MaskSizes, SsaConfig
     from ssa_stream.model.selection import SelectionMode
 
 __all__ = ["SessionConfig", "TrackConfig"]
@@ -102,12 +103,8 @@ class SessionConfig:
         )
         _require(self.max_prompts >= 1, f"max_prompts is {self.max_prompts}; expected at least 1")
 
-    def sizes_of(
-        self, source: tuple[int, int], model: "SsaConfig", pixel_aspect: Fraction = Fraction(1)
-    ) -> "MaskSizes":
+    def sizes_of(self, source: tuple[int, int], model: SsaConfig, pixel_aspect: Fraction = Fraction(1)) -> MaskSizes:
         """Sizes that frames of a source, `(height, width)` and shape of its pixels, pass through in a network."""
-        from ssa_stream.model.preprocess import frame_sizes
-
         return frame_sizes(source, model.edges_px(self.short_edge_px, self.long_edge_px), pixel_aspect)
 
     @property

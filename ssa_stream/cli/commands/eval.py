@@ -145,7 +145,7 @@ def evaluate(
         overwrite=overwrite,
     )
     from ssa_stream.cli.options.engine import open_model
-    from ssa_stream.evaluation import EvaluationConfig, MevisData
+    from ssa_stream.evaluation import EvaluationConfig, MevisData, plan_questions
     from ssa_stream.streaming import SessionConfig
 
     session = SessionConfig(
@@ -167,6 +167,7 @@ def evaluate(
     if batch > session.max_prompts:
         config = replace(config, session=replace(session, max_prompts=batch))
     opened = MevisData(data, fps=fps)
+    plan_questions(opened.videos, control, limit)
     network = open_model(
         model,
         checkpoint,

@@ -152,6 +152,7 @@ def run(
 
         ssa-stream run street.mp4 -p "the person carrying the box" -o overlay.mp4 -o masks.jsonl -c ssa.safetensors
     """
+    from ssa_stream.cli.checks.arguments import check_prompts
     from ssa_stream.cli.options.engine import all_cores_but_one, open_model
     from ssa_stream.cli.runner import RunReport, paced, run_stream
     from ssa_stream.cli.views.console import print_warning
@@ -159,8 +160,8 @@ def run(
     from ssa_stream.cli.views.terminal import Interrupts
     from ssa_stream.input_warnings import require_complete
     from ssa_stream.sinks import Background
-    from ssa_stream.sources import RecoveryPolicy, open_source
-    from ssa_stream.streaming import ReferSession, SessionConfig
+    from ssa_stream.sources import RecoveryPolicy, check_source, open_source
+    from ssa_stream.streaming import SessionConfig
 
     check_outputs(
         [*sink_files("--output", output), *named(json=json_file)],
@@ -178,6 +179,8 @@ def run(
         short_edge_px=short_edge,
         max_gap_s=max_gap,
     )
+    check_prompts(config, prompt, *(change.prompts for change in changes))
+    check_source(source, live=True if realtime else None)
     network = open_model(
         model,
         checkpoint,
@@ -188,6 +191,8 @@ def run(
         dtype=dtype,
         threads=threads or all_cores_but_one(),
     )
+    from ssa_stream.streaming import ReferSession  # imports torch: after all that can be told without it
+
     session = ReferSession(network, config, prompt)
     opened = paced(
         open_source(

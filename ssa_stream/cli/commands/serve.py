@@ -136,6 +136,7 @@ def serve(
 
     Ends with Ctrl-C. Robots subscribe as with `ssa-stream up`.
     """
+    from ssa_stream.cli.checks.arguments import check_graph
     from ssa_stream.nodes.gateway.http.access import require_safe
     from ssa_stream.nodes.gateway.http.tls import tls_context
     from ssa_stream.nodes.gateway.settings import IceServer, PeerLimits
@@ -164,6 +165,7 @@ def serve(
         overwrite=overwrite,
     )
     check_pipeline_files(config, inputs=[NamedPath("the pipeline", pipeline)])
+    check_graph(config, (host, port))
     servers = [*(IceServer(urls=url) for url in stun or ()), *(_turn(text) for text in turn or ())]
     _serve(
         config,

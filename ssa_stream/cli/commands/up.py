@@ -106,6 +106,7 @@ def up(
 
         ssa-stream prompt set webcam "the door" "the red cup"
     """
+    from ssa_stream.cli.checks.arguments import check_graph
     from ssa_stream.nodes.pipeline import check_pipeline_files, load_pipeline
 
     config = with_model(
@@ -127,6 +128,7 @@ def up(
         overwrite=overwrite,
     )
     check_pipeline_files(config, inputs=[NamedPath("the pipeline", pipeline)], outputs=named(json=json_file))
+    check_graph(config)
     report = run_pipeline(config, keep=keep, quiet=quiet, http=http)
     if json_file is not None:
         write_json(report.to_mapping(), json_file, overwrite=config.overwrite)
