@@ -4,6 +4,8 @@ The input is a list of programs, each a list of words: the first one is `ssa-str
 output is a list of `[exit code, stdout, stderr]`.
 """
 
+import contextlib
+import gc
 import json
 import os
 import runpy
@@ -20,6 +22,7 @@ _MODULES = (
     "ssa_stream.nodes.launcher",
     "ssa_stream.sinks",
     "ssa_stream.training",
+    "typer.rich_utils",
 )
 """What most commands import, so that not every fork does."""
 
@@ -76,4 +79,10 @@ if __name__ == "__main__":
     sys.meta_path.insert(0, NoTorch())
     for module in _MODULES:
         __import__(module)
+    from ssa_stream.cli.main import app
+    from ssa_stream.errors import ConfigError
+
+    with contextlib.suppress(ConfigError):  # what typer itself imports when a command is run
+        app(["run", "synthetic", "--prompt", ""], standalone_mode=False)
+    gc.freeze()
     print(json.dumps([run(words) for words in json.load(sys.stdin)]))
