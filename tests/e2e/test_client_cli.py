@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ssa_stream.protocols import STATE, AppliesFrom, ListPrompts, Prompt, PromptReply, Topic, encode
-from tests.support.command_line import CONSOLE_SCRIPT, run_command
+from ssa_stream.protocols import STATE, AppliesFrom, ListPrompts, Prompt, PromptReply, PromptState, Topic, encode
+from tests.support.command_line import CONSOLE_SCRIPT, read_until, run_command
 from tests.support.mask_messages import mask_parts, publishing
 from tests.support.scripted_nodes import PATIENCE_S, graph, heartbeat, source_state
 from tests.support.threads import in_thread
@@ -65,6 +65,26 @@ def _running(*words: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+async def test_watch_says_what_it_waits_for(tmp_path: Path) -> None:
+    """On stderr, again whenever it is something else; a stream that the graph does not have is refused."""
+    async with graph() as running:
+        node, address = await running.greeted("ingest-cam0"), running.broker.publish_address
+        await node.say(heartbeat("ingest-cam0", ready=False))
+        refused = await in_thread(lambda: run_command("watch", "nosuch", "--address", address, cwd=tmp_path))
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.endswith("has no stream 'nosuch'; expected one of cam0\n")
+        with _running("watch", "cam0", "--address", address) as process:
+            await in_thread(lambda: read_until(process.stderr, "waiting: the graph is not ready yet: ingest-cam0\n"))
+            await node.say(heartbeat("ingest-cam0", beat=1))
+            await node.say(source_state(status="starting", text="connection refused", code="refused", attempt=2))
+            await in_thread(lambda: read_until(process.stderr, "waiting: stream cam0 is connecting, attempt 2: conn"))
+            await node.say(source_state())
+            await node.say(PromptState(stream="cam0", prompts=(), version=1, applies_from=AppliesFrom(epoch=0, seq=0)))
+            await in_thread(lambda: read_until(process.stderr, "waiting: stream cam0 has no prompts; give it one"))
+    with _running("watch", "--address", "tcp://127.0.0.1:1") as process:
+        await in_thread(lambda: read_until(process.stderr, "waiting for a graph at tcp://127.0.0.1:1; start one with"))
 
 
 def test_watch_ends_quietly_at_ctrl_c(address: str) -> None:

@@ -1,9 +1,6 @@
 """`ssa-stream watch`: what a robot would see."""
 
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +10,8 @@ from ssa_stream.cli.views.console import errors, print_json, print_line
 from ssa_stream.cli.views.terminal import Interrupts
 
 if TYPE_CHECKING:
-    from ssa_stream.client import MaskSubscription, MaskView, UpdateSubscription
+    from ssa_stream.cli.views.waiting import Waiting
+    from ssa_stream.client import MaskSubscription, MaskView
 
 __all__ = ["as_line", "as_mapping", "watch"]
 
@@ -43,9 +41,11 @@ def watch(
     """Print a line for each mask message of a running graph, as a robot's subscriber gets it. Ctrl-C ends.
 
     A line tells the frame (epoch.number), the prompt, the tracks (id:score and box), the age of the picture, frames of
-    the prompt that are missing since the line before, and how many of them came but were overtaken here. A source that
-    is lost, and tried again, is told on stderr.
+    the prompt that are missing since the line before, and how many of them came but were overtaken here. What is waited
+    for, and a source that is lost and tried again, are told on stderr. A stream that the graph does not have is an
+    error.
     """
+    from ssa_stream.cli.views.waiting import Waiting
     from ssa_stream.client import MaskSubscription, UpdateSubscription
 
     with (
@@ -53,12 +53,12 @@ def watch(
         MaskSubscription(
             address, stream, prompts=prompt, max_age_s=max_age_s, timeout_s=timeout_s, keys=keys
         ) as subscribed,
-        UpdateSubscription(address, stream, kinds=["state"], keys=keys) as states,
-        _source_changes_printed(states),
+        UpdateSubscription(address, stream, kinds=["state", "prompts"], nodes=True, keys=keys) as updates,
+        Waiting(subscribed, updates, stream, prompt, _say) as waiting,
     ):
         if sys.stderr.isatty():
             errors().print(f"watching {address}; Ctrl-C ends")
-        _follow(subscribed, interrupts, as_json, count)
+        _follow(subscribed, waiting, interrupts, as_json, count)
         counts = subscribed.counts
         if sys.stderr.isatty():
             errors().print(
@@ -67,35 +67,19 @@ def watch(
             )
 
 
-@contextmanager
-def _source_changes_printed(states: "UpdateSubscription") -> Iterator[None]:
-    """Print changes of sources, beside the masks, until the end of the body."""
-    thread = threading.Thread(target=_print_source_changes, args=(states,), name="sources")
-    thread.start()
-    try:
-        yield
-    finally:
-        states.close()
-        thread.join()
+def _say(line: str) -> None:
+    errors().print(line, soft_wrap=True)
 
 
-def _print_source_changes(states: "UpdateSubscription") -> None:
-    from ssa_stream.cli.views.source_words import SourceNews
-    from ssa_stream.protocols import SourceState
-
-    news = SourceNews()
-    for update in states:
-        line = news.line(update.message) if isinstance(update.message, SourceState) else None
-        if line is not None:
-            errors().print(line, soft_wrap=True)
-
-
-def _follow(subscribed: "MaskSubscription", interrupts: Interrupts, as_json: bool, count: int | None) -> None:
+def _follow(
+    subscribed: "MaskSubscription", waiting: "Waiting", interrupts: Interrupts, as_json: bool, count: int | None
+) -> None:
     """Print masks until there were enough of them, or nobody reads them any more."""
     shown = 0
     while not interrupts.requested and shown != count:
         view = interrupts.cut_short(lambda: next(subscribed))
         if view is not None:
+            waiting.came()
             if not (print_json(as_mapping(view)) if as_json else print_line(as_line(view))):
                 return
             shown += 1
