@@ -220,6 +220,7 @@ def test_wrong_use_is_told_without_torch(
     came, _, errors = answers[line]
     said = " ".join(errors.replace("│", " ").split())
     assert "Traceback" not in errors, errors
+    assert errors.count("\n") == 1 or "usage:" in errors.lower(), errors
     assert text in said
     assert came == code, errors
 

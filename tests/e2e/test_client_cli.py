@@ -108,24 +108,6 @@ def test_watch_ends_quietly_when_its_reader_does(address: str) -> None:
         assert process.stderr.read() == ""
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "text"),
-    [
-        (["watch", "--timeout", "0.1"], 1, "no publisher at tcp://127.0.0.1:1"),
-        (["watch", "c/m"], 2, "is no name"),
-        (["status", "--timeout", "0.1"], 1, "no publisher at tcp://127.0.0.1:1"),
-        (["prompt", "list", "cam0", "--timeout", "0.1"], 1, "nobody takes requests at tcp://127.0.0.1:1"),
-    ],
-    ids=["watch", "name", "status", "prompt"],
-)
-def test_command_in_vain_says_why_in_one_line(words: list[str], code: int, text: str, tmp_path: Path) -> None:
-    """And how to go on."""
-    result = run_command(*words, "--address", "tcp://127.0.0.1:1", cwd=tmp_path)
-    assert (result.returncode, result.stdout) == (code, "")
-    assert text in result.stderr
-    assert result.stderr.count("\n") == 1
-
-
 async def test_status_shows_a_graph(tmp_path: Path) -> None:
     """Streams and nodes, as tables and as JSON."""
     async with graph() as running:
