@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ssa_stream.cli.views.source_words import SourceNews, source_words
 from ssa_stream.client.graph_state import ENDED, FAILED, GraphState, StreamStatus
@@ -12,7 +12,7 @@ from ssa_stream.protocols import SourceState
 if TYPE_CHECKING:
     from ssa_stream.client import MaskSubscription, UpdateSubscription
 
-__all__ = ["Waiting", "waited_for"]
+__all__ = ["Lack", "Waiting", "what_lacks"]
 
 _SAID_AFTER_S = 1.0
 _LOOK_S = 0.25
@@ -76,17 +76,30 @@ class Waiting:
         if masks.is_refused:
             return  # the subscription itself says why when its time is over
         if not masks.is_connected:
-            text = f"waiting for a graph at {masks.address}; start one with: ssa-stream up"
+            lack = Lack("graph", f"waiting for a graph at {masks.address}; start one with: ssa-stream up")
         elif masks.counts.too_old > self._too_old:
-            text = "waiting: masks come, but they are older than --max-age"
+            lack = Lack("age", "waiting: masks come, but they are older than --max-age")
         else:
-            text = "waiting: " + waited_for(self._graph, self._stream, self._prompts)
-        if text != self._said:
-            self._said = text
-            self._say(text)
+            lack = what_lacks(self._graph, self._stream, self._prompts)
+            lack = Lack(lack.kind, f"waiting: {lack.text}")
+        if lack.kind != self._said:
+            self._said = lack.kind
+            self._say(lack.text)
 
 
-def waited_for(graph: GraphState, stream: str | None, prompts: Collection[str] | None) -> str:
+class Lack(NamedTuple):
+    """What is not there.
+
+    Attributes:
+        kind: The same as long as it is the same thing, whatever is said of it in detail.
+        text: In words.
+    """
+
+    kind: str
+    text: str
+
+
+def what_lacks(graph: GraphState, stream: str | None, prompts: Collection[str] | None) -> Lack:
     """Say what lacks for masks, as far as the graph has told.
 
     Args:
@@ -95,24 +108,27 @@ def waited_for(graph: GraphState, stream: str | None, prompts: Collection[str] |
         prompts: Ids of the prompts that are watched; None for all.
     """
     if not graph.nodes and not graph.streams:
-        return "the graph has not said anything yet"
-    if missing := graph.not_ready:
-        return f"the graph is not ready yet: {', '.join(missing)}"
+        return Lack("words", "the graph has not said anything yet")
     watched = [stream] if stream is not None else sorted(graph.streams)
-    reasons = [f"stream {name} {_lacking(graph.streams.get(name, StreamStatus()), prompts)}" for name in watched]
-    return "; ".join(reasons) or "no stream has said anything yet"
+    if missing := graph.not_ready:
+        return Lack("nodes", f"the graph is not ready yet: {', '.join(missing)}")
+    lacks = {name: _lack(graph.streams.get(name, StreamStatus()), prompts) for name in watched}
+    if not lacks:
+        return Lack("words", "no stream has said anything yet")
+    kind = " ".join(f"{name} {lack.kind}" for name, lack in lacks.items())
+    return Lack(kind, "; ".join(f"stream {name} {lack.text}" for name, lack in lacks.items()))
 
 
-def _lacking(status: StreamStatus, prompts: Collection[str] | None) -> str:
+def _lack(status: StreamStatus, prompts: Collection[str] | None) -> Lack:
     source = status.source
     if source is None:
-        return "has not said anything yet"
+        return Lack("words", "has not said anything yet")
     if source.status != "running":
         over = ", and gives no more frames" if source.status in (ENDED, FAILED) else ""
-        return f"is {source_words(source)}{over}"
+        return Lack(source.status, f"is {source_words(source)}{over}")
     known = [] if status.prompts is None else [prompt.id for prompt in status.prompts.prompts]
     if status.prompts is not None and not known:
-        return "has no prompts; give it one with: ssa-stream prompt add"
+        return Lack("prompts", "has no prompts; give it one with: ssa-stream prompt add")
     if prompts and known and not set(prompts) & set(known):
-        return f"has no prompt {', '.join(sorted(prompts))}; it has {', '.join(known)}"
-    return "has sent no masks yet"
+        return Lack("prompt", f"has no prompt {', '.join(sorted(prompts))}; it has {', '.join(known)}")
+    return Lack("masks", "has sent no masks yet")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ssa_stream.cli.views.waiting import waited_for
+from ssa_stream.cli.views.waiting import what_lacks
 from ssa_stream.client.graph_state import GraphState
 from ssa_stream.protocols import AnyMessage, AppliesFrom, Prompt, PromptState
 from tests.support.scripted_nodes import heartbeat, source_state
@@ -39,4 +39,19 @@ def test_what_lacks_is_named(messages: list[AnyMessage], asked: dict[str, Any], 
     graph = GraphState()
     for message in messages:
         graph.take(message, now_ns=0)
-    assert waited_for(graph, asked.get("stream"), asked.get("prompts")).startswith(text)
+    assert what_lacks(graph, asked.get("stream"), asked.get("prompts")).text.startswith(text)
+
+
+def test_detail_does_not_make_another_lack() -> None:
+    """While nodes get ready one by one, or attempts are counted, it is the same that lacks."""
+    graph = GraphState()
+    kinds = []
+    for message in (heartbeat("masks-0", ready=False), heartbeat("ingest-cam0", ready=False)):
+        graph.take(message, now_ns=0)
+        kinds.append(what_lacks(graph, None, None).kind)
+    for message in (READY, heartbeat("masks-0")):
+        graph.take(message, now_ns=0)
+    for attempt in (1, 2):
+        graph.take(source_state(status="lost", code="refused", attempt=attempt), now_ns=0)
+        kinds.append(what_lacks(graph, None, None).kind)
+    assert kinds == ["nodes", "nodes", "cam0 lost", "cam0 lost"]
