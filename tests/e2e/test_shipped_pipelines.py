@@ -47,10 +47,11 @@ def test_shipped_pipeline_finds_what_it_looks_for(name: str, tmp_path: Path) -> 
         with running(watch, cwd=tmp_path, stdout=subprocess.PIPE, env=environment) as watcher:
             assert watcher.stdout is not None
             found: Counter[tuple[str, str]] = Counter()
-            while min(found[one] for one in expected) < SIGHTINGS:
-                line = json.loads(watcher.stdout.readline())
-                sighted = any(track["area_px"] for track in line["tracks"])
-                found[line["stream"], line["prompt"]["text"]] += 1 if sighted else -1
+            with watcher.stdout as lines:
+                while min(found[one] for one in expected) < SIGHTINGS:
+                    line = json.loads(lines.readline())
+                    sighted = any(track["area_px"] for track in line["tracks"])
+                    found[line["stream"], line["prompt"]["text"]] += 1 if sighted else -1
         graph.send_signal(signal.SIGINT)
         _, printed = graph.communicate()
     assert graph.returncode == 0, printed
