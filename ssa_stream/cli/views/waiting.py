@@ -123,6 +123,8 @@ def _lack(status: StreamStatus, prompts: Collection[str] | None) -> Lack:
     source = status.source
     if source is None:
         return Lack("words", "has not said anything yet")
+    if source.status == "stopped":
+        return Lack("stopped", "is stopped; it starts when somebody looks at it on the page of ssa-stream serve")
     if source.status != "running":
         over = ", and gives no more frames" if source.status in (ENDED, FAILED) else ""
         return Lack(source.status, f"is {source_words(source)}{over}")

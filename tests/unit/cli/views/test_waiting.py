@@ -27,6 +27,7 @@ READY = heartbeat("ingest-cam0")
         ([READY], {}, "no stream has said anything yet"),
         ([READY], {"stream": "cam0"}, "stream cam0 has not said anything yet"),
         ([READY, source_state(status="stalled", text="no frame for 2 s")], {}, "stream cam0 is stalled: no frame for"),
+        ([source_state(status="stopped")], {}, "stream cam0 is stopped; it starts when somebody looks at it"),
         ([source_state(status="ended")], {}, "stream cam0 is ended, and gives no more frames"),
         ([RUNNING, _prompts()], {}, "stream cam0 has no prompts; give it one with: ssa-stream prompt add"),
         ([RUNNING, _prompts("p1", "p2")], {"prompts": ["p9"]}, "stream cam0 has no prompt p9; it has p1, p2"),
