@@ -24,13 +24,18 @@ import argparse
 import itertools
 import sys
 import time
+from typing import TYPE_CHECKING
 
-from ssa_stream.checkpoints import load_checkpoint
+from ssa_stream.checkpoints import read_info
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.knowledge import knowledge_of
 from ssa_stream.printable import printable
-from ssa_stream.sources import Frame, Freshest, RecoveryPolicy, SourceStatus, open_source
-from ssa_stream.streaming import MaskResult, ReferSession
+from ssa_stream.sources import Frame, Freshest, RecoveryPolicy, SourceStatus, check_source, open_source
+from ssa_stream.streaming import MaskResult
+from ssa_stream.streaming.prompts import clean_text
+
+if TYPE_CHECKING:
+    from ssa_stream.streaming import ReferSession
 
 
 def main() -> None:
@@ -44,11 +49,18 @@ def main() -> None:
     parser.add_argument("--num-frames", type=int, help="stop after that many frames")
     options = parser.parse_args()
     try:
+        prompts = [clean_text(text) for text in options.prompt]
+        check_source(options.address)
+        read_info(options.checkpoint)
         knowledge = knowledge_of(options.checkpoint)
         print(printable(knowledge.introduction(is_synthetic=False)), flush=True)
-        for hint in filter(None, map(knowledge.hint, options.prompt)):
+        for hint in filter(None, map(knowledge.hint, prompts)):
             print(printable(hint), flush=True)
-        session = ReferSession(load_checkpoint(options.checkpoint), prompts=options.prompt)
+        # These import torch, which takes seconds: after all that can be wrong without it.
+        from ssa_stream.checkpoints import load_checkpoint
+        from ssa_stream.streaming import ReferSession
+
+        session = ReferSession(load_checkpoint(options.checkpoint), prompts=prompts)
         follow(session, options.address, options.transport, options.wait, options.num_frames)
     except SsaStreamError as error:
         sys.exit(f"error: {error}")
@@ -56,7 +68,7 @@ def main() -> None:
         pass
 
 
-def follow(session: ReferSession, address: str, transport: str, wait: bool, num_frames: int | None) -> None:
+def follow(session: "ReferSession", address: str, transport: str, wait: bool, num_frames: int | None) -> None:
     """The part to copy: always the newest frame, over any number of connections."""
     patience = RecoveryPolicy(patient_start=wait)
     source = open_source(address, options={"rtsp_transport": transport}, recovery=patience, on_state=show_state)

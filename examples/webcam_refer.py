@@ -24,17 +24,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from ssa_stream.addresses import is_synthetic
-from ssa_stream.checkpoints import load_checkpoint
+from ssa_stream.checkpoints import read_info
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.knowledge import Knowledge, knowledge_of
 from ssa_stream.outputs import NamedPath, check_outputs
 from ssa_stream.printable import printable
 from ssa_stream.sinks import OverlayVideoSink
-from ssa_stream.sources import Freshest, Prefetch, list_cameras, open_source
-from ssa_stream.streaming import ReferSession
+from ssa_stream.sources import Freshest, Prefetch, check_source, list_cameras, open_source
+from ssa_stream.streaming.prompts import clean_text
 from ssa_stream.viz import LiveDisplay, draw_overlay, has_display
+
+if TYPE_CHECKING:
+    from ssa_stream.streaming import ReferSession
 
 
 def main() -> None:
@@ -48,11 +52,20 @@ def main() -> None:
     parser.add_argument("--num-frames", type=int, help="stop after that many frames")
     options = parser.parse_args()
     try:
-        source, knowledge = options.source or first_camera(), knowledge_of(options.checkpoint)
-        print(printable(knowledge.introduction(is_synthetic=is_synthetic(source))), flush=True)
-        say_unknown_words(knowledge, options.prompt)
-        session = ReferSession(load_checkpoint(options.checkpoint), prompts=options.prompt)
-        run(session, knowledge, source, options.output, options.no_window, options.num_frames)
+        spec = options.source or first_camera()
+        prompts = [clean_text(text) for text in options.prompt]
+        check_source(spec)
+        check_outputs([NamedPath("--output", options.output)], [NamedPath("--source", spec)], overwrite=True)
+        read_info(options.checkpoint)
+        knowledge = knowledge_of(options.checkpoint)
+        print(printable(knowledge.introduction(is_synthetic=is_synthetic(spec))), flush=True)
+        say_unknown_words(knowledge, prompts)
+        # These import torch, which takes seconds: after all that can be wrong without it.
+        from ssa_stream.checkpoints import load_checkpoint
+        from ssa_stream.streaming import ReferSession
+
+        session = ReferSession(load_checkpoint(options.checkpoint), prompts=prompts)
+        run(session, knowledge, spec, options.output, options.no_window, options.num_frames)
     except SsaStreamError as error:
         sys.exit(f"error: {error}")
 
@@ -73,10 +86,9 @@ def say_unknown_words(knowledge: Knowledge, prompts: Iterable[str]) -> None:
 
 
 def run(
-    session: ReferSession, knowledge: Knowledge, spec: str, output: str, no_window: bool, num_frames: int | None
+    session: "ReferSession", knowledge: Knowledge, spec: str, output: str, no_window: bool, num_frames: int | None
 ) -> None:
     """Segment frames and show them."""
-    check_outputs([NamedPath("--output", output)], [NamedPath("--source", spec)], overwrite=True)
     frames = shown = epoch = 0
     source = open_source(spec)
     with ExitStack() as stack:

@@ -5,6 +5,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -17,7 +18,10 @@ from ssa_stream.rates import RATE_SPAN_S, RateMeter
 from ssa_stream.sinks import FrameTimes, Sink
 from ssa_stream.sinks.group import OutputReport
 from ssa_stream.sources import Frame, Freshest, Prefetch, Source
-from ssa_stream.streaming import MaskResult, ReferSession
+from ssa_stream.streaming import MaskResult
+
+if TYPE_CHECKING:
+    from ssa_stream.streaming import ReferSession
 
 __all__ = ["PromptChange", "RunReport", "paced", "run_stream"]
 
@@ -153,7 +157,7 @@ def paced(source: Source) -> Freshest | Prefetch:
 
 def run_stream(
     source: Freshest | Prefetch,
-    session: ReferSession,
+    session: "ReferSession",
     sink: Sink,
     *,
     changes: Sequence[PromptChange] = (),
@@ -220,7 +224,7 @@ class _Run:
 
     def __init__(
         self,
-        session: ReferSession,
+        session: "ReferSession",
         sink: Sink,
         on_warning: Callable[[InputWarning], None],
         report: RunReport,

@@ -367,6 +367,7 @@ PINNED = {
         "SourceStatus",
         "SyntheticSource",
         "SyntheticSpec",
+        "check_source",
         "known_schemes",
         "list_cameras",
         "open_source",

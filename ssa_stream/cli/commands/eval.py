@@ -150,7 +150,7 @@ def evaluate(
         overwrite=overwrite,
     )
     from ssa_stream.cli.options.engine import open_model
-    from ssa_stream.evaluation import EvaluationConfig, MevisData
+    from ssa_stream.evaluation import EvaluationConfig, MevisData, plan_questions
     from ssa_stream.streaming import SessionConfig
 
     session = SessionConfig(
@@ -172,6 +172,7 @@ def evaluate(
     if batch > session.max_prompts:
         config = replace(config, session=replace(session, max_prompts=batch))
     opened = MevisData(data, fps=fps)
+    plan_questions(opened.videos, control, limit)
     ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic=True).introduce()
     network = open_model(
         model,
