@@ -38,7 +38,7 @@ def test_shipped_pipeline_finds_what_it_looks_for(name: str, tmp_path: Path) -> 
     """In every stream, as `watch` shows it: masks that are not empty, and more of them than masks that are."""
     options, expected = PIPELINES[name]
     addresses = ["--publish", "tcp://127.0.0.1:*", "--requests", "tcp://127.0.0.1:*"]
-    command = [CONSOLE_SCRIPT, "up", name, *addresses, *options]
+    command: list[str | Path] = [CONSOLE_SCRIPT, "up", name, *addresses, *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with running(command, cwd=tmp_path, stderr=subprocess.PIPE, env=environment) as graph:
         ready = re.search(r"ready: masks at (\S+),", read_until(graph.stderr, "ready:"))
