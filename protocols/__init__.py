@@ -32,7 +32,7 @@ from ssa_stream.protocols.identity import (
     host_clock_name,
 )
 from ssa_stream.protocols.label_maps import LabelMaps, PackedLabels, Place, pack_labels, unpack_labels
-from ssa_stream.protocols.masks import LabelLayer, MaskMessage, Track
+from ssa_stream.protocols.masks import EncodedPicture, LabelLayer, MaskMessage, Track
 from ssa_stream.protocols.message import Buffer, Message, Unknown
 from ssa_stream.protocols.message_types import MESSAGE_TYPES, AnyMessage
 from ssa_stream.protocols.prompts import (
@@ -85,6 +85,7 @@ __all__ = [
     "DropNotice",
     "DropReason",
     "Dtype",
+    "EncodedPicture",
     "ErrorCode",
     "ErrorReply",
     "Event",

@@ -2,7 +2,8 @@
 
 Inputs: the source; from the broker where the stream begins, requests, and `Finished` of the masks node.
 Step: resize a frame, number it, attach the prompts, keep it until it is finished.
-Outputs: `FrameMessage` to an encoder; `PictureMessage` to the masks node if it draws; states and events to the broker.
+Outputs: `FrameMessage` to an encoder; `PictureMessage` to the masks node if that draws on pictures or sends
+them; states and events to the broker.
 """
 
 import asyncio
@@ -129,7 +130,8 @@ class _Ingest:
         )
         self._lengths = PromptLengths(settings.model, node.executor)
         self._encoders: Outlet = node.transport.outlet(settings.encoder_names)
-        self._masks: Outlet | None = node.transport.outlet([MASKS]) if self.stream.section.outputs else None
+        needs_pictures = bool(self.stream.section.outputs) or node.settings.masks.sends_pictures
+        self._masks: Outlet | None = node.transport.outlet([MASKS]) if needs_pictures else None
 
     def close(self) -> None:
         """Take the links down."""
@@ -188,7 +190,7 @@ class _Ingest:
             self.stream.passed_over(DropReason.QUEUE_FULL, 1)
 
     async def _send_picture(self, outgoing: OutgoingFrame) -> None:
-        """The picture as it came, to who draws on it: before the frame, so that it is there when masks are."""
+        """The picture as it came, to who uses it: before the frame, so that it is there when masks are."""
         if self._masks is None:
             return
         payload = OutgoingPayload()

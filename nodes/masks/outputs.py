@@ -14,6 +14,7 @@ import structlog
 from numpy.typing import NDArray
 
 from ssa_stream.errors import SinkError
+from ssa_stream.nodes.masks.pictures import JpegPicture
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.state_files import run_folder
 from ssa_stream.outputs import output_file
@@ -31,13 +32,14 @@ _LOG = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputFrame:
-    """A frame as sinks know it; see `ssa_stream.sources.Frame`."""
+    """A frame as sinks know it, see `ssa_stream.sources.Frame`; `jpeg` is what subscribers get of it."""
 
     image: NDArray[np.uint8]
     seq: int
     epoch: int
     t: float
     pixel_aspect: Fraction = Fraction(1)
+    jpeg: JpegPicture | None = None
 
 
 class GraphOutputs:
@@ -91,7 +93,6 @@ class GraphOutputs:
         """
         node, name = self._node, message.frame.stream
         if picture is None:
-            node.metrics.count("picture_missing", stream=name)
             return True
         picture = replace(picture, pixel_aspect=message.sizes.source_pixel_aspect)
         times = frame_times(message.frame, message.times, emitted_ns=node.clock.monotonic_ns())

@@ -52,7 +52,8 @@ RULES = {
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "input_warnings": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "printable": Rule(frozenset(), third_party=frozenset(), torch="never"),
-    "standard_streams": Rule(frozenset({"printable"}), third_party=frozenset(), torch="never"),
+    "log_lines": Rule(frozenset({"printable"}), third_party=frozenset(), torch="never"),
+    "standard_streams": Rule(frozenset({"log_lines", "printable"}), third_party=frozenset(), torch="never"),
     "addresses": Rule(_siblings("picture_limits"), third_party=frozenset(), torch="never"),
     "awake": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "extras": Rule(frozenset(), third_party=frozenset(), torch="never"),
@@ -90,7 +91,7 @@ RULES = {
         _siblings(
             "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths "
             "model checkpoints metrics printable sentences standard_streams streaming texts training data "
-            "sources sinks viz weight_files overload rates"
+            "sources sinks viz weight_files overload rates log_lines"
         ),
     ),
     "cli": Rule(None),

@@ -67,11 +67,11 @@ def _watch(subscribed: "UpdateSubscription", graph: "GraphState", interrupts: In
 
     from ssa_stream.cli.views.graph_tables import status_tables
 
-    if as_json:
-        while not interrupts.requested and _print(graph, as_json=True):
+    console = output()
+    if as_json or not console.is_terminal:  # where nothing can be drawn over, each look is printed
+        while not interrupts.requested and _print(graph, as_json):
             interrupts.cut_short(lambda: _gather(subscribed, graph, _REFRESH_S))
         return
-    console = output()
     with Live(status_tables(graph, time.monotonic_ns()), console=console, auto_refresh=False) as live:
         while console.is_read and not interrupts.requested:
             is_heard = interrupts.cut_short(lambda: _gather(subscribed, graph, _REFRESH_S)) is not False

@@ -22,6 +22,7 @@ from ssa_stream.protocols import (
     DropCount,
     DropNotice,
     DropReason,
+    EncodedPicture,
     ErrorCode,
     ErrorReply,
     Event,
@@ -103,6 +104,13 @@ WORK = FrameWork(
 LABELS = np.array([[0, 1, 1, 0, 0, 0], [0, 1, 1, 2, 2, 0], [0, 0, 0, 2, 2, 0], [0, 0, 0, 0, 0, 0]], dtype=np.uint8)
 OVERLAP = np.array([[0, 0, 0, 0, 0, 0], [0, 0, 3, 3, 0, 0], [0, 0, 3, 3, 0, 0], [0, 0, 0, 0, 0, 0]], dtype=np.uint8)
 RUN_LENGTHS = b"4220<"  # of the first track, column by column: 4 off, 2 on, 2 off, 2 on, 14 off
+
+JPEG = bytes.fromhex(  # 3 x 2 pixels, grey
+    "ffd8ffdb004300100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c3933383740485c4e404457"
+    "453738506d51575f626768673e4d71797064785c656763ffc0000b080002000301011100ffc400140001000000000000"
+    "00000000000000000005ffc4001d100002020105000000000000000000000001040203050006111251ffda0008010100"
+    "003f001370645e4738e2c9bac2ebd567585555b284203c001e06bfffd9"
+)
 
 
 class Sample(NamedTuple):
@@ -232,6 +240,7 @@ def _masks() -> Sample:
         times=TIMES,
         pixel_aspect=(16, 11),
         prompts_version=3,
+        picture=EncodedPicture(buffer=buffers.add_bytes(JPEG), size=(2, 3)),
     )
     return Sample(message, buffers, Topic("cam0", MASKS, "p1"))
 
