@@ -29,9 +29,9 @@ fi
 
 echo "==> What the image is"
 "${buildah[@]}" inspect --type image --format \
-    'user {{.Docker.Config.User}}, entry point {{.Docker.Config.Entrypoint}}, command {{.Docker.Config.Cmd}}' \
+    'user {{.Docker.Config.User}}, entry point {{.Docker.Config.Entrypoint}}, command {{.Docker.Config.Cmd}}{{println}}' \
     localhost/ssa-stream
-"${buildah[@]}" inspect --type image --format '{{.Docker.Config.Healthcheck}}' localhost/ssa-stream
+"${buildah[@]}" inspect --type image --format '{{.Docker.Config.Healthcheck}}{{println}}' localhost/ssa-stream
 
 echo "==> doctor, a graph with its health check, and SIGTERM, as the image's user"
 container=$("${buildah[@]}" from localhost/ssa-stream)
