@@ -61,7 +61,7 @@ def test_command_lines_are_found_where_there_are_some(path: Path) -> None:
 @pytest.mark.parametrize("line", [["up", "x", "--nosuch"], ["up", "x", "--log-format", "xml"], ["nosuch"]], ids=str)
 def test_command_line_that_is_wrong_is_noticed(line: list[str]) -> None:
     """The parser bites."""
-    with pytest.raises(Exception, match="No such|not one of"):
+    with pytest.raises(Exception, match=r"No such|not one of"):
         parse(line)
 
 
