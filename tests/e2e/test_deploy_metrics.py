@@ -18,6 +18,8 @@ import yaml
 from tests.support.command_line import CONSOLE_SCRIPT, running, write_tiny_config
 from tests.support.components import require
 from tests.support.deployment import DEPLOY, alert_rules, dashboard_queries
+from tests.support.http_server import HttpRequest, http_server
+from tests.support.multipart_camera import multipart_camera
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
@@ -27,8 +29,8 @@ name: site
 model: {{name: {model}, random_weights: true}}
 public: {{publish: "tcp://127.0.0.1:*", requests: "tcp://127.0.0.1:*"}}
 streams:
-  yard: {{source: "synthetic:1@64x48,10fps", live: true, prompts: [the red circle]}}
-  gate: {{source: "synthetic:2@64x48,200fps", live: true, prompts: [the blue square]}}
+  yard: {{source: "{url}/yard", live: true, prompts: [the red circle]}}
+  gate: {{source: "{url}/gate", live: true, prompts: [the blue square]}}
 """
 _NAME = re.compile(r"\bssa_stream_\w+")
 _ALERT_LABEL = re.compile(r"\$labels\.(\w+)")
@@ -78,17 +80,22 @@ def _logged(command: Sequence[str | Path], path: Path) -> Iterator[_Log]:
         yield _Log(process, path)
 
 
+def _camera(request: HttpRequest) -> None:
+    """Pictures without an end: of the gate more than anybody can segment."""
+    multipart_camera(10**6, interval_s=0.005 if request.path == "/gate" else 0.2, size=(48, 64))(request)
+
+
 @contextmanager
 def _graph(folder: Path) -> Iterator[str]:
-    """A graph with a page, drops and keys of nobody; gives the address of its metrics."""
+    """A graph with a page and two cameras, one of which is too fast for it; gives the address of its metrics."""
     pipeline = folder / "site.yaml"
-    pipeline.write_text(_PIPELINE.format(model=write_tiny_config(folder)), encoding="utf-8")
-    options = ["--port=0", "--health=127.0.0.1:0", "--loopback-media", f"--state={folder}"]
-    command = [CONSOLE_SCRIPT, "serve", pipeline, *options]
-    with _logged(command, folder / "graph.log") as log:
-        yield log.after("health at http://").partition("/")[0]
-        log.process.send_signal(signal.SIGTERM)
-        assert log.process.wait() == 0
+    with http_server(_camera) as url:
+        pipeline.write_text(_PIPELINE.format(model=write_tiny_config(folder), url=url), encoding="utf-8")
+        options = ["--port=0", "--health=127.0.0.1:0", "--loopback-media", f"--state={folder}"]
+        with _logged([CONSOLE_SCRIPT, "serve", pipeline, *options], folder / "graph.log") as log:
+            yield log.after("health at http://").partition("/")[0]
+            log.process.send_signal(signal.SIGTERM)
+            assert log.process.wait() == 0
 
 
 @contextmanager
@@ -143,9 +150,11 @@ def _rules(prometheus: _Prometheus) -> list[dict[str, Any]]:
     return [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
 
 
-def test_overloaded_stream_raises_its_alert_alone(prometheus: _Prometheus) -> None:
-    """The second stream gives more pictures than anybody can segment; for ten minutes it is pending."""
-    wait_until(lambda: prometheus.samples('ALERTS{alertname="Overloaded"}'), "the alert of an overload")
-    raised = {(one["metric"]["alertname"], one["metric"].get("stream")) for one in prometheus.samples("ALERTS")}
-    assert ("Overloaded", "gate") in raised
-    assert not {name for name, _ in raised} & {"GraphDown", "GraphNotReady", "StreamWithoutMasks", "CameraAway"}
+def test_overloaded_stream_raises_its_alert_and_no_other(prometheus: _Prometheus) -> None:
+    """For ten minutes it is pending."""
+
+    def raised() -> set[tuple[str, str]]:
+        found = prometheus.samples('ALERTS{stream!="yard"}')  # a slow machine is too slow for that, too
+        return {(one["metric"]["alertname"], one["metric"].get("stream")) for one in found}
+
+    wait_until(lambda: raised() == {("Overloaded", "gate")}, lambda: str(raised()))

@@ -55,7 +55,7 @@ def test_counts_of_who_answers_are_metrics() -> None:
 def test_counters_that_alerts_watch_are_there_before_their_first_event() -> None:
     """One that begins at its first event would not have increased, for Prometheus; nothing is counted twice."""
     families = _families()
-    assert _values(families["ssa_stream_count_outputs_failed"]) == {("masks-0", "cam0"): 0}
+    assert _values(families["ssa_stream_count_outputs_failed"]) == {("masks-0", "cam0"): 0, ("masks-0", "side"): 0}
     assert _values(families["ssa_stream_count_log_lines_lost"]) == {("masks-0", ""): 0}
     assert "ssa_stream_count_clients_refused" not in families, "the broker has not said anything"
 
