@@ -28,6 +28,7 @@ from tests.support.waiting import until
 __all__ = ["PATIENCE_S", "SDP", "CameraTrack", "Peer", "Served", "count_peers", "gateway", "serving", "until_no_peers"]
 
 PATIENCE_S = 90.0
+READY = re.compile(r"ready(?:, but .*)?: (?:.*; )?masks at (\S+),")
 SDP = {"Content-Type": "application/sdp"}
 STREAMS = {
     "cam": StreamAccess(kind="camera", label="a browser's camera"),
@@ -168,19 +169,29 @@ def _header(data: bytes) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving(folder: Path, pipeline: dict[str, Any], *options: str) -> AsyncIterator["Served"]:
-    """`ssa-stream serve` as a process, from when it is ready; it is ended in order and has to end well."""
-    file = folder / "pipeline.yaml"
+async def serving(folder: Path, pipeline: dict[str, Any] | str, *options: str) -> AsyncIterator["Served"]:
+    """`ssa-stream serve` as a process, from when it is ready; it is ended in order and has to end well.
+
+    Args:
+        folder: For files of this.
+        pipeline: Its sections, or the name of a shipped one.
+        options: Of the command.
+    """
     public = {"publish": "tcp://127.0.0.1:*", "requests": "tcp://127.0.0.1:*"}
-    file.write_text(yaml.safe_dump({"name": "page", "public": public, "flow": {"staleness_s": 20.0}, **pipeline}))
+    file = folder / "pipeline.yaml"
+    if isinstance(pipeline, str):
+        options = (*options, *(word for name, address in public.items() for word in (f"--{name}", address)))
+    else:
+        file.write_text(yaml.safe_dump({"name": "page", "public": public, "flow": {"staleness_s": 20.0}, **pipeline}))
+    named = pipeline if isinstance(pipeline, str) else str(file)
     with (folder / "serve.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            str(CONSOLE_SCRIPT), "serve", str(file), "--port", "0", "--loopback-media", "--threads", "1", *options,
+            str(CONSOLE_SCRIPT), "serve", named, "--port", "0", "--loopback-media", "--threads", "1", *options,
             stderr=log, stdout=log,
         )  # fmt: skip
     served = Served(process, folder / "serve.log")
     try:
-        await until(lambda: process.returncode is not None or (served.pages and "ready:" in served.log), "it is ready")
+        await until(lambda: process.returncode is not None or (served.pages and READY.search(served.log)), "it is ready")
         assert process.returncode is None, served.log
         yield served
         process.send_signal(signal.SIGINT)
@@ -214,6 +225,13 @@ class Served:
     def pages(self) -> list[str]:
         """Addresses of its page, one for each start of the gateway."""
         return re.findall(r"event=page url=(\S+)", self.log)
+
+    @property
+    def publish_address(self) -> str:
+        """Where it publishes."""
+        found = READY.search(self.log)
+        assert found is not None, self.log
+        return found[1]
 
     def gateway_pid(self) -> int:
         """Process id of the gateway."""
