@@ -6,7 +6,7 @@ metric's name. Percentiles are of the last interval, so that they are gauges, an
 it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -23,6 +23,13 @@ _MS = 1e-3
 _OWN = "launcher"
 _BUSY = "node_{}busy"
 _COUNTED = "Counted by the node since it started."
+_WATCHED = {
+    "control": ("clients_refused", "connections_refused", "masks_published"),
+    "gateway": ("connections_refused",),
+    "launcher": ("connections_refused",),
+}
+"""Counters that alerts watch, by role of the node. They are there before their first event: a counter that begins at
+its first one has not increased, for Prometheus."""
 _NONE = ""  # as Prometheus has it, a label without a value is no label
 
 
@@ -94,13 +101,14 @@ class _GraphCollector(Collector):
             text = "1 if pictures are dropped steadily because the graph is too slow."
             families.gauge("overloaded", text, name in view.overloads, stream=name)
         for node in view.nodes.values():
-            _add_node(families, node)
-        for name, value in self._own.items():
+            _add_node(families, node, view.sources)
+        own = {**dict.fromkeys(_WATCHED[_OWN], 0), **self._own}
+        for name, value in own.items():
             families.counter(f"count_{name}", _COUNTED, value, node=_OWN, stream=_NONE)
         yield from families.made.values()
 
 
-def _add_node(families: _Families, node: NodeHealth) -> None:
+def _add_node(families: _Families, node: NodeHealth, streams: Collection[str]) -> None:
     name, beat = node.name, node.heartbeat
     families.gauge("node_ready", "1 if it takes work.", node.ready, node=name)
     families.gauge("node_silence_seconds", "Time since it was last heard.", node.silent_s, node=name)
@@ -114,16 +122,20 @@ def _add_node(families: _Families, node: NodeHealth) -> None:
         for queue in beat.queues:
             families.gauge(f"queue_{queue.name}_length", "Entries in the queue.", queue.depth, node=name)
             families.gauge(f"queue_{queue.name}_capacity", "Most entries.", queue.capacity, node=name)
-    _add_statistics(families, node)
+    _add_statistics(families, node, streams)
 
 
-def _add_statistics(families: _Families, node: NodeHealth) -> None:
+def _add_statistics(families: _Families, node: NodeHealth, streams: Collection[str]) -> None:
     figures, name = node.statistics, node.name
     if figures is None:
         return
     for count in figures.counters:
         stem = count.name.removesuffix("_total")
         families.counter(f"count_{stem}", _COUNTED, count.value, node=name, stream=count.stream or _NONE)
+    counted = {(count.name, count.stream or _NONE) for count in figures.counters}
+    for key in _watched(figures.role, streams):
+        if key not in counted:
+            families.counter(f"count_{key[0]}", _COUNTED, 0, node=name, stream=key[1])
     for drop in figures.drops:
         text = "Frames without masks since the node started."
         families.counter("frames_dropped", text, drop.count, stream=drop.stream, node=name, reason=drop.reason)
@@ -143,3 +155,13 @@ def _add_statistics(families: _Families, node: NodeHealth) -> None:
                 node=name,
                 stream=latency.stream or _NONE,
             )
+
+
+def _watched(role: str, streams: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Counters of a node that alerts watch, each with its stream."""
+    yield "log_lines_lost", _NONE
+    for name in _WATCHED.get(role, ()):
+        yield name, _NONE
+    if role == "masks":
+        for stream in streams:
+            yield "outputs_failed", stream

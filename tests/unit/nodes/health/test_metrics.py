@@ -48,7 +48,16 @@ def test_counts_of_who_answers_are_metrics() -> None:
     families = {family.name: family for family in text_string_to_metric_families(text)}
     by_node = {sample.labels["node"]: sample.value for sample in families["ssa_stream_count_refused_400"].samples}
     assert by_node == {"gateway-0": 3, "launcher": 2}
-    assert families["ssa_stream_count_connections_refused"].samples[0].value == 5
+    by_node = {s.labels["node"]: s.value for s in families["ssa_stream_count_connections_refused"].samples}
+    assert by_node == {"gateway-0": 0, "launcher": 5}
+
+
+def test_counters_that_alerts_watch_are_there_before_their_first_event() -> None:
+    """One that begins at its first event would not have increased, for Prometheus; nothing is counted twice."""
+    families = _families()
+    assert _values(families["ssa_stream_count_outputs_failed"]) == {("masks-0", "cam0"): 0, ("masks-0", "side"): 0}
+    assert _values(families["ssa_stream_count_log_lines_lost"]) == {("masks-0", ""): 0}
+    assert "ssa_stream_count_clients_refused" not in families, "the broker has not said anything"
 
 
 def _values(family: Metric) -> dict[tuple[str, ...], float]:
