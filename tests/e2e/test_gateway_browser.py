@@ -170,7 +170,7 @@ async def test_page_scene_of_the_server_is_watched_in_both_ways(tmp_path: Path) 
 
 
 async def test_page_says_how_a_source_is_tried_again_and_nobody_its_password(tmp_path: Path) -> None:
-    """In the words of `ssa-stream status`. Looked for everywhere: page, log, health, metrics, what is published."""
+    """In plain words. Looked for everywhere: page, log, health, metrics, what is published."""
     pipeline = {
         "session": {"window": 2, "short_edge_px": 64},
         "model": {"name": str(write_tiny_config(tmp_path)), "random_weights": True},
@@ -182,9 +182,9 @@ async def test_page_says_how_a_source_is_tried_again_and_nobody_its_password(tmp
         await page.until("document.getElementById('source').options.length > 0")
         await page.evaluate("document.getElementById('start').click()")
         words = await page.until(
-            "document.getElementById('status').textContent.match(/reconnecting, .*next in.*/)?.[0]"
+            "document.getElementById('trouble').textContent.match(/No pictures.*Next try in.*/)?.[0]"
         )
-        assert re.fullmatch(r"reconnecting, attempt \d+, next in \d+ s: .+ \(refused\)", words)
+        assert re.fullmatch(r"No pictures from the source: .+\. Next try in \d+ s \(attempt \d+\)\.", words)
 
         (health,) = re.findall(r"health at (\S+)/readyz", served.log)
         (publish,) = re.findall(r"masks at ([^,\s]+)", served.log)
@@ -231,7 +231,7 @@ async def test_page_needs_no_mouse_and_says_what_things_are(tmp_path: Path) -> N
         )
         assert unnamed == []
         reached = set()
-        for _ in range(12):
+        for _ in range(14):
             for kind in ("keyDown", "keyUp"):
                 await page.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
             reached.add(await page.evaluate("document.activeElement.id"))

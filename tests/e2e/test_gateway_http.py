@@ -55,8 +55,9 @@ async def test_page_is_served_and_may_load_nothing_from_elsewhere(
             "connection.js",
             "stage.js",
             "masks.js",
-            "graphs.js",
-            "source.js",
+            "figures.js",
+            "reconnect.js",
+            "theme.css",
             "style.css",
             "favicon.ico",
         ):
@@ -205,7 +206,8 @@ async def test_limits_end_sessions_and_say_why(tmp_path: Path, session: aiohttp.
         await peer.begin(session, url + "whip/cam")
         assert (await _status(session, "POST", url + "whep/cam", data=b"v=0", headers=SDP))[0] == 503
         await until_no_peers(url)
-        assert "64x48" in next(one["text"] for one in peer.said if one["type"] == "end")
+        end = next(one for one in peer.said if one["type"] == "end")
+        assert ("64x48" in end["text"], end["code"]) == (True, "edge")
         await peer.close()
     async with gateway(tmp_path, limits={"session_s": 1.0}) as url:
         peer = Peer(CameraTrack([GREY]))

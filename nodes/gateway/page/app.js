@@ -1,246 +1,262 @@
 import { Connection, ask, Refusal } from "./connection.js";
-import { Graph } from "./graphs.js";
-import { promptColours, readMasks } from "./masks.js";
-import { failureOf } from "./source.js";
+import { Figures } from "./figures.js";
+import { readMasks } from "./masks.js";
+import { PromptList } from "./prompt_list.js";
+import { Reconnector } from "./reconnect.js";
+import { Recording, snapshot } from "./recording.js";
+import { PromptMemory } from "./restore.js";
+import { Sources } from "./sources.js";
 import { Stage } from "./stage.js";
+import { StatusBar } from "./status_bar.js";
+import { endWords, promptWords, refusalWords, sourceWords } from "./words.js";
 
+const TICK_MS = 500, LOST_MASKS_MS = 5000, NEXT_LOOK_MS = 3000, NOTICE_MS = 8000;
+const FOUND_MS = 3000;  // what is found is read out, but not with every picture
 const $ = (id) => document.getElementById(id);
 const stage = globalThis.stageOfPage = new Stage($("stage"), $("video"));  // tests look at it
-const graphs = { fps: new Graph($("fps"), $("fps-value"), ""), age: new Graph($("age"), $("age-value"), " ms"),
-                 latency: new Graph($("latency"), $("latency-value"), " ms") };
-const looks = new Map();  // what this page does with each prompt, by id
-let prompts = [], colours = new Map(), info = { streams: [], ice_servers: [], threshold: 0.5 };
-let connection = null, viewer = null, camera = null, recorder = null, received = 0, latency = null, lastSaid = "", isTroubled = false;
-let token = sessionStorage.getItem("ssa-token") ?? "";
+const bar = new StatusBar($("bar"), () => reconnector.tryNow());
+const figures = new Figures({ rate: $("fps"), age: $("age"), latency: $("latency"), latencyText: $("latency-value") });
+const list = new PromptList({ list: $("prompts"), template: $("prompt"), threshold: () => sources.info.threshold, command });
+const reconnector = new Reconnector(connect);
+const recording = new Recording($("stage"), (isOn) => {
+  $("record").ariaPressed = String(isOn);
+  $("record").textContent = isOn ? "Stop recording" : "Record";
+});
+const sources = new Sources((stream) => { list.forget(); list.show(stream.prompts); });
+let own = null, viewer = null, memory = new PromptMemory();  // own: the stream in use
+let lostAt = null, lastFound = { text: "", at: -Infinity }, noticeTimer = 0;
 
-const say = (text) => { $("status").textContent = text; };
+// -- what is said
+
+function notice({ text, detail }, stays = true) {
+  clearTimeout(noticeTimer);
+  $("notice").replaceChildren(text);
+  if (detail) $("notice").append(Object.assign(document.createElement("small"), { textContent: detail }));
+  if (!stays) noticeTimer = setTimeout(() => $("notice").replaceChildren(), NOTICE_MS);
+}
+
+function cover(text) {  // over the video; empty: nothing
+  $("hint").hidden = !text;
+  $("hint").textContent = text;
+}
 
 // -- sources
 
 async function loadStreams() {
-  const fromLink = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (fromLink) {
-    sessionStorage.setItem("ssa-token", token = fromLink);
-    history.replaceState(null, "", location.pathname);
-  }
   try {
-    info = await (await ask("api/streams", token)).json();
+    await sources.list();
   } catch (error) {
-    $("token-form").hidden = !(error instanceof Refusal && error.status === 401);
-    say(error.message);
+    const wasWrong = error.status === 401 && sources.token;
+    $("token-form").hidden = error.status !== 401;
+    bar.say("bad", wasWrong ? "This access token is not the right one." : refusalWords(error).text);
+    if (!(error instanceof Refusal)) setTimeout(loadStreams, NEXT_LOOK_MS);
     return;
   }
   $("token-form").hidden = true;
-  const names = { camera: "This browser's camera", scene: "Made-up scene", source: "Source" };
-  $("source").replaceChildren(...info.streams.map((one) => new Option(
-    one.kind === "camera" ? `${names.camera} (${one.name})` : `${names[one.kind]}: ${one.name} (${one.label})`, one.name)));
-  chosen();
-}
-
-const stream = () => info.streams.find((one) => one.name === $("source").value);
-
-async function chosen() {
-  const own = stream();
-  if (!own) return;
-  setPrompts(own.prompts);
-  const devices = await navigator.mediaDevices?.enumerateDevices?.().catch(() => []) ?? [];
-  const cameras = devices.filter((one) => one.kind === "videoinput");
-  $("camera-label").hidden = own.kind !== "camera" || cameras.length < 2;
-  const before = $("camera").value;
-  $("camera").replaceChildren(...cameras.map((one, i) => new Option(one.label || `Camera ${i + 1}`, one.deviceId)));
-  if ([...$("camera").options].some((one) => one.value === before)) $("camera").value = before;
+  if (!reconnector.isWanted) bar.say("idle", "Choose a source and press Start.");
 }
 
 // -- start and stop
 
 async function start() {
-  const own = stream();
+  own = sources.chosen;
   if (!own) { await loadStreams(); return; }
+  memory = new PromptMemory();
   $("start").disabled = true;
   try {
-    await open(own);
-    $("start").textContent = "Stop";
-    for (const id of ["source", "camera"]) $(id).disabled = true;
-    for (const id of ["snapshot", "record"]) $(id).disabled = false;
+    if (own.kind === "camera") {
+      bar.say("busy", "Waiting for the camera. Allow it if the browser asks.");
+      $("video").srcObject = await sources.openCamera(
+        () => halt({ text: "The camera was taken away. Press Start to use it again." }));
+    }
   } catch (error) {
-    stop(explain(error));
+    halt(refusalWords(error));
+    return;
+  } finally {
+    $("start").disabled = false;
   }
-  $("start").disabled = false;
+  $("start").textContent = "Stop";
+  for (const id of ["source", "camera"]) $(id).disabled = true;
+  for (const id of ["snapshot", "record"]) $(id).disabled = false;
+  stage.mode = $("mode").value;
+  reconnector.start();
 }
 
-async function open(own) {
-  const isCamera = own.kind === "camera", video = $("video");
-  stage.mode = $("mode").value;
-  if (isCamera) {
-    if (!navigator.mediaDevices) throw new Error("this browser gives its camera to https pages and to localhost only");
-    say("Waiting for the camera...");
-    const device = $("camera").value;
-    camera = await navigator.mediaDevices.getUserMedia({ audio: false, video: {
-      width: { ideal: 640, max: info.limits.edge_px }, height: { ideal: 360, max: info.limits.edge_px },
-      frameRate: { ideal: 30 }, ...(device ? { deviceId: { ideal: device } } : {}) } });
-    video.srcObject = camera;
-    camera.getVideoTracks()[0].onended = () => stop("The camera was taken away.");
-  }
-  say("Connecting...");
-  const own_connection = connection = new Connection({ role: isCamera ? "publish" : "watch", stream: own.name,
-    track: camera?.getVideoTracks()[0], overlay: stage.mode === "server", token, iceServers: info.ice_servers });
-  const show = (event) => { video.srcObject = new MediaStream([event.detail]); video.play().catch(() => {}); };
+// Of the reconnector: one attempt. The camera stays open between them.
+async function connect() {
+  viewer?.close();
+  viewer = null;
+  if (lostAt != null) own = await sources.again(own);
+  const isCamera = own.kind === "camera", isDrawn = stage.mode === "server";
+  const common = { stream: own.name, token: sources.token, iceServers: sources.info.ice_servers };
+  const connection = new Connection({
+    ...common, role: isCamera ? "publish" : "watch", track: sources.camera?.getVideoTracks()[0], overlay: isDrawn });
   connection.addEventListener("track", show);
-  isTroubled = false;
-  connection.addEventListener("connected", () => { if (!isTroubled) say(`Connected: ${own.label}.`); });
-  connection.addEventListener("end", (event) => { if (connection === own_connection) stop(`Ended: ${event.detail}.`); });
-  connection.addEventListener("prompts", (event) => setPrompts(event.detail.prompts));
-  connection.addEventListener("state", (event) => saySource(own, event.detail));
+  connection.addEventListener("prompts", (event) => takePrompts(connection, event.detail));
+  connection.addEventListener("state", (event) => takeState(event.detail));
   connection.addEventListener("video", (event) => { stage.rtpOrigin = event.detail.rtp_origin; });
   connection.addEventListener("masks", (event) => takeMasks(event.detail));
   stage.begin(!isCamera);
-  video.play().catch(() => {});
-  await connection.open();
-  if (isCamera && stage.mode === "server") {  // the drawn pictures come back in a session of their own
-    viewer = new Connection({ role: "watch", stream: own.name, overlay: true, token, iceServers: info.ice_servers });
-    viewer.addEventListener("track", show);
-    await viewer.open();
+  $("video").play().catch(() => {});
+  try {
+    await connection.open();
+    if (isCamera && isDrawn) {  // the drawn pictures come back in a session of their own
+      const second = viewer = new Connection({ ...common, role: "watch", overlay: true });
+      second.addEventListener("track", show);
+      second.addEventListener("end", (event) => connection.lose(event.detail.code, event.detail.text));
+      await second.open();
+    }
+  } catch (error) {
+    connection.close();
+    viewer?.close();
+    throw error;
   }
-  $("hint").hidden = true;
+  return connection;
 }
 
-function saySource(own, state) {
-  const before = isTroubled;
-  isTroubled = Boolean(failureOf(state));
-  if (isTroubled) say(own.kind === "camera" ? state.text : failureOf(state));  // nobody reconnects to a camera of ours
-  else if (before) say(`Connected: ${own.label}.`);
+function show(event) {
+  $("video").srcObject = new MediaStream([event.detail]);
+  $("video").play().catch(() => {});
 }
 
-function stop(text = "Stopped.") {
-  if (recorder) toggleRecording();
+reconnector.addEventListener("phase", ({ detail: { phase, error, end, in_s } }) => {
+  if (phase === "connected") {
+    lostAt = null;
+    cover("");
+    bar.say("good", `Connected to ${own.name}.`);
+  } else if (phase === "connecting") {
+    cover(lostAt == null ? "Connecting…" : "Connecting again…");
+    bar.say("busy", lostAt == null ? "Connecting…" : "Connecting again…");
+  } else if (phase === "waiting") {
+    if (lostAt == null) lostAt = performance.now();
+    const { text } = error ? refusalWords(error, own.name) : endWords(end);
+    cover("Not connected");
+    bar.trouble("");
+    bar.say("bad", text);
+    bar.retry(in_s);
+  } else if (error || end) {
+    $("token-form").hidden = error?.status !== 401;
+    halt(error ? refusalWords(error, own.name) : endWords(end));
+  }
+});
+
+// Stopped, by the user or because it makes no sense to go on.
+function halt({ text, detail = "" }, level = "bad") {
+  recording.stop();
   viewer?.close();
-  connection?.close();
-  camera?.getTracks().forEach((track) => { track.onended = null; track.stop(); });
-  connection = viewer = camera = null;
+  reconnector.stop();
+  sources.closeCamera();
+  viewer = lostAt = null;
   $("video").srcObject = null;
   stage.end();
-  for (const graph of Object.values(graphs)) graph.clear();
-  $("hint").hidden = false;
+  figures.clear();
+  for (const id of list.ids) list.counted(id, null);
+  cover("No video yet");
   $("start").textContent = "Start";
   for (const id of ["source", "camera"]) $(id).disabled = false;
   for (const id of ["snapshot", "record"]) $(id).disabled = true;
   $("found").textContent = "";
-  say(text);
+  bar.figures(null, null);
+  bar.trouble("");
+  bar.say(level, text);
+  notice(detail ? { text: "The server says:", detail } : { text: "" });
 }
 
-function explain(error) {
-  if (error instanceof Refusal && error.status === 401) { $("token-form").hidden = false; return "A token is needed."; }
-  if (error.name === "NotAllowedError") return "The camera was not allowed. Allow it in the browser's settings and press Start.";
-  if (error.name === "NotFoundError") return "There is no camera. Choose another source.";
-  return `That did not work: ${error.message}`;
+// -- what the server tells
+
+function takeState(state) {
+  const isCamera = own.kind === "camera";  // nobody reconnects to a camera of ours
+  bar.trouble((isCamera ? state.text : sourceWords(state)) || state.overload || "");
 }
 
-// -- prompts
+function takePrompts(connection, message) {
+  // An answer may come later than what others changed after it; only what is published is in order.
+  if (message.id != null && message.version < (memory.newest ?? memory.last)?.version) return;
+  const commands = message.id == null ? memory.take(message) : [];
+  list.show(message.prompts);
+  stage.forget(list.ids);
+  if (commands.length) restore(connection, commands);
+}
 
-function setPrompts(list) {
-  prompts = list;
-  colours = promptColours(list.map((one) => one.id));
-  for (const id of looks.keys()) if (!colours.has(id)) looks.delete(id);
-  for (const one of list) {
-    const look = looks.get(one.id) ?? { isShown: true, isSingle: false, threshold: info.threshold };
-    looks.set(one.id, Object.assign(look, { colour: colours.get(one.id), text: one.text }));
+async function restore(connection, commands) {
+  let failure = null;
+  for (const body of commands) {
+    try { await connection.command(body); }
+    catch (error) { if (error.code !== "unknown_prompt") failure = error; }
   }
-  stage.forget(list.map((one) => one.id));
-  const rows = new Map([...$("prompts").children].map((row) => [row.dataset.id, row]));
-  $("prompts").replaceChildren(...list.map((one) => rows.get(one.id) ?? newRow(one.id)));
-  for (const row of $("prompts").children) row.querySelector(".name").textContent = looks.get(row.dataset.id).text;
+  memory.finish(!connection.isClosed);
+  if (connection.isClosed) return;
+  if (failure) notice({ ...promptWords(failure), text: "The server started anew, and not all prompts could be set again." });
+  else notice({ text: "The server started anew. Your prompts were set again." });
 }
 
-function newRow(id) {
-  const row = $("prompt").content.firstElementChild.cloneNode(true), look = looks.get(id);
-  const find = (name) => row.querySelector(`.${name}`);
-  row.dataset.id = id;
-  find("swatch").style.background = `rgb(${look.colour})`;
-  const range = find("threshold");
-  range.min = info.threshold;
-  range.value = look.threshold;
-  find("least").textContent = look.threshold.toFixed(2);
-  find("on").onchange = (event) => { look.isShown = event.target.checked; };
-  find("many").onchange = (event) => { look.isSingle = event.target.value === "single"; };
-  range.oninput = () => { look.threshold = Number(range.value); find("least").textContent = look.threshold.toFixed(2); };
-  find("remove").ariaLabel = `Remove ${look.text}`;
-  find("remove").onclick = () => command({ type: "remove", prompt_id: id });
-  return row;
-}
-
-async function command(body) {
-  if (!connection) { say("Press Start first: prompts belong to a running stream."); return false; }
+async function command(body, before = "") {
+  const { connection } = reconnector;
+  if (!connection) {
+    notice({ text: reconnector.isWanted ? promptWords({ code: "closed" }).text : "Press Start first, then say what to look for." });
+    return null;
+  }
   try {
     const answer = await connection.command(body);
-    say(`Applies from frame ${answer.applies_from.index ?? answer.applies_from.seq} on.`);
-    return true;
+    if (body.type === "add") {
+      const one = answer.prompts.find(({ id }) => id === body.prompt_id) ?? answer.prompts.at(-1);
+      memory.own.add(one.text);
+      takePrompts(connection, answer);
+      list.hint(one.id, answer.hint ?? "");
+    }
+    const words = body.type === "remove" ? `No longer looking for “${before}”.`
+      : `Now looking for “${body.text}”${before ? ` instead of “${before}”` : ""}.`;
+    notice({ text: words }, false);
+    return answer;
   } catch (error) {
-    say(error.message);
-    return false;
+    notice(promptWords(error));
+    return null;
   }
 }
 
-// -- masks
-
-stage.look = (id) => looks.get(id) ?? null;
+stage.look = (id) => list.look(id);
 
 function takeMasks(data) {
   let masks;
-  try { masks = readMasks(data); } catch (error) { say(error.message); return; }
-  received += 1 / Math.max(1, prompts.length);
-  latency = masks.latency_ms;
-  stage.take(masks, prompts.map((one) => one.id));
+  try { masks = readMasks(data); } catch { notice({ text: "Some masks were damaged on their way." }); return; }
+  figures.count(1 / Math.max(1, list.prompts.length), masks.latency_ms);
+  stage.take(masks, list.ids);
 }
 
 function tick() {
-  if (!connection) return;
-  graphs.fps.add(received * 2);
-  received = 0;
-  graphs.age.add(stage.shown.index < 0 ? null : stage.age);
-  graphs.latency.add(latency);
-  const found = prompts.map((one) => {
-    const masks = stage.shown.masks.get(one.id), row = [...$("prompts").children].find((row) => row.dataset.id === one.id);
-    const count = masks ? stage.visible(masks).length : 0;
-    if (row) row.querySelector(".count").textContent = masks ? `${count} found` : "";
+  if (!reconnector.isWanted) return;
+  const isConnected = reconnector.connection != null;
+  const { rate_hz, age_ms } = figures.tick(isConnected, stage.shown.index < 0 ? null : stage.age);
+  bar.figures(rate_hz, age_ms);
+  if (!isConnected) {
+    if (lostAt != null && performance.now() - lostAt > LOST_MASKS_MS) loseMasks();
+    return;
+  }
+  const found = list.prompts.map((one) => {
+    const masks = stage.shown.masks.get(one.id), count = masks ? stage.visible(masks).length : null;
+    list.counted(one.id, count);
     return `${one.text}: ${count || "none"}`;
   }).join("; ");
-  if (found !== lastSaid) $("found").textContent = lastSaid = found;
+  if (found === lastFound.text || performance.now() - lastFound.at < FOUND_MS) return;
+  lastFound = { text: found, at: performance.now() };
+  $("found").textContent = found;
 }
 
-// -- files
-
-function save(blob, ending) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = `ssa-${new Date().toISOString().replace(/[:.]/g, "-")}.${ending}`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-function toggleRecording() {
-  if (recorder) { recorder.stop(); return; }
-  const type = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm", "video/mp4"].find((one) => MediaRecorder.isTypeSupported(one));
-  const parts = [], own = recorder = new MediaRecorder($("stage").captureStream(30), { mimeType: type });
-  own.ondataavailable = (event) => parts.push(event.data);
-  own.onstop = () => {
-    recorder = null;
-    $("record").ariaPressed = "false";
-    $("record").textContent = "Record";
-    save(new Blob(parts, { type }), type.includes("mp4") ? "mp4" : "webm");
-  };
-  own.start(1000);
-  $("record").ariaPressed = "true";
-  $("record").textContent = "Stop recording";
+// Old masks say nothing of what is there now.
+function loseMasks() {
+  if (stage.mode === "server") stage.end(); else stage.forget([]);
+  for (const id of list.ids) list.counted(id, null);
 }
 
 // -- what the user does
 
-$("start").onclick = () => (connection ? stop() : start());
-$("source").onchange = chosen;
+$("start").onclick = () => (reconnector.isWanted ? halt({ text: "Stopped." }, "idle") : start());
 $("mode").onchange = () => {
-  const isServer = $("mode").value === "server";
-  if (connection && isServer !== (stage.mode === "server")) { stop("Press Start again: the server draws in another session."); return; }
+  const isOther = ($("mode").value === "server") !== (stage.mode === "server");
   stage.mode = $("mode").value;
+  if (!reconnector.isWanted || !isOther) return;
+  if (sources.camera) $("video").srcObject = sources.camera;
+  reconnector.start();  // the server draws in another session
 };
 $("add").onsubmit = async (event) => {
   event.preventDefault();
@@ -251,11 +267,11 @@ $("add").onsubmit = async (event) => {
 };
 $("token-form").onsubmit = (event) => {
   event.preventDefault();
-  sessionStorage.setItem("ssa-token", token = $("token").value.trim());
+  sources.keepToken($("token").value.trim());
   loadStreams();
 };
-$("snapshot").onclick = () => $("stage").toBlob((blob) => save(blob, "png"));
-$("record").onclick = toggleRecording;
-addEventListener("pagehide", () => { viewer?.close(); connection?.close(); });
-setInterval(tick, 500);
+$("snapshot").onclick = () => snapshot($("stage"));
+$("record").onclick = () => recording.toggle();
+addEventListener("pagehide", () => viewer?.close());
+setInterval(tick, TICK_MS);
 loadStreams();

@@ -78,6 +78,7 @@ class Peer:
         self.id = secrets.token_urlsafe(16)
         self.role: Role = role
         self.reason = ""
+        self._end_code = ""
         self.address = address
         self.has_connected = False
         self._handler, self._limits, self._overlay = handler, settings.limits, overlay
@@ -135,10 +136,15 @@ class Peer:
         self._counted.tell(self.figures())
         return with_bitrate(self._connection.localDescription.sdp, limits.bitrate_kbps)
 
-    def end(self, reason: str) -> None:
-        """End the session, soon."""
+    def end(self, reason: str, code: str) -> None:
+        """End the session, soon.
+
+        Args:
+            reason: For people.
+            code: For programs: `gateway` (it ends), `peer`, `connection`, `camera`, or the keyword of a limit.
+        """
         if not self._ended.is_set():
-            self.reason = reason
+            self.reason, self._end_code = reason, code
             self._ended.set()
 
     async def run(self) -> None:
@@ -151,7 +157,7 @@ class Peer:
                     work.append(self._receive(*self._camera))
                 tasks = [group.create_task(one) for one in work]
                 await self._ended.wait()
-                self.send_text(as_json({"type": "end", "text": self.reason}))
+                self.send_text(as_json({"type": "end", "text": self.reason, "code": self._end_code}))
                 await asyncio.sleep(_LAST_WORDS_S)
                 for task in tasks:
                     task.cancel()
@@ -238,7 +244,7 @@ class Peer:
                     self._end_for(exceeded)
                     return
         except MediaStreamError:
-            self.end("the camera was stopped")
+            self.end("the camera was stopped", "camera")
 
     def _on_origin(self, origin: int) -> None:
         """RTP times of pictures are now known, so that a page can say which of them it shows."""
@@ -263,14 +269,14 @@ class Peer:
     def _end_for(self, exceeded: LimitExceeded) -> None:
         if not self._ended.is_set():
             self._counted.limit(exceeded.limit)
-        self.end(exceeded.text)
+        self.end(exceeded.text, exceeded.limit)
 
     def _on_state(self) -> None:
         state = self._connection.connectionState
         if state == "connected":
             self.has_connected = True
         if state in ("failed", "closed"):
-            self.end("the connection is gone")
+            self.end("the connection is gone", "connection")
 
     # -- data channels
 

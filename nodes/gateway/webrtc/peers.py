@@ -114,7 +114,7 @@ class Peers:
         peer = self._peers.get(peer_id)
         if peer is None:
             return False
-        peer.end("the peer ended it")
+        peer.end("the peer ended it", "peer")
         task = self._tasks.get(peer_id)
         if task is not None:
             await asyncio.wait([task], timeout=_CLOSE_S)
@@ -123,7 +123,7 @@ class Peers:
     async def close(self) -> None:
         """End all sessions."""
         for peer in self._peers.values():
-            peer.end("the gateway ends")
+            peer.end("the gateway ends", "gateway")
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=_CLOSE_S)
 
