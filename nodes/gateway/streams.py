@@ -94,6 +94,17 @@ class StreamHandler:
             "prompts": prompts,
         }
 
+    @property
+    def source_state(self) -> dict[str, Any] | None:
+        """What is known of its source, as a page is told; None before anything is."""
+        state = self._state
+        return None if state is None else {name: getattr(state, name) for name in _TOLD_OF_SOURCES}
+
+    @property
+    def prompts_version(self) -> int:
+        """Grows with every change of its prompts; 0 before anything is known."""
+        return 0 if self._prompts is None else self._prompts.version
+
     # -- users
 
     def join(self, user: User) -> None:
@@ -224,10 +235,8 @@ class StreamHandler:
         return as_json(PromptAnswer(prompts=state.prompts, version=state.version, applies_from=state.applies_from))
 
     def _state_text(self) -> str | None:
-        state = self._state
-        if state is None:
-            return None
-        return as_json({"type": "state", **{name: getattr(state, name) for name in _TOLD_OF_SOURCES}})
+        state = self.source_state
+        return None if state is None else as_json({"type": "state", **state})
 
 
 def _news(state: SourceState) -> tuple[object, ...]:
