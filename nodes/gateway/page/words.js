@@ -67,3 +67,19 @@ export function sourceWords({ status, text, code, attempt, retry_in_s }) {
   const count = attempt ? ` (attempt ${attempt})` : "";
   return `No pictures from the source: ${text || code}${/[.!?]$/.test(text) ? "" : "."}${tries}${tries ? `${count}.` : ""}`;
 }
+
+// How a stream fares, for a page of many: `stream` as the server tells of it, age_ms of its picture or null.
+export function streamWords({ kind, busy, state, prompts }, age_ms) {
+  const isFresh = age_ms != null && age_ms < 5000, { status, text = "" } = state ?? { status: "starting" };
+  if (kind === "camera") {
+    if (!busy) return { level: "idle", text: "No camera is sending to this stream." };
+    return isFresh ? { level: "good", text: "Live" } : { level: "busy", text: text || "Waiting for pictures." };
+  }
+  if (status === "ended") return { level: "idle", text: "The video has come to its end." };
+  if (status === "stopped") return { level: "busy", text: "Starting." };  // a scene begins when somebody looks
+  if (status === "lost") return { level: "bad", text: `Reconnecting. ${sourceWords(state)}` };
+  if (status === "failed" || status === "stalled") return { level: "bad", text: sourceWords(state) };
+  if (isFresh) return { level: "good", text: "Live" };
+  if (status === "running") return { level: "busy", text: prompts.length ? "Waiting for pictures with masks." : "Live" };
+  return { level: "busy", text: text ? sourceWords(state) : "Starting." };
+}
