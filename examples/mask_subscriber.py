@@ -11,15 +11,20 @@ The second command prints something like this:
     scene 0.112 'the red circle': 3 at (412, 180)  age 65 ms, missed 0
     scene 0.113 'the red circle': 3 at (409, 181)  age 61 ms, missed 0
     scene 0.114 'the red circle': 3 at (406, 183)  age 64 ms, missed 0
+
+With `--pictures FOLDER` it also saves the pictures that the masks were made of, if the graph sends them: its pipeline
+has `masks: {picture: jpeg}`.
 """
 
 import argparse
 import itertools
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
-from ssa_stream.client import DEFAULT_PUBLISH_ADDRESS, masks
+from ssa_stream.client import DEFAULT_PUBLISH_ADDRESS, MaskView, masks
 from ssa_stream.errors import SsaStreamError
 
 
@@ -31,19 +36,20 @@ def main() -> None:
     parser.add_argument("--max-age", type=float, default=0.2, help="seconds; pass over older masks")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds; stop when nothing comes for so long")
     parser.add_argument("--num-frames", type=int, help="stop after that many messages")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="save the pictures of the masks here")
     options = parser.parse_args()
     try:
-        follow(options.address, options.stream, options.max_age, options.timeout, options.num_frames)
+        views = masks(options.address, options.stream, max_age_s=options.max_age, timeout_s=options.timeout)
+        follow(itertools.islice(views, options.num_frames), options.pictures)
     except SsaStreamError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         pass
 
 
-def follow(address: str, stream: str | None, max_age_s: float, timeout_s: float, num_frames: int | None) -> None:
+def follow(views: Iterable[MaskView], pictures: Path | None) -> None:
     """The part to copy."""
-    views = masks(address, stream, max_age_s=max_age_s, timeout_s=timeout_s)
-    for view in itertools.islice(views, num_frames):
+    for view in views:
         places = []
         for track in view.tracks:
             rows, columns = np.nonzero(view.mask(track))  # (H, W) bool, at the size of the source
@@ -52,6 +58,9 @@ def follow(address: str, stream: str | None, max_age_s: float, timeout_s: float,
         where = ", ".join(places) or "nothing"
         frame = view.frame
         print(f"{frame.stream} {frame.epoch}.{frame.seq} {view.prompt.text!r}: {where}  age {age}, missed {view.gap}")
+        if pictures is not None and (jpeg := view.picture_jpeg) is not None:
+            pictures.mkdir(parents=True, exist_ok=True)
+            (pictures / f"{frame.stream}-{frame.epoch}.{frame.seq}.jpg").write_bytes(jpeg)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Segment what you name in a live picture, and name something else while it runs.
 
-What you will see: the camera's picture with masks, boxes and track ids on whatever the sentence refers to. Type
+What you will see: the camera's picture with masks and track ids on whatever the sentence refers to. Type
 another sentence into the terminal and press Enter: the masks follow. Several sentences are separated by semicolons.
 Without a display the picture goes to webcam_refer.mp4. Without a camera a made-up scene is shown.
 

@@ -21,7 +21,7 @@ from ssa_stream.protocols.events import DropReason, Event, EventKind
 from ssa_stream.protocols.flow import DropNotice, Finished, Recover, StartStream
 from ssa_stream.protocols.frames import FrameMessage, PictureMessage
 from ssa_stream.protocols.handshake import Hello, Welcome
-from ssa_stream.protocols.health import Counter, DropCount, Heartbeat, Latency, QueueDepth, Statistics
+from ssa_stream.protocols.health import BusyTime, Counter, DropCount, Heartbeat, Latency, QueueDepth, Statistics
 from ssa_stream.protocols.identity import (
     AppliesFrom,
     FrameIdentity,
@@ -32,7 +32,7 @@ from ssa_stream.protocols.identity import (
     host_clock_name,
 )
 from ssa_stream.protocols.label_maps import LabelMaps, PackedLabels, Place, pack_labels, unpack_labels
-from ssa_stream.protocols.masks import LabelLayer, MaskMessage, Track
+from ssa_stream.protocols.masks import EncodedPicture, LabelLayer, MaskMessage, Track
 from ssa_stream.protocols.message import Buffer, Message, Unknown
 from ssa_stream.protocols.message_types import MESSAGE_TYPES, AnyMessage
 from ssa_stream.protocols.prompts import (
@@ -45,7 +45,7 @@ from ssa_stream.protocols.prompts import (
     SetPrompts,
 )
 from ssa_stream.protocols.stages import FeaturesMessage, FrameQueriesMessage, MaskFeaturesMessage, VideoQueriesMessage
-from ssa_stream.protocols.state import SourceState
+from ssa_stream.protocols.state import SourceState, StreamLoad
 from ssa_stream.protocols.tensors import Buffers, Dtype, Layout, TensorSpec
 from ssa_stream.protocols.topics import (
     EVENTS,
@@ -79,11 +79,13 @@ __all__ = [
     "AppliesFrom",
     "Buffer",
     "Buffers",
+    "BusyTime",
     "Counter",
     "DropCount",
     "DropNotice",
     "DropReason",
     "Dtype",
+    "EncodedPicture",
     "ErrorCode",
     "ErrorReply",
     "Event",
@@ -127,6 +129,7 @@ __all__ = [
     "StartStream",
     "Statistics",
     "Status",
+    "StreamLoad",
     "TensorSpec",
     "Topic",
     "Track",

@@ -33,8 +33,8 @@ class Limits:
         max_depth: Nesting of lists and maps in the header, those of unknown fields included.
         max_buffer_bytes: Length of one buffer.
         max_message_bytes: Length of all parts together.
-        max_unpacked_bytes: All label maps of a message after decompression, and what reading its run lengths takes:
-            one byte per pixel and 64 per character.
+        max_unpacked_bytes: All label maps of a message and its picture after decompression, and what reading its run
+            lengths takes: one byte per pixel and 64 per character.
     """
 
     max_frames: int = 256

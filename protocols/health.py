@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ssa_stream.protocols.fields import MAX_LISTED, ClockName, Keyword, Name, Nanoseconds, Note, Seconds, Whole
 from ssa_stream.protocols.message import Message
 
-__all__ = ["Counter", "DropCount", "Heartbeat", "Latency", "QueueDepth", "Statistics"]
+__all__ = ["BusyTime", "Counter", "DropCount", "Heartbeat", "Latency", "QueueDepth", "Statistics"]
 
 _Milliseconds = Annotated[float, Meta(ge=0, le=1e12)]
 
@@ -112,6 +112,19 @@ class Latency(Struct, frozen=True, kw_only=True):
     stream: Name | None = None
 
 
+class BusyTime(Struct, frozen=True, kw_only=True):
+    """How long a part of a node has worked.
+
+    Attributes:
+        name: The node's role, or `outputs`.
+        seconds: Time since the node started in which it did work of this kind. How much it grows in a second is the
+            share of time that the part is busy. Waiting for other nodes is not in it.
+    """
+
+    name: Keyword
+    seconds: Annotated[float, Meta(ge=0, le=1e12)]
+
+
 class Statistics(Message, frozen=True, kw_only=True, tag="statistics"):
     """Figures of a node.
 
@@ -125,6 +138,7 @@ class Statistics(Message, frozen=True, kw_only=True, tag="statistics"):
         counters: What it counts.
         drops: Frames that it dropped.
         latencies: What it measures.
+        busy: How long it has worked. Absent if it does not tell.
     """
 
     node: Name
@@ -136,3 +150,4 @@ class Statistics(Message, frozen=True, kw_only=True, tag="statistics"):
     counters: Annotated[tuple[Counter, ...], Meta(max_length=MAX_LISTED)] = ()
     drops: Annotated[tuple[DropCount, ...], Meta(max_length=MAX_LISTED)] = ()
     latencies: Annotated[tuple[Latency, ...], Meta(max_length=MAX_LISTED)] = ()
+    busy: Annotated[tuple[BusyTime, ...], Meta(max_length=MAX_LISTED)] | UnsetType = UNSET

@@ -10,6 +10,7 @@ from ssa_stream.protocols.fields import (
     MAX_TRACKS,
     BufferIndex,
     Edge,
+    Keyword,
     Name,
     PixelAspect,
     Share,
@@ -19,11 +20,26 @@ from ssa_stream.protocols.fields import (
 from ssa_stream.protocols.identity import FrameIdentity, Prompt, StageTimes, Status
 from ssa_stream.protocols.message import BufferUse, Message
 
-__all__ = ["LabelLayer", "MaskMessage", "Track"]
+__all__ = ["EncodedPicture", "LabelLayer", "MaskMessage", "Track"]
 
 RUN_LENGTH_WORK_BYTES = 64
 """What reading one character of run lengths may take."""
+_COLOUR_CHANNELS = 3
 _ITEM_BYTES = {"uint8": 1, "uint16": 2}
+
+
+class EncodedPicture(Struct, frozen=True, kw_only=True):
+    """The picture that masks were made of, in the format of a picture file.
+
+    Attributes:
+        buffer: Which buffer holds it.
+        size: Its size; the source's unless a smaller one was asked for. The proportions are the source's.
+        encoding: Format of the file; in 1.1 always `jpeg`.
+    """
+
+    buffer: BufferIndex
+    size: Size
+    encoding: Keyword = "jpeg"
 
 
 class LabelLayer(Struct, frozen=True, kw_only=True):
@@ -94,6 +110,8 @@ class MaskMessage(Message, frozen=True, kw_only=True, tag="masks"):
         pixel_aspect: Width of the source's pixels and their height; absent for square pixels.
         prompts_version: Version of all the stream's prompts in force for the frame; absent if it is not known. That of
             `prompt` is the one that brought the sentence.
+        picture: The frame itself, if the graph was asked to send it; else absent. All mask messages of a frame have
+            the same one.
     """
 
     frame: FrameIdentity
@@ -111,6 +129,7 @@ class MaskMessage(Message, frozen=True, kw_only=True, tag="masks"):
     times: StageTimes = ()
     pixel_aspect: PixelAspect | UnsetType = UNSET
     prompts_version: Whole | UnsetType = UNSET
+    picture: EncodedPicture | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.target_present != bool(self.tracks):
@@ -125,10 +144,13 @@ class MaskMessage(Message, frozen=True, kw_only=True, tag="masks"):
                 raise ValueError(f"a track is in layer {track.layer} of {len(self.layers)}")
 
     def buffer_uses(self) -> Iterator[BufferUse]:
-        """Label maps and run lengths."""
+        """Label maps, run lengths and the picture."""
         for i, layer in enumerate(self.layers):
             yield BufferUse(f"layers[{i}]", layer.buffer, unpacked_bytes=layer.raw_bytes, is_lz4=True)
         for i, track in enumerate(self.tracks):
             if track.rle is not None:
                 pixels = self.size[0] * self.size[1]
                 yield BufferUse(f"tracks[{i}].rle", track.rle, unpacked_bytes=pixels, work_bytes=RUN_LENGTH_WORK_BYTES)
+        if not isinstance(self.picture, UnsetType):
+            height, width = self.picture.size
+            yield BufferUse("picture", self.picture.buffer, unpacked_bytes=height * width * _COLOUR_CHANNELS)

@@ -16,7 +16,7 @@ from ssa_stream.protocols.prompts import (
     SetPrompts,
 )
 from ssa_stream.protocols.stages import FeaturesMessage, FrameQueriesMessage, MaskFeaturesMessage, VideoQueriesMessage
-from ssa_stream.protocols.state import SourceState
+from ssa_stream.protocols.state import SourceState, StreamLoad
 
 __all__ = ["MESSAGE_TYPES", "AnyMessage"]
 
@@ -41,6 +41,7 @@ AnyMessage = (
     | Accepted
     | ErrorReply
     | SourceState
+    | StreamLoad
     | Event
     | Heartbeat
     | Statistics

@@ -1,4 +1,4 @@
-"""State of a source; the last value is kept for late subscribers."""
+"""State of a source, and how the graph keeps up with it; the last values are kept for late subscribers."""
 
 from typing import Annotated, Literal
 
@@ -18,7 +18,7 @@ from ssa_stream.protocols.fields import (
 from ssa_stream.protocols.health import DropCount
 from ssa_stream.protocols.message import Message
 
-__all__ = ["SourceState"]
+__all__ = ["SourceState", "StreamLoad"]
 
 
 class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
@@ -35,7 +35,7 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
         flow: `freshest`, for live sources, or `every_frame`.
         address: Where it comes from, without secrets.
         size: Height and width; None before the first frame.
-        rate_hz: Frames per second as measured or as the source says; None if neither is known.
+        rate_hz: Frames that come per second, measured over the last three seconds; None if none came in them.
         frames: Frames that came in this epoch.
         text: What is wrong, for people; empty if nothing is.
         memory: Number of the stream's memory; grows when the source begins anew.
@@ -70,3 +70,25 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
     code: Keyword | None = None
     attempt: Whole = 0
     retry_in_s: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+
+
+class StreamLoad(Message, frozen=True, kw_only=True, tag="stream_load"):
+    """Whether the graph keeps up with a stream; told once a second by the broker.
+
+    Attributes:
+        stream: Which stream.
+        at_ns: When this was so.
+        clock: Clock of `at_ns`.
+        masks_hz: Frames that get masks per second, over the last three seconds; 0 if none did.
+        stage: The stage that is most busy while the stream is overloaded: a role, or `outputs`; None if it is not
+            overloaded, or no stage is known to be busy. Open: others may come.
+        text: While it is overloaded, how much comes and gets masks, which stage is too slow, and what would help; empty
+            if it is not.
+    """
+
+    stream: Name
+    at_ns: Nanoseconds
+    clock: ClockName
+    masks_hz: Annotated[float, Meta(ge=0, le=1e6)]
+    stage: Keyword | None = None
+    text: Note = ""

@@ -9,7 +9,7 @@ __all__ = ["SUPPORTED_VERSIONS", "VERSION", "Version", "negotiate"]
 Version = tuple[int, int]
 """Major and minor. A reader of a major version reads all its minors, older and newer; see docs/protocol.md."""
 
-VERSION: Version = (1, 0)
+VERSION: Version = (1, 1)
 """What this package writes."""
 SUPPORTED_VERSIONS: tuple[Version, ...] = (VERSION,)
 """What this package reads: of each major version the newest minor that it knows."""

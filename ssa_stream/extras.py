@@ -21,7 +21,7 @@ _OF_EXTRA = re.compile(r"""(?P<requirement>[^;]+?)\s*;\s*extra\s*==\s*["'](?P<ex
 # Import name of a package, the extra that installs it.
 _EXTRAS = {
     **dict.fromkeys(
-        ("PIL", "av", "cv2", "open_clip", "pycocotools", "safetensors", "scipy", "supervision", "timm", "torch"),
+        ("PIL", "av", "cv2", "open_clip", "pycocotools", "safetensors", "scipy", "timm", "torch"),
         "engine",
     ),
     **dict.fromkeys(("aiohttp", "aiortc", "prometheus_client"), "webrtc"),

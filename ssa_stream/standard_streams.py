@@ -22,6 +22,7 @@ from collections import deque
 from types import TracebackType
 from typing import Any, NamedTuple, TextIO
 
+from ssa_stream.log_lines import EVENT_BEGIN, LogLevel, as_json_line, is_logged, json_line, log_settings
 from ssa_stream.printable import printable_lines
 
 __all__ = [
@@ -41,6 +42,7 @@ READER_GONE = (errno.EPIPE, errno.EIO, errno.ECONNRESET)
 _CAPACITY_BYTES = 2**18
 """What waits for a slow reader: some 2,000 lines."""
 _LAST_WORDS_S = 1.0
+_LONGEST_LINE_BYTES = 2**16
 _STDOUT, _STDERR = 1, 2
 
 
@@ -171,7 +173,10 @@ class LossyWriter(io.RawIOBase):
 
     def _note(self, missing: int) -> bytes:
         begin = "\n" if self._is_broken_off else ""
-        return f"{begin}(here {missing} lines are missing: they could not be written)\n".encode()
+        text = f"(here {missing} lines are missing: they could not be written)"
+        if log_settings().format == "json":
+            text = json_line("warning", "lines are missing", text=text, lines=missing)
+        return f"{begin}{text}\n".encode()
 
     def _after_fork(self) -> None:
         self._is_forked = True
@@ -179,6 +184,80 @@ class LossyWriter(io.RawIOBase):
         self._thread = None
         self._waiting.clear()
         self._waiting_bytes = 0
+
+
+class _JsonLines(io.RawIOBase):
+    """Takes lines of any kind, and passes each on as one JSON object (`ssa_stream.log_lines`)."""
+
+    def __init__(self, writer: LossyWriter) -> None:
+        super().__init__()
+        self._writer = writer
+        self._rest = b""
+
+    def write(self, data: Any) -> int:
+        """Take in any bytes; what is no whole line waits for its rest."""
+        text = bytes(data)
+        *lines, self._rest = (self._rest + text).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE_BYTES:
+            lines, self._rest = [*lines, self._rest], b""
+        for line in lines:
+            # An event begins a line of its own, also after something that did not end its line.
+            begun, event, rest = line.decode(errors="replace").rstrip("\r").partition(EVENT_BEGIN)
+            for part in filter(str.strip, (begun, event + rest)):
+                self._writer.write(as_json_line(part).encode() + b"\n")
+        return len(text)
+
+    def end(self) -> None:
+        """Nothing more comes: pass on what waits."""
+        if self._rest:
+            self.write(b"\n")
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def fileno(self) -> int:
+        """That of stderr."""
+        return _STDERR
+
+    def isatty(self) -> bool:
+        """Not for those who ask: colours and moves of the cursor are no JSON."""
+        return False
+
+
+class _JsonStderr:
+    """All that this process writes to stderr as JSON lines: by Python, and by libraries in C past it.
+
+    The latter comes through a pipe that takes the place of the descriptor. The last words of a process that a signal
+    ends may be lost in it.
+    """
+
+    def __init__(self, *, descriptor: bool) -> None:
+        self._own = os.dup(_STDERR) if descriptor else _STDERR
+        self.writer = LossyWriter(self._own)
+        self.lines = _JsonLines(self.writer)
+        self._thread: threading.Thread | None = None
+        if descriptor:
+            reading, writing = os.pipe()
+            os.dup2(writing, _STDERR)
+            os.close(writing)
+            self._thread = threading.Thread(target=self._read, args=(reading,), name="stderr of libraries", daemon=True)
+            self._thread.start()
+
+    def end(self) -> None:
+        """Take in what was written last; from now on the descriptor is stderr itself."""
+        self.lines.end()
+        if self._thread is not None:
+            os.dup2(self._own, _STDERR)  # ends the pipe, unless another process holds it, too
+            self._thread.join(_LAST_WORDS_S)
+            self._thread = None
+
+    def _read(self, reading: int) -> None:
+        lines = _JsonLines(self.writer)
+        while data := os.read(reading, _LONGEST_LINE_BYTES):
+            lines.write(data)
+        lines.end()
+        os.close(reading)
 
 
 class _WatchedFile(io.FileIO):
@@ -199,9 +278,10 @@ class _WatchedFile(io.FileIO):
 # There is one of each in a process, as there is one descriptor 1 and one descriptor 2.
 _stdout: _WatchedFile | None = None
 _stderr: LossyWriter | None = None
+_json_stderr: _JsonStderr | None = None
 
 
-def set_up_standard_streams() -> None:
+def set_up_standard_streams(*, libraries: bool = False) -> None:
     """Make the standard streams of this process safe to write to; called once, where a program starts.
 
     Descriptors 0 to 2 that are closed are opened on the null device: the next file or socket would get their number,
@@ -209,8 +289,14 @@ def set_up_standard_streams() -> None:
     terminal cannot show it, and tracebacks, warnings and the lines of `logging` show what is hidden in them. A terminal
     that lets programs in the background not write (`stty tostop`) is written to all the same; programs that are
     started afterwards do so, too.
+
+    Where the log is JSON (`ssa_stream.log_lines`), lines of any other kind become events of it.
+
+    Args:
+        libraries: Where the log is JSON: so does what libraries write past Python. Else that is left to whoever
+            started this process and reads what it writes.
     """
-    global _stderr, _stdout
+    global _json_stderr, _stderr, _stdout
     _open_missing()
     if hasattr(signal, "SIGTTOU"):  # it would stop all threads: a service must not hang on a line of its log
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -226,7 +312,17 @@ def set_up_standard_streams() -> None:
             line_buffering=sys.stdout.line_buffering,
             write_through=sys.stdout.write_through,
         )
-    if _stderr is None:
+    if _stderr is None and log_settings().format == "json":
+        _json_stderr = _JsonStderr(descriptor=libraries)
+        _stderr = _json_stderr.writer
+        sys.stderr = io.TextIOWrapper(
+            _json_stderr.lines,  # likewise
+            encoding="utf-8",
+            errors="backslashreplace",
+            line_buffering=True,
+        )
+        atexit.register(_stderr.end, _LAST_WORDS_S)
+    elif _stderr is None:
         encoding = sys.stderr.encoding
         _stderr = LossyWriter(_STDERR)
         sys.stderr = io.TextIOWrapper(
@@ -261,10 +357,14 @@ def finish_standard_streams(code: int) -> int:
         silence(_STDOUT)
         if isinstance(error, OSError) and error.errno not in READER_GONE:
             with contextlib.suppress(OSError, ValueError):  # it may be gone, too
-                sys.stderr.write(f"error: cannot write to standard output ({error.strerror})\n")
+                text = f"cannot write to standard output ({error.strerror})"
+                is_json = log_settings().format == "json"
+                sys.stderr.write((json_line("error", "error", text=text) if is_json else f"error: {text}") + "\n")
             code = code or 1
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
+    if _json_stderr is not None:
+        _json_stderr.end()
     if _stderr is not None:
         _stderr.end(_LAST_WORDS_S)
     return code
@@ -290,30 +390,51 @@ def silence(descriptor: int) -> None:
 
 def show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print a traceback, hidden characters written out; takes the place of `sys.excepthook`."""
-    sys.stderr.write(printable_lines("".join(traceback.format_exception(kind, error, trace))))
+    _show("unexpected error", kind, error, trace)
+
+
+def _show(event: str, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    shown = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
+    if log_settings().format == "json":
+        line = json_line("error", event, text=f"{kind.__name__}: {error}", exception=shown)
+    else:
+        line = printable_lines(shown)
+    sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 
 def _show_thread_exception(args: threading.ExceptHookArgs) -> None:
     if args.exc_value is None or args.exc_type is SystemExit:
         return
-    sys.stderr.write(f"Exception in thread {args.thread.name if args.thread else '?'}:\n")
-    show_exception(args.exc_type, args.exc_value, args.exc_traceback)
+    name = args.thread.name if args.thread else "?"
+    if log_settings().format == "text":
+        sys.stderr.write(f"Exception in thread {name}:\n")
+    _show(f"unexpected error in thread {name}", args.exc_type, args.exc_value, args.exc_traceback)
 
 
 class _PlainFormatter(logging.Formatter):
     """Messages alone, as Python prints those of programs that set no logging up; a traceback keeps its lines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable_lines(super().format(record))
+        if log_settings().format == "text":
+            return printable_lines(super().format(record))
+        trace = {"exception": self.formatException(record.exc_info)} if record.exc_info else {}
+        library = record.name.partition(".")[0]
+        return json_line(_level(record), record.getMessage(), library=library, **trace)
 
 
 class _ToStderr(logging.StreamHandler[TextIO]):
     """Writes to whatever stderr is at the moment."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
-        super().emit(record)
+        if is_logged(_level(record)):
+            self.stream = sys.stderr
+            super().emit(record)
+
+
+def _level(record: logging.LogRecord) -> LogLevel:
+    """Of the levels of this package the one that is meant."""
+    return "error" if record.levelno >= logging.ERROR else "warning"
 
 
 def _plain_handler() -> "logging.StreamHandler[TextIO]":
@@ -326,7 +447,10 @@ def _plain_handler() -> "logging.StreamHandler[TextIO]":
 def _format_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    return printable_lines(f"{filename}:{lineno}: {category.__name__}: {message}\n")
+    text = f"{category.__name__}: {message}"
+    if log_settings().format == "json":
+        return json_line("warning", "warning of Python", text=text, file=filename, line=lineno) + "\n"
+    return printable_lines(f"{filename}:{lineno}: {text}\n")
 
 
 def _open_missing() -> None:

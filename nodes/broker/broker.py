@@ -18,6 +18,7 @@ from ssa_stream.nodes.broker.client_handler import MAX_PENDING, Answer, ClientHa
 from ssa_stream.nodes.broker.connections import Connections
 from ssa_stream.nodes.broker.counters import Counters
 from ssa_stream.nodes.broker.liveness import NodeState
+from ssa_stream.nodes.broker.load import LoadWatch
 from ssa_stream.nodes.broker.mask_handler import MaskHandler
 from ssa_stream.nodes.broker.node_handler import NodeHandler
 from ssa_stream.nodes.broker.publisher import Publisher
@@ -123,6 +124,7 @@ class Broker:
         self._unsaved: asyncio.Queue[tuple[str | None, PromptReply]] = asyncio.Queue(MAX_PENDING)
         self._beside = () if addresses.gateway is None else (GATEWAY,)
         self._state = GraphState(self._awake.monotonic_ns())
+        self._load = LoadWatch(config, self._state)
         keys = None if config.public.keys is None else ServerKeys.load(config.public.keys)
         room = room_for_connections(config, file_limits()[0])
         with ExitStack() as opened:
@@ -349,6 +351,7 @@ class Broker:
             await self._publish_state(Topic(NODES, STATE, BROKER), sign)
             if self._beat % every == 0:
                 await self._publish_state(Topic(NODES, STATE, BROKER), self._statistics(every * self._heartbeat_s))
+                await self._tell_load()
             self._beat += 1
             for file in self._files:
                 file.keep()
@@ -390,6 +393,17 @@ class Broker:
             interval_s=interval_s,
             counters=tuple(Counter(name=name, value=value) for name, value in sorted(self.counters.items())),
         )
+
+    async def _tell_load(self) -> None:
+        """Publish whether the graph keeps up with its streams; that this changes is an event, and logged."""
+        for news in self._load.look(self._awake.monotonic_ns(), self._clock.monotonic_ns(), self._clock.name):
+            stream = news.load.stream
+            await self._publish_state(Topic(stream, STATE), news.load)
+            if news.event is not None:
+                begins = news.event is EventKind.OVERLOAD
+                (_log.warning if begins else _log.info)(str(news.event), stream=stream, text=news.text)
+                severity: Literal["info", "warning"] = "warning" if begins else "info"
+                await self.publish_event(news.event, stream=stream, severity=severity, text=news.text)
 
     async def _publish_state(self, topic: Topic, message: AnyMessage) -> None:
         self._state.take(message, self._awake.monotonic_ns())

@@ -198,6 +198,7 @@ class NodeHandler:
                 self.resume_points[message.stream].saw_prompts(message)
                 if self._saved is not None:
                     self._saved.record(message)
+                self._state.take(message, self._clock.monotonic_ns())
                 await self._publisher.publish_state(Topic(message.stream, PROMPTS), "prompts", header.bytes)
             case PromptReply() | Accepted() | ErrorReply():
                 if not await self._on_answer(stream, message):

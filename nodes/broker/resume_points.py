@@ -68,7 +68,15 @@ class ResumePoints:
             return None
         text = "the node that reads it was lost and is started again"
         return msgspec.structs.replace(
-            self._source, status="starting", at_ns=at_ns, clock=clock, text=text, code=None, attempt=0, retry_in_s=None
+            self._source,
+            status="starting",
+            at_ns=at_ns,
+            clock=clock,
+            rate_hz=None,
+            text=text,
+            code=None,
+            attempt=0,
+            retry_in_s=None,
         )
 
     def next_start(self) -> StartStream:

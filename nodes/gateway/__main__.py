@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 from ssa_stream.errors import ConfigError, SsaStreamError
+from ssa_stream.log_lines import use_log
 from ssa_stream.nodes.gateway.server import run_gateway
 from ssa_stream.nodes.gateway.settings import GatewaySettings, load_settings
 from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 from ssa_stream.nodes.runtime.library_logs import LibraryLogs
-from ssa_stream.nodes.runtime.logs import log_as, say
+from ssa_stream.nodes.runtime.logs import add_log_arguments, log_as, say_failure
 from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
 from ssa_stream.nodes.runtime.tasks import only_error
 from ssa_stream.standard_streams import set_up_standard_streams
@@ -27,11 +28,13 @@ async def _run(settings: GatewaySettings, incarnation: int) -> None:
 
 def main() -> None:
     """Run until a signal; exit codes are those of nodes."""
-    set_up_standard_streams()
     parser = argparse.ArgumentParser(description="The gateway of a graph; started by `ssa-stream serve`.")
     parser.add_argument("settings", type=Path, help="what ssa-stream serve wrote for it")
     parser.add_argument("--incarnation", type=int, default=0, help="another number for every start")
+    add_log_arguments(parser)
     options = parser.parse_args()
+    use_log(format=options.log_format, level=options.log_level)
+    set_up_standard_streams()
     log_as("gateway")
     logging.getLogger().addHandler(LibraryLogs())
     end_with_parent()
@@ -42,7 +45,7 @@ def main() -> None:
         cause = only_error(error)
         if not isinstance(cause, SsaStreamError):
             raise
-        say(f"gateway: {cause}")
+        say_failure("gateway", str(cause))
         sys.exit(_CONFIG_ERROR if isinstance(cause, ConfigError) else _ERROR)
 
 

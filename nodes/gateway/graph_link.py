@@ -33,6 +33,7 @@ from ssa_stream.protocols import (
     SetPrompts,
     SourceRequest,
     SourceState,
+    StreamLoad,
     Unknown,
     decode,
     encode,
@@ -43,7 +44,7 @@ __all__ = ["Answer", "GraphLink", "Request"]
 
 Request = SetPrompts | AddPrompt | RemovePrompt | ListPrompts | SourceRequest
 Answer = PromptReply | Accepted | ErrorReply
-_Published = MaskMessage | PromptState | SourceState
+_Published = MaskMessage | PromptState | SourceState | StreamLoad
 _R = TypeVar("_R", bound=Request)
 _LIMITS = Limits()
 _QUEUED_MESSAGES = 64
@@ -124,7 +125,7 @@ class GraphLink:
             if packet is None:
                 continue
             message, buffers = packet
-            if isinstance(message, MaskMessage | PromptState | SourceState):
+            if isinstance(message, _Published):
                 self._on_message(message, buffers)
 
     async def _read_answers(self) -> None:

@@ -21,14 +21,17 @@ from ssa_stream.protocols import (
     SetPrompts,
     unpack_labels,
 )
+from ssa_stream.viz.colours import Rgb, prompt_colours
 
 __all__ = [
     "AddCommand",
+    "ColouredPrompt",
     "Command",
     "ListCommand",
     "PromptAnswer",
     "RemoveCommand",
     "SetCommand",
+    "coloured",
     "mask_bytes",
     "read_command",
 ]
@@ -119,6 +122,34 @@ def _as_request(command: Command, stream: str) -> SetPrompts | AddPrompt | Remov
             return ListPrompts(request_id="", stream=stream)
 
 
+class ColouredPrompt(Struct, frozen=True, kw_only=True):
+    """A prompt and the colour that its masks are drawn in everywhere.
+
+    Attributes:
+        id: Name within the stream.
+        text: The sentence.
+        version: Version of the stream's prompts that brought it.
+        colour: Red, green and blue, 0 to 255.
+    """
+
+    id: str
+    text: str
+    version: int
+    colour: Rgb
+
+
+def coloured(prompts: Sequence[Prompt]) -> tuple[ColouredPrompt, ...]:
+    """Prompts with their colours.
+
+    Args:
+        prompts: All of a stream, in order of adding.
+    """
+    colours = prompt_colours(one.id for one in prompts)
+    return tuple(
+        ColouredPrompt(id=one.id, text=one.text, version=one.version, colour=colours[one.id]) for one in prompts
+    )
+
+
 class PromptAnswer(Struct, frozen=True, kw_only=True, tag_field="type", tag="prompts"):
     """All prompts of the stream now, as an answer or because somebody changed them.
 
@@ -131,7 +162,7 @@ class PromptAnswer(Struct, frozen=True, kw_only=True, tag_field="type", tag="pro
     """
 
     id: str | int | None = None
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[ColouredPrompt, ...]
     version: int
     applies_from: AppliesFrom
     warnings: tuple[str, ...] = ()

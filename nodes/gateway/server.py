@@ -27,7 +27,7 @@ from ssa_stream.nodes.runtime.http.door import Door
 from ssa_stream.nodes.runtime.http.server import bound, served
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.tasks import wait_for_event
-from ssa_stream.protocols import ErrorReply, MaskMessage, PromptState, SourceRequest, SourceState
+from ssa_stream.protocols import ErrorReply, MaskMessage, PromptState, SourceRequest, SourceState, StreamLoad
 from ssa_stream.standard_streams import lines_lost
 
 __all__ = ["report", "run_gateway", "run_while_watched"]
@@ -144,7 +144,9 @@ async def run_gateway(
     clock, control = MonotonicClock(), settings.control
     metrics = NodeMetrics(GATEWAY, role_of(GATEWAY), incarnation, clock, lines_lost=lines_lost)
 
-    def hand_over(message: MaskMessage | PromptState | SourceState, buffers: tuple[memoryview, ...]) -> None:
+    def hand_over(
+        message: MaskMessage | PromptState | SourceState | StreamLoad, buffers: tuple[memoryview, ...]
+    ) -> None:
         handler = handlers.get(message.frame.stream if isinstance(message, MaskMessage) else message.stream)
         if handler is not None:
             handler.take(message, buffers)

@@ -10,7 +10,7 @@ import structlog
 
 from ssa_stream.errors import MessageError
 from ssa_stream.nodes.gateway.graph_link import Answer, Request
-from ssa_stream.nodes.gateway.page_messages import PromptAnswer, as_json, mask_bytes
+from ssa_stream.nodes.gateway.page_messages import PromptAnswer, as_json, coloured, mask_bytes
 from ssa_stream.nodes.gateway.pictures.cameras import Cameras
 from ssa_stream.nodes.gateway.pictures.feed import FeedPicture, VideoFeed
 from ssa_stream.nodes.gateway.pictures.overlay import OverlayFeed
@@ -20,7 +20,7 @@ from ssa_stream.nodes.gateway.webrtc.aiortc_changes import SenderClock
 from ssa_stream.nodes.gateway.webrtc.camera_ingest import CameraIngest
 from ssa_stream.nodes.gateway.webrtc.track import FeedTrack
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from ssa_stream.protocols import MaskMessage, PromptState, SourceState
+from ssa_stream.protocols import MaskMessage, PromptState, SourceState, StreamLoad
 
 __all__ = ["StreamHandler", "User"]
 
@@ -72,10 +72,11 @@ class StreamHandler:
         self._users: set[User] = set()
         self._prompts: PromptState | None = None
         self._state: SourceState | None = None
+        self._overload = ""
         self._last_masks: dict[str, bytes] = {}
         self._early: deque[Masks] = deque()
         self._camera_since_ns: int | None = None
-        self.feed.on_picture = self._release
+        self.feed.on_picture = self._picture_came
 
     @property
     def users(self) -> int:
@@ -84,7 +85,7 @@ class StreamHandler:
 
     def describe(self) -> dict[str, Any]:
         """What a page is told of it."""
-        prompts = () if self._prompts is None else self._prompts.prompts
+        prompts = () if self._prompts is None else coloured(self._prompts.prompts)
         return {
             "name": self.name,
             "kind": self.access.kind,
@@ -98,7 +99,9 @@ class StreamHandler:
     def source_state(self) -> dict[str, Any] | None:
         """What is known of its source, as a page is told; None before anything is."""
         state = self._state
-        return None if state is None else {name: getattr(state, name) for name in _TOLD_OF_SOURCES}
+        if state is None:
+            return None
+        return {name: getattr(state, name) for name in _TOLD_OF_SOURCES} | {"overload": self._overload}
 
     @property
     def prompts_version(self) -> int:
@@ -152,7 +155,9 @@ class StreamHandler:
 
     # -- what the graph publishes
 
-    def take(self, message: MaskMessage | PromptState | SourceState, buffers: tuple[memoryview, ...]) -> None:
+    def take(
+        self, message: MaskMessage | PromptState | SourceState | StreamLoad, buffers: tuple[memoryview, ...]
+    ) -> None:
         """Something was published about the stream."""
         match message:
             case MaskMessage():
@@ -166,6 +171,10 @@ class StreamHandler:
             case SourceState():
                 before, self._state = self._state, message
                 if before is None or _news(before) != _news(message):
+                    self._tell(self._state_text())
+            case StreamLoad():
+                before_text, self._overload = self._overload, message.text
+                if bool(before_text) != bool(message.text):  # its figures change every second
                     self._tell(self._state_text())
 
     def _take_masks(self, message: MaskMessage, buffers: tuple[memoryview, ...]) -> None:
@@ -184,6 +193,10 @@ class StreamHandler:
             return False
         since_ns = self._camera_since_ns
         return since_ns is None or message.frame.t_receive_ns < since_ns
+
+    def _picture_came(self) -> None:
+        self._release()
+        self.overlays.picture_came()
 
     def _release(self) -> None:
         """Send masks up to the last ones whose picture is there."""
@@ -232,7 +245,8 @@ class StreamHandler:
         state = self._prompts
         if state is None:
             return None
-        return as_json(PromptAnswer(prompts=state.prompts, version=state.version, applies_from=state.applies_from))
+        prompts = coloured(state.prompts)
+        return as_json(PromptAnswer(prompts=prompts, version=state.version, applies_from=state.applies_from))
 
     def _state_text(self) -> str | None:
         state = self.source_state

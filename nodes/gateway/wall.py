@@ -199,7 +199,8 @@ class _Tile:
     def take_masks(self, picture: FeedPicture, masks: Sequence[Masks]) -> None:
         """See `MaskWatcher`: most pictures are counted only."""
         now_ns = self._clock_ns()
-        self._frames_ns.append(now_ns)
+        if masks:
+            self._frames_ns.append(now_ns)
         if now_ns >= self._due_ns:
             self._due_ns = now_ns + self._pause_ns
             self._offer(self, _Job(picture, masks, self._camera, _taken_ns(masks, now_ns)))

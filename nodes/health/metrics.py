@@ -2,7 +2,8 @@
 
 Base units; every name begins with `ssa_stream_`; labels are `stream`, `node` and `reason` only, whose values the
 pipeline and the protocol bound. What nodes count, measure and queue goes by names of theirs, which become part of the
-metric's name. Percentiles are of the last interval, so that they are gauges.
+metric's name. Percentiles are of the last interval, so that they are gauges, and absent where nothing was measured in
+it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ PREFIX = "ssa_stream"
 _PERCENTILES = ("p50", "p95", "p99", "max")
 _MS = 1e-3
 _OWN = "launcher"
+_BUSY = "node_{}busy"
 _COUNTED = "Counted by the node since it started."
 _NONE = ""  # as Prometheus has it, a label without a value is no label
 
@@ -85,8 +87,12 @@ class _GraphCollector(Collector):
             families.gauge("source_epoch", "Number of the present epoch.", source.epoch, stream=name)
             families.gauge("source_attempts", "Attempts to connect since the last frame.", source.attempt, stream=name)
             families.counter("stream_frames", "Frames sent to the first node.", source.next_index, stream=name)
-            if source.rate_hz is not None:
-                families.gauge("source_rate_hertz", "Pictures per second.", source.rate_hz, stream=name)
+            text = "Pictures that come per second, over the last three seconds."
+            families.gauge("source_rate_hertz", text, source.rate_hz or 0.0, stream=name)
+            text = "Pictures that get masks per second, over the last three seconds."
+            families.gauge("masks_rate_hertz", text, view.masks_hz.get(name, 0.0), stream=name)
+            text = "1 if pictures are dropped steadily because the graph is too slow."
+            families.gauge("overloaded", text, name in view.overloads, stream=name)
         for node in view.nodes.values():
             _add_node(families, node)
         for name, value in self._own.items():
@@ -121,7 +127,14 @@ def _add_statistics(families: _Families, node: NodeHealth) -> None:
     for drop in figures.drops:
         text = "Frames without masks since the node started."
         families.counter("frames_dropped", text, drop.count, stream=drop.stream, node=name, reason=drop.reason)
-    for latency in figures.latencies:
+    if isinstance(figures.busy, tuple):
+        for part in figures.busy:
+            stem = _BUSY.format("" if part.name == figures.role else f"{part.name}_")
+            text = "Time in which it worked since it started."
+            families.counter(f"{stem}_seconds", text, part.seconds, node=name)
+            text = "Share of the last three seconds in which it worked, 0 to 1."
+            families.gauge(f"{stem}_ratio", text, node.busy.get(part.name, 0.0), node=name)
+    for latency in figures.latencies if node.is_telling else ():
         for which in _PERCENTILES:
             families.gauge(
                 f"latency_{latency.name}_{which}_seconds",

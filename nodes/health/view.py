@@ -40,6 +40,8 @@ class NodeHealth:
         silent_s: Time since its last heartbeat, or since the beginning before the first.
         last_step_s: Age of the last step: time since its number of steps was seen to grow; None before the first one.
         losses: How often it was lost.
+        busy: Share of the time (0..1) in which it works, by part; see `NodeStatus.busy`.
+        is_telling: Whether its statistics are of the present.
     """
 
     name: str
@@ -48,6 +50,8 @@ class NodeHealth:
     silent_s: float
     last_step_s: float | None
     losses: int
+    busy: Mapping[str, float] = field(default_factory=dict)
+    is_telling: bool = True
 
     @classmethod
     def of(cls, name: str, state: GraphState, now_ns: int) -> "NodeHealth":
@@ -60,6 +64,8 @@ class NodeHealth:
             silent_s=(now_ns - (state.began_ns if node.heard_ns is None else node.heard_ns)) * _NS,
             last_step_s=None if node.stepped_ns is None else (now_ns - node.stepped_ns) * _NS,
             losses=state.losses[name],
+            busy=node.busy(now_ns),
+            is_telling=node.is_telling(now_ns),
         )
 
     @property
@@ -90,6 +96,9 @@ class HealthView:
         nodes: All nodes of the graph, the broker included, by name.
         sources: What was last said of the source of each stream; None before that.
         lacking_outputs: What was said of outputs that ended before their stream and are not written now; by stream.
+        masks_hz: Frames that get masks per second, by stream.
+        overloads: Why frames are dropped steadily, by stream; only of streams that are overloaded. No reason not to be
+            ready: those that come get masks as fast as can be.
     """
 
     placement: Literal["fused", "processes"]
@@ -97,6 +106,8 @@ class HealthView:
     nodes: Mapping[str, NodeHealth]
     sources: Mapping[str, SourceState | None]
     lacking_outputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    masks_hz: Mapping[str, float] = field(default_factory=dict)
+    overloads: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, state: GraphState, now_ns: int, config: PipelineConfig, beside: Collection[str] = ()) -> "HealthView":
@@ -114,6 +125,8 @@ class HealthView:
             nodes={name: NodeHealth.of(name, state, now_ns) for name in (*config.all_names, *beside)},
             sources={name: state.streams.get(name, StreamStatus()).source for name in config.streams},
             lacking_outputs=state.lacking_outputs,
+            masks_hz={name: state.masked_per_s(name, now_ns) for name in config.streams},
+            overloads={name: text for name in config.streams if (text := state.overload(name, now_ns))},
         )
 
     def live(self) -> Verdict:
@@ -150,12 +163,17 @@ class HealthView:
                     "last_step_s": _rounded(node.last_step_s),
                     "steps": 0 if node.heartbeat is None else node.heartbeat.steps,
                     "losses": node.losses,
+                    "busy": {part: round(share, 3) for part, share in node.busy.items()},
                     "text": node.text,
                 }
                 for name, node in self.nodes.items()
             },
             "streams": {
-                name: {"status": "unknown"} if source is None else _source(source)
+                name: {
+                    **({"status": "unknown"} if source is None else _source(source)),
+                    "masks_hz": round(self.masks_hz.get(name, 0.0), 2),
+                    "overload": self.overloads.get(name, ""),
+                }
                 for name, source in self.sources.items()
             },
         }
@@ -183,6 +201,7 @@ def _source(source: SourceState) -> dict[str, Any]:
         "code": source.code,
         "attempt": source.attempt,
         "retry_in_s": _rounded(source.retry_in_s),
+        "source_hz": round(source.rate_hz or 0.0, 2),
     }
 
 

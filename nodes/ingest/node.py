@@ -2,12 +2,13 @@
 
 Inputs: the source; from the broker where the stream begins, requests, and `Finished` of the masks node.
 Step: resize a frame, number it, attach the prompts, keep it until it is finished.
-Outputs: `FrameMessage` to an encoder; `PictureMessage` to the masks node if it draws; states and events to the broker.
+Outputs: `FrameMessage` to an encoder; `PictureMessage` to the masks node if that draws on pictures or sends
+them; states and events to the broker.
 """
 
 import asyncio
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ import structlog
 from ssa_stream.errors import ConfigError, MessageError
 from ssa_stream.nodes.ingest.dispatcher import Outgoing, OutgoingEnd, OutgoingFrame, StreamRules
 from ssa_stream.nodes.ingest.in_flight import Position
-from ssa_stream.nodes.ingest.picture import network_edges, prepare
+from ssa_stream.nodes.ingest.picture import Edges, Picture, network_edges, prepare
 from ssa_stream.nodes.ingest.player import OpenSource, SourcePlayer
 from ssa_stream.nodes.ingest.prompt_length import PromptLengths
 from ssa_stream.nodes.ingest.prompts import PromptRequest, changed_book
@@ -44,7 +45,7 @@ from ssa_stream.protocols import (
     SourceState,
     StartStream,
 )
-from ssa_stream.sources import OnState, Source, open_source
+from ssa_stream.sources import Frame, OnState, Source, open_source
 
 __all__ = ["run"]
 
@@ -75,7 +76,7 @@ async def run(node: NodeContext, *, opener: OpenSource | None = None) -> None:
     player = SourcePlayer(
         ingest.stream,
         open_source=opener or _open,
-        prepare=functools.partial(prepare, edges=edges, now_ns=node.clock.monotonic_ns),
+        prepare=ingest.prepare(edges),
         max_prompts=node.settings.session.max_prompts,
     )
     try:
@@ -129,7 +130,8 @@ class _Ingest:
         )
         self._lengths = PromptLengths(settings.model, node.executor)
         self._encoders: Outlet = node.transport.outlet(settings.encoder_names)
-        self._masks: Outlet | None = node.transport.outlet([MASKS]) if self.stream.section.outputs else None
+        needs_pictures = bool(self.stream.section.outputs) or node.settings.masks.sends_pictures
+        self._masks: Outlet | None = node.transport.outlet([MASKS]) if needs_pictures else None
 
     def close(self) -> None:
         """Take the links down."""
@@ -138,6 +140,16 @@ class _Ingest:
                 link.close()
 
     # -- frames
+
+    def prepare(self, edges: Edges) -> Callable[[Frame], Picture]:
+        """What makes pictures for the network of frames, its time counted."""
+        metrics, now_ns = self._node.metrics, self._node.clock.monotonic_ns
+
+        def work(frame: Frame) -> Picture:
+            with metrics.busy():
+                return prepare(frame, edges=edges, now_ns=now_ns)
+
+        return work
 
     async def send(self) -> None:
         """Send what is admitted, and again what a restart of a node lost."""
@@ -178,7 +190,7 @@ class _Ingest:
             self.stream.passed_over(DropReason.QUEUE_FULL, 1)
 
     async def _send_picture(self, outgoing: OutgoingFrame) -> None:
-        """The picture as it came, to who draws on it: before the frame, so that it is there when masks are."""
+        """The picture as it came, to who uses it: before the frame, so that it is there when masks are."""
         if self._masks is None:
             return
         payload = OutgoingPayload()
@@ -202,7 +214,8 @@ class _Ingest:
         last: SourceState | None = None
         while True:
             state = stream.source_state()
-            is_due = last is not None and state.status == "running" and state.at_ns - last.at_ns >= _STATE_S * 1e9
+            has_figures = last is not None and (state.status == "running" or state.rate_hz != last.rate_hz)
+            is_due = has_figures and last is not None and state.at_ns - last.at_ns >= _STATE_S * 1e9
             if last is None or is_due or _is_news(state, last):
                 self._node.broker.publish(state)
                 last = state

@@ -167,7 +167,7 @@ class SourcePlayer:
             info = await reader.open()
             if info is None:
                 return False
-            self._opened(info)
+            self._opened(info, reader)
             await self._skip_finished(reader)
             while (picture := await self._next(reader)) is not None:
                 self._count_last(reader)
@@ -191,9 +191,9 @@ class SourcePlayer:
         is_freshest = source.info.live if flow == "auto" else flow == "freshest"
         return Freshest(source) if is_freshest else Prefetch(source)
 
-    def _opened(self, info: SourceInfo) -> None:
+    def _opened(self, info: SourceInfo, reader: SourceReader[Picture]) -> None:
         stream = self._stream
-        stream.opened(info)
+        stream.opened(info, reader.rate)
         self._begin_anew("the source was opened again", from_first_frame=not info.live)
         if info.live and self._is_resumed:
             # Its times begin anew and do not say which changes were made: prompts stay as the broker knows them.
@@ -241,7 +241,7 @@ class SourcePlayer:
             stream.passed_over(DropReason.OVERTAKEN, missed)
         self._taken += 1
         self._attempts = 0
-        stream.came(picture.sizes.source, picture.frame.t_receive_ns)
+        stream.came(picture.sizes.source)
         if self._was_lost and picture.frame.epoch == self._lost_epoch:
             return  # it had come before the loss
         if self._was_lost:
@@ -297,7 +297,6 @@ class SourcePlayer:
             stream.event(EventKind.SOURCE_LOST, severity="warning", epoch=stream.tracker.epoch, text=failure.text)
         self._was_lost, self._lost_epoch = True, epoch
         stream.tracker.end()
-        stream.rate.reset()
         stream.set_status("lost", failure)
 
     async def _broke(self, error: Exception, orders: int) -> None:

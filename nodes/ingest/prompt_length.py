@@ -7,7 +7,7 @@ from ssa_stream.nodes.pipeline import ModelSection
 from ssa_stream.nodes.runtime.executor import ModelExecutor
 from ssa_stream.nodes.runtime.weights import network_config
 
-__all__ = ["PromptLengths"]
+__all__ = ["PromptLengths", "length_warning"]
 
 _NEVER_LONG_BYTES = 75
 """No token of CLIP is less than a byte, and its text towers take 77, those of beginning and end included."""
@@ -34,7 +34,7 @@ class PromptLengths:
         """
         found = {}
         for name, text in prompts:
-            if len(text.encode()) > _NEVER_LONG_BYTES and (warning := await self._cut_off(text)) is not None:
+            if _may_be_long(text) and (warning := await self._cut_off(text)) is not None:
                 found[name] = f"prompt {name}: {warning}"
         return found
 
@@ -43,6 +43,20 @@ class PromptLengths:
             if text not in self._known:
                 self._known[text] = await self._executor.run(_cut_off, self._section, text)
             return self._known[text]
+
+
+def length_warning(section: ModelSection, text: str) -> str | None:
+    """What to say of a prompt that the network does not read to its end; None of another one.
+
+    Raises:
+        ConfigError: There is no such network.
+        CheckpointError: The checkpoint cannot be read.
+    """
+    return _cut_off(section, text) if _may_be_long(text) else None
+
+
+def _may_be_long(text: str) -> bool:
+    return len(text.encode()) > _NEVER_LONG_BYTES
 
 
 def _cut_off(section: ModelSection, text: str) -> str | None:

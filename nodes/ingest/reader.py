@@ -12,6 +12,7 @@ import structlog
 
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.nodes.ingest.change_condition import ChangeCondition
+from ssa_stream.rates import RateMeter
 from ssa_stream.sources import Frame, SourceInfo
 from ssa_stream.sources.buffer import BufferedSource
 from ssa_stream.sources.source import warnings_of
@@ -57,6 +58,11 @@ class SourceReader(Generic[T]):
             return 0
         buffer = self._source.buffer
         return buffer.received - buffer.overtaken - self._left
+
+    @property
+    def rate(self) -> RateMeter:
+        """How fast frames come from the source, once it is open."""
+        return RateMeter() if self._source is None else self._source.buffer.rate
 
     @property
     def undelivered(self) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The state of one ingest node that all its tasks share, and how it is reported."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
@@ -9,7 +9,7 @@ import structlog
 from msgspec import UNSET
 
 from ssa_stream.addresses import is_live_address
-from ssa_stream.client.graph_state import RECEIVED
+from ssa_stream.client.graph_state import ENDED, FAILED, RECEIVED
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.nodes.ingest.change_condition import ChangeCondition
 from ssa_stream.nodes.ingest.dispatcher import StreamRules
@@ -20,46 +20,17 @@ from ssa_stream.nodes.runtime.logs import LogLimit
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.printable import printable, printable_lines
 from ssa_stream.protocols import DropCount, DropReason, EventKind, PromptState, SourceState, StartStream
+from ssa_stream.rates import RateMeter
 from ssa_stream.sources import SourceInfo, SourceStatus, redact
 from ssa_stream.streaming.prompts import PromptBook
 from ssa_stream.texts import encodable
 
-__all__ = ["IngestStream", "RateMeter", "SourceFailure"]
+__all__ = ["IngestStream", "SourceFailure"]
 
 _LOG = structlog.get_logger()
 _MAX_ADDRESS, _MAX_NOTE, _MAX_RATE_HZ = 2000, 1000, 1e6
-
-
-class RateMeter:
-    """Frames per second over the last ones that were taken.
-
-    Args:
-        frames: How many of them.
-    """
-
-    def __init__(self, frames: int = 30) -> None:
-        self._seen: deque[tuple[int, int]] = deque(maxlen=frames + 1)
-
-    def saw(self, count: int, at_ns: int) -> None:
-        """Note a frame.
-
-        Args:
-            count: Frames of the source so far; those that were overtaken count as well.
-            at_ns: When it came.
-        """
-        self._seen.append((count, at_ns))
-
-    def reset(self) -> None:
-        """Forget the frames so far."""
-        self._seen.clear()
-
-    @property
-    def rate_hz(self) -> float | None:
-        """Frames per second; None before there are two at different times."""
-        if len(self._seen) < 2:
-            return None
-        (first, begin_ns), (last, end_ns) = self._seen[0], self._seen[-1]
-        return (last - first) * 1e9 / (end_ns - begin_ns) if end_ns > begin_ns and last > first else None
+_SILENT = {"stopped", "lost", ENDED, FAILED}
+"""What a source says of which nothing comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +78,7 @@ class IngestStream:
         section: See there.
         rules: See there.
         changed: Notified of every change.
-        rate: How fast frames come.
+        rate: How fast frames come from the source, those included that are overtaken.
         address: Of the source, as the user gave it.
         live: Whether the source is; before it is open, whether it looks so.
         status: Of the source, as in `SourceState`.
@@ -133,7 +104,6 @@ class IngestStream:
         self._is_by_client = False
         self._drops: Counter[str] = Counter()
         self._size: tuple[int, int] | None = None
-        self._nominal_hz: float | None = None
         self._log_limit = LogLimit()  # of what clients cause
 
     @property
@@ -159,22 +129,22 @@ class IngestStream:
         self.publish_prompts()
         self.changed.notify()
 
-    def opened(self, info: SourceInfo) -> None:
-        """The source is open."""
-        self.live, self._nominal_hz = info.live, info.fps
+    def opened(self, info: SourceInfo, rate: RateMeter) -> None:
+        """The source is open; the meter sees each of its frames."""
+        self.live, self.rate = info.live, rate
         self._size = info.size or self._size
         self.tracker.every_frame = self.is_every_frame
-        self.rate.reset()
 
-    def came(self, size: tuple[int, int], received_ns: int) -> None:
+    def came(self, size: tuple[int, int]) -> None:
         """A frame of the source was admitted."""
         self._size = size
-        self.rate.saw(self.tracker.source_count, received_ns)
         self.changed.notify()
 
     def set_status(self, status: str, failure: SourceFailure = _NO_FAILURE) -> None:
         """Say how the source fares."""
         self.status, self._failure = status, failure
+        if status in _SILENT:
+            self.rate.reset()
         if failure.retry_in_s is not None:
             self._retry_at_ns = self._now_ns() + round(failure.retry_in_s * 1e9)
         self.changed.notify()
@@ -249,7 +219,7 @@ class IngestStream:
     def source_state(self) -> SourceState:
         """What is known of the source now; enough to start the node again where it is."""
         tracker, failure, now_ns = self.tracker, self._failure, self._now_ns()
-        rate_hz = self.rate.rate_hz or self._nominal_hz
+        rate_hz = self.rate.rate_hz(now_ns)
         return SourceState(
             stream=self.rules.stream,
             status=self.status,
@@ -260,7 +230,7 @@ class IngestStream:
             flow="every_frame" if tracker.every_frame else "freshest",
             address=printable(redact(self.address))[:_MAX_ADDRESS],
             size=self._size,
-            rate_hz=min(rate_hz, _MAX_RATE_HZ) if rate_hz and rate_hz > 0 else None,
+            rate_hz=min(rate_hz, _MAX_RATE_HZ) if rate_hz else None,
             frames=tracker.next_seq,
             text=printable_lines(redact(failure.text))[:_MAX_NOTE],
             memory=tracker.memory,

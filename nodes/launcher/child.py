@@ -9,6 +9,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ssa_stream.log_lines import as_json_line, log_settings
+from ssa_stream.nodes.runtime.logs import failure_in, is_log_line, text_of
+
 __all__ = ["Child", "Exit"]
 
 _LAST_LINES = 20
@@ -28,7 +31,6 @@ _CRASHES = frozenset(
         signal.SIGTRAP,
     )
 )
-_LOG_LINE = "timestamp="
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +131,13 @@ class Child:
 
         Without such a line it is the last one, if it can be why the process ended with this code.
         """
-        lines, mark = [line for line in self._lines if line.strip()], f"{self.name}: "
-        begin = next((i for i in reversed(range(len(lines))) if lines[i].startswith(mark)), None)
-        if begin is None:
+        lines = [line for line in self._lines if line.strip()]
+        failure = failure_in(lines, self.name)
+        if failure is None:
             last = lines[-1] if lines else ""
-            is_reason = code >= 0 or (code in _CRASHES and not last.startswith(_LOG_LINE))
-            return last if is_reason else ""
-        return "\n".join(lines[begin:]).removeprefix(mark)
+            is_reason = code >= 0 or (code in _CRASHES and not is_log_line(last))
+            return text_of(last) if is_reason else ""
+        return failure
 
     async def _read_stderr(self) -> None:
         stream, rest = self._process.stderr, b""
@@ -152,4 +154,4 @@ class Child:
     def _take(self, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip("\r")
         self._lines.append(text)
-        self._on_line(text)
+        self._on_line(as_json_line(text, node=self.name) if log_settings().format == "json" else text)

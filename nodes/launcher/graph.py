@@ -117,7 +117,8 @@ class Graph:
         """The figures so far."""
         state = GraphState() if self._observer is None else self._observer.state
         restarts = {} if self._placement is None else self._placement.restarts
-        return GraphReport.of(state, self.config.streams, restarts, is_interrupted=self._is_interrupted)
+        now_ns = self._clock.monotonic_ns()
+        return GraphReport.of(state, self.config.streams, restarts, now_ns=now_ns, is_interrupted=self._is_interrupted)
 
     def pid(self, name: str) -> int | None:
         """The process of a node; None if it has none at the moment.

@@ -1,17 +1,14 @@
 """Watches a graph through what it publishes, as any subscriber could."""
 
 import asyncio
-import statistics
 from collections import Counter, deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 import zmq.asyncio
 
 from ssa_stream.client.graph_state import FAILED, GraphState
-from ssa_stream.client.mask_figures import RECENT_FRAMES
 from ssa_stream.client.sockets import connect, subscriber_socket
 from ssa_stream.errors import MessageError
 from ssa_stream.input_warnings import InputWarning
@@ -36,8 +33,10 @@ class GraphReport:
         drops: Frames without masks, by reason.
         restarts: Restarts, by node; only of nodes that were restarted.
         elapsed_s: From the first masks to the last.
-        recent_ns: When the masks of the newest frames were made.
+        recent_fps: Frames per second over the last few seconds, all streams together; 0 if none got masks in them.
+        recent_latency_ms: Median latency of the frames of the last few seconds; None if there are none.
         latencies_ms: To masks, newest frames.
+        overloads: Why frames of a stream are dropped steadily, by stream; only of streams that are overloaded.
         prompt_to_mask_ms: From each change of prompts to its first masks.
         failures: What ended a stream, by its name; only of streams that failed.
         outputs_failed: What ended outputs before their stream, by the stream's name.
@@ -52,13 +51,15 @@ class GraphReport:
     drops: Counter[str] = field(default_factory=Counter)
     restarts: dict[str, int] = field(default_factory=dict)
     elapsed_s: float = 0.0
-    recent_ns: deque[int] = field(default_factory=deque)
+    recent_fps: float = 0.0
+    recent_latency_ms: float | None = None
     latencies_ms: deque[float] = field(default_factory=deque)
     prompt_to_mask_ms: list[float] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     outputs_failed: dict[str, list[str]] = field(default_factory=dict)
     warnings: list[InputWarning] = field(default_factory=list)
     sources: dict[str, SourceState] = field(default_factory=dict)
+    overloads: dict[str, str] = field(default_factory=dict)
     is_interrupted: bool = False
 
     @classmethod
@@ -68,6 +69,7 @@ class GraphReport:
         streams: Collection[str],
         restarts: Mapping[str, int] | None = None,
         *,
+        now_ns: int,
         is_interrupted: bool = False,
     ) -> "GraphReport":
         """The figures of a graph as they are now.
@@ -76,6 +78,7 @@ class GraphReport:
             state: Of the graph.
             streams: Names of all streams.
             restarts: By node.
+            now_ns: The present time, on the clock of the state.
             is_interrupted: See the attribute.
         """
         known = {name: state.streams[name].source for name in streams if name in state.streams}
@@ -87,7 +90,8 @@ class GraphReport:
             drops=state.total_drops(),
             restarts=dict(restarts or {}),
             elapsed_s=state.masks.elapsed_s,
-            recent_ns=state.masks.recent_ns,
+            recent_fps=state.masks.rate.rate_hz(now_ns) or 0.0,
+            recent_latency_ms=state.masks.recent_latency_ms(now_ns),
             latencies_ms=state.masks.latencies_ms,
             prompt_to_mask_ms=state.masks.prompt_to_mask_ms,
             failures={
@@ -96,6 +100,7 @@ class GraphReport:
             outputs_failed={name: list(texts) for name, texts in state.failed_outputs.items()},
             warnings=[InputWarning(f"stream {name}", text) for name, texts in state.warnings.items() for text in texts],
             sources=sources,
+            overloads={name: text for name in streams if (text := state.overload(name, now_ns))},
             is_interrupted=is_interrupted,
         )
 
@@ -113,18 +118,6 @@ class GraphReport:
     def fps(self) -> float:
         """Frames per second, all streams together; 0 before the second frame."""
         return (self.total_frames - len(self.frames)) / self.elapsed_s if self.elapsed_s > 0 else 0.0
-
-    @property
-    def recent_fps(self) -> float:
-        """Frames per second of the last frames, all streams together; 0 before the second one."""
-        span_ns = self.recent_ns[-1] - self.recent_ns[0] if self.recent_ns else 0
-        return (len(self.recent_ns) - 1) * 1e9 / span_ns if span_ns > 0 else 0.0
-
-    @property
-    def recent_latency_ms(self) -> float:
-        """Median latency of the last frames; 0 before the first one."""
-        recent = list(islice(reversed(self.latencies_ms), RECENT_FRAMES))
-        return statistics.median(recent) if recent else 0.0
 
     def latency_ms(self, percentile: float) -> float:
         """A percentile (0..100) of the latencies; 0 before the first frame."""

@@ -16,6 +16,7 @@ from ssa_stream.nodes.launcher.weights import GraphWeights
 from ssa_stream.nodes.pipeline import MASKS, PipelineConfig, role_of
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.descriptors import DescriptorReserve
+from ssa_stream.nodes.runtime.logs import log_arguments
 from ssa_stream.nodes.runtime.transport.interface import CONTROL_LINK, PUBLISH_LINK
 from ssa_stream.nodes.runtime.transport.segments import remove_segments, segment_prefix
 from ssa_stream.nodes.runtime.transport.socket_files import KEEP_S
@@ -38,6 +39,7 @@ def node_command(name: str, incarnation: int, run_dir: RunDir) -> list[str]:
         f"--name={name}",
         f"--run-dir={run_dir.path}",
         f"--incarnation={incarnation}",
+        *log_arguments(),
     ]
 
 

@@ -7,8 +7,10 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
+from ssa_stream.nodes.masks.pictures import JpegPicture
 from ssa_stream.protocols import (
     Buffers,
+    EncodedPicture,
     FrameIdentity,
     FrameSizes,
     MaskMessage,
@@ -40,6 +42,7 @@ def mask_message(
     with_run_lengths: bool = False,
     times: tuple[StageTime, ...] = (),
     prompts_version: int | UnsetType = UNSET,
+    picture: JpegPicture | None = None,
 ) -> tuple[MaskMessage, Buffers]:
     """Pack the masks of one prompt in one frame.
 
@@ -52,6 +55,7 @@ def mask_message(
         with_run_lengths: Send each mask as COCO's compressed run lengths, too.
         times: Of all stages.
         prompts_version: Of the stream's prompts in force; unset if it is not known.
+        picture: The frame, if it is to be sent.
     Raises:
         MessageError: More masks than a message holds, or masks that overlap too much.
     """
@@ -76,6 +80,7 @@ def mask_message(
                 rle=rle,
             )
         )
+    sent = UNSET if picture is None else EncodedPicture(buffer=buffers.add_bytes(picture.data), size=picture.size)
     message = MaskMessage(
         frame=frame,
         prompt=Prompt(id=result.prompt_id, text=result.prompt, version=result.prompt_version),
@@ -92,6 +97,7 @@ def mask_message(
         times=times,
         pixel_aspect=sizes.pixel_aspect,
         prompts_version=prompts_version,
+        picture=sent,
     )
     return message, buffers
 

@@ -1,7 +1,7 @@
 """Node `masks`: queries of the video and mask features to tracked masks, published.
 
 Input: `VideoQueriesMessage` and notices from the decoder, in order; `MaskFeaturesMessage` from the queries nodes;
-`PictureMessage` from ingest where the stream has outputs.
+`PictureMessage` from ingest where the stream has outputs, or subscribers get pictures.
 Step: wait for what a due frame needs, make its masks, follow objects, pack; see `ssa_stream.streaming.masking`.
 Output: `MaskMessage` of each prompt to the broker, and after them `Finished`, which it passes on to ingest; files.
 It remembers tracks, and mask features of frames that are not out.
@@ -9,12 +9,16 @@ It remembers tracks, and mask features of frames that are not out.
 
 from collections.abc import Iterator
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
+from ssa_stream.client.graph_state import MASKED
 from ssa_stream.errors import SessionStateError
 from ssa_stream.model import SSA
 from ssa_stream.nodes.masks.messages import mask_message, model_name
 from ssa_stream.nodes.masks.outputs import GraphOutputs, OutputFrame
+from ssa_stream.nodes.masks.pictures import JpegPicture, jpeg_picture
 from ssa_stream.nodes.masks.stream import MaskStream, Waiting, due_frame
 from ssa_stream.nodes.runtime.dropping import Drops, wait_ns
 from ssa_stream.nodes.runtime.logs import LogLimit
@@ -92,11 +96,9 @@ class _Masks:
             case MaskFeaturesMessage() as message:
                 await self._take_features(message, received)
             case PictureMessage() as message:
-                picture = OutputFrame(
-                    received.array(message.image).copy(), message.frame.seq, message.frame.epoch, message.frame.t
-                )
+                image = received.array(message.image).copy()
                 if self._is_whole(received, message.frame):
-                    (await self._stream(message.frame)).add_picture(message.frame.index, picture)
+                    await self._take_picture(message.frame, image)
             case DropNotice() as notice:
                 await self._add(self._waiting(notice, None, received))
             case _:
@@ -141,6 +143,14 @@ class _Masks:
         if self._is_whole(received, work.frame):
             (await self._stream(work.frame)).add_features(features)
 
+    async def _take_picture(self, frame: FrameIdentity, image: NDArray[np.uint8]) -> None:
+        """Keep the picture of a frame. It is encoded once for all prompts, and now, while others work on the frame."""
+        jpeg: JpegPicture | None = None
+        if (section := self._node.settings.masks).sends_pictures:
+            jpeg = await self._node.executor.run(jpeg_picture, image, section)
+        picture = OutputFrame(image, frame.seq, frame.epoch, frame.t, jpeg=jpeg)
+        (await self._stream(frame)).add_picture(frame.index, picture)
+
     def _is_whole(self, received: ReceivedMessage, frame: FrameIdentity) -> bool:
         """Whether what was copied is what was sent."""
         if not received.is_valid():
@@ -167,6 +177,8 @@ class _Masks:
             if left_out is not None:
                 name = message.frame.stream
                 _LOG.warning("mask features did not come", stream=name, prompt=prompt.prompt_id, left_out=left_out)
+        if stream.needs_pictures and stream.picture(due.stamp.index) is None:
+            self._node.metrics.count("picture_missing", stream=stream.name)
         try:
             made = await self._node.executor.run(self._make, stream, item, begin_ns)
         except Exception as error:  # of one frame: the node lives on
@@ -177,9 +189,9 @@ class _Masks:
         if due.status == "final":
             self._account(message.frame, is_whole=not lacked, is_taken=all(are_taken))
             await self._save(message.frame.stream, stream)
-        if stream.needs_pictures and made:
+        if stream.has_outputs and made:
             picture = stream.picture(due.stamp.index)
-            stream.needs_pictures = await self.outputs.write(message, picture, [result for result, _ in made])
+            stream.has_outputs = await self.outputs.write(message, picture, [result for result, _ in made])
 
     def _account(self, frame: FrameIdentity, *, is_whole: bool, is_taken: bool) -> None:
         """Count a frame once, whatever the number of its prompts: it is out, or masks of it are missing."""
@@ -188,7 +200,7 @@ class _Masks:
         elif not is_taken:
             self._drops.count(frame, DropReason.QUEUE_FULL)
         else:
-            self._node.metrics.count("frames_out", stream=frame.stream)
+            self._node.metrics.count(MASKED, stream=frame.stream)
 
     def _make(
         self, stream: MaskStream, item: Waiting, begin_ns: int
@@ -198,6 +210,7 @@ class _Masks:
         assert isinstance(message, VideoQueriesMessage)
         assert due is not None
         node, section, made = self._node, self._node.settings.masks, []
+        picture = stream.picture(due.stamp.index)
         for result in stream.make_masks(due):
             times = (*message.times, stage_time(node, item.received_ns, begin_ns))
             masks, buffers = mask_message(
@@ -209,6 +222,7 @@ class _Masks:
                 with_run_lengths=section.rle,
                 times=times,
                 prompts_version=message.prompts_version,
+                picture=None if picture is None else picture.jpeg,
             )
             topic = Topic(message.frame.stream, MASKS, result.prompt_id)
             made.append((result, encode(masks, buffers, topic=topic)))
@@ -250,7 +264,8 @@ class _Masks:
             self._model,
             self._config,
             depth=self._node.settings.frames_in_flight + 1,
-            needs_pictures=name in self.outputs,
+            has_outputs=name in self.outputs,
+            sends_pictures=self._node.settings.masks.sends_pictures,
         )
         try:
             if self._files is not None and (data := self._files.read(name)) is not None:

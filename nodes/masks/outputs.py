@@ -1,6 +1,7 @@
 """Outputs that the graph itself writes: videos and JSON lines, as `ssa-stream run` does."""
 
 import asyncio
+import functools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -13,9 +14,11 @@ import structlog
 from numpy.typing import NDArray
 
 from ssa_stream.errors import SinkError
+from ssa_stream.nodes.masks.pictures import JpegPicture
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.state_files import run_folder
 from ssa_stream.outputs import output_file
+from ssa_stream.overload import OUTPUTS
 from ssa_stream.protocols import EventKind, FrameIdentity, StageTime, VideoQueriesMessage
 from ssa_stream.sinks import Background, FrameTimes, Sink, SinkGroup, open_sink
 from ssa_stream.sinks.group import OutputReport
@@ -29,13 +32,14 @@ _LOG = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputFrame:
-    """A frame as sinks know it; see `ssa_stream.sources.Frame`."""
+    """A frame as sinks know it, see `ssa_stream.sources.Frame`; `jpeg` is what subscribers get of it."""
 
     image: NDArray[np.uint8]
     seq: int
     epoch: int
     t: float
     pixel_aspect: Fraction = Fraction(1)
+    jpeg: JpegPicture | None = None
 
 
 class GraphOutputs:
@@ -51,6 +55,7 @@ class GraphOutputs:
 
     def __init__(self, node: NodeContext) -> None:
         self._node = node
+        self._executor = node.executor.measured(functools.partial(node.metrics.busy, OUTPUTS))
         self._sinks: dict[str, Sink] = {}
         folder = run_folder(node.transport.link_address(node.name))
         # What this node has begun to write, an output and its file in each line, for its next start. A graph that is
@@ -88,12 +93,11 @@ class GraphOutputs:
         """
         node, name = self._node, message.frame.stream
         if picture is None:
-            node.metrics.count("picture_missing", stream=name)
             return True
         picture = replace(picture, pixel_aspect=message.sizes.source_pixel_aspect)
         times = frame_times(message.frame, message.times, emitted_ns=node.clock.monotonic_ns())
         try:
-            await node.executor.run(self._sinks[name].write, picture, results, times)
+            await self._executor.run(self._sinks[name].write, picture, results, times)
         except SinkError:  # told when it happened; it was the last output of the stream
             return False
         return True

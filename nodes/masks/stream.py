@@ -63,7 +63,8 @@ class MaskStream:
         model: The network.
         config: Selection and tracking.
         depth: States that are saved: one more than frames may be unfinished.
-        needs_pictures: Whether a frame also waits for its picture.
+        has_outputs: Whether there are outputs that can be written.
+        sends_pictures: Whether subscribers get pictures.
         state: Tracks, and mask features of frames that are not out.
     """
 
@@ -71,7 +72,8 @@ class MaskStream:
     model: SSA
     config: SessionConfig
     depth: int = 8
-    needs_pictures: bool = False
+    has_outputs: bool = False
+    sends_pictures: bool = False
     state: MaskState = field(default_factory=MaskState)
     _out: tuple[_Out, ...] = (_Out(),)
     _is_restored: bool = False
@@ -107,6 +109,11 @@ class MaskStream:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    @property
+    def needs_pictures(self) -> bool:
+        """Whether a frame also waits for its picture."""
+        return self.has_outputs or self.sends_pictures
 
     @property
     def first(self) -> FrameIdentity | None:

@@ -289,10 +289,21 @@ class MasksSection(_Section, frozen=True, kw_only=True):
     Attributes:
         rle: Send run lengths beside label maps.
         size: Masks have the size of the `source`, or that at the `network`.
+        picture: Send with every message the picture that its masks were made of, as `jpeg`; or `none`.
+        picture_quality: Of the JPEG.
+        picture_long_edge_px: Larger pictures are sent smaller; None sends the source's size.
     """
 
     rle: bool = False
     size: Literal["source", "network"] = "source"
+    picture: Literal["none", "jpeg"] = "none"
+    picture_quality: Annotated[int, Meta(ge=1, le=100)] = 80
+    picture_long_edge_px: _EdgePx | None = None
+
+    @property
+    def sends_pictures(self) -> bool:
+        """Whether there are pictures in the messages."""
+        return self.picture != "none"
 
 
 class DecoderSection(_Section, frozen=True, kw_only=True):

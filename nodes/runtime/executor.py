@@ -1,8 +1,11 @@
 """The one place where model work leaves the event loop."""
 
 import asyncio
+import copy
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import ParamSpec, Self, TypeVar
 
 from ssa_stream.errors import ConfigError
@@ -28,6 +31,7 @@ class ModelExecutor:
         if threads is not None and threads < 1:
             raise ConfigError(f"threads is {threads}; expected at least 1, or none to leave torch's own number")
         self._threads = threads
+        self._busy: Callable[[], AbstractContextManager[None]] = nullcontext
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model", initializer=self._begin)
 
     def _begin(self) -> None:
@@ -42,8 +46,22 @@ class ModelExecutor:
         Raises:
             RuntimeError: The executor is closed.
         """
-        call = self._pool.submit(work, *args, **kwargs)
+        call = self._pool.submit(self._work, functools.partial(work, *args, **kwargs))
         return await asyncio.wrap_future(call)
+
+    def measured(self, busy: Callable[[], AbstractContextManager[None]]) -> Self:
+        """The same thread, for work that is measured.
+
+        Args:
+            busy: Entered in the thread while a piece of work runs; not while it waits for its turn.
+        """
+        view = copy.copy(self)
+        view._busy = busy
+        return view
+
+    def _work(self, work: Callable[[], T]) -> T:
+        with self._busy():
+            return work()
 
     def close(self, wait: bool = True) -> None:
         """Drop what has not begun. May be called again.

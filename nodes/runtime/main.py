@@ -12,12 +12,13 @@ import zmq.asyncio
 
 from ssa_stream.awake import AwakeClock
 from ssa_stream.errors import ConfigError, SsaStreamError
+from ssa_stream.log_lines import LogFormat, LogLevel, use_log
 from ssa_stream.nodes.pipeline import PipelineConfig, load_pipeline, role_of
 from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 from ssa_stream.nodes.runtime.executor import ModelExecutor
-from ssa_stream.nodes.runtime.logs import log_as, say
+from ssa_stream.nodes.runtime.logs import add_log_arguments, log_as, say_failure
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.node import NodeContext, RunNode
 from ssa_stream.nodes.runtime.signals import ParentWatch, end_with_parent, stop_on_signals
@@ -44,6 +45,8 @@ class _Options:
     run_dir: Path
     incarnation: int
     weights: str | None
+    log_format: LogFormat
+    log_level: LogLevel
 
 
 def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -56,8 +59,9 @@ def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
         run: The node's work.
         arguments: In place of the command line.
     """
-    set_up_standard_streams()
     options = _parse(arguments)
+    use_log(format=options.log_format, level=options.log_level)
+    set_up_standard_streams()
     log_as(options.name)
     parent = end_with_parent()
     raise_file_limit()
@@ -68,7 +72,7 @@ def node_main(run: RunNode, arguments: Sequence[str] | None = None) -> NoReturn:
         cause = only_error(error)
         if not isinstance(cause, SsaStreamError):
             raise
-        say(f"{options.name}: {cause}")
+        say_failure(options.name, str(cause))
         kinds = {ConfigError: _CONFIG_ERROR, OtherWeightsError: _OTHER_WEIGHTS}
         _leave(next((code for kind, code in kinds.items() if isinstance(cause, kind)), _ERROR))
     _leave(0)
@@ -88,6 +92,7 @@ def _parse(arguments: Sequence[str] | None) -> _Options:
     parser.add_argument("--run-dir", required=True, type=Path, help="folder of the graph's sockets")
     parser.add_argument("--incarnation", type=int, default=0, help="another number for every start of the node")
     parser.add_argument("--weights", help="fingerprint of the weights that the graph runs with; others are refused")
+    add_log_arguments(parser)
     return _Options(**vars(parser.parse_args(arguments)))
 
 
@@ -132,7 +137,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, pare
                     clock=clock,
                     awake=awake,
                     stop=stop,
-                    executor=executor,
+                    executor=executor.measured(metrics.busy),
                     metrics=metrics,
                     settings=settings,
                     load_model=load,

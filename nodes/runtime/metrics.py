@@ -1,5 +1,6 @@
 """What a node counts and measures, for its heartbeats and statistics."""
 
+import itertools
 import math
 import threading
 from collections import Counter as Counters
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from msgspec import UNSET
 
 from ssa_stream.nodes.runtime.clock import Clock, MonotonicClock
-from ssa_stream.protocols import Counter, DropCount, Heartbeat, Latency, QueueDepth, Statistics
+from ssa_stream.protocols import BusyTime, Counter, DropCount, Heartbeat, Latency, QueueDepth, Statistics
 from ssa_stream.protocols.fields import MAX_LISTED
 
 __all__ = ["LOG_LINES_LOST", "NodeMetrics"]
@@ -59,6 +60,9 @@ class NodeMetrics:
         self._queues: dict[str, QueueDepth] = {}
         self._steps = self._pending = self._beat = 0
         self._busy_since_ns = 0
+        self._worked_ns: Counters[str] = Counters()
+        self._works: dict[int, tuple[str, int]] = {}  # part, since when
+        self._numbers = itertools.count()
         self._interval_from_ns = self._clock.monotonic_ns()
 
     def count(self, name: str, n: int = 1, stream: str | None = None) -> None:
@@ -104,6 +108,23 @@ class NodeMetrics:
         finally:
             self.work_ended()
 
+    @contextmanager
+    def busy(self, part: str | None = None) -> Iterator[None]:
+        """The body is work, whose time counts for how busy the node is; in contrast to a step it waits for nobody.
+
+        Args:
+            part: What kind of work; None is the node's role.
+        """
+        number, name = next(self._numbers), part or self._role
+        with self._lock:
+            self._works[number] = name, self._clock.monotonic_ns()
+        try:
+            yield
+        finally:
+            with self._lock:
+                _, since_ns = self._works.pop(number)
+                self._worked_ns[name] += self._clock.monotonic_ns() - since_ns
+
     def step_age_s(self) -> float | None:
         """Time since the last step ended, or since work came if that is later; None without work."""
         with self._lock:
@@ -137,6 +158,9 @@ class NodeMetrics:
             latencies, self._latencies, self._interval_from_ns = self._latencies, {}, now_ns
             if self._lines_lost is not None and (lost := self._lines_lost()):
                 self._counts[LOG_LINES_LOST, None] = lost
+            worked_ns = self._worked_ns.copy()
+            for part, since_ns in self._works.values():
+                worked_ns[part] += now_ns - since_ns
             # Most frequent first, should there be more than a message holds.
             counts, drops = self._counts.most_common(MAX_LISTED), self._drops.most_common(MAX_LISTED)
         return Statistics(
@@ -149,6 +173,7 @@ class NodeMetrics:
             counters=tuple(Counter(name=name, stream=stream, value=value) for (name, stream), value in counts),
             drops=tuple(DropCount(stream=stream, reason=reason, count=count) for (stream, reason), count in drops),
             latencies=tuple(_distribution(key, samples) for key, samples in latencies.items())[:MAX_LISTED],
+            busy=tuple(BusyTime(name=part, seconds=ns / 1e9) for part, ns in worked_ns.items()) or UNSET,
         )
 
 

@@ -30,7 +30,9 @@ def _run() -> None:
     import logging
 
     from ssa_stream.cli.main import FAILURE, main
-    from ssa_stream.cli.views.console import print_error
+    from ssa_stream.cli.options.logs import asks_for_json
+    from ssa_stream.cli.views.console import print_error, shows_progress
+    from ssa_stream.log_lines import use_log
     from ssa_stream.standard_streams import (
         finish_standard_streams,
         result_failure,
@@ -38,7 +40,11 @@ def _run() -> None:
         show_exception,
     )
 
-    set_up_standard_streams()
+    if asks_for_json(sys.argv[1:]):
+        use_log(format="json")
+    set_up_standard_streams(libraries=True)
+    if not shows_progress():  # nor do libraries that download
+        os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     code = 0
     try:
         main()

@@ -34,6 +34,7 @@ from ssa_stream.cli.options.model import OptionalTag
 from ssa_stream.cli.views.console import PrintableConsole, print_error, print_line
 from ssa_stream.errors import ConfigError, MissingExtraError, SsaStreamError
 from ssa_stream.extras import extra_of, install_command
+from ssa_stream.log_lines import log_settings
 from ssa_stream.printable import hidden_characters
 
 __all__ = ["FAILURE", "USAGE", "app", "exit_code", "main"]
@@ -118,6 +119,11 @@ def main() -> None:
         from typer import rich_utils
 
         vars(rich_utils)["Console"] = PrintableConsole  # it has no other way
+    if log_settings().format == "json":
+        from typer import rich_utils
+
+        # Likewise: what is wrong with the command line is an event, and no box.
+        vars(rich_utils)["rich_format_error"] = lambda error: print_error(error.format_message())
     try:
         app()
     except SsaStreamError as error:

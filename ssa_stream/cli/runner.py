@@ -5,13 +5,14 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import cv2
 import numpy as np
 
 from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.input_warnings import InputWarning, source_warnings
+from ssa_stream.overload import OUTPUTS, Load, OverloadWatch, overload_text, remedies
+from ssa_stream.rates import RATE_SPAN_S, RateMeter
 from ssa_stream.sinks import FrameTimes, Sink
 from ssa_stream.sinks.group import OutputReport
 from ssa_stream.sources import Frame, Freshest, Prefetch, Source
@@ -21,6 +22,9 @@ __all__ = ["PromptChange", "RunReport", "paced", "run_stream"]
 
 _KEPT_LATENCIES = 100_000
 _RECENT_FRAMES = 60
+_RECENT_NS = round(RATE_SPAN_S * 1e9)
+_DROPPING_S = 15.0
+"""Frames are dropped in bursts where a step takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class RunReport:
         results: Results written.
         with_target: Final results that had a target.
         elapsed_s: From the first frame's arrival to now.
+        overload: Why frames of a live source are dropped steadily; empty if they are not.
         latencies_ms: From capture (live) or from reading (file) to results, newest frames.
         prompt_to_mask_ms: For each prompt change, from the change to the first results under it.
         interrupted: Whether Ctrl-C ended it.
@@ -61,11 +66,14 @@ class RunReport:
     results: int = 0
     with_target: int = 0
     elapsed_s: float = 0.0
+    overload: str = ""
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
     prompt_to_mask_ms: list[float] = field(default_factory=list)
     interrupted: bool = False
     failure: str = ""
     outputs: list[OutputReport] = field(default_factory=list)
+    _rate: RateMeter = field(default_factory=RateMeter)
+    _recent: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_RECENT_FRAMES))
 
     @property
     def dropped(self) -> int:
@@ -77,11 +85,28 @@ class RunReport:
         """Frames per second so far."""
         return self.frames / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
-    @property
-    def recent_latency_ms(self) -> float:
-        """Median latency of the last frames; 0 before the first one."""
-        recent = list(islice(reversed(self.latencies_ms), _RECENT_FRAMES))
-        return statistics.median(recent) if recent else 0.0
+    def recent_fps(self, now_ns: int) -> float:
+        """Frames with masks per second over the last few seconds; may be asked from another thread."""
+        return self._rate.rate_hz(now_ns) or 0.0
+
+    def recent_latency_ms(self, now_ns: int) -> float | None:
+        """Median latency of the newest frames; None while none get masks. May be asked from another thread."""
+        if not self._rate.rate_hz(now_ns):
+            return None
+        recent = tuple(self._recent)
+        return statistics.median(
+            [latency for at_ns, latency in recent if now_ns - at_ns <= _RECENT_NS]
+            or [latency for _, latency in recent[-1:]]
+            or [0.0]
+        )
+
+    def masks_came(self, at_ns: int, latency_ms: float | None) -> None:
+        """Count a frame that got its final masks."""
+        self.masked += 1
+        self._rate.saw_one(at_ns)
+        if latency_ms is not None:
+            self.latencies_ms.append(latency_ms)
+            self._recent.append((at_ns, latency_ms))
 
     def latency_ms(self, percentile: float) -> float:
         """A percentile (0..100) of the latencies; 0 before the first frame."""
@@ -131,6 +156,7 @@ def run_stream(
     max_frames: int | None = None,
     on_frame: Callable[[RunReport], None] = lambda report: None,
     on_warning: Callable[[InputWarning], None] = lambda warning: None,
+    on_overload: Callable[[str], None] = lambda text: None,
     report: RunReport | None = None,
 ) -> RunReport:
     """Run until the source ends, `max_frames` is reached or Ctrl-C; every result made is written.
@@ -143,6 +169,8 @@ def run_stream(
         max_frames: Frames to take; None for all.
         on_frame: Called after each frame.
         on_warning: Called with each warning as soon as it is known.
+        on_overload: Called when a live source begins to be too much, with the reason, and with an empty text when that
+            has ended.
         report: Kept up to date; complete at the end, also when an error is raised. None makes a new one.
     Raises:
         SourceError: The source broke. What came before is written.
@@ -160,6 +188,8 @@ def run_stream(
                         run.change_prompts(due.popleft().prompts)
                     run.take(frame)
                     run.report.count(source)
+                    if run.look(source):
+                        on_overload(run.report.overload)
                     on_frame(run.report)
             finally:
                 run.finish()
@@ -202,6 +232,36 @@ class _Run:
         self._last: Frame | None = None
         self._started_ns = 0
         self._changed_at_ns: int | None = None
+        self._outputs_s = 0.0
+        self._watch = OverloadWatch()
+        self._dropping = RateMeter(_DROPPING_S)
+        self._busy: dict[str, RateMeter] = {}
+
+    def look(self, source: Freshest | Prefetch) -> bool:
+        """Judge whether the stream is too much, after a frame; returns whether that has changed."""
+        now_ns, report, session = time.monotonic_ns(), self.report, self._session
+        if not self._is_live:
+            return False
+        for stage, seconds in {**session.stage_seconds, OUTPUTS: self._outputs_s}.items():
+            self._busy.setdefault(stage, RateMeter()).saw(seconds, now_ns)
+        self._dropping.saw(report.drops["overtaken"], now_ns)
+        load = Load(
+            source_hz=source.buffer.rate.rate_hz(now_ns) or 0.0,
+            masks_hz=report.recent_fps(now_ns),
+            is_dropping=bool(self._dropping.rate_hz(now_ns)),
+            busy={stage: min(1.0, meter.rate_hz(now_ns) or 0.0) for stage, meter in self._busy.items()},
+            has_one_thread=True,
+        )
+        has_changed = self._watch.look(load, now_ns)
+        helps = remedies(
+            load.stage,
+            device=session.device.type,
+            dtype=str(session.dtype).removeprefix("torch."),
+            prompts=len(session.prompts),
+            is_run=True,
+        )
+        report.overload = overload_text(load, helps) if self._watch.is_overloaded else ""
+        return has_changed
 
     def change_prompts(self, prompts: Sequence[str]) -> None:
         self._changed_at_ns = time.monotonic_ns()
@@ -246,13 +306,13 @@ class _Run:
         for (index, status), group in groups.items():
             frame, begun = self._waiting[index]
             times = FrameTimes(begun.captured_at_ns, begun.received_at_ns, done_ns, model_ms)
+            begin_ns = time.monotonic_ns()
             self._sink.write(frame, group, times)
+            self._outputs_s += (time.monotonic_ns() - begin_ns) / 1e9
             self.report.results += len(group)
             if status == "final":
-                self.report.masked += 1
+                self.report.masks_came(done_ns, times.latency_ms)
                 self.report.with_target += sum(result.target_present for result in group)
-                if times.latency_ms is not None:
-                    self.report.latencies_ms.append(times.latency_ms)
         due = [index for index, status in groups if status == "final"]
         for index in [i for i in self._waiting if due and i <= max(due)]:
             del self._waiting[index]

@@ -12,6 +12,7 @@ for view in masks(stream="cam0", max_age_s=0.2):
 from ssa_stream.client.exchange import ReloadedWeights, StreamPrompts
 from ssa_stream.client.mask_view import MaskView
 from ssa_stream.client.masks import MaskCounts, MaskSubscription, masks, masks_async
+from ssa_stream.client.polygons import Polygon
 from ssa_stream.client.prompts import (
     DEFAULT_REQUESTS_ADDRESS,
     AsyncPromptClient,
@@ -29,6 +30,7 @@ __all__ = [
     "MaskCounts",
     "MaskSubscription",
     "MaskView",
+    "Polygon",
     "PromptClient",
     "ReloadedWeights",
     "RunLengths",

@@ -14,26 +14,23 @@ from ssa_stream.protocols import (
     PromptState,
     SourceState,
     Statistics,
+    StreamLoad,
     Unknown,
 )
+from ssa_stream.rates import RateMeter
 
-__all__ = ["ENDED", "FAILED", "RECEIVED", "GraphState", "NodeStatus", "StreamStatus"]
+__all__ = ["ENDED", "FAILED", "MASKED", "RECEIVED", "GraphState", "NodeStatus", "StreamStatus"]
 
 ENDED, FAILED = "ended", "failed"
 """What a source says that gives no more frames; see `SourceState.status`."""
 RECEIVED = "frames_received"
 """Name of the counter of frames that came from a source."""
+MASKED = "frames_out"
+"""Name of the counter of frames whose masks were sent out."""
 _MAX_WARNINGS = 100
-_NS = 1e-9
 _LAST_EVENTS = 5
-_SPAN_NS = 2_000_000_000
-"""Rates of nodes are of the last two seconds."""
-_MAX_SAMPLES = 1000
-_Samples = deque[tuple[int, int, int]]  # incarnation, time, count; the newest last
-
-
-def _no_samples() -> _Samples:
-    return deque(maxlen=_MAX_SAMPLES)
+_SILENT_NS = 3_000_000_000
+"""What is told every second and was not for so long is not so any more."""
 
 
 @dataclass(slots=True)
@@ -42,6 +39,9 @@ class StreamStatus:
 
     source: SourceState | None = None
     prompts: PromptState | None = None
+    load: StreamLoad | None = None
+    load_ns: int = 0
+    """When the load was told."""
 
 
 @dataclass(slots=True)
@@ -52,6 +52,7 @@ class NodeStatus:
         heartbeat: The newest one.
         statistics: The newest ones.
         heard_ns: When its newest heartbeat came.
+        told_ns: When its newest statistics came.
         stepped_ns: When its number of steps was last seen to grow.
         drops: Frames that it dropped, by reason, in each of its incarnations, whose counters begin anew.
         received: Frames that came from sources to it, by stream, in each of its incarnations.
@@ -60,21 +61,36 @@ class NodeStatus:
     heartbeat: Heartbeat | None = None
     statistics: Statistics | None = None
     heard_ns: int | None = None
+    told_ns: int | None = None
     stepped_ns: int | None = None
     drops: dict[int, Counter[str]] = field(default_factory=dict)
     received: dict[int, Counter[str]] = field(default_factory=dict)
-    _steps: _Samples = field(default_factory=_no_samples)
-    _drops: _Samples = field(default_factory=_no_samples)
+    _steps: RateMeter = field(default_factory=RateMeter)
+    _drops: RateMeter = field(default_factory=RateMeter)
+    _masked: dict[str, RateMeter] = field(default_factory=dict)  # by stream
+    _busy: dict[str, RateMeter] = field(default_factory=dict)  # by part
 
-    @property
-    def steps_per_s(self) -> float | None:
+    def steps_per_s(self, now_ns: int) -> float | None:
         """Its steps per second; None before that is known."""
-        return _rate(self._steps)
+        beat = self.heartbeat
+        return None if beat is None else self._steps.rate_hz(beat.at_ns + _since(self.heard_ns, now_ns))
 
-    @property
-    def drops_per_s(self) -> float | None:
+    def drops_per_s(self, now_ns: int) -> float | None:
         """Frames that it drops per second; None before that is known."""
-        return _rate(self._drops)
+        return self._rate(self._drops, now_ns)
+
+    def masked_per_s(self, stream: str, now_ns: int) -> float:
+        """Frames of a stream that it makes masks of per second."""
+        return (self._rate(self._masked[stream], now_ns) or 0.0) if stream in self._masked else 0.0
+
+    def busy(self, now_ns: int) -> dict[str, float]:
+        """Share of the time (0..1) in which it works, by part: its role, and `outputs`; empty if it does not tell."""
+        shares = {part: self._rate(meter, now_ns) for part, meter in self._busy.items()}
+        return {part: min(1.0, share) for part, share in shares.items() if share is not None}
+
+    def is_telling(self, now_ns: int) -> bool:
+        """Whether its statistics are of the present."""
+        return self.told_ns is not None and now_ns - self.told_ns <= _SILENT_NS
 
     def take(self, message: Heartbeat | Statistics, now_ns: int) -> None:
         """Take in what the node says of itself."""
@@ -83,17 +99,37 @@ class NodeStatus:
             known = last.steps if last is not None and last.incarnation == message.incarnation else 0
             if message.steps > known:
                 self.stepped_ns = now_ns
+            if last is not None and last.incarnation != message.incarnation:
+                self._steps.reset()
             self.heartbeat, self.heard_ns = message, now_ns
-            _add(self._steps, message, message.steps)
+            self._steps.saw(message.steps, message.at_ns)
             return
-        self.statistics = message
+        if self.statistics is not None and self.statistics.incarnation != message.incarnation:
+            self._drops.reset()
+            self._masked.clear()
+            self._busy.clear()
+        before = self.statistics
+        self.statistics, self.told_ns = message, now_ns
         drops = self.drops[message.incarnation] = Counter()
         for drop in message.drops:
             drops[drop.reason] += drop.count
         self.received[message.incarnation] = Counter(
             {count.stream: count.value for count in message.counters if count.name == RECEIVED and count.stream}
         )
-        _add(self._drops, message, drops.total())
+        self._drops.saw(drops.total(), message.at_ns)
+        for count in message.counters:
+            if count.name == MASKED and count.stream:
+                if count.stream not in self._masked:
+                    self._masked[count.stream] = RateMeter()
+                    if before is not None and before.incarnation == message.incarnation:
+                        self._masked[count.stream].saw(0, before.at_ns)  # it counted nothing until then
+                self._masked[count.stream].saw(count.value, message.at_ns)
+        for part in message.busy if isinstance(message.busy, tuple) else ():
+            self._busy.setdefault(part.name, RateMeter()).saw(part.seconds, message.at_ns)
+
+    def _rate(self, meter: RateMeter, now_ns: int) -> float | None:
+        """A rate of what its statistics hold, whose times are of its own clock."""
+        return None if self.statistics is None else meter.rate_hz(self.statistics.at_ns + _since(self.told_ns, now_ns))
 
 
 class GraphState:
@@ -141,6 +177,9 @@ class GraphState:
             case PromptState():
                 self.streams.setdefault(message.stream, StreamStatus()).prompts = message
                 self.masks.keep_prompts(message.stream, {prompt.id for prompt in message.prompts}, now_ns)
+            case StreamLoad():
+                stream = self.streams.setdefault(message.stream, StreamStatus())
+                stream.load, stream.load_ns = message, now_ns
             case Heartbeat() | Statistics():
                 self.nodes.setdefault(message.node, NodeStatus()).take(message, now_ns)
             case Event():
@@ -157,6 +196,24 @@ class GraphState:
                 if drop.stream == stream:
                     found[drop.reason] += drop.count
         return dict(+found)
+
+    def masked_per_s(self, stream: str, now_ns: int) -> float:
+        """Frames of a stream that get masks per second, as the nodes count them."""
+        return sum(node.masked_per_s(stream, now_ns) for node in self.nodes.values())
+
+    def busy(self, now_ns: int) -> dict[str, float]:
+        """Share of the time (0..1) in which each stage works: a role, whose nodes it is the mean of, or `outputs`."""
+        shares: dict[str, list[float]] = {}
+        for node in self.nodes.values():
+            for part, share in node.busy(now_ns).items():
+                shares.setdefault(part, []).append(share)
+        return {part: sum(found) / len(found) for part, found in shares.items()}
+
+    def overload(self, stream: str, now_ns: int) -> str:
+        """Why frames of a stream are dropped steadily, as the broker last said; empty if they are not."""
+        status = self.streams.get(stream)
+        is_told = status is not None and now_ns - status.load_ns <= _SILENT_NS
+        return status.load.text if is_told and status is not None and status.load is not None else ""
 
     def total_drops(self) -> Counter[str]:
         """Frames that got no masks, by reason, of all streams, at all nodes in all their incarnations."""
@@ -197,14 +254,5 @@ def _add_once(texts: list[str], text: str) -> None:
         texts.append(text)
 
 
-def _add(samples: _Samples, message: Heartbeat | Statistics, count: int) -> None:
-    """Add a sample; those of earlier starts of the node and those that are too old go."""
-    samples.append((message.incarnation, message.at_ns, count))
-    while samples[0][0] != message.incarnation or message.at_ns - samples[0][1] > _SPAN_NS:
-        samples.popleft()
-
-
-def _rate(samples: _Samples) -> float | None:
-    if not samples or samples[-1][1] <= samples[0][1]:
-        return None
-    return (samples[-1][2] - samples[0][2]) / ((samples[-1][1] - samples[0][1]) * _NS)
+def _since(then_ns: int | None, now_ns: int) -> int:
+    return 0 if then_ns is None else max(0, now_ns - then_ns)

@@ -1,21 +1,20 @@
 """How many frames got masks, and how long they took: figures of one prompt, and of all streams together."""
 
+import statistics
 from collections import Counter, deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ssa_stream.client.clock import picture_age_s
 from ssa_stream.protocols import Event, MaskMessage
+from ssa_stream.rates import RATE_SPAN_S, RateMeter
 
-__all__ = ["RECENT_FRAMES", "MaskFigures", "PromptFigures"]
+__all__ = ["MaskFigures", "PromptFigures"]
 
-RECENT_FRAMES = 60
-"""What is told of the present is told of that many frames."""
+_RECENT_FRAMES = 60
+"""What is told of the present is told of that many frames, or of the last few seconds if that is fewer."""
 _MAX_LATENCIES = 100_000
-_MAX_TIMES = 1000
-_SPAN_NS = 2_000_000_000
-"""Rates of prompts are of the last two seconds."""
-_NS = 1e-9
+_SPAN_NS = round(RATE_SPAN_S * 1e9)
 _MS = 1e-6
 
 
@@ -28,14 +27,14 @@ class PromptFigures:
         objects: In the newest frame.
         score: Of the best of them; None without any.
         age_ms: Of the newest picture when its masks were taken in; None if its clock is another machine's.
-        taken_ns: When masks were taken in within the last two seconds before the newest, which comes last.
+        rate: How fast masks come.
     """
 
     text: str = ""
     objects: int = 0
     score: float | None = None
     age_ms: float | None = None
-    taken_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_MAX_TIMES))
+    rate: RateMeter = field(default_factory=RateMeter)
 
 
 @dataclass(slots=True)
@@ -48,7 +47,7 @@ class MaskFigures:
         frames: Frames with final masks, by stream.
         repeated: Frames whose final masks came again; none should.
         elapsed_s: From the first masks to the last.
-        recent_ns: When the masks of the newest frames were made.
+        rate: How fast frames get masks, of all streams together.
         latencies_ms: To masks, newest frames: from capture or reception for live sources, for others from when the
             frame was sent to the first node.
         prompt_to_mask_ms: For each change of prompts that brought a sentence, from the change to its first masks.
@@ -57,10 +56,13 @@ class MaskFigures:
     frames: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
     elapsed_s: float = 0.0
-    recent_ns: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_FRAMES))
+    rate: RateMeter = field(default_factory=RateMeter)
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_MAX_LATENCIES))
     prompt_to_mask_ms: list[float] = field(default_factory=list)
     _first_ns: int = 0
+    _recent: deque[tuple[int, float]] = field(  # when, latency
+        default_factory=lambda: deque(maxlen=_RECENT_FRAMES)
+    )
     _newest: dict[str, int] = field(default_factory=dict)  # stream: index
     _changes: dict[tuple[str, int], int] = field(default_factory=dict)  # stream, version of its prompts: when
     _prompts: dict[tuple[str, str], PromptFigures] = field(default_factory=dict)  # stream, id
@@ -77,11 +79,9 @@ class MaskFigures:
         figures.score = max((track.score for track in message.tracks), default=None)
         age_s = picture_age_s(message.frame, now_ns)
         figures.age_ms = None if age_s is None else age_s * 1e3
-        figures.taken_ns.append(now_ns)
-        while now_ns - figures.taken_ns[0] > _SPAN_NS:
-            figures.taken_ns.popleft()
+        figures.rate.saw_one(now_ns)
         if message.status == "final":
-            self._take_final(message)
+            self._take_final(message, now_ns)
 
     def prompts_changed(self, event: Event) -> None:
         """Note when the prompts of a stream changed."""
@@ -91,7 +91,7 @@ class MaskFigures:
     def keep_prompts(self, stream: str, prompts: Collection[str], now_ns: int) -> None:
         """Forget the other prompts of a stream, but for those of which masks came lately."""
         for prompt, figures in self.prompts(stream).items():
-            if prompt not in prompts and now_ns - figures.taken_ns[-1] > _SPAN_NS:
+            if prompt not in prompts and now_ns - (figures.rate.last_ns or 0) > _SPAN_NS:
                 del self._prompts[stream, prompt]
 
     def prompts(self, stream: str) -> dict[str, PromptFigures]:
@@ -100,12 +100,17 @@ class MaskFigures:
 
     def frames_per_s(self, stream: str, now_ns: int) -> float:
         """Frames with masks per second, of the prompt of the stream that has most."""
-        counts = (
-            sum(now_ns - at_ns <= _SPAN_NS for at_ns in figures.taken_ns) for figures in self.prompts(stream).values()
-        )
-        return max(counts, default=0) / (_SPAN_NS * _NS)
+        rates = (figures.rate.rate_hz(now_ns) for figures in self.prompts(stream).values())
+        return max((rate for rate in rates if rate is not None), default=0.0)
 
-    def _take_final(self, message: MaskMessage) -> None:
+    def recent_latency_ms(self, now_ns: int) -> float | None:
+        """Median latency of the newest frames; None while none come."""
+        if not self.rate.rate_hz(now_ns):
+            return None
+        recent = [latency for at_ns, latency in self._recent if now_ns - at_ns <= _SPAN_NS]
+        return statistics.median(recent or [latency for _, latency in list(self._recent)[-1:]] or [0.0])
+
+    def _take_final(self, message: MaskMessage, now_ns: int) -> None:
         frame, end_ns = message.frame, message.times[-1].end_ns if message.times else None
         changed_ns = self._changes.pop((frame.stream, message.prompt.version), None)
         if changed_ns is not None and end_ns is not None:
@@ -118,14 +123,15 @@ class MaskFigures:
             return
         self._newest[frame.stream] = frame.index
         self.frames[frame.stream] += 1
+        self.rate.saw_one(now_ns)
         if end_ns is None:
             return
         self._first_ns = self._first_ns or end_ns
         self.elapsed_s = max(self.elapsed_s, (end_ns - self._first_ns) / 1e9)
-        self.recent_ns.append(end_ns)
         for begin_ns, clock in _beginnings(message):
             if begin_ns is not None and clock == message.times[-1].clock:
                 self.latencies_ms.append((end_ns - begin_ns) * _MS)
+                self._recent.append((now_ns, self.latencies_ms[-1]))
                 return
 
 

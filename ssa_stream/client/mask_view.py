@@ -1,5 +1,6 @@
 """View of a mask message: the masks of one prompt in one frame."""
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property
@@ -9,6 +10,9 @@ from msgspec import UnsetType
 from numpy.typing import NDArray
 
 from ssa_stream.client.clock import now_ns, picture_age_s
+from ssa_stream.client.pictures import decode_jpeg
+from ssa_stream.client.polygons import Polygon, mask_polygons
+from ssa_stream.errors import ConfigError
 from ssa_stream.protocols import (
     FrameIdentity,
     LabelMaps,
@@ -168,6 +172,47 @@ class MaskView:
         height, width = self.size
         counts = encode_counts(self.mask(track)) if track.rle is None else bytes(self._buffers[track.rle])
         return {"size": [height, width], "counts": counts}
+
+    def polygons(self, track: Track, tolerance_px: float = 1.0) -> list[Polygon]:
+        """The mask of a track as polygons with holes, in pixels of the source; see `Polygon` for their form.
+
+        Args:
+            track: Which one.
+            tolerance_px: How far a polygon may be from the outline of the mask, and the outline from it, in pixels of
+                the source. 0 gives the outline along the pixels' edges, and with it exactly the mask.
+        Raises:
+            ConfigError: The tolerance is negative or not finite.
+            MessageError: The mask is damaged.
+        """
+        if not 0 <= tolerance_px < math.inf:
+            raise ConfigError(f"tolerance_px is {tolerance_px!r}; expected 0 or more pixels")
+        (height, width), (source_height, source_width) = self.size, self.message.source_size
+        return mask_polygons(self.mask(track), tolerance_px, (source_width / width, source_height / height))
+
+    @property
+    def picture_jpeg(self) -> bytes | None:
+        """The very picture that the masks were made of, as a JPEG file; None if the graph sends none.
+
+        A graph sends them with `masks.picture: jpeg`.
+        """
+        picture = self.message.picture
+        if isinstance(picture, UnsetType) or picture.encoding != "jpeg":
+            return None
+        return bytes(self._buffers[picture.buffer])
+
+    def picture(self) -> NDArray[np.uint8] | None:
+        """The very picture that the masks were made of, `(H, W, 3)` uint8, RGB; None if the graph sends none.
+
+        It is decoded at each call, by Pillow or OpenCV. Its size is the source's, unless the graph sends smaller ones.
+
+        Raises:
+            MessageError: It is damaged.
+            MissingExtraError: Neither library is installed; `picture_jpeg` needs none.
+        """
+        jpeg = self.picture_jpeg
+        if jpeg is None or isinstance(self.message.picture, UnsetType):
+            return None
+        return decode_jpeg(jpeg, self.message.picture.size)
 
     @cached_property
     def _maps(self) -> LabelMaps:

@@ -37,7 +37,7 @@ class Update:
 
     Attributes:
         topic: Where it was published; of nodes the stream is `NODES`.
-        message: A `SourceState`, `PromptState`, `Event`, `Heartbeat` or `Statistics`.
+        message: A `SourceState`, `StreamLoad`, `PromptState`, `Event`, `Heartbeat` or `Statistics`.
     """
 
     topic: Topic

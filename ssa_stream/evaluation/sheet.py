@@ -7,18 +7,20 @@ from numpy.typing import NDArray
 from ssa_stream.evaluation.evaluate import ScoredClip
 from ssa_stream.evaluation.report import ClipResult
 from ssa_stream.viz import contact_sheet
+from ssa_stream.viz.colours import PALETTE
+from ssa_stream.viz.outlines import LineStyle, Outlined, draw_outlines
 
 __all__ = ["ClipSheet"]
 
 _FRAMES_PER_CLIP = 4  # as many as there are captions
 _CELL_WIDTH_PX = 320
-_PREDICTED_BGR = (255, 120, 0)
-_TARGET_BGR = (0, 255, 0)
-_OPACITY = 0.5
+_PREDICTED, _TARGET = PALETTE[0], PALETTE[1]
+_FOUND, _MEANT = LineStyle(line=3, edge=1, stripe=3, pitch=12), LineStyle(line=3, edge=1, stripe=0, pitch=1)
+_ENCODING = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)  # else stripes lose their colour
 
 
 class ClipSheet:
-    """Collects small pictures of scored clips: what was found is filled blue, what was meant is outlined green.
+    """Collects small pictures of scored clips: what was found is hatched blue, what was meant is outlined orange.
 
     Args:
         rows: Clips of each kind, best, median and worst; each is a row of four frames.
@@ -35,7 +37,7 @@ class ClipSheet:
         pictures = [
             _picture(clip.frames[processed[k]], clip.prediction.masks[k], clip.target[processed[k]]) for k in chosen
         ]
-        self._clips.append((clip.result, [cv2.imencode(".jpg", picture)[1] for picture in pictures]))
+        self._clips.append((clip.result, [cv2.imencode(".jpg", picture, _ENCODING)[1] for picture in pictures]))
 
     def draw(self) -> NDArray[np.uint8]:
         """The sheet, `(H, W, 3)` uint8 RGB; of few clips each is shown once.
@@ -52,7 +54,7 @@ class ClipSheet:
             captions.append(f"{label}  J&F {100 * result.j_and_f:.1f}")
             captions.append(result.asked)
             captions.append(f"{result.type or 'sentence'}, {result.video}/{result.expression_id}")
-            captions.append("blue: found, green: meant")
+            captions.append("blue: found, orange: meant")
         return contact_sheet(images, captions, columns=_FRAMES_PER_CLIP, cell_width_px=_CELL_WIDTH_PX)
 
 
@@ -73,17 +75,14 @@ def _picture(frame: NDArray[np.uint8], predicted: NDArray[np.bool_], target: NDA
     """One frame at the sheet's size, BGR."""
     height, width = frame.shape[:2]
     size = (_CELL_WIDTH_PX, max(1, round(height * _CELL_WIDTH_PX / width)))
-    picture = np.asarray(cv2.resize(np.ascontiguousarray(frame[..., ::-1]), size), dtype=np.uint8)
-    inside = _resized(predicted, size) > 0
-    blend = (1 - _OPACITY) * picture[inside] + _OPACITY * np.array(_PREDICTED_BGR)
-    picture[inside] = blend.astype(np.uint8)
-    contours, _ = cv2.findContours(_resized(target, size), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(picture, contours, -1, _TARGET_BGR, 2)
-    return picture
+    picture = np.asarray(cv2.resize(np.ascontiguousarray(frame), size), dtype=np.uint8)
+    for mask, colour, style in ((predicted, _PREDICTED, _FOUND), (target, _TARGET, _MEANT)):
+        draw_outlines(picture, [Outlined(_resized(mask, size), colour, is_rising=True)], style)
+    return np.ascontiguousarray(picture[..., ::-1])
 
 
-def _resized(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
+def _resized(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    return np.asarray(cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST), dtype=np.bool_)
 
 
 def _decoded(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.rates import RateMeter
 from ssa_stream.sources.source import Frame, Source
 from ssa_stream.sources.unexpected import foreseen
 
@@ -32,6 +33,7 @@ class FrameBuffer:
             together.
         on_change: Called at every change, with `changed` held; must return at once.
         received: Frames that came.
+        rate: How fast they come.
         overtaken: Frames that a newer one replaced before anybody took them.
         overtaken_last: Frames among them that no gap in `seq` tells of: the last ones of an epoch, which a frame of the
             next one overtook.
@@ -42,6 +44,7 @@ class FrameBuffer:
         self.changed = threading.Condition()
         self.on_change: Callable[[], None] = lambda: None
         self.received = self.overtaken = self.overtaken_last = self.taken = 0
+        self.rate = RateMeter()
         self._capacity = capacity
         self._waits_for_room = waits_for_room
         self._frames: deque[Frame] = deque()
@@ -73,6 +76,7 @@ class FrameBuffer:
         """Put a frame in; returns whether another one is wanted."""
         with self.changed:
             self.received += not self._is_closed
+            self.rate.saw_one(frame.t_receive_ns)
             if self._waits_for_room:  # ends with `close`, which whoever takes always calls
                 self.changed.wait_for(lambda: len(self._frames) < self._capacity or self._is_closed)
             if self._is_closed:

@@ -257,6 +257,11 @@ class ContainerReader:
         height, width = self.stream.height, self.stream.width
         return (height, width) if height and width else None
 
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of it, such as `h264`."""
+        return str(self.stream.codec_context.name)
+
     def stored_aspect(self) -> Fraction:
         """Width of a stored pixel divided by its height, of the frames yielded last."""
         return self._aspect.now

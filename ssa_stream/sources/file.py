@@ -141,6 +141,7 @@ class FileSource(Source):
             size=self._first[0].size,
             frame_count=self._pictures.frame_count,
             ends=True,
+            codec=self._pictures.codec if isinstance(self._pictures, Recording) else None,
         )
 
     @property

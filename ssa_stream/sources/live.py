@@ -123,6 +123,7 @@ class LiveSource(Source):
             size=self._reader.coded_size,
             duration_s=duration_s,
             usual_silence_s=self._silence_so_far.limit_s if playlist is None else playlist.playlist.usual_silence_s,
+            codec=self._reader.codec,
         )
 
     @property

@@ -146,6 +146,11 @@ class Recording:
         return self._reader.fps
 
     @property
+    def codec(self) -> str:
+        """FFmpeg's name of it."""
+        return self._reader.codec
+
+    @property
     def frame_count(self) -> int | None:
         """Frames that it says it holds, None when it does not say."""
         return _written_count(self._reader)

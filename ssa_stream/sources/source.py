@@ -80,6 +80,7 @@ class SourceInfo:
         usual_silence_s: Longest silence between two frames that is nothing unusual: a few segments of a playlist.
             Infinite where silence is no sign of a loss at all, as in the pauses of a recording that is played.
         ends: Whether it comes to an end although its length is not known.
+        codec: How its pictures are coded, by FFmpeg's name of it; None if not known, or they are not.
     """
 
     name: str
@@ -91,6 +92,7 @@ class SourceInfo:
     recovers: bool = False
     usual_silence_s: float = 0.0
     ends: bool = False
+    codec: str | None = None
 
     @property
     def endless(self) -> bool:

@@ -18,6 +18,7 @@ from ssa_stream.streaming.config import SessionConfig
 from ssa_stream.streaming.prompts import Prompt, PromptAck, PromptBook
 from ssa_stream.streaming.results import MaskResult
 from ssa_stream.streaming.saving import fingerprint
+from ssa_stream.streaming.stages import StageTimes
 from ssa_stream.streaming.step import SessionState, cleared, flush_frames, step_frame
 
 __all__ = ["ReferSession"]
@@ -48,6 +49,7 @@ class ReferSession:
     ) -> None:
         self.config = config or SessionConfig()
         self._model = model.eval()
+        self._times = StageTimes()
         self._lock = threading.Lock()
         self._next_in_line = threading.Lock()
         self._state = SessionState(fingerprint(model.config, model.dtype, self.config))
@@ -63,6 +65,21 @@ class ReferSession:
     def next_index(self) -> int:
         """Index that the next pushed frame will get."""
         return self._state.decoder.timeline.next_index
+
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """Time that pushed frames took so far, by stage: `encoder`, `queries`, `decoder`, `masks`."""
+        return dict(self._times.seconds)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the network's weights and activations."""
+        return self._model.dtype
 
     @property
     def warnings(self) -> tuple[InputWarning, ...]:
@@ -91,7 +108,9 @@ class ReferSession:
         if not pixel_aspect > 0:
             raise ShapeError(f"pixel_aspect is {pixel_aspect}; expected the width of a pixel divided by its height")
         with self._turn(), torch.inference_mode():
-            self._state, results = step_frame(self._model, self.config, self._state, image, t, pixel_aspect)
+            self._state, results = step_frame(
+                self._model, self.config, self._state, image, t, pixel_aspect, self._times
+            )
             return results
 
     def flush(self) -> list[MaskResult]:

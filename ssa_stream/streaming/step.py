@@ -27,6 +27,7 @@ from ssa_stream.streaming.masking import MaskKey, MaskState, keep_mask_features,
 from ssa_stream.streaming.prompts import Prompt, PromptBook
 from ssa_stream.streaming.results import MaskResult
 from ssa_stream.streaming.saving import state_from_bytes, state_to_bytes
+from ssa_stream.streaming.stages import StageTimes
 
 __all__ = ["RecentFrame", "SessionState", "cleared", "flush_frames", "step_frame"]
 
@@ -88,25 +89,30 @@ def step_frame(
     image: NDArray[np.uint8],
     t: float | None,
     pixel_aspect: Fraction = Fraction(1),
+    times: StageTimes | None = None,
 ) -> tuple[SessionState, list[MaskResult]]:
-    """Take one frame; see `ReferSession.push`."""
+    """Take one frame; see `ReferSession.push`. How long its stages took is added to `times`."""
+    times = StageTimes() if times is None else times
     size = (image.shape[0], image.shape[1])
     _, stamp = state.decoder.timeline.accept(size, t, config, pixel_aspect)
     results: list[MaskResult] = []
     if stamp.after_reset:
         state, results = flush_frames(model, config, state)
         state = cleared(state)
-    picture = resize_frame(image, config.sizes_of(size, model.config, pixel_aspect).network)
-    pixels = to_input([picture], model.device, model.dtype)
+    with times.during("encoder"):
+        picture = resize_frame(image, config.sizes_of(size, model.config, pixel_aspect).network)
+        pixels = to_input([picture], model.device, model.dtype)
     state = replace(state, recent=(*state.recent, RecentFrame(pixels, None))[-config.window :])
     rows = None
     if prompts := state.book.prompts:
         running = {item.prompt for item in state.decoder.windows}
         counts = [1 if prompt in running else len(state.recent) for prompt in prompts]
-        state, rows = _generate(model, config, state, _Wanted(prompts, state.texts, counts, stamp.index))
+        state, rows = _generate(model, config, state, _Wanted(prompts, state.texts, counts, stamp.index), times)
     incoming = IncomingFrame(stamp.index, t, size, rows, pixel_aspect=pixel_aspect, is_blank=is_blank(picture, size))
-    decoder, due = decode_frame(model, config, state.decoder, incoming)
-    state, masks = _emit(model, config, replace(state, decoder=decoder), due)
+    with times.during("decoder"):
+        decoder, due = decode_frame(model, config, state.decoder, incoming)
+    with times.during("masks"):
+        state, masks = _emit(model, config, replace(state, decoder=decoder), due)
     return state, results + masks
 
 
@@ -120,7 +126,7 @@ def flush_frames(model: SSA, config: SessionConfig, state: SessionState) -> tupl
         prompts, texts = [state.book.prompts[i] for i in new], [state.texts[i] for i in new]
         newest = state.decoder.pending[-1].index
         wanted = _Wanted(prompts, texts, [len(state.recent)] * len(new), newest)
-        state, rows = _generate(model, config, state, wanted)
+        state, rows = _generate(model, config, state, wanted, StageTimes())
         decoder = take_rows(model, config, state.decoder, rows, newest=newest)
         state = replace(state, decoder=decoder.only(state.book.prompts))
     decoder, due = flush_decoder(model, state.decoder)
@@ -142,13 +148,17 @@ class _Wanted(NamedTuple):
 
 
 def _generate(
-    model: SSA, config: SessionConfig, state: SessionState, wanted: _Wanted
+    model: SSA, config: SessionConfig, state: SessionState, wanted: _Wanted, times: StageTimes
 ) -> tuple[SessionState, PromptRows]:
     """Make queries of recent frames and keep the mask features of those that are not out yet."""
-    recent, stems = _with_stems(model, state.recent, max(wanted.counts))
+    with times.during("encoder"):
+        recent, stems = _with_stems(model, state.recent, max(wanted.counts))
     queries, text, kept = [], [], dict[MaskKey, Tensor]()
     for batch in plan_rows(wanted.counts):
-        made = generate_rows(model, encode_rows(model, stems, wanted.texts, batch))
+        with times.during("encoder"):
+            encoded = encode_rows(model, stems, wanted.texts, batch)
+        with times.during("queries"):
+            made = generate_rows(model, encoded)
         queries.append(made.queries)
         text.append(made.text)
         for row, features in zip(batch, made.mask_features, strict=True):

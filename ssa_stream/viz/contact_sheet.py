@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssa_stream.errors import ConfigError, ShapeError
-from ssa_stream.viz.text import draw_strip, strip_height_px
+from ssa_stream.viz.text import draw_strip, line_height_px
 
 __all__ = ["contact_sheet"]
 
@@ -61,7 +61,7 @@ def contact_sheet(
     for row, height in zip(rows, heights, strict=True):
         for column, cell in enumerate(row):
             left = margin_px + column * (cell_width_px + margin_px)
-            sheet[top : top + cell.shape[0], left : left + cell_width_px] = cell[..., ::-1]
+            sheet[top : top + cell.shape[0], left : left + cell_width_px] = cell
         top += height + margin_px
     return sheet
 
@@ -72,7 +72,8 @@ def _cell(image: NDArray[np.uint8], caption: str | None, width_px: int) -> NDArr
     height, width = image.shape[:2]
     interpolation = cv2.INTER_AREA if width_px < width else cv2.INTER_LINEAR
     size = (width_px, max(1, round(height * width_px / width)))
-    picture = cv2.resize(np.ascontiguousarray(image[..., ::-1]), size, interpolation=interpolation)
-    band = np.full((0 if caption is None else strip_height_px(_TEXT_SCALE), width_px, 3), _PAPER, dtype=np.uint8)
-    draw_strip(band, [(_BULLET, caption or "")], scale=_TEXT_SCALE)
+    picture = cv2.resize(np.ascontiguousarray(image), size, interpolation=interpolation)
+    band = np.full((0 if caption is None else line_height_px(_TEXT_SCALE), width_px, 3), _PAPER, dtype=np.uint8)
+    if caption is not None:
+        draw_strip(band, [(_BULLET, caption)], rows=1, scale=_TEXT_SCALE)
     return np.asarray(np.concatenate([band, picture]), dtype=np.uint8)

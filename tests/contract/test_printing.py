@@ -57,6 +57,18 @@ def test_module_prints_through_the_wrappers(name: str) -> None:
     assert not found, f"{name} prints by itself; use ssa_stream.cli.views.console, or `say` of nodes.runtime.logs"
 
 
+@pytest.mark.parametrize("name", sorted(name for name in SOURCES if name.startswith("ssa_stream/cli/")))
+def test_command_tells_what_goes_on_by_notices(name: str) -> None:
+    """What is printed on the console of stderr is no event where the log is JSON; `notice` sees to both."""
+    if name in WRAPPERS:
+        return
+    tree = ast.parse(SOURCES[name].read_text(encoding="utf-8"))
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    printing = [call for call in calls if isinstance(call, ast.Attribute) and call.attr == "print"]
+    found = [ast.unparse(call) for call in printing if ast.unparse(call.value) == "errors()"]
+    assert not found, f"{name}: use `notice` of ssa_stream.cli.views.console"
+
+
 @pytest.mark.parametrize("name", sorted(WRAPPERS))
 def test_wrapper_is_still_one(name: str) -> None:
     """It prints, and makes printable what it prints."""

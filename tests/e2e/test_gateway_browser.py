@@ -15,6 +15,7 @@ import pytest
 
 from ssa_stream.checkpoints import shipped_checkpoints
 from ssa_stream.data import demo_scene, render
+from ssa_stream.viz.colours import PALETTE
 from tests.support.chromium import Page, chromium_path, open_page, write_camera
 from tests.support.command_line import run_command, write_tiny_config
 from tests.support.components import require
@@ -98,6 +99,35 @@ async def _until_on(page: Page, prompt_id: str, colour: tuple[int, int, int]) ->
     raise AssertionError(f"masks of {prompt_id} lie on {colour} by {best}")
 
 
+COUNT = """(() => {
+  // How many pixels of what is shown have a colour, and the colours beside the prompts.
+  const shown = document.getElementById('SHOWN');
+  const width = shown.videoWidth ?? shown.width, height = shown.videoHeight ?? shown.height;
+  const canvas = new OffscreenCanvas(width, height), context = canvas.getContext('2d');
+  context.drawImage(shown, 0, 0);
+  const pixels = context.getImageData(0, 0, width, height).data;
+  let count = 0;
+  for (let at = 0; at < pixels.length; at += 4)
+    count += COLOUR.every((value, i) => Math.abs(pixels[at + i] - value) <= OFF);
+  return [count, ...[...document.querySelectorAll('#prompts .swatch')].map((one) => one.style.background)];
+})()"""
+
+
+async def _until_drawn_in(page: Page, place: int, *, shown: str = "stage", off: int = 0) -> list[str]:
+    """Wait until lines have a colour of the palette; gives the colours beside the prompts."""
+    script = COUNT.replace("SHOWN", shown).replace("COLOUR", str(list(PALETTE[place]))).replace("OFF", str(off))
+    for _ in range(200):
+        count, *swatches = await page.evaluate(script)
+        if count > 150:
+            return [str(one) for one in swatches]
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{count} pixels of {PALETTE[place]}")
+
+
+def _css(place: int) -> str:
+    return f"rgb{PALETTE[place]}"
+
+
 async def _start(page: Page, url: str) -> None:
     await page.go(url)
     await page.until("document.getElementById('source').options.length > 0")
@@ -114,6 +144,7 @@ async def test_page_masks_lie_on_what_is_named_and_follow_the_prompt(tmp_path: P
             await _start(page, url)
             await page.until("document.getElementById('stage').dataset.matched === 'yes'")
             await _until_on(page, "p1", RED)
+            assert await _until_drawn_in(page, 0) == [_css(0)]
             assert abs(float(await page.evaluate("document.getElementById('stage').dataset.offBy"))) < 150
 
             await page.type("#text", "the blue square moving left")
@@ -121,6 +152,7 @@ async def test_page_masks_lie_on_what_is_named_and_follow_the_prompt(tmp_path: P
             await page.evaluate("document.querySelector('#prompts li:first-child .remove').click()")
             await page.until("document.querySelectorAll('#prompts li').length === 1")
             await _until_on(page, added, BLUE)
+            assert await _until_drawn_in(page, 1) == [_css(1)]  # as it was, though the first prompt is gone
             shot = os.environ.get("SSA_STREAM_SCREENSHOT")
             if shot:
                 await page.screenshot(Path(shot))
@@ -166,6 +198,7 @@ async def test_page_scene_of_the_server_is_watched_in_both_ways(tmp_path: Path) 
         await page.evaluate("document.getElementById('mode').value = 'server'")
         await page.evaluate("document.getElementById('start').click()")
         await page.until("document.getElementById('video').videoWidth === 640")
+        assert await _until_drawn_in(page, 0, shown="video", off=40) == [_css(0)]
         assert page.problems == []
 
 

@@ -53,6 +53,7 @@ async def test_page_is_served_and_may_load_nothing_from_elsewhere(
         for name in (
             "app.js",
             "connection.js",
+            "drawing.js",
             "stage.js",
             "masks.js",
             "figures.js",

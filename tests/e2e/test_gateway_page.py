@@ -202,7 +202,7 @@ async def _expect_edited_in_place(page: Page) -> None:
     await page.type("#prompts .sentence", "the pink heart")
     await page.until("document.querySelector('#prompts .name').textContent === 'the pink heart'")
     assert await page.evaluate(card) == [prompt_id, colour, "the pink heart"]
-    assert "instead of “the red circle”" in await page.evaluate("document.getElementById('notice').textContent")
+    await page.until("document.getElementById('notice').textContent.includes('instead of “the red circle”')")
 
 
 @pytest.mark.usefixtures("media_on_loopback")

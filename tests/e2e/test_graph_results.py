@@ -10,7 +10,9 @@ import zmq
 import zmq.asyncio
 
 from ssa_stream.client import AsyncPromptClient
-from ssa_stream.protocols import MaskMessage, PromptState
+from ssa_stream.nodes.masks.pictures import JpegPicture, jpeg_picture
+from ssa_stream.protocols import EncodedPicture, MaskMessage, PromptState
+from ssa_stream.sources import open_source
 from tests.support.graph_streams import (
     Material,
     answers_of_graph,
@@ -105,6 +107,25 @@ async def test_outputs_are_written_by_the_graph(material: Material, tmp_path: Pa
     await _to_the_end(material, "fused", {"cam0": {"prompts": _TWO, "outputs": [str(lines), str(video)]}})
     assert len(lines.read_text().splitlines()) >= material.num_frames
     assert video.stat().st_size > 0
+
+
+@PLACEMENTS
+async def test_masks_come_with_their_picture(material: Material, placement: str) -> None:
+    """The very frame, byte for byte as it is encoded, with the masks of every prompt; they stay the same."""
+    pictures = {"picture": "jpeg", "picture_quality": 90}
+    seen = await _to_the_end(material, placement, {"cam0": {"prompts": _TWO}}, masks=pictures)
+    section = seen.graph.config.masks
+    with open_source(material.frames) as source:
+        expected = [jpeg_picture(frame.image, section) for frame in source.frames()]
+    packets = seen.listener.masks()
+    assert len(packets) == 2 * material.num_frames
+    for packet in packets:
+        message = packet.message
+        assert isinstance(message, MaskMessage)
+        assert isinstance(message.picture, EncodedPicture)
+        sent = JpegPicture(bytes(packet.buffers[message.picture.buffer]), message.picture.size)
+        assert sent == expected[message.frame.index]
+    assert answers_of_graph(packets) == answers_of_session(material, _TWO)
 
 
 async def test_failed_source_is_reported(material: Material, tmp_path: Path) -> None:

@@ -52,12 +52,14 @@ RULES = {
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "input_warnings": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "printable": Rule(frozenset(), third_party=frozenset(), torch="never"),
-    "standard_streams": Rule(frozenset({"printable"}), third_party=frozenset(), torch="never"),
+    "log_lines": Rule(frozenset({"printable"}), third_party=frozenset(), torch="never"),
+    "standard_streams": Rule(frozenset({"log_lines", "printable"}), third_party=frozenset(), torch="never"),
     "addresses": Rule(_siblings("picture_limits"), third_party=frozenset(), torch="never"),
     "awake": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "extras": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "files": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
+    "overload": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "sentences": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "texts": Rule(frozenset(), third_party=frozenset(), torch="never"),
@@ -66,7 +68,7 @@ RULES = {
     "protocols": Rule(_siblings("printable run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
     "configs": Rule(_siblings("files texts"), third_party=_WIRE, torch="never"),
     "keys": Rule(_siblings("files"), third_party=frozenset({"zmq"}), torch="never"),
-    "client": Rule(_siblings("protocols keys run_lengths"), torch="never"),
+    "client": Rule(_siblings("protocols keys rates run_lengths"), torch="never"),
     "model": Rule(_siblings()),
     "streaming": Rule(_siblings("input_warnings model printable sentences")),
     "weight_files": Rule(_siblings(), third_party=frozenset(), torch="never"),
@@ -87,9 +89,9 @@ RULES = {
     "sinks": Rule(_siblings("viz streaming.results plugins run_lengths files outputs rates")),
     "nodes": Rule(
         _siblings(
-            "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths model "
-            "checkpoints metrics printable sentences standard_streams streaming texts training data sources sinks viz "
-            "weight_files"
+            "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths "
+            "model checkpoints metrics printable sentences standard_streams streaming texts training data "
+            "sources sinks viz weight_files overload rates log_lines"
         ),
     ),
     "cli": Rule(None),

@@ -80,7 +80,7 @@ def mask_message(
         ),
         prompt=Prompt(id=prompt, text=f"the sentence {prompt}", version=1),
         model="ssa-tiny",
-        source_size=(height, width),
+        source_size=fields.pop("source_size", (height, width)),
         size=(height, width),
         probability=0.95,
         target_present=bool(tracks),

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 import tomllib
+from collections.abc import Callable
 from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from ssa_stream import extras
 
+Install = Callable[[object], None]
 _ROOT = Path(__file__).parents[2]
 _PROJECT = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
 _EXTRAS = _PROJECT["optional-dependencies"]
@@ -40,7 +42,7 @@ class Installed(Distribution):
 
 
 @pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch):
+def installed(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Let the installation be one that came from somewhere."""
 
     def install(origin: object) -> None:
@@ -56,7 +58,7 @@ def _pip(command: str) -> list[str]:
     return words[4:]
 
 
-def test_install_command_of_a_clone_names_its_folder(installed, tmp_path: Path) -> None:
+def test_install_command_of_a_clone_names_its_folder(installed: Install, tmp_path: Path) -> None:
     """With a blank in its name, too; editable if it was."""
     clone = tmp_path / "my clone"
     clone.mkdir()
@@ -67,7 +69,9 @@ def test_install_command_of_a_clone_names_its_folder(installed, tmp_path: Path) 
     assert _pip(extras.install_command()) == [str(clone)]
 
 
-def test_install_command_in_the_environment_of_a_clone_is_make_setup(installed, tmp_path, monkeypatch) -> None:
+def test_install_command_in_the_environment_of_a_clone_is_make_setup(
+    installed: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It installs everything, with the project's constraints."""
     (tmp_path / "Makefile").write_text("setup:\n")
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
@@ -75,7 +79,7 @@ def test_install_command_in_the_environment_of_a_clone_is_make_setup(installed, 
     assert shlex.split(extras.install_command("view")) == ["make", "-C", str(tmp_path), "setup"]
 
 
-def test_install_command_of_a_wheel_names_its_file(installed, tmp_path: Path) -> None:
+def test_install_command_of_a_wheel_names_its_file(installed: Install, tmp_path: Path) -> None:
     """As long as it is there."""
     wheel = tmp_path / "ssa_stream-0.1.0-py3-none-any.whl"
     wheel.touch()
@@ -85,7 +89,7 @@ def test_install_command_of_a_wheel_names_its_file(installed, tmp_path: Path) ->
     assert _pip(extras.install_command("engine")) == _EXTRAS["engine"]
 
 
-def test_install_command_of_an_address_names_it(installed) -> None:
+def test_install_command_of_an_address_names_it(installed: Install) -> None:
     """A repository at the commit that is installed."""
     installed({"url": "https://host.example/a.git", "vcs_info": {"vcs": "git", "commit_id": "0123"}})
     assert _pip(extras.install_command("train")) == ["ssa_stream[train] @ git+https://host.example/a.git@0123"]
@@ -94,7 +98,7 @@ def test_install_command_of_an_address_names_it(installed) -> None:
 
 
 @pytest.mark.parametrize("origin", [None, "no json", "[]", {}], ids=["none", "broken", "list", "empty"])
-def test_install_command_of_unknown_origin_names_the_packages(installed, origin: object) -> None:
+def test_install_command_of_unknown_origin_names_the_packages(installed: Install, origin: object) -> None:
     """Those of extras within an extra, too; each of them is on an index."""
     installed(origin)
     assert _pip(extras.install_command("engine")) == _EXTRAS["engine"]

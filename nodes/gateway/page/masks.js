@@ -43,26 +43,3 @@ export function unpackLz4(data, size) {
   if (to !== size) throw new Error(`a label map of ${to} bytes, not ${size}`);
   return out;
 }
-
-// The colours that the server draws with: they follow from the id, and no two of ten prompts share one.
-const PALETTE = [[255, 196, 0], [0, 200, 255], [255, 85, 190], [120, 230, 80], [255, 120, 40],
-                 [150, 130, 255], [240, 240, 240], [0, 220, 160], [230, 60, 60], [60, 120, 255]];
-
-export function promptColours(ids) {
-  const colours = new Map();
-  for (const id of ids) {
-    const start = crc32(id);
-    const order = PALETTE.map((_, step) => PALETTE[(start + step) % PALETTE.length]);
-    colours.set(id, order.find((one) => ![...colours.values()].includes(one)) ?? order[0]);
-  }
-  return colours;
-}
-
-function crc32(text) {
-  let crc = ~0;
-  for (const byte of new TextEncoder().encode(text)) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (0xedb88320 & -(crc & 1));
-  }
-  return ~crc >>> 0;
-}

@@ -1,7 +1,5 @@
 // The prompts as cards: a sentence that is edited in place, how much of it was found, and how this page shows it.
 
-import * as masks from "./masks.js";
-
 export class PromptList {
   // list, template: elements of the page. threshold(): lowest score that the graph publishes.
   // command(body): asks the server; resolves to its answer, or to null if it was refused.
@@ -16,10 +14,9 @@ export class PromptList {
 
   show(prompts) {
     this.prompts = prompts;
-    const colours = masks.promptColours?.(this.ids);
     for (const [place, one] of prompts.entries()) {
       const look = this.looks.get(one.id) ?? { isShown: true, isSingle: false, threshold: this.threshold() };
-      this.looks.set(one.id, Object.assign(look, { place, colour: one.colour ?? colours.get(one.id), text: one.text }));
+      this.looks.set(one.id, Object.assign(look, { place, colour: one.colour, text: one.text }));
     }
     const cards = new Map([...this.list.children].map((card) => [card.dataset.id, card]));
     const wanted = prompts.map((one) => cards.get(one.id) ?? this.#card(one.id));

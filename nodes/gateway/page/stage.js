@@ -1,6 +1,8 @@
 // Pictures and the masks that belong to them, on one canvas.
 
-const MAX_PICTURES = 96, MAX_EDGE = 640, STALE_MS = 3000, OPACITY = 115;
+import { PLATE, boxesOf, drawOutlines, lineStyle, placeLabels, scaledLabels } from "./drawing.js";
+
+const MAX_PICTURES = 96, MAX_EDGE = 640, STALE_MS = 3000, LABEL_LENGTH = 24, LEAST_LABEL_PX = 11;
 // A busy browser passes over pictures of its own camera. The next masks may be of one that it has; only if there were
 // none for a while, a neighbour of the right picture is better than nothing new.
 const EXACT_MS = 20, NEAR_MS = 150, PATIENCE_MS = 2000, MAX_WAITING = 16;
@@ -13,8 +15,9 @@ export class Stage {
     this.mode = "exact";
     this.isRemote = false;
     this.rtpOrigin = null;
-    this.look = () => null;  // of a prompt id: { colour, text, isShown, isSingle, threshold }
-    this.tint = document.createElement("canvas");
+    this.look = () => null;  // of a prompt id: { colour, place, text, isShown, isSingle, threshold }
+    this.overlay = document.createElement("canvas");
+    this.labels = [];  // where they are on the overlay; null for those that found no room
     this.generation = 0;
     this.reset();
   }
@@ -25,6 +28,7 @@ export class Stage {
     this.pending = { index: -1, masks: new Map() };
     this.shown = { index: -1, masks: new Map(), picture: null, at: 0 };
     this.waiting = [];
+    this.drawn = "";
     delete this.canvas.dataset.index;
   }
 
@@ -162,47 +166,61 @@ export class Stage {
     fit(canvas, picture.bitmap.width, picture.bitmap.height);
     context.drawImage(picture.bitmap, 0, 0, canvas.width, canvas.height);
     if (!isFresh) return;
-    for (const masks of this.shown.masks.values()) this.#drawMasks(masks);
-    for (const masks of this.shown.masks.values()) this.#drawLabels(masks);
+    this.#drawOverlay();
+    context.drawImage(this.overlay, 0, 0);
   }
 
-  #drawMasks(masks) {
+  // Masks and labels are drawn once, however often their picture is shown.
+  #drawOverlay() {
+    const { width, height } = this.canvas, shrunk = Math.max(1, width / (this.canvas.clientWidth || width));
+    const all = [...this.shown.masks.values()].filter((one) => this.look(one.prompt));
+    all.sort((one, other) => this.look(one.prompt).place - this.look(other.prompt).place);
+    const looks = all.map((one) => [one.version, one.epoch, one.index, one.prompt, this.look(one.prompt)]);
+    const wanted = JSON.stringify([width, height, shrunk.toFixed(1), looks]);
+    if (wanted === this.drawn) return;
+    this.drawn = wanted;
+    fit(this.overlay, width, height);
+    const context = this.overlay.getContext("2d"), image = new ImageData(width, height);
+    drawOutlines(new Uint32Array(image.data.buffer), height, width, all.flatMap((one) => this.#objects(one)), lineStyle(height, width));
+    context.putImageData(image, 0, 0);
+    this.#drawLabels(context, all, shrunk);
+  }
+
+  #objects(masks) {
+    const size = [this.canvas.height, this.canvas.width], { colour, place } = this.look(masks.prompt);
     const tracks = this.visible(masks);
-    if (!tracks.length) return;
-    const [height, width] = masks.size, [red, green, blue] = this.look(masks.prompt).colour;
-    const image = new ImageData(width, height), pixels = new Uint32Array(image.data.buffer);
-    const inside = (OPACITY << 24 | blue << 16 | green << 8 | red) >>> 0, edge = (255 << 24 | blue << 16 | green << 8 | red) >>> 0;
-    masks.labels.forEach((labels, layer) => {
+    return masks.labels.flatMap((own, layer) => {
       const wanted = new Set(tracks.filter((one) => one.layer === layer).map((one) => one.label));
-      if (!wanted.size) return;
-      for (let y = 0, at = 0; y < height; y++)
-        for (let x = 0; x < width; x++, at++) {
-          const label = labels[at];
-          if (!label || !wanted.has(label)) continue;
-          const isEdge = x === 0 || y === 0 || x === width - 1 || y === height - 1 || labels[at - 1] !== label
-            || labels[at + 1] !== label || labels[at - width] !== label || labels[at + width] !== label;
-          pixels[at] = isEdge ? edge : inside;
-        }
+      if (!wanted.size) return [];
+      const labels = scaledLabels(own, masks.size, size, wanted);
+      return [...boxesOf(labels, ...size)].map(([label, box]) => ({ labels, label, box, colour, isRising: place % 2 === 0 }));
     });
-    fit(this.tint, width, height);
-    this.tint.getContext("2d").putImageData(image, 0, 0);
-    this.context.drawImage(this.tint, 0, 0, this.canvas.width, this.canvas.height);
   }
 
-  #drawLabels(masks) {
-    const { context, canvas } = this, look = this.look(masks.prompt);
-    const sx = canvas.width / masks.source_size[1], sy = canvas.height / masks.source_size[0];
-    context.font = `600 ${Math.max(12, Math.round(canvas.height / 28))}px system-ui, sans-serif`;
-    context.textBaseline = "bottom";
-    for (const track of this.visible(masks)) {
-      const text = `${look.text} #${track.id} ${track.score.toFixed(2)}`;
-      const width = context.measureText(text).width + 8, height = Math.max(16, Math.round(canvas.height / 20));
-      const x = Math.min(track.box[0] * sx, canvas.width - width), y = Math.max(height, track.box[1] * sy);
-      context.fillStyle = `rgb(${look.colour})`;
-      context.fillRect(Math.max(0, x), y - height, width, height);
-      context.fillStyle = "#10151b";
-      context.fillText(text, Math.max(0, x) + 4, y - 1);
-    }
+  #drawLabels(context, all, shrunk) {
+    const { width, height } = this.canvas, font = Math.round(Math.max(height / 28, LEAST_LABEL_PX * shrunk));
+    const line = Math.round(font * 1.4), bullet = Math.round(line / 4);
+    context.font = `500 ${font}px system-ui, sans-serif`;
+    context.textBaseline = "middle";
+    const labels = all.flatMap((masks) => {
+      const { colour, text } = this.look(masks.prompt), short = shortened(text);
+      const sx = width / masks.source_size[1], sy = height / masks.source_size[0];
+      return this.visible(masks).sort((one, other) => one.id - other.id).map((one) => ({
+        colour, texts: [`#${one.id} ${short} ${one.score.toFixed(2)}`, `#${one.id}`],
+        box: [one.box[0] * sx, one.box[1] * sy, one.box[2] * sx, one.box[3] * sy].map(Math.round) }));
+    });
+    const sizes = labels.map(({ texts }) => texts.map((one) => [Math.ceil(context.measureText(one).width) + 5 * bullet, line]));
+    this.labels = placeLabels(labels.map(({ box }) => box), sizes, [width, height]).map((place, i) => {
+      if (!place) return null;
+      const { x, y, choice } = place, { colour, texts } = labels[i], size = sizes[i][choice];
+      context.fillStyle = PLATE;
+      context.fillRect(x, y, ...size);
+      context.fillStyle = `rgb(${colour})`;
+      context.fillRect(x + bullet, y + bullet, 2 * bullet, line - 2 * bullet);
+      context.fillStyle = "#fff";
+      context.fillText(texts[choice], x + 4 * bullet, y + line / 2);
+      return [x, y, x + size[0], y + size[1]];
+    });
   }
 
   // Tracks that the page shows of those that the graph found.
@@ -213,6 +231,11 @@ export class Stage {
     tracks.sort((one, other) => other.score - one.score);
     return look.isSingle ? tracks.slice(0, 1) : tracks;
   }
+}
+
+function shortened(text) {
+  const characters = [...text];
+  return characters.length <= LABEL_LENGTH ? text : characters.slice(0, LABEL_LENGTH - 3).join("").trimEnd() + "...";
 }
 
 function fit(canvas, width, height) {

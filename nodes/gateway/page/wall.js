@@ -104,13 +104,12 @@ class Tile {
 
   // What changes by time alone.
   tick() {
-    const { picture, rate_hz, prompts } = this.#stream, age_ms = picture && performance.now() - this.#takenAt;
-    const { level, text } = streamWords(this.#stream, age_ms);
+    const { picture, rate_hz } = this.#stream, age_ms = picture && performance.now() - this.#takenAt;
+    const { level, text, why } = streamWords(this.#stream, age_ms), isBare = this.#find("shown").hidden;
     this.root.dataset.level = level;
     this.root.classList.toggle("is-old", age_ms != null && age_ms > OLD_MS);
-    this.#put("state", text);
-    const why = prompts.length ? text : "Add something to look for: pictures come with what is found.";
-    this.#put("hint", this.#find("shown").hidden ? why : "");
+    this.#put("state", isBare || level === "good" ? text : why);
+    this.#put("hint", isBare ? why : "");
     this.#find("hint").hidden = !this.#find("hint").textContent;
     this.#put("rate", rate_hz ? rate_hz.toFixed(1) : "–");
     this.#put("age", age_ms == null ? "–" : age_ms < 1000 ? `${Math.round(age_ms / 10) * 10} ms` : `${(age_ms / 1000).toFixed(1)} s`);

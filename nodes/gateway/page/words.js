@@ -68,18 +68,18 @@ export function sourceWords({ status, text, code, attempt, retry_in_s }) {
   return `No pictures from the source: ${text || code}${/[.!?]$/.test(text) ? "" : "."}${tries}${tries ? `${count}.` : ""}`;
 }
 
-// How a stream fares, for a page of many: `stream` as the server tells of it, age_ms of its picture or null.
+// How a stream fares, for a page of many: `stream` as the server tells of it, age_ms of its picture or null. `text` is a
+// word or two, `why` all that is known.
 export function streamWords({ kind, busy, state, prompts }, age_ms) {
-  const isFresh = age_ms != null && age_ms < 5000, { status, text = "" } = state ?? { status: "starting" };
-  if (kind === "camera") {
-    if (!busy) return { level: "idle", text: "No camera is sending to this stream." };
-    return isFresh ? { level: "good", text: "Live" } : { level: "busy", text: text || "Waiting for pictures." };
-  }
-  if (status === "ended") return { level: "idle", text: "The video has come to its end." };
-  if (status === "stopped") return { level: "busy", text: "Starting." };  // a scene begins when somebody looks
-  if (status === "lost") return { level: "bad", text: `Reconnecting. ${sourceWords(state)}` };
-  if (status === "failed" || status === "stalled") return { level: "bad", text: sourceWords(state) };
-  if (isFresh) return { level: "good", text: "Live" };
-  if (status === "running") return { level: "busy", text: prompts.length ? "Waiting for pictures with masks." : "Live" };
-  return { level: "busy", text: text ? sourceWords(state) : "Starting." };
+  const status = state?.status ?? "starting", why = state ? sourceWords(state) : "";
+  const say = (level, short, long = "") => ({ level, text: short, why: long || why || `${short}.` });
+  if (kind === "camera" && !busy) return say("idle", "No camera", "No camera is sending to this stream.");
+  if (status === "ended") return say("idle", "Ended");
+  if (status === "lost" && kind !== "camera") return say("bad", "Reconnecting");
+  if (status === "failed") return say("bad", "Failed");
+  if (status === "stalled") return say("bad", "Stalled");
+  if (state?.overload) return say("bad", "Too much work", state.overload);
+  if (age_ms != null && age_ms < 5000) return say("good", "Live");
+  if (status !== "running") return say("busy", "Starting");  // also a scene that begins when somebody looks
+  return say("busy", "Waiting", prompts.length ? "No pictures with masks yet." : "No pictures yet.");
 }

@@ -129,6 +129,11 @@ class VideoFeed:
         """The picture of a frame, if it was kept."""
         return self._pictures.get(self.key_of(frame))
 
+    @property
+    def newest(self) -> FeedPicture | None:
+        """The newest of the pictures that are kept."""
+        return next(reversed(self._pictures.values()), None)
+
     def _room_for(self, frame: VideoFrame) -> int:
         """How many pictures such as this are kept."""
         if self._is_camera:

@@ -22,7 +22,7 @@ class MaskWatcher(Protocol):
     """Who draws by itself, and not every picture."""
 
     def take_masks(self, picture: FeedPicture, masks: Sequence[Masks]) -> None:
-        """A picture has the masks of all its prompts, in their order."""
+        """A picture has the masks of all its prompts, in their order; there may be none."""
 
     def forget(self) -> None:
         """Another camera begins: what the one before showed is of no use any more."""
@@ -78,6 +78,12 @@ class OverlayFeed:
         for watcher in self._watchers:
             watcher.forget()
 
+    def picture_came(self) -> None:
+        """Where nothing is looked for there are no masks to wait for."""
+        if self._watchers and not self._prompts and (picture := self._feed.newest) is not None:
+            for watcher in self._watchers:
+                watcher.take_masks(picture, ())
+
     def take(self, message: MaskMessage, buffers: tuple[memoryview, ...]) -> None:
         """Masks came: when they are those of the last prompt of their picture, the picture is shown.
 
@@ -92,13 +98,14 @@ class OverlayFeed:
         picture = self._feed.picture_of(message.frame)
         if picture is None or not all(one in self._masks for one in self._prompts):
             return
-        masks_in_order = [self._masks[one] for one in dict.fromkeys((*self._prompts, *self._masks))]
+        # Colours follow from the prompts in their own order, not from that in which their masks came.
+        masks = [self._masks[one] for one in dict.fromkeys((*self._prompts, *self._masks))]
         for watcher in self._watchers:
-            watcher.take_masks(picture, masks_in_order)
+            watcher.take_masks(picture, masks)
         if not self._viewers:
             return
         rgb = np.asarray(picture.frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-        image = draw_masks(rgb, [_prompt_masks(*masks, rgb.shape[:2]) for masks in self._masks.values()])
+        image = draw_masks(rgb, [_prompt_masks(*one, rgb.shape[:2]) for one in masks])
         shown = replace(picture, frame=VideoFrame.from_ndarray(image, format="rgb24"))
         for slot in self._viewers:
             slot.put(shown)

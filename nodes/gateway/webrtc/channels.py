@@ -9,7 +9,7 @@ from aiortc.exceptions import InvalidStateError
 
 from ssa_stream.errors import MessageError, TransportError
 from ssa_stream.nodes.gateway.graph_link import Answer, Request
-from ssa_stream.nodes.gateway.page_messages import PromptAnswer, as_json, as_request, error_text, read_command
+from ssa_stream.nodes.gateway.page_messages import PromptAnswer, as_json, as_request, coloured, error_text, read_command
 from ssa_stream.nodes.gateway.settings import PeerLimits
 from ssa_stream.nodes.gateway.webrtc.limits import RateLimit
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
@@ -93,7 +93,7 @@ class PromptHandler:
                 return as_json(
                     PromptAnswer(
                         id=command_id,
-                        prompts=answer.prompts,
+                        prompts=coloured(answer.prompts),
                         version=answer.version,
                         applies_from=answer.applies_from,
                         warnings=answer.warnings or (),

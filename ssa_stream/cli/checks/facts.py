@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from ssa_stream.errors import SsaStreamError
 
 if TYPE_CHECKING:
+    from ssa_stream.cli.checks.trials import Trial
     from ssa_stream.nodes.pipeline import PipelineConfig
 
-__all__ = ["PACKAGES", "Camera", "Facts", "Gpu", "gather"]
+__all__ = ["PACKAGES", "Camera", "Facts", "Gpu", "PipelineFacts", "gather"]
 
 PACKAGES = {
     "client": ("zmq", "msgpack", "msgspec", "lz4", "numpy"),
-    "engine": ("torch", "open_clip", "timm", "av", "cv2", "PIL", "scipy", "safetensors", "pycocotools", "supervision"),
+    "engine": ("torch", "open_clip", "timm", "av", "cv2", "PIL", "scipy", "safetensors", "pycocotools"),
     "webrtc": ("aiohttp", "aiortc", "prometheus_client"),
 }
 """Import names by the extra that installs them."""
@@ -59,6 +60,23 @@ class Camera:
 
 
 @dataclass(frozen=True, slots=True)
+class PipelineFacts:
+    """What was seen of what a pipeline reads and writes.
+
+    Attributes:
+        trials: What each source gave when it was tried.
+        outputs_problem: Why its outputs cannot be written, or would destroy something; empty if they can.
+        long_prompts: Prompts that are not read to their end, each with what is wrong.
+        disk_bytes: Free space by the folder that is written to.
+    """
+
+    trials: "tuple[Trial, ...]" = ()
+    outputs_problem: str = ""
+    long_prompts: tuple[str, ...] = ()
+    disk_bytes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """This machine, and the pipeline that it is to run.
 
@@ -83,6 +101,7 @@ class Facts:
         checkpoint_problem: Why not.
         keys_problem: Why the pipeline's keys cannot be used; empty if they can, or there are none.
         open_secrets: Files with secret keys that others can read.
+        tried: What the pipeline reads and writes; None if it was not tried.
     """
 
     pipeline: "PipelineConfig | None" = None
@@ -105,13 +124,15 @@ class Facts:
     checkpoint_problem: str = ""
     keys_problem: str = ""
     open_secrets: tuple[str, ...] = ()
+    tried: PipelineFacts | None = None
 
 
-def gather(pipeline: str) -> Facts:
-    """Look at this machine.
+def gather(pipeline: str, tried_s: float | None = None) -> Facts:
+    """Look at this machine; nothing on it is changed.
 
     Args:
         pipeline: Shipped name or file of the pipeline that it is to run.
+        tried_s: Seconds for which each of its sources is read; None does not try what it reads and writes.
     """
     config, problem = _pipeline(pipeline)
     missing = {extra: tuple(name for name in names if _is_missing(name)) for extra, names in PACKAGES.items()}
@@ -138,7 +159,36 @@ def gather(pipeline: str) -> Facts:
         checkpoint_problem=checkpoint_problem,
         keys_problem=keys_problem,
         open_secrets=open_secrets,
+        tried=None if config is None or tried_s is None or missing["engine"] else _tried(config, tried_s),
     )
+
+
+def _tried(config: "PipelineConfig", seconds: float) -> PipelineFacts:
+    from ssa_stream.cli.checks.outputs import free_space, outputs_problem
+    from ssa_stream.cli.checks.trials import try_sources
+
+    return PipelineFacts(
+        trials=try_sources(config, seconds),
+        outputs_problem=outputs_problem(config),
+        long_prompts=_long_prompts(config),
+        disk_bytes=free_space(config),
+    )
+
+
+def _long_prompts(config: "PipelineConfig") -> tuple[str, ...]:
+    from ssa_stream.nodes.ingest.prompt_length import length_warning
+
+    texts = {
+        f"stream {name}: {text!r}": text
+        for name, stream in config.streams.items()
+        for prompts in (stream.prompts, *(change.prompts for change in stream.changes))
+        for text in (prompts.values() if isinstance(prompts, dict) else prompts)
+    }
+    try:
+        said = {where: length_warning(config.model, text) for where, text in texts.items()}
+    except SsaStreamError:  # of a checkpoint that cannot be read, which its own check tells
+        return ()
+    return tuple(f"{where[:60]}: {warning}" for where, warning in said.items() if warning is not None)
 
 
 def _is_missing(name: str) -> bool:

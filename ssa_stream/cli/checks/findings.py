@@ -1,20 +1,38 @@
 """The checks of `ssa-stream doctor`: each judges one fact and says what to do about it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from ssa_stream.cli.checks.facts import Facts
+from ssa_stream.cli.checks.trials import Trial
 from ssa_stream.extras import install_command
 from ssa_stream.nodes.runtime.descriptors import descriptors_of, room_for_connections
 
-__all__ = ["CHECKS", "CLIENT_CHECKS", "Finding", "examine"]
+__all__ = ["CHECKS", "CLIENT_CHECKS", "PIPELINE_CHECKS", "Finding", "examine", "examine_sources"]
 
 _GIB = 2**30
 _MIB = 2**20
 _MIN_MEMORY = 2 * _GIB
 _MIN_OPEN_FILES = 256
 _SENDERS_PER_STREAM, _SLOT_MIB = 4, 32
+_MIN_DISK = _GIB
+_SLOW, _FRAMES_TO_JUDGE = 0.8, 10
+_ADVICE = {
+    "refused": "is it on, and are host and port right? A graph waits for a live source, and tries again",
+    "unreachable": "look at the name of the host, the cable and the network; can it be pinged?",
+    "timeout": "is it on, and does a firewall lie between? A graph waits for a live source, and tries again",
+    "auth_failed": "give user name and password: rtsp://user:password@host/...",
+    "not_found": "look at its name; a camera's manual says the path. See also: ssa-stream sources list",
+    "server_error": "look at the server's own log; does another program have its only place?",
+    "tls": "is its certificate valid for this name, and is it a secure port at all?",
+    "unsupported_codec": "let the camera send H.264",
+    "unreadable": "does another program play it? Else it is damaged, or not a video",
+    "too_large": "allow it with #max_edge=... and #max_area=... at the end of the address, or let it send less",
+    "elsewhere": "if that host may be asked, name it: #hosts=NAME at the end of the address",
+    "no_frame": "does it send pictures? A camera begins at its next key frame: let it send one every second or two",
+}
+_OTHER_ADVICE = "try it alone: ssa-stream run SOURCE -p TEXT; docs/sources.md says what can be read"
 
 Verdict = Literal["ok", "warn", "fail"]
 _Result = tuple[Verdict, str, str]
@@ -42,6 +60,75 @@ def examine(facts: Facts, checks: dict[str, Check]) -> Iterator[Finding]:
     """Run checks on the facts, in their order."""
     for name, check in checks.items():
         yield Finding(name, *check(facts))
+
+
+def examine_sources(trials: Iterable[Trial]) -> Iterator[Finding]:
+    """Judge what each source of a pipeline gave."""
+    for trial in trials:
+        yield Finding(f"source {trial.stream}", *_source(trial))
+
+
+def _source(trial: Trial) -> _Result:
+    if trial.skipped:
+        return "ok", f"{trial.address}: not tried, as {trial.skipped}", ""
+    if trial.problem:
+        code = f" ({trial.code})" if trial.code else ""
+        return "fail", f"{trial.problem}{code}", _ADVICE.get(trial.code, _OTHER_ADVICE)
+    found = _seen(trial)
+    if trial.warnings:
+        return "warn", f"{found}; {'; '.join(trial.warnings)}", "give a file that is whole, or go on with what is there"
+    if trial.lost:
+        lost = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in trial.lost.items())
+        return "warn", f"{found}; {lost}", "use a cable instead of radio, rtsp_transport tcp, or a lower bit rate"
+    rates = trial.live and trial.nominal_hz and trial.measured_hz and trial.frames >= _FRAMES_TO_JUDGE
+    if rates and trial.measured_hz < _SLOW * trial.nominal_hz:  # type: ignore[operator]  # both are there: see `rates`
+        return "warn", found, "it gives fewer frames than it says: look at light (exposure), network and the camera"
+    return "ok", found, ""
+
+
+def _seen(trial: Trial) -> str:
+    """What a source gave, in one sentence."""
+    kind = "live" if trial.live else "a recording"
+    size = "" if trial.size is None else f"{trial.size[1]}x{trial.size[0]}"
+    codec = trial.codec or ""
+    nominal = "" if trial.nominal_hz is None else f" (it says {trial.nominal_hz:g})"
+    rate = ""
+    if trial.measured_hz is not None:
+        verb = "" if trial.live else "decoded at "
+        rate = f"{verb}{trial.measured_hz:.1f} fps{nominal}"
+    opened = f"opened in {trial.opened_s or 0:.1f} s, first picture after {trial.first_s or 0:.1f} s"
+    return ", ".join(part for part in (f"{trial.address}: {kind}", size, codec, rate, opened) if part)
+
+
+def _outputs(facts: Facts) -> _Result:
+    tried = facts.tried
+    if tried is not None and tried.outputs_problem:
+        return (
+            "fail",
+            tried.outputs_problem,
+            "make the folder, name another output, or start the graph with --overwrite",
+        )
+    return "ok", "can be written", ""
+
+
+def _prompts(facts: Facts) -> _Result:
+    if facts.tried is not None and facts.tried.long_prompts:
+        return (
+            "warn",
+            "; ".join(facts.tried.long_prompts),
+            "say it in fewer words: the end of a long prompt is not read",
+        )
+    return "ok", "are read to their ends", ""
+
+
+def _disk(facts: Facts) -> _Result:
+    spaces = {} if facts.tried is None else facts.tried.disk_bytes
+    if not spaces:
+        return "ok", "the pipeline writes no files", ""
+    found = ", ".join(f"{free / _GIB:.1f} GiB free in {folder}" for folder, free in spaces.items())
+    if min(spaces.values()) < _MIN_DISK:
+        return "warn", found, "free some space: an output ends when its disk is full"
+    return "ok", found, ""
 
 
 def _python(facts: Facts) -> _Result:
@@ -205,6 +292,8 @@ def _wanted_cameras(facts: Facts) -> list[str]:
     return found
 
 
+PIPELINE_CHECKS: dict[str, Check] = {"outputs": _outputs, "prompts": _prompts, "disk": _disk}
+"""What a pipeline needs that is named, beside its sources."""
 CLIENT_CHECKS: dict[str, Check] = {"python": _python, "client": _client}
 """What a machine needs that only subscribes."""
 CHECKS: dict[str, Check] = {

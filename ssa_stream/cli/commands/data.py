@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ssa_stream.cli.options.files import Overwrite
-from ssa_stream.cli.views.console import errors, progress_bar
+from ssa_stream.cli.views.console import notice, progress_bar
 
 __all__ = ["app", "synth"]
 
@@ -54,4 +54,4 @@ def synth(
             overwrite=overwrite,
             on_progress=lambda done, _: progress.update(task, completed=done),
         )
-    errors().print(f"wrote {videos} videos of {frames} frames to {out}", soft_wrap=True)
+    notice(f"wrote {videos} videos of {frames} frames to {out}")

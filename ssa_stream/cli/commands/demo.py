@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ssa_stream.cli.views.console import errors, progress_bar
+from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
+from ssa_stream.cli.views.console import notice, progress_bar
 from ssa_stream.errors import SinkError
 from ssa_stream.files import replacing
 
@@ -27,6 +28,8 @@ def demo(
             help="All nodes in one process; or a process each, with a subscriber that prints what a robot would see.",
         ),
     ] = "fused",
+    log_format: LogFormatOption = "text",
+    log_level: LogLevelOption = "info",
 ) -> None:
     """Make a video, segment it by a sentence, and change the sentence half-way.
 
@@ -34,6 +37,7 @@ def demo(
     others, and prints fps, latency and drops. It is `ssa-stream up` on a pipeline of one file; the command that does
     the same is printed first.
     """
+    use_log_options("launcher", log_format, log_level)
     from ssa_stream.cli.commands.up import expect_no_failures, run_pipeline
     from ssa_stream.nodes.pipeline import PipelineConfig, save_pipeline
 
@@ -46,11 +50,11 @@ def demo(
     except OSError as error:
         raise SinkError(f"cannot write into {out} ({error.strerror}); choose another folder with --out") from error
     write_scene(video, round(seconds * _FPS))
-    errors().print(f"$ ssa-stream up {pipeline}", soft_wrap=True)
+    notice(f"$ ssa-stream up {pipeline}", event="begins", pipeline=str(pipeline))
     report = run_pipeline(config, beside=_print_what_a_robot_sees if placement == "processes" else None)
     expect_no_failures(report)
     for path in outputs:
-        errors().print(f"wrote {path}", soft_wrap=True)
+        notice(f"wrote {path}", event="written", file=path)
 
 
 def _pipeline(video: str, outputs: list[str], placement: str, change_at_s: float) -> dict[str, Any]:
@@ -77,7 +81,7 @@ async def _print_what_a_robot_sees(address: str) -> None:
     async with MaskSubscription(address) as subscribed:
         async for view in subscribed:
             if view.frame.index % _PRINTED_EVERY == 0:
-                errors().print(f"robot: {as_line(view)}", soft_wrap=True)
+                notice(f"robot: {as_line(view)}", event="robot")
 
 
 def write_scene(path: Path, num_frames: int) -> None:

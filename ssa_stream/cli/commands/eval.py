@@ -14,6 +14,7 @@ import typer
 from rich.text import Text
 
 from ssa_stream.cli.options.files import Overwrite, existing, named
+from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
 from ssa_stream.cli.options.model import (
     Checkpoint,
     Clip,
@@ -25,7 +26,7 @@ from ssa_stream.cli.options.model import (
     Threads,
 )
 from ssa_stream.cli.options.summary import Strict, write_or_print
-from ssa_stream.cli.views.console import errors, print_warning, progress_bar
+from ssa_stream.cli.views.console import LOGGED_EVERY_S, notice, print_warning, progress_bar
 from ssa_stream.cli.views.eval_tables import print_report
 from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.errors import ConfigError, SinkError
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 _Item = TypeVar("_Item")
-_PLAIN_INTERVAL_S = 10.0
 _RUN, _OUTPUT, _SESSION = "Run", "Output", "Session"
 
 
@@ -119,6 +119,8 @@ def evaluate(
     batch: Annotated[
         int, typer.Option(min=1, help="causal: sentences of a video that run together.", rich_help_panel=_SESSION)
     ] = 4,
+    log_format: LogFormatOption = "text",
+    log_level: LogLevelOption = "info",
 ) -> None:
     """Score a model on videos with sentences and masks.
 
@@ -129,6 +131,7 @@ def evaluate(
 
         ssa-stream eval --data val --checkpoint ssa.safetensors --mode causal --json val.json --sheet val.png
     """
+    use_log_options("eval", log_format, log_level)
     if mode != "realtime" and (model_ms is not None or eta):
         raise ConfigError(f"--model-ms and --eta belong to --mode realtime; the mode is {mode}")
     if protocol == "a2d" and (sheet or mode not in ("offline", "windowed")):
@@ -275,7 +278,8 @@ def _count(data: "MevisData", config: "EvaluationConfig") -> int:
 
 def _shown(items: Iterator[_Item], total: int) -> Iterator[_Item]:
     """Pass items on and show progress, until they or the user's patience end."""
-    done, shown_at_s = 0, -math.inf
+    done, told_s = 0, -math.inf
+    notice(f"evaluating {total} sentences", event="begins", total=total)
     with Interrupts() as interrupts, progress_bar() as progress:
         task = progress.add_task("evaluating", total=total)
         while not interrupts.requested:
@@ -284,19 +288,20 @@ def _shown(items: Iterator[_Item], total: int) -> Iterator[_Item]:
                 break
             done += 1
             progress.update(task, completed=done)
-            if progress.disable and time.monotonic() - shown_at_s >= _PLAIN_INTERVAL_S:
-                shown_at_s = time.monotonic()
-                errors().print(f"evaluated {done} of {total} sentences")
+            if progress.disable and time.monotonic() - told_s >= LOGGED_EVERY_S:
+                told_s = time.monotonic()
+                notice(f"evaluated {done} of {total} sentences", event="progress", done=done, total=total)
             yield item
     if interrupts.requested:
-        errors().print(Text.assemble(("ended by Ctrl-C:", "bold yellow"), f" {done} of {total} sentences are done"))
+        text = Text.assemble(("ended by Ctrl-C:", "bold yellow"), f" {done} of {total} sentences are done")
+        notice(text, event="interrupted", done=done, total=total)
 
 
 def _write_json(path: Path, report: "EvaluationReport | SingleObjectReport", overwrite: bool) -> None:
     from ssa_stream.evaluation import report_to_json
 
     write_or_print(path, report_to_json(report).decode(), overwrite=overwrite)
-    errors().print(f"wrote {path}", soft_wrap=True)
+    notice(f"wrote {path}", event="written", file=path)
 
 
 def _write_sheet(path: Path, sheet: "ClipSheet", overwrite: bool) -> None:
@@ -308,4 +313,4 @@ def _write_sheet(path: Path, sheet: "ClipSheet", overwrite: bool) -> None:
         write_report(path, content.getvalue(), overwrite=overwrite)
     except (OSError, KeyError, ValueError) as error:  # Pillow does not know the ending, or cannot write that format
         raise SinkError(f"cannot write {path} ({error}); choose a .png or .jpg file with --sheet") from error
-    errors().print(f"wrote {path}", soft_wrap=True)
+    notice(f"wrote {path}", event="written", file=path)

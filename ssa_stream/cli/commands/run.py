@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ssa_stream.cli.options.files import Overwrite, existing, named
+from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
 from ssa_stream.cli.options.model import (
     Checkpoint,
     Clip,
@@ -100,6 +101,8 @@ def run(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress, no summary.", rich_help_panel=_OUTPUT)
     ] = False,
+    log_format: LogFormatOption = "text",
+    log_level: LogLevelOption = "info",
     checkpoint: Checkpoint = None,
     clip: Clip = None,
     download_clip: DownloadClip = None,
@@ -153,10 +156,17 @@ def run(
 
         ssa-stream run street.mp4 -p "the person carrying the box" -o overlay.mp4 -o masks.jsonl -c ssa.safetensors
     """
+    use_log_options("run", log_format, log_level)
     from ssa_stream.cli.options.engine import all_cores_but_one, open_model
     from ssa_stream.cli.runner import RunReport, paced, run_stream
     from ssa_stream.cli.views.console import print_warning
-    from ssa_stream.cli.views.run_view import live_line, print_connections, print_source_status, print_summary
+    from ssa_stream.cli.views.run_view import (
+        live_line,
+        print_connections,
+        print_overload,
+        print_source_status,
+        print_summary,
+    )
     from ssa_stream.cli.views.terminal import Interrupts
     from ssa_stream.input_warnings import require_complete
     from ssa_stream.sinks import Background
@@ -218,6 +228,7 @@ def run(
                     max_frames=max_frames,
                     on_frame=on_frame,
                     on_warning=print_warning,
+                    **({} if quiet else {"on_overload": print_overload}),
                     report=report,
                 )
     except SsaStreamError as error:

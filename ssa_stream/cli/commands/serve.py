@@ -21,6 +21,7 @@ from ssa_stream.cli.options.graph import (
     with_model,
     with_streams,
 )
+from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
 from ssa_stream.cli.options.state import Fresh, StateFolder, saved_prompts
 from ssa_stream.errors import ConfigError
@@ -130,6 +131,8 @@ def serve(
         typer.Option(min=0.1, max=3600, help="Seconds between requests of a connection.", rich_help_panel=_LIMITS),
     ] = 30.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live line.")] = False,
+    log_format: LogFormatOption = "text",
+    log_level: LogLevelOption = "info",
 ) -> None:
     """Run a graph with a page: a browser's camera in, masks back, prompts typed while it runs.
 
@@ -139,6 +142,7 @@ def serve(
 
     Ends with Ctrl-C. Robots subscribe as with `ssa-stream up`.
     """
+    use_log_options("launcher", log_format, log_level)
     from ssa_stream.nodes.gateway.http.access import require_safe
     from ssa_stream.nodes.gateway.http.tls import tls_context
     from ssa_stream.nodes.gateway.settings import IceServer, PeerLimits
@@ -249,6 +253,7 @@ async def _run(
     page: dict[str, Any],
 ) -> None:
     from ssa_stream.cli.commands.up import expect_outputs
+    from ssa_stream.cli.readiness import announced
     from ssa_stream.cli.views.graph_view import GraphView, served_health
     from ssa_stream.nodes.gateway.settings import control_socket, health_socket
     from ssa_stream.nodes.health.server import serve_health_in_file
@@ -262,12 +267,13 @@ async def _run(
     stop = asyncio.Event()
     with stop_on_signals(stop):
         own_health = serve_health_in_file(health_socket(run_dir), graph)
-        async with own_health, served_health(graph, health, view), view.live(graph):
+        told = announced(graph, view, stop)
+        async with own_health, served_health(graph, health, view), view.live(graph), told:
             log_as("launcher")
             gateway = asyncio.create_task(_keep_gateway(graph, view, folder, page, stop), name="gateway")
             keeping = asyncio.create_task(_keep_folder(folder), name="folder of the page")
             try:
-                report = await graph.run(stop, view.ready)
+                report = await graph.run(stop)
             finally:
                 stop.set()
                 keeping.cancel()
@@ -294,6 +300,7 @@ async def _keep_gateway(
         SsaStreamError: It did not start, or was lost too often.
     """
     from ssa_stream.nodes.launcher.child import Child
+    from ssa_stream.nodes.runtime.logs import log_arguments
     from ssa_stream.nodes.runtime.tasks import first_of
 
     await first_of(graph.bound.wait(), stop.wait())
@@ -304,6 +311,7 @@ async def _keep_gateway(
         folder.keep()
         file = _gateway_settings(graph, folder.path, page)
         command = [sys.executable, "-P", "-m", "ssa_stream.nodes.gateway", str(file), f"--incarnation={incarnation}"]
+        command += log_arguments()
         with graph.reserve.lent():
             return await Child.start("gateway", incarnation, command, view.line)
 

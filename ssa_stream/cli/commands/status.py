@@ -67,16 +67,21 @@ def _watch(subscribed: "UpdateSubscription", graph: "GraphState", interrupts: In
 
     from ssa_stream.cli.views.graph_tables import status_tables
 
-    if as_json:
-        while not interrupts.requested and _print(graph, as_json=True):
+    console = output()
+    if as_json or not console.is_terminal:  # where nothing can be drawn over, each look is printed
+        while not interrupts.requested and _print(graph, as_json):
             interrupts.cut_short(lambda: _gather(subscribed, graph, _REFRESH_S))
         return
-    console = output()
-    with Live(status_tables(graph), console=console, auto_refresh=False) as live:
+    with Live(status_tables(graph, time.monotonic_ns()), console=console, auto_refresh=False) as live:
         while console.is_read and not interrupts.requested:
             is_heard = interrupts.cut_short(lambda: _gather(subscribed, graph, _REFRESH_S)) is not False
             lost = Text(f"nothing comes from {subscribed.address}; waiting for it", style="bold red")
-            live.update(status_tables(graph) if is_heard else Group(status_tables(graph), lost), refresh=True)
+            live.update(
+                status_tables(graph, time.monotonic_ns())
+                if is_heard
+                else Group(status_tables(graph, time.monotonic_ns()), lost),
+                refresh=True,
+            )
 
 
 def _print(graph: "GraphState", as_json: bool) -> bool:
@@ -84,8 +89,8 @@ def _print(graph: "GraphState", as_json: bool) -> bool:
     from ssa_stream.cli.views.graph_tables import status_mapping, status_tables
 
     if as_json:
-        return print_json(status_mapping(graph))
-    tables = status_tables(graph)
+        return print_json(status_mapping(graph, time.monotonic_ns()))
+    tables = status_tables(graph, time.monotonic_ns())
     console = wide_output(tables)
     console.print(tables)
     return console.is_read

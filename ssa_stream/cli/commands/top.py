@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssa_stream.cli.options.graph import FirstMessageTimeout, Keys, PublishAddress
+from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
 from ssa_stream.cli.views.console import output, wide_output
 from ssa_stream.cli.views.terminal import Interrupts
 
@@ -33,12 +34,15 @@ def top(
         bool, typer.Option("--once", help="Look for a moment, print and end; what a pipe gets anyhow.")
     ] = False,
     timeout_s: FirstMessageTimeout = 5.0,
+    log_format: LogFormatOption = "text",
+    log_level: LogLevelOption = "info",
 ) -> None:
     """Show what a running graph does: frames, masks and their age by stream; steps, queues and delays by node.
 
     Press q to leave. It subscribes as a robot does, so that what it shows is what a robot gets. Queues that stay full
     and step ages that grow tell which node is too slow.
     """
+    use_log_options("top", log_format, log_level)
     from ssa_stream.client import MaskSubscription, UpdateSubscription
 
     with (

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssa_stream.cli.views.console import errors
+from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
+from ssa_stream.cli.views.console import LOGGED_EVERY_S, moving_progress, notice, shows_progress
 from ssa_stream.cli.views.terminal import Interrupts
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from ssa_stream.training import StepReport, TrainConfig, Validation
+    from ssa_stream.training import StepReport, Validation
     from ssa_stream.training.config import Stage
 
 __all__ = ["train"]
-
-_PLAIN_INTERVAL_S = 10.0
 
 
 def train(
@@ -40,6 +40,8 @@ def train(
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Number of devices; with torchrun, processes per machine.")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; default: torch's own choice.")] = None,
+    log_format: LogFormatOption = "text",
+    log_level: LogLevelOption = "info",
 ) -> None:
     """Train a network, stage by stage.
 
@@ -49,6 +51,7 @@ def train(
 
         ssa-stream train ssa-tiny-cpu --out runs/ssa-tiny --resume --max-minutes 60
     """
+    use_log_options("train", log_format, log_level)
     import torch
 
     from ssa_stream.configs import load_config
@@ -58,7 +61,7 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     settings = TrainConfig.from_mapping(load_config("train", config))
-    with Interrupts() as interrupts, _display(settings) as observer:
+    with Interrupts() as interrupts, _display() as observer:
         is_complete = run_training(
             settings,
             out,
@@ -71,9 +74,11 @@ def train(
             devices=devices,
         )
     if is_complete:
-        errors().print(f"done: best {out / 'best.safetensors'}, last {out / 'last.safetensors'}", soft_wrap=True)
+        best, last = out / "best.safetensors", out / "last.safetensors"
+        notice(f"done: best {best}, last {last}", event="done", best=best, last=last)
     else:
-        errors().print(f"stopped, state saved; go on with: ssa-stream train {config} --out {out} --resume")
+        resumed = f"ssa-stream train {config} --out {out} --resume"
+        notice(f"stopped, state saved; go on with: {resumed}", event="stopped", resume=resumed)
 
 
 def _stopper(interrupts: Interrupts, max_minutes: float | None) -> Callable[[], bool]:
@@ -82,23 +87,32 @@ def _stopper(interrupts: Interrupts, max_minutes: float | None) -> Callable[[], 
     return lambda: interrupts.requested or (ends_at is not None and time.monotonic() >= ends_at)
 
 
-class _PlainDisplay:
-    """A line every few seconds, for logs."""
+class _LogDisplay:
+    """For a log: when a stage begins, each validation, and in between a line every few minutes."""
 
-    def __init__(self, config: "TrainConfig") -> None:
-        self._console = errors()
-        self._stages = len(config.stages)
-        self._shown_at = -_PLAIN_INTERVAL_S
+    def __init__(self) -> None:
+        self._stage = ""
+        self._told_s = 0.0
 
     def on_step(self, report: "StepReport") -> None:
-        """Print now and then."""
-        if time.monotonic() - self._shown_at >= _PLAIN_INTERVAL_S:
-            self._shown_at = time.monotonic()
-            self._console.print(f"{report.stage.name} {report.step}/{report.stage.steps}  {_figures(report)}")
+        """Tell it now and then."""
+        stage, begins = report.stage, report.stage.name != self._stage
+        if not begins and time.monotonic() - self._told_s < LOGGED_EVERY_S:
+            return
+        self._stage, self._told_s = stage.name, time.monotonic()
+        notice(
+            f"{stage.name} {report.step}/{stage.steps}  {_figures(report)}",
+            event="stage begins" if begins else "progress",
+            stage=stage.name,
+            step=report.step,
+            steps=stage.steps,
+            figures=report.figures,
+        )
 
     def on_validation(self, stage: "Stage", step: int, validation: "Validation", *, is_best: bool) -> None:
-        """Print all figures."""
-        self._console.print(_judgement(stage, step, validation, is_best=is_best))
+        """Tell all figures."""
+        self._told_s = time.monotonic()
+        _tell_judgement(stage, step, validation, is_best=is_best)
 
 
 class _BarDisplay:
@@ -117,7 +131,7 @@ class _BarDisplay:
 
     def on_validation(self, stage: "Stage", step: int, validation: "Validation", *, is_best: bool) -> None:
         """Print all figures above the bars."""
-        self._progress.console.print(_judgement(stage, step, validation, is_best=is_best))
+        _tell_judgement(stage, step, validation, is_best=is_best, console=self._progress.console)
 
 
 def _figures(report: "StepReport") -> str:
@@ -125,18 +139,27 @@ def _figures(report: "StepReport") -> str:
     return f"loss {values['loss']:.3f}  lr {values['lr']:.1e}  {values['step_ms']:.0f} ms/step"
 
 
-def _judgement(stage: "Stage", step: int, validation: "Validation", *, is_best: bool) -> str:
+def _tell_judgement(
+    stage: "Stage", step: int, validation: "Validation", *, is_best: bool, console: "Console | None" = None
+) -> None:
     figures = "  ".join(f"{name} {value:.3f}" for name, value in validation.figures.items())
-    return f"{stage.name} {step}: {figures}{'  (best so far)' if is_best else ''}"
+    notice(
+        f"{stage.name} {step}: {figures}{'  (best so far)' if is_best else ''}",
+        event="validation",
+        console=console,
+        stage=stage.name,
+        step=step,
+        figures=validation.figures,
+        is_best=is_best,
+    )
 
 
 @contextmanager
-def _display(config: "TrainConfig") -> Iterator["_PlainDisplay | _BarDisplay"]:
-    console = errors()
-    if not console.is_terminal:
-        yield _PlainDisplay(config)
+def _display() -> Iterator["_LogDisplay | _BarDisplay"]:
+    if not shows_progress():
+        yield _LogDisplay()
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -145,5 +168,5 @@ def _display(config: "TrainConfig") -> Iterator["_PlainDisplay | _BarDisplay"]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}", markup=False),
     )
-    with Progress(*columns, console=console) as progress:
+    with moving_progress(*columns) as progress:
         yield _BarDisplay(progress)

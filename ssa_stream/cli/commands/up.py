@@ -20,6 +20,7 @@ from ssa_stream.cli.options.graph import (
     with_model,
     with_streams,
 )
+from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
 from ssa_stream.cli.options.model import Checkpoint, RandomWeights
 from ssa_stream.cli.options.state import Fresh, StateFolder, saved_prompts
 from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
@@ -95,6 +96,8 @@ def up(
     ] = False,
     json_file: JsonFile = None,
     strict: Strict = False,
+    log_format: LogFormatOption = "text",
+    log_level: LogLevelOption = "info",
 ) -> None:
     """Run a graph of nodes: sources in, masks out for everybody who subscribes.
 
@@ -109,6 +112,7 @@ def up(
 
         ssa-stream prompt set webcam "the door" "the red cup"
     """
+    use_log_options("launcher", log_format, log_level)
     from ssa_stream.nodes.pipeline import check_pipeline_files, load_pipeline
 
     config = with_model(
@@ -181,6 +185,7 @@ async def _run(
     http: str | None,
     saved: "SavedPrompts | None",
 ) -> "GraphReport":
+    from ssa_stream.cli.readiness import announced
     from ssa_stream.cli.views.graph_view import GraphView, served_health
     from ssa_stream.nodes.launcher import Graph
     from ssa_stream.nodes.runtime.logs import log_as
@@ -190,9 +195,10 @@ async def _run(
     graph = Graph(config, keep=keep, on_line=view.line, saved=saved)
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        async with served_health(graph, http, view), view.live(graph), _beside(graph, beside):
+        told = announced(graph, view, stop)
+        async with served_health(graph, http, view), view.live(graph), told, _beside(graph, beside):
             log_as("launcher")
-            return await graph.run(stop, view.ready)
+            return await graph.run(stop)
 
 
 @asynccontextmanager

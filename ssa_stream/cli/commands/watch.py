@@ -1,6 +1,5 @@
 """`ssa-stream watch`: what a robot would see."""
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssa_stream.cli.options.graph import Keys, PublishAddress
-from ssa_stream.cli.views.console import errors, print_json, print_line
+from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
+from ssa_stream.cli.views.console import notice, print_json, print_line, shows_progress
 from ssa_stream.cli.views.terminal import Interrupts
+from ssa_stream.errors import ConfigError
 
 if TYPE_CHECKING:
     from ssa_stream.client import MaskSubscription, MaskView, UpdateSubscription
+    from ssa_stream.protocols import Track
 
 __all__ = ["as_line", "as_mapping", "watch"]
 
@@ -31,6 +33,15 @@ def watch(
         typer.Option("--prompt", "-p", metavar="ID", help="Only this prompt, by its id. Repeat it for several."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object per line.")] = False,
+    polygons_px: Annotated[
+        float | None,
+        typer.Option(
+            "--polygons",
+            min=0,
+            metavar="PIXELS",
+            help="With --json: outlines of the masks too, no farther than that from them; 0 is exact.",
+        ),
+    ] = None,
     count: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after that many lines.")] = None,
     max_age_s: Annotated[
         float | None, typer.Option("--max-age", min=0.001, metavar="SECONDS", help="Pass over older masks.")
@@ -39,6 +50,8 @@ def watch(
         float | None,
         typer.Option("--timeout", min=0.01, metavar="SECONDS", help="Fail when no masks come for so long."),
     ] = None,
+    log_format: LogFormatOption = "text",
+    log_level: LogLevelOption = "info",
 ) -> None:
     """Print a line for each mask message of a running graph, as a robot's subscriber gets it. Ctrl-C ends.
 
@@ -46,8 +59,11 @@ def watch(
     the prompt that are missing since the line before, how many of them came but were overtaken here, and the version of
     all prompts in force, which grows with every change. A source that is lost, and tried again, is told on stderr.
     """
+    use_log_options("watch", log_format, log_level)
     from ssa_stream.client import MaskSubscription, UpdateSubscription
 
+    if polygons_px is not None and not as_json:
+        raise ConfigError("--polygons is for --json; expected both, or neither")
     with (
         Interrupts() as interrupts,
         MaskSubscription(
@@ -56,12 +72,12 @@ def watch(
         UpdateSubscription(address, stream, kinds=["state"], keys=keys) as states,
         _source_changes_printed(states),
     ):
-        if sys.stderr.isatty():
-            errors().print(f"watching {address}; Ctrl-C ends")
-        _follow(subscribed, interrupts, as_json, count)
+        if shows_progress():
+            notice(f"watching {address}; Ctrl-C ends")
+        _follow(subscribed, interrupts, as_json, polygons_px, count)
         counts = subscribed.counts
-        if sys.stderr.isatty():
-            errors().print(
+        if shows_progress():
+            notice(
                 f"{counts.given} of {counts.received} shown, {counts.overtaken} overtaken, {counts.too_old} too old, "
                 f"{counts.malformed} unreadable"
             )
@@ -85,18 +101,21 @@ def _print_source_changes(states: "UpdateSubscription") -> None:
 
     news = SourceNews()
     for update in states:
-        line = news.line(update.message) if isinstance(update.message, SourceState) else None
-        if line is not None:
-            errors().print(line, soft_wrap=True)
+        state = update.message
+        line = news.line(state) if isinstance(state, SourceState) else None
+        if isinstance(state, SourceState) and line is not None:
+            notice(line, event="source", stream=state.stream, status=state.status, code=state.code)
 
 
-def _follow(subscribed: "MaskSubscription", interrupts: Interrupts, as_json: bool, count: int | None) -> None:
+def _follow(
+    subscribed: "MaskSubscription", interrupts: Interrupts, as_json: bool, polygons_px: float | None, count: int | None
+) -> None:
     """Print masks until there were enough of them, or nobody reads them any more."""
     shown = 0
     while not interrupts.requested and shown != count:
         view = interrupts.cut_short(lambda: next(subscribed))
         if view is not None:
-            if not (print_json(as_mapping(view)) if as_json else print_line(as_line(view))):
+            if not (print_json(as_mapping(view, polygons_px)) if as_json else print_line(as_line(view))):
                 return
             shown += 1
 
@@ -118,8 +137,8 @@ def as_line(view: "MaskView") -> str:
     return "  ".join(parts) + ("" if view.status == "final" else f"  {view.status}")
 
 
-def as_mapping(view: "MaskView") -> dict[str, Any]:
-    """A message as plain values, without its masks."""
+def as_mapping(view: "MaskView", polygons_px: float | None = None) -> dict[str, Any]:
+    """A message as plain values, without its masks; with their polygons if a tolerance is given."""
     frame, age_s = view.frame, view.age_s
     return {
         "stream": frame.stream,
@@ -139,6 +158,7 @@ def as_mapping(view: "MaskView") -> dict[str, Any]:
                 "box_xyxy": list(track.box_xyxy),
                 "area_px": track.area_px,
             }
+            | ({} if polygons_px is None else {"polygons": _polygons(view, track, polygons_px)})
             for track in view.tracks
         ],
         "status": view.status,
@@ -147,3 +167,10 @@ def as_mapping(view: "MaskView") -> dict[str, Any]:
         "dropped_here": view.dropped_here,
         "stages_ms": view.stages_ms,
     }
+
+
+def _polygons(view: "MaskView", track: "Track", tolerance_px: float) -> list[dict[str, Any]]:
+    return [
+        {"exterior": polygon.exterior.tolist(), "holes": [hole.tolist() for hole in polygon.holes]}
+        for polygon in view.polygons(track, tolerance_px)
+    ]

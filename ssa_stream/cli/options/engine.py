@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ssa_stream.cli.options.model import clip_weights
-from ssa_stream.cli.views.console import errors, status
+from ssa_stream.cli.views.console import notice, status
 from ssa_stream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,16 +52,13 @@ def open_model(
         torch.set_num_threads(threads)
     where = choose_device(device, "--device")
     if device == "auto":
-        errors().print(f"device: {where}")
+        notice(f"device: {where}", event="device", device=str(where))
     if dtype not in ("float32", "bfloat16"):
         raise ConfigError(f"--dtype is {dtype!r}; expected float32 or bfloat16")
     kind = torch.bfloat16 if dtype == "bfloat16" else torch.float32
     if random_weights:
-        errors().print(
-            Text.assemble(
-                ("random weights:", "bold yellow"), " the masks mean nothing; they show that the pipeline runs"
-            )
-        )
+        meaning = " the masks mean nothing; they show that the pipeline runs"
+        notice(Text.assemble(("random weights:", "bold yellow"), meaning), event="random weights", level="warning")
         return open_network(random_weights=model, device=where, dtype=kind)
     name = checkpoint or DEFAULT_CHECKPOINT
     with status(f"loading {name}"):

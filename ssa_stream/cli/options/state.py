@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssa_stream.cli.views.console import errors, print_warning
+from ssa_stream.cli.views.console import notice, print_warning
 from ssa_stream.files import is_stream
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def saved_prompts(
         for warning in saved.warnings:
             print_warning(warning)
         for note in [] if quiet else saved.notes:
-            errors().print(note, soft_wrap=True)
+            notice(note, event="prompts restored")
         yield saved
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ssa_stream.cli.views.console import errors, print_json
+from ssa_stream.cli.views.console import notice, print_json
 from ssa_stream.errors import SinkError
 from ssa_stream.files import write_report
 from ssa_stream.standard_streams import lines_lost
@@ -54,7 +54,7 @@ def write_or_print(target: str | Path, text: str, *, overwrite: bool) -> None:
     try:
         write_report(target, text, overwrite=overwrite)
     except OSError as error:
-        errors().print(text, markup=False, highlight=False, soft_wrap=True)
+        notice(text, event="report")
         raise SinkError(
             f"cannot write {target} ({error.strerror or error}); its content is printed above. Give another file with "
             f"--json"

@@ -4,6 +4,9 @@ Whatever is printed may have come from outside, so that nothing of it reaches th
 are written out (`ssa_stream.printable`), and square brackets are no markup, except where a command says so. What the
 terminal's encoding lacks is written out, too.
 
+What goes to stderr is a notice: a line for people, or where the log is JSON (`ssa_stream.log_lines`), an event of it.
+What moves (bars, spinners, lines that are written anew) is shown on a terminal only, never in a log.
+
 A reader of results that has seen enough, such as `head`, is no error: what comes after goes nowhere, and the command
 ends as it would have. A disk that is full is one.
 """
@@ -17,19 +20,31 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.segment import Segment
 from rich.text import Text
 
 from ssa_stream.errors import SinkError
 from ssa_stream.input_warnings import InputWarning
+from ssa_stream.log_lines import LogLevel, is_logged, json_line, log_settings
 from ssa_stream.printable import json_escaped, printable, printable_lines
 from ssa_stream.standard_streams import READER_GONE, silence
 
 __all__ = [
+    "LOGGED_EVERY_S",
     "PrintableConsole",
     "ResultConsole",
     "errors",
+    "moving_progress",
+    "notice",
     "output",
     "print_error",
     "print_json",
@@ -37,9 +52,13 @@ __all__ = [
     "print_warning",
     "progress_bar",
     "shown",
+    "shows_progress",
     "status",
     "wide_output",
 ]
+
+LOGGED_EVERY_S = 600.0
+"""How often work that takes hours says in a log how far it is, where nothing else is to be told."""
 
 # Characters of our own and of rich's that a terminal without them gets another one for.
 _PLAIN = str.maketrans({"█": "#", "░": ".", "…": "~", "•": "*"} | {chr(code): "*" for code in range(0x2800, 0x2900)})
@@ -140,7 +159,42 @@ def wide_output(shown: RenderableType) -> ResultConsole:
 
 def errors() -> PrintableConsole:
     """The console for progress and errors, on stderr."""
-    return PrintableConsole(stderr=True, highlight=False, markup=False, emoji=False)
+    force = False if log_settings().format == "json" else None
+    return PrintableConsole(stderr=True, highlight=False, markup=False, emoji=False, force_terminal=force)
+
+
+def shows_progress() -> bool:
+    """Whether what moves can be shown: on a terminal, and not between JSON objects."""
+    return log_settings().format == "text" and sys.stderr.isatty()
+
+
+def notice(
+    text: str | Text,
+    *,
+    event: str = "",
+    level: LogLevel = "info",
+    console: Console | None = None,
+    **fields: object,
+) -> None:
+    """Tell on stderr what goes on, if that is important enough.
+
+    Args:
+        text: For people.
+        event: Short and always the same, for programs; empty: the text is the event.
+        level: How important it is.
+        console: In place of that of stderr, such as one above a bar.
+        fields: Figures of the event, in JSON only.
+    """
+    if not is_logged(level):
+        return
+    if log_settings().format == "text":
+        (console or errors()).print(text, soft_wrap=True)
+        return
+    plain = text.plain if isinstance(text, Text) else text
+    line = json_line(level, event or plain, **({"text": plain} if event else {}), **fields)
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def shown(text: str, style: str = "") -> Text:
@@ -176,30 +230,37 @@ def _print(text: str) -> bool:
 
 def print_error(message: str) -> None:
     """Print one error in red on stderr; a message that came in several lines keeps them."""
+    if log_settings().format == "json":
+        notice(message, event="error", level="error")
+        return
     errors().print(Text.assemble(("error:", "bold red"), " ", (printable_lines(message), "red")), soft_wrap=True)
 
 
 def print_warning(warning: InputWarning | str, console: Console | None = None) -> None:
     """Print one line about an incomplete input in yellow, on stderr unless told where."""
+    if log_settings().format == "json":
+        if isinstance(warning, InputWarning):
+            notice(warning.text, event="warning", level="warning", about=warning.about)
+        else:
+            notice(warning, event="warning", level="warning")
+        return
     text = Text.assemble(("warning:", "bold yellow"), " ", (printable_lines(str(warning)), "yellow"))
-    (console or errors()).print(text, soft_wrap=True)
+    notice(text, level="warning", console=console)
 
 
 @contextmanager
 def status(text: str) -> Iterator[None]:
     """Show a spinner with `text` on stderr while a step of unknown length runs; nothing when it is no terminal."""
-    console = errors()
-    if not console.is_terminal:
+    if not shows_progress():
         yield
         return
-    with console.status(shown(text)):
+    with errors().status(shown(text)):
         yield
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A progress display on stderr for steps that can be counted; nothing when it is no terminal."""
-    console = errors()
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -207,5 +268,12 @@ def progress_bar() -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with moving_progress(*columns, transient=True) as progress:
+        yield progress
+
+
+@contextmanager
+def moving_progress(*columns: ProgressColumn, transient: bool = False) -> Iterator[Progress]:
+    """A progress display of these columns on stderr; disabled when it is no terminal."""
+    with Progress(*columns, console=errors(), transient=transient, disable=not shows_progress()) as progress:
         yield progress

@@ -22,24 +22,31 @@ _SLOW_S, _STUCK_S = 1.0, 5.0
 _LATE_MS, _VERY_LATE_MS = 200.0, 500.0
 
 
-def status_tables(graph: GraphState) -> RenderableType:
-    """Streams, nodes and the last events of a graph; tables as wide as what they hold."""
-    streams = _table("stream", "source", "size", "fps", "epoch", "frames", "dropped", "prompts")
+def status_tables(graph: GraphState, now_ns: int) -> RenderableType:
+    """Streams, nodes and the last events of a graph; tables as wide as what they hold.
+
+    Args:
+        graph: What it said.
+        now_ns: On this machine's monotonic clock.
+    """
+    streams = _table("stream", "source", "size", "fps in", "fps out", "epoch", "frames", "dropped", "prompts")
     for name, stream in sorted(graph.streams.items()):
         streams.add_row(
             shown(name),
-            *_source_and_frames(stream),
+            *_source_and_frames(stream, graph.masked_per_s(name, now_ns)),
             shown(_counts(graph.dropped(name)) or "-"),
             shown(_prompts(stream) or "-"),
         )
-    nodes = _table("node", "state", "start", "steps", "step age", "queues", "latency p50/p95 ms", "dropped")
+    nodes = _table("node", "state", "start", "steps", "busy", "step age", "queues", "latency p50/p95 ms", "dropped")
     for name, node in sorted(graph.nodes.items()):
-        nodes.add_row(shown(name), *_steps(node.heartbeat), *_latencies_and_drops(node.statistics))
+        state, start, steps, *rest = _steps(node.heartbeat)
+        figures = _latencies_and_drops(node.statistics, is_of_now=node.is_telling(now_ns))
+        nodes.add_row(shown(name), state, start, steps, _busy(node, now_ns), *rest, *figures)
     events = [shown(_event(event), style=_style(event, info="")) for event in graph.events]
-    return Group(streams, Text(), nodes, *_weights(graph), *events)
+    return Group(streams, *_overloads(graph, now_ns), Text(), nodes, *_weights(graph), *events)
 
 
-def status_mapping(graph: GraphState) -> dict[str, Any]:
+def status_mapping(graph: GraphState, now_ns: int) -> dict[str, Any]:
     """The same as plain values; messages with the names that docs/protocol.md describes."""
     return {
         "streams": {
@@ -47,11 +54,17 @@ def status_mapping(graph: GraphState) -> dict[str, Any]:
                 "source": _plain(stream.source),
                 "prompts": _plain(stream.prompts),
                 "dropped": graph.dropped(name),
+                "masks_hz": round(graph.masked_per_s(name, now_ns), 3),
+                "overload": graph.overload(name, now_ns),
             }
             for name, stream in sorted(graph.streams.items())
         },
         "nodes": {
-            name: {"heartbeat": _plain(node.heartbeat), "statistics": _plain(node.statistics)}
+            name: {
+                "heartbeat": _plain(node.heartbeat),
+                "statistics": _plain(node.statistics),
+                "busy": {part: round(share, 3) for part, share in node.busy(now_ns).items()},
+            }
             for name, node in sorted(graph.nodes.items())
         },
         "events": [_plain(event) for event in graph.events],
@@ -71,8 +84,15 @@ def top_view(graph: GraphState, *, now_ns: int, header: str, is_heard: bool = Tr
     if not is_heard:
         top.append("   nothing comes; waiting for it", style="bold red")
     events = [_one_line(_event(event), _style(event, info="dim")) for event in graph.events]
-    nodes = _nodes_with_rates(graph)
-    return Group(top, Text(), _streams_with_rates(graph, now_ns), Text(), nodes, *_weights(graph), Text(), *events)
+    streams, nodes = _streams_with_rates(graph, now_ns, is_heard), _nodes_with_rates(graph, now_ns)
+    overloads = _overloads(graph, now_ns)
+    return Group(top, Text(), streams, *overloads, Text(), nodes, *_weights(graph), Text(), *events)
+
+
+def _overloads(graph: GraphState, now_ns: int) -> list[Text]:
+    """A line for each stream that is overloaded."""
+    told = ((name, graph.overload(name, now_ns)) for name in sorted(graph.streams))
+    return [shown(f"{name}: {text}", "yellow") for name, text in told if text]
 
 
 def _weights(graph: GraphState) -> list[Text]:
@@ -99,10 +119,10 @@ def _plain(message: msgspec.Struct | None) -> Any:
     return None if message is None else msgspec.to_builtins(message)
 
 
-def _streams_with_rates(graph: GraphState, now_ns: int) -> Table:
+def _streams_with_rates(graph: GraphState, now_ns: int, is_heard: bool) -> Table:
     table = _cut_table("stream", "source", "size", "fps in", "fps out", "objects", "score", "mask age", "dropped")
     for name, stream in sorted(graph.streams.items()):
-        source = [Text("?"), Text("-"), Text("-")] if stream.source is None else _source(stream.source)
+        source = [Text("?"), Text("-"), Text("-")] if stream.source is None else _source(stream.source, is_heard)
         out = Text(f"{graph.masks.frames_per_s(name, now_ns):.1f}")
         table.add_row(shown(name, style="bold"), *source, out, "", "", "", shown(_counts(graph.dropped(name)) or "-"))
         came = graph.masks.prompts(name)
@@ -113,20 +133,25 @@ def _streams_with_rates(graph: GraphState, now_ns: int) -> Table:
                 "",
                 "",
                 "",
-                *_masks(came.get(prompt.id)),
+                *_masks(came.get(prompt.id), now_ns),
                 "",
             )
     return table
 
 
-def _nodes_with_rates(graph: GraphState) -> Table:
-    table = _cut_table("node", "state", "start", "steps/s", "step age", "queue", "p50/p95 ms", "drops/s")
+def _nodes_with_rates(graph: GraphState, now_ns: int) -> Table:
+    table = _cut_table("node", "state", "start", "steps/s", "busy", "step age", "queue", "p50/p95 ms", "drops/s")
     for name, node in sorted(graph.nodes.items(), key=_order):
-        steps, drops = node.steps_per_s, node.drops_per_s
-        found = () if node.statistics is None else node.statistics.latencies
+        steps, drops = node.steps_per_s(now_ns), node.drops_per_s(now_ns)
+        found = node.statistics.latencies if node.statistics is not None and node.is_telling(now_ns) else ()
+        state, start, rate, *rest = _step_rate(node.heartbeat, "-" if steps is None else f"{steps:.1f}")
         table.add_row(
             shown(name),
-            *_step_rate(node.heartbeat, "-" if steps is None else f"{steps:.1f}"),
+            state,
+            start,
+            rate,
+            _busy(node, now_ns),
+            *rest,
             Text(", ".join(f"{one.p50_ms:.0f}/{one.p95_ms:.0f}" for one in found) or "-"),
             Text("-" if drops is None else f"{drops:.1f}", style="yellow" if drops else ""),
         )
@@ -138,17 +163,24 @@ def _order(item: tuple[str, NodeStatus]) -> tuple[int, str]:
     return _ROLES.index(role) if role in _ROLES else len(_ROLES), item[0]
 
 
-def _source(source: SourceState) -> list[Text]:
-    """Source, size and frame rate."""
+def _source(source: SourceState, is_heard: bool = True) -> list[Text]:
+    """Source, size and frame rate, which is not known of a graph that says nothing."""
     size = "-" if source.size is None else f"{source.size[1]}x{source.size[0]}"
-    return [source_text(source), Text(size), Text("-" if source.rate_hz is None else f"{source.rate_hz:.1f}")]
+    return [source_text(source), Text(size), Text(f"{source.rate_hz or 0:.1f}" if is_heard else "-")]
 
 
-def _source_and_frames(stream: StreamStatus) -> list[Text]:
+def _source_and_frames(stream: StreamStatus, masks_hz: float) -> list[Text]:
     source = stream.source
     if source is None:
-        return [Text("?")] * 5
-    return [*_source(source), Text(str(source.epoch)), Text(str(source.next_index))]
+        return [Text("?")] * 6
+    return [*_source(source), Text(f"{masks_hz:.1f}"), Text(str(source.epoch)), Text(str(source.next_index))]
+
+
+def _busy(node: NodeStatus, now_ns: int) -> Text:
+    """Share of the time in which a node works, such as `40 %`; of several parts `40 %, outputs 3 %`."""
+    role = "" if node.statistics is None else node.statistics.role
+    shares = {part: f"{100 * share:.0f} %" for part, share in node.busy(now_ns).items()}
+    return shown(", ".join(text if part == role else f"{part} {text}" for part, text in shares.items()) or "-")
 
 
 def _prompts(stream: StreamStatus) -> str:
@@ -159,9 +191,9 @@ def _prompts(stream: StreamStatus) -> str:
     return "\n".join(line for line in (*lines, version) if line)
 
 
-def _masks(figures: PromptFigures | None) -> list[Text]:
-    """Objects, score and age of the masks of a prompt."""
-    if figures is None:
+def _masks(figures: PromptFigures | None, now_ns: int) -> list[Text]:
+    """Objects, score and age of the masks of a prompt, while any come."""
+    if figures is None or figures.rate.rate_hz(now_ns) == 0:
         return [Text("-")] * 3
     score = "-" if figures.score is None else f"{figures.score:.2f}"
     age = Text("?") if figures.age_ms is None else _graded(figures.age_ms, _LATE_MS, _VERY_LATE_MS, "{:.0f} ms")
@@ -201,13 +233,14 @@ def _bar(depth: int, capacity: int) -> Text:
     return Text.assemble(("█" * cells, style), ("░" * (_BAR_CELLS - cells), "dim"), f" {depth}/{capacity}")
 
 
-def _latencies_and_drops(figures: Statistics | None) -> list[Text]:
+def _latencies_and_drops(figures: Statistics | None, *, is_of_now: bool) -> list[Text]:
     if figures is None:
         return [Text("-")] * 2
     drops: dict[str, int] = {}
     for drop in figures.drops:
         drops[drop.reason] = drops.get(drop.reason, 0) + drop.count
-    return [shown("\n".join(map(_latency, figures.latencies)) or "-"), shown(_counts(drops) or "-")]
+    latencies = "\n".join(map(_latency, figures.latencies if is_of_now else ()))
+    return [shown(latencies or "-"), shown(_counts(drops) or "-")]
 
 
 def _latency(latency: Latency) -> str:

@@ -1,23 +1,26 @@
 """What a running graph shows: a live line, the nodes' own lines and a summary on stderr, its health over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from ssa_stream.cli.views.console import errors, print_warning
-from ssa_stream.cli.views.source_words import frame_counts, source_words
+from ssa_stream.cli.views.console import errors, notice, print_warning, shows_progress
+from ssa_stream.cli.views.source_words import frame_counts, latency_words, source_words
+from ssa_stream.log_lines import LogLevel, is_logged, log_settings
+from ssa_stream.nodes.runtime.logs import say
+from ssa_stream.printable import printable
 
 if TYPE_CHECKING:
     from ssa_stream.nodes.launcher import Graph, GraphReport
 
 __all__ = ["GraphView", "print_graph_summary", "served_health"]
 
-_REFRESH_S, _PLAIN_INTERVAL_S = 0.25, 5.0
+_REFRESH_S = 0.25
 
 
 class GraphView:
@@ -33,63 +36,93 @@ class GraphView:
 
     def line(self, text: str) -> None:
         """Show a line that a node wrote, its hidden characters written out."""
-        self._console.print(text, soft_wrap=True)
+        if log_settings().format == "json":
+            say(text)
+        else:
+            self._console.print(text, soft_wrap=True)
 
-    def ready(self, graph: "Graph") -> None:
-        """Tell where the graph can be reached."""
+    def ready(self, graph: "Graph", lacking: Mapping[str, str]) -> None:
+        """Tell that the graph is ready, where it can be reached, and what it still waits for.
+
+        Args:
+            graph: Bound.
+            lacking: Why it is not all there: by `stream NAME` or `node NAME`; empty if it is.
+        """
         if self._quiet:
             return
         publish, requests = graph.publish_address, graph.requests_address
-        where = f" masks at {publish}, requests at {requests}"
-        self._console.print(Text.assemble(("ready:", "bold"), where), soft_wrap=True)
+        text = Text.assemble(("ready" if lacking else "ready:", "bold"))
+        for what, why in lacking.items():
+            wants = " for its source" if what.startswith("stream ") else ""
+            verb = "has no pictures" if why.startswith("failed") else f"waits{wants}"
+            text.append(f", but {what} {verb}: {printable(why)}", style="yellow")
+        text.append(f"{';' if lacking else ''} masks at {publish}, requests at {requests}")
+        event = "ready in part" if lacking else "ready"
+        self._tell(
+            text,
+            event=event,
+            level="warning" if lacking else "info",
+            masks=publish,
+            requests=requests,
+            lacking=lacking,
+        )
 
     def serving(self, url: str) -> None:
         """Tell where its health is served."""
         if not self._quiet:
-            self._console.print(f"health at {url}/readyz, metrics at {url}/metrics", soft_wrap=True)
+            text = f"health at {url}/readyz, metrics at {url}/metrics"
+            self._tell(text, event="health", url=url)
 
     @asynccontextmanager
     async def live(self, graph: "Graph") -> AsyncIterator[None]:
-        """Show the figures: one live line on a terminal, a plain line every few seconds otherwise."""
-        if self._quiet:
+        """Show the figures in one live line; nothing where stderr is no terminal."""
+        if self._quiet or not shows_progress():
             yield
             return
         columns = (SpinnerColumn(), TextColumn("{task.fields[figures]}", markup=False))
-        shows = self._console.is_terminal
-        with Progress(*columns, console=self._console, transient=True, disable=not shows) as progress:
-            showing = asyncio.create_task(self._show(graph, progress if shows else None), name="live line")
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            showing = asyncio.create_task(self._show(graph, progress), name="live line")
             try:
                 yield
             finally:
                 showing.cancel()
                 await asyncio.wait([showing])
 
-    async def _show(self, graph: "Graph", progress: Progress | None) -> None:
-        task = progress.add_task("graph", figures="starting") if progress is not None else None
+    def _tell(self, text: str | Text, *, event: str, level: LogLevel = "info", **fields: object) -> None:
+        notice(text, event=event, level=level, console=self._console, **fields)
+
+    async def _show(self, graph: "Graph", progress: Progress) -> None:
+        task = progress.add_task("graph", figures="starting")
         while True:
-            await asyncio.sleep(_PLAIN_INTERVAL_S if progress is None else _REFRESH_S)
-            if not graph.ready.is_set():
-                continue
-            if progress is not None and task is not None:
+            await asyncio.sleep(_REFRESH_S)
+            if graph.ready.is_set():
                 progress.update(task, figures=_figures(graph.report))
-            else:
-                self._console.print(_figures(graph.report), soft_wrap=True)
 
 
 def _figures(report: "GraphReport") -> str:
     restarts = sum(report.restarts.values())
     said = {name: source_words(source) for name, source in sorted(report.sources.items())}
     ended = sum(len(texts) for texts in report.outputs_failed.values())
+    latency = latency_words(report.recent_latency_ms)
     return (
-        f"frame {report.total_frames}  {report.recent_fps:5.1f} fps  latency {report.recent_latency_ms:.0f} ms  "
+        f"frame {report.total_frames}  {report.recent_fps:5.1f} fps  latency {latency}  "
         f"dropped {report.dropped}{f'  restarts {restarts}' if restarts else ''}"
         + (f"  outputs ended {ended}" if ended else "")
+        + (f"  overloaded: {', '.join(sorted(report.overloads))}" if report.overloads else "")
         + "".join(f"  {name} {words}" for name, words in said.items() if words.problem)
     )
 
 
 def print_graph_summary(report: "GraphReport", console: Console | None = None) -> None:
     """Print the figures of a graph that has ended."""
+    if not is_logged("info"):
+        return
+    if log_settings().format == "json":
+        figures: Mapping[str, Any] = report.to_mapping()
+        notice("done", event="summary", **figures)
+        for warning in report.warnings:
+            print_warning(warning)
+        return
     console = console or errors()
     ended = "ended by a signal" if report.is_interrupted else "done"
     console.print(

@@ -3,20 +3,27 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, SpinnerColumn, Task, TaskProgressColumn
+from rich.text import Text
 
-from ssa_stream.cli.views.console import errors
-from ssa_stream.cli.views.source_words import frame_counts
+from ssa_stream.cli.views.console import errors, moving_progress, notice, shows_progress
+from ssa_stream.cli.views.source_words import frame_counts, latency_words
+from ssa_stream.log_lines import is_logged, log_settings
 from ssa_stream.sources import Recovering, Source, SourceStage, SourceStatus
 
 if TYPE_CHECKING:
     from ssa_stream.cli.runner import RunReport
 
-__all__ = ["live_line", "print_connections", "print_source_status", "print_summary", "source_line"]
-
-_PLAIN_INTERVAL_S = 5.0
+__all__ = [
+    "live_line",
+    "print_connections",
+    "print_overload",
+    "print_source_status",
+    "print_summary",
+    "source_line",
+]
 
 
 class OnFrame(Protocol):
@@ -27,45 +34,48 @@ class OnFrame(Protocol):
 
 
 def _figures(report: "RunReport") -> str:
-    return f"{report.fps:5.1f} fps  latency {report.recent_latency_ms:.0f} ms  dropped {report.dropped}"
+    now_ns = time.monotonic_ns()
+    fps, latency = report.recent_fps(now_ns), latency_words(report.recent_latency_ms(now_ns))
+    # Nothing is judged while nothing comes: what was said before is not so any more.
+    return f"{fps:5.1f} fps  latency {latency}  dropped {report.dropped}" + (
+        "  overloaded" if report.overload and fps else ""
+    )
+
+
+class _FiguresColumn(ProgressColumn):
+    """Figures as they are when they are drawn, several times a second: no frame need come for them to change."""
+
+    def render(self, task: Task) -> Text:
+        """The figures of the report in the task's field `report`."""
+        report = task.fields.get("report")
+        return Text("" if report is None else _figures(report))
 
 
 @contextmanager
 def live_line(total_frames: int | None, *, quiet: bool) -> Iterator[OnFrame]:
-    """Show progress on stderr: one live line on a terminal, a plain line every few seconds otherwise.
+    """Show progress on stderr: one live line on a terminal, nothing otherwise.
 
     Args:
         total_frames: None when the stream has no known end.
         quiet: Show nothing.
     """
-    console = errors()
-    if quiet:
+    if quiet or not shows_progress():
         yield lambda report: None
-    elif console.is_terminal:
-        columns = (
-            SpinnerColumn(),
-            MofNCompleteColumn(),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[figures]}", markup=False),
-        )
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task("run", total=total_frames, figures="")
-            yield lambda report: progress.update(task, completed=report.frames, figures=_figures(report))
-    else:
-        shown_at = time.monotonic()
-
-        def show(report: "RunReport") -> None:
-            nonlocal shown_at
-            if time.monotonic() - shown_at >= _PLAIN_INTERVAL_S:
-                shown_at = time.monotonic()
-                console.print(f"frame {report.frames}{f'/{total_frames}' if total_frames else ''}  {_figures(report)}")
-
-        yield show
+        return
+    columns = (SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TaskProgressColumn(), _FiguresColumn())
+    with moving_progress(*columns) as progress:
+        task = progress.add_task("run", total=total_frames, report=None)
+        yield lambda report: progress.update(task, completed=report.frames, report=report)
 
 
 def print_summary(report: "RunReport") -> None:
     """Print a run's figures and where its files are, on stderr."""
+    if not is_logged("info"):
+        return
+    if log_settings().format == "json":
+        figures: dict[str, Any] = report.to_mapping()
+        notice(report.failure or "done", event="summary", **figures)
+        return
     console = errors()
     ended = "ended by Ctrl-C" if report.interrupted else "ended by an error" if report.failure else "done"
     console.print(
@@ -82,11 +92,19 @@ def print_summary(report: "RunReport") -> None:
             console.print(f"wrote {output.name}", soft_wrap=True, markup=False)
 
 
+def print_overload(text: str) -> None:
+    """Print that a live source is too much, or, if the text is empty, no more."""
+    if text:
+        notice(text, event="overload", level="warning")
+    else:
+        notice("no longer overloaded", event="overload_ended")
+
+
 def print_source_status(status: SourceStatus) -> None:
     """Print a state, unless it is of no interest to somebody who watches."""
     line = source_line(status)
     if line is not None:
-        errors().print(line, soft_wrap=True)
+        notice(line, event="source", stage=status.stage, code=status.code)
 
 
 def print_connections(source: Source) -> None:
@@ -98,11 +116,13 @@ def print_connections(source: Source) -> None:
     if status.connections > 1 or any(status.losses._replace(backlog_frames=0)):
         losses = status.losses
         more = {"delivered before": losses.repeated_frames, "not converted": losses.failed_frames}
-        errors().print(
+        notice(
             f"source: {status.connections} connections, {losses.missing_frames} frames missing, "
             f"{losses.corrupt_packets} packets corrupt, {losses.damaged_frames} frames damaged"
             + "".join(f", {count} frames {what}" for what, count in more.items() if count),
-            soft_wrap=True,
+            event="connections",
+            connections=status.connections,
+            losses=losses._asdict(),
         )
 
 

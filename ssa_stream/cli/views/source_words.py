@@ -9,7 +9,7 @@ from rich.text import Text
 from ssa_stream.cli.views.console import shown
 from ssa_stream.protocols import SourceState
 
-__all__ = ["SourceNews", "SourceWords", "frame_counts", "source_text", "source_words"]
+__all__ = ["SourceNews", "SourceWords", "frame_counts", "latency_words", "source_text", "source_words"]
 
 _COLOURS = {
     "running": "green", "starting": "yellow", "connecting": "yellow", "ended": "dim", "stopped": "dim",
@@ -58,6 +58,11 @@ def frame_counts(read: int, masked: int, drops: Mapping[str, int]) -> str:
     if under_way > 0:
         parts.append(f"{under_way} under way")
     return f"read {read} frames: {', '.join(parts)}"
+
+
+def latency_words(milliseconds: float | None) -> str:
+    """A latency, such as `80 ms`; a dash where there is none because no masks come."""
+    return "-" if milliseconds is None else f"{milliseconds:.0f} ms"
 
 
 def source_text(source: SourceState) -> Text:

@@ -2,17 +2,21 @@
 
 import dataclasses
 import os
+import re
 import signal
+import time
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from torch import Tensor
 
+from ssa_stream import overload
 from ssa_stream.cli.runner import PromptChange, paced, run_stream
 from ssa_stream.errors import SinkError, SourceError
 from ssa_stream.sinks import FrameTimes, Sink
 from ssa_stream.sinks.sink import SinkFrame
-from ssa_stream.sources import Frame, Prefetch
+from ssa_stream.sources import Frame, Prefetch, open_source
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig
 from tests.support.scripted_source import FRAME_INTERVAL_S, ScriptedSource
 from tests.support.tiny_model import random_frames, tiny_model
@@ -126,3 +130,22 @@ def test_run_stream_interrupted_while_waiting_ends_at_once() -> None:
 def test_paced_reads_a_recording_completely() -> None:
     """What is not live is read ahead, without loss."""
     assert isinstance(paced(ScriptedSource(_frames(1))), Prefetch)
+
+
+def test_live_source_that_is_too_much_is_told_with_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, while frames are still being taken."""
+    monkeypatch.setattr(overload, "_HOLD_NS", 2 * 10**8)  # five seconds otherwise
+    model, told = tiny_model(), list[str]()
+    encode_stem = model.encode_stem
+
+    def slowly(images: Tensor) -> Tensor:
+        """Wait, then encode."""
+        time.sleep(0.1)
+        return encode_stem(images)
+
+    monkeypatch.setattr(model, "encode_stem", slowly)
+    source = paced(open_source("synthetic@56x40,60fps", live=True))
+    run_stream(source, ReferSession(model, prompts=["a dog"]), Recorder(), max_frames=12, on_overload=told.append)
+    assert len(told) == 1
+    assert re.match(r"overloaded: [\d.]+ pictures/s come, [\d.]+/s get masks; the encoder takes \d+ %", told[0])
+    assert "--short-edge" in told[0]

@@ -16,7 +16,18 @@ from tests.support.checkout import ROOT
 
 DOCUMENT = ROOT / "docs" / "protocol.md"
 # Version that brought a field, for those that came later than their message; of a message, under the field "".
-SINCE: dict[tuple[str, str], str] = {}
+SINCE: dict[tuple[str, str], str] = {
+    ("masks", "prompts_version"): "1.1",
+    ("masks", "picture"): "1.1",
+    ("video_queries", "prompts_version"): "1.1",
+    ("prompts", "by_client"): "1.1",
+    ("statistics", "busy"): "1.1",
+    **{("BusyTime", name): "1.1" for name in ("name", "seconds")},
+    **{("stream_load", name): "1.1" for name in ("", "stream", "at_ns", "clock", "masks_hz", "stage", "text")},
+    ("EncodedPicture", "buffer"): "1.1",
+    ("EncodedPicture", "size"): "1.1",
+    ("EncodedPicture", "encoding"): "1.1",
+}
 FIRST_VERSION = "1.0"
 KINDS = {
     "name": fields.Name,

@@ -17,10 +17,12 @@ from ssa_stream.protocols import (
     AnyMessage,
     AppliesFrom,
     Buffers,
+    BusyTime,
     Counter,
     DropCount,
     DropNotice,
     DropReason,
+    EncodedPicture,
     ErrorCode,
     ErrorReply,
     Event,
@@ -56,6 +58,7 @@ from ssa_stream.protocols import (
     StageTime,
     StartStream,
     Statistics,
+    StreamLoad,
     Topic,
     Track,
     VideoQueriesMessage,
@@ -101,6 +104,13 @@ WORK = FrameWork(
 LABELS = np.array([[0, 1, 1, 0, 0, 0], [0, 1, 1, 2, 2, 0], [0, 0, 0, 2, 2, 0], [0, 0, 0, 0, 0, 0]], dtype=np.uint8)
 OVERLAP = np.array([[0, 0, 0, 0, 0, 0], [0, 0, 3, 3, 0, 0], [0, 0, 3, 3, 0, 0], [0, 0, 0, 0, 0, 0]], dtype=np.uint8)
 RUN_LENGTHS = b"4220<"  # of the first track, column by column: 4 off, 2 on, 2 off, 2 on, 14 off
+
+JPEG = bytes.fromhex(  # 3 x 2 pixels, grey
+    "ffd8ffdb004300100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c3933383740485c4e404457"
+    "453738506d51575f626768673e4d71797064785c656763ffc0000b080002000301011100ffc400140001000000000000"
+    "00000000000000000005ffc4001d100002020105000000000000000000000001040203050006111251ffda0008010100"
+    "003f001370645e4738e2c9bac2ebd567585555b284203c001e06bfffd9"
+)
 
 
 class Sample(NamedTuple):
@@ -230,6 +240,7 @@ def _masks() -> Sample:
         times=TIMES,
         pixel_aspect=(16, 11),
         prompts_version=3,
+        picture=EncodedPicture(buffer=buffers.add_bytes(JPEG), size=(2, 3)),
     )
     return Sample(message, buffers, Topic("cam0", MASKS, "p1"))
 
@@ -328,6 +339,18 @@ def _published() -> list[Sample]:
             Topic("cam0", STATE),
         ),
         Sample(
+            StreamLoad(
+                stream="cam0",
+                at_ns=1_000_000_100,
+                clock=CLOCK,
+                masks_hz=6.25,
+                stage="encoder",
+                text="overloaded: 15 pictures/s come, 6.2/s get masks; the encoder takes 98 % of the time",
+            ),
+            Buffers(),
+            Topic("cam0", STATE),
+        ),
+        Sample(
             Event(
                 kind=EventKind.NODE_RESTARTED,
                 node="launcher",
@@ -378,6 +401,7 @@ def _published() -> list[Sample]:
                 latencies=(
                     Latency(name="step", count=300, p50_ms=4.5, p95_ms=6.0, p99_ms=9.5, max_ms=12.0, stream="cam0"),
                 ),
+                busy=(BusyTime(name="encoder", seconds=7.25),),
             ),
             Buffers(),
             Topic(NODES, STATE, "encoder-1"),

@@ -5,12 +5,14 @@ from typing import Any, Literal, cast
 
 import msgspec.inspect as types
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from ssa_stream.printable import printable
 from ssa_stream.protocols import (
     MESSAGE_TYPES,
     AnyMessage,
     Buffers,
+    EncodedPicture,
     FeaturesMessage,
     FrameIdentity,
     FrameMessage,
@@ -213,7 +215,14 @@ def _masks(draw: st.DrawFn, buffers: Buffers) -> AnyMessage:
         layers.append(LabelLayer(buffer=buffer, raw_bytes=height * width * item_bytes, dtype=dtype))
     tracks = tuple(_track(draw, buffers, len(layers)) for _ in range(draw(st.integers(0, 3))))
     made = {"size": (height, width), "layers": tuple(layers), "tracks": tracks, "target_present": bool(tracks)}
-    return _plain(draw, MaskMessage, made)
+    return _plain(draw, MaskMessage, made | {"picture": _encoded(draw, buffers) if draw(st.booleans()) else UNSET})
+
+
+def _encoded(draw: st.DrawFn, buffers: Buffers) -> EncodedPicture:
+    """Holds any bytes: what they decode to is not the codec's matter."""
+    buffer = st.just(buffers.add_bytes(draw(st.binary(max_size=9))))
+    size = st.tuples(st.integers(1, 9), st.integers(1, 9))
+    return cast(EncodedPicture, draw(_struct(EncodedPicture, buffer=buffer, size=size)))
 
 
 def _track(draw: st.DrawFn, buffers: Buffers, layers: int) -> Track:

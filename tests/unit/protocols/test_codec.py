@@ -120,9 +120,9 @@ def _mask_parts() -> list[bytes]:
 @pytest.mark.parametrize(
     ("limit", "complaint"),
     [
-        ({"max_frames": 4}, "5 parts.*at most 4"),
+        ({"max_frames": 5}, "6 parts.*at most 5"),
         ({"max_header_bytes": 200}, "bytes of header.*at most 200"),
-        ({"max_buffer_bytes": 20}, "26 bytes in a buffer.*at most 20"),
+        ({"max_buffer_bytes": 20}, "173 bytes in a buffer.*at most 20"),
         ({"max_message_bytes": 400}, "bytes in all.*at most 400"),
         ({"max_unpacked_bytes": 100}, "bytes to unpack; at most 100"),
         ({"max_depth": 2}, "more than 2 deep"),
@@ -151,8 +151,8 @@ def test_limits_are_whole_numbers(value: Any) -> None:
     [
         (lambda parts: [], "0 parts"),
         (lambda parts: parts[:1], "1 parts"),
-        (lambda parts: parts[:-1], r"tracks\[0\].rle is in buffer 2, but 2 came"),
-        (lambda parts: [*parts, b"more"], "4 buffers came with MaskMessage, which names 3"),
+        (lambda parts: parts[:-1], "picture is in buffer 3, but 3 came"),
+        (lambda parts: [*parts, b"more"], "5 buffers came with MaskMessage, which names 4"),
         (lambda parts: [parts[0], parts[1][:-1], *parts[2:]], "truncated"),
         (lambda parts: [parts[0], parts[1] + b"\0", *parts[2:]], "trailing"),
         (lambda parts: [b"v1/cam0/masks/p1/x", *parts[1:]], "topic .* is not one"),

@@ -61,7 +61,7 @@ def test_new_reader_fills_in_fields_that_an_old_writer_lacks(name: str) -> None:
     message = samples()[name].message
     required = _required(kind)
     if name in ("masks", "frame"):  # these say what their buffers are
-        required |= {"tracks", "layers", "history"}.intersection(kind.__struct_fields__)
+        required |= {"tracks", "layers", "history", "picture"}.intersection(kind.__struct_fields__)
     values = msgspec.to_builtins(message)
     sample = samples()[name]
     _, _, *buffers = encode(sample.message, sample.buffers)
@@ -78,7 +78,7 @@ def test_unknown_type_of_a_later_minor_is_passed_over() -> None:
 
 def test_unknown_type_of_a_known_minor_is_refused() -> None:
     """Nobody who speaks this version has such a message."""
-    with pytest.raises(MessageError, match=r"'novelty' is not in protocol version 1\.0"):
+    with pytest.raises(MessageError, match=r"'novelty' is not in protocol version 1\.1"):
         decode(_changed("event", type="novelty"), LIMITS)
 
 
@@ -154,6 +154,6 @@ def test_peers_agree_on_a_version(
 @pytest.mark.parametrize("theirs", [[], [(2, 0)], [(0, 9), (3, 1)]], ids=str)
 def test_peers_without_a_common_version_are_told(theirs: list[tuple[int, int]]) -> None:
     """And which is the older one."""
-    with pytest.raises(MessageError, match=r"this side 1\.0; expected a common major version"):
+    with pytest.raises(MessageError, match=r"this side 1\.1; expected a common major version"):
         negotiate(theirs)
     assert SUPPORTED_VERSIONS[-1] == VERSION

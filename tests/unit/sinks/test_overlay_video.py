@@ -13,6 +13,7 @@ from ssa_stream.errors import ConfigError, SinkError
 from ssa_stream.sinks import OverlayVideoSink
 from ssa_stream.sources import Frame
 from ssa_stream.streaming.results import MaskResult, TrackMask
+from ssa_stream.viz.colours import PALETTE
 from tests.support.video_files import numbered_image, read_number
 
 
@@ -87,18 +88,26 @@ def test_finished_mp4_is_an_ordinary_one(tmp_path: Path) -> None:
         assert container.duration == pytest.approx(2_000_000, abs=110_000)
 
 
-def test_results_are_drawn(tmp_path: Path) -> None:
-    """The mask is visible in what was written."""
-    mask = np.zeros((48, 96), dtype=np.bool_)
-    mask[20:44, 30:70] = True
-    result = MaskResult("p", "x", 1, 0, 0.0, (48, 96), (TrackMask(1, 1, 1, (30, 20, 70, 44), 960, mask),), 1.0)
-    grey = Frame(np.full((48, 96, 3), 128, dtype=np.uint8), 0, 0, 0.0, t_receive_ns=0)
+def test_results_are_drawn_in_the_colours_of_their_prompts(tmp_path: Path) -> None:
+    """Each outline, on an object of another prompt's colour, is still nearest to its own after the encoder."""
+    size, rows, columns = (360, 640), *np.mgrid[:360, :640]
+    picture, results, lines = np.full((*size, 3), 128, dtype=np.uint8), [], []
+    for number in range(len(PALETTE)):
+        x, y = 80 + 160 * (number % 4), 120 + 160 * (number // 4)
+        away = np.hypot(rows - y, columns - x)
+        mask = away < 50
+        picture[away < 60] = PALETTE[(number + 3) % len(PALETTE)]
+        lines.append((away < 49) & (away > 47) & (rows > y) & (columns > x))
+        track = TrackMask(number + 7, 0.9, 0.9, (x - 50, y - 50, x + 50, y + 50), int(mask.sum()), mask)
+        results.append(MaskResult(f"p{number + 1}", "a thing", 1, 0, 0.0, size, (track,), 0.9))
     with OverlayVideoSink(tmp_path / "a.mp4") as sink:
-        sink.write(grey, [result])
+        sink.write(Frame(picture, 0, 0, 0.0, t_receive_ns=0), results)
     with av.open(str(tmp_path / "a.mp4")) as container:
-        image = _pixels(next(container.decode(video=0)))
-    assert np.ptp(image[38, 50].astype(int)) > 30
-    assert np.ptp(image[46, 5].astype(int)) < 10
+        image = _pixels(next(container.decode(video=0))).astype(int)
+    assert np.ptp(image[355, 5]) < 10
+    for number, line in enumerate(lines):
+        distances = np.linalg.norm(image[line][:, None] - np.array(PALETTE), axis=2)
+        assert (distances.argmin(axis=1) == number).mean() > 0.8
 
 
 def test_odd_sides_are_padded_by_one(tmp_path: Path) -> None:

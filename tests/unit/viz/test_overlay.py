@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 
 from ssa_stream.errors import ShapeError
 from ssa_stream.streaming.results import MaskResult, TrackMask
-from ssa_stream.viz import draw_overlay, prompt_colours, track_colour
+from ssa_stream.viz import draw_overlay, prompt_colours
+from ssa_stream.viz.colours import PALETTE
+from ssa_stream.viz.text import PLATE
 
 SIZE = (120, 200)
 
@@ -25,31 +27,41 @@ def _grey() -> NDArray[np.uint8]:
     return np.full((*SIZE, 3), 100, dtype=np.uint8)
 
 
-def test_mask_is_tinted_in_rgb_and_the_rest_is_left_alone() -> None:
-    """The centre of the mask moves towards the track's colour, channel by channel; the input stays."""
-    image = _grey()
-    drawn = draw_overlay(image, [_result(_track(1, 60, 80))], opacity=0.5)
-    expected = [round(0.5 * 100 + 0.5 * channel) for channel in track_colour(1)]
-    assert drawn[80, 100].tolist() == pytest.approx(expected, abs=1)
-    assert track_colour(1)[0] != track_colour(1)[2]
-    np.testing.assert_array_equal(drawn[100:, :60], image[100:, :60])
+def test_mask_has_the_colour_of_its_prompt_and_the_rest_is_left_alone() -> None:
+    """In RGB, under whatever track id; the input stays."""
+    image, drawings = _grey(), []
+    for track_id in (1, 2):
+        drawn = draw_overlay(image, [_result(_track(track_id, 60, 80))])
+        assert drawn[60, 100].tolist() == list(PALETTE[0])
+        np.testing.assert_array_equal(drawn[100:, :60], image[100:, :60])
+        assert drawn.shape == image.shape
+        assert drawn.flags.c_contiguous
+        drawings.append(drawn[60:90, 80:120])
+    np.testing.assert_array_equal(drawings[0], drawings[1])
     np.testing.assert_array_equal(image, _grey())
-    assert drawn.shape == image.shape
-    assert drawn.flags.c_contiguous
 
 
-def test_box_corner_and_strip_have_the_colour_of_the_prompt() -> None:
-    """Two prompts can be told apart in the picture and in the strip."""
+def test_outline_label_and_strip_have_the_colour_of_the_prompt() -> None:
+    """Two prompts can be told apart in all three; other prompts do not matter."""
     results = [
         _result(_track(1, 60, 20), prompt_id="first"),
         _result(_track(2, 60, 120), prompt_id="second"),
     ]
     drawn = draw_overlay(_grey(), results)
-    for row, (prompt_id, corner) in enumerate([("first", (60, 20)), ("second", (60, 120))]):
+    for row, (prompt_id, left) in enumerate([("first", 20), ("second", 120)]):
         colour = list(prompt_colours(["first", "second"])[prompt_id])
-        around = drawn[corner[0] - 2 : corner[0] + 3, corner[1] - 2 : corner[1] + 3].reshape(-1, 3).tolist()
-        assert colour in around or colour in drawn[88:94, corner[1] - 2 : corner[1] + 3].reshape(-1, 3).tolist()
+        assert drawn[70, left].tolist() == drawn[89, left + 20].tolist() == colour
+        assert colour in drawn[60 - 7].tolist()  # the row of the labels
         assert drawn[13 * row + 6, 6].tolist() == colour
+
+
+def test_labels_of_a_crowd_under_the_strip_stand_below_it() -> None:
+    """Their plates are nowhere in the strip, and some are right below it."""
+    drawn = draw_overlay(_grey(), [_result(*(_track(number, 0, 8 * number) for number in range(1, 20)))])
+    in_strip = drawn[:13].reshape(-1, 3).tolist()
+    assert list(PLATE) not in in_strip
+    assert [channel // 3 for channel in PLATE] not in in_strip
+    assert drawn[13:60].reshape(-1, 3).tolist().count(list(PLATE)) > 100
 
 
 def test_prompt_without_target_is_written_in_the_strip_only() -> None:

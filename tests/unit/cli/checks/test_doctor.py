@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ssa_stream.cli.checks.facts import Camera, Facts, Gpu, gather
-from ssa_stream.cli.checks.findings import CHECKS, CLIENT_CHECKS, examine
+from ssa_stream.cli.checks.facts import Camera, Facts, Gpu, PipelineFacts, gather
+from ssa_stream.cli.checks.findings import CHECKS, CLIENT_CHECKS, PIPELINE_CHECKS, examine, examine_sources
+from ssa_stream.cli.checks.trials import Trial
 from ssa_stream.cli.main import app
 from ssa_stream.extras import install_command
 from ssa_stream.keys import make_keys
@@ -108,7 +109,7 @@ def test_exit_code_tells_whether_what_is_needed_works(
     monkeypatch: pytest.MonkeyPatch, facts: Facts, arguments: list[str], code: int
 ) -> None:
     """Also as JSON, which says the same."""
-    monkeypatch.setattr("ssa_stream.cli.checks.facts.gather", lambda _: facts)
+    monkeypatch.setattr("ssa_stream.cli.checks.facts.gather", lambda *_: facts)
     assert RUNNER.invoke(app, ["doctor", *arguments]).exit_code == code
     result = RUNNER.invoke(app, ["doctor", "--json", *arguments])
     assert result.exit_code == code
@@ -140,3 +141,63 @@ def test_pipeline_that_does_not_exist_is_a_finding() -> None:
     facts = gather("no-such-pipeline")
     assert facts.pipeline is None
     assert "no-such-pipeline" in facts.pipeline_problem
+
+
+GOOD = Trial(
+    "cam0", "rtsp://***@cam/1", opened_s=0.4, first_s=1.2, live=True, codec="h264", size=(1080, 1920),
+    nominal_hz=25.0, measured_hz=24.8, frames=75,
+)  # fmt: skip
+TRIALS = {
+    "good": ({}, "ok", "rtsp://***@cam/1: live, 1920x1080, h264, 24.8 fps (it says 25), opened in 0.4 s", ""),
+    "file": ({"live": False, "measured_hz": 200.0}, "ok", "a recording, 1920x1080, h264, decoded at 200.0 fps", ""),
+    "slow": ({"measured_hz": 11.0}, "warn", "11.0 fps (it says 25)", "light"),
+    "too short to judge": ({"measured_hz": 11.0, "frames": 5}, "ok", "11.0 fps", ""),
+    "losses": ({"lost": {"corrupt_packets": 3}}, "warn", "3 corrupt packets", "cable"),
+    "cut off": ({"warnings": ("it was cut off",)}, "warn", "it was cut off", "whole"),
+    "refused": ({"problem": "cannot open", "code": "refused"}, "fail", "cannot open (refused)", "host and port"),
+    "unforeseen": ({"problem": "unexpected X"}, "fail", "unexpected X", "ssa-stream run"),
+    "pipe": ({"skipped": "it can be read once only"}, "ok", "not tried, as it can be read once only", ""),
+}
+
+
+@pytest.mark.parametrize(("changes", "verdict", "found", "todo"), TRIALS.values(), ids=TRIALS)
+def test_source_that_was_tried_is_judged(changes: dict[str, Any], verdict: str, found: str, todo: str) -> None:
+    """By what it gave; advice follows where something is to be done."""
+    (finding,) = examine_sources([replace(GOOD, **changes)])
+    assert (finding.check, finding.verdict) == ("source cam0", verdict)
+    assert found in finding.found
+    assert todo in finding.todo
+    assert bool(finding.todo) == (verdict != "ok")
+
+
+@pytest.mark.parametrize(
+    ("tried", "check", "verdict", "found"),
+    [
+        (PipelineFacts(), None, "ok", ""),
+        (PipelineFacts(outputs_problem="no folder"), "outputs", "fail", "no folder"),
+        (PipelineFacts(long_prompts=("stream cam0: 'x': too long",)), "prompts", "warn", "too long"),
+        (PipelineFacts(disk_bytes={"/data": 2**29, "/other": 2**34}), "disk", "warn", "0.5 GiB free in /data"),
+    ],
+    ids=["well", "outputs", "prompts", "disk"],
+)
+def test_what_a_pipeline_needs_beside_its_sources_is_judged(
+    tried: PipelineFacts, check: str | None, verdict: str, found: str
+) -> None:
+    """One thing is wrong at a time."""
+    findings = {one.check: one for one in examine(replace(HEALTHY, tried=tried), PIPELINE_CHECKS)}
+    assert [name for name, one in findings.items() if one.verdict != "ok"] == ([] if check is None else [check])
+    if check is not None:
+        assert findings[check].verdict == verdict
+        assert found in findings[check].found
+        assert findings[check].todo
+
+
+def test_failed_source_of_a_named_pipeline_is_an_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And JSON has what was seen of each source."""
+    facts = replace(HEALTHY, tried=PipelineFacts(trials=(GOOD, replace(GOOD, problem="broken"))))
+    monkeypatch.setattr("ssa_stream.cli.checks.facts.gather", lambda *_: facts)
+    result = RUNNER.invoke(app, ["doctor", "demo", "--json"])
+    assert result.exit_code == 1
+    plain = json.loads(result.output)
+    assert [source["problem"] for source in plain["sources"]] == ["", "broken"]
+    assert plain["sources"][0]["size"] == [1080, 1920]

@@ -2,7 +2,12 @@
 
 import json
 
+import numpy as np
+from typer.testing import CliRunner
+
 from ssa_stream.cli.commands.watch import as_line, as_mapping
+from ssa_stream.cli.main import app
+from ssa_stream.errors import ConfigError
 from tests.support.mask_messages import circle, mask_parts, mask_view
 
 
@@ -37,3 +42,19 @@ def test_mapping_can_be_written_as_json() -> None:
         {"id": 1, "score": 0.9, "probability": 0.95, "box_xyxy": [21, 9, 40, 28], "area_px": int(circle().sum())}
     ]
     assert found["age_ms"] >= 0
+
+
+def test_mapping_has_polygons_if_they_are_asked_for() -> None:
+    """With their holes."""
+    mask = np.zeros((36, 64), dtype=np.bool_)
+    mask[10:20, 5:15], mask[12:14, 7:9] = True, False
+    (track,) = json.loads(json.dumps(as_mapping(mask_view(mask_parts(masks=[mask])), 0.0)))["tracks"]
+    hole = [[7, 12], [7, 14], [9, 14], [9, 12]]
+    assert track["polygons"] == [{"exterior": [[5, 10], [15, 10], [15, 20], [5, 20]], "holes": [hole]}]
+
+
+def test_polygons_without_json_are_refused() -> None:
+    """Lines for people have no room for them."""
+    result = CliRunner().invoke(app, ["watch", "--polygons", "1"])
+    assert isinstance(result.exception, ConfigError)
+    assert "--polygons is for --json" in str(result.exception)

@@ -11,6 +11,7 @@ from ssa_stream.client.graph_state import GraphState
 from ssa_stream.protocols import (
     AnyMessage,
     AppliesFrom,
+    BusyTime,
     DropCount,
     Event,
     Heartbeat,
@@ -19,6 +20,7 @@ from ssa_stream.protocols import (
     PromptState,
     QueueDepth,
     Statistics,
+    StreamLoad,
 )
 from tests.support.mask_messages import mask_parts, mask_view
 from tests.support.scripted_nodes import heartbeat, source_state, statistics
@@ -72,6 +74,10 @@ def _graph(*messages: AnyMessage) -> GraphState:
     return graph
 
 
+def _status(*messages: AnyMessage) -> RenderableType:
+    return status_tables(_graph(*messages), 10 * SECOND)
+
+
 def _top(*messages: AnyMessage, is_heard: bool = True, width: int = 160) -> str:
     shown = top_view(_graph(*messages), now_ns=10 * SECOND, header="HEADER", is_heard=is_heard)
     return _printed(shown, width=width)
@@ -80,16 +86,14 @@ def _top(*messages: AnyMessage, is_heard: bool = True, width: int = 160) -> str:
 def test_status_shows_streams_nodes_and_events() -> None:
     """Text of others is shown as it is, brackets and all."""
     text = _printed(
-        status_tables(
-            _graph(
-                SOURCE,
-                PROMPTS,
-                _beat("encoder-0"),
-                _statistics("encoder-0"),
-                _beat("ingest-cam0", ready=False, text="lost: signal 9"),
-                _statistics("ingest-cam0"),
-                LOST,
-            )
+        _status(
+            SOURCE,
+            PROMPTS,
+            _beat("encoder-0"),
+            _statistics("encoder-0"),
+            _beat("ingest-cam0", ready=False, text="lost: signal 9"),
+            _statistics("ingest-cam0"),
+            LOST,
         )
     )
     for shown in ("running [camera]", "640x360", "30.0", "77", "p1: the [red] cup", "p2: a dog", "stale 3"):
@@ -101,16 +105,16 @@ def test_status_shows_streams_nodes_and_events() -> None:
 
 def test_status_shows_what_is_not_known_as_such() -> None:
     """A node that has not said anything but figures, a stream without a source."""
-    assert "?" in _printed(status_tables(_graph(PROMPTS, _statistics("encoder-0"))))
+    assert "?" in _printed(_status(PROMPTS, _statistics("encoder-0")))
 
 
 def test_weights_are_one_line_while_they_are_the_same() -> None:
     """And a line each with their nodes while a graph takes others."""
     same = [heartbeat(name, weights="a09bf6104d820b5af88372568eb0") for name in ("encoder-0", "queries-0")]
-    for shown in (status_tables(_graph(*same)), top_view(_graph(*same), now_ns=0, header="HEADER")):
+    for shown in (_status(*same), top_view(_graph(*same), now_ns=0, header="HEADER")):
         lines = [line.strip() for line in _printed(shown).splitlines() if line.startswith("weights")]
         assert lines == ["weights a09bf6104d82"]
-    text = _printed(status_tables(_graph(*same, heartbeat("decoder-0", weights="random-1"))))
+    text = _printed(_status(*same, heartbeat("decoder-0", weights="random-1")))
     assert "weights a09bf6104d82: encoder-0, queries-0" in text
     assert "weights random-1: decoder-0" in text
 
@@ -118,7 +122,7 @@ def test_weights_are_one_line_while_they_are_the_same() -> None:
 def test_mapping_can_be_written_as_json() -> None:
     """With the names of the protocol."""
     graph = _graph(source_state(next_index=77), heartbeat("encoder-0"), LOST)
-    found = json.loads(json.dumps(status_mapping(graph)))
+    found = json.loads(json.dumps(status_mapping(graph, 10 * SECOND)))
     assert found["streams"]["cam0"]["source"]["next_index"] == 77
     assert found["nodes"]["encoder-0"]["heartbeat"]["ready"] is True
     assert found["events"][0]["kind"] == "node_lost"
@@ -154,3 +158,32 @@ def test_top_fits_a_narrow_terminal() -> None:
     """Lines are cut, not folded."""
     lines = _top(source_state(address="x" * 200), _beat("encoder-0"), width=60).splitlines()
     assert max(map(len, lines)) <= 60
+
+
+def test_figures_of_a_graph_that_is_silent_are_not_shown() -> None:
+    """Rates fall to 0, and what was measured while there was work is a dash; a source of nothing has no rate."""
+    graph = _graph(SOURCE, PROMPTS, _beat("encoder-0"), _statistics("encoder-0"))
+    graph.take(mask_view(mask_parts(prompt="p1")).message, now_ns=10 * SECOND)
+    for now_ns, is_heard, age in ((10 * SECOND, True, "12/46"), (20 * SECOND, False, "-")):
+        text = _printed(top_view(graph, now_ns=now_ns, header="HEADER", is_heard=is_heard), width=160)
+        assert ("30.0" in text) == is_heard
+        assert age in text
+        assert ("0.90" in text) == is_heard
+    assert "12.3/45.6" not in _printed(status_tables(graph, 20 * SECOND))
+
+
+def test_overload_and_busy_shares_are_shown() -> None:
+    """By top and status, with the stream's name."""
+    text = "overloaded: 15 pictures/s come, 6.2/s get masks"
+    load = StreamLoad(stream="cam0", at_ns=0, clock="monotonic:x", masks_hz=6.2, stage="masks", text=text)
+    graph = _graph(SOURCE, load, heartbeat("masks-0"))
+    for at_s in range(3):
+        work = (BusyTime(name="masks", seconds=0.4 * at_s), BusyTime(name="outputs", seconds=0.03 * at_s))
+        graph.take(statistics("masks-0", at_ns=at_s * SECOND, busy=work), now_ns=10 * SECOND)
+    shown = (status_tables(graph, 10 * SECOND), top_view(graph, now_ns=10 * SECOND, header="HEADER"))
+    for lines in (_printed(one).splitlines() for one in shown):
+        assert f"cam0: {text}" in lines
+        assert any("outputs 3 %" in line for line in lines)
+    mapping = status_mapping(graph, 10 * SECOND)
+    assert mapping["streams"]["cam0"]["overload"] == text
+    assert mapping["nodes"]["masks-0"]["busy"] == {"masks": 0.4, "outputs": 0.03}

@@ -38,6 +38,6 @@ def test_figures_of_a_graph_name_sources_that_are_lost() -> None:
     state.take(source_state("side"), now_ns=0)
     lost: dict[str, Any] = {"status": "lost", "attempt": 3, "text": "connection refused", "code": "refused"}
     state.take(source_state("cam0", retry_in_s=4.0, **lost), now_ns=0)
-    figures = _figures(GraphReport.of(state, ["cam0", "side"]))
+    figures = _figures(GraphReport.of(state, ["cam0", "side"], now_ns=0))
     assert figures.endswith("  cam0 reconnecting, attempt 3, next in 4 s: connection refused (refused)")
     assert "side" not in figures

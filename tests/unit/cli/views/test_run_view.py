@@ -1,8 +1,11 @@
 """What a person who watches a run reads about its source."""
 
+import time
+
 import pytest
 
-from ssa_stream.cli.views.run_view import print_connections, print_source_status, source_line
+from ssa_stream.cli.runner import RunReport
+from ssa_stream.cli.views.run_view import _figures, print_connections, print_source_status, source_line
 from ssa_stream.errors import SourceErrorCode
 from ssa_stream.sources import Recovering, SourceStage, SourceStatus
 from tests.support.scripted_source import ScriptedSource
@@ -57,3 +60,14 @@ def test_connections_are_told_where_there_was_more_than_one(capsys: pytest.Captu
     list(source.frames())
     print_connections(source)
     assert capsys.readouterr().err == ""
+
+
+def test_figures_of_a_run_are_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera that gives nothing more has no rate, no latency, and is not too much."""
+    report, now_ns = RunReport(overload="overloaded: ..."), 10**9
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns)
+    for number in range(11):
+        report.masks_came(number * 10**8, 80.0)
+    assert _figures(report) == " 10.0 fps  latency 80 ms  dropped 0  overloaded"
+    now_ns = 60 * 10**9
+    assert _figures(report) == "  0.0 fps  latency -  dropped 0"

@@ -2,16 +2,19 @@
 
 import re
 
+import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from ssa_stream.client.graph_state import GraphState
+from ssa_stream.client.graph_state import MASKED, GraphState
 from ssa_stream.nodes.health import HealthView
 from ssa_stream.nodes.health.metrics import exposition
 from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from tests.support.scripted_nodes import CLOCK, source_state
+from ssa_stream.protocols import BusyTime, Counter, Latency, StreamLoad
+from tests.support.scripted_nodes import CLOCK, source_state, statistics
 
+SECOND = 1_000_000_000
 ALLOWED_LABELS = {"stream", "node", "reason"}
 
 
@@ -90,6 +93,7 @@ def test_streams_are_there_from_the_beginning() -> None:
     families = _families()
     assert _values(families["ssa_stream_source_up"]) == {("cam0",): 1, ("side",): 0}
     assert _values(families["ssa_stream_source_rate_hertz"]) == {("cam0",): 29.5}
+    assert _values(families["ssa_stream_masks_rate_hertz"]) == {("cam0",): 0}
     assert _values(families["ssa_stream_stream_frames"]) == {("cam0",): 40}
     assert _values(families["ssa_stream_source_attempts"]) == {("cam0",): 3}
     assert _values(families["ssa_stream_ready"]) == {(): 0}
@@ -98,3 +102,30 @@ def test_streams_are_there_from_the_beginning() -> None:
 def test_registry_is_private() -> None:
     """Two graphs in one process do not meet, and nothing is left registered."""
     assert _families().keys() == _families().keys()
+
+
+def test_figures_of_the_last_seconds_vanish_or_fall_when_nothing_comes() -> None:
+    """Percentiles of a node that is gone, the rate of masks, the share of time in which it works."""
+    config = PipelineConfig.from_mapping({"streams": {"cam0": {"source": "synthetic"}}})
+    state = GraphState(0)
+    latency = Latency(name="masks", count=9, p50_ms=12.5, p95_ms=12.5, p99_ms=12.5, max_ms=12.5, stream="cam0")
+    load = StreamLoad(stream="cam0", at_ns=0, clock=CLOCK.name, masks_hz=6.0, stage="masks", text="overloaded: ...")
+    for at_s in range(4):
+        busy = (BusyTime(name="masks", seconds=0.5 * at_s), BusyTime(name="outputs", seconds=0.1 * at_s))
+        masked = (Counter(name=MASKED, stream="cam0", value=6 * at_s),)
+        told = {"busy": busy, "counters": masked, "latencies": (latency,)}
+        state.take(statistics("masks-0", at_ns=at_s * SECOND, **told), at_s * SECOND)
+    state.take(source_state(rate_hz=None), 3 * SECOND)
+    state.take(load, 3 * SECOND)
+    expected = {
+        "masks_rate_hertz": (6, 0), "overloaded": (1, 0), "node_busy_ratio": (0.5, 0),
+        "node_outputs_busy_ratio": (0.1, 0), "node_busy_seconds": (1.5, 1.5), "source_rate_hertz": (0, 0),
+        "latency_masks_p50_seconds": (0.0125, None),
+    }  # fmt: skip
+    for column, now_s in enumerate((3, 60)):
+        text = exposition(HealthView.of(state, now_s * SECOND, config)).decode()
+        families = {family.name: family for family in text_string_to_metric_families(text)}
+        for name, values in expected.items():
+            family = families.get(f"ssa_stream_{name}")
+            found = None if family is None else family.samples[0].value
+            assert found == (None if values[column] is None else pytest.approx(values[column])), name

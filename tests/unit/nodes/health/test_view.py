@@ -135,7 +135,7 @@ def test_losses_and_sources_are_told() -> None:
     stand.take(source_state("cam9"))
     plain = stand.view().to_mapping()
     assert plain["nodes"]["decoder-0"]["losses"] == 2
-    assert plain["streams"] == {"cam0": failure}
+    assert plain["streams"] == {"cam0": failure | {"source_hz": 0, "masks_hz": 0, "overload": ""}}
 
 
 def test_output_that_ended_makes_the_graph_not_ready_until_its_node_starts_again() -> None:

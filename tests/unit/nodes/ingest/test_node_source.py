@@ -1,5 +1,7 @@
 """The ingest node with a source that a test plays: how it ends, is lost, and what is asked of it."""
 
+import time
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -234,7 +236,21 @@ async def test_states_come_while_frames_flow() -> None:
         await stand.until_status("running")
         count = len(stand.broker.said)
         await stand.until(lambda: len(stand.broker.said) > count)
-        assert (stand.state.size, stand.state.rate_hz, stand.state.next_prompt_number) == ((48, 64), 10.0, 2)
+        assert (stand.state.size, stand.state.rate_hz, stand.state.next_prompt_number) == ((48, 64), None, 2)
+
+
+async def test_rate_of_a_source_that_gives_nothing_more_falls_and_is_told() -> None:
+    """It is still connected; nobody reads of a rate that it had, nor of one that it claims to have."""
+    source = PlayedSource(live=True)
+    async with ingest_stand(source) as stand:
+        await stand.until(lambda: bool(stand.opened))
+        begin_ns = time.monotonic_ns() - 4 * 10**9  # ten a second for two seconds, then none for two
+        frames = numbered_frames(*range(21))
+        source.give(*(replace(frame, t_receive_ns=begin_ns + frame.seq * 10**8) for frame in frames))
+        await stand.until(lambda: bool(stand.said(SourceState)) and stand.state.rate_hz is not None)
+        await stand.until(lambda: stand.state.rate_hz is None)
+        assert stand.state.status == "running"
+        assert all(state.rate_hz is None or state.rate_hz < 5 for state in stand.said(SourceState))
 
 
 async def test_node_ends_while_it_waits_to_begin() -> None:

@@ -56,7 +56,7 @@ def _statistics(incarnation: int, **drops: int) -> Statistics:
 
 
 def _report(state: GraphState) -> GraphReport:
-    return GraphReport.of(state, ["cam0", "cam1"])
+    return GraphReport.of(state, ["cam0", "cam1"], now_ns=0)
 
 
 def test_frames_are_counted_once_for_all_prompts() -> None:

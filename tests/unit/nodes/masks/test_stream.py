@@ -23,8 +23,8 @@ PROMPT = Prompt("p1", "a dog", 1)
 N, C = tiny_model().config.num_queries, tiny_model().config.hidden_dim
 
 
-def _stream(*, needs_pictures: bool = False) -> MaskStream:
-    return MaskStream("cam0", tiny_model(), SessionConfig(threshold=0.0), needs_pictures=needs_pictures)
+def _stream(*, has_outputs: bool = False) -> MaskStream:
+    return MaskStream("cam0", tiny_model(), SessionConfig(threshold=0.0), has_outputs=has_outputs)
 
 
 def _due(index: int, *prompts: Prompt, memory_from: int = 0) -> DueFrame:
@@ -67,7 +67,7 @@ def test_due_frame_waits_for_its_mask_features_and_notices_for_frames_before_the
 
 def test_due_frame_waits_for_its_picture_where_it_is_drawn_on() -> None:
     """Pictures up to a frame that is out are forgotten."""
-    stream = _stream(needs_pictures=True)
+    stream = _stream(has_outputs=True)
     stream.add(_waiting(_due(0)))
     assert stream.next(0, WAIT) is None
     stream.add_picture(0, OutputFrame(np.zeros((2, 2, 3), dtype=np.uint8), 0, 0, 0.0))

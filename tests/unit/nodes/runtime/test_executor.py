@@ -1,7 +1,10 @@
 """The thread for model work."""
 
 import asyncio
+import functools
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -66,3 +69,19 @@ def test_executor_without_threads_is_refused() -> None:
     """Torch would take 0 for something else."""
     with pytest.raises(ConfigError, match="threads is 0"):
         ModelExecutor(threads=0)
+
+
+async def test_work_is_measured_for_whom_it_is_done_and_only_while_it_runs() -> None:
+    """Two nodes share the thread: while one works the other waits, which is no work of its own."""
+    log: list[str] = []
+
+    @contextmanager
+    def busy(name: str) -> Iterator[None]:
+        log.append(f"{name} begins")
+        yield
+        log.append(f"{name} ends")
+
+    with ModelExecutor() as executor:
+        first, second = (executor.measured(functools.partial(busy, name)) for name in ("encoder", "masks"))
+        await asyncio.gather(first.run(log.append, "encodes"), second.run(log.append, "masks"), executor.run(int))
+    assert log == ["encoder begins", "encodes", "encoder ends", "masks begins", "masks", "masks ends"]

@@ -1,10 +1,11 @@
 """What a node counts, and the messages made of it."""
 
 import pytest
+from msgspec import UNSET
 
 from ssa_stream.awake import AwakeClock
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
-from ssa_stream.protocols import DropCount, DropReason, Limits, QueueDepth, decode, encode
+from ssa_stream.protocols import BusyTime, DropCount, DropReason, Limits, QueueDepth, decode, encode
 from tests.support.manual_clock import ManualClock
 
 
@@ -108,3 +109,18 @@ def test_latencies_of_a_long_interval_are_all_counted(metrics: NodeMetrics) -> N
     for _ in range(3000):
         metrics.latency("encode", 1.0)
     assert metrics.statistics().latencies[0].count == 3000
+
+
+def test_time_of_work_is_told_by_part(metrics: NodeMetrics, clock: ManualClock) -> None:
+    """That of work which is not done yet, too; a node that never worked tells nothing."""
+    assert metrics.statistics().busy is UNSET
+    with metrics.busy():
+        clock.advance(2)
+        assert metrics.statistics().busy == (BusyTime(name="encoder", seconds=2),)
+        clock.advance(1)
+    clock.advance(5)
+    with metrics.busy("outputs"):
+        clock.advance(0.5)
+    told = metrics.statistics()
+    assert told.busy == (BusyTime(name="encoder", seconds=3), BusyTime(name="outputs", seconds=0.5))
+    assert decode(encode(told), Limits()).message == told

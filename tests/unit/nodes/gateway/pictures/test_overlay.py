@@ -23,21 +23,21 @@ def _take(overlay: OverlayFeed, prompt: str, masks: list[NDArray[np.bool_]]) -> 
 
 
 async def test_picture_is_shown_with_the_masks_of_its_last_prompt() -> None:
-    """Pixel by pixel as the library draws the same results."""
+    """Pixel by pixel as the library draws the same results, in the order of the prompts, not of their masks."""
     feed = VideoFeed(is_camera=True, clock_ns=lambda: 0)
     overlay = OverlayFeed(feed)
     overlay.prompts_are(["p1", "p2", "p3"])
     slot = overlay.join()
     image = np.full((*SIZE, 3), 100, dtype=np.uint8)
     feed.push(100, av.VideoFrame.from_ndarray(image, format="rgb24"))
-    messages = [_take(overlay, "p1", MASKS), _take(overlay, "p2", [])]
+    messages = [_take(overlay, "p2", []), _take(overlay, "p3", [circle((60, 100), (30, 25), 10)])]
     assert slot.overtaken == 0
-    messages.append(_take(overlay, "p3", [circle((60, 100), (30, 25), 10)]))
+    messages.append(_take(overlay, "p1", MASKS))
     shown = await slot.take()
     assert shown is not None
-    results = [_result(messages[0], MASKS), _result(messages[1], [])]
+    results = [_result(messages[2], MASKS), _result(messages[0], [])]
     # Masks of another size than the picture are counted, not drawn.
-    small = _result(messages[2], [np.zeros(SIZE, dtype=np.bool_)])
+    small = _result(messages[1], [np.zeros(SIZE, dtype=np.bool_)])
     assert np.array_equal(shown.frame.to_ndarray(format="rgb24"), draw_overlay(image, [*results, small]))
     overlay.leave(slot)
     assert await slot.take() is None
