@@ -180,7 +180,7 @@ async def serving(folder: Path, pipeline: dict[str, Any], *options: str) -> Asyn
         )  # fmt: skip
     served = Served(process, folder / "serve.log")
     try:
-        await until(lambda: process.returncode is not None or (served.pages and "ready:" in served.log), "it is ready")
+        await until(lambda: process.returncode is not None or (served.pages and re.search(r"^ready\b", served.log, re.MULTILINE)), "it is ready")
         assert process.returncode is None, served.log
         yield served
         process.send_signal(signal.SIGINT)
