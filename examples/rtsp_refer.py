@@ -5,6 +5,7 @@ camera's plug and put it in again: the example says what is wrong, tries again, 
 
     python examples/rtsp_refer.py rtsp://camera/stream "the person on the left" --checkpoint ssa.safetensors
 
+    checkpoint: ssa.safetensors
     camera: connecting
     camera: live
       2.133 s, the person on the left: #1 0.86 at 402,254-473,325, 58 ms old
@@ -13,6 +14,7 @@ camera's plug and put it in again: the example says what is wrong, tries again, 
     camera: reconnecting, attempt 1 in 0.4 s: rtsp://camera/stream: stalled: no frame for 5 s
     camera: live again after 8.3 s
     ...
+    target found in 212 of 340 frames
 
 Ctrl-C ends it. The shipped checkpoint knows drawn shapes, not the world; for a real camera give one that does
 (docs/checkpoints.md). What states and limits mean is in docs/sources.md.
@@ -22,12 +24,18 @@ import argparse
 import itertools
 import sys
 import time
+from typing import TYPE_CHECKING
 
-from ssa_stream.checkpoints import load_checkpoint
+from ssa_stream.checkpoints import read_info
 from ssa_stream.errors import SsaStreamError
+from ssa_stream.knowledge import knowledge_of
 from ssa_stream.printable import printable
-from ssa_stream.sources import Frame, Freshest, RecoveryPolicy, SourceStatus, open_source
-from ssa_stream.streaming import MaskResult, ReferSession
+from ssa_stream.sources import Frame, Freshest, RecoveryPolicy, SourceStatus, check_source, open_source
+from ssa_stream.streaming import MaskResult
+from ssa_stream.streaming.prompts import clean_text
+
+if TYPE_CHECKING:
+    from ssa_stream.streaming import ReferSession
 
 
 def main() -> None:
@@ -41,7 +49,18 @@ def main() -> None:
     parser.add_argument("--num-frames", type=int, help="stop after that many frames")
     options = parser.parse_args()
     try:
-        session = ReferSession(load_checkpoint(options.checkpoint), prompts=options.prompt)
+        prompts = [clean_text(text) for text in options.prompt]
+        check_source(options.address)
+        read_info(options.checkpoint)
+        knowledge = knowledge_of(options.checkpoint)
+        print(printable(knowledge.introduction(is_synthetic=False)), flush=True)
+        for hint in filter(None, map(knowledge.hint, prompts)):
+            print(printable(hint), flush=True)
+        # These import torch, which takes seconds: after all that can be wrong without it.
+        from ssa_stream.checkpoints import load_checkpoint
+        from ssa_stream.streaming import ReferSession
+
+        session = ReferSession(load_checkpoint(options.checkpoint), prompts=prompts)
         follow(session, options.address, options.transport, options.wait, options.num_frames)
     except SsaStreamError as error:
         sys.exit(f"error: {error}")
@@ -49,18 +68,25 @@ def main() -> None:
         pass
 
 
-def follow(session: ReferSession, address: str, transport: str, wait: bool, num_frames: int | None) -> None:
+def follow(session: "ReferSession", address: str, transport: str, wait: bool, num_frames: int | None) -> None:
     """The part to copy: always the newest frame, over any number of connections."""
     patience = RecoveryPolicy(patient_start=wait)
     source = open_source(address, options={"rtsp_transport": transport}, recovery=patience, on_state=show_state)
     last: Frame | None = None
-    with Freshest(source) as camera:
-        for frame in itertools.islice(camera.frames(), num_frames):
-            if last is not None and not frame.continues(last):  # the picture has another size
-                session.reset()
-            last = frame
-            for result in session.push(frame.image, frame.t, pixel_aspect=frame.pixel_aspect):
-                show_masks(result, time.monotonic_ns() - (frame.t_capture_ns or frame.t_receive_ns))
+    frames = shown = 0
+    try:
+        with Freshest(source) as camera:
+            for frame in itertools.islice(camera.frames(), num_frames):
+                if last is not None and not frame.continues(last):  # the picture has another size
+                    session.reset()
+                last = frame
+                results = session.push(frame.image, frame.t, pixel_aspect=frame.pixel_aspect)
+                frames += 1
+                shown += any(result.target_present for result in results)
+                for result in results:
+                    show_masks(result, time.monotonic_ns() - (frame.t_capture_ns or frame.t_receive_ns))
+    finally:
+        print(f"target found in {shown} of {frames} frames", flush=True)
 
 
 def show_state(status: SourceStatus) -> None:

@@ -10,9 +10,11 @@ Without a display the picture goes to webcam_refer.mp4. Without a camera a made-
 The shipped checkpoint knows drawn shapes, not the world; for a real camera give one that does (docs/checkpoints.md).
 The first command prints something like this:
 
+    checkpoint: ssa-tiny
     source: synthetic, prompts: the red circle
     type another sentence and press Enter to change what is looked for; Ctrl-C ends
-    100 frames at 14.8 fps, 98 of them with a target, 97 dropped as stale
+    100 frames at 14.8 fps, 97 dropped as stale
+    target found in 98 of 100 frames
     wrote webcam_refer.mp4
 """
 
@@ -20,17 +22,23 @@ import argparse
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-from ssa_stream.checkpoints import load_checkpoint
+from ssa_stream.addresses import is_synthetic
+from ssa_stream.checkpoints import read_info
 from ssa_stream.errors import SsaStreamError
+from ssa_stream.knowledge import Knowledge, knowledge_of
 from ssa_stream.outputs import NamedPath, check_outputs
 from ssa_stream.printable import printable
 from ssa_stream.sinks import OverlayVideoSink
-from ssa_stream.sources import Freshest, Prefetch, list_cameras, open_source
-from ssa_stream.streaming import ReferSession
+from ssa_stream.sources import Freshest, Prefetch, check_source, list_cameras, open_source
+from ssa_stream.streaming.prompts import clean_text
 from ssa_stream.viz import LiveDisplay, draw_overlay, has_display
+
+if TYPE_CHECKING:
+    from ssa_stream.streaming import ReferSession
 
 
 def main() -> None:
@@ -44,8 +52,20 @@ def main() -> None:
     parser.add_argument("--num-frames", type=int, help="stop after that many frames")
     options = parser.parse_args()
     try:
-        session = ReferSession(load_checkpoint(options.checkpoint), prompts=options.prompt)
-        run(session, options.source or first_camera(), options.output, options.no_window, options.num_frames)
+        spec = options.source or first_camera()
+        prompts = [clean_text(text) for text in options.prompt]
+        check_source(spec)
+        check_outputs([NamedPath("--output", options.output)], [NamedPath("--source", spec)], overwrite=True)
+        read_info(options.checkpoint)
+        knowledge = knowledge_of(options.checkpoint)
+        print(printable(knowledge.introduction(is_synthetic=is_synthetic(spec))), flush=True)
+        say_unknown_words(knowledge, prompts)
+        # These import torch, which takes seconds: after all that can be wrong without it.
+        from ssa_stream.checkpoints import load_checkpoint
+        from ssa_stream.streaming import ReferSession
+
+        session = ReferSession(load_checkpoint(options.checkpoint), prompts=prompts)
+        run(session, knowledge, spec, options.output, options.no_window, options.num_frames)
     except SsaStreamError as error:
         sys.exit(f"error: {error}")
 
@@ -59,9 +79,16 @@ def first_camera() -> str:
     return "synthetic"
 
 
-def run(session: ReferSession, spec: str, output: str, no_window: bool, num_frames: int | None) -> None:
+def say_unknown_words(knowledge: Knowledge, prompts: Iterable[str]) -> None:
+    """Say of sentences which words the checkpoint does not know."""
+    for hint in filter(None, map(knowledge.hint, prompts)):
+        print(printable(hint))
+
+
+def run(
+    session: "ReferSession", knowledge: Knowledge, spec: str, output: str, no_window: bool, num_frames: int | None
+) -> None:
     """Segment frames and show them."""
-    check_outputs([NamedPath("--output", output)], [NamedPath("--source", spec)], overwrite=True)
     frames = shown = epoch = 0
     source = open_source(spec)
     with ExitStack() as stack:
@@ -70,7 +97,7 @@ def run(session: ReferSession, spec: str, output: str, no_window: bool, num_fram
         sentences = ", ".join(prompt.text for prompt in session.prompts)
         print(f"source: {printable(source.info.name)}, prompts: {printable(sentences)}")
         print("type another sentence and press Enter to change what is looked for; Ctrl-C ends")
-        threading.Thread(target=follow_terminal, args=(session.set_prompts,), daemon=True).start()
+        threading.Thread(target=follow_terminal, args=(session.set_prompts, knowledge), daemon=True).start()
         display = stack.enter_context(LiveDisplay("ssa_stream")) if has_display() and not no_window else None
         video = None if display else stack.enter_context(OverlayVideoSink(output, source.info.fps or 30.0))
         started = time.monotonic()
@@ -90,12 +117,15 @@ def run(session: ReferSession, spec: str, output: str, no_window: bool, num_fram
             print()
         rate = frames / max(time.monotonic() - started, 1e-9)
         dropped = reader.dropped if isinstance(reader, Freshest) else 0
-        print(f"{frames} frames at {rate:.1f} fps, {shown} of them with a target, {dropped} dropped as stale")
+        print(f"{frames} frames at {rate:.1f} fps, {dropped} dropped as stale")
+        print(f"target found in {shown} of {frames} frames")
+        if frames and not shown:
+            print(printable(knowledge.advice(is_synthetic=is_synthetic(spec))))
     if video:
         print(f"wrote {output}")
 
 
-def follow_terminal(set_prompts: Callable[[list[str]], object]) -> None:
+def follow_terminal(set_prompts: Callable[[list[str]], object], knowledge: Knowledge) -> None:
     """Give every line typed to the session; semicolons separate several prompts."""
     for line in sys.stdin:
         prompts = [part.strip() for part in line.split(";") if part.strip()]
@@ -106,6 +136,7 @@ def follow_terminal(set_prompts: Callable[[list[str]], object]) -> None:
                 print(error)
             else:
                 print(f"now looking for: {printable(', '.join(prompts))}")
+                say_unknown_words(knowledge, prompts)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ __all__ = [
     "MAX_LAYERS",
     "MAX_LISTED",
     "MAX_PROMPTS",
+    "MAX_PROMPT_CHARACTERS",
     "MAX_SIDE_PX",
     "MAX_TRACKS",
     "BufferIndex",
@@ -36,6 +37,8 @@ MAX_LAYERS = 32
 """Label maps in one mask message."""
 MAX_PROMPTS = 64
 """Prompts of one stream."""
+MAX_PROMPT_CHARACTERS = 1000
+"""Characters of a sentence."""
 MAX_HISTORY = 200
 """Earlier pictures in one message, and rows in one message of mask features; each is a buffer of its own."""
 MAX_LISTED = 256
@@ -49,7 +52,7 @@ ClockName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*:[A-Za-z0-9_.-]+\Z", 
 """Kind of clock and whose it is. Two times may be subtracted only if their clocks have the same name."""
 Note = Annotated[str, Meta(max_length=1000)]
 """Text for people."""
-PromptText = Annotated[str, Meta(min_length=1, max_length=1000)]
+PromptText = Annotated[str, Meta(min_length=1, max_length=MAX_PROMPT_CHARACTERS)]
 """A sentence; `expect_plain_text` of `identity.py` says what may not be in it."""
 Whole = Annotated[int, Meta(ge=0, le=_INT64_MAX)]
 Positive = Annotated[int, Meta(ge=1, le=_INT64_MAX)]

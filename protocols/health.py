@@ -46,6 +46,7 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
         text: For people.
         weights: Fingerprint of the weights that it has loaded: SHA-256 of the checkpoint's file, or `random-` and more
             for random ones. Absent if it has loaded none.
+        streams: Names of all streams of the graph; said by the broker (`control`), absent from other nodes.
     """
 
     node: Name
@@ -60,6 +61,7 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     queues: Annotated[tuple[QueueDepth, ...], Meta(max_length=MAX_LISTED)] = ()
     text: Note = ""
     weights: Name | UnsetType = UNSET
+    streams: Annotated[tuple[Name, ...], Meta(max_length=MAX_LISTED)] | UnsetType = UNSET
 
 
 class Counter(Struct, frozen=True, kw_only=True):

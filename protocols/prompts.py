@@ -97,7 +97,8 @@ class PromptReply(Message, frozen=True, kw_only=True, tag="prompt_reply"):
         prompts: All prompts now, in order of adding.
         version: Version of the stream's prompts; grows with every change.
         applies_from: First frame that they apply to.
-        warnings: About prompts that are not read to their end; absent if there are none.
+        warnings: About prompts that are not read to their end, or have words that the checkpoint does not know;
+            absent if there are none.
     """
 
     request_id: Name

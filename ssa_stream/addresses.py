@@ -16,6 +16,7 @@ __all__ = [
     "file_of_url",
     "is_device",
     "is_live_address",
+    "is_synthetic",
     "limits_of",
     "parse_address",
     "redact",
@@ -149,6 +150,11 @@ def scheme_of(address: str) -> str | None:
         return word
     match = _SCHEME.match(address)
     return None if match is None or _exists(address) else match["scheme"].lower()
+
+
+def is_synthetic(address: str) -> bool:
+    """Whether it is a made-up scene, such as `synthetic@640x360`."""
+    return scheme_of(_split(address)[0]) == "synthetic"
 
 
 def is_live_address(address: str, live: bool | None) -> bool:

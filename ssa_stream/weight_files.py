@@ -10,7 +10,16 @@ from typing import BinaryIO, NamedTuple
 
 from ssa_stream.errors import CheckpointError
 
-__all__ = ["DEFAULT_CHECKPOINT", "FileLook", "WeightFile", "existing_file", "located", "look", "shipped_checkpoints"]
+__all__ = [
+    "DEFAULT_CHECKPOINT",
+    "FileLook",
+    "WeightFile",
+    "existing_file",
+    "located",
+    "look",
+    "read_metadata",
+    "shipped_checkpoints",
+]
 
 DEFAULT_CHECKPOINT = "ssa-tiny"
 """What is used where nothing is said."""
@@ -68,23 +77,31 @@ class WeightFile:
         path = located(checkpoint)
         try:
             with path.open("rb") as file:
-                network = _network(file)
+                network = _metadata(file).get("config", "")
                 file.seek(0)
                 return cls(hashlib.file_digest(file, "sha256").hexdigest(), network)
         except OSError as error:
             raise CheckpointError(f"cannot read {path} ({error.strerror})") from error
 
 
-def _network(file: BinaryIO) -> str:
-    """The configuration in a header. Whether the header makes sense is checked by whoever loads the file."""
+def read_metadata(path: Path) -> dict[str, str]:
+    """The texts in a file's header; empty where it has none. Whether it makes sense is checked by whoever loads it."""
+    try:
+        with path.open("rb") as file:
+            return _metadata(file)
+    except OSError:
+        return {}
+
+
+def _metadata(file: BinaryIO) -> dict[str, str]:
     size = int.from_bytes(file.read(8), "little")
     if size > _MOST_HEADER_BYTES:
-        return ""
+        return {}
     try:
-        found = json.loads(file.read(size))["__metadata__"]["config"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
-    return found if isinstance(found, str) else ""
+        found = json.loads(file.read(size))["__metadata__"]
+        return {key: text for key, text in found.items() if isinstance(text, str)}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def shipped_checkpoints() -> dict[str, Path]:

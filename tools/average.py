@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
 from ssa_stream.errors import CheckpointError, SsaStreamError
+from ssa_stream.knowledge import knowledge_of
 from ssa_stream.model import SSA
 from ssa_stream.outputs import NamedPath, check_outputs
 
@@ -35,7 +36,7 @@ def main() -> None:
     except SsaStreamError as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     notes = {"average": f"{options.share} of {Path(options.second).name}, the rest of {Path(options.first).name}"}
-    save_checkpoint(options.output, mean, first.config, notes=notes)
+    save_checkpoint(options.output, mean, first.config, notes=notes, knowledge=knowledge_of(options.first))
     print(f"wrote {options.output}")
 
 

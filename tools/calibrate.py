@@ -29,6 +29,7 @@ from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
 from ssa_stream.checkpoints.layout import extend_model
 from ssa_stream.data import EXPRESSION_TYPES, ClipSample, sample_clip
 from ssa_stream.errors import SsaStreamError
+from ssa_stream.knowledge import knowledge_of
 from ssa_stream.metrics import region_similarity
 from ssa_stream.model import SSA, ClipOutput
 from ssa_stream.model.extensions import extensions_of, with_extensions
@@ -72,7 +73,8 @@ def main() -> None:
     else:
         parser.error(f"--threshold is {options.threshold}; expected more than 0 and less than 1")
     shift(model, threshold)
-    save_checkpoint(options.output, model, model.config, notes=notes | {"calibrated": f"{threshold} became 0.5"})
+    notes["calibrated"] = f"{threshold} became 0.5"
+    save_checkpoint(options.output, model, model.config, notes=notes, knowledge=knowledge_of(options.checkpoint))
 
 
 def with_presence(model: SSA, options: argparse.Namespace) -> SSA:

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 import zmq
 import zmq.asyncio
+from msgspec import UNSET, UnsetType
 
 from ssa_stream.client.graph_state import GraphState
 from ssa_stream.keys import ClientKeys, ServerKeys
@@ -116,6 +117,7 @@ class Broker:
         """
         self._clock, self._awake = clock, awake or clock
         self._heartbeat_s = config.health.heartbeat_s
+        self._streams = tuple(config.streams)
         self._beat = 0
         self.counters = Counters()
         self._config = config
@@ -345,7 +347,9 @@ class Broker:
     async def _tick(self) -> None:
         every = max(1, round(STATISTICS_EVERY_S / self._heartbeat_s))
         while True:
-            sign = self._heartbeat(BROKER, BROKER, 0, ready=True, beat=self._beat, queues=self._connections.queues)
+            sign = self._heartbeat(
+                BROKER, BROKER, 0, ready=True, beat=self._beat, queues=self._connections.queues, streams=self._streams
+            )
             for peer in self._nodes.table.peers():
                 await self._nodes.send(peer.name, sign)
             await self._publish_state(Topic(NODES, STATE, BROKER), sign)
@@ -368,6 +372,7 @@ class Broker:
         beat: int = 0,
         text: str = "",
         queues: tuple[QueueDepth, ...] = (),
+        streams: tuple[str, ...] | UnsetType = UNSET,
     ) -> Heartbeat:
         return Heartbeat(
             node=node,
@@ -379,6 +384,7 @@ class Broker:
             ready=ready,
             queues=queues,
             text=note(text),
+            streams=streams,
         )
 
     def _statistics(self, interval_s: float) -> Statistics:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import lz4.block
 import msgspec
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ssa_stream.errors import MessageError
 from ssa_stream.protocols import (
@@ -158,14 +158,15 @@ class PromptAnswer(Struct, frozen=True, kw_only=True, tag_field="type", tag="pro
         prompts: In order of adding.
         version: Grows with every change.
         applies_from: First frame that they apply to.
-        warnings: What is to be known of the change, such as that it is not saved.
+        hint: What is to be known of a change: words that the checkpoint does not know, prompts that are too long, that
+            it could not be saved. Absent if nothing is, and where it answers no command.
     """
 
     id: str | int | None = None
     prompts: tuple[ColouredPrompt, ...]
     version: int
     applies_from: AppliesFrom
-    warnings: tuple[str, ...] = ()
+    hint: str | UnsetType = UNSET
 
 
 def as_json(value: Any) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "GatewaySettings",
     "IceServer",
     "PeerLimits",
+    "ServedCheckpoint",
     "StreamAccess",
     "WallLimits",
     "control_socket",
@@ -101,6 +102,20 @@ class StreamAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     label: str
 
 
+class ServedCheckpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a page tells of the checkpoint; see `ssa_stream.knowledge.Knowledge`.
+
+    Attributes:
+        name: What to call it.
+        domain: What it was trained on, such as `drawn shapes`; None if it does not say.
+        examples: Sentences that it follows.
+    """
+
+    name: str
+    domain: str | None = None
+    examples: tuple[str, ...] = ()
+
+
 class ControlAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the gateway says how it fares.
 
@@ -126,6 +141,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         keys: With what to connect to both: public and secret key, and the graph's public one; None where none is asked.
         run_dir: Folder of the local sockets.
         streams: By name.
+        checkpoint: What runs.
         token: What a peer must know; None lets everybody in.
         tls_cert: Certificate file; None without TLS.
         tls_key: Its key.
@@ -147,6 +163,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     keys: tuple[str, str, str] | None = None
     run_dir: str
     streams: dict[str, StreamAccess]
+    checkpoint: ServedCheckpoint = ServedCheckpoint(name="unknown")
     token: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None

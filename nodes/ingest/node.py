@@ -19,7 +19,7 @@ from ssa_stream.nodes.ingest.dispatcher import Outgoing, OutgoingEnd, OutgoingFr
 from ssa_stream.nodes.ingest.in_flight import Position
 from ssa_stream.nodes.ingest.picture import Edges, Picture, network_edges, prepare
 from ssa_stream.nodes.ingest.player import OpenSource, SourcePlayer
-from ssa_stream.nodes.ingest.prompt_length import PromptLengths
+from ssa_stream.nodes.ingest.prompt_check import PromptCheck
 from ssa_stream.nodes.ingest.prompts import PromptRequest, changed_book
 from ssa_stream.nodes.ingest.stream import IngestStream
 from ssa_stream.nodes.pipeline import MASKS, stream_of
@@ -128,7 +128,7 @@ class _Ingest:
         self.stream = IngestStream(
             settings.streams[name], rules, broker=node.broker, metrics=node.metrics, now_ns=node.clock.monotonic_ns
         )
-        self._lengths = PromptLengths(settings.model, node.executor)
+        self._prompt_check = PromptCheck(settings.model, node.executor)
         self._encoders: Outlet = node.transport.outlet(settings.encoder_names)
         needs_pictures = bool(self.stream.section.outputs) or node.settings.masks.sends_pictures
         self._masks: Outlet | None = node.transport.outlet([MASKS]) if needs_pictures else None
@@ -228,28 +228,28 @@ class _Ingest:
         async for request in self._node.broker.requests():
             reply = self._answer(request, player)
             if isinstance(reply, PromptReply):
-                warnings = tuple((await self._cut_off(reply.prompts)).values())
+                warnings = tuple((await self._misunderstood(reply.prompts)).values())
                 reply = msgspec.structs.replace(reply, warnings=warnings or msgspec.UNSET)
             if reply is not None:
                 self._node.broker.reply(reply)
 
     async def check_prompts(self) -> None:
-        """Tell of every new prompt that is longer than CLIP reads."""
+        """Tell of every new prompt that the network does not understand to its end."""
         stream, told = self.stream, set[Prompt]()
         await stream.changed.until(lambda: stream.is_started)
         while True:
             prompts = stream.tracker.prompts
             new = [prompt for prompt in prompts if prompt not in told]
             told = set(prompts)
-            for name, text in (await self._cut_off(new)).items():
+            for name, text in (await self._misunderstood(new)).items():
                 stream.event(EventKind.INPUT_WARNING, severity="warning", prompt_id=name, text=text)
             await stream.changed.until(functools.partial(self._has_others, prompts))
 
     def _has_others(self, prompts: tuple[Prompt, ...]) -> bool:
         return self.stream.tracker.prompts != prompts
 
-    async def _cut_off(self, prompts: Iterable[Prompt]) -> dict[str, str]:
-        return await self._lengths.warnings((prompt.id, prompt.text) for prompt in prompts)
+    async def _misunderstood(self, prompts: Iterable[Prompt]) -> dict[str, str]:
+        return await self._prompt_check.warnings((prompt.id, prompt.text) for prompt in prompts)
 
     def _answer(self, request: BrokerRequest, player: SourcePlayer) -> PromptReply | Accepted | ErrorReply | None:
         stream = self.stream

@@ -11,6 +11,7 @@ import zmq.asyncio
 from ssa_stream.client.graph_state import FAILED, GraphState
 from ssa_stream.client.sockets import connect, subscriber_socket
 from ssa_stream.errors import MessageError
+from ssa_stream.found_frames import FoundFrames
 from ssa_stream.input_warnings import InputWarning
 from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.runtime.clock import Clock
@@ -29,6 +30,7 @@ class GraphReport:
             dropped. What a node counted in its last moments before it was killed is not known; there are no fewer
             than frames with masks.
         frames: Frames with final masks, by stream.
+        found: In how many frames each prompt had a target, by stream.
         repeated: Frames whose final masks came again.
         drops: Frames without masks, by reason.
         restarts: Restarts, by node; only of nodes that were restarted.
@@ -47,6 +49,7 @@ class GraphReport:
 
     read: Counter[str] = field(default_factory=Counter)
     frames: Counter[str] = field(default_factory=Counter)
+    found: dict[str, FoundFrames] = field(default_factory=dict)
     repeated: int = 0
     drops: Counter[str] = field(default_factory=Counter)
     restarts: dict[str, int] = field(default_factory=dict)
@@ -86,6 +89,7 @@ class GraphReport:
         return cls(
             read=state.total_received() | state.masks.frames,  # of each the larger number
             frames=state.masks.frames,
+            found=state.masks.found,
             repeated=state.masks.repeated,
             drops=state.total_drops(),
             restarts=dict(restarts or {}),
@@ -128,6 +132,7 @@ class GraphReport:
         return {
             "read": dict(self.read),
             "frames": dict(self.frames),
+            "prompts": {name: found.to_list() for name, found in sorted(self.found.items())},
             "repeated": self.repeated,
             "drops": dict(self.drops),
             "restarts": self.restarts,

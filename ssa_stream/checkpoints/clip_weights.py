@@ -9,9 +9,10 @@ from open_clip.pretrained import download_pretrained
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ssa_stream.checkpoints.info import FORMAT
-from ssa_stream.checkpoints.layout import CLIP_PREFIX, compare_layouts, empty_model, model_layout
-from ssa_stream.checkpoints.store import read_info, read_tensors
+from ssa_stream.checkpoints.info import FORMAT, read_info
+from ssa_stream.checkpoints.layout import compare_layouts, empty_model, model_layout
+from ssa_stream.checkpoints.reference_keys import CLIP_PREFIX
+from ssa_stream.checkpoints.store import read_tensors
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SsaConfig
 from ssa_stream.model.clip import build_clip

@@ -23,10 +23,11 @@ from ssa_stream.checkpoints.golden_compare import (
 from ssa_stream.checkpoints.golden_folder import GoldenCase, GoldenFolder, read_case, read_folder
 from ssa_stream.checkpoints.golden_report import CaseReport, VerifyReport
 from ssa_stream.checkpoints.golden_trace import trace_case
+from ssa_stream.checkpoints.info import read_info
 from ssa_stream.checkpoints.layout import build_model, compare_layouts, empty_model
 from ssa_stream.checkpoints.reference import from_reference, reference_layout
 from ssa_stream.checkpoints.seeded import seeded_state
-from ssa_stream.checkpoints.store import checked_device, read_info, read_tensors
+from ssa_stream.checkpoints.store import checked_device, read_tensors
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import trunk_channels

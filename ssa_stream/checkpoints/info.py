@@ -1,4 +1,4 @@
-"""What the header of our weight file says, written and read."""
+"""What the header of our weight file says, written and read. Loads no torch."""
 
 import json
 import math
@@ -7,22 +7,42 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError, safe_open
 
 from ssa_stream import __version__
-from ssa_stream.checkpoints.layout import CLIP_PREFIX
-from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
+from ssa_stream.checkpoints.header import check_header
+from ssa_stream.checkpoints.reference_keys import CLIP_PREFIX, CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
+from ssa_stream.knowledge import Knowledge
 from ssa_stream.model import SsaConfig
 from ssa_stream.printable import printable
 from ssa_stream.strict_json import parse_json
 from ssa_stream.texts import brief
+from ssa_stream.weight_files import located
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "CheckpointInfo", "metadata_of", "parse_header"]
+__all__ = [
+    "CLIP_WAYS",
+    "FORMAT",
+    "FORMAT_VERSION",
+    "CheckpointInfo",
+    "metadata_of",
+    "opened_file",
+    "parse_header",
+    "read_info",
+]
 
 FORMAT = "ssa_stream"
 FORMAT_VERSION = 1
 """Goes up when older readers would misread a file; a field more in the metadata does not count."""
 
+CLIP_WAYS = (
+    "Give them in one of three ways: "
+    "--clip FILE with open_clip's own weight file (.pt, .bin or .safetensors); "
+    "--clip CHECKPOINT with an ssa_stream checkpoint that contains them; "
+    "or --download-clip [TAG], which lets open_clip download them."
+)
 _VERSION = re.compile(r"[0-9]{1,4}")
 _MOST_CHARACTERS = 10_000
 """Of a note, and of the name of a program."""
@@ -44,6 +64,7 @@ class CheckpointInfo:
         shapes: Shape of each tensor by name.
         dtypes: Number of values by type of number, such as `F32`.
         parameters: Number of parameters by part of the network, such as `clip`; loss buffers are no parameters.
+        knowledge: What it knows; None if its metadata does not say. See `ssa_stream.knowledge.knowledge_of`, too.
     """
 
     path: Path
@@ -57,17 +78,59 @@ class CheckpointInfo:
     shapes: Mapping[str, tuple[int, ...]]
     dtypes: Mapping[str, int]
     parameters: Mapping[str, int]
+    knowledge: Knowledge | None = None
+
+
+def read_info(path: str | Path) -> CheckpointInfo:
+    """Read what a checkpoint says of itself; no tensor is loaded.
+
+    Args:
+        path: The file, or the name of a shipped checkpoint.
+    Raises:
+        CheckpointError: Not a whole safetensors file, not ours, or of a newer format.
+    """
+    path = located(path)
+    with opened_file(path, "numpy") as file:
+        slices = {key: file.get_slice(key) for key in file.keys()}
+        layout = {key: (tuple(part.get_shape()), str(part.get_dtype())) for key, part in slices.items()}
+        return parse_header(path, file.metadata() or {}, layout)
+
+
+def opened_file(path: Path, framework: Literal["numpy", "pt"]) -> Any:
+    """Open a safetensors file; tensors are read, not mapped: a mapped file that is cut short kills the process.
+
+    Args:
+        path: The file.
+        framework: Whose tensors it gives; `pt` loads torch.
+    Raises:
+        CheckpointError: Not a whole safetensors file.
+    """
+    try:
+        check_header(path)
+        return safe_open(path, framework=framework, backend="pread")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({error}); if it is a checkpoint of the reference "
+            f"implementation, turn it into one first: ssa-stream checkpoint import {path.name} --model ... -o ..."
+        ) from error
 
 
 def metadata_of(
-    config: SsaConfig, contains_clip: bool, notes: Mapping[str, str], *, is_trained: bool = True
+    config: SsaConfig,
+    contains_clip: bool,
+    notes: Mapping[str, str],
+    knowledge: Knowledge | None = None,
+    *,
+    is_trained: bool = True,
 ) -> dict[str, str]:
     r"""Metadata of a new file; the format allows strings only.
 
     Hidden characters in notes are written out, such as `\x1b`: training is not lost for the name of a file, and no
     terminal is commanded by a note.
     """
+    known = {} if knowledge is None or knowledge.domain is None else {"knowledge": knowledge.to_json()}
     return {
+        **known,
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
         "model": config.name,
@@ -106,6 +169,8 @@ def parse_header(
     try:
         config = SsaConfig.from_mapping(parse_json(metadata["config"]))
         notes = _notes(parse_json(metadata.get("notes", "{}")))
+        said = metadata.get("knowledge")
+        knowledge = None if said is None else Knowledge.parse(path.name, said)
     except KeyError as error:
         raise CheckpointError(f"{path}: its metadata has no {error}; expected the network's configuration") from error
     except (ConfigError, ValueError) as error:
@@ -129,6 +194,7 @@ def parse_header(
         shapes={key: shape for key, (shape, _) in layout.items()},
         dtypes=dict(dtypes),
         parameters=dict(parameters),
+        knowledge=knowledge,
     )
 
 

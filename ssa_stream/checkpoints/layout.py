@@ -12,7 +12,6 @@ from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.model.clip import causal_mask
 
 __all__ = [
-    "CLIP_PREFIX",
     "Layout",
     "Mismatch",
     "build_model",
@@ -24,7 +23,6 @@ __all__ = [
     "model_layout",
 ]
 
-CLIP_PREFIX = "clip."
 _LISTED = 6
 _LONGEST = 200
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ssa_stream.checkpoints.store import DEFAULT_CHECKPOINT, checked_device, checked_dtype, load_checkpoint
+from ssa_stream.checkpoints.store import checked_device, checked_dtype, load_checkpoint
 from ssa_stream.configs import load_config
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, SsaConfig
+from ssa_stream.weight_files import DEFAULT_CHECKPOINT
 
 __all__ = ["choose_device", "open_network"]
 

@@ -13,10 +13,17 @@ import torch
 from torch import Tensor
 
 from ssa_stream.checkpoints.files import saving
-from ssa_stream.checkpoints.layout import CLIP_PREFIX, Layout, compare_layouts, empty_model, model_layout
-from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS, reference_order, to_our_key, to_reference_key
+from ssa_stream.checkpoints.info import CLIP_WAYS, read_info
+from ssa_stream.checkpoints.layout import Layout, compare_layouts, empty_model, model_layout
+from ssa_stream.checkpoints.reference_keys import (
+    CLIP_PREFIX,
+    CRITERION_KEYS,
+    reference_order,
+    to_our_key,
+    to_reference_key,
+)
 from ssa_stream.checkpoints.seeded import CLASS_WEIGHTS
-from ssa_stream.checkpoints.store import CLIP_WAYS, read_info, read_tensors
+from ssa_stream.checkpoints.store import read_tensors
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SsaConfig
 from ssa_stream.model.extensions import extensions_of

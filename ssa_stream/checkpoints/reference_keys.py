@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable
 
-__all__ = ["CRITERION_KEYS", "reference_order", "to_our_key", "to_reference_key"]
+__all__ = ["CLIP_PREFIX", "CRITERION_KEYS", "reference_order", "to_our_key", "to_reference_key"]
 
+CLIP_PREFIX = "clip."
+"""Of our names of the frozen CLIP's tensors."""
 CRITERION_KEYS = ("criterion.empty_weight", "vita_criterion.empty_weight")
 """Class weights of the two training losses. They are in a reference checkpoint but are no part of the network."""
 
@@ -23,7 +25,7 @@ def _under(prefix: tuple[str, str], pairs: Iterable[tuple[str, str]]) -> list[tu
 
 
 _RULES: list[tuple[str, str]] = [
-    ("backbone.clip_model.", "clip."),
+    ("backbone.clip_model.", CLIP_PREFIX),
     *_under(
         _ADAPTER,
         [

@@ -2,49 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ssa_stream.checkpoints.files import saving
-from ssa_stream.checkpoints.header import check_header
-from ssa_stream.checkpoints.info import FORMAT_VERSION, CheckpointInfo, metadata_of, parse_header
-from ssa_stream.checkpoints.layout import (
-    CLIP_PREFIX,
-    compare_layouts,
-    empty_model,
-    expect_layout,
-    fill_model,
-    model_layout,
-)
-from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
+from ssa_stream.checkpoints.info import CLIP_WAYS, CheckpointInfo, metadata_of, opened_file, read_info
+from ssa_stream.checkpoints.layout import compare_layouts, empty_model, expect_layout, fill_model, model_layout
+from ssa_stream.checkpoints.reference_keys import CLIP_PREFIX, CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
+from ssa_stream.knowledge import Knowledge
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.texts import brief
-from ssa_stream.weight_files import DEFAULT_CHECKPOINT, located, shipped_checkpoints
 
-__all__ = [
-    "CLIP_WAYS",
-    "DEFAULT_CHECKPOINT",
-    "FORMAT_VERSION",
-    "CheckpointInfo",
-    "load_checkpoint",
-    "located",
-    "read_info",
-    "read_tensors",
-    "save_checkpoint",
-    "shipped_checkpoints",
-]
-
-CLIP_WAYS = (
-    "Give them in one of three ways: "
-    "--clip FILE with open_clip's own weight file (.pt, .bin or .safetensors); "
-    "--clip CHECKPOINT with an ssa_stream checkpoint that contains them; "
-    "or --download-clip [TAG], which lets open_clip download them."
-)
+__all__ = ["checked_device", "checked_dtype", "load_checkpoint", "read_tensors", "save_checkpoint"]
 
 _DTYPES = (torch.float32, torch.bfloat16)
 
@@ -57,6 +30,7 @@ def save_checkpoint(
     include_clip: bool = True,
     dtype: torch.dtype | None = None,
     notes: Mapping[str, str] | None = None,
+    knowledge: Knowledge | None = None,
     is_trained: bool = True,
 ) -> CheckpointInfo:
     """Write a checkpoint; the file appears whole or not at all.
@@ -69,6 +43,7 @@ def save_checkpoint(
             loads it must have the same CLIP weights.
         dtype: Type of all tensors in the file; None keeps what they have.
         notes: Anything worth telling of these weights, by heading.
+        knowledge: What the network knows; None: that is not said.
         is_trained: False for a start for training, which nothing else takes.
     Raises:
         CheckpointError: The tensors are not those of `config`, a value does not fit `dtype`, or writing failed.
@@ -85,25 +60,11 @@ def save_checkpoint(
         places.add(plain.data_ptr())
     with saving(path) as partial:
         try:
-            save_file(tensors, partial, metadata_of(config, include_clip, notes or {}, is_trained=is_trained))
+            metadata = metadata_of(config, include_clip, notes or {}, knowledge, is_trained=is_trained)
+            save_file(tensors, partial, metadata)
         except (SafetensorError, RuntimeError) as error:
             raise CheckpointError(f"cannot write {path}: {error}") from error
     return read_info(path)
-
-
-def read_info(path: str | Path) -> CheckpointInfo:
-    """Read what a checkpoint says of itself; no tensor is loaded.
-
-    Args:
-        path: The file, or the name of a shipped checkpoint.
-    Raises:
-        CheckpointError: Not a whole safetensors file, not ours, or of a newer format.
-    """
-    path = located(path)
-    with _opened(path) as file:
-        slices = {key: file.get_slice(key) for key in file.keys()}
-        layout = {key: (tuple(part.get_shape()), str(part.get_dtype())) for key, part in slices.items()}
-        return parse_header(path, file.metadata() or {}, layout)
 
 
 def read_tensors(path: str | Path, prefix: str = "") -> dict[str, Tensor]:
@@ -117,7 +78,7 @@ def read_tensors(path: str | Path, prefix: str = "") -> dict[str, Tensor]:
     """
     info = read_info(path)
     try:
-        with _opened(info.path) as file:
+        with opened_file(info.path, "pt") as file:
             return {key: file.get_tensor(key) for key in info.shapes if key.startswith(prefix)}
     except (SafetensorError, RuntimeError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         if isinstance(error, CheckpointError):
@@ -193,18 +154,6 @@ def checked_dtype(dtype: torch.dtype) -> torch.dtype:
     if dtype not in _DTYPES:
         raise ConfigError(f"the network does not run in {dtype}; expected one of {', '.join(map(str, _DTYPES))}")
     return dtype
-
-
-def _opened(path: Path) -> Any:
-    """Open a safetensors file; tensors are read, not mapped: a mapped file that is cut short kills the process."""
-    try:
-        check_header(path)
-        return safe_open(path, framework="pt", backend="pread")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is not a whole safetensors file ({error}); if it is a checkpoint of the reference "
-            f"implementation, turn it into one first: ssa-stream checkpoint import {path.name} --model ... -o ..."
-        ) from error
 
 
 def _check(state: Mapping[str, Tensor], config: SsaConfig, with_clip: bool, doing: str) -> None:

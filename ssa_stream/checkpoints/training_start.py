@@ -12,10 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ssa_stream.checkpoints.layout import CLIP_PREFIX
+from ssa_stream.checkpoints.info import CLIP_WAYS
 from ssa_stream.checkpoints.reference import read_reference, reference_layout
-from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS, to_our_key, to_reference_key
-from ssa_stream.checkpoints.store import CLIP_WAYS
+from ssa_stream.checkpoints.reference_keys import CLIP_PREFIX, CRITERION_KEYS, to_our_key, to_reference_key
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.texts import brief

@@ -5,18 +5,23 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ssa_stream.cli.views.terminal import Interrupts
+from ssa_stream.found_frames import FoundFrames
 from ssa_stream.input_warnings import InputWarning, source_warnings
 from ssa_stream.overload import OUTPUTS, Load, OverloadWatch, overload_text, remedies
 from ssa_stream.rates import RATE_SPAN_S, RateMeter
 from ssa_stream.sinks import FrameTimes, Sink
 from ssa_stream.sinks.group import OutputReport
 from ssa_stream.sources import Frame, Freshest, Prefetch, Source
-from ssa_stream.streaming import MaskResult, ReferSession
+from ssa_stream.streaming import MaskResult
+
+if TYPE_CHECKING:
+    from ssa_stream.streaming import ReferSession
 
 __all__ = ["PromptChange", "RunReport", "paced", "run_stream"]
 
@@ -49,6 +54,7 @@ class RunReport:
         warnings: What is known to be incomplete of the source and the prompts.
         results: Results written.
         with_target: Final results that had a target.
+        found: The same by prompt, with the number of its frames.
         elapsed_s: From the first frame's arrival to now.
         overload: Why frames of a live source are dropped steadily; empty if they are not.
         latencies_ms: From capture (live) or from reading (file) to results, newest frames.
@@ -65,6 +71,7 @@ class RunReport:
     warnings: list[InputWarning] = field(default_factory=list)
     results: int = 0
     with_target: int = 0
+    found: FoundFrames = field(default_factory=FoundFrames)
     elapsed_s: float = 0.0
     overload: str = ""
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
@@ -130,6 +137,7 @@ class RunReport:
             "frames": self.masked,
             "drops": dict(self.drops),
             "with_target": self.with_target,
+            "prompts": self.found.to_list(),
             "elapsed_s": round(self.elapsed_s, 3),
             "fps": round(self.fps, 3),
             "latency_p50_ms": round(self.latency_ms(50), 2),
@@ -149,7 +157,7 @@ def paced(source: Source) -> Freshest | Prefetch:
 
 def run_stream(
     source: Freshest | Prefetch,
-    session: ReferSession,
+    session: "ReferSession",
     sink: Sink,
     *,
     changes: Sequence[PromptChange] = (),
@@ -216,7 +224,7 @@ class _Run:
 
     def __init__(
         self,
-        session: ReferSession,
+        session: "ReferSession",
         sink: Sink,
         on_warning: Callable[[InputWarning], None],
         report: RunReport,
@@ -313,6 +321,8 @@ class _Run:
             if status == "final":
                 self.report.masks_came(done_ns, times.latency_ms)
                 self.report.with_target += sum(result.target_present for result in group)
+                for result in group:
+                    self.report.found.count(result.prompt_id, result.prompt, has_target=result.target_present)
         due = [index for index, status in groups if status == "final"]
         for index in [i for i in self._waiting if due and i <= max(due)]:
             del self._waiting[index]

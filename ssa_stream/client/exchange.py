@@ -52,7 +52,7 @@ class StreamPrompts:
         prompts: All of them, in order of adding.
         version: Grows with every change.
         applies_from: The first frame whose results follow the last change.
-        warnings: About prompts that are not read to their end.
+        warnings: About prompts that are not read to their end, or have words that the checkpoint does not know.
     """
 
     stream: str

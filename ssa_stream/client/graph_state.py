@@ -185,6 +185,13 @@ class GraphState:
             case Event():
                 self._take_event(message)
 
+    @property
+    def not_ready(self) -> list[str]:
+        """Names of the nodes that say that they take no work yet, or that are lost."""
+        return sorted(
+            name for name, node in self.nodes.items() if node.heartbeat is not None and not node.heartbeat.ready
+        )
+
     def dropped(self, stream: str) -> dict[str, int]:
         """Frames of a stream that got no masks, by reason, at all nodes since they last started."""
         statistics = (node.statistics for node in self.nodes.values())

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ssa_stream.client.clock import picture_age_s
+from ssa_stream.found_frames import FoundFrames
 from ssa_stream.protocols import Event, MaskMessage
 from ssa_stream.rates import RATE_SPAN_S, RateMeter
 
@@ -45,6 +46,7 @@ class MaskFigures:
 
     Attributes:
         frames: Frames with final masks, by stream.
+        found: In how many frames each prompt had a target, by stream.
         repeated: Frames whose final masks came again; none should.
         elapsed_s: From the first masks to the last.
         rate: How fast frames get masks, of all streams together.
@@ -54,6 +56,7 @@ class MaskFigures:
     """
 
     frames: Counter[str] = field(default_factory=Counter)
+    found: dict[str, FoundFrames] = field(default_factory=dict)
     repeated: int = 0
     elapsed_s: float = 0.0
     rate: RateMeter = field(default_factory=RateMeter)
@@ -116,6 +119,9 @@ class MaskFigures:
         if changed_ns is not None and end_ns is not None:
             self.prompt_to_mask_ms.append(max(0, end_ns - changed_ns) * _MS)
         newest = self._newest.get(frame.stream, -1)
+        if frame.index >= newest:
+            found = self.found.setdefault(frame.stream, FoundFrames())
+            found.count(message.prompt.id, message.prompt.text, has_target=bool(message.tracks))
         if frame.index == newest:
             return  # another prompt's masks in the same frame
         if frame.index < newest:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import zmq
+from msgspec import UNSET, UnsetType
 
 from ssa_stream.client.clock import DelayEstimate, now_ns
 from ssa_stream.client.mask_view import MaskView
@@ -13,7 +14,18 @@ from ssa_stream.client.newest import Taken
 from ssa_stream.client.subscription import DEFAULT_PUBLISH_ADDRESS, Subscription
 from ssa_stream.errors import ConfigError, MessageError
 from ssa_stream.keys import ClientKeys
-from ssa_stream.protocols import MASKS, FrameIdentity, Limits, MaskMessage, Topic, decode, subscription
+from ssa_stream.protocols import (
+    MASKS,
+    NODES,
+    STATE,
+    FrameIdentity,
+    Heartbeat,
+    Limits,
+    MaskMessage,
+    Topic,
+    decode,
+    subscription,
+)
 
 __all__ = ["MaskCounts", "MaskSubscription", "masks", "masks_async"]
 
@@ -21,6 +33,8 @@ MAX_SLOTS = 4096
 """More than all prompts of all streams of a graph."""
 _LIMITS = Limits()
 _NS = 1e-9
+_BROKER = Topic(NODES, STATE, "control")
+"""Where the broker says which streams there are."""
 
 
 @dataclass(slots=True)
@@ -42,6 +56,13 @@ class MaskCounts:
     malformed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Streams:
+    """What the graph says there is, and our stream is not among it."""
+
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Arrived:
     message: MaskMessage
@@ -55,7 +76,7 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-class MaskSubscription(Subscription[_Arrived, MaskView]):
+class MaskSubscription(Subscription[_Arrived | _Streams, MaskView]):
     """Masks of a publisher: of every prompt the newest ones only, however slow the consumer is.
 
     Attributes:
@@ -94,9 +115,11 @@ class MaskSubscription(Subscription[_Arrived, MaskView]):
             address, _subscriptions(stream, self._prompts), capacity=MAX_SLOTS, timeout_s=timeout_s, keys=keys
         )
 
-    def _read(self, parts: list[zmq.Frame], arrived_ns: int) -> tuple[Hashable, _Arrived] | None:
+    def _read(self, parts: list[zmq.Frame], arrived_ns: int) -> tuple[Hashable, _Arrived | _Streams] | None:
         try:
             topic = Topic.parse(parts[0].bytes)
+            if topic == _BROKER:
+                return self._read_streams(parts)
             if topic.kind != MASKS or (self._prompts is not None and topic.name not in self._prompts):
                 return None
             if self._stream is not None and topic.stream != self._stream:
@@ -116,8 +139,20 @@ class MaskSubscription(Subscription[_Arrived, MaskView]):
         key = (frame.stream, message.prompt.id, message.status)
         return key, _Arrived(message, packet.buffers, arrived_ns, delay_s)
 
-    def _open(self, taken: Taken[_Arrived]) -> MaskView | None:
+    def _read_streams(self, parts: list[zmq.Frame]) -> tuple[Hashable, _Streams] | None:
+        """The graph's streams, if ours is not one of them."""
+        message = decode(parts, self._limits).message
+        names = message.streams if isinstance(message, Heartbeat) else UNSET
+        if self._stream is None or isinstance(names, UnsetType) or self._stream in names:
+            return None
+        return _BROKER, _Streams(names)
+
+    def _open(self, taken: Taken[_Arrived | _Streams]) -> MaskView | None:
         came = taken.item
+        if isinstance(came, _Streams):
+            raise ConfigError(
+                f"the graph at {self.address} has no stream {self._stream!r}; expected one of {', '.join(came.names)}"
+            )
         frame = came.message.frame
         key = (frame.stream, came.message.prompt.id)
         self.counts.overtaken += taken.overtaken
@@ -171,7 +206,7 @@ def masks(
         timeout_s: How long to wait for masks; None for ever.
         keys: For a graph that takes in known clients only: the client's folder, see `ssa-stream keys`.
     Raises:
-        ConfigError: An argument is wrong.
+        ConfigError: An argument is wrong, or the graph says that it has no such stream.
         TransportError: Nothing came for `timeout_s`; says whether there is a publisher.
     """
     with MaskSubscription(
@@ -214,8 +249,8 @@ def _subscriptions(stream: str | None, prompts: frozenset[str] | None) -> list[b
         if stream is None:
             return [subscription()]
         if prompts is None:
-            return [subscription(stream, MASKS)]
-        return [subscription(stream, MASKS, prompt) for prompt in sorted(prompts)]
+            return [_BROKER.encode(), subscription(stream, MASKS)]
+        return [_BROKER.encode(), *(subscription(stream, MASKS, prompt) for prompt in sorted(prompts))]
     except MessageError as error:
         raise ConfigError(f"stream {stream!r} or a prompt id of {sorted(prompts or ())} is no name: {error}") from error
 

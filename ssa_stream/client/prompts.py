@@ -1,6 +1,7 @@
 """Clients that change the prompts of a running graph."""
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,11 +15,13 @@ from ssa_stream.client.sockets import ask, connect, milliseconds, request_socket
 from ssa_stream.errors import ConfigError
 from ssa_stream.keys import ClientKeys, client_keys
 from ssa_stream.protocols import AddPrompt, ListPrompts, NewPrompt, RemovePrompt, SetPrompts
+from ssa_stream.protocols.fields import MAX_PROMPT_CHARACTERS
 
 __all__ = ["DEFAULT_REQUESTS_ADDRESS", "AsyncPromptClient", "PromptClient"]
 
 DEFAULT_REQUESTS_ADDRESS = "tcp://127.0.0.1:5556"
 DEFAULT_TIMEOUT_S = 10.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 PromptTexts = Sequence[str] | Mapping[str, str]
 
@@ -34,7 +37,7 @@ class _Requests:
             raise ConfigError(f"timeout_s is {timeout_s!r}; expected more than 0")
         self._keys = client_keys(keys)
         self.address = address
-        self.stream = stream
+        self.stream = _name("stream", stream)
         self.timeout_s = timeout_s
 
     def close(self) -> None:
@@ -61,7 +64,7 @@ class _Requests:
         return self._exchange(AddPrompt(request_id="", stream=self.stream, prompt=new))
 
     def _remove(self, prompt_id: str) -> Exchange[StreamPrompts]:
-        return self._exchange(RemovePrompt(request_id="", stream=self.stream, prompt_id=prompt_id))
+        return self._exchange(RemovePrompt(request_id="", stream=self.stream, prompt_id=_name("prompt id", prompt_id)))
 
     def _list(self) -> Exchange[StreamPrompts]:
         return self._exchange(ListPrompts(request_id="", stream=self.stream))
@@ -210,7 +213,22 @@ def _named(prompts: PromptTexts) -> Iterator[NewPrompt]:
         yield from (_new(text) for text in prompts)
 
 
+def _name(what: str, name: str) -> str:
+    """Return what can be a name in a message."""
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise ConfigError(
+            f"{what} is {name!r}; expected at most 64 letters, digits and _ . - that begin with a letter or digit"
+        )
+    return name
+
+
 def _new(text: str, prompt_id: str | None = None) -> NewPrompt:
+    if not isinstance(text, str) or not text.strip():
+        raise ConfigError(f"prompt is {text!r}; expected a sentence such as 'the person carrying the box'")
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        raise ConfigError(f"a prompt has {len(text):,} characters; expected at most {MAX_PROMPT_CHARACTERS:,}")
+    if prompt_id is not None:
+        _name("prompt id", prompt_id)
     try:
         return NewPrompt(text=text, id=prompt_id)
     except ValueError as error:

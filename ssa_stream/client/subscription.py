@@ -67,6 +67,11 @@ class Subscription(ABC, Generic[_Kept, _Item]):
         """Whether there is a publisher at the address now."""
         return not self._is_closed and self._receiver.is_connected
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the publisher that was there last refused this client."""
+        return self._receiver.is_refused
+
     def next(self, timeout_s: float | None = None) -> _Item | None:
         """Wait for the next message.
 

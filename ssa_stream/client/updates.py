@@ -13,6 +13,7 @@ from ssa_stream.errors import ConfigError, MessageError
 from ssa_stream.keys import ClientKeys
 from ssa_stream.protocols import (
     EVENTS,
+    NODES,
     PROMPTS,
     STATE,
     AnyMessage,
@@ -56,11 +57,19 @@ class UpdateSubscription(Subscription[Update, Update]):
         stream: str | None = None,
         *,
         kinds: Collection[str] = _KINDS,
+        nodes: bool = False,
         timeout_s: float | None = None,
         keys: ClientKeys | str | Path | None = None,
     ) -> None:
         """Subscribe. See `updates` for the arguments.
 
+        Args:
+            address: See there.
+            stream: See there.
+            kinds: See there.
+            nodes: Whether the states of the nodes come beside those of `stream`; without one they do.
+            timeout_s: See there.
+            keys: See there.
         Raises:
             ConfigError: An argument is wrong.
         """
@@ -73,6 +82,8 @@ class UpdateSubscription(Subscription[Update, Update]):
             wanted = [subscription()] if stream is None else [subscription(stream, kind) for kind in sorted(kinds)]
         except MessageError as error:
             raise ConfigError(f"stream {stream!r} is no name: {error}") from error
+        if nodes and stream is not None:
+            wanted.append(subscription(NODES, STATE))
         self._wanted = wanted
         super().__init__(address, wanted, capacity=MAX_WAITING, timeout_s=timeout_s, keys=keys)
 

@@ -1,5 +1,7 @@
 """Running a model over a data set and scoring it: offline, in windows, causally, and against a clock."""
 
+from typing import TYPE_CHECKING
+
 from ssa_stream.evaluation.config import Control, EvaluationConfig, EvaluationMode
 from ssa_stream.evaluation.dataset import (
     ClipData,
@@ -11,27 +13,40 @@ from ssa_stream.evaluation.dataset import (
     VideoPlan,
     plan_questions,
 )
-from ssa_stream.evaluation.evaluate import ScoredClip, evaluate, evaluation_mode, predictor_for, score_clips
-from ssa_stream.evaluation.predictors import ClipPrediction, Predictor
-from ssa_stream.evaluation.report import (
-    ClipResult,
-    EvaluationReport,
-    GroupFigures,
-    RunSettings,
-    SingleObjectGroup,
-    SingleObjectReport,
-    StreamingScore,
-    Timing,
-    report_from_json,
-    report_to_json,
-)
-from ssa_stream.evaluation.scoring import summarise
-from ssa_stream.evaluation.single_object import (
-    ObjectSamples,
-    evaluate_single_object,
-    sample_objects,
-    summarise_objects,
-)
+from ssa_stream.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from ssa_stream.evaluation.predictors import ClipPrediction, Predictor
+    from ssa_stream.evaluation.report import (
+        ClipResult,
+        EvaluationReport,
+        GroupFigures,
+        RunSettings,
+        SingleObjectGroup,
+        SingleObjectReport,
+        StreamingScore,
+        Timing,
+        report_from_json,
+        report_to_json,
+    )
+    from ssa_stream.evaluation.running import ScoredClip, evaluate, evaluation_mode, predictor_for, score_clips
+    from ssa_stream.evaluation.scoring import summarise
+    from ssa_stream.evaluation.single_object import (
+        ObjectSamples,
+        evaluate_single_object,
+        sample_objects,
+        summarise_objects,
+    )
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        predictors="ClipPrediction Predictor",
+        report="ClipResult EvaluationReport GroupFigures RunSettings SingleObjectGroup SingleObjectReport "
+        "StreamingScore Timing report_from_json report_to_json",
+        running="ScoredClip evaluate evaluation_mode predictor_for score_clips",
+        scoring="summarise",
+        single_object="ObjectSamples evaluate_single_object sample_objects summarise_objects",
+    )
 
 __all__ = [
     "ClipData",

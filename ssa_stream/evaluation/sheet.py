@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssa_stream.evaluation.evaluate import ScoredClip
 from ssa_stream.evaluation.report import ClipResult
+from ssa_stream.evaluation.running import ScoredClip
 from ssa_stream.viz import contact_sheet
 from ssa_stream.viz.colours import PALETTE
 from ssa_stream.viz.outlines import LineStyle, Outlined, draw_outlines

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.config import EvaluationConfig, EvaluationMode
 from ssa_stream.evaluation.dataset import EvaluationData, OnBroken, Sentence, plan_questions, tolerated
-from ssa_stream.evaluation.evaluate import evaluation_mode
 from ssa_stream.evaluation.predictors import OfflinePredictor
 from ssa_stream.evaluation.report import RunSettings, SingleObjectGroup, SingleObjectReport
+from ssa_stream.evaluation.running import evaluation_mode
 from ssa_stream.evaluation.scoring import group_names, ordered_groups
 from ssa_stream.metrics import SingleObjectScorer
 from ssa_stream.model import SSA

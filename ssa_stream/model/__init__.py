@@ -1,20 +1,31 @@
 """The SSA network as `torch.nn` modules: pure functions of weights and inputs, one public method per stage."""
 
-from ssa_stream.model.alignment import align_chain
-from ssa_stream.model.carry import CarriedPool, empty_carry, fold
-from ssa_stream.model.clip import TextFeatures
-from ssa_stream.model.config import (
-    ClipConfig,
-    FrameDecoderConfig,
-    PixelDecoderConfig,
-    SsaConfig,
-    VideoDecoderConfig,
-)
-from ssa_stream.model.offline import ClipMasks, segment_clip
-from ssa_stream.model.preprocess import network_size, resize_frame, to_input
-from ssa_stream.model.selection import MaskSizes, select_queries
-from ssa_stream.model.ssa import SSA, ClipOutput, FeatureMaps, FrameQueries
-from ssa_stream.model.video_decoder import WindowOutput
+from typing import TYPE_CHECKING
+
+from ssa_stream.lazy_names import lazy_names
+from ssa_stream.model.config import ClipConfig, FrameDecoderConfig, PixelDecoderConfig, SsaConfig, VideoDecoderConfig
+
+if TYPE_CHECKING:
+    from ssa_stream.model.alignment import align_chain
+    from ssa_stream.model.carry import CarriedPool, empty_carry, fold
+    from ssa_stream.model.clip import TextFeatures
+    from ssa_stream.model.offline import ClipMasks, segment_clip
+    from ssa_stream.model.preprocess import MaskSizes, network_size, resize_frame, to_input
+    from ssa_stream.model.selection import select_queries
+    from ssa_stream.model.ssa import SSA, ClipOutput, FeatureMaps, FrameQueries
+    from ssa_stream.model.video_decoder import WindowOutput
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        alignment="align_chain",
+        carry="CarriedPool empty_carry fold",
+        clip="TextFeatures",
+        offline="ClipMasks segment_clip",
+        preprocess="MaskSizes network_size resize_frame to_input",
+        selection="select_queries",
+        ssa="SSA ClipOutput FeatureMaps FrameQueries",
+        video_decoder="WindowOutput",
+    )
 
 __all__ = [
     "SSA",

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssa_stream.errors import ShapeError
-from ssa_stream.model.preprocess import check_frame, frame_sizes, resize_frame, to_input
+from ssa_stream.model.preprocess import MaskSizes, check_frame, frame_sizes, resize_frame, to_input
 from ssa_stream.model.selection import (
     MaskConfidence,
-    MaskSizes,
     SelectionMode,
     mask_confidence,
     mask_logits,

@@ -1,22 +1,24 @@
-"""From RGB frames to the network's input: resize, normalise, pad."""
+"""From RGB frames to the network's input: resize, normalise, pad. Only `to_input` needs torch, and imports it."""
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from ssa_stream.errors import ShapeError
-from ssa_stream.model.selection import MaskSizes
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = [
     "PIXEL_MEAN",
     "PIXEL_STD",
     "SIZE_DIVISOR",
+    "MaskSizes",
     "check_frame",
     "frame_sizes",
     "network_size",
@@ -30,6 +32,20 @@ PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
 _SQUARE = Fraction(1)
 SIZE_DIVISOR = 32
 """Stride of the coarsest map: what both sides of the network's input are multiples of."""
+
+
+class MaskSizes(NamedTuple):
+    """Sizes that a mask passes through, `(height, width)` each.
+
+    Attributes:
+        padded: Network input after padding to a multiple of 32.
+        network: Network input before padding.
+        output: Wanted mask size, usually the source frame's.
+    """
+
+    padded: tuple[int, int]
+    network: tuple[int, int]
+    output: tuple[int, int]
 
 
 def check_frame(frame: object) -> NDArray[np.uint8]:
@@ -94,20 +110,23 @@ def resize_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 
 def to_input(
     frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> Tensor:
+    device: "torch.device | str" = "cpu",
+    dtype: "torch.dtype | None" = None,
+) -> "Tensor":
     """Normalise frames and pad them on the right and bottom to a multiple of 32.
 
     Args:
         frames: `T` RGB frames of one size, `(H, W, 3)` uint8 each.
         device: Where the result lives; bytes are moved, floats are made there.
-        dtype: Type of the result; normalised in float32.
+        dtype: Type of the result; None is float32, in which it is normalised.
     Returns:
         `(T, 3, Hp, Wp)`; padding is 0, the mean colour.
     Raises:
         ShapeError: A frame is not an RGB image, or the sizes differ.
     """
+    import torch
+    import torch.nn.functional as F
+
     images = [check_frame(frame) for frame in frames]
     sizes = {image.shape for image in images}
     if len(sizes) != 1:
@@ -118,4 +137,4 @@ def to_input(
     std = torch.tensor(PIXEL_STD, device=device).view(3, 1, 1)
     height, width = pixels.shape[-2:]
     padded_height, padded_width = padded_size((height, width))
-    return F.pad((pixels - mean) / std, (0, padded_width - width, 0, padded_height - height)).to(dtype)
+    return F.pad((pixels - mean) / std, (0, padded_width - width, 0, padded_height - height)).to(dtype or torch.float32)

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssa_stream.model.preprocess import MaskSizes
+
 __all__ = [
     "MaskConfidence",
-    "MaskSizes",
     "SelectionMode",
     "mask_confidence",
     "mask_logits",
@@ -18,20 +19,6 @@ __all__ = [
 ]
 
 SelectionMode = Literal["multi", "single"]
-
-
-class MaskSizes(NamedTuple):
-    """Sizes that a mask passes through, `(height, width)` each.
-
-    Attributes:
-        padded: Network input after padding to a multiple of 32.
-        network: Network input before padding.
-        output: Wanted mask size, usually the source frame's.
-    """
-
-    padded: tuple[int, int]
-    network: tuple[int, int]
-    output: tuple[int, int]
 
 
 def select_queries(probability: Tensor, mode: SelectionMode, threshold: float) -> Tensor:

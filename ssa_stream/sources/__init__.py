@@ -14,7 +14,7 @@ from ssa_stream.sources.network import NetworkSource
 from ssa_stream.sources.pacing import Freshest, Prefetch, Realtime
 from ssa_stream.sources.recovering import Recovering
 from ssa_stream.sources.recovery_policy import RecoveryPolicy
-from ssa_stream.sources.registry import SOURCE_GROUP, SourceOptions, known_schemes, open_source
+from ssa_stream.sources.registry import SOURCE_GROUP, SourceOptions, check_source, known_schemes, open_source
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 from ssa_stream.sources.status import OnState, SourceLosses, SourceStage, SourceStatus
 from ssa_stream.sources.synthetic import SyntheticSource, SyntheticSpec
@@ -41,6 +41,7 @@ __all__ = [
     "SourceStatus",
     "SyntheticSource",
     "SyntheticSpec",
+    "check_source",
     "known_schemes",
     "list_cameras",
     "open_source",

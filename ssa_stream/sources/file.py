@@ -1,5 +1,6 @@
 """A recording: every frame, in order, as fast as it is asked for."""
 
+import errno
 import os
 import stat
 from collections import Counter, deque
@@ -24,7 +25,7 @@ from ssa_stream.sources.sequence import PictureSequence
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 from ssa_stream.sources.status import SourceLosses
 
-__all__ = ["FileSource"]
+__all__ = ["FileSource", "check_file"]
 
 _ODD_FILES = (
     (stat.S_ISSOCK, "a socket: expected a video file; a FIFO or standard input (-) can be piped into"),
@@ -241,6 +242,28 @@ class FileSource(Source):
         except Exception as error:  # of a library, for one frame: the others are not to blame
             self._failures[type(error).__name__] += 1
             return None
+
+
+def check_file(target: str, name: str) -> bool:
+    """Refuse what can be told of a file without opening it.
+
+    Args:
+        target: File name, pattern of a sequence, or what `descriptor_of` takes.
+        name: What to call it in messages.
+    Returns:
+        Whether it is an ordinary file.
+    Raises:
+        SourceError: It is missing, empty, may not be read, or is nothing that can be read as a video.
+    """
+    if descriptor_of(target) is not None and (not os.path.lexists(target) or target == "/dev/stdin"):
+        return False
+    if not os.path.lexists(target) and is_pattern(target):
+        PictureSequence(target, name, options={}).close()
+        return False
+    mode = _mode(target, name)
+    if not os.access(target, os.R_OK):
+        raise SourceError(f"cannot open {name}: {os.strerror(errno.EACCES)}; change its rights")
+    return stat.S_ISREG(mode)
 
 
 def _open(

@@ -17,9 +17,10 @@ from typing import cast
 from ssa_stream.addresses import Address, file_of_url, is_device, limits_of, parse_address, redact, scheme_of
 from ssa_stream.errors import ConfigError, SourceError
 from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
+from ssa_stream.playlist_names import playlist_text
 from ssa_stream.plugins import PluginGroup
 from ssa_stream.sources.camera import CameraSource
-from ssa_stream.sources.file import FileSource
+from ssa_stream.sources.file import FileSource, check_file
 from ssa_stream.sources.hosts import Hosts
 from ssa_stream.sources.http_opener import HttpOpener
 from ssa_stream.sources.limited import Limited
@@ -32,7 +33,7 @@ from ssa_stream.sources.source import Source
 from ssa_stream.sources.status import OnState
 from ssa_stream.sources.synthetic import SyntheticSource, SyntheticSpec
 
-__all__ = ["SOURCE_GROUP", "SourceOptions", "known_schemes", "open_source", "plugin_schemes"]
+__all__ = ["SOURCE_GROUP", "SourceOptions", "check_source", "known_schemes", "open_source", "plugin_schemes"]
 
 SOURCE_GROUP = "ssa_stream.sources"
 _NO_FRAME_LIMIT_S = 12.0
@@ -153,14 +154,53 @@ def open_source(
             source = cast(Source, plugin)
             return source if scheme in _PLUGINS.own else Limited(source, limits_of(str(spec)) or limits)
         raise _unknown(str(spec), scheme)
-    address = parse_address(str(spec))
+    address = _address(str(spec), scheme)
+    if isinstance(spec, int) or is_device(address.target):
+        return _open_camera(address, settings)
+    return _OPENERS[scheme or "file"](address, settings)
+
+
+def check_source(spec: str, *, live: bool | None = None, decodes: bool = True) -> None:
+    """Refuse a source that `open_source` would refuse, as far as that can be told at once and without a connection.
+
+    Args:
+        spec: As for `open_source`.
+        live: As for `open_source`.
+        decodes: Whether to open an ordinary file, decode its first picture and close it. What only reads its name and
+            its kind sees no more than that it is there.
+    Raises:
+        SourceError: As `open_source`: a file that is missing or no video, an unknown scheme, no address.
+        ConfigError: As `open_source`.
+    """
+    scheme = scheme_of(spec)
+    if scheme is not None and scheme not in _OPENERS:
+        if scheme not in known_schemes():
+            raise _unknown(spec, scheme)
+        return  # a plug-in judges its own addresses
+    address = _address(spec, scheme)
+    options = SourceOptions(live)
+    if is_device(address.target) or scheme not in (None, "file", "pipe", "synthetic", "http", "https"):
+        _refuse_not_live(address, options)
+    elif scheme in ("http", "https"):
+        if live is not False:
+            _refuse_rate(address)
+    elif scheme == "synthetic":
+        _open_synthetic(address, _Settings(options, None, USUAL_LIMITS)).close()
+    else:
+        path = _path(address)
+        is_ordinary = check_file(path, address.name)
+        if decodes and is_ordinary and playlist_text(Path(path)) is None:  # a playlist may lead to a server
+            _file(address, path, _Settings(options, None, USUAL_LIMITS)).close()
+
+
+def _address(spec: str, scheme: str | None) -> Address:
+    """Take an address apart and refuse settings that are not for its scheme."""
+    address = parse_address(spec)
     if address.interval_s is not None and scheme not in ("http", "https"):
         raise ConfigError(f"{address.name}: interval is for http:// addresses that give one picture: leave it out")
     if address.hosts and scheme not in ("http", "https", "file", None):
         raise ConfigError(f"{address.name}: hosts is for http:// addresses and playlists: leave it out")
-    if isinstance(spec, int) or is_device(address.target):
-        return _open_camera(address, settings)
-    return _OPENERS[scheme or "file"](address, settings)
+    return address
 
 
 def _unknown(spec: str, scheme: str) -> SourceError:
@@ -171,9 +211,12 @@ def _unknown(spec: str, scheme: str) -> SourceError:
 
 
 def _open_file(address: Address, settings: _Settings) -> Source:
-    path = file_of_url(address.target) if scheme_of(address.target) == "file" else address.target
-    source = _file(address, path, settings)
+    source = _file(address, _path(address), settings)
     return Realtime(source) if settings.options.live else source
+
+
+def _path(address: Address) -> str:
+    return file_of_url(address.target) if scheme_of(address.target) == "file" else address.target
 
 
 def _file(address: Address, target: str, settings: _Settings) -> FileSource:

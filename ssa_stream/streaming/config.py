@@ -1,13 +1,16 @@
-"""Settings of a session."""
+"""Settings of a session. Checking them loads no torch."""
 
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from ssa_stream.errors import ConfigError
-from ssa_stream.model import MaskSizes, SsaConfig
-from ssa_stream.model.preprocess import frame_sizes
-from ssa_stream.model.selection import SelectionMode
+from ssa_stream.model import SsaConfig
+from ssa_stream.model.preprocess import MaskSizes, frame_sizes
+
+if TYPE_CHECKING:
+    from ssa_stream.model.selection import SelectionMode
 
 __all__ = ["SessionConfig", "TrackConfig"]
 
@@ -69,7 +72,7 @@ class SessionConfig:
     half_life_frames: float = 16.0
     lookahead: int = 0
     emit_provisional: bool = False
-    mode: SelectionMode = "multi"
+    mode: "SelectionMode" = "multi"
     threshold: float = 0.5
     short_edge_px: int | None = None
     long_edge_px: int | None = None

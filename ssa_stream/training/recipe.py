@@ -1,10 +1,10 @@
-"""A recipe: all that a training run does, and which stages there are to choose from.
+"""A recipe: all that a training run does, and which stages there are to choose from. Checking one loads no torch.
 
-This is the one module that knows of `training.tiny`: its stages are entries of the two tables here.
+This is the one module that knows of `training.tiny`: its stages are entries of the union and of the table here.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,17 +12,14 @@ from msgspec import Meta
 from ssa_stream.errors import ConfigError
 from ssa_stream.training import tiny
 from ssa_stream.training.config import ClipsStage, Settings, Stage, ValidationConfig, require
-from ssa_stream.training.loop.stage_runner import ClipsRunner, StageContext, StageRunner
+
+if TYPE_CHECKING:
+    from ssa_stream.training.loop.stage_runner import StageContext, StageRunner
 
 __all__ = ["TrainConfig", "prepare_stage"]
 
-_RUNNERS: Final[Mapping[type[Stage], Callable[[Any, StageContext, StageRunner | None], StageRunner]]] = {
-    ClipsStage: ClipsRunner,
-    **tiny.RUNNERS,
-}
 
-
-def prepare_stage(stage: Stage, context: StageContext, previous: StageRunner | None = None) -> StageRunner:
+def prepare_stage(stage: Stage, context: "StageContext", previous: "StageRunner | None" = None) -> "StageRunner":
     """Make a stage ready to be run.
 
     Args:
@@ -30,7 +27,12 @@ def prepare_stage(stage: Stage, context: StageContext, previous: StageRunner | N
         context: Where it is run.
         previous: The stage before it, which may have made what this one needs; None for the first, and after a resume.
     """
-    return _RUNNERS[type(stage)](stage, context, previous)
+    from ssa_stream.training.loop.stage_runner import ClipsRunner
+    from ssa_stream.training.tiny.runners import RUNNERS
+
+    runners: dict[type[Stage], Callable[[Any, StageContext, StageRunner | None], StageRunner]]
+    runners = {ClipsStage: ClipsRunner, **RUNNERS}
+    return runners[type(stage)](stage, context, previous)
 
 
 class TrainConfig(Settings, frozen=True, kw_only=True):

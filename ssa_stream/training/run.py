@@ -80,10 +80,7 @@ def _train(
     devices: int,
 ) -> bool:
     run, is_new = RunFolder(folder), not folder.is_dir()
-    if run.has_state and not resume:
-        raise ConfigError(f"{folder} holds a run already; go on with it by --resume, or name another folder")
-    if not run.has_state:
-        run.expect_free(resume=resume)
+    run.expect_usable(resume=resume)
     state = run.load_state(config) if run.has_state else None
     fabric = _fabric(config, accelerator, devices)
     fabric.launch()

@@ -47,7 +47,7 @@ BREACHES = {
     "training_no_tiny": ("training.loop.trainer", "from ssa_stream.training.tiny.objective import TinyObjective"),
     "training_no_tiny_through_package": ("training.run", "from ssa_stream.training import tiny"),
     "nodes_no_tiny_training": ("nodes.launcher", "import ssa_stream.training.tiny"),
-    "training_no_tiny_in_functions": ("training", "def kinds():\n    from ssa_stream.training.tiny import RUNNERS"),
+    "training_no_tiny_in_functions": ("training", "def kinds():\n    from ssa_stream.training.tiny import TinyStage"),
     "data_no_torch_at_import": ("data.readers", "import torch"),
     "data_no_torch_at_import_in_class": ("data.readers", "class Reader:\n    import torch"),
     "data_no_model": ("data.readers", "from ssa_stream.model import config"),

@@ -146,6 +146,10 @@ PINNED = {
         "client_keys",
         "make_keys",
     },
+    "ssa_stream.knowledge": {
+        "Knowledge",
+        "knowledge_of",
+    },
     "ssa_stream.metrics": {
         "ClipKey",
         "FrameScores",
@@ -363,6 +367,7 @@ PINNED = {
         "SourceStatus",
         "SyntheticSource",
         "SyntheticSpec",
+        "check_source",
         "known_schemes",
         "list_cameras",
         "open_source",

@@ -17,6 +17,7 @@ from tests.support.gateway import PATIENCE_S, serving
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("warm_python")]
 
 PROGRAM = (sys.executable, str(ROOT / "examples" / "browser_refer.py"))
+SUBSCRIBER = (sys.executable, str(ROOT / "examples" / "mask_subscriber.py"))
 PIPELINE: dict[str, Any] = {
     "model": {"checkpoint": "ssa-tiny"},
     "session": {"window": 2},
@@ -50,10 +51,10 @@ BLUE_PIXELS = """(() => {
 })()"""
 
 
-async def _run_example(*arguments: str) -> tuple[int | None, list[str], str]:
+async def _run_example(*arguments: str, program: tuple[str, str] = PROGRAM) -> tuple[int | None, list[str], str]:
     """Exit code, lines of stdout, and stderr."""
     process = await asyncio.create_subprocess_exec(
-        *PROGRAM, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        *program, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     try:
@@ -66,11 +67,22 @@ async def _run_example(*arguments: str) -> tuple[int | None, list[str], str]:
     return process.returncode, out.decode().splitlines(), errors.decode()
 
 
-async def test_example_sends_its_camera_asks_and_prints_masks(tmp_path: Path) -> None:
-    """As its docstring promises; a stream that is not there is told in one line."""
-    async with serving(tmp_path, PIPELINE) as served:
+async def test_shipped_page_finds_what_the_examples_ask_for(tmp_path: Path) -> None:
+    """The pipeline `browser`, with the example as its camera and the other example as a robot that sees the same masks.
+
+    As the docstrings of both promise; a stream that is not there is told in one line.
+    """
+    async with serving(tmp_path, "browser") as served:
         url = served.pages[0]
+        robot = ("--address", served.publish_address, "--stream", "camera", "--num-frames", "6", "--max-age", "60")
+        robot_task = asyncio.create_task(_run_example(*robot, "--timeout", "90", program=SUBSCRIBER))
         code, lines, errors = await _run_example("--url", url, "--prompt", "the red circle", "--num-masks", "10")
+        robot_code, seen, robot_errors = await robot_task
+        assert robot_code == 0, robot_errors
+        assert (
+            sum(re.match(r"camera \d+\.\d+ 'the red circle': \d+ at \(\d+, \d+\)", line) is not None for line in seen)
+            > 3
+        )
         assert code == 0, errors
         assert re.fullmatch(r"applies from frame \d+", lines[0])
         assert len(lines) > 1
@@ -78,7 +90,7 @@ async def test_example_sends_its_camera_asks_and_prints_masks(tmp_path: Path) ->
 
         code, lines, errors = await _run_example("--url", url, "--stream", "none")
         assert (code, lines) == (1, [])
-        assert errors == "404: there is no stream 'none'; there are: camera\n"
+        assert errors == "404: there is no stream 'none'; there are: camera, scene\n"
 
 
 async def test_example_is_seen_by_a_browser(tmp_path: Path) -> None:

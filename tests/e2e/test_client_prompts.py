@@ -160,8 +160,8 @@ async def test_broker_whose_node_is_silent_is_an_error_in_time() -> None:
     ("call", "text"),
     [
         (lambda client: client.set("the dog"), r"expected a list of sentences: \['the dog'\]"),
-        (lambda client: client.add(""), "AddPrompt cannot be sent"),
-        (lambda client: client.remove("a/b"), "RemovePrompt cannot be sent"),
+        (lambda client: client.add(""), "expected a sentence such as"),
+        (lambda client: client.remove("a/b"), "prompt id is 'a/b'; expected at most 64 letters"),
     ],
     ids=["string", "empty", "id"],
 )

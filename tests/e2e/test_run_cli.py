@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,33 +128,6 @@ def _wait_for_lines(path: Path, count: int, process: subprocess.Popen[str]) -> N
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (["run", "input.mp4", "-p", "x", "--random-weights", "-c", "ssa-tiny"], 2, "not both"),
-        (["run", "missing.mp4", "-p", "x", "--random-weights"], 1, "missing.mp4"),
-        (["run", "input.mp4", "-p", " ", "--random-weights"], 2, "expected a sentence"),
-        (["run", "input.mp4", "-p", "x", "--random-weights", "--at", "soon=y"], 2, "SECONDS=TEXT"),
-        (["run", "input.mp4", "-p", "x", "--random-weights", "--lookahead", "8"], 2, "less than the window"),
-        (["run", "input.mp4", "-p", "x", "--random-weights", "--model", "huge"], 2, "ssa-tiny"),
-        (["run", "input.mp4", "-p", "x", "--random-weights", "--device", "tpu"], 2, "cpu"),
-        (["run", "input.mp4", "-p", "x", "--random-weights", "-o", "x.doc"], 1, ".mp4"),
-        (["run", "nowhere://x", "-p", "x", "--random-weights"], 1, "scheme"),
-        (["run", "input.mp4", "-p", "x", "-c", "missing.safetensors"], 1, "missing.safetensors"),
-    ],
-    ids=["two-weights", "no-file", "no-prompt", "bad-at", "bad-lookahead", "bad-model", "bad-device", "bad-output",
-         "bad-scheme", "bad-checkpoint"],
-)  # fmt: skip
-def test_run_with_a_mistake_says_one_clear_error(folder: Path, arguments: Sequence[str], code: int, said: str) -> None:
-    """One line that names the mistake, the right exit code, no traceback."""
-    done = run_command(*arguments, cwd=folder)
-    errors = [line for line in done.stderr.splitlines() if "error:" in line]
-    assert done.returncode == code, done.stderr
-    assert len(errors) == 1
-    assert said in done.stderr.replace("\n", " ")
-    assert "Traceback" not in done.stderr
-
-
 def test_demo_writes_video_and_masks(tmp_path: Path) -> None:
     """The demo makes its own video, changes the prompt half-way and prints figures and paths."""
     done = run_command("demo", "--out", "demo", "--seconds", "1", cwd=tmp_path)
@@ -163,6 +135,7 @@ def test_demo_writes_video_and_masks(tmp_path: Path) -> None:
     lines = _lines(tmp_path / "demo" / "masks.jsonl")
     assert len(lines) == 30
     assert [line["prompt"] for line in lines] == [FIRST] * 15 + [SECOND] * 15
+    assert sum(any(track["area_px"] for track in line["tracks"]) for line in lines) > 20
     assert _count_pictures(tmp_path / "demo" / "overlay.mp4") == 30
     for figure in ("fps", "p50", "p95", "dropped", "demo/overlay.mp4", "demo/masks.jsonl"):
         assert figure in done.stderr

@@ -1,6 +1,7 @@
 """The example that people start with, run as they would."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,16 +17,6 @@ EXAMPLE = ROOT / "examples" / "webcam_refer.py"
 PROGRAM: tuple[str | Path, ...] = (sys.executable, EXAMPLE)
 
 
-def test_example_with_missing_checkpoint_names_the_shipped_ones(tmp_path: Path) -> None:
-    """One line says what is not there and what is."""
-    done = run_command(
-        "a cat", "--source", "synthetic", "--checkpoint", "mine.safetensors", cwd=tmp_path, program=PROGRAM
-    )
-    assert done.returncode == 1
-    assert "mine.safetensors" in done.stderr
-    assert "ssa-tiny" in done.stderr
-
-
 def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
     """Without a display the picture goes to a video with one picture per frame."""
     done = run_command(
@@ -33,7 +24,9 @@ def test_example_writes_overlay_without_display(tmp_path: Path) -> None:
         cwd=tmp_path, program=PROGRAM,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "12 frames at" in done.stdout
+    found = re.search(r"12 frames at .*, (\d+) of them with a target", done.stdout)
+    assert found is not None, done.stdout
+    assert int(found[1]) > 8
     with av.open(str(tmp_path / "webcam_refer.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 12
 

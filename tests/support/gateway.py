@@ -168,14 +168,24 @@ def _header(data: bytes) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving(folder: Path, pipeline: dict[str, Any], *options: str) -> AsyncIterator["Served"]:
-    """`ssa-stream serve` as a process, from when it is ready; it is ended in order and has to end well."""
-    file = folder / "pipeline.yaml"
+async def serving(folder: Path, pipeline: dict[str, Any] | str, *options: str) -> AsyncIterator["Served"]:
+    """`ssa-stream serve` as a process, from when it is ready; it is ended in order and has to end well.
+
+    Args:
+        folder: For files of this.
+        pipeline: Its sections, or the name of a shipped one.
+        options: Of the command.
+    """
     public = {"publish": "tcp://127.0.0.1:*", "requests": "tcp://127.0.0.1:*"}
-    file.write_text(yaml.safe_dump({"name": "page", "public": public, "flow": {"staleness_s": 20.0}, **pipeline}))
+    file = folder / "pipeline.yaml"
+    if isinstance(pipeline, str):
+        options = (*options, *(word for name, address in public.items() for word in (f"--{name}", address)))
+    else:
+        file.write_text(yaml.safe_dump({"name": "page", "public": public, "flow": {"staleness_s": 20.0}, **pipeline}))
+    named = pipeline if isinstance(pipeline, str) else str(file)
     with (folder / "serve.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            str(CONSOLE_SCRIPT), "serve", str(file), "--port", "0", "--loopback-media", "--threads", "1", *options,
+            str(CONSOLE_SCRIPT), "serve", named, "--port", "0", "--loopback-media", "--threads", "1", *options,
             stderr=log, stdout=log,
         )  # fmt: skip
     served = Served(process, folder / "serve.log")
@@ -214,6 +224,12 @@ class Served:
     def pages(self) -> list[str]:
         """Addresses of its page, one for each start of the gateway."""
         return re.findall(r"event=page url=(\S+)", self.log)
+
+    @property
+    def publish_address(self) -> str:
+        """Where it publishes."""
+        found: list[str] = re.findall(r"ready: masks at (\S+),", self.log)
+        return found[0]
 
     def gateway_pid(self) -> int:
         """Process id of the gateway."""

@@ -60,6 +60,7 @@ RULES = {
     "files": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
     "overload": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "lazy_names": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "sentences": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "texts": Rule(frozenset(), third_party=frozenset(), torch="never"),
@@ -68,14 +69,16 @@ RULES = {
     "protocols": Rule(_siblings("printable run_lengths"), third_party=_WIRE | {"lz4"}, torch="never"),
     "configs": Rule(_siblings("files texts"), third_party=_WIRE, torch="never"),
     "keys": Rule(_siblings("files"), third_party=frozenset({"zmq"}), torch="never"),
-    "client": Rule(_siblings("protocols keys rates run_lengths"), torch="never"),
-    "model": Rule(_siblings()),
-    "streaming": Rule(_siblings("input_warnings model printable sentences")),
+    "client": Rule(_siblings("found_frames protocols keys rates run_lengths"), torch="never"),
+    "model": Rule(_siblings("lazy_names")),
+    "streaming": Rule(_siblings("input_warnings lazy_names model printable sentences")),
+    "found_frames": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "knowledge": Rule(_siblings("printable strict_json texts weight_files"), third_party=frozenset(), torch="never"),
     "weight_files": Rule(_siblings(), third_party=frozenset(), torch="never"),
-    "checkpoints": Rule(_siblings("model configs files printable strict_json texts weight_files")),
+    "checkpoints": Rule(_siblings("model configs files knowledge lazy_names printable strict_json texts weight_files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
-    "evaluation": Rule(_siblings("input_warnings model streaming data metrics checkpoints texts viz")),
-    "training": Rule(_siblings("model data checkpoints files metrics evaluation configs")),
+    "evaluation": Rule(_siblings("input_warnings lazy_names model streaming data metrics checkpoints texts viz")),
+    "training": Rule(_siblings("model data checkpoints files lazy_names metrics evaluation configs")),
     "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "data": Rule(_siblings("files picture_limits run_lengths strict_json texts"), torch="lazily"),
@@ -91,7 +94,7 @@ RULES = {
         _siblings(
             "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths "
             "model checkpoints metrics printable sentences standard_streams streaming texts training data "
-            "sources sinks viz weight_files overload rates log_lines"
+            "sources sinks viz weight_files overload rates log_lines found_frames knowledge"
         ),
     ),
     "cli": Rule(None),

@@ -205,6 +205,7 @@ class _Gateway:
         """Tell a page what there is."""
         body = {
             "streams": [handler.describe() for handler in self._peers.handlers.values()],
+            "checkpoint": msgspec.structs.asdict(self._settings.checkpoint),
             "ice_servers": [
                 {key: value for key, value in msgspec.structs.asdict(one).items() if value is not None}
                 for one in self._settings.ice_servers

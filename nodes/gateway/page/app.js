@@ -206,7 +206,7 @@ async function command(body, before = "") {
       const one = answer.prompts.find(({ id }) => id === body.prompt_id) ?? answer.prompts.at(-1);
       memory.own.add(one.text);
       takePrompts(connection, answer);
-      list.hint(one.id, [answer.hint, ...(answer.warnings ?? [])].filter(Boolean).join(" "));
+      list.hint(one.id, answer.hint ?? "");
     }
     const words = body.type === "remove" ? `No longer looking for “${before}”.`
       : `Now looking for “${body.text}”${before ? ` instead of “${before}”` : ""}.`;

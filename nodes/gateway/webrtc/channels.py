@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
+import msgspec
 from aiortc import RTCDataChannel
 from aiortc.exceptions import InvalidStateError
 
@@ -96,7 +97,7 @@ class PromptHandler:
                         prompts=coloured(answer.prompts),
                         version=answer.version,
                         applies_from=answer.applies_from,
-                        warnings=answer.warnings or (),
+                        hint="; ".join(answer.warnings) if answer.warnings else msgspec.UNSET,
                     )
                 )
             case ErrorReply(code=code, text=text):

@@ -176,7 +176,7 @@ def _tried(config: "PipelineConfig", seconds: float) -> PipelineFacts:
 
 
 def _long_prompts(config: "PipelineConfig") -> tuple[str, ...]:
-    from ssa_stream.nodes.ingest.prompt_length import length_warning
+    from ssa_stream.nodes.ingest.prompt_check import length_warning
 
     texts = {
         f"stream {name}: {text!r}": text

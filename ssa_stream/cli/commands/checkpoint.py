@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ssa_stream.cli.options.files import Overwrite, existing, named
-from ssa_stream.cli.options.model import Clip, DownloadClip, OptionalTag, clip_weights
+from ssa_stream.cli.options.model import Clip, DownloadClip, OptionalTag, check_clip, clip_weights
 from ssa_stream.cli.options.summary import write_or_print
 from ssa_stream.cli.views.console import output, print_error, progress_bar, shown, status
 from ssa_stream.errors import CheckpointError, ConfigError, SinkError
@@ -63,11 +63,19 @@ def verify(
         [*existing(checkpoint=checkpoint), *(NamedPath(str(folder), str(path)) for path in folder.glob("*"))],
         overwrite=overwrite,
     )
-    import torch
-
-    from ssa_stream.checkpoints import verify_folder
+    from ssa_stream.checkpoints import read_info
+    from ssa_stream.checkpoints.golden_folder import read_folder
+    from ssa_stream.cli.checks.arguments import check_device
 
     try:
+        check_device(device)
+        read_folder(folder)
+        if checkpoint is not None:
+            read_info(checkpoint)
+        import torch  # after all that can be told without it
+
+        from ssa_stream.checkpoints import verify_folder
+
         with progress_bar() as progress:
             task = progress.add_task("building the network", total=None)
             report = verify_folder(
@@ -118,13 +126,17 @@ def import_(
     [dim]ssa-stream checkpoint import coco.pth --model ssa-large --for-training -o start.safetensors[/]
     """
     _check_output(out, file, overwrite=overwrite, clip=clip, model=model)
-    import torch
-
-    from ssa_stream.checkpoints import import_reference, save_checkpoint, training_start
     from ssa_stream.configs import load_config
     from ssa_stream.model import SsaConfig
+    from ssa_stream.weight_files import existing_file
 
     config = SsaConfig.from_mapping(load_config("model", model))
+    existing_file(file)
+    check_clip(clip, download_clip)
+    import torch  # after all that can be told without it
+
+    from ssa_stream.checkpoints import import_reference, save_checkpoint, training_start
+
     weights = clip_weights(config, clip, download_clip)
     with progress_bar() as progress:
         task = progress.add_task(f"reading {file.name}", total=2)
@@ -166,12 +178,14 @@ def convert(
     [dim]ssa-stream checkpoint convert best.safetensors --dtype float16 -o ssa-tiny.safetensors[/]
     """
     _check_output(out, file, overwrite=overwrite)
-    import torch
-
-    from ssa_stream.checkpoints import read_info, save_checkpoint
-    from ssa_stream.checkpoints.store import read_tensors
+    from ssa_stream.checkpoints import read_info
+    from ssa_stream.knowledge import knowledge_of
 
     old = read_info(file)
+    import torch  # after all that can be told without it
+
+    from ssa_stream.checkpoints.store import read_tensors, save_checkpoint
+
     with status(f"writing {out.name}"):
         new = save_checkpoint(
             out,
@@ -181,6 +195,7 @@ def convert(
             dtype=None if dtype is None else getattr(torch, dtype),
             notes=old.notes,
             is_trained=old.is_trained,
+            knowledge=knowledge_of(file),
         )
     _print_info(new)
 
@@ -195,9 +210,16 @@ def export(
 ) -> None:
     """Write a checkpoint as the reference implementation reads it."""
     _check_output(out, file, overwrite=overwrite, clip=clip)
-    from ssa_stream.checkpoints import export_reference, read_info
+    from ssa_stream.checkpoints import read_info
+    from ssa_stream.checkpoints.info import CLIP_WAYS
 
-    weights = clip_weights(read_info(file).config, clip, download_clip)
+    info = read_info(file)
+    check_clip(clip, download_clip)
+    if not info.contains_clip and clip is None and download_clip is None:
+        raise CheckpointError(f"{info.path} holds no CLIP weights, which the reference's checkpoints do. {CLIP_WAYS}")
+    weights = clip_weights(info.config, clip, download_clip)
+    from ssa_stream.checkpoints import export_reference  # imports torch: after all that can be told without it
+
     with status(f"writing {out.name}"):
         export_reference(file, out, clip=weights)
     output().print(f"wrote {out}", soft_wrap=True)
@@ -210,6 +232,9 @@ def _check_output(out: Path, file: str | Path, *, overwrite: bool, **others: str
 
 def _print_info(info: "CheckpointInfo") -> None:
     """A checkpoint as a table."""
+    from ssa_stream.knowledge import knowledge_of
+
+    knowledge = knowledge_of(info.path)
     parameters = sum(info.parameters.values())
     table = Table(title=shown(info.path.name), show_header=False, title_justify="left")
     table.add_row("model", shown(info.config.name))
@@ -220,6 +245,9 @@ def _print_info(info: "CheckpointInfo") -> None:
     table.add_row("CLIP weights", "inside" if info.contains_clip else f"not inside ({info.config.clip.name})")
     if not info.is_trained:
         table.add_row("use", "a start for training only")
+    if knowledge.domain is not None:
+        words = len(knowledge.words or ())
+        table.add_row("knows", shown(f"{knowledge.domain}, {words} words; such as: {'; '.join(knowledge.examples)}"))
     table.add_row("written by", shown(f"{info.created_by}, format {info.format_version}"))
     for heading, text in info.notes.items():
         table.add_row(shown(heading), shown(text))

@@ -51,7 +51,7 @@ def demo(
         raise SinkError(f"cannot write into {out} ({error.strerror}); choose another folder with --out") from error
     write_scene(video, round(seconds * _FPS))
     notice(f"$ ssa-stream up {pipeline}", event="begins", pipeline=str(pipeline))
-    report = run_pipeline(config, beside=_print_what_a_robot_sees if placement == "processes" else None)
+    report = run_pipeline(config, beside=_print_what_a_robot_sees if placement == "processes" else None, is_drawn=True)
     expect_no_failures(report)
     for path in outputs:
         notice(f"wrote {path}", event="written", file=path)

@@ -28,10 +28,12 @@ from ssa_stream.cli.options.model import (
 from ssa_stream.cli.options.summary import Strict, write_or_print
 from ssa_stream.cli.views.console import LOGGED_EVERY_S, notice, print_warning, progress_bar
 from ssa_stream.cli.views.eval_tables import print_report
+from ssa_stream.cli.views.model_words import ModelWords
 from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.errors import ConfigError, SinkError
 from ssa_stream.files import write_report
 from ssa_stream.input_warnings import InputWarning, require_complete
+from ssa_stream.knowledge import knowledge_of
 from ssa_stream.outputs import NamedPath, check_outputs
 
 if TYPE_CHECKING:
@@ -148,7 +150,7 @@ def evaluate(
         overwrite=overwrite,
     )
     from ssa_stream.cli.options.engine import open_model
-    from ssa_stream.evaluation import EvaluationConfig, MevisData
+    from ssa_stream.evaluation import EvaluationConfig, MevisData, plan_questions
     from ssa_stream.streaming import SessionConfig
 
     session = SessionConfig(
@@ -170,6 +172,8 @@ def evaluate(
     if batch > session.max_prompts:
         config = replace(config, session=replace(session, max_prompts=batch))
     opened = MevisData(data, fps=fps)
+    plan_questions(opened.videos, control, limit)
+    ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic=True).introduce()
     network = open_model(
         model,
         checkpoint,

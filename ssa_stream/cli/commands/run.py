@@ -157,9 +157,12 @@ def run(
         ssa-stream run street.mp4 -p "the person carrying the box" -o overlay.mp4 -o masks.jsonl -c ssa.safetensors
     """
     use_log_options("run", log_format, log_level)
+    from ssa_stream.addresses import is_synthetic
+    from ssa_stream.cli.checks.arguments import check_prompts
     from ssa_stream.cli.options.engine import all_cores_but_one, open_model
     from ssa_stream.cli.runner import RunReport, paced, run_stream
     from ssa_stream.cli.views.console import print_warning
+    from ssa_stream.cli.views.model_words import ModelWords
     from ssa_stream.cli.views.run_view import (
         live_line,
         print_connections,
@@ -169,9 +172,10 @@ def run(
     )
     from ssa_stream.cli.views.terminal import Interrupts
     from ssa_stream.input_warnings import require_complete
+    from ssa_stream.knowledge import knowledge_of
     from ssa_stream.sinks import Background
-    from ssa_stream.sources import RecoveryPolicy, open_source
-    from ssa_stream.streaming import ReferSession, SessionConfig
+    from ssa_stream.sources import RecoveryPolicy, check_source, open_source
+    from ssa_stream.streaming import SessionConfig
 
     check_outputs(
         [*sink_files("--output", output), *named(json=json_file)],
@@ -180,8 +184,6 @@ def run(
     )
     transport = _transport_options(source, rtsp_transport)
     changes = _merge(_parse_change(text) for text in at or [])
-    for texts in (prompt, *(change.prompts for change in changes)):
-        expect_distinct((None, text) for text in texts)
     config = SessionConfig(
         window=window,
         half_life_frames=half_life,
@@ -191,6 +193,14 @@ def run(
         short_edge_px=short_edge,
         max_gap_s=max_gap,
     )
+    check_prompts(config, prompt, *(change.prompts for change in changes))
+    for texts in (prompt, *(change.prompts for change in changes)):
+        expect_distinct((None, text) for text in texts)
+    check_source(source, live=True if realtime else None)
+    words = ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic(source))
+    if not quiet:
+        words.introduce()
+    hints = words.hints([*prompt, *(text for change in changes for text in change.prompts)])
     network = open_model(
         model,
         checkpoint,
@@ -201,6 +211,8 @@ def run(
         dtype=dtype,
         threads=threads or all_cores_but_one(),
     )
+    from ssa_stream.streaming import ReferSession  # imports torch: after all that can be told without it
+
     session = ReferSession(network, config, prompt)
     opened = paced(
         open_source(
@@ -213,7 +225,7 @@ def run(
             on_state=None if quiet else print_source_status,
         )
     )
-    report, failure, sinks = RunReport(), None, None
+    report, failure, sinks = RunReport(warnings=hints), None, None
     try:
         info = opened.info
         sinks = _opened_outputs(output or [], info.fps or 30.0, overwrite)
@@ -240,6 +252,7 @@ def run(
     if not quiet:
         print_summary(report)
         print_connections(opened.source)
+        words.found({"": report.found})
     if json_file is not None:
         write_json(report.to_mapping(), json_file, overwrite=overwrite)
     if failure is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ssa_stream.addresses import is_synthetic
 from ssa_stream.cli.options.files import Overwrite
 from ssa_stream.cli.options.graph import (
     ModelDevice,
@@ -30,6 +31,7 @@ from ssa_stream.outputs import NamedPath
 
 if TYPE_CHECKING:
     from ssa_stream.cli.views.graph_view import GraphView
+    from ssa_stream.cli.views.model_words import ModelWords
     from ssa_stream.nodes.launcher import Graph, SavedPrompts
     from ssa_stream.nodes.launcher.run_dir import LockedFolder
     from ssa_stream.nodes.pipeline import PipelineConfig
@@ -143,6 +145,7 @@ def serve(
     Ends with Ctrl-C. Robots subscribe as with `ssa-stream up`.
     """
     use_log_options("launcher", log_format, log_level)
+    from ssa_stream.cli.checks.arguments import check_graph
     from ssa_stream.nodes.gateway.http.access import require_safe
     from ssa_stream.nodes.gateway.http.tls import tls_context
     from ssa_stream.nodes.gateway.settings import IceServer, PeerLimits
@@ -171,6 +174,7 @@ def serve(
         overwrite=overwrite,
     )
     check_pipeline_files(config, inputs=[NamedPath("the pipeline", pipeline)])
+    check_graph(config, (host, port))
     servers = [*(IceServer(urls=url) for url in stun or ()), *(_turn(text) for text in turn or ())]
     with saved_prompts(pipeline, config, state=state, fresh=fresh, quiet=quiet) as saved:
         _serve(
@@ -220,8 +224,7 @@ def with_gateway(config: "PipelineConfig", run_dir: Path) -> tuple["PipelineConf
             access[name] = StreamAccess(kind="camera", label="a browser's camera")
             section |= {"source": str(LinkAddress(name, str(run_dir / "cameras.sock"))), "live": True}
         else:
-            is_scene = own.partition(":")[0].partition("@")[0] == "synthetic"
-            access[name] = StreamAccess(kind="scene" if is_scene else "source", label=redact(own))
+            access[name] = StreamAccess(kind="scene" if is_synthetic(own) else "source", label=redact(own))
             section["outputs"] = [*section["outputs"], str(LinkAddress(name, str(run_dir / "pictures.sock")))]
     return type(config).from_mapping(plain, origin="command line"), access
 
@@ -230,9 +233,17 @@ def _serve(
     config: "PipelineConfig", *, quiet: bool, saved: "SavedPrompts | None", health: str | None, **page: Any
 ) -> None:
     from ssa_stream.cli.options.engine import all_cores_but_one
+    from ssa_stream.cli.views.model_words import ModelWords
+    from ssa_stream.nodes.gateway.settings import ServedCheckpoint
     from ssa_stream.nodes.launcher.run_dir import LockedFolder
     from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 
+    words = ModelWords.of_graph(config)
+    if not quiet:
+        words.introduce()
+    words.graph_hints(config)
+    known = words.knowledge
+    checkpoint = ServedCheckpoint(name=known.name, domain=known.domain, examples=known.examples)
     raise_file_limit()
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
     with ExitStack() as stack:
@@ -241,11 +252,14 @@ def _serve(
         folder.make()
         stack.callback(folder.remove)
         config, access = with_gateway(config, folder.path)
-        asyncio.run(_run(config, quiet, saved, health, folder, {**page, "streams": access}))
+        asyncio.run(
+            _run(config, words, quiet, saved, health, folder, {**page, "streams": access, "checkpoint": checkpoint})
+        )
 
 
 async def _run(
     config: "PipelineConfig",
+    words: "ModelWords",
     quiet: bool,
     saved: "SavedPrompts | None",
     health: str | None,
@@ -254,7 +268,7 @@ async def _run(
 ) -> None:
     from ssa_stream.cli.commands.up import expect_outputs
     from ssa_stream.cli.readiness import announced
-    from ssa_stream.cli.views.graph_view import GraphView, served_health
+    from ssa_stream.cli.views.graph_view import GraphView, print_graph_summary, served_health
     from ssa_stream.nodes.gateway.settings import control_socket, health_socket
     from ssa_stream.nodes.health.server import serve_health_in_file
     from ssa_stream.nodes.launcher import Graph
@@ -279,6 +293,8 @@ async def _run(
                 keeping.cancel()
                 await asyncio.wait([gateway, keeping])
             gateway.result()
+    if not quiet:
+        print_graph_summary(report, words)
     expect_outputs(report)
 
 

@@ -11,15 +11,18 @@ import typer
 from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
 from ssa_stream.cli.views.console import LOGGED_EVERY_S, moving_progress, notice, shows_progress
 from ssa_stream.cli.views.terminal import Interrupts
+from ssa_stream.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from ssa_stream.training import StepReport, Validation
+    from ssa_stream.training import StepReport, TrainConfig, Validation
     from ssa_stream.training.config import Stage
 
 __all__ = ["train"]
+
+_ACCELERATORS = ("auto", "cpu", "cuda")
 
 
 def train(
@@ -52,15 +55,17 @@ def train(
         ssa-stream train ssa-tiny-cpu --out runs/ssa-tiny --resume --max-minutes 60
     """
     use_log_options("train", log_format, log_level)
-    import torch
-
     from ssa_stream.configs import load_config
     from ssa_stream.training import TrainConfig
+
+    settings = TrainConfig.from_mapping(load_config("train", config))
+    _check(settings, out, resume=resume, init=init, clip=clip, accelerator=accelerator)
+    import torch  # after all that can be told without it
+
     from ssa_stream.training import train as run_training
 
     if threads is not None:
         torch.set_num_threads(threads)
-    settings = TrainConfig.from_mapping(load_config("train", config))
     with Interrupts() as interrupts, _display() as observer:
         is_complete = run_training(
             settings,
@@ -79,6 +84,35 @@ def train(
     else:
         resumed = f"ssa-stream train {config} --out {out} --resume"
         notice(f"stopped, state saved; go on with: {resumed}", event="stopped", resume=resumed)
+
+
+def _check(
+    settings: "TrainConfig", out: Path, *, resume: bool, init: Path | None, clip: Path | None, accelerator: str
+) -> None:
+    """Refuse what the training would refuse, as far as it can be told without torch.
+
+    Raises:
+        ConfigError: The model is not known, a data set is not there, or the folder holds something already.
+        CheckpointError: A file to start from is not there, or is no checkpoint.
+    """
+    from ssa_stream.checkpoints import read_info
+    from ssa_stream.cli.options.model import check_clip
+    from ssa_stream.configs import load_config
+    from ssa_stream.data import MevisReader
+    from ssa_stream.model import SsaConfig
+    from ssa_stream.training.config import MevisData, SegmentStage
+    from ssa_stream.training.loop.run_paths import RunPaths
+
+    if accelerator not in _ACCELERATORS:
+        raise ConfigError(f"--accelerator is {accelerator!r}; expected {', '.join(_ACCELERATORS)}")
+    SsaConfig.from_mapping(load_config("model", settings.model))
+    RunPaths(out).expect_usable(resume=resume)
+    check_clip(clip, None)
+    if init is not None:
+        read_info(init)
+    for stage in settings.stages:
+        if isinstance(stage, SegmentStage) and isinstance(stage.data, MevisData):
+            MevisReader(stage.data.folder)
 
 
 def _stopper(interrupts: Interrupts, max_minutes: float | None) -> Callable[[], bool]:

@@ -113,6 +113,7 @@ def up(
         ssa-stream prompt set webcam "the door" "the red cup"
     """
     use_log_options("launcher", log_format, log_level)
+    from ssa_stream.cli.checks.arguments import check_graph
     from ssa_stream.nodes.pipeline import check_pipeline_files, load_pipeline
 
     config = with_model(
@@ -134,6 +135,7 @@ def up(
         overwrite=overwrite,
     )
     check_pipeline_files(config, inputs=[NamedPath("the pipeline", pipeline)], outputs=named(json=json_file))
+    check_graph(config)
     with saved_prompts(pipeline, config, state=state, fresh=fresh, quiet=quiet) as saved:
         report = run_pipeline(config, keep=keep, quiet=quiet, http=http, saved=saved)
     if json_file is not None:
@@ -151,6 +153,7 @@ def run_pipeline(
     beside: Callable[[str], Awaitable[None]] | None = None,
     http: str | None = None,
     saved: "SavedPrompts | None" = None,
+    is_drawn: bool = False,
 ) -> "GraphReport":
     """Run a graph until its sources end or a signal comes, with its figures on stderr.
 
@@ -161,19 +164,25 @@ def run_pipeline(
         beside: Runs beside the graph, from when it can be subscribed to; given the address for that.
         http: Where to serve health and metrics; None: nowhere.
         saved: Prompts that clients changed, see `Graph`.
+        is_drawn: The sources are drawn, though they may be files.
     Raises:
         ConfigError: The settings are wrong.
         SsaStreamError: The graph failed.
     """
     from ssa_stream.cli.options.engine import all_cores_but_one
     from ssa_stream.cli.views.graph_view import print_graph_summary
+    from ssa_stream.cli.views.model_words import ModelWords
     from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 
+    words = ModelWords.of_graph(config, is_drawn=is_drawn)
+    if not quiet:
+        words.introduce()
+    words.graph_hints(config)
     raise_file_limit()
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
     report = asyncio.run(_run(config, keep, quiet, beside, http, saved))
     if not quiet:
-        print_graph_summary(report)
+        print_graph_summary(report, words)
     return report
 
 

@@ -1,8 +1,5 @@
 """`ssa-stream watch`: what a robot would see."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +11,8 @@ from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ssa_stream.client import MaskSubscription, MaskView, UpdateSubscription
+    from ssa_stream.cli.views.waiting import Waiting
+    from ssa_stream.client import MaskSubscription, MaskView
     from ssa_stream.protocols import Track
 
 __all__ = ["as_line", "as_mapping", "watch"]
@@ -57,9 +55,11 @@ def watch(
 
     A line tells the frame (epoch.number), the prompt, the tracks (id:score and box), the age of the picture, frames of
     the prompt that are missing since the line before, how many of them came but were overtaken here, and the version of
-    all prompts in force, which grows with every change. A source that is lost, and tried again, is told on stderr.
+    all prompts in force, which grows with every change. What is waited for, and a source that is lost and tried again,
+    are told on stderr. A stream that the graph does not have is an error.
     """
     use_log_options("watch", log_format, log_level)
+    from ssa_stream.cli.views.waiting import Waiting
     from ssa_stream.client import MaskSubscription, UpdateSubscription
 
     if polygons_px is not None and not as_json:
@@ -69,12 +69,12 @@ def watch(
         MaskSubscription(
             address, stream, prompts=prompt, max_age_s=max_age_s, timeout_s=timeout_s, keys=keys
         ) as subscribed,
-        UpdateSubscription(address, stream, kinds=["state"], keys=keys) as states,
-        _source_changes_printed(states),
+        UpdateSubscription(address, stream, kinds=["state", "prompts"], nodes=True, keys=keys) as updates,
+        Waiting(subscribed, updates, stream, prompt, _say) as waiting,
     ):
         if shows_progress():
             notice(f"watching {address}; Ctrl-C ends")
-        _follow(subscribed, interrupts, as_json, polygons_px, count)
+        _follow(subscribed, waiting, interrupts, as_json, polygons_px, count)
         counts = subscribed.counts
         if shows_progress():
             notice(
@@ -83,38 +83,24 @@ def watch(
             )
 
 
-@contextmanager
-def _source_changes_printed(states: "UpdateSubscription") -> Iterator[None]:
-    """Print changes of sources, beside the masks, until the end of the body."""
-    thread = threading.Thread(target=_print_source_changes, args=(states,), name="sources")
-    thread.start()
-    try:
-        yield
-    finally:
-        states.close()
-        thread.join()
-
-
-def _print_source_changes(states: "UpdateSubscription") -> None:
-    from ssa_stream.cli.views.source_words import SourceNews
-    from ssa_stream.protocols import SourceState
-
-    news = SourceNews()
-    for update in states:
-        state = update.message
-        line = news.line(state) if isinstance(state, SourceState) else None
-        if isinstance(state, SourceState) and line is not None:
-            notice(line, event="source", stream=state.stream, status=state.status, code=state.code)
+def _say(line: str) -> None:
+    notice(line, event="source")
 
 
 def _follow(
-    subscribed: "MaskSubscription", interrupts: Interrupts, as_json: bool, polygons_px: float | None, count: int | None
+    subscribed: "MaskSubscription",
+    waiting: "Waiting",
+    interrupts: Interrupts,
+    as_json: bool,
+    polygons_px: float | None,
+    count: int | None,
 ) -> None:
     """Print masks until there were enough of them, or nobody reads them any more."""
     shown = 0
     while not interrupts.requested and shown != count:
         view = interrupts.cut_short(lambda: next(subscribed))
         if view is not None:
+            waiting.came()
             if not (print_json(as_mapping(view, polygons_px)) if as_json else print_line(as_line(view))):
                 return
             shown += 1

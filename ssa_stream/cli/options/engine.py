@@ -4,11 +4,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
+from ssa_stream.cli.checks.arguments import check_model
 from ssa_stream.cli.options.model import clip_weights
 from ssa_stream.cli.views.console import notice, status
-from ssa_stream.errors import ConfigError
 
 if TYPE_CHECKING:
     from ssa_stream.model import SSA
@@ -27,7 +25,7 @@ def open_model(
     dtype: str = "float32",
     threads: int | None = None,
 ) -> "SSA":
-    """Load or make the network.
+    """Load or make the network. What can be told to be wrong without torch is, before that is imported.
 
     Args:
         model: Shipped configuration name or YAML path; used with random weights only, a checkpoint says what it is.
@@ -42,8 +40,15 @@ def open_model(
         ConfigError: Both checkpoint and random weights, or an unknown device or dtype.
         CheckpointError: The checkpoint does not load.
     """
-    if random_weights and checkpoint is not None:
-        raise ConfigError(f"give either --checkpoint {checkpoint} or --random-weights, not both")
+    check_model(
+        model,
+        checkpoint,
+        random_weights=random_weights,
+        clip=clip,
+        download_clip=download_clip,
+        device=device,
+        dtype=dtype,
+    )
     import torch
 
     from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, choose_device, open_network, read_info
@@ -53,12 +58,8 @@ def open_model(
     where = choose_device(device, "--device")
     if device == "auto":
         notice(f"device: {where}", event="device", device=str(where))
-    if dtype not in ("float32", "bfloat16"):
-        raise ConfigError(f"--dtype is {dtype!r}; expected float32 or bfloat16")
     kind = torch.bfloat16 if dtype == "bfloat16" else torch.float32
     if random_weights:
-        meaning = " the masks mean nothing; they show that the pipeline runs"
-        notice(Text.assemble(("random weights:", "bold yellow"), meaning), event="random weights", level="warning")
         return open_network(random_weights=model, device=where, dtype=kind)
     name = checkpoint or DEFAULT_CHECKPOINT
     with status(f"loading {name}"):

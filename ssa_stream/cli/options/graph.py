@@ -1,5 +1,6 @@
 """Options of the commands that run a graph or talk to one, and how they change a pipeline. Imports no torch."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 _STREAMS, _GRAPH, _MODEL = "Streams", "Graph", "Model"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+"""Of a stream. Before the first `=` of an address there is a colon or a slash, of a sentence mostly a space."""
 
 # Of every command that runs a graph.
 SourceOption = Annotated[
@@ -35,7 +38,7 @@ SourceOption = Annotated[
     typer.Option(
         metavar="STREAM=SPEC",
         help="Another source for a stream: a file, a camera (0), an address (rtsp://...), synthetic. With one stream, "
-        "STREAM= may be left out.",
+        "STREAM= may be left out, but for a text that looks like it: STREAM=a=b.mp4.",
         rich_help_panel=_STREAMS,
     ),
 ]
@@ -45,7 +48,8 @@ PromptOption = Annotated[
         "--prompt",
         "-p",
         metavar="STREAM=TEXT",
-        help="What to look for in a stream, in place of its prompts and their changes. Repeat it for several.",
+        help="What to look for in a stream, in place of its prompts and their changes. Repeat it for several. With one "
+        "stream, STREAM= may be left out.",
         rich_help_panel=_STREAMS,
     ),
 ]
@@ -133,7 +137,8 @@ def with_streams(
 
     Args:
         config: As it was read.
-        sources: `STREAM=SPEC` each. Of a pipeline with one stream `STREAM=` may be left out.
+        sources: `STREAM=SPEC` each. Of a pipeline with one stream `STREAM=` may be left out of what does not begin with
+            such a word itself.
         prompts: `STREAM=TEXT` each; they replace the prompts of the stream and its scheduled changes.
         outputs: `STREAM=FILE` each; added to those that the stream has.
         max_frames: Of every stream.
@@ -172,6 +177,12 @@ def _of_stream(text: str, streams: Mapping[str, object], option: str) -> tuple[s
     name, separator, value = text.partition("=")
     if separator and name.strip() in streams:
         return name.strip(), value.strip()
-    if len(streams) == 1:
-        return next(iter(streams)), text.strip()
-    raise ConfigError(f"{option} {text!r}: expected STREAM=..., with one of the streams {', '.join(streams)}")
+    if len(streams) > 1:
+        raise ConfigError(f"{option} {text!r}: expected STREAM=..., with one of the streams {', '.join(streams)}")
+    (only,) = streams
+    if separator and _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{option} {text!r}: there is no stream {name!r}, the one stream is {only!r}; if all of it is meant, write "
+            f"{option} {f'{only}={text}'!r}"
+        )
+    return only, text.strip()

@@ -8,6 +8,7 @@ from typer.core import TyperCommand
 
 from ssa_stream.cli.views.console import status
 from ssa_stream.errors import ConfigError
+from ssa_stream.weight_files import existing_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +25,7 @@ __all__ = [
     "OptionalTag",
     "RandomWeights",
     "Threads",
+    "check_clip",
     "clip_weights",
 ]
 
@@ -93,16 +95,29 @@ class OptionalTag(TyperCommand):
         return super().parse_args(ctx, filled)
 
 
+def check_clip(clip: Path | None, download: str | None) -> None:
+    """Refuse both options together, and a file that is not there; loads no torch.
+
+    Raises:
+        ConfigError: Both are given.
+        CheckpointError: There is no such file.
+    """
+    if clip is not None and download is not None:
+        raise ConfigError(f"--clip {clip} and {_DOWNLOAD} are both given; choose one")
+    if clip is not None:
+        existing_file(clip)
+
+
 def clip_weights(config: "SsaConfig", clip: Path | None, download: str | None) -> "dict[str, Tensor] | None":
     """CLIP's weights as the two options ask for them; None if neither is given.
 
     Raises:
         ConfigError: Both are given.
+        CheckpointError: There is no such file, or it does not hold them.
     """
+    check_clip(clip, download)
     from ssa_stream.checkpoints import download_clip, read_clip
 
-    if clip is not None and download is not None:
-        raise ConfigError(f"--clip and {_DOWNLOAD} are both given; choose one")
     if clip is not None:
         return read_clip(clip, config)
     if download is None:

@@ -26,7 +26,8 @@ Strict = Annotated[
     bool,
     typer.Option(
         "--strict",
-        help="End with exit code 1 if the input was incomplete: a file that is cut off, a prompt that is too long.",
+        help="End with exit code 1 if the input was incomplete: a file that is cut off, a prompt that is too long or "
+        "has words that the checkpoint does not know.",
         rich_help_panel=_PANEL,
     ),
 ]

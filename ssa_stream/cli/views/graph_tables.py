@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ssa_stream.cli.views.console import shown
+from ssa_stream.cli.views.fitted_table import FittedTable
 from ssa_stream.cli.views.source_words import source_text
 from ssa_stream.client.graph_state import GraphState, NodeStatus, StreamStatus
 from ssa_stream.client.mask_figures import PromptFigures
@@ -74,6 +75,8 @@ def status_mapping(graph: GraphState, now_ns: int) -> dict[str, Any]:
 def top_view(graph: GraphState, *, now_ns: int, header: str, is_heard: bool = True) -> RenderableType:
     """Streams with their prompts, nodes with their queues, the last events; lines are cut where they do not fit.
 
+    Names of streams, prompts and nodes are the last to be cut.
+
     Args:
         graph: What it said.
         now_ns: On this machine's monotonic clock.
@@ -119,8 +122,11 @@ def _plain(message: msgspec.Struct | None) -> Any:
     return None if message is None else msgspec.to_builtins(message)
 
 
-def _streams_with_rates(graph: GraphState, now_ns: int, is_heard: bool) -> Table:
-    table = _cut_table("stream", "source", "size", "fps in", "fps out", "objects", "score", "mask age", "dropped")
+def _streams_with_rates(graph: GraphState, now_ns: int, is_heard: bool) -> FittedTable:
+    table = FittedTable(
+        "stream", "source", "size", "fps in", "fps out", "objects", "score", "mask age", "dropped",
+        cut="source", least=12, dispensable=("size", "score", "dropped", "objects", "fps in"),
+    )  # fmt: skip
     for name, stream in sorted(graph.streams.items()):
         source = [Text("?"), Text("-"), Text("-")] if stream.source is None else _source(stream.source, is_heard)
         out = Text(f"{graph.masks.frames_per_s(name, now_ns):.1f}")
@@ -139,8 +145,11 @@ def _streams_with_rates(graph: GraphState, now_ns: int, is_heard: bool) -> Table
     return table
 
 
-def _nodes_with_rates(graph: GraphState, now_ns: int) -> Table:
-    table = _cut_table("node", "state", "start", "steps/s", "busy", "step age", "queue", "p50/p95 ms", "drops/s")
+def _nodes_with_rates(graph: GraphState, now_ns: int) -> FittedTable:
+    table = FittedTable(
+        "node", "state", "start", "steps/s", "busy", "step age", "queue", "p50/p95 ms", "drops/s",
+        cut="state", least=9, dispensable=("start", "p50/p95 ms", "drops/s", "steps/s", "queue"),
+    )  # fmt: skip
     for name, node in sorted(graph.nodes.items(), key=_order):
         steps, drops = node.steps_per_s(now_ns), node.drops_per_s(now_ns)
         found = node.statistics.latencies if node.statistics is not None and node.is_telling(now_ns) else ()
@@ -267,10 +276,3 @@ def _graded(value: float, high: float, very_high: float, form: str) -> Text:
 
 def _table(*columns: str) -> Table:
     return Table(*columns, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-
-
-def _cut_table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold reverse", padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="ellipsis", no_wrap=True)
-    return table

@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from ssa_stream.cli.views.console import errors, notice, print_warning, shows_progress
+from ssa_stream.cli.views.model_words import ModelWords
 from ssa_stream.cli.views.source_words import frame_counts, latency_words, source_words
 from ssa_stream.log_lines import LogLevel, is_logged, log_settings
 from ssa_stream.nodes.runtime.logs import say
@@ -113,8 +114,14 @@ def _figures(report: "GraphReport") -> str:
     )
 
 
-def print_graph_summary(report: "GraphReport", console: Console | None = None) -> None:
-    """Print the figures of a graph that has ended."""
+def print_graph_summary(report: "GraphReport", words: ModelWords, console: Console | None = None) -> None:
+    """Print the figures of a graph that has ended.
+
+    Args:
+        report: The figures.
+        words: Of its checkpoint.
+        console: Where to; None: stderr.
+    """
     if not is_logged("info"):
         return
     if log_settings().format == "json":
@@ -122,6 +129,7 @@ def print_graph_summary(report: "GraphReport", console: Console | None = None) -
         notice("done", event="summary", **figures)
         for warning in report.warnings:
             print_warning(warning)
+        words.found(report.found)
         return
     console = console or errors()
     ended = "ended by a signal" if report.is_interrupted else "done"
@@ -140,6 +148,7 @@ def print_graph_summary(report: "GraphReport", console: Console | None = None) -
             console.print(f"output of stream {stream} ended: {text}", soft_wrap=True, markup=False)
     for warning in report.warnings:
         print_warning(warning, console)
+    words.found(report.found, console)
 
 
 @asynccontextmanager

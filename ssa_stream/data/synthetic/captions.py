@@ -21,6 +21,7 @@ __all__ = [
     "ATTRIBUTES",
     "CaptionedObject",
     "CaptionedPicture",
+    "caption_of",
     "captioned_picture",
     "crop_object",
     "sample_captioned_picture",
@@ -149,7 +150,7 @@ def _object_caption(scene: Scene, index: int, wording: Wording) -> tuple[str, Fa
         shape = look.shape if wording.chance(0.92) or colour is None else None
         named = Attributes(shape, colour, texture)
     background = scene.background if wording.chance(0.15) else None
-    return _framed(noun_phrase(named, wording), background, wording), _facts(named, background)
+    return caption_of(noun_phrase(named, wording), background, wording), _facts(named, background)
 
 
 def _facts(named: Attributes, background: Background | None) -> Facts:
@@ -165,7 +166,14 @@ def _is_shown(labels: FrameLabels) -> npt.NDArray[np.bool_]:
     return np.asarray(visible > np.maximum(_SEEN_FRACTION * labels.whole_px, _LEAST_PX))
 
 
-def _framed(phrase: str, background: Background | None, wording: Wording) -> str:
+def caption_of(phrase: str, background: Background | None, wording: Wording) -> str:
+    """Put looks into a caption.
+
+    Args:
+        phrase: The looks, without an article.
+        background: Said too, unless it is None.
+        wording: Chooses the words.
+    """
     behind = "" if background is None else _on(background, wording)
     forms = ["{a}", "{a}", "a picture of {a}", "a photo of {a}", "an image of {a}", "the {bare}", "{bare}"]
     return wording.pick(forms).format(a=_a(phrase), bare=phrase) + behind

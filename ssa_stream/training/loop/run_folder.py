@@ -14,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ssa_stream.checkpoints.files import saving
 from ssa_stream.errors import CheckpointError, ConfigError, SinkError
+from ssa_stream.training.loop.run_paths import RunPaths
 from ssa_stream.training.recipe import TrainConfig
 
 __all__ = ["CsvTable", "RunFolder", "RunLog"]
@@ -36,43 +37,13 @@ class _State(msgspec.Struct):
     precision: dict[str, Any]
 
 
-class RunFolder:
-    """Paths and state of one run.
-
-    Args:
-        path: The folder; made when needed.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.best = path / "best.safetensors"
-        self.last = path / "last.safetensors"
-        self._state = path / "state.pt"
-        self._config = path / "config.yaml"
-
-    @property
-    def has_state(self) -> bool:
-        """Whether there is a run to go on with."""
-        return self._state.is_file()
-
-    def expect_free(self, *, resume: bool) -> None:
-        """Refuse a folder without a state in which a new run would replace files.
-
-        Args:
-            resume: Whether this may be a run that was killed before its first state: then its settings and figures are
-                begun again, but weights are somebody's all the same.
-        Raises:
-            ConfigError: There is such a file.
-        """
-        figures = [] if resume else [self._config, *self.path.glob("train_*.csv"), *self.path.glob("validation_*.csv")]
-        for file in (self.best, self.last, *figures):
-            if file.exists():
-                raise ConfigError(f"{file} exists, which a new run would replace; name another folder, or move it away")
+class RunFolder(RunPaths):
+    """Paths and state of one run; the folder is made when needed."""
 
     def start(self, config: TrainConfig) -> None:
         """Make the folder and write the configuration into it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with saving(self._config) as partial:
+        with saving(self.config) as partial:
             partial.write_text(yaml.safe_dump(config.to_mapping(), sort_keys=False), encoding="utf-8")
 
     def save_state(self, config: TrainConfig, state: Mapping[str, Any]) -> None:
@@ -81,12 +52,12 @@ class RunFolder:
         Raises:
             CheckpointError: It cannot be written; the last state that was saved stays.
         """
-        with saving(self._state) as partial:
+        with saving(self.state) as partial:
             try:
                 torch.save({"config": config.to_mapping(), **state}, partial)
             except RuntimeError as error:  # what torch makes of a full disk
                 raise CheckpointError(
-                    f"cannot write {self._state}; make room, and go on from the last state by --resume: {error}"
+                    f"cannot write {self.state}; make room, and go on from the last state by --resume: {error}"
                 ) from error
 
     def load_state(self, config: TrainConfig) -> dict[str, Any]:
@@ -97,13 +68,13 @@ class RunFolder:
             ConfigError: The run was of another configuration.
         """
         try:
-            state: dict[str, Any] = torch.load(self._state, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever zip and pickle raise
-            raise CheckpointError(f"{self._state} is not a whole training state ({error})") from error
+            raise CheckpointError(f"{self.state} is not a whole training state ({error})") from error
         try:
             msgspec.convert(state, _State)
         except (msgspec.ValidationError, RecursionError) as error:
-            raise CheckpointError(f"{self._state} is not a training state ({error}); begin another run") from error
+            raise CheckpointError(f"{self.state} is not a training state ({error}); begin another run") from error
         earlier, now = (_decisive(mapping) for mapping in (state.pop("config"), config.to_mapping()))
         if changed := [key for key in now if earlier.get(key) != now[key]]:
             raise ConfigError(

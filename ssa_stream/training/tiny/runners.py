@@ -1,5 +1,6 @@
 """The stages that only `ssa-tiny` has: CLIP from nothing, SSA with further losses, its video decoder on what moves."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -31,7 +32,7 @@ from ssa_stream.training.tiny.motion.objective import DECISION_PARTS, SLOT_PARTS
 from ssa_stream.training.tiny.motion.windows import KeptClips, MotionBatches
 from ssa_stream.training.tiny.objective import TINY_PARTS, TinyObjective
 
-__all__ = ["ClipPretrainRunner", "ClipTextRunner", "MotionRunner", "TinyClipsRunner"]
+__all__ = ["RUNNERS", "ClipPretrainRunner", "ClipTextRunner", "MotionRunner", "TinyClipsRunner"]
 
 _ORDINARY_SENTENCES: Final = 2
 """About each of the other clips of motion stages."""
@@ -178,3 +179,11 @@ class MotionRunner(_SegmentRunner):
             data = msgspec.structs.replace(stage.data, sentences=_ORDINARY_SENTENCES)
             ordinary = self._clips(msgspec.structs.replace(stage, batch=stage.ordinary, data=data))
         return MotionBatches(ordinary, context.model, stage, context.seed, context.rank, context.world_size, self.kept)
+
+
+RUNNERS: Final[Mapping[type[Stage], Callable[[Any, StageContext, StageRunner | None], StageRunner]]] = {
+    ClipPretrainStage: ClipPretrainRunner,
+    ClipTextStage: ClipTextRunner,
+    TinyClipsStage: TinyClipsRunner,
+    MotionStage: MotionRunner,
+}

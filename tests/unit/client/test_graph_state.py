@@ -132,6 +132,7 @@ def test_frames_with_masks_are_counted_once_for_all_prompts() -> None:
     assert figures.objects == 1
     assert figures.score == pytest.approx(0.9)
     assert figures.age_ms is not None
+    assert [(one.prompt_id, one.frames, one.found) for one in state.masks.found["cam0"]] == [("p1", 6, 6), ("p2", 6, 6)]
 
 
 def test_prompts_that_are_gone_are_forgotten() -> None:

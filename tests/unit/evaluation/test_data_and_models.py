@@ -16,8 +16,8 @@ from ssa_stream.evaluation import (
     report_from_json,
     report_to_json,
 )
-from ssa_stream.evaluation.evaluate import ScoredClip, score_clips
 from ssa_stream.evaluation.predictors import OfflinePredictor
+from ssa_stream.evaluation.running import ScoredClip, score_clips
 from ssa_stream.evaluation.sheet import ClipSheet
 from ssa_stream.metrics import ClipKey, score_clip
 from ssa_stream.model import segment_clip

@@ -20,6 +20,7 @@ from ssa_stream.checkpoints.reference import from_reference, reference_layout
 from ssa_stream.checkpoints.seeded import seeded_state
 from ssa_stream.cli.main import main
 from ssa_stream.extras import install_command
+from ssa_stream.knowledge import Knowledge, knowledge_of
 from ssa_stream.model import SSA
 from tests.support.tiny_model import tiny_config
 from tests.unit.checkpoints.golden_cases import SMALL, changed_folder
@@ -51,23 +52,27 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return 0
 
 
-def test_convert_halves_the_file_and_keeps_notes(
+def test_convert_halves_the_file_and_keeps_notes_and_knowledge(
     files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same network in another type of numbers."""
     config = tiny_config()
     torch.manual_seed(0)
     model = SSA(config)
-    save_checkpoint(files / "big.safetensors", model, config, notes={"steps": "7"})
+    known = Knowledge("big", "kitchens", frozenset({"cup"}), ("the cup",))
+    save_checkpoint(files / "big.safetensors", model, config, notes={"steps": "7"}, knowledge=known)
     words = ("convert", "big.safetensors", "--dtype", "float16", "-o", "small.safetensors")
     assert run(monkeypatch, "checkpoint", *words) == 0
     big, small = read_info(files / "big.safetensors"), read_info(files / "small.safetensors")
     assert small.size_bytes < 0.6 * big.size_bytes
     assert small.notes["steps"] == "7"
+    assert knowledge_of(files / "small.safetensors").words == frozenset({"cup"})
     loaded = load_checkpoint(files / "small.safetensors")
     for (name, old), new in zip(model.named_parameters(), loaded.parameters(), strict=True):
         assert torch.equal(new, old.half().float()), name
-    assert "F16" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "F16" in shown
+    assert "kitchens, 1 words; such as: the cup" in shown
 
 
 def test_import_info_export_round_trip(

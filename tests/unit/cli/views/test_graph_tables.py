@@ -4,6 +4,7 @@ import io
 import json
 from typing import Any
 
+import pytest
 from rich.console import Console, RenderableType
 
 from ssa_stream.cli.views.graph_tables import status_mapping, status_tables, top_view
@@ -154,10 +155,24 @@ def test_top_tells_that_a_graph_has_fallen_silent() -> None:
     assert "cam0" in text
 
 
-def test_top_fits_a_narrow_terminal() -> None:
-    """Lines are cut, not folded."""
-    lines = _top(source_state(address="x" * 200), _beat("encoder-0"), width=60).splitlines()
-    assert max(map(len, lines)) <= 60
+@pytest.mark.parametrize(("width", "shows"), [(60, "mask age"), (80, "objects"), (120, "dropped")])
+def test_top_keeps_names_on_a_narrow_terminal(width: int, shows: str) -> None:
+    """Lines are cut, not folded, and the sources give way, not the names; what matters less is left out."""
+    stream = "the-camera-at-the-back-door"
+    prompt = Prompt(id="intruder-1", text="a person with a bag who runs away " * 3, version=1)
+    text = _top(
+        source_state(stream, address="rtsp://camera-17.example/" + "x" * 200, size=(1080, 1920), rate_hz=25.0),
+        PromptState(stream=stream, prompts=(prompt,), version=1, applies_from=AppliesFrom(epoch=0, seq=0)),
+        _beat(f"ingest-{stream}", ready=False, text="connecting to the camera"),
+        _statistics(f"ingest-{stream}"),
+        width=width,
+    )
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    starts = {line.split()[0]: line.split()[1] for line in lines if len(line.split()) > 1}
+    assert (starts[stream], starts["intruder-1"], starts[f"ingest-{stream}"]) == ("running", "a", "not")
+    assert shows in text
+    assert "…" in text
 
 
 def test_figures_of_a_graph_that_is_silent_are_not_shown() -> None:

@@ -7,8 +7,11 @@ from typing import Any
 from rich.console import Console
 
 from ssa_stream.cli.views.graph_view import _figures, print_graph_summary
+from ssa_stream.cli.views.model_words import ModelWords
 from ssa_stream.client.graph_state import GraphState
+from ssa_stream.found_frames import FoundFrames
 from ssa_stream.input_warnings import InputWarning
+from ssa_stream.knowledge import Knowledge
 from ssa_stream.nodes.launcher import GraphReport
 from tests.support.scripted_nodes import source_state
 
@@ -22,13 +25,17 @@ def test_summary_names_drops_restarts_and_prompt_changes() -> None:
     )  # fmt: skip
     report.latencies_ms.extend([10.0, 20.0, 30.0])
     text = io.StringIO()
-    print_graph_summary(report, Console(file=text, width=200))
+    report.found["cam0"] = found = FoundFrames()
+    for index in range(31):
+        found.count("p1", "the red cup", has_target=index < 12)
+    print_graph_summary(report, ModelWords(Knowledge("ssa"), is_synthetic=False), Console(file=text, width=200))
     assert text.getvalue().splitlines() == [
         "done: 31 frames in 3.0 s = 10.0 fps, latency p50 20 ms, p95 29 ms, 2 dropped",
         "read 36 frames: 31 with masks, 2 stale, 3 unprocessed",
         "restarts of encoder-0: 1",
         "prompt change to first masks: 42 ms",
         "warning: stream cam0: source a.mp4: cut off",
+        '"the red cup": target found in 12 of 31 frames',
     ]
 
 

@@ -252,12 +252,12 @@ async def test_added_prompt_is_answered_told_and_attached_to_the_next_frame() ->
     source = PlayedSource(*numbered_frames(0))
     async with ingest_stand(source) as stand:
         await stand.until_sent(1)
-        stand.ask(AddPrompt(request_id="r1", stream="cam0", prompt=NewPrompt(text="the  cup")))
+        stand.ask(AddPrompt(request_id="r1", stream="cam0", prompt=NewPrompt(text="the  ring")))
         await stand.until(lambda: bool(stand.said(PromptReply)))
         reply = stand.said(PromptReply)[0]
         assert [(prompt.id, prompt.text, prompt.version) for prompt in reply.prompts] == [
             ("p1", "a", 1),
-            ("p2", "the cup", 2),
+            ("p2", "the ring", 2),
         ]
         assert (reply.version, reply.applies_from.index, reply.applies_from.seq) == (2, 1, 1)
         assert stand.said(PromptState)[-1].applies_from == reply.applies_from
@@ -331,6 +331,21 @@ async def test_prompt_longer_than_clip_reads_is_told_with_the_answer_and_as_an_e
         (event,) = [event for event in _of(stand, Event) if event.kind == "input_warning"]
         assert (event.prompt_id, event.severity) == (reply.prompts[0].id, "warning")
         assert event.text == warning
+
+
+async def test_prompt_with_words_that_the_checkpoint_lacks_is_told_with_the_answer_and_as_an_event() -> None:
+    """The words by name; a prompt without such words has no warning."""
+    async with ingest_stand(PlayedSource(live=True)) as stand:
+        for number, text in enumerate(("the big white rabbit", "the red circle")):
+            prompts = (NewPrompt(text=text),)
+            stand.ask(SetPrompts(request_id=f"r{number}", stream="cam0", prompts=prompts))
+            await stand.until(partial(_has_replies, stand, number + 1))
+            await stand.until(lambda: "input_warning" in stand.events())
+        first, second = _of(stand, PromptReply)
+        (warning,) = first.warnings or ()
+        assert 'ssa-tiny does not know "rabbit"' in warning
+        assert not second.warnings
+        assert [event.text for event in _of(stand, Event) if event.kind == "input_warning"] == [warning]
 
 
 def _has_replies(stand: IngestStand, count: int) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from ssa_stream.errors import MessageError, TransportError
@@ -95,6 +96,13 @@ async def test_prompt_handler_answers_every_command(answer: Answer | Exception, 
     assert expected.items() <= said.items()
     if said["type"] == "prompts":
         assert said["applies_from"] == {"epoch": 0, "seq": 3, "index": 9}
+
+
+async def test_prompt_handler_gives_hints_with_the_answer() -> None:
+    """What the graph warns of; without a warning there is no such field."""
+    said = await _answer(_handler(msgspec.structs.replace(REPLY, warnings=("a", "b"))), '{"type":"list","id":7}')
+    assert said["hint"] == "a; b"
+    assert "hint" not in await _answer(_handler(REPLY), '{"type":"list","id":7}')
 
 
 async def test_prompt_handler_nonsense_is_answered() -> None:
