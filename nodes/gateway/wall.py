@@ -9,6 +9,7 @@ import struct
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import structlog
@@ -63,15 +64,16 @@ class Wall:
 
     async def run(self) -> None:
         """Make pictures until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._make_pictures())
-            group.create_task(self._close_when_left())
+        with ThreadPoolExecutor(1, "small pictures") as pool:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._make_pictures(pool))
+                group.create_task(self._close_when_left())
 
-    async def look(self, after: int = 0) -> bytes:
+    async def look(self, after: int | None = None) -> bytes:
         """Wait for a picture that is newer than those seen, for a second at most.
 
         Args:
-            after: `next` of the answer before; 0 for all pictures that there are.
+            after: `next` of the answer before; None for all pictures that there are, at once.
         Returns:
             The length of a header, uint32, little-endian; the header, JSON; and the JPEG files that it tells of.
         Raises:
@@ -80,20 +82,23 @@ class Wall:
         if self._waiting >= self._limits.viewers:
             self._metrics.count("limit_wall")
             raise Refused(503, f"{self._waiting} look at all streams at this moment; no more can")
-        after = after if after <= self._number else 0  # of another gateway
+        if after is None or after > self._number:  # the latter was told by another gateway
+            seen, wait_s = 0, 0.0
+        else:
+            seen, wait_s = after, _PATIENCE_S
         self._waiting += 1
         self._tell_number()
         try:
             self._open()
-            deadline_ns = self._clock_ns() + int(_PATIENCE_S * 1e9)
-            while self._number <= after and (left_ns := deadline_ns - self._clock_ns()) > 0:
+            deadline_ns = self._clock_ns() + int(wait_s * 1e9)
+            while self._number <= seen and (left_ns := deadline_ns - self._clock_ns()) > 0:
                 await wait_for_event(self._news, left_ns / 1e9)
         finally:
             self._waiting -= 1
             self._looked_ns = self._clock_ns()
             self._tell_number()
         self._metrics.count("wall_answers")
-        return self._answer(after)
+        return self._answer(seen)
 
     def _answer(self, after: int) -> bytes:
         streams, files = [], list[bytes]()
@@ -133,13 +138,14 @@ class Wall:
         self._jobs[tile] = job
         self._has_jobs.set()
 
-    async def _make_pictures(self) -> None:
+    async def _make_pictures(self, pool: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             self._has_jobs.clear()
             while self._jobs:
                 tile, job = self._jobs.popitem(last=False)
                 try:
-                    still = await asyncio.to_thread(make_still, job.picture, job.masks, self._limits.edge_px)
+                    still = await loop.run_in_executor(pool, make_still, job.picture, job.masks, self._limits.edge_px)
                 except (SsaStreamError, ValueError, OSError) as error:  # of masks, of FFmpeg: of this picture alone
                     left_out = self._log.due("picture")
                     if left_out is not None:

@@ -190,7 +190,7 @@ async def serving(folder: Path, pipeline: dict[str, Any] | str, *options: str) -
         )  # fmt: skip
     served = Served(process, folder / "serve.log")
     try:
-        await until(lambda: process.returncode is not None or (served.pages and re.search(r"^ready\b", served.log, re.MULTILINE)), "it is ready")
+        await until(lambda: process.returncode is not None or served.is_ready, "it is ready")
         assert process.returncode is None, served.log
         yield served
         process.send_signal(signal.SIGINT)
@@ -219,6 +219,11 @@ class Served:
     def log(self) -> str:
         """What it wrote."""
         return self._log.read_text(errors="replace")
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the page and the graph are there; a source may be missing."""
+        return bool(self.pages) and re.search(r"^ready\b", self.log, re.MULTILINE) is not None
 
     @property
     def pages(self) -> list[str]:

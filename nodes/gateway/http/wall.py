@@ -57,10 +57,12 @@ def add_wall(
     prompts = {name: PromptHandler(name, handler.ask, limits, metrics) for name, handler in handlers.items()}
 
     async def look(request: web.Request) -> web.StreamResponse:
-        after = request.query.get("after", "0")
-        if not (after.isascii() and after.isdigit() and len(after) <= _MOST_DIGITS):
+        after = request.query.get("after")
+        if after is not None and not (after.isascii() and after.isdigit() and len(after) <= _MOST_DIGITS):
             raise Refused(400, "`after` is no number; expected `next` of the answer before, or nothing")
-        return web.Response(body=await wall.look(int(after)), content_type="application/octet-stream")
+        return web.Response(
+            body=await wall.look(None if after is None else int(after)), content_type="application/octet-stream"
+        )
 
     async def command(request: web.Request) -> web.StreamResponse:
         handler = prompts.get(request.match_info["stream"])

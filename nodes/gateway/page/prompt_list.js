@@ -3,7 +3,7 @@
 export class PromptList {
   // list, template: elements of the page. threshold(): lowest score that the graph publishes.
   // command(body): asks the server; resolves to its answer, or to null if it was refused.
-  // A template without .more has no settings of how a prompt is shown; without .hint-line it has no hints.
+  // A template without .more has no settings of how a prompt is shown.
   constructor({ list, template, threshold, command }) {
     Object.assign(this, { list, template, threshold, command, prompts: [], looks: new Map(), hints: new Map() });
   }
@@ -57,7 +57,6 @@ export class PromptList {
       find("remove").ariaLabel = `Remove ${look.text}`;
       if (find("settings")) find("settings").ariaLabel = `How ${look.text} is shown`;
     }
-    if (!find("hint-line")) return;
     find("hint-line").hidden = !hint;
     find("hint-line").textContent = hint;
   }

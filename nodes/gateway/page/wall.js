@@ -16,7 +16,7 @@ let token = sessionStorage.getItem("ssa-token") ?? "";
 
 // Asks again and again, for as long as the page is in sight. Events as of `Connection`; "look" with what came.
 class Look extends EventTarget {
-  isConnected = false; isClosed = false; #next = 0; #stop = new AbortController();
+  isConnected = false; isClosed = false; #next = null; #stop = new AbortController();
 
   async open() {
     await this.#once();
@@ -49,7 +49,8 @@ class Look extends EventTarget {
   async #once() {
     const begin = performance.now();
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(ANSWER_MS)]);
-    const answer = readLook(await (await ask(`api/wall?after=${this.#next}`, token, { signal })).arrayBuffer());
+    const path = `api/wall${this.#next == null ? "" : `?after=${this.#next}`}`;
+    const answer = readLook(await (await ask(path, token, { signal })).arrayBuffer());
     this.#next = answer.next;
     this.pause_ms = Math.max(50, 1000 / answer.pictures_per_s - (performance.now() - begin));
     if (!this.isClosed) this.dispatchEvent(new CustomEvent("look", { detail: answer }));
@@ -149,7 +150,10 @@ class Tile {
       return null;
     }
     this.#prompts(answer);
-    this.tick();
+    if (body.type === "add") {
+      const one = answer.prompts.find(({ id }) => id === body.prompt_id) ?? answer.prompts.at(-1);
+      this.#list.hint(one.id, answer.hint ?? "");
+    }
     this.#say({ text: body.type === "remove" ? `No longer looking for “${before}”.`
       : `Now looking for “${body.text}”${before ? ` instead of “${before}”` : ""}.` }, false);
     return answer;

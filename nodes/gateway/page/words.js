@@ -81,5 +81,6 @@ export function streamWords({ kind, busy, state, prompts }, age_ms) {
   if (state?.overload) return say("bad", "Too much work", state.overload);
   if (age_ms != null && age_ms < 5000) return say("good", "Live");
   if (status !== "running") return say("busy", "Starting");  // also a scene that begins when somebody looks
-  return say("busy", "Waiting", prompts.length ? "No pictures with masks yet." : "No pictures yet.");
+  if (!prompts.length) return say("idle", "Nothing to look for", "Add something to look for: pictures come with what is found.");
+  return say("busy", "Waiting", "No pictures with masks yet.");
 }
