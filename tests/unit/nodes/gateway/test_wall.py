@@ -121,13 +121,16 @@ async def test_pictures_are_made_once_for_all_and_only_while_somebody_looks(
         stand.frame()
         assert (await waiting)[0] == stand.made == 2
 
+        monkeypatch.setattr(wall_module, "_PATIENCE_S", 0.0)
+        assert ((await stand.look(1))[2] != b"", (await stand.look(2))[2]) == (True, b"")
+
         stand.now_ns += 10**9
         await until(lambda: not stand.handler.users, "nobody looks")
         stand.frame()
         assert (stand.made, stand.handler.feed.keeps_pictures) == (2, 0)
         assert (await stand.look())[1]["picture"] is None
     counted = {one.name: one.value for one in stand.metrics.statistics().counters}
-    assert (counted["wall_pictures"], counted["wall_answers"]) == (2, 9)
+    assert (counted["wall_pictures"], counted["wall_answers"]) == (2, 11)
 
 
 async def test_picture_of_a_camera_that_left_is_shown_to_nobody(
