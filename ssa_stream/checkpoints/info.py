@@ -27,6 +27,7 @@ __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
     "CheckpointInfo",
+    "expect_trained",
     "metadata_of",
     "opened_file",
     "parse_header",
@@ -94,6 +95,19 @@ def read_info(path: str | Path) -> CheckpointInfo:
         slices = {key: file.get_slice(key) for key in file.keys()}
         layout = {key: (tuple(part.get_shape()), str(part.get_dtype())) for key, part in slices.items()}
         return parse_header(path, file.metadata() or {}, layout)
+
+
+def expect_trained(info: CheckpointInfo) -> None:
+    """Refuse a start for training.
+
+    Raises:
+        CheckpointError: It is one.
+    """
+    if not info.is_trained:
+        raise CheckpointError(
+            f"{info.path} is a start for training, not a trained network: parts of it are random. Train it first: "
+            "ssa-stream train CONFIG --init FILE --out FOLDER"
+        )
 
 
 def opened_file(path: Path, framework: Literal["numpy", "pt"]) -> Any:

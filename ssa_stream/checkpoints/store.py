@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ssa_stream.checkpoints.files import saving
-from ssa_stream.checkpoints.info import CLIP_WAYS, CheckpointInfo, metadata_of, opened_file, read_info
+from ssa_stream.checkpoints.info import CLIP_WAYS, CheckpointInfo, expect_trained, metadata_of, opened_file, read_info
 from ssa_stream.checkpoints.layout import compare_layouts, empty_model, expect_layout, fill_model, model_layout
 from ssa_stream.checkpoints.reference_keys import CLIP_PREFIX, CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
@@ -111,11 +111,8 @@ def load_checkpoint(
     """
     device, dtype = checked_device(device), checked_dtype(dtype)
     info = read_info(path)
-    if not info.is_trained and not for_training:
-        raise CheckpointError(
-            f"{info.path} is a start for training, not a trained network: parts of it are random. Train it first: "
-            "ssa-stream train CONFIG --init FILE --out FOLDER"
-        )
+    if not for_training:
+        expect_trained(info)
     if clip is None and not info.contains_clip:
         raise CheckpointError(f"{info.path} holds no CLIP weights. {CLIP_WAYS}")
     frozen = {CLIP_PREFIX + key: tensor for key, tensor in (clip or {}).items()}

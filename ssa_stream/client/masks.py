@@ -249,8 +249,8 @@ def _subscriptions(stream: str | None, prompts: frozenset[str] | None) -> list[b
         if stream is None:
             return [subscription()]
         if prompts is None:
-            return [_BROKER.encode(), subscription(stream, MASKS)]
-        return [_BROKER.encode(), *(subscription(stream, MASKS, prompt) for prompt in sorted(prompts))]
+            return [subscription(stream, MASKS), _BROKER.encode()]
+        return [*(subscription(stream, MASKS, prompt) for prompt in sorted(prompts)), _BROKER.encode()]
     except MessageError as error:
         raise ConfigError(f"stream {stream!r} or a prompt id of {sorted(prompts or ())} is no name: {error}") from error
 

@@ -3,7 +3,7 @@
 This is the one module that knows of `training.tiny`: its stages are entries of the union and of the table here.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -28,10 +28,9 @@ def prepare_stage(stage: Stage, context: "StageContext", previous: "StageRunner 
         previous: The stage before it, which may have made what this one needs; None for the first, and after a resume.
     """
     from ssa_stream.training.loop.stage_runner import ClipsRunner
-    from ssa_stream.training.tiny.runners import RUNNERS
+    from ssa_stream.training.tiny.runners import RUNNERS, MakeRunner
 
-    runners: dict[type[Stage], Callable[[Any, StageContext, StageRunner | None], StageRunner]]
-    runners = {ClipsStage: ClipsRunner, **RUNNERS}
+    runners: Mapping[type[Stage], MakeRunner] = {ClipsStage: ClipsRunner, **RUNNERS}
     return runners[type(stage)](stage, context, previous)
 
 

@@ -233,8 +233,9 @@ class Served:
     @property
     def publish_address(self) -> str:
         """Where it publishes."""
-        found: list[str] = re.findall(r"ready: masks at (\S+),", self.log)
-        return found[0]
+        found = re.search(r"ready: masks at (\S+),", self.log)
+        assert found is not None, self.log
+        return found[1]
 
     def gateway_pid(self) -> int:
         """Process id of the gateway."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, read_info
-from ssa_stream.checkpoints.info import CLIP_WAYS
+from ssa_stream.checkpoints.info import CLIP_WAYS, expect_trained
 from ssa_stream.cli.options.model import check_clip
 from ssa_stream.configs import load_config
 from ssa_stream.errors import CheckpointError, ConfigError, SourceError, TransportError
@@ -22,7 +22,7 @@ from ssa_stream.streaming.prompts import PromptBook
 if TYPE_CHECKING:
     from ssa_stream.nodes.pipeline import PipelineConfig
 
-__all__ = ["check_device", "check_free", "check_graph", "check_model", "check_prompts"]
+__all__ = ["check_device", "check_free", "check_graph", "check_model", "check_prompts", "http_places"]
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 _DTYPES = ("float32", "bfloat16")
@@ -86,6 +86,7 @@ def check_model(
         SsaConfig.from_mapping(load_config("model", model))
         return
     info = read_info(checkpoint or DEFAULT_CHECKPOINT)
+    expect_trained(info)
     if not info.contains_clip and clip is None and download_clip is None:
         raise CheckpointError(f"{info.path} holds no CLIP weights. {CLIP_WAYS}")
 
@@ -143,6 +144,23 @@ def check_free(*places: tuple[str, int]) -> None:
                 f"cannot listen at {host}:{port} ({error.strerror}); is another graph running there? End it, or choose "
                 f"another address"
             ) from error
+
+
+def http_places(address: str | None, *, insecure: bool) -> list[tuple[str, int]]:
+    """Where health and metrics are to be served, for `check_graph`; nothing if they are not.
+
+    Args:
+        address: `HOST:PORT`.
+        insecure: Whether other machines may reach it.
+    Raises:
+        ConfigError: It is no address, or other machines could reach it.
+    """
+    if address is None:
+        return []
+    from ssa_stream.nodes.health.server import HttpAddress
+
+    place = HttpAddress.parse(address, insecure=insecure)
+    return [(place.host, place.port)]
 
 
 def _check_stream(name: str, source: str, live: bool | None, *, decodes: bool) -> None:

@@ -149,6 +149,7 @@ def evaluate(
         ],
         overwrite=overwrite,
     )
+    from ssa_stream.cli.checks.arguments import check_model
     from ssa_stream.cli.options.engine import open_model
     from ssa_stream.evaluation import EvaluationConfig, MevisData, plan_questions
     from ssa_stream.streaming import SessionConfig
@@ -173,6 +174,15 @@ def evaluate(
         config = replace(config, session=replace(session, max_prompts=batch))
     opened = MevisData(data, fps=fps)
     plan_questions(opened.videos, control, limit)
+    check_model(
+        model,
+        checkpoint,
+        random_weights=random_weights,
+        clip=clip,
+        download_clip=download_clip,
+        device=device,
+        dtype=dtype,
+    )
     ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic=True).introduce()
     network = open_model(
         model,

@@ -158,7 +158,7 @@ def run(
     """
     use_log_options("run", log_format, log_level)
     from ssa_stream.addresses import is_synthetic
-    from ssa_stream.cli.checks.arguments import check_prompts
+    from ssa_stream.cli.checks.arguments import check_model, check_prompts
     from ssa_stream.cli.options.engine import all_cores_but_one, open_model
     from ssa_stream.cli.runner import RunReport, paced, run_stream
     from ssa_stream.cli.views.console import print_warning
@@ -197,6 +197,15 @@ def run(
     for texts in (prompt, *(change.prompts for change in changes)):
         expect_distinct((None, text) for text in texts)
     check_source(source, live=True if realtime else None)
+    check_model(
+        model,
+        checkpoint,
+        random_weights=random_weights,
+        clip=clip,
+        download_clip=download_clip,
+        device=device,
+        dtype=dtype,
+    )
     words = ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic(source))
     if not quiet:
         words.introduce()

@@ -145,7 +145,7 @@ def serve(
     Ends with Ctrl-C. Robots subscribe as with `ssa-stream up`.
     """
     use_log_options("launcher", log_format, log_level)
-    from ssa_stream.cli.checks.arguments import check_graph
+    from ssa_stream.cli.checks.arguments import check_graph, http_places
     from ssa_stream.nodes.gateway.http.access import require_safe
     from ssa_stream.nodes.gateway.http.tls import tls_context
     from ssa_stream.nodes.gateway.settings import IceServer, PeerLimits
@@ -174,7 +174,7 @@ def serve(
         overwrite=overwrite,
     )
     check_pipeline_files(config, inputs=[NamedPath("the pipeline", pipeline)])
-    check_graph(config, (host, port))
+    check_graph(config, (host, port), *http_places(health, insecure=config.public.insecure))
     servers = [*(IceServer(urls=url) for url in stun or ()), *(_turn(text) for text in turn or ())]
     with saved_prompts(pipeline, config, state=state, fresh=fresh, quiet=quiet) as saved:
         _serve(

@@ -113,7 +113,7 @@ def up(
         ssa-stream prompt set webcam "the door" "the red cup"
     """
     use_log_options("launcher", log_format, log_level)
-    from ssa_stream.cli.checks.arguments import check_graph
+    from ssa_stream.cli.checks.arguments import check_graph, http_places
     from ssa_stream.nodes.pipeline import check_pipeline_files, load_pipeline
 
     config = with_model(
@@ -135,7 +135,7 @@ def up(
         overwrite=overwrite,
     )
     check_pipeline_files(config, inputs=[NamedPath("the pipeline", pipeline)], outputs=named(json=json_file))
-    check_graph(config)
+    check_graph(config, *http_places(http, insecure=config.public.insecure))
     with saved_prompts(pipeline, config, state=state, fresh=fresh, quiet=quiet) as saved:
         report = run_pipeline(config, keep=keep, quiet=quiet, http=http, saved=saved)
     if json_file is not None:

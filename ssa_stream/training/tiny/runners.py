@@ -32,7 +32,7 @@ from ssa_stream.training.tiny.motion.objective import DECISION_PARTS, SLOT_PARTS
 from ssa_stream.training.tiny.motion.windows import KeptClips, MotionBatches
 from ssa_stream.training.tiny.objective import TINY_PARTS, TinyObjective
 
-__all__ = ["RUNNERS", "ClipPretrainRunner", "ClipTextRunner", "MotionRunner", "TinyClipsRunner"]
+__all__ = ["RUNNERS", "ClipPretrainRunner", "ClipTextRunner", "MakeRunner", "MotionRunner", "TinyClipsRunner"]
 
 _ORDINARY_SENTENCES: Final = 2
 """About each of the other clips of motion stages."""
@@ -181,7 +181,9 @@ class MotionRunner(_SegmentRunner):
         return MotionBatches(ordinary, context.model, stage, context.seed, context.rank, context.world_size, self.kept)
 
 
-RUNNERS: Final[Mapping[type[Stage], Callable[[Any, StageContext, StageRunner | None], StageRunner]]] = {
+MakeRunner = Callable[[Any, StageContext, StageRunner | None], StageRunner]
+"""Of a stage's settings, where it is run, and the stage before it."""
+RUNNERS: Final[Mapping[type[Stage], MakeRunner]] = {
     ClipPretrainStage: ClipPretrainRunner,
     ClipTextStage: ClipTextRunner,
     TinyClipsStage: TinyClipsRunner,

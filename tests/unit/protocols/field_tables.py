@@ -21,6 +21,7 @@ SINCE: dict[tuple[str, str], str] = {
     ("masks", "picture"): "1.1",
     ("video_queries", "prompts_version"): "1.1",
     ("prompts", "by_client"): "1.1",
+    ("heartbeat", "streams"): "1.1",
     ("statistics", "busy"): "1.1",
     **{("BusyTime", name): "1.1" for name in ("name", "seconds")},
     **{("stream_load", name): "1.1" for name in ("", "stream", "at_ns", "clock", "masks_hz", "stage", "text")},

@@ -384,6 +384,7 @@ def _published() -> list[Sample]:
                 queues=(QueueDepth(name="frames", depth=1, capacity=4, dropped=9),),
                 text="warming up",
                 weights="a09bf6104d820b5af88372568eb0534199ec94fbb0782e95ebc9c0e06e1c6340",
+                streams=("cam0", "cam1"),
             ),
             Buffers(),
             Topic(NODES, STATE, "encoder-1"),
