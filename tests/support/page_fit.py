@@ -59,7 +59,8 @@ async def expect_fit(page: Page) -> None:
         for scheme in ("light", "dark"):
             await page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
             await page.evaluate("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
-            assert (width, scheme, await page.evaluate(LOOK)) == (width, scheme, [])
+            found = await page.evaluate(LOOK)
+            assert not found, (width, scheme, found)
             background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
             is_dark = sum(int(value) for value in background.strip("rgb()").split(",")) < 200
-            assert is_dark == (scheme == "dark")
+            assert is_dark == (scheme == "dark"), (width, scheme, background)

@@ -189,10 +189,11 @@ def test_still_shows_masks_where_the_picture_has_them(edge_px: int, size: tuple[
     picture = FeedPicture(0, VideoFrame.from_ndarray(GREY, format="rgb24"))
     still = make_still(picture, [(packet.message, packet.buffers)], edge_px)
     assert (still.size, still.found) == (size, {"p1": 1})
-    shown = cv2.imdecode(np.frombuffer(still.jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    step = SIZE[0] // size[0]
-    box = tuple(round(one / step) for one in packet.message.tracks[0].box_xyxy)
-    track = DrawnTrack(1, 0.9, box, mask[::step, ::step])  # type: ignore[arg-type]  # four of them
+    decoded = cv2.imdecode(np.frombuffer(still.jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    shown, step = decoded[..., ::-1], SIZE[0] // size[0]
+    left, top, right, bottom = (round(one / step) for one in packet.message.tracks[0].box_xyxy)
+    track = DrawnTrack(1, 0.9, (left, top, right, bottom), mask[::step, ::step])
     wanted = draw_masks(GREY[::step, ::step], [PromptMasks("p1", "the sentence p1", 1, [track])], strip=False)
     assert shown.shape == wanted.shape
     plain = np.abs(GREY[::step, ::step].astype(int) - wanted).mean()
