@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ssa_stream.client import MaskView
 from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.protocols import (
+    NODES,
+    STATE,
     Buffers,
     FrameIdentity,
     Limits,
@@ -131,10 +133,11 @@ class FakePublisher:
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def wait_for_subscriber(self) -> bytes:
-        """The next subscription."""
+        """The next subscription, but for those to states of nodes, which come beside others and in any order."""
+        nodes = Topic(NODES, STATE, "control").encode()
         while True:
             told = self._socket.recv()
-            if told[:1] == b"\x01":
+            if told[:1] == b"\x01" and told[1:] != nodes:
                 return told[1:]
 
     def send(self, *messages: list[Any]) -> None:
