@@ -3,7 +3,7 @@
 There is one for each width of a screen: phone, tablet, laptop, desktop; two of them are of the dark page. They are
 taken when every prompt has had masks in every frame for a while and nothing was dropped meanwhile. On a machine that is
 busy with other work this may not happen: then the tool says so and writes nothing, and fewer frames per second may help
-(`--fps 2`), or a shorter while (`--while 5`).
+(`--fps 2`), or a shorter while (`--while 5`). `wall.png` is the page of all streams, of three scenes.
 
     python -m tools.page_picture docs/images
 """
@@ -13,6 +13,7 @@ import asyncio
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from PIL import Image
@@ -64,6 +65,39 @@ async def take_pictures(target: Path, folder: Path, fps: float, while_s: float) 
             _make_small(path)
 
 
+WALL = {
+    "door": ["the red circle", "the purple ring"],
+    "yard": ["the green star"],
+    "hall": ["the blue square", "the pink heart"],
+}
+
+
+async def take_wall(target: Path, folder: Path, fps: float) -> None:
+    """Serve three scenes and a camera that is not there, look at all of them, and write the picture: `wall.png`.
+
+    Args:
+        target: Folder for it.
+        folder: An empty one, for files of the browser and of the graph.
+        fps: Frames per second of each scene.
+    """
+    streams: dict[str, Any] = {
+        name: {"source": f"synthetic@480x270,{fps:g}fps", "live": True, "prompts": prompts}
+        for name, prompts in WALL.items()
+    }
+    streams["gate"] = {"source": "rtsp://127.0.0.1:9/gate", "prompts": ["a red car"]}
+    pipeline = {"model": {"checkpoint": "ssa-tiny"}, "flow": {"staleness_s": 3.0}, "streams": streams}
+    width, height = 1280, 800
+    async with serving(folder, pipeline) as served, open_page(folder, width=width, height=height) as page:
+        await page.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        await page.go(served.pages[0] + "wall")
+        found = "[...document.querySelectorAll('.count')].filter((one) => one.textContent === '1 found').length"
+        await page.until(f"{found} === {sum(len(prompts) for prompts in WALL.values())}", _PATIENCE_S)
+        await page.screenshot(target / "wall.png")
+        _make_small(target / "wall.png")
+
+
 async def _until_well(page: Page, url: str, while_s: float) -> None:
     """Wait until all prompts were found without a break and without a drop for a while."""
     loop = asyncio.get_running_loop()
@@ -104,11 +138,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where to write page-WIDTH.png")
     parser.add_argument("--fps", type=float, default=5.0, help="of the scene")
+    parser.add_argument("--wall-fps", type=float, default=1.0, help="of each scene of the page of all streams")
     parser.add_argument("--while", type=float, default=20.0, dest="while_s", metavar="S", help="seconds without a drop")
     options = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as folder:
             asyncio.run(take_pictures(options.folder, Path(folder), options.fps, options.while_s))
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(take_wall(options.folder, Path(folder), options.wall_fps))
     except RuntimeError as error:
         sys.exit(f"page_picture: {error}")
 

@@ -18,6 +18,7 @@ from ssa_stream.nodes.gateway.pictures.cameras import Cameras
 from ssa_stream.nodes.gateway.pictures.feed import Pictures
 from ssa_stream.nodes.gateway.settings import ControlAccess, GatewaySettings
 from ssa_stream.nodes.gateway.streams import StreamHandler
+from ssa_stream.nodes.gateway.wall import Wall
 from ssa_stream.nodes.gateway.webrtc.peers import Peers
 from ssa_stream.nodes.pipeline import GATEWAY, role_of
 from ssa_stream.nodes.runtime.broker_link import BrokerLink, LinkTimes
@@ -157,8 +158,9 @@ async def run_gateway(
         async with asyncio.TaskGroup() as group:
             peers = Peers(settings, handlers, cameras, group, metrics)
             pictures = Pictures({name: handler.feed for name, handler in handlers.items()}, settings.pictures_socket)
+            wall = Wall(handlers, settings.wall, metrics)
             scenes = [run_while_watched(handler) for handler in handlers.values() if handler.access.kind == "scene"]
-            tasks = [group.create_task(one) for one in (link.run(), cameras.run(), pictures.run(), *scenes)]
+            tasks = [group.create_task(one) for one in (link.run(), cameras.run(), pictures.run(), wall.run(), *scenes)]
 
             def on_served(url: str, door: Door) -> None:
                 """From now on peers can come: that is what ready means."""
@@ -167,7 +169,7 @@ async def run_gateway(
                 on_page(url)
 
             try:
-                await _serve(settings, make_app(settings, peers, _PAGE, metrics), metrics, stop, on_served)
+                await _serve(settings, make_app(settings, peers, wall, _PAGE, metrics), metrics, stop, on_served)
             finally:
                 await peers.close()
                 for task in tasks:

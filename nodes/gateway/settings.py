@@ -19,6 +19,7 @@ __all__ = [
     "PeerLimits",
     "ServedCheckpoint",
     "StreamAccess",
+    "WallLimits",
     "control_socket",
     "health_socket",
     "load_settings",
@@ -65,6 +66,20 @@ class PeerLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     candidates: _Positive = 16
     checks: _Positive = 50
     checks_per_s: _Positive = 50
+
+
+class WallLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much the page of all streams may take.
+
+    Attributes:
+        pictures_per_s: Of each stream, however many look.
+        edge_px: Longest edge of a picture.
+        viewers: Who wait for pictures at once.
+    """
+
+    pictures_per_s: Annotated[float, Meta(gt=0, le=30)] = 2.0
+    edge_px: Annotated[int, Meta(ge=16)] = 480
+    viewers: _Positive = 64
 
 
 class IceServer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -136,6 +151,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         loopback_media: Send and take media at 127.0.0.1 only, which browsers do in tests.
         session_threshold: Least score of tracks that the graph publishes.
         limits: Of peers; see there.
+        wall: Of the page of all streams; see there.
         http: Of connections to the page; see there.
         control: Where it says how it fares; None: nowhere.
     """
@@ -157,6 +173,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     loopback_media: bool = False
     session_threshold: float = 0.5
     limits: PeerLimits = PeerLimits()
+    wall: WallLimits = WallLimits()
     http: HttpLimits = HttpLimits()
     control: ControlAccess | None = None
 

@@ -76,7 +76,7 @@ class StreamHandler:
         self._last_masks: dict[str, bytes] = {}
         self._early: deque[Masks] = deque()
         self._camera_since_ns: int | None = None
-        self.feed.on_picture = self._release
+        self.feed.on_picture = self._picture_came
 
     @property
     def users(self) -> int:
@@ -94,6 +94,19 @@ class StreamHandler:
             "busy": self.access.kind == "camera" and self._cameras.is_taken(self.name),
             "prompts": prompts,
         }
+
+    @property
+    def source_state(self) -> dict[str, Any] | None:
+        """What is known of its source, as a page is told; None before anything is."""
+        state = self._state
+        if state is None:
+            return None
+        return {name: getattr(state, name) for name in _TOLD_OF_SOURCES} | {"overload": self._overload}
+
+    @property
+    def prompts_version(self) -> int:
+        """Grows with every change of its prompts; 0 before anything is known."""
+        return 0 if self._prompts is None else self._prompts.version
 
     # -- users
 
@@ -181,6 +194,10 @@ class StreamHandler:
         since_ns = self._camera_since_ns
         return since_ns is None or message.frame.t_receive_ns < since_ns
 
+    def _picture_came(self) -> None:
+        self._release()
+        self.overlays.picture_came()
+
     def _release(self) -> None:
         """Send masks up to the last ones whose picture is there."""
         ready = [i for i, (message, _) in enumerate(self._early) if self.feed.times_of(message.frame)[0] is not None]
@@ -232,11 +249,8 @@ class StreamHandler:
         return as_json(PromptAnswer(prompts=prompts, version=state.version, applies_from=state.applies_from))
 
     def _state_text(self) -> str | None:
-        state = self._state
-        if state is None:
-            return None
-        told = {name: getattr(state, name) for name in _TOLD_OF_SOURCES}
-        return as_json({"type": "state", **told, "overload": self._overload})
+        state = self.source_state
+        return None if state is None else as_json({"type": "state", **state})
 
 
 def _news(state: SourceState) -> tuple[object, ...]:

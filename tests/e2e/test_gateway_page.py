@@ -15,10 +15,10 @@ from tests.support.chromium import Page, chromium_path, open_page
 from tests.support.command_line import write_tiny_config
 from tests.support.components import require
 from tests.support.gateway import CameraTrack, Peer, count_peers, gateway, serving, until_no_peers
+from tests.support.page_fit import expect_fit
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("warm_python", "no_idle_threads")]
 
-SIZES = ((360, 740), (768, 1024), (1280, 800), (1920, 1080))
 LONG = (
     "the " + "w" * 90 + " that stands behind all the other things which can be seen at the far end of the long street"
 )
@@ -63,63 +63,6 @@ async def _press(page: Page, key: str) -> None:
         await page.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
 
 
-# What stands out of the page at the side, or of its card; what is too small for a finger; what cannot be read.
-LOOK = """(() => {
-  const root = document.documentElement, width = root.clientWidth, found = [];
-  const name = (one) => `${one.tagName}#${one.id}.${one.className}`;
-  const light = (colour) => {
-    const linear = (one) => one <= .03928 ? one / 12.92 : ((one + .055) / 1.055) ** 2.4;
-    const [red, green, blue] = colour.map((one) => linear(one / 255));
-    return .2126 * red + .7152 * green + .0722 * blue;
-  };
-  const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
-  const below = (one) => {
-    for (; one; one = one.parentElement) {
-      const colour = numbers(getComputedStyle(one).backgroundColor);
-      if (colour.length === 3) return colour;
-    }
-    return [255, 255, 255];
-  };
-  if (root.scrollWidth > width) found.push(`the page is ${root.scrollWidth} px wide`);
-  for (const one of document.body.querySelectorAll('*')) {
-    const box = one.getBoundingClientRect(), style = getComputedStyle(one);
-    if (!box.width || !one.checkVisibility() || one.closest('.hidden, .frame, option, template')) continue;
-    if (box.left < -.5 || box.right > width + .5) found.push(`${name(one)} from ${box.left} to ${box.right}`);
-    if (one.matches('button, select, input[type=text], input[type=range], summary') && box.height < 44)
-      found.push(`${name(one)} is ${box.height} px high`);
-    if (one.matches('button') && box.width < 44) found.push(`${name(one)} is ${box.width} px wide`);
-    const hasText = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!hasText || one.disabled) continue;
-    const [high, low] = [light(numbers(style.color)), light(below(one))].sort((a, b) => b - a);
-    const contrast = (high + .05) / (low + .05);
-    if (contrast < 4.5) found.push(`${name(one)} has a contrast of ${contrast.toFixed(2)}`);
-  }
-  for (const card of document.querySelectorAll('#prompts li'))
-    if (card.querySelector('.more').hidden && card.querySelector('.edit').hidden && card.offsetHeight > 64)
-      found.push(`the card of ${card.dataset.id} is ${card.offsetHeight} px high`);
-  scrollTo(0, root.scrollHeight);
-  const bar = document.getElementById('bar'), { top, bottom } = bar.getBoundingClientRect();
-  if (top < 0 || bottom > innerHeight || bottom - top > 150) found.push(`the status bar is from ${top} to ${bottom}`);
-  const words = document.getElementById('status').getBoundingClientRect();
-  if (!bar.contains(document.elementFromPoint(words.x + 2, words.y + 2))) found.push('the status is covered');
-  return found;
-})()"""
-
-
-async def _expect_fit(page: Page) -> None:
-    for width, height in SIZES:
-        await page.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 1000
-        )
-        for scheme in ("light", "dark"):
-            await page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-            await page.evaluate("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
-            assert (width, scheme, await page.evaluate(LOOK)) == (width, scheme, [])
-            background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
-            is_dark = sum(int(value) for value in background.strip("rgb()").split(",")) < 200
-            assert is_dark == (scheme == "dark")
-
-
 async def test_page_fits_every_screen_and_comes_back_with_its_prompts(tmp_path: Path) -> None:
     """All of it with one browser; the server is killed, and then started anew, behind its back."""
     (tmp_path / "profile").mkdir()
@@ -135,9 +78,9 @@ async def test_page_fits_every_screen_and_comes_back_with_its_prompts(tmp_path: 
             await _expect_words_about_the_source(page)
             await page.evaluate("document.querySelector('details').open = true")
             await page.evaluate("document.querySelector('#prompts li:nth-child(2) .settings').click()")
-            await _expect_fit(page)
+            await expect_fit(page)
             await page.evaluate("document.querySelector('#prompts li:nth-child(1) .name').click()")
-            await _expect_fit(page)
+            await expect_fit(page)
             await page.evaluate("document.getElementById('start').click()")
 
             await _start(page, "scene")

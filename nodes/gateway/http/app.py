@@ -12,8 +12,10 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from ssa_stream.nodes.gateway.http.access import Access
+from ssa_stream.nodes.gateway.http.wall import add_wall
 from ssa_stream.nodes.gateway.page_messages import as_json
 from ssa_stream.nodes.gateway.settings import GatewaySettings, IceServer, health_socket
+from ssa_stream.nodes.gateway.wall import Wall
 from ssa_stream.nodes.gateway.webrtc.peer import Role
 from ssa_stream.nodes.gateway.webrtc.peers import Peers, Refused
 from ssa_stream.nodes.pipeline.hosts import is_host, is_plain
@@ -106,6 +108,7 @@ _MOST_CONTENT_TYPE = 200
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_PAGES = {"index.html": "/", "wall.html": "/wall"}
 _METHODS = "GET, POST, PATCH, DELETE, OPTIONS"
 _SECURITY = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
@@ -118,12 +121,13 @@ _SECURITY = {
 }
 
 
-def make_app(settings: GatewaySettings, peers: Peers, page: Path, metrics: NodeMetrics) -> web.Application:
+def make_app(settings: GatewaySettings, peers: Peers, wall: Wall, page: Path, metrics: NodeMetrics) -> web.Application:
     """The application.
 
     Args:
         settings: Of the gateway.
         peers: Its sessions.
+        wall: All streams at once.
         page: Folder of the page.
         metrics: Count what is refused.
     """
@@ -135,10 +139,11 @@ def make_app(settings: GatewaySettings, peers: Peers, page: Path, metrics: NodeM
     app.router.add_delete("/sessions/{id}", gateway.end)
     app.router.add_patch("/sessions/{id}", gateway.no_patch)
     app.router.add_get("/api/streams", gateway.streams)
+    add_wall(app, wall, peers.handlers, settings, metrics)
     add_health(app, health_socket(Path(settings.run_dir)), access)
     for file in sorted(page.iterdir()):
         if file.suffix in _PAGE_TYPES:
-            app.router.add_get("/" if file.name == "index.html" else f"/{file.name}", _file(file))
+            app.router.add_get(_PAGES.get(file.name, f"/{file.name}"), _file(file))
     app.router.add_get("/favicon.ico", _file(page / "icon.svg"))
     return app
 

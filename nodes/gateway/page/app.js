@@ -43,17 +43,21 @@ function cover(text) {  // over the video; empty: nothing
 // -- sources
 
 async function loadStreams() {
+  const { linked } = sources;  // the stream that the address asks for
+  let chosen = "";
   try {
-    await sources.list();
+    chosen = await sources.list();
   } catch (error) {
     const wasWrong = error.status === 401 && sources.token;
     $("token-form").hidden = error.status !== 401;
-    bar.say("bad", wasWrong ? "This access token is not the right one." : refusalWords(error).text);
+    bar.say("bad", wasWrong ? "This access token is not the right one." : refusalWords(error, linked).text);
     if (!(error instanceof Refusal)) setTimeout(loadStreams, NEXT_LOOK_MS);
     return;
   }
   $("token-form").hidden = true;
-  if (!reconnector.isWanted) bar.say("idle", "Choose a source and press Start.");
+  if (reconnector.isWanted) return;
+  if (chosen && sources.chosen.kind !== "camera") { start(); return; }
+  bar.say("idle", "Choose a source and press Start.");
 }
 
 // -- start and stop

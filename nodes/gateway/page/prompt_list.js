@@ -3,6 +3,7 @@
 export class PromptList {
   // list, template: elements of the page. threshold(): lowest score that the graph publishes.
   // command(body): asks the server; resolves to its answer, or to null if it was refused.
+  // A template without .more has no settings of how a prompt is shown.
   constructor({ list, template, threshold, command }) {
     Object.assign(this, { list, template, threshold, command, prompts: [], looks: new Map(), hints: new Map() });
   }
@@ -54,7 +55,7 @@ export class PromptList {
       find("name").textContent = find("name").title = look.text;
       find("name").ariaLabel = `${look.text}: change this sentence`;
       find("remove").ariaLabel = `Remove ${look.text}`;
-      find("settings").ariaLabel = `How ${look.text} is shown`;
+      if (find("settings")) find("settings").ariaLabel = `How ${look.text} is shown`;
     }
     find("hint-line").hidden = !hint;
     find("hint-line").textContent = hint;
@@ -64,7 +65,15 @@ export class PromptList {
     const card = this.template.content.firstElementChild.cloneNode(true), look = this.looks.get(id);
     const find = (name) => card.querySelector(`.${name}`);
     card.dataset.id = id;
-    const range = find("threshold");
+    if (find("more")) this.#adjustable(card, look);
+    find("remove").onclick = () => this.command({ type: "remove", prompt_id: id }, look.text);
+    this.#editable(card, look);
+    return card;
+  }
+
+  // How this page shows it: shown or hidden, all or the best, how sure.
+  #adjustable(card, look) {
+    const find = (name) => card.querySelector(`.${name}`), range = find("threshold");
     range.min = this.threshold();
     range.value = look.threshold;
     find("least").textContent = look.threshold.toFixed(2);
@@ -79,9 +88,6 @@ export class PromptList {
       find("more").hidden = !isOpen;
       find("settings").ariaExpanded = String(isOpen);
     };
-    find("remove").onclick = () => this.command({ type: "remove", prompt_id: id }, look.text);
-    this.#editable(card, look);
-    return card;
   }
 
   // Click the sentence: it becomes a field. Enter saves, Escape leaves; the prompt keeps its id and so its colour.

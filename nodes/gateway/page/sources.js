@@ -10,7 +10,7 @@ export class Sources {
     Object.assign(this, { onChosen, token: sessionStorage.getItem("ssa-token") ?? "" });
     this.info = { streams: [], ice_servers: [], threshold: 0.5 };
     this.camera = null;
-    this.#takeTokenFromLink();
+    this.#readLink();
     $("source").onchange = () => this.#choose();
   }
 
@@ -31,13 +31,18 @@ export class Sources {
     }));
   }
 
-  // Ask, and let the user choose.
+  // Ask, and let the user choose. `linked` is the name of the stream that the address asks for, once; else empty.
   async list() {
     await this.fetch();
     const label = { camera: () => "this device's camera", scene: () => "made-up scene", source: (one) => one.label };
     $("source").replaceChildren(...this.info.streams.map(
       (one) => new Option(`${one.name}: ${label[one.kind]?.(one) ?? one.label}`, one.name)));
+    const { linked } = this;
+    this.linked = "";
+    if (linked) $("source").value = linked;
+    if (linked && !this.chosen) { $("source").selectedIndex = 0; this.#choose(); throw new Refusal(404, `no ${linked}`); }
     this.#choose();
+    return linked;
   }
 
   // The same stream as the server has it now: it may be another server, or have other streams.
@@ -81,10 +86,13 @@ export class Sources {
     if ([...$("camera").options].some(({ value }) => value === before)) $("camera").value = before;
   }
 
-  #takeTokenFromLink() {
-    const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  // The address may say which stream, `#stream=NAME`, and hold a token, `#token=...`, which does not stay in it.
+  #readLink() {
+    const link = new URLSearchParams(location.hash.slice(1)), token = link.get("token");
+    this.linked = link.get("stream") ?? "";
     if (!token) return;
     this.keepToken(token);
-    history.replaceState(null, "", location.pathname);
+    link.delete("token");
+    history.replaceState(null, "", `${location.pathname}${link.size ? `#${link}` : ""}`);
   }
 }

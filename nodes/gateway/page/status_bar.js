@@ -37,7 +37,7 @@ export class StatusBar {
   }
 
   #put(name, text) {
-    const element = this.#find(name);
-    if (element.textContent !== text) element.textContent = text;
+    const element = this.#find(name);  // a page of many streams has no figures there
+    if (element && element.textContent !== text) element.textContent = text;
   }
 }

@@ -67,3 +67,20 @@ export function sourceWords({ status, text, code, attempt, retry_in_s }) {
   const count = attempt ? ` (attempt ${attempt})` : "";
   return `No pictures from the source: ${text || code}${/[.!?]$/.test(text) ? "" : "."}${tries}${tries ? `${count}.` : ""}`;
 }
+
+// How a stream fares, for a page of many: `stream` as the server tells of it, age_ms of its picture or null. `text` is a
+// word or two, `why` all that is known.
+export function streamWords({ kind, busy, state, prompts }, age_ms) {
+  const status = state?.status ?? "starting", why = state ? sourceWords(state) : "";
+  const say = (level, short, long = "") => ({ level, text: short, why: long || why || `${short}.` });
+  if (kind === "camera" && !busy) return say("idle", "No camera", "No camera is sending to this stream.");
+  if (status === "ended") return say("idle", "Ended");
+  if (status === "lost" && kind !== "camera") return say("bad", "Reconnecting");
+  if (status === "failed") return say("bad", "Failed");
+  if (status === "stalled") return say("bad", "Stalled");
+  if (state?.overload) return say("bad", "Too much work", state.overload);
+  if (age_ms != null && age_ms < 5000) return say("good", "Live");
+  if (status !== "running") return say("busy", "Starting");  // also a scene that begins when somebody looks
+  if (!prompts.length) return say("idle", "Nothing to look for", "Add something to look for: pictures come with what is found.");
+  return say("busy", "Waiting", "No pictures with masks yet.");
+}

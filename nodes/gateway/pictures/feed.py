@@ -29,6 +29,8 @@ __all__ = ["FeedPicture", "Pictures", "VideoFeed"]
 CLOCK_RATE = 90_000
 _MAX_KEPT = 600
 _MAX_PICTURES = 48
+_MIN_PICTURES, _MAX_PICTURE_BYTES = 6, 2**25
+"""Of the graph's own sources, whose pictures come with their masks and may be large."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +106,7 @@ class VideoFeed:
             self._times.popitem(last=False)
         if self.keeps_pictures:
             self._pictures[key] = picture
-        while len(self._pictures) > (_MAX_PICTURES if self.keeps_pictures else 0):
+        while len(self._pictures) > (self._room_for(frame) if self.keeps_pictures else 0):
             self._pictures.popitem(last=False)
         for slot in self._viewers:
             slot.put(picture)
@@ -126,6 +128,17 @@ class VideoFeed:
     def picture_of(self, frame: FrameIdentity) -> FeedPicture | None:
         """The picture of a frame, if it was kept."""
         return self._pictures.get(self.key_of(frame))
+
+    @property
+    def newest(self) -> FeedPicture | None:
+        """The newest of the pictures that are kept."""
+        return next(reversed(self._pictures.values()), None)
+
+    def _room_for(self, frame: VideoFrame) -> int:
+        """How many pictures such as this are kept."""
+        if self._is_camera:
+            return _MAX_PICTURES
+        return min(_MAX_PICTURES, max(_MIN_PICTURES, _MAX_PICTURE_BYTES // (3 * frame.width * frame.height)))
 
     def _next_pts(self) -> int:
         now_ns = self._clock_ns()

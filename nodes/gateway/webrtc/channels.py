@@ -51,6 +51,16 @@ class PromptHandler:
 
     def take(self, data: str | bytes) -> str | None:
         """A message came. It waits for its turn; returns the refusal if it does not."""
+        refusal = self._refusal(data)
+        if refusal is None:
+            self._waiting.put_nowait(data)
+        return refusal
+
+    async def answer(self, data: str | bytes) -> str:
+        """Do what a message asks, at once; returns the answer, which may be a refusal."""
+        return self._refusal(data) or await self._answer(data)
+
+    def _refusal(self, data: str | bytes) -> str | None:
         size = len(data.encode() if isinstance(data, str) else data)
         if size > self._limits.message_bytes:
             self._metrics.count("limit_command_bytes", stream=self._stream)
@@ -62,7 +72,6 @@ class PromptHandler:
             return error_text(
                 "busy", f"more than {self._limits.messages_per_s} messages a second; wait and send it again"
             )
-        self._waiting.put_nowait(data)
         return None
 
     async def run(self, send: Callable[[str], None]) -> None:
