@@ -191,7 +191,9 @@ async def serving(folder: Path, pipeline: dict[str, Any] | str, *options: str) -
         )  # fmt: skip
     served = Served(process, folder / "serve.log")
     try:
-        await until(lambda: process.returncode is not None or (served.pages and READY.search(served.log)), "it is ready")
+        await until(
+            lambda: process.returncode is not None or (served.pages and READY.search(served.log)), "it is ready"
+        )
         assert process.returncode is None, served.log
         yield served
         process.send_signal(signal.SIGINT)
