@@ -28,7 +28,8 @@ def changed_book(request: PromptRequest, book: PromptBook, max_prompts: int) -> 
     """The prompts after a request, or why it is refused.
 
     Args:
-        request: A list asks for no change and gives the same book.
+        request: A list asks for no change and gives the same book; so does what changes nothing, such as a repeated
+            request, so that versions tell changes.
         book: The prompts so far.
         max_prompts: Limit of their number.
     """
@@ -40,7 +41,7 @@ def changed_book(request: PromptRequest, book: PromptBook, max_prompts: int) -> 
     if len(changed.prompts) > max_prompts and changed is not book:
         text = f"{len(changed.prompts)} prompts; session.max_prompts allows {max_prompts}: remove some first"
         return ErrorReply(code=ErrorCode.TOO_MANY, text=text, request_id=request.request_id)
-    return changed
+    return book if list(changed.sentences.items()) == list(book.sentences.items()) else changed
 
 
 def _apply(request: PromptRequest, book: PromptBook) -> PromptBook:

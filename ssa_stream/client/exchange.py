@@ -183,6 +183,7 @@ class Exchange(Generic[_A]):
                 f"nobody takes requests at {self._address} {waited}; start a graph with: ssa-stream up, or name the "
                 f"address that it printed for requests; if it has keys, give those of a client that it allows"
             )
+        if isinstance(self._request, ListPrompts):
+            return f"no answer from {self._address} {waited}"
         look = "ssa-stream status shows the weights" if isinstance(self._request, ReloadWeights) else "list the prompts"
-        known = "" if self._may_repeat else f"; whether it was carried out is not known: {look} to see"
-        return f"no answer from {self._address} {waited}{known}"
+        return f"no answer from {self._address} {waited}; whether it was carried out is not known: {look} to see"

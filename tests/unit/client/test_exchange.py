@@ -23,6 +23,7 @@ from ssa_stream.protocols import (
 
 LIST = ListPrompts(request_id="r0", stream="cam0")
 ADD = AddPrompt(request_id="", stream="cam0", prompt=NewPrompt(text="the dog"))
+SET = SetPrompts(request_id="", stream="cam0", prompts=(NewPrompt(text="the dog"),))
 PROMPTS = (Prompt(id="p1", text="the dog", version=4),)
 HERE = AppliesFrom(epoch=0, seq=9)
 
@@ -127,10 +128,11 @@ def test_listing_is_tried_again_when_the_graph_is_not_ready(clock: _Time, code: 
     ("request_", "was_sent", "text"),
     [
         (LIST, True, r"^no answer from tcp://broker within 2 s$"),
+        (SET, True, r"no answer from .*whether it was carried out is not known: list the prompts"),
         (ADD, True, r"whether it was carried out is not known"),
         (ADD, False, r"nobody takes requests at tcp://broker within 2 s; start a graph"),
     ],
-    ids=["list", "add", "unsent"],
+    ids=["list", "set", "add", "unsent"],
 )
 def test_no_answer_in_time_says_what_is_known(clock: _Time, request_: Request, was_sent: bool, text: str) -> None:
     """Adding may have happened; what was not sent did not."""

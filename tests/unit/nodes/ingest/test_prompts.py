@@ -37,9 +37,25 @@ def test_change_of_prompts_gives_the_next_version(request_: PromptRequest, sente
     assert (book.sentences, book.version) == (sentences, 2)
 
 
-def test_list_changes_nothing() -> None:
-    """Not even the version."""
-    assert changed_book(ListPrompts(request_id="r", stream="cam0"), BOOK, 8) is BOOK
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ListPrompts(request_id="r", stream="cam0"),
+        _set(NewPrompt(text="a"), NewPrompt(text="b")),
+        AddPrompt(request_id="r", stream="cam0", prompt=NewPrompt(text="b", id="p2")),
+    ],
+    ids=["list", "set again", "add again with its id"],
+)
+def test_what_changes_nothing_leaves_the_version(request_: PromptRequest) -> None:
+    """A repeated request is no change."""
+    assert changed_book(request_, BOOK, 8) is BOOK
+
+
+def test_other_order_is_a_change() -> None:
+    """It is that in which prompts are shown."""
+    book = changed_book(_set(NewPrompt(text="b"), NewPrompt(text="a")), BOOK, 8)
+    assert isinstance(book, PromptBook)
+    assert (list(book.sentences), book.version) == (["p2", "p1"], 2)
 
 
 def test_list_is_answered_though_there_are_too_many() -> None:
