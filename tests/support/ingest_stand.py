@@ -25,7 +25,7 @@ from tests.support.ingest import start_stream
 
 __all__ = ["DEADLINE_S", "IngestStand", "PlayedSource", "ingest_stand"]
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 T = TypeVar("T")
 
 
