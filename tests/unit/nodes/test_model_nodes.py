@@ -228,7 +228,8 @@ async def test_mask_features_that_are_not_taken_are_offered_again_where_every_fr
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without them the frame would be held up at the masks node for minutes."""
-    send, refused = _FusedOutlet.send, []
+    send = _FusedOutlet.send
+    refused: list[int] = []
 
     async def refusing(outlet: _FusedOutlet, message: AnyMessage, *args: Any, **settings: Any) -> bool:
         if isinstance(message, MaskFeaturesMessage) and len(refused) < 3:
