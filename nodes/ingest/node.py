@@ -50,7 +50,8 @@ from ssa_stream.sources import Frame, OnState, Source, open_source
 __all__ = ["run"]
 
 _SEND_S = 1.0
-"""A frame that no encoder takes for so long is tried again, or lost if it is live."""
+"""A frame that no encoder takes for so long, or whose picture the masks node does not take, is tried again, or lost if
+it is live."""
 _STATE_S = 0.25
 """Longest time between two states while frames come."""
 _LOG = structlog.get_logger()
@@ -132,6 +133,7 @@ class _Ingest:
         self._encoders: Outlet = node.transport.outlet(settings.encoder_names)
         needs_pictures = bool(self.stream.section.outputs) or node.settings.masks.sends_pictures
         self._masks: Outlet | None = node.transport.outlet([MASKS]) if needs_pictures else None
+        self._last_picture: Position | None = None  # that the masks node took
 
     def close(self) -> None:
         """Take the links down."""
@@ -172,8 +174,7 @@ class _Ingest:
         try:
             match outgoing:
                 case OutgoingFrame():
-                    await self._send_picture(outgoing)
-                    is_sent = await self._send_frame(outgoing)
+                    is_sent = await self._send_picture(outgoing) and await self._send_frame(outgoing)
                 case OutgoingEnd(notice=notice):
                     is_sent = await self._encoders.send(notice, timeout_s=_SEND_S)
         except MessageError as error:  # no reader would take it: beyond the limits of the protocol
@@ -189,14 +190,22 @@ class _Ingest:
         elif tracker.was_not_sent(outgoing):
             self.stream.passed_over(DropReason.QUEUE_FULL, 1)
 
-    async def _send_picture(self, outgoing: OutgoingFrame) -> None:
-        """The picture as it came, to who uses it: before the frame, so that it is there when masks are."""
-        if self._masks is None:
-            return
+    async def _send_picture(self, outgoing: OutgoingFrame) -> bool:
+        """The picture as it came, to who uses it: before the frame, so that it is there when masks are.
+
+        Returns:
+            Whether the frame may follow. Without its picture it would be waited for at the masks node, and hold up all
+            frames behind it.
+        """
+        if self._masks is None or self._last_picture == outgoing.position:  # the frame alone is tried again
+            return True
         payload = OutgoingPayload()
         message = PictureMessage(frame=outgoing.work.frame, image=payload.add_array(outgoing.picture.frame.image))
         if not await self._masks.send(message, payload, timeout_s=_SEND_S):
             self._node.metrics.count("pictures_not_sent", stream=self.stream.rules.stream)
+            return False
+        self._last_picture = outgoing.position
+        return True
 
     async def _send_frame(self, outgoing: OutgoingFrame) -> bool:
         stage = outgoing.work.times[-1]

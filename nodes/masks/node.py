@@ -179,6 +179,8 @@ class _Masks:
                 _LOG.warning("mask features did not come", stream=name, prompt=prompt.prompt_id, left_out=left_out)
         if stream.needs_pictures and stream.picture(due.stamp.index) is None:
             self._node.metrics.count("picture_missing", stream=stream.name)
+            if (left_out := self._lacks.due("picture")) is not None:
+                _LOG.warning("picture of a frame did not come", stream=stream.name, left_out=left_out)
         try:
             made = await self._node.executor.run(self._make, stream, item, begin_ns)
         except Exception as error:  # of one frame: the node lives on

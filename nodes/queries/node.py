@@ -29,7 +29,10 @@ from ssa_stream.streaming.masking import own_features
 __all__ = ["run"]
 
 _MASKS_WAIT_S = 1.0
-"""Mask features that masks does not take for so long are not sent; it is then being restarted."""
+"""Mask features that masks does not take for so long are not sent if live; it is then being restarted."""
+_HANG_SHARE = 0.5
+"""Of the time after which a node hangs. For so long mask features are offered where every frame counts: masks may start
+later than this node. If it is being restarted instead, all comes again in the next epoch."""
 
 
 async def run(node: NodeContext) -> None:
@@ -90,8 +93,12 @@ class _Queries:
             rows=tuple(first_row + i for i in needed),
             mask_features=tuple(payload.add(own_features(made.mask_features[i], self._config)) for i in needed),
         )
-        if not await self._masks.send(message, payload, timeout_s=_MASKS_WAIT_S):
-            self._node.metrics.count("features_not_sent", stream=work.frame.stream)
+        waits_s = 0.0 if work.frame.live else _HANG_SHARE * self._node.settings.health.hang_timeout_s
+        deadline_ns = self._node.awake.monotonic_ns() + round(waits_s * 1e9)
+        while not await self._masks.send(message, payload, timeout_s=_MASKS_WAIT_S):
+            if self._node.stop.is_set() or self._node.awake.monotonic_ns() >= deadline_ns:
+                self._node.metrics.count("features_not_sent", stream=work.frame.stream)
+                break
 
     async def _send_queries(self, work: FrameWork, first_row: int, made: RowQueries) -> bool:
         payload = OutgoingPayload()

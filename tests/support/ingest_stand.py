@@ -19,7 +19,16 @@ from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.transport.interface import Transport
 from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
-from ssa_stream.protocols import AnyMessage, Event, Finished, FrameMessage, SourceState, StartStream
+from ssa_stream.protocols import (
+    AnyMessage,
+    Event,
+    Finished,
+    FrameIdentity,
+    FrameMessage,
+    PictureMessage,
+    SourceState,
+    StartStream,
+)
 from ssa_stream.sources import Frame, OnState, Source, SourceInfo
 from tests.support.ingest import start_stream
 
@@ -68,11 +77,19 @@ class PlayedSource(Source):
 
 
 class _Links:
-    """Transport and outlets in one: what is sent is kept."""
+    """Transport and outlets in one: what is sent is kept.
+
+    Attributes:
+        refuses: Whether nothing is taken.
+        refuses_pictures: Whether the masks node takes none.
+        refuses_frames: Whether encoders take nothing.
+        refused: Messages that were not taken.
+    """
 
     def __init__(self) -> None:
         self.sent: list[tuple[AnyMessage, OutgoingPayload | None]] = []
-        self.refuses = False
+        self.refuses = self.refuses_pictures = self.refuses_frames = False
+        self.refused = 0
         self.closed = 0
 
     def outlet(self, names: Sequence[str]) -> "_Links":
@@ -84,9 +101,12 @@ class _Links:
         await asyncio.sleep(0)
         if payload is not None:
             payload.expect_named_by(message)
-        if not self.refuses:
-            self.sent.append((message, payload))
-        return not self.refuses
+        is_refused = self.refuses_pictures if isinstance(message, PictureMessage) else self.refuses_frames
+        if self.refuses or is_refused:
+            self.refused += 1
+            return False
+        self.sent.append((message, payload))
+        return True
 
     def close(self) -> None:
         self.closed += 1
@@ -161,6 +181,11 @@ class IngestStand:
     def frames(self) -> list[FrameMessage]:
         """Frames sent so far."""
         return [message for message, _ in self.links.sent if isinstance(message, FrameMessage)]
+
+    @property
+    def pictures(self) -> list[FrameIdentity]:
+        """Of which frames pictures were sent so far."""
+        return [message.frame for message, _ in self.links.sent if isinstance(message, PictureMessage)]
 
     @property
     def numbers(self) -> list[tuple[int, int, int, int]]:

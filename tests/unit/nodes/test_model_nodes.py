@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.nodes.runtime.transport.in_process import _FusedOutlet
 from ssa_stream.nodes.runtime.transport.links import LinkMaskOutlet
-from ssa_stream.protocols import MaskMessage
+from ssa_stream.protocols import AnyMessage, MaskFeaturesMessage, MaskMessage
 from ssa_stream.sinks import read_json_lines
 from ssa_stream.streaming import MaskResult, ReferSession
 from tests.support.model_nodes import STREAM, ModelNodes, Player, model_nodes, pipeline
@@ -207,6 +209,40 @@ async def test_outputs_are_written_with_their_pictures(tmp_path: Path) -> None:
         (one.t, one.prompt_id, one.tracks[0].box_xyxy) for one in expected if one.tracks
     ]
     assert len(written) == len(expected)
+
+
+async def test_frame_whose_picture_does_not_come_goes_without_it_and_is_told(tmp_path: Path) -> None:
+    """Its masks are published, its line is not written."""
+    lines = tmp_path / "masks.jsonl"
+    settings = pipeline(stream={"flow": "freshest", "outputs": [str(lines)]}, flow={"reorder_wait_s": 0.05})
+    with capture_logs() as logs:
+        async with model_nodes(settings, tiny_model()) as stand:
+            await _play(stand, Player(tiny_model(), settings), TIMES[:2], THREE[:1], {})
+            assert [one.frame_index for one in stand.results] == [0, 1]
+            counters = stand.metrics["masks-0"].statistics().counters
+            assert [one.value for one in counters if one.name == "picture_missing"] == [2]
+    assert "picture of a frame did not come" in [one["event"] for one in logs]
+
+
+async def test_mask_features_that_are_not_taken_are_offered_again_where_every_frame_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without them the frame would be held up at the masks node for minutes."""
+    send = _FusedOutlet.send
+    refused: list[int] = []
+
+    async def refusing(outlet: _FusedOutlet, message: AnyMessage, *args: Any, **settings: Any) -> bool:
+        if isinstance(message, MaskFeaturesMessage) and len(refused) < 3:
+            refused.append(message.work.frame.seq)
+            return False
+        return await send(outlet, message, *args, **settings)
+
+    monkeypatch.setattr(_FusedOutlet, "send", refusing)
+    settings = pipeline()
+    async with model_nodes(settings, tiny_model()) as stand:
+        await _play(stand, Player(tiny_model(), settings), TIMES[:2], THREE[:1], {})
+        assert [one.frame_index for one in stand.results] == [0, 1]
+    assert refused == [0, 0, 0]
 
 
 @pytest.mark.parametrize("size", ["source", "network"])

@@ -155,6 +155,52 @@ async def test_frame_that_no_encoder_takes_is_sent_again_or_lost_if_live() -> No
         assert stand.numbers == [(0, 1, 1, 1)]
 
 
+async def test_frame_whose_picture_is_not_taken_waits_for_it_or_is_lost_if_live() -> None:
+    """A frame that went on alone would be waited for at the masks node, and hold up all behind it."""
+    source = PlayedSource(*numbered_frames(0, 1))
+    async with ingest_stand(source, outputs=["overlay.mp4"]) as stand:
+        stand.links.refuses_pictures = True
+        await stand.until(lambda: stand.links.refused >= 3)
+        assert stand.frames == []
+        stand.links.refuses_pictures = False
+        await stand.until_sent(2)
+        assert stand.numbers == [(0, 0, 0, 0), (0, 1, 1, 0)]
+        assert stand.pictures == [message.work.frame for message in stand.frames]
+        assert stand.drops == {}
+    source = PlayedSource(*numbered_frames(0), live=True)
+    async with ingest_stand(source, outputs=["overlay.mp4"]) as stand:
+        stand.links.refuses_pictures = True
+        await stand.until(lambda: stand.drops == {"queue_full": 1})
+        assert stand.frames == []
+        stand.links.refuses_pictures = False
+        source.give(*numbered_frames(1))
+        await stand.until_sent(1)
+        assert stand.numbers == [(0, 1, 1, 1)]
+        assert stand.pictures == [message.work.frame for message in stand.frames]
+
+
+async def test_node_that_waits_for_a_picture_to_be_taken_ends_when_it_is_told_to() -> None:
+    """However long the masks node takes none."""
+    async with ingest_stand(PlayedSource(*numbered_frames(0)), outputs=["overlay.mp4"]) as stand:
+        stand.links.refuses_pictures = True
+        await stand.until(lambda: stand.links.refused >= 1)
+    assert stand.frames == []
+
+
+async def test_picture_is_sent_once_however_often_its_frame_is_tried() -> None:
+    """In a new epoch it is sent again: the masks node may be another one."""
+    async with ingest_stand(PlayedSource(*numbered_frames(0)), outputs=["overlay.mp4"]) as stand:
+        stand.links.refuses_frames = True
+        await stand.until(lambda: stand.links.refused >= 3)
+        assert len(stand.pictures) == 1
+        stand.ask(RECOVER)
+        await stand.until(lambda: len(stand.pictures) == 2)
+        stand.links.refuses_frames = False
+        await stand.until_sent(1)
+        assert [(frame.epoch, frame.seq) for frame in stand.pictures] == [(0, 0), (1, 0)]
+        assert stand.numbers == [(1, 0, 0, 0)]
+
+
 async def test_first_frames_end_the_stream_where_it_is_limited() -> None:
     """`max_frames` counts frames that are sent."""
     source = PlayedSource(*numbered_frames(*range(9)))
