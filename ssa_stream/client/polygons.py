@@ -55,7 +55,7 @@ def mask_polygons(
     at most, none crosses itself or another one, and filling the polygons gives the mask back.
 
     The work grows with the number of corners. The mask of an object takes milliseconds; the worst ones, a checkerboard
-    or noise of 1280x720 pixels with 60,000 parts, about a second of one core.
+    or noise of 1280x720 pixels with 60,000 parts, one or two seconds of one core.
 
     Args:
         mask: `(H, W)` bool.
