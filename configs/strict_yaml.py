@@ -1,7 +1,7 @@
 """YAML from files of unknown origin: the one reader of the package.
 
-Plain values only, as PyYAML's safe loader makes them. Beyond that, a key may come once in a mapping, and what anchors,
-aliases and merge keys stand for is counted before any of it is built.
+Plain values only, as PyYAML's safe loader makes them. Beyond that, a key is text and comes once in a
+mapping, and what anchors, aliases and merge keys stand for is counted before any of it is built.
 """
 
 from typing import Any, Final
@@ -18,14 +18,16 @@ MAX_BYTES: Final = 2**20
 """Of a file; the largest honest configuration has a hundredth of it."""
 _MAX_VALUES: Final = 100_000
 _MAX_DEPTH: Final = 40
+_TAGS: Final = "tag:yaml.org,2002:"
+_KEY_TAGS: Final = (f"{_TAGS}str", f"{_TAGS}merge")
 
 
 def parse_yaml(text: str) -> object:
     """Read YAML text strictly.
 
-    Refused, beside what is no YAML: a key that comes twice in a mapping or is no plain value, tags that ask for
-    anything but plain values, more than 100,000 values or 40 levels after aliases are expanded, a value that contains
-    itself, half of a surrogate pair.
+    Refused, beside what is no YAML: a key that comes twice in a mapping or is no text (`no`, `1`, `2026-01-01`), tags
+    that ask for anything but plain values, more than 100,000 values or 40 levels after aliases are expanded, a value
+    that contains itself, half of a surrogate pair.
 
     Args:
         text: One document.
@@ -77,12 +79,18 @@ class _StrictLoader(yaml.SafeLoader):
         return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Compose a mapping whose keys are plain values and come once."""
+        """Compose a mapping whose keys are text and come once."""
         node = super().compose_mapping_node(anchor)
         keys: set[tuple[str, str]] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _refusal("a key is a list or a mapping; expected plain text", key.start_mark)
+            if key.tag not in _KEY_TAGS:
+                raise _refusal(
+                    f"the key {brief(key.value)} is of YAML's type {key.tag.removeprefix(_TAGS)} and no text; quote it "
+                    f"where it is meant as text",
+                    key.start_mark,
+                )
             if (key.tag, key.value) in keys:
                 raise _refusal(f"the key {brief(key.value)} comes twice in one mapping", key.start_mark)
             keys.add((key.tag, key.value))

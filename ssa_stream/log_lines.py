@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, get_args
 
 from ssa_stream.printable import json_escaped
+from ssa_stream.strict_json import parse_json
+from ssa_stream.texts import encodable
 
 __all__ = [
     "EVENT_BEGIN",
@@ -37,6 +39,7 @@ LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 EVENT_BEGIN = '{"timestamp": '
 """Of every JSON line."""
 
+_KEYS_OF_ALL = ("timestamp", "level", "event")
 _FIRST_KEYS = ("timestamp", "level", "node", "event")
 
 
@@ -102,13 +105,16 @@ def json_line(level: str, event: str, **fields: Any) -> str:
 def as_json_line(text: str, **fields: Any) -> str:
     """A line that may have been written by anybody, as a log line: itself if it is one, else an event `stderr`.
 
+    A log line is strict JSON: an object with time, level and event, no key twice, no NaN, no half of a surrogate pair.
+
     Args:
         text: Without its line feed.
         fields: Of the event, such as who wrote the line.
     """
     if text.startswith("{"):
         try:
-            if isinstance(json.loads(text), dict):
+            event = parse_json(text)
+            if isinstance(event, dict) and all(isinstance(event.get(key), str) for key in _KEYS_OF_ALL):
                 return json_escaped(text)
         except ValueError:
             pass
@@ -119,10 +125,12 @@ def _plain(value: Any) -> Any:
     """A value as JSON can hold it."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, str):
+        return encodable(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {encodable(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
-    return str(value)
+    return encodable(str(value))

@@ -107,6 +107,7 @@ def remedies(
     workers: int = 0,
     is_run: bool = False,
     is_fused: bool = False,
+    staleness_s: float | None = None,
 ) -> list[str]:
     """What would help against an overload, the most effective first.
 
@@ -118,12 +119,14 @@ def remedies(
         workers: Nodes that share the work of the stage; 0 where there cannot be more.
         is_run: Name options of `ssa-stream run`; else the settings of a pipeline.
         is_fused: Whether nodes could be processes, but are not.
+        staleness_s: `flow.staleness_s` if frames are dropped as stale; else None.
     """
+    # First: work on a frame that becomes stale is lost, so that there may be no masks at all.
+    helps = [] if staleness_s is None else [f"a larger flow.staleness_s (now {staleness_s:g})"]
     if stage == OUTPUTS:
-        return ["fewer outputs, or smaller pictures from the source"]
+        return [*helps, "fewer outputs, or smaller pictures from the source"]
     if stage == _PREPARING:
-        return ["smaller pictures from the source"]
-    helps = []
+        return [*helps, "smaller pictures from the source"]
     if stage is None:
         helps.append("ending other programs that take the processors")
         if not is_run:

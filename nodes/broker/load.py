@@ -34,6 +34,7 @@ class StreamNews:
 class _Watched:
     watch: OverloadWatch = field(default_factory=OverloadWatch)
     drops: RateMeter = field(default_factory=lambda: RateMeter(_DROPPING_S))
+    stale: RateMeter = field(default_factory=lambda: RateMeter(_DROPPING_S))
 
 
 class LoadWatch:
@@ -71,13 +72,15 @@ class LoadWatch:
         state, watch = self._state, watched.watch
         dropped = state.dropped(name)
         watched.drops.saw(sum(dropped.get(reason, 0) for reason in SLOW_REASONS), now_ns)
+        watched.stale.saw(dropped.get("stale", 0), now_ns)
         masks_hz = state.masked_per_s(name, now_ns)
         load = self._load(state.streams[name], masks_hz, bool(watched.drops.rate_hz(now_ns)), now_ns)
         has_changed = watch.look(load if is_ready else None, now_ns)
         text, stage, event = "", None, None
         if watch.is_overloaded and load is not None:
             stage = load.stage
-            text = overload_text(load, self._remedies(name, stage))[:_MAX_TEXT]
+            is_stale = bool(watched.stale.rate_hz(now_ns))
+            text = overload_text(load, self._remedies(name, stage, is_stale=is_stale))[:_MAX_TEXT]
         if has_changed:
             event = EventKind.OVERLOAD if watch.is_overloaded else EventKind.OVERLOAD_ENDED
         told = StreamLoad(stream=name, at_ns=at_ns, clock=clock, masks_hz=masks_hz, stage=stage, text=text)
@@ -95,7 +98,7 @@ class LoadWatch:
             has_one_thread=self._config.placement == "fused",
         )
 
-    def _remedies(self, name: str, stage: str | None) -> list[str]:
+    def _remedies(self, name: str, stage: str | None, *, is_stale: bool) -> list[str]:
         config, prompts = self._config, self._prompts(name)
         is_fused = config.placement == "fused"
         workers = {"encoder": config.workers.encoder, "queries": config.workers.queries}
@@ -106,6 +109,7 @@ class LoadWatch:
             prompts=prompts,
             workers=0 if is_fused or stage is None else workers.get(stage, 0),
             is_fused=is_fused,
+            staleness_s=config.flow.staleness_s if is_stale else None,
         )
 
     def _prompts(self, name: str) -> int:

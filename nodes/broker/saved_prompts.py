@@ -9,7 +9,7 @@ import hashlib
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -36,6 +36,8 @@ _MAX_BYTES = 2**25
 _MAX_STREAMS = 256
 _WAIT_S = 0.5
 """An answer waits for the disk no longer than that."""
+_FIRST_TIME = datetime(2020, 1, 1, tzinfo=UTC)
+"""Clocks that were never set say earlier ones."""
 _log = structlog.get_logger()
 
 _Number = Annotated[int, Meta(ge=0, le=2**53)]
@@ -238,7 +240,7 @@ class SavedPrompts:
         self.first[name] = FirstPrompts(own, version, number)
         if saved.prompts is None:
             return
-        when = "an earlier time" if saved.changed_at is None else f"{saved.changed_at:%Y-%m-%d %H:%M:%S %Z}"
+        when = _when(saved.changed_at)
         if fresh:
             self.notes.append(f"stream {name}: prompts of the pipeline; those of {when} are dropped (--fresh)")
         elif saved.configured != self._configured[name]:
@@ -280,6 +282,14 @@ class SavedPrompts:
             self.problem = problem
         else:
             self.problem = ""
+
+
+def _when(changed_at: datetime | None) -> str:
+    """A time as people read it; one without a zone, before this program or in the future is as good as none."""
+    latest = datetime.now(UTC) + timedelta(days=1)  # clocks may be set a little
+    if changed_at is None or changed_at.tzinfo is None or not _FIRST_TIME <= changed_at <= latest:
+        return "an earlier time"
+    return f"{changed_at.astimezone(UTC):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _fingerprint(section: StreamSection) -> str:

@@ -109,9 +109,11 @@ class PipelineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         streams = plain.get("streams")
         if not isinstance(streams, dict) or not streams:
             raise ConfigError(f"{origin}: streams is {brief(streams)}; expected at least one NAME: {{source: ...}}")
+        if wrong := [name for name in streams if not isinstance(name, str)]:
+            raise ConfigError(f"{origin}: the name of a stream is {brief(wrong[0])}; expected text")
         # One by one, so that an error names its stream.
         plain["streams"] = {
-            str(name): convert(_with_text_source(stream), StreamSection, origin, f"streams.{name}")
+            name: convert(_with_text_source(stream), StreamSection, origin, f"streams.{name}")
             for name, stream in streams.items()
         }
         return convert(plain, cls, origin)

@@ -23,6 +23,7 @@ class ServiceManager:
     def __init__(self, address: str = "", watchdog_s: float | None = None) -> None:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self.watchdog_s = watchdog_s if address else None
+        self._is_stopping = False
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
@@ -45,8 +46,10 @@ class ServiceManager:
         self._tell("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """The service begins to end."""
-        self._tell("STOPPING=1")
+        """The service begins to end; told once."""
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._tell("STOPPING=1")
 
     def _tell(self, *lines: str) -> None:
         """Never waits and never fails: a service goes on without its manager."""

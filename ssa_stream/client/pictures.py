@@ -10,6 +10,8 @@ from ssa_stream.errors import MessageError, MissingExtraError
 
 __all__ = ["decode_jpeg"]
 
+_MOST_PIXELS = 178_956_970
+"""Pillow refuses more than that as an attack; three bytes each."""
 _START, _FILL = b"\xff\xd8", 0xFF
 # Markers that begin with C, but say no size: Huffman tables, arithmetic coding, an extension.
 _NO_SIZE = (0xC4, 0xC8, 0xCC)
@@ -24,12 +26,16 @@ def decode_jpeg(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
     Returns:
         `(H, W, 3)` uint8, RGB.
     Raises:
-        MessageError: It is no JPEG, damaged, or of another size.
+        MessageError: It is no JPEG, damaged, of another size, or of more than 178,956,970 pixels.
         MissingExtraError: Neither library is installed.
     """
     if (found := _size_of(data)) != size:
         what = "no readable JPEG" if found is None else f"a JPEG of {found[1]}x{found[0]} pixels"
         raise MessageError(f"the picture of a mask message is {what}; expected {size[1]}x{size[0]} pixels")
+    if size[0] * size[1] > _MOST_PIXELS:
+        raise MessageError(
+            f"the picture of a mask message has {size[1]}x{size[0]} pixels; expected at most {_MOST_PIXELS:,} in all"
+        )
     decoded = _by_pillow(data)
     if decoded is None:
         decoded = _by_opencv(data)
@@ -40,11 +46,11 @@ def decode_jpeg(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _by_pillow(data: bytes) -> NDArray[Any] | None:
     try:
-        from PIL import Image
+        from PIL.JpegImagePlugin import JpegImageFile
     except ImportError:
         return None
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        with JpegImageFile(io.BytesIO(data)) as image:  # Image.open warns of sizes that are within our limit
             return np.array(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged files
         raise _damaged(error) from error
@@ -58,7 +64,10 @@ def _by_opencv(data: bytes) -> NDArray[Any]:
             "no library that decodes JPEG is installed: install pillow or opencv-python-headless, or take the file as "
             "it came (view.picture_jpeg)"
         ) from error
-    decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise _damaged(error) from error
     if decoded is None:
         raise _damaged("OpenCV cannot read it")
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))

@@ -148,8 +148,9 @@ def test_run_that_fails_logs_json_only(tmp_path: Path) -> None:
         (["run", "synthetic", "-p", "x", "--nonsense"], 2, "--nonsense"),
         (["up", "no-such-pipeline"], 2, "no-such-pipeline"),
         (["watch", "--address", "tcp://127.0.0.1:1", "--timeout", "0.1"], 1, "127.0.0.1:1"),
+        (["status", "--watch", "--address", "tcp://127.0.0.1:1", "--timeout", "0.1"], 1, "127.0.0.1:1"),
     ],
-    ids=["usage", "configuration", "failure"],
+    ids=["usage", "configuration", "failure", "status"],
 )
 def test_error_of_a_command_is_one_event(tmp_path: Path, arguments: list[str], code: int, text: str) -> None:
     """Also of a command line that is wrong."""

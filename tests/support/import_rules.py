@@ -52,7 +52,7 @@ RULES = {
     "errors": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "input_warnings": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "printable": Rule(frozenset(), third_party=frozenset(), torch="never"),
-    "log_lines": Rule(frozenset({"printable"}), third_party=frozenset(), torch="never"),
+    "log_lines": Rule(frozenset({"printable", "strict_json", "texts"}), third_party=frozenset(), torch="never"),
     "standard_streams": Rule(frozenset({"log_lines", "printable"}), third_party=frozenset(), torch="never"),
     "addresses": Rule(_siblings("picture_limits"), third_party=frozenset(), torch="never"),
     "awake": Rule(frozenset(), third_party=frozenset(), torch="never"),

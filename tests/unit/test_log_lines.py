@@ -41,6 +41,13 @@ def test_line_begins_with_the_keys_that_all_have() -> None:
     assert list(event.values())[1:] == ["info", "encoder-0", "begins", 1, None, "a\u202eb", {"1": [None, "x\ny"]}]
 
 
+def test_own_line_is_one_whatever_is_logged() -> None:
+    """It passes from process to process as it is; a file name of other bytes is shown by escapes."""
+    line = json_line("info", "begins", age=-math.inf, file="a\udce9", deep={"\udce9": [Path("b\udce9")]})
+    assert as_json_line(line) == line
+    assert json.loads(line)["file"] == "a\\udce9"
+
+
 def test_time_is_as_in_text() -> None:
     """ISO 8601 in UTC, by the letter Z."""
     assert timestamp().endswith("Z")
@@ -50,14 +57,24 @@ def test_time_is_as_in_text() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ('{"timestamp": "t", "event": "x"}', None),
+        ('{"timestamp": "t", "level": "info", "event": "x"}', None),
+        ('{"timestamp": "t", "level": "info", "event": "x", "loss": NaN}',) * 2,
+        ('{"timestamp": "t", "level": "info", "event": "x", "a": 1, "a": 2}',) * 2,
+        ('{"timestamp": "t", "level": "info", "event": "x", "a": "\\ud800"}',) * 2,
+        ('{"timestamp": "t", "event": "x"}',) * 2,
+        ('{"timestamp": "t", "level": 3, "event": "x"}',) * 2,
+        ('{"loss": 1}',) * 2,
+        ('{"a": ' * 5000,) * 2,
         ("a word", "a word"),
         ('{"broken": ', '{"broken": '),
         ("[1]", "[1]"),
         ("\x1b[2Jx", "\x1b[2Jx"),
     ],
-    ids=["event", "text", "broken", "no object", "hidden"],
-)
+    ids=[
+        "event", "not a number", "key twice", "half a character", "no level", "level", "figures", "deep", "text",
+        "broken", "no object", "hidden",
+    ],
+)  # fmt: skip
 def test_line_of_anybody_becomes_an_event_unless_it_is_one(line: str, expected: str | None) -> None:
     """With who wrote it."""
     told = as_json_line(line, node="masks-0")

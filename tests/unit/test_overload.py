@@ -95,6 +95,10 @@ def test_remedies_fit_the_stage_and_the_settings() -> None:
     assert not any(word in on_gpu for word in ("CUDA", "prompts", "short_edge", "workers", "placement"))
     assert "bfloat16" not in " ".join(remedies("decoder", device="cuda", dtype="bfloat16", prompts=1))
     assert all("output" in one for one in remedies("outputs", device="cpu", dtype="float32", prompts=5))
+    for stage in ("encoder", "outputs", "ingest", None):
+        stale = remedies(stage, device="cpu", dtype="float32", prompts=1, staleness_s=0.5)
+        assert stale[0] == "a larger flow.staleness_s (now 0.5)"
+    assert "stale" not in " ".join(on_cpu)
     run = " ".join(remedies("encoder", device="cpu", dtype="float32", prompts=1, is_run=True))
     assert "--short-edge" in run
     assert "session." not in run

@@ -32,6 +32,7 @@ _ADVICE = {
     "elsewhere": "if that host may be asked, name it: #hosts=NAME at the end of the address",
     "no_frame": "does it send pictures? A camera begins at its next key frame: let it send one every second or two",
 }
+_WRONG_CREDENTIALS = "user name or password are wrong, or the user may not see it: correct them in the address"
 _OTHER_ADVICE = "try it alone: ssa-stream run SOURCE -p TEXT; docs/sources.md says what can be read"
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -73,7 +74,9 @@ def _source(trial: Trial) -> _Result:
         return "ok", f"{trial.address}: not tried, as {trial.skipped}", ""
     if trial.problem:
         code = f" ({trial.code})" if trial.code else ""
-        return "fail", f"{trial.problem}{code}", _ADVICE.get(trial.code, _OTHER_ADVICE)
+        has_failed_login = trial.code == "auth_failed" and "***" in trial.address
+        advice = _WRONG_CREDENTIALS if has_failed_login else _ADVICE.get(trial.code, _OTHER_ADVICE)
+        return "fail", f"{trial.problem}{code}", advice
     found = _seen(trial)
     if trial.warnings:
         return "warn", f"{found}; {'; '.join(trial.warnings)}", "give a file that is whole, or go on with what is there"

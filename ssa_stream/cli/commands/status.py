@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssa_stream.cli.options.graph import FirstMessageTimeout, Keys, PublishAddress
+from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
 from ssa_stream.cli.views.console import output, print_json, wide_output
 from ssa_stream.cli.views.terminal import Interrupts
 
@@ -28,12 +29,16 @@ def status(
         bool, typer.Option("--json", help="Print one JSON object; with --watch one per line, each half second.")
     ] = False,
     timeout_s: FirstMessageTimeout = 5.0,
+    log_format: LogFormatOption = "text",
+    log_level: LogLevelOption = "info",
 ) -> None:
     """Show the streams of a running graph (source, rate, prompts, drops) and its nodes (ready, queues, latencies).
 
     Step age is how long a node has been at its present step; a node that hangs is noticed by it and started again.
     Dropped frames are counted by reason: stale ones were too old, overtaken ones made room for newer ones.
     """
+    use_log_options("status", log_format, log_level)
+
     from ssa_stream.client import UpdateSubscription
     from ssa_stream.client.graph_state import GraphState
 

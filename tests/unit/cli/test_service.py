@@ -29,8 +29,10 @@ def test_manager_hears_that_the_service_is_ready_lives_and_stops(manager: socket
     service.ready("stream cam0: lost\nSTOPPING=1")
     service.alive()
     service.stopping()
-    heard = [manager.recv(1000).decode() for _ in range(3)]
-    assert heard == ["READY=1\nSTATUS=stream cam0: lost STOPPING=1", "WATCHDOG=1", "STOPPING=1"]
+    service.stopping()
+    service.alive()
+    heard = [manager.recv(1000).decode() for _ in range(4)]
+    assert heard == ["READY=1\nSTATUS=stream cam0: lost STOPPING=1", "WATCHDOG=1", "STOPPING=1", "WATCHDOG=1"]
 
 
 def test_abstract_socket_is_reached() -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ssa_stream.client import MaskView
+from ssa_stream.client.pictures import decode_jpeg
 from ssa_stream.errors import MessageError, MissingExtraError
 from ssa_stream.nodes.masks.pictures import jpeg_picture
 from ssa_stream.nodes.pipeline import MasksSection
@@ -31,7 +32,7 @@ def _without(patch: pytest.MonkeyPatch, *libraries: str) -> None:
         patch.setitem(sys.modules, name, None)
 
 
-@pytest.mark.parametrize("missing", [["cv2"], ["PIL"]], ids=["Pillow", "OpenCV"])
+@pytest.mark.parametrize("missing", [["cv2"], ["PIL", "PIL.JpegImagePlugin"]], ids=["Pillow", "OpenCV"])
 def test_picture_is_the_one_that_was_sent(missing: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """In RGB, whichever library decodes it; and it may be drawn on."""
     view = _view(jpeg_picture(LEFT_RED, SECTION).data)
@@ -47,7 +48,7 @@ def test_picture_without_a_library_is_left_as_it_came(monkeypatch: pytest.Monkey
     """The error says what to do."""
     data = jpeg_picture(LEFT_RED, SECTION).data
     view = _view(data)
-    _without(monkeypatch, "PIL", "cv2")
+    _without(monkeypatch, "PIL", "PIL.JpegImagePlugin", "cv2")
     assert view.picture_jpeg == data
     with pytest.raises(MissingExtraError, match=r"install pillow or opencv-python-headless, or take .* \(view.picture"):
         view.picture()
@@ -76,6 +77,29 @@ def test_damaged_picture_is_an_error(data: bytes, size: tuple[int, int], complai
     assert view.mask(view.tracks[0]).any()
     with pytest.raises(MessageError, match=complaint):
         view.picture()
+
+
+def _says_size(height: int, width: int) -> bytes:
+    """A JPEG file whose head says another size than its content has."""
+    data = jpeg_picture(LEFT_RED, SECTION).data
+    own = (36).to_bytes(2) + (64).to_bytes(2)
+    assert data.count(own) == 1
+    return data.replace(own, height.to_bytes(2) + width.to_bytes(2))
+
+
+@pytest.mark.parametrize("missing", [["cv2"], ["PIL", "PIL.JpegImagePlugin"]], ids=["Pillow", "OpenCV"])
+def test_huge_picture_is_refused_before_it_is_decoded(missing: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By either library with the same error; a few bytes of a stranger must not take gigabytes."""
+    _without(monkeypatch, *missing)
+    with pytest.raises(MessageError, match=r"has 32768x32768 pixels; expected at most 178,956,970 in all"):
+        decode_jpeg(_says_size(32768, 32768), (32768, 32768))
+
+
+@pytest.mark.filterwarnings("error")
+def test_picture_that_only_pillow_calls_large_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client's log is not the place for it."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 36 * 64 - 1)
+    assert _view(jpeg_picture(LEFT_RED, SECTION).data).picture() is not None
 
 
 @pytest.mark.parametrize(("long_edge_px", "size"), [(None, (36, 64)), (64, (36, 64)), (32, (18, 32)), (1000, (36, 64))])

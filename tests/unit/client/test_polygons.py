@@ -1,5 +1,7 @@
 """Polygons of masks."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -135,6 +137,17 @@ def test_tolerance_saves_most_corners_of_a_large_circle() -> None:
     mask = circle((300, 300), (150, 150), 120)
     exact, rough = mask_polygons(mask), mask_polygons(mask, 1.0)
     assert len(rough[0].exterior) * 5 < len(exact[0].exterior)
+
+
+@pytest.mark.parametrize("tolerance_px", [0.0, 1.0])
+def test_speckled_mask_costs_no_more_than_its_corners(tolerance_px: float) -> None:
+    """Each of 153,600 pixels is a ring of its own; a few calls of numpy for each took eight seconds or more."""
+    speckled = np.indices((480, 640)).sum(axis=0) % 2 == 0
+    began_s = time.process_time()
+    polygons = mask_polygons(speckled, tolerance_px)
+    assert time.process_time() - began_s < 4
+    assert len(polygons) == speckled.sum()
+    assert {len(polygon.exterior) for polygon in polygons} == {4 if not tolerance_px else 3}
 
 
 def test_view_gives_polygons_in_pixels_of_the_source() -> None:

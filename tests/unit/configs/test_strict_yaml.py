@@ -45,6 +45,10 @@ def test_merged_key_may_be_given_anew() -> None:
         ("{a: 1, a: 2}", "'a' comes twice"),
         ("a: {b: 1, 'b': 2}", "'b' comes twice"),
         ("? [1]\n: 2", "expected plain text"),
+        ("streams:\n  no: {source: 0}", "the key 'no' is of YAML's type bool and no text; quote it"),
+        ("{1: a}", "the key '1' is of YAML's type int"),
+        ("{~: a}", "the key '~' is of YAML's type null"),
+        ("2026-01-01: a", "the key '2026-01-01' is of YAML's type timestamp"),
         ("!!python/object/apply:os.system [x]", "tag"),
         ("a: 2026-02-30", "not what it looks like"),
         ("a: !!int x", "not what it looks like"),
@@ -56,7 +60,8 @@ def test_merged_key_may_be_given_anew() -> None:
     ],
     ids=[
         "laughs", "merged_laughs", "chain", "itself", "mapping_itself", "flow", "block", "twice", "quoted_twice",
-        "list_as_key", "python", "date", "int", "bool", "digits", "surrogate", "documents", "control",
+        "list_as_key", "bool_as_key", "int_as_key", "null_as_key", "date_as_key",
+        "python", "date", "int", "bool", "digits", "surrogate", "documents", "control",
     ],
 )  # fmt: skip
 def test_hostile_text_is_refused(text: str, told: str) -> None:

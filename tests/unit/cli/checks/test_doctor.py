@@ -155,9 +155,14 @@ TRIALS = {
     "losses": ({"lost": {"corrupt_packets": 3}}, "warn", "3 corrupt packets", "cable"),
     "cut off": ({"warnings": ("it was cut off",)}, "warn", "it was cut off", "whole"),
     "refused": ({"problem": "cannot open", "code": "refused"}, "fail", "cannot open (refused)", "host and port"),
+    "no password": (
+        {"address": "rtsp://cam/1", "problem": "no", "code": "auth_failed"},
+        "fail", "no (auth_failed)", "give user name",
+    ),
+    "wrong password": ({"problem": "no", "code": "auth_failed"}, "fail", "no (auth_failed)", "password are wrong"),
     "unforeseen": ({"problem": "unexpected X"}, "fail", "unexpected X", "ssa-stream run"),
     "pipe": ({"skipped": "it can be read once only"}, "ok", "not tried, as it can be read once only", ""),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("changes", "verdict", "found", "todo"), TRIALS.values(), ids=TRIALS)

@@ -23,13 +23,13 @@ class _Graph:
         self.watch = LoadWatch(self.config, self.state)
         self.at_s = 0
 
-    def second(self, *, masks: int = 6, ready: bool = True, **source: Any) -> StreamNews:
+    def second(self, *, masks: int = 6, ready: bool = True, reason: str = "overtaken", **source: Any) -> StreamNews:
         """Let another second pass."""
         self.at_s += 1
         now_ns = self.at_s * SECOND
         for name in self.config.node_names:
             self.state.take(heartbeat(name, ready=ready), now_ns)
-        drops = (DropCount(stream="cam0", reason="overtaken", count=(15 - masks) * self.at_s),)
+        drops = (DropCount(stream="cam0", reason=reason, count=(15 - masks) * self.at_s),)
         told: dict[str, Any] = {"live": True, "flow": "freshest", "rate_hz": 15.0, "drops": drops} | source
         self.state.take(source_state(**told), now_ns)
         masked = (Counter(name=MASKED, stream="cam0", value=masks * self.at_s),)
@@ -56,6 +56,14 @@ def test_overload_is_told_with_its_cause_and_its_end() -> None:
     news = [graph.second(status="stalled", rate_hz=None) for _ in range(8)]
     assert [one.event for one in news if one.event] == [EventKind.OVERLOAD_ENDED]
     assert (news[-1].load.text, news[-1].load.stage) == ("", None)
+
+
+@pytest.mark.parametrize(("reason", "is_named"), [("stale", True), ("overtaken", False)])
+def test_staleness_is_named_where_frames_become_stale(reason: str, is_named: bool) -> None:
+    """With its present value: a network that takes longer than that gives no masks at all."""
+    graph = _Graph(flow={"staleness_s": 0.25})
+    news = [graph.second(masks=0, reason=reason) for _ in range(12)]
+    assert ("what helps: a larger flow.staleness_s (now 0.25), " in news[-1].load.text) == is_named
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,29 @@ def test_planned_changes_are_left_out_where_a_client_has_the_say(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("changed_at", "when"),
+    [
+        ("2026-03-01T08:00:00+14:00", "2026-02-28 18:00:00 UTC"),
+        ("2026-03-01T08:00:00Z", "2026-03-01 08:00:00 UTC"),
+        ("2026-03-01T08:00:00", "an earlier time"),
+        ("0001-01-01T00:00:00+14:00", "an earlier time"),
+        ("1970-01-01T00:00:00Z", "an earlier time"),
+        ("9999-12-31T23:59:59-14:00", "an earlier time"),
+        (None, "an earlier time"),
+    ],
+)
+def test_time_of_a_change_is_told_if_it_can_be_one(changed_at: str | None, when: str, tmp_path: Path) -> None:
+    """In UTC; the prompts come back all the same."""
+    _saved(tmp_path, _state(2, "the cat"))
+    content = json.loads((tmp_path / "prompts.json").read_text())
+    content["streams"]["cam0"]["changed_at"] = changed_at
+    (tmp_path / "prompts.json").write_text(json.dumps(content))
+    found, said = _begins(tmp_path)
+    assert found == ({"p3": "the cat"}, 2, 4)
+    assert said[0].startswith(f"stream cam0: prompts as last changed at {when}; ")
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"",

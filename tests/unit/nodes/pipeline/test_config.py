@@ -183,3 +183,9 @@ def test_prompt_with_hidden_characters_is_refused_with_words(prompts: object) ->
     with pytest.raises(ConfigError, match=r"cam0.*prompt 'a\\[xu]\w+.* has characters that a terminal obeys") as caught:
         PipelineConfig.from_mapping(plain, origin="here")
     assert str(caught.value).isprintable()
+
+
+def test_name_of_a_stream_that_is_no_text_is_refused() -> None:
+    """YAML's reader refuses such keys, too; a program may pass any."""
+    with pytest.raises(ConfigError, match=r"the name of a stream is False; expected text"):
+        PipelineConfig.from_mapping({"streams": {False: {"source": "synthetic", "prompts": ["a dog"]}}})
