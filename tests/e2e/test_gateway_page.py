@@ -80,7 +80,9 @@ async def _expect_equal_sentences_refused_kindly(page: Page) -> None:
     chips = "[...document.querySelectorAll('#examples button')].map((one) => one.textContent)"
     assert await page.evaluate(chips) == ["the green star"]
     await page.type("#text", "The  RED circle")
-    await page.until("document.getElementById('notice').textContent === 'You are looking for “the red circle” already.'")
+    await page.until(
+        "document.getElementById('notice').textContent === 'You are looking for “the red circle” already.'"
+    )
     await page.evaluate("document.getElementById('text').value = ''; 0")
 
 
