@@ -72,7 +72,7 @@ class StreamHandler:
         self._users: set[User] = set()
         self._prompts: PromptState | None = None
         self._state: SourceState | None = None
-        self._overload = ""
+        self._load: StreamLoad | None = None
         self._last_masks: dict[str, bytes] = {}
         self._early: deque[Masks] = deque()
         self._camera_since_ns: int | None = None
@@ -101,7 +101,12 @@ class StreamHandler:
         state = self._state
         if state is None:
             return None
-        return {name: getattr(state, name) for name in _TOLD_OF_SOURCES} | {"overload": self._overload}
+        load = self._load if self._load is not None and self._load.text else None
+        return {name: getattr(state, name) for name in _TOLD_OF_SOURCES} | {
+            "overload": "" if load is None else load.text,
+            "source_hz": None if load is None else state.rate_hz,
+            "masks_hz": None if load is None else load.masks_hz,
+        }
 
     @property
     def prompts_version(self) -> int:
@@ -173,8 +178,8 @@ class StreamHandler:
                 if before is None or _news(before) != _news(message):
                     self._tell(self._state_text())
             case StreamLoad():
-                before_text, self._overload = self._overload, message.text
-                if bool(before_text) != bool(message.text):  # its figures change every second
+                before_load, self._load = self._load, message
+                if bool(before_load and before_load.text) != bool(message.text):  # its figures change every second
                     self._tell(self._state_text())
 
     def _take_masks(self, message: MaskMessage, buffers: tuple[memoryview, ...]) -> None:

@@ -1,9 +1,13 @@
-"""Where labels stand: inside the picture, below its header, and none over another."""
+"""Where labels stand: at the largest piece of their object, inside the picture, below its header, none over another."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["PlacedLabel", "place_labels"]
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["PlacedLabel", "largest_piece", "place_labels"]
 
 Box = tuple[int, int, int, int]
 Size = tuple[int, int]
@@ -15,6 +19,26 @@ class PlacedLabel(NamedTuple):
     choice: int
     x: int
     y: int
+
+
+def largest_piece(mask: NDArray[np.bool_]) -> Box | None:
+    """The box of the largest connected piece of a mask; between two pieces there may be another object.
+
+    The page does the same, see `largestPiece` in `nodes/gateway/page/drawing.js`.
+
+    Args:
+        mask: `(H, W)` bool.
+    Returns:
+        Left, top, right and bottom, right and bottom exclusive; of pieces of one size that of the upper, then the left
+        one. None if the mask is empty.
+    """
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    if not width:
+        return None
+    within = np.ascontiguousarray(mask[top : top + height, left : left + width]).view(np.uint8)
+    pieces = cv2.connectedComponentsWithStats(within, connectivity=8)[2][1:].tolist()
+    x, y, columns, rows, _ = min(pieces, key=lambda piece: (-piece[4], piece[1], piece[0]))
+    return left + x, top + y, left + x + columns, top + y + rows
 
 
 def place_labels(

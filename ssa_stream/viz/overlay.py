@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ssa_stream.errors import ShapeError
 from ssa_stream.printable import printable
 from ssa_stream.viz.colours import Rgb, prompt_colours
-from ssa_stream.viz.labels import place_labels
+from ssa_stream.viz.labels import largest_piece, place_labels
 from ssa_stream.viz.outlines import LineStyle, Outlined, draw_outlines
 from ssa_stream.viz.text import PLATE, draw_line, draw_strip, line_height_px, line_width_px, strip_rows, text_scale
 
@@ -95,7 +95,7 @@ def draw_masks(
             objects.append(Outlined(track.mask, colour, is_rising=place % 2 == 0))
             number = f"#{track.track_id}"
             texts = f"{number} {_shortened(prompt.text)} {track.score:.2f}", number
-            labels.append(_Label(track.box_xyxy, colour, texts))
+            labels.append(_Label(largest_piece(track.mask) or track.box_xyxy, colour, texts))
     scale = text_scale(height, width)
     rows = strip_rows(len(prompts), height, scale) if strip else 0
     picture = np.array(image, order="C")

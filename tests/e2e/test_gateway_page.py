@@ -58,6 +58,73 @@ async def _start(page: Page, stream: str) -> None:
     await page.until("document.getElementById('status').textContent.startsWith('Connected')")
 
 
+async def _expect_a_wait_for_the_first_masks(page: Page) -> None:
+    """Until masks come nothing is green, and nobody is told that nothing is there."""
+    said = json.loads(await page.evaluate("JSON.stringify(said)"))
+    connected = [one for one in said if one[1].startswith("Connected")]
+    wait = ["busy", "Connected. Waiting for the first masks…", "Waiting for the first masks…", ""]
+    assert connected[0] == wait
+    await page.until("document.getElementById('status').textContent === 'Connected to scene.'")
+    assert await page.evaluate("[bar.dataset.level, hint.checkVisibility()]") == ["good", False]
+
+
+# What is said at each change of the status: level, status, text over the video, what was found.
+LISTEN = """globalThis.said = [], new MutationObserver(() => said.push([
+  bar.dataset.level, document.getElementById('status').textContent, hint.hidden ? '' : hint.textContent,
+  document.getElementById('found').textContent,
+])).observe(document.getElementById('status'), { childList: true }), 0"""
+
+
+async def _expect_equal_sentences_refused_kindly(page: Page) -> None:
+    """An equal sentence is not sent; examples are those that are no prompts yet."""
+    chips = "[...document.querySelectorAll('#examples button')].map((one) => one.textContent)"
+    assert await page.evaluate(chips) == ["the green star"]
+    await page.type("#text", "The  RED circle")
+    await page.until(
+        "document.getElementById('notice').textContent === 'You are looking for “the red circle” already.'"
+    )
+    await page.evaluate("document.getElementById('text').value = ''; 0")
+
+
+async def _expect_overload_in_plain_words(page: Page) -> None:
+    """On a phone the words take less than a quarter of the screen; those for operators are behind a tap."""
+    await page.call("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=True)
+    overload = "overloaded: 15 pictures/s come, 2/s get masks; the encoder takes 98 % of the time; what helps: " + (
+        "a CUDA GPU (model.device), a smaller session.short_edge_px, fewer pictures per second from the source, " * 3
+    )
+    state = json.dumps({"source_hz": 15, "masks_hz": 2.2, "overload": overload})
+    script = f"""(async () => {{
+      const {{ overloadWords }} = await import('/words.js'), {{ StatusBar }} = await import('/status_bar.js');
+      const {{ text, detail }} = overloadWords({state});
+      new StatusBar(bar, bar.querySelector('.try').onclick).trouble(text, detail);
+      const height = () => bar.getBoundingClientRect().height, dot = bar.querySelector('.dot'), closed = height();
+      const colour = getComputedStyle(dot).backgroundColor, isShown = reason.querySelector('p').checkVisibility();
+      reason.open = true;
+      const opened = height(), full = reason.querySelector('p').textContent;
+      reason.open = false;
+      return [trouble.textContent, isShown, closed, opened, full, colour];
+    }})()"""
+    text, is_shown, closed_px, opened_px, full, colour = await page.evaluate(script)
+    assert text == "The server is too slow for this video: 2 of 15 pictures a second get masks."
+    assert (is_shown, full) == (False, overload)
+    assert closed_px < 740 / 4 > 0 < opened_px < 740 / 3
+    assert colour in ("rgb(150, 105, 10)", "rgb(232, 185, 63)"), "amber"
+    await page.evaluate("trouble.hidden = reason.hidden = true; bar.removeAttribute('data-trouble'); 0")
+
+
+async def _expect_hint_without_the_name_of_its_card(page: Page) -> None:
+    """Hints come as the graph says them, with the name of the prompt."""
+    script = """(async () => {
+      const { PromptList } = await import('/prompt_list.js');
+      const ul = document.createElement('ul'), template = document.getElementById('prompt');
+      const list = new PromptList({ list: ul, template, threshold: () => 0.5, command: () => null });
+      list.show([{ id: 'p2', text: 'the dog', colour: [1, 2, 3] }]);
+      list.hint('p2', 'prompt p2: ssa-tiny does not know "dog"');
+      return ul.querySelector('.hint-line').textContent;
+    })()"""
+    assert await page.evaluate(script) == 'ssa-tiny does not know "dog"'
+
+
 async def _press(page: Page, key: str) -> None:
     for kind in ("keyDown", "keyUp"):
         await page.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
@@ -76,25 +143,32 @@ async def test_page_fits_every_screen_and_comes_back_with_its_prompts(tmp_path: 
             await page.go(served.pages[0])
             await _start(page, "street")
             await _expect_words_about_the_source(page)
-            await page.evaluate("document.querySelector('details').open = true")
+            await page.evaluate("document.querySelector('.graphs-box').open = true")
             await page.evaluate("document.querySelector('#prompts li:nth-child(2) .settings').click()")
             await expect_fit(page)
             await page.evaluate("document.querySelector('#prompts li:nth-child(1) .name').click()")
             await expect_fit(page)
             await page.evaluate("document.getElementById('start').click()")
 
+            await page.evaluate(LISTEN)
             await _start(page, "scene")
+            await _expect_a_wait_for_the_first_masks(page)
+            await _expect_equal_sentences_refused_kindly(page)
+            await _expect_overload_in_plain_words(page)
+            await _expect_hint_without_the_name_of_its_card(page)
             await _expect_edited_in_place(page)
             await page.type("#text", "the blue square moving left")
             await page.until("document.querySelectorAll('#prompts li').length === 2")
             before = await page.evaluate(prompts)
 
             await page.until("'index' in document.getElementById('stage').dataset")
+            await page.evaluate("document.getElementById('notice').textContent = 'an error'")
             os.kill(served.gateway_pid(), signal.SIGKILL)
             await page.evaluate(AWAKE)  # else it takes until WebRTC misses the server
             await page.until("document.getElementById('bar').dataset.level !== 'good'")
             await page.until("document.getElementById('status').textContent.startsWith('Connected')")
             await page.until("'index' in document.getElementById('stage').dataset")
+            assert await page.evaluate("document.getElementById('notice').textContent") != "an error"
             assert await page.evaluate(prompts) == before == ["the pink heart", "the blue square moving left"]
         await page.until("/^Trying again in \\d+ s/.test(document.querySelector('.retry').textContent)")
         assert await page.evaluate("document.querySelector('.try').checkVisibility()")

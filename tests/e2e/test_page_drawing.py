@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ssa_stream.viz.colours import PALETTE
-from ssa_stream.viz.labels import place_labels
+from ssa_stream.viz.labels import largest_piece, place_labels
 from ssa_stream.viz.outlines import LineStyle, Outlined, draw_outlines
 from ssa_stream.viz.overlay import DEFAULT_OPACITY
 from ssa_stream.viz.text import PLATE
@@ -23,12 +23,14 @@ from tests.support.mask_messages import circle
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("no_idle_threads")]
 
 SIZE = (360, 640)
-# Two objects of the first prompt that touch, one of the second upon both, and one at the corner of the picture.
+# Two objects of the first prompt that touch, one of the second upon both, one at the corner of the picture, and one in
+# two pieces, the smaller one up left of everything.
 MASKS = [
     (0, 1, circle(SIZE, (120, 150), 60)),
     (0, 2, circle(SIZE, (120, 270), 60)),
     (1, 1, circle(SIZE, (150, 210), 80)),
     (1, 2, circle(SIZE, (350, 630), 90)),
+    (1, 3, circle(SIZE, (20, 30), 12) | circle(SIZE, (300, 330), 40)),
 ]
 GREY = 90
 STAGE = """(async () => {
@@ -101,6 +103,7 @@ async def test_page_draws_masks_and_places_labels_as_the_library(tmp_path: Path)
         await page.go(url)
         drawn, labels = await _drawn_by_the_page(page)
         assert len(labels) == len(MASKS)
+        assert (labels[-1][0], labels[-1][1]) == (290, 341), "the label of the last one is right below its larger piece"
         expected, unlabelled = _drawn_by_the_library(), np.ones(SIZE, dtype=np.bool_)
         for left, top, right, bottom in labels:
             assert (left >= 0, top >= 0, right <= SIZE[1], bottom <= SIZE[0]) == (True,) * 4
@@ -116,6 +119,13 @@ async def test_page_draws_masks_and_places_labels_as_the_library(tmp_path: Path)
         assert styles == [list(LineStyle.of_picture(*size, DEFAULT_OPACITY)) for size in sizes]
 
         random = np.random.default_rng(1)
+        for share in (0.05, 0.3, 0.45, 0.7):  # specks, and pieces that touch at corners alone
+            mask = random.random((24, 40)) < share
+            case = f"{mask.astype(int).ravel().tolist()}, 1, [0, 0, 40, 24], 40"
+            piece = largest_piece(mask)
+            assert piece is not None
+            assert await page.evaluate(f"import('/drawing.js').then(m => m.largestPiece({case}))") == list(piece)
+
         for picture, top in (((640, 360), 0), ((64, 48), 13), ((320, 200), 30)):
             corners = random.integers(-20, max(picture), (40, 2, 2))
             ends = [(one.min(0).tolist(), (one.max(0) + 1).tolist()) for one in corners]

@@ -31,6 +31,9 @@ LOOK = """(() => {
     if (box.left < -.5 || box.right > width + .5) found.push(`${name(one)} from ${box.left} to ${box.right}`);
     if (one.matches('button, select, input[type=text], input[type=range], summary') && box.height < 44)
       found.push(`${name(one)} is ${box.height} px high`);
+    const lines = Number(style.webkitLineClamp);  // NaN for none; what follows the last one shows in any room below it
+    if (lines && one.clientHeight > lines * parseFloat(style.lineHeight) + 1)
+      found.push(`${name(one)} shows more than its ${lines} lines in ${one.clientHeight} px`);
     if (one.matches('button') && box.width < 44) found.push(`${name(one)} is ${box.width} px wide`);
     const hasText = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
     if (!hasText || one.disabled) continue;

@@ -8,7 +8,7 @@ import { PromptMemory } from "./restore.js";
 import { Sources } from "./sources.js";
 import { Stage } from "./stage.js";
 import { StatusBar } from "./status_bar.js";
-import { endWords, promptWords, refusalWords, sourceWords } from "./words.js";
+import { endWords, overloadWords, promptWords, refusalWords, sourceWords } from "./words.js";
 
 const TICK_MS = 500, LOST_MASKS_MS = 5000, NEXT_LOOK_MS = 3000, NOTICE_MS = 8000;
 const FOUND_MS = 3000;  // what is found is read out, but not with every picture
@@ -22,8 +22,9 @@ const recording = new Recording($("stage"), (isOn) => {
   $("record").ariaPressed = String(isOn);
   $("record").textContent = isOn ? "Stop recording" : "Record";
 });
-const sources = new Sources((stream) => { list.forget(); list.show(stream.prompts); });
+const sources = new Sources((stream) => { list.forget(); showPrompts(stream.prompts); });
 let own = null, viewer = null, memory = new PromptMemory();  // own: the stream in use
+let sourceTrouble = "", isSaidReady = null;  // of this connection; null: nothing was said yet
 let lostAt = null, lastFound = { text: "", at: -Infinity }, noticeTimer = 0;
 
 // -- what is said
@@ -37,7 +38,7 @@ function notice({ text, detail }, stays = true) {
 
 function cover(text) {  // over the video; empty: nothing
   $("hint").hidden = !text;
-  $("hint").textContent = text;
+  if ($("hint").textContent !== text) $("hint").textContent = text;
 }
 
 // -- sources
@@ -101,6 +102,7 @@ async function connect() {
   connection.addEventListener("video", (event) => { stage.rtpOrigin = event.detail.rtp_origin; });
   connection.addEventListener("masks", (event) => takeMasks(event.detail));
   stage.begin(!isCamera);
+  sourceTrouble = "";
   $("video").play().catch(() => {});
   try {
     await connection.open();
@@ -126,9 +128,10 @@ function show(event) {
 reconnector.addEventListener("phase", ({ detail: { phase, error, end, in_s } }) => {
   if (phase === "connected") {
     lostAt = null;
-    cover("");
-    bar.say("good", `Connected to ${own.name}.`);
+    isSaidReady = null;
+    sayReady();
   } else if (phase === "connecting") {
+    notice({ text: "" });  // what was said of the connection before
     cover(lostAt == null ? "Connecting…" : "Connecting again…");
     bar.say("busy", lostAt == null ? "Connecting…" : "Connecting again…");
   } else if (phase === "waiting") {
@@ -143,6 +146,16 @@ reconnector.addEventListener("phase", ({ detail: { phase, error, end, in_s } }) 
     halt(error ? refusalWords(error, own.name) : endWords(end));
   }
 });
+
+// Connected, but the model may still load: that is not ready, and nothing is known of what is there.
+function sayReady() {
+  const hasMasks = stage.shown.index >= 0, isReady = hasMasks || !list.prompts.length || Boolean(sourceTrouble);
+  const isBlack = !hasMasks && sourceTrouble && !$("video").videoWidth;
+  cover(isReady ? isBlack ? "No video yet" : "" : "Waiting for the first masks…");
+  if (isReady === isSaidReady) return;
+  isSaidReady = isReady;
+  bar.say(isReady ? "good" : "busy", isReady ? `Connected to ${own.name}.` : "Connected. Waiting for the first masks…");
+}
 
 // Stopped, by the user or because it makes no sense to go on.
 function halt({ text, detail = "" }, level = "bad") {
@@ -170,14 +183,22 @@ function halt({ text, detail = "" }, level = "bad") {
 
 function takeState(state) {
   const isCamera = own.kind === "camera";  // nobody reconnects to a camera of ours
-  bar.trouble((isCamera ? state.text : sourceWords(state)) || state.overload || "");
+  sourceTrouble = (isCamera ? state.text : sourceWords(state)) || "";
+  const { text, detail } = sourceTrouble ? { text: sourceTrouble } : overloadWords(state);
+  bar.trouble(text, detail);
+  if (reconnector.connection) sayReady();
+}
+
+function showPrompts(prompts) {
+  list.show(prompts);
+  sources.offer(prompts);
 }
 
 function takePrompts(connection, message) {
   // An answer may come later than what others changed after it; only what is published is in order.
   if (message.id != null && message.version < (memory.newest ?? memory.last)?.version) return;
   const commands = message.id == null ? memory.take(message) : [];
-  list.show(message.prompts);
+  showPrompts(message.prompts);
   stage.forget(list.ids);
   if (commands.length) restore(connection, commands);
 }
@@ -197,9 +218,12 @@ async function restore(connection, commands) {
 async function command(body, before = "") {
   const { connection } = reconnector;
   if (!connection) {
-    notice({ text: reconnector.isWanted ? promptWords({ code: "closed" }).text : "Press Start first, then say what to look for." });
+    notice({ text: reconnector.isWanted ? promptWords({ code: "closed" }).text : "Press Start first, then say what to look for." },
+           !reconnector.isWanted);
     return null;
   }
+  const same = list.same(body);
+  if (same != null) { notice(promptWords({ code: "same", message: same }), false); return null; }
   try {
     const answer = await connection.command(body);
     if (body.type === "add") {
@@ -236,10 +260,11 @@ function tick() {
     if (lostAt != null && performance.now() - lostAt > LOST_MASKS_MS) loseMasks();
     return;
   }
-  const found = list.prompts.map((one) => {
+  sayReady();
+  const found = list.prompts.flatMap((one) => {
     const masks = stage.shown.masks.get(one.id), count = masks ? stage.visible(masks).length : null;
     list.counted(one.id, count);
-    return `${one.text}: ${count || "none"}`;
+    return count == null ? [] : [`${one.text}: ${count || "none"}`];  // nobody has looked for it yet
   }).join("; ");
   if (found === lastFound.text || performance.now() - lastFound.at < FOUND_MS) return;
   lastFound = { text: found, at: performance.now() };

@@ -39,6 +39,36 @@ export function boxesOf(labels, height, width) {
   return boxes;
 }
 
+// The box of the largest connected piece of a label within its box; of pieces of one size the upper, then the left one.
+export function largestPiece(labels, label, [left, top, right, bottom], width) {
+  const columns = right - left, rows = bottom - top, wanted = new Uint8Array(columns * rows);
+  for (let y = 0, at = 0; y < rows; y++)
+    for (let x = 0; x < columns; x++, at++) wanted[at] = labels[(top + y) * width + left + x] === label;
+  const stack = new Int32Array(columns * rows);
+  let best = null;
+  for (let first = 0; first < wanted.length; first++) {
+    if (!wanted[first]) continue;
+    const piece = { area: 0, box: [columns, rows, 0, 0] }, { box } = piece;
+    let depth = 0;
+    const visit = (at) => { wanted[at] = 0; stack[depth++] = at; };
+    visit(first);
+    while (depth) {
+      const at = stack[--depth], x = at % columns, y = (at - x) / columns;
+      piece.area++;
+      if (x < box[0]) box[0] = x;
+      if (y < box[1]) box[1] = y;
+      if (x >= box[2]) box[2] = x + 1;
+      if (y >= box[3]) box[3] = y + 1;
+      for (let row = Math.max(0, y - 1); row <= Math.min(rows - 1, y + 1); row++)
+        for (let column = Math.max(0, x - 1); column <= Math.min(columns - 1, x + 1); column++)
+          if (wanted[row * columns + column]) visit(row * columns + column);
+    }
+    const isBetter = !best || piece.area - best.area || best.box[1] - box[1] || best.box[0] - box[0];
+    if (isBetter === true || isBetter > 0) best = piece;
+  }
+  return best && [left + best.box[0], top + best.box[1], left + best.box[2], top + best.box[3]];
+}
+
 // Draws objects { labels, label, box, colour, isRising } on RGBA pixels: all hatchings, then all outlines.
 export function drawOutlines(pixels, height, width, objects, style) {
   const regions = objects.map((one) => codesOf(one, height, width, style));

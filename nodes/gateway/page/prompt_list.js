@@ -1,5 +1,7 @@
 // The prompts as cards: a sentence that is edited in place, how much of it was found, and how this page shows it.
 
+import { sentenceKey } from "./words.js";
+
 export class PromptList {
   // list, template: elements of the page. threshold(): lowest score that the graph publishes.
   // command(body): asks the server; resolves to its answer, or to null if it was refused.
@@ -25,6 +27,12 @@ export class PromptList {
     for (const card of wanted) this.#name(card);
   }
 
+  // The sentence that is a prompt already and asks for the same as this change of the prompts would; null if none does.
+  same({ type, text = "", prompt_id: id }) {
+    if (type !== "add") return null;
+    return this.prompts.find((one) => one.id !== id && sentenceKey(one.text) === sentenceKey(text))?.text ?? null;
+  }
+
   // Another stream: what belonged to the prompts of the one before is forgotten.
   forget() {
     this.looks.clear();
@@ -35,7 +43,7 @@ export class PromptList {
 
   // Something useful that the server said about a prompt; empty if nothing.
   hint(id, text) {
-    if (text) this.hints.set(id, text); else this.hints.delete(id);
+    if (text) this.hints.set(id, text.replaceAll(`prompt ${id}: `, ""));  // its card says which one else this.hints.delete(id);
     const card = this.#cardOf(id);
     if (card) this.#name(card);
   }
@@ -52,7 +60,7 @@ export class PromptList {
     const hint = this.hints.get(card.dataset.id) ?? "";
     find("swatch").style.background = `rgb(${look.colour})`;
     if (find("name").textContent !== look.text) {
-      find("name").textContent = find("name").title = look.text;
+      find("name").firstElementChild.textContent = find("name").title = look.text;
       find("name").ariaLabel = `${look.text}: change this sentence`;
       find("remove").ariaLabel = `Remove ${look.text}`;
       if (find("settings")) find("settings").ariaLabel = `How ${look.text} is shown`;

@@ -1,6 +1,7 @@
 // Which streams there are, which one is chosen, and the camera of this device.
 
 import { ask, Refusal } from "./connection.js";
+import { sentenceKey } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -10,6 +11,7 @@ export class Sources {
     Object.assign(this, { onChosen, token: sessionStorage.getItem("ssa-token") ?? "" });
     this.info = { streams: [], ice_servers: [], threshold: 0.5 };
     this.camera = null;
+    this.prompts = [];
     this.#readLink();
     $("source").onchange = () => this.#choose();
   }
@@ -23,8 +25,19 @@ export class Sources {
     this.info = await (await ask("api/streams", this.token)).json();
     const { examples = [] } = this.info.checkpoint ?? {};
     $("text").placeholder = `for example: ${examples[0] ?? "the red cup on the left"}`;
-    $("examples").hidden = !examples.length;
-    $("examples").replaceChildren(...examples.slice(0, 6).map((text) => {
+    this.offer(this.prompts);
+  }
+
+  // Show examples that are not among the prompts.
+  offer(prompts) {
+    this.prompts = prompts;
+    const known = new Set(prompts.map(({ text }) => sentenceKey(text)));
+    const { examples = [] } = this.info.checkpoint ?? {};
+    const offered = examples.filter((text) => !known.has(sentenceKey(text))).slice(0, 6);
+    $("examples").hidden = !offered.length;
+    const chips = [...$("examples").children].map((one) => one.textContent);
+    if (JSON.stringify(chips) === JSON.stringify(offered)) return;  // one may have the focus
+    $("examples").replaceChildren(...offered.map((text) => {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: text });
       button.onclick = () => { $("text").value = text; $("text").focus(); };
       return button;

@@ -1,6 +1,6 @@
 // Pictures and the masks that belong to them, on one canvas.
 
-import { PLATE, boxesOf, drawOutlines, lineStyle, placeLabels, scaledLabels } from "./drawing.js";
+import { PLATE, boxesOf, drawOutlines, largestPiece, lineStyle, placeLabels, scaledLabels } from "./drawing.js";
 
 const MAX_PICTURES = 96, MAX_EDGE = 640, STALE_MS = 3000, LABEL_LENGTH = 24, LEAST_LABEL_PX = 11;
 // A busy browser passes over pictures of its own camera. The next masks may be of one that it has; only if there were
@@ -181,9 +181,10 @@ export class Stage {
     this.drawn = wanted;
     fit(this.overlay, width, height);
     const context = this.overlay.getContext("2d"), image = new ImageData(width, height);
-    drawOutlines(new Uint32Array(image.data.buffer), height, width, all.flatMap((one) => this.#objects(one)), lineStyle(height, width));
+    const objects = new Map(all.map((one) => [one, this.#objects(one)]));
+    drawOutlines(new Uint32Array(image.data.buffer), height, width, [...objects.values()].flat(), lineStyle(height, width));
     context.putImageData(image, 0, 0);
-    this.#drawLabels(context, all, shrunk);
+    this.#drawLabels(context, objects, shrunk);
   }
 
   #objects(masks) {
@@ -193,21 +194,27 @@ export class Stage {
       const wanted = new Set(tracks.filter((one) => one.layer === layer).map((one) => one.label));
       if (!wanted.size) return [];
       const labels = scaledLabels(own, masks.size, size, wanted);
-      return [...boxesOf(labels, ...size)].map(([label, box]) => ({ labels, label, box, colour, isRising: place % 2 === 0 }));
+      return [...boxesOf(labels, ...size)].map(([label, box]) => ({ labels, label, layer, box, colour, isRising: place % 2 === 0 }));
     });
   }
 
-  #drawLabels(context, all, shrunk) {
+  // Each stands at the largest piece of its object.
+  #drawLabels(context, objects, shrunk) {
     const { width, height } = this.canvas, font = Math.round(Math.max(height / 28, LEAST_LABEL_PX * shrunk));
     const line = Math.round(font * 1.4), bullet = Math.round(line / 4);
     context.font = `500 ${font}px system-ui, sans-serif`;
     context.textBaseline = "middle";
-    const labels = all.flatMap((masks) => {
+    const labels = [...objects].flatMap(([masks, own]) => {
       const { colour, text } = this.look(masks.prompt), short = shortened(text);
       const sx = width / masks.source_size[1], sy = height / masks.source_size[0];
+      const boxOf = ({ layer, label, box }) => {
+        const drawn = own.find((one) => one.layer === layer && one.label === label);
+        return drawn ? largestPiece(drawn.labels, label, drawn.box, width)
+          : [box[0] * sx, box[1] * sy, box[2] * sx, box[3] * sy].map(Math.round);  // too small to be drawn
+      };
       return this.visible(masks).sort((one, other) => one.id - other.id).map((one) => ({
         colour, texts: [`#${one.id} ${short} ${one.score.toFixed(2)}`, `#${one.id}`],
-        box: [one.box[0] * sx, one.box[1] * sy, one.box[2] * sx, one.box[3] * sy].map(Math.round) }));
+        box: boxOf(one) }));
     });
     const sizes = labels.map(({ texts }) => texts.map((one) => [Math.ceil(context.measureText(one).width) + 5 * bullet, line]));
     this.labels = placeLabels(labels.map(({ box }) => box), sizes, [width, height]).map((place, i) => {

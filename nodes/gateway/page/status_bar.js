@@ -3,7 +3,7 @@
 export class StatusBar {
   #root; #find;
 
-  // root: the element from the page, with .words, .retry, .try, .rate, .age, .trouble in it.
+  // root: the element from the page, with .words, .retry, .try, .rate, .age, .trouble, .reason in it.
   constructor(root, onTry) {
     this.#root = root;
     this.#find = (name) => root.querySelector(`.${name}`);
@@ -29,9 +29,12 @@ export class StatusBar {
     this.#put("age", age_ms == null ? "–" : age_ms < 1000 ? `${Math.round(age_ms)} ms` : `${(age_ms / 1000).toFixed(1)} s`);
   }
 
-  // What is wrong with the stream although we are connected, such as a source that is gone, or too much work.
-  trouble(text) {
+  // What is wrong with the stream although we are connected, such as a source that is gone, or too much work. `detail` is
+  // for those who run the server.
+  trouble(text, detail = "") {
     this.#find("trouble").hidden = !text;
+    this.#find("reason").hidden = !detail;
+    this.#put("reason p", detail);
     this.#root.toggleAttribute("data-trouble", Boolean(text));
     this.#put("trouble", text);
   }

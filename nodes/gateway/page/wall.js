@@ -140,6 +140,8 @@ class Tile {
   }
 
   async #command(body, before = "") {
+    const same = this.#list.same(body);
+    if (same != null) { this.#say(promptWords({ code: "same", message: same }), false); return null; }
     let answer;
     try {
       const headers = { "Content-Type": "application/json" };

@@ -43,7 +43,7 @@ export function endWords({ code, text }) {
   return { text: words[code] ?? "The connection ended.", detail: words[code] && code !== "bitrate" && code !== "edge" ? "" : text };
 }
 
-// A change of the prompts was refused.
+// A change of the prompts was refused, by the server or, as "same", by ourselves.
 export function promptWords({ code, message }) {
   switch (code) {
     case "too_many": return { text: "This stream has as many prompts as it can take. Remove one first.", detail: message };
@@ -51,6 +51,7 @@ export function promptWords({ code, message }) {
     case "busy": return { text: "Those were many changes at once. Wait a moment and try again." };
     case "too_large": return { text: "This sentence is too long. Say it in fewer words." };
     case "unavailable": case "timeout": return { text: "The server did not answer. Try again in a moment.", detail: message };
+    case "same": return { text: `You are looking for “${message}” already.` };
     case "closed": return { text: "There is no connection just now. Try again when there is one." };
     case "invalid": return { text: "This sentence cannot be used.", detail: message };
     default: return { text: "The server refused this change.", detail: message };
@@ -67,6 +68,18 @@ export function sourceWords({ status, text, code, attempt, retry_in_s }) {
   const count = attempt ? ` (attempt ${attempt})` : "";
   return `No pictures from the source: ${text || code}${/[.!?]$/.test(text) ? "" : "."}${tries}${tries ? `${count}.` : ""}`;
 }
+
+// A stream is too much for its server: the server's message, or null. Its own words are for those who run it.
+export function overloadWords(state) {
+  const { overload = "", source_hz = null, masks_hz = null } = state ?? {};
+  if (!overload) return { text: "", detail: "" };
+  const rate = (hz) => (hz < 1 ? Number(hz.toFixed(1)) : Math.round(hz));
+  const numbers = source_hz == null || masks_hz == null ? "." : `: ${rate(masks_hz)} of ${rate(source_hz)} pictures a second get masks.`;
+  return { text: `The server is too slow for this video${numbers}`, detail: overload };
+}
+
+// Equal for sentences that ask for the same, as `sentence_key` in ssa_stream/sentences.py.
+export const sentenceKey = (text) => text.trim().split(/\s+/).join(" ").toLowerCase();
 
 // How a stream fares, for a page of many: `stream` as the server tells of it, age_ms of its picture or null. `text` is a
 // word or two, `why` all that is known.

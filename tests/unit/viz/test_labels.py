@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from ssa_stream.viz.labels import place_labels
+from ssa_stream.viz.labels import largest_piece, place_labels
 
 Box = tuple[int, int, int, int]
 
@@ -56,3 +56,16 @@ def test_label_without_room_is_shorter_or_left_out() -> None:
     first, second = place_labels([(0, 0, 20, 14)] * 2, [[(20, 13)]] * 2, (20, 14))
     assert first is not None
     assert second is None
+
+
+def test_largest_piece_is_that_of_most_pixels_and_else_the_upper_one() -> None:
+    """Pieces that touch at a corner are one; nothing has no box."""
+    mask = np.zeros((40, 60), dtype=np.bool_)
+    assert largest_piece(mask) is None
+    mask[2:6, 3:6] = mask[20:30, 40:45] = True
+    assert largest_piece(mask) == (40, 20, 45, 30)
+    mask[30, 45] = True
+    assert largest_piece(mask) == (40, 20, 46, 31)
+    mask[:] = False
+    mask[10:14, 1:4] = mask[2:6, 30:33] = mask[2:6, 20:23] = True
+    assert largest_piece(mask) == (20, 2, 23, 6)

@@ -55,6 +55,15 @@ def test_outline_label_and_strip_have_the_colour_of_the_prompt() -> None:
         assert drawn[13 * row + 6, 6].tolist() == colour
 
 
+def test_label_of_an_object_in_two_pieces_stands_at_the_larger_one() -> None:
+    """Not at the corner of the box around both, where another object may be."""
+    small, large = _track(1, 15, 10, 8, 8), _track(1, 70, 120)
+    both = TrackMask(1, 0.9, 0.95, (10, 15, 160, 100), small.area_px + large.area_px, small.mask | large.mask)
+    drawn = draw_overlay(_grey(), [_result(both)], strip=False)
+    rows, columns = np.nonzero((drawn == PLATE).all(axis=2))
+    assert (rows.max() + 1, columns.min() >= 60, rows.min() > 40) == (70, True, True)
+
+
 def test_labels_of_a_crowd_under_the_strip_stand_below_it() -> None:
     """Their plates are nowhere in the strip, and some are right below it."""
     drawn = draw_overlay(_grey(), [_result(*(_track(number, 0, 8 * number) for number in range(1, 20)))])

@@ -89,15 +89,15 @@ async def test_overload_is_told_when_it_begins_and_ends(tmp_path: Path) -> None:
     """Not every second; who comes later is told, too."""
     handler, viewer = _handler(tmp_path), _User()
     handler.join(viewer)
-    handler.take(source_state(), ())
+    handler.take(source_state(rate_hz=15), ())
     for text in ("", "overloaded: 15", "overloaded: 14", "", ""):
         handler.take(StreamLoad(stream="cam0", at_ns=0, clock="monotonic:x", masks_hz=6, text=text), ())
         if text == "overloaded: 14":
             assert json.loads(handler.greeting()[-1])["overload"] == text
-    assert [(one["type"], one["overload"]) for one in viewer.said] == [
-        ("state", ""),
-        ("state", "overloaded: 15"),
-        ("state", ""),
+    assert [(one["type"], one["overload"], one["source_hz"], one["masks_hz"]) for one in viewer.said] == [
+        ("state", "", None, None),
+        ("state", "overloaded: 15", 15, 6),
+        ("state", "", None, None),
     ]
 
 
