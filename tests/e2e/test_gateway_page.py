@@ -172,8 +172,8 @@ async def test_page_fits_every_screen_and_comes_back_with_its_prompts(tmp_path: 
             assert await page.evaluate(prompts) == before == ["the pink heart", "the blue square moving left"]
         await page.until("/^Trying again in \\d+ s/.test(document.querySelector('.retry').textContent)")
         assert await page.evaluate("document.querySelector('.try').checkVisibility()")
-        # The graph would bring them back itself.
-        async with serving(tmp_path, pipeline, *address, "--fresh"):
+        # From its own folder the graph would bring them back itself.
+        async with serving(tmp_path, pipeline, *address, "--state", str(tmp_path / "another")):
             await page.evaluate(AWAKE)  # else the last pause may be a long one
             await page.until("document.getElementById('status').textContent.startsWith('Connected')")
             await page.until(f"JSON.stringify({prompts}) === JSON.stringify({json.dumps(before)})")
