@@ -20,7 +20,7 @@ def _said(words: ModelWords, streams: dict[str, list[PromptFrames]], capsys: pyt
 
 
 def test_sentences_that_were_not_found_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    """ "Nothing found" is said only where that is so."""
+    """That nothing was found is said only where it is so."""
     words = ModelWords(SHAPES, is_synthetic=True)
     advice = SHAPES.advice(is_synthetic=True)
     assert _said(words, {"": [RED, GREEN]}, capsys) == [f'"the green circle" was not found: {advice}']
