@@ -13,6 +13,7 @@ from ssa_stream.files import read_limited
 
 __all__ = ["config_names", "load_config"]
 
+_PLURALS = {"model": "models", "pipeline": "pipelines", "train": "training configurations"}
 _LONGEST = 1000
 """Characters of what PyYAML says; it may repeat text of the file."""
 
@@ -44,25 +45,37 @@ def load_config(kind: str, name: str | Path) -> dict[str, Any]:
     """
     is_path = isinstance(name, Path) or "/" in name or name.endswith((".yaml", ".yml"))
     names = config_names(kind)
+    known = ", ".join(names) or "none"
     try:
         if is_path:
             content = read_limited(name, most_bytes=MAX_BYTES)
         elif name in names:
             content = _folder(kind).joinpath(f"{name}.yaml").read_bytes()
         else:
-            raise FileNotFoundError("there is no configuration of that name")
+            raise OSError("there is no configuration of that name")
         text = content.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no file {name}; shipped {_PLURALS.get(kind, kind)} are: {known}") from error
     except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(names) or "none"
+        why = (error.strerror if isinstance(error, OSError) else None) or error
         raise ConfigError(
-            f"cannot read {kind} configuration {str(name)!r} ({error}); give one of: {known}, or a path ending in .yaml"
+            f"cannot read {kind} configuration {str(name)!r} ({why}); give one of: {known}, or a path ending in .yaml"
         ) from error
     try:
         values = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{kind} configuration {str(name)!r} is not valid YAML: {str(error)[:_LONGEST]}") from error
+        raise ConfigError(f"{kind} configuration {name} is not valid YAML: {_told(error)[:_LONGEST]}") from error
     if not isinstance(values, dict):
         raise ConfigError(
             f"{kind} configuration {str(name)!r} holds a {type(values).__name__}; expected a mapping at the top level"
         )
     return values
+
+
+def _told(error: yaml.YAMLError) -> str:
+    """What is wrong with a YAML text and where, in one line."""
+    mark = error.problem_mark or error.context_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    if mark is None or not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    said = ", ".join(text for text in (error.problem, error.context) if text)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {' '.join(said.split())}"

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from urllib.parse import unquote
 
-from ssa_stream.errors import ConfigError, SourceError
+from ssa_stream.errors import ConfigError, SourceError, misnamed
 from ssa_stream.picture_limits import PictureLimits
 
 __all__ = [
@@ -130,9 +130,11 @@ def file_of_url(url: str) -> str:
         return rest if _exists(rest) else _decoded(rest)
     host, slash, path = rest[2:].partition("/")
     if host.lower() not in ("", "localhost"):
-        raise SourceError(
-            f"{redact(url)} names a file of the machine {host!r}: expected file:///full/path, or file:name for a name "
-            "relative to this folder"
+        raise misnamed(
+            SourceError(
+                f"{redact(url)} names a file of the machine {host!r}: expected file:///full/path, or file:name for a "
+                "name relative to this folder"
+            )
         )
     return _decoded(slash + path)
 

@@ -16,6 +16,7 @@ Messages say what came, what was expected and what to do.
 """
 
 from enum import StrEnum
+from typing import TypeVar
 
 __all__ = [
     "CheckpointError",
@@ -30,11 +31,28 @@ __all__ = [
     "SourceErrorCode",
     "SsaStreamError",
     "TransportError",
+    "misnamed",
 ]
 
 
 class SsaStreamError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package.
+
+    Attributes:
+        is_misnamed: It is about a name that somebody gave: there is nothing of that name, or nobody understands it. For
+            a command line that is wrong use.
+    """
+
+    is_misnamed = False
+
+
+_Error = TypeVar("_Error", bound=SsaStreamError)
+
+
+def misnamed(error: _Error) -> _Error:
+    """Mark an error as one about a name that somebody gave; see `SsaStreamError.is_misnamed`."""
+    error.is_misnamed = True
+    return error
 
 
 class ConfigError(SsaStreamError, ValueError):

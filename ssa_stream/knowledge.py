@@ -21,6 +21,8 @@ __all__ = ["Knowledge", "knowledge_of"]
 
 _MOST_WORDS, _MOST_CHARACTERS = 20_000, 200
 _NAMED_WORDS = 5
+_WEIGHTS_HELP = "ssa-stream checkpoint --help and docs/checkpoints.md"
+"""The first is there without a clone of the repository, too."""
 _IN_WORD = "-'\u200c\u200d"
 """Marks that may stand within a word; the last two join letters."""
 _FUNCTION_WORDS = frozenset(
@@ -106,7 +108,7 @@ class Knowledge:
         example = f' (such as "{self.examples[0]}")' if self.examples else ""
         return (
             f"checkpoint: {self.name} knows {self.domain} only{example}. It will not find things of the real world: "
-            f"give weights that do with --checkpoint (docs/checkpoints.md)"
+            f"give weights that do with --checkpoint (see {_WEIGHTS_HELP})"
         )
 
     def advice(self, *, is_synthetic: bool) -> str:
@@ -120,8 +122,18 @@ class Knowledge:
         example = f', such as "{self.examples[0]}"' if self.examples else ""
         return (
             f"{self.name} knows {self.domain} only{example}; for real video give other weights with --checkpoint "
-            f"(docs/checkpoints.md)"
+            f"(see {_WEIGHTS_HELP})"
         )
+
+    def caveat(self, *, is_synthetic: bool) -> str | None:
+        """What to say where something was found; None if it needs no doubt.
+
+        Args:
+            is_synthetic: See `introduction`.
+        """
+        if self.domain is None or is_synthetic:
+            return None
+        return f"{self.name} knows {self.domain} only: what it found here may be something else"
 
     def _knows(self, word: str) -> bool:
         plain = word.casefold()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ssa_stream.addresses import descriptor_of, file_of_url, parse_address, scheme_of
-from ssa_stream.errors import ConfigError, SinkError, SourceError, SsaStreamError
+from ssa_stream.errors import ConfigError, SinkError, SourceError, SsaStreamError, misnamed
 from ssa_stream.files import is_stream
 from ssa_stream.picture_names import is_pattern, pictures_of
 from ssa_stream.playlist_names import files_of_playlist
@@ -86,7 +86,7 @@ class OutputSpec:
             return cls("video", path, scheme)
         if suffix in _LINES_SUFFIXES or path == "-":
             return cls("lines", path, scheme)
-        raise SinkError(f"do not know how to write {text!r}; known are: {', '.join(known_sinks())}")
+        raise misnamed(SinkError(f"do not know how to write {text!r}; known are: {', '.join(known_sinks())}"))
 
 
 def known_sinks() -> tuple[str, ...]:
@@ -227,9 +227,9 @@ def _check_existing(output: NamedPath, overwrite: bool, ways: str) -> None:
         return
     folder = os.path.dirname(os.path.realpath(path))
     if not os.path.isdir(folder):
-        raise SinkError(f"cannot write {_said(output)}: there is no folder {folder}; create it first")
+        raise misnamed(SinkError(f"cannot write {_said(output)}: there is no folder {folder}; create it first"))
     if os.path.isdir(path):
-        raise SinkError(f"{_said(output)} is a folder: give a file name")
+        raise misnamed(SinkError(f"{_said(output)} is a folder: give a file name"))
     if os.path.exists(path) and not overwrite:
         raise ConfigError(f"{_said(output)} exists already: give another name, or replace it with {ways}")
     if os.path.exists(path) and not os.access(path, os.W_OK):

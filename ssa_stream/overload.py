@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ssa_stream.rates import rate_text
+
 __all__ = ["OUTPUTS", "OVERLOAD_HOLD_S", "SLOW_REASONS", "Load", "OverloadWatch", "overload_text", "remedies"]
 
 OUTPUTS = "outputs"
@@ -161,4 +163,4 @@ def _percent(share: float) -> str:
 
 
 def _per_s(rate_hz: float) -> str:
-    return f"{rate_hz:.1f}".removesuffix(".0") if rate_hz >= 1 or not rate_hz else f"{rate_hz:.2g}"
+    return rate_text(rate_hz).removesuffix(".0")

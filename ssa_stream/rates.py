@@ -3,7 +3,7 @@
 from collections import deque
 from fractions import Fraction
 
-__all__ = ["RATE_SPAN_S", "RateMeter", "rate_fraction"]
+__all__ = ["RATE_SPAN_S", "RateMeter", "rate_fraction", "rate_text"]
 
 RATE_SPAN_S = 3.0
 """Rates are of so many seconds before they are asked for."""
@@ -24,6 +24,11 @@ def rate_fraction(fps: float) -> Fraction:
     if fps >= 1:
         return Fraction(fps).limit_denominator(_MAX_DENOMINATOR)
     return 1 / Fraction(1 / fps).limit_denominator(_MAX_DENOMINATOR)
+
+
+def rate_text(rate_hz: float) -> str:
+    """A rate for people: 14.2, 3.0, 0.056."""
+    return f"{rate_hz:.1f}" if rate_hz >= 1 or not rate_hz else f"{rate_hz:.2g}"
 
 
 class RateMeter:

@@ -8,12 +8,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from ssa_stream.errors import CheckpointError
+from ssa_stream.errors import CheckpointError, misnamed
 
 __all__ = [
     "DEFAULT_CHECKPOINT",
     "FileLook",
     "WeightFile",
+    "check_torch_file",
     "existing_file",
     "located",
     "look",
@@ -25,6 +26,7 @@ DEFAULT_CHECKPOINT = "ssa-tiny"
 """What is used where nothing is said."""
 
 _ENDING = ".safetensors"
+_TORCH_BEGINS = (b"PK", b"\x80")
 _MOST_HEADER_BYTES = 100_000_000
 """As the safetensors library has it."""
 
@@ -125,7 +127,26 @@ def located(checkpoint: str | Path) -> Path:
     try:
         return existing_file(checkpoint)
     except CheckpointError as error:
-        raise CheckpointError(f"{error}; shipped checkpoints are: {', '.join(shipped) or 'none'}") from error
+        error.args = (f"{error}; shipped checkpoints are: {', '.join(shipped) or 'none'}",)
+        raise
+
+
+def check_torch_file(path: Path) -> None:
+    """Refuse what by its first bytes is no file of torch: neither a zip nor a pickle.
+
+    Raises:
+        CheckpointError: It is none, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(9)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path} ({error.strerror})") from error
+    if begin.startswith(_TORCH_BEGINS):
+        return
+    is_safe = begin[8:] == b"{" and int.from_bytes(begin[:8], "little") <= _MOST_HEADER_BYTES
+    what = "it is a safetensors file" if is_safe else "it is neither a zip file nor a pickle"
+    raise CheckpointError(f"{path} is not a whole torch file ({what}); expected a .pth, .pt or .bin state dict")
 
 
 def existing_file(path: str | Path) -> Path:
@@ -137,11 +158,11 @@ def existing_file(path: str | Path) -> Path:
     path = Path(path)
     try:
         if path.is_dir():
-            raise CheckpointError(f"{path} is a folder; expected a weight file")
+            raise misnamed(CheckpointError(f"{path} is a folder; expected a weight file"))
         if path.is_file():
             return path
         if path.exists():
-            raise CheckpointError(f"{path} is a pipe or a device; expected a weight file")
+            raise misnamed(CheckpointError(f"{path} is a pipe or a device; expected a weight file"))
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    raise CheckpointError(f"there is no file {path}")
+    raise misnamed(CheckpointError(f"there is no file {path}"))

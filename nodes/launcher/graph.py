@@ -228,7 +228,8 @@ class Graph:
                 group.create_task(broker.run(broker_stop), name="broker")
                 watching = group.create_task(observer.run(), name="observer")
                 attending = group.create_task(
-                    notice_absence(self._awake, self.config.health.heartbeat_s, broker), name="absence"
+                    notice_absence(self._awake, self.config.health.heartbeat_s, broker, self.ready.is_set),
+                    name="absence",
                 )
                 nodes = group.create_task(placement.run(broker, self._on_failure), name="nodes")
                 try:

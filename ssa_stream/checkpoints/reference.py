@@ -28,7 +28,7 @@ from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SsaConfig
 from ssa_stream.model.extensions import extensions_of
 from ssa_stream.texts import brief
-from ssa_stream.weight_files import existing_file
+from ssa_stream.weight_files import check_torch_file, existing_file
 
 __all__ = [
     "export_reference",
@@ -63,7 +63,7 @@ def reference_layout(config: SsaConfig) -> dict[str, tuple[int, ...]]:
     for extension in extensions_of(config):
         raise CheckpointError(
             f"{config.name} has {extension}, which the authors' network has no names for; expected a network with "
-            f"{extension}: false"
+            f"{extension}: false, such as ssa-base or ssa-large (--model)"
         )
     ours = {to_reference_key(key): shape for key, shape in model_layout(empty_model(config)).items()}
     assert None not in ours, "a tensor of the network has no reference name"
@@ -143,6 +143,7 @@ def read_reference(file: str | Path) -> dict[str, Tensor]:
         CheckpointError: The file is unreadable, needs code to be unpickled, or holds something else.
     """
     path = existing_file(file)
+    check_torch_file(path)
     return _state_dict(_unpickled(path), path)
 
 
@@ -211,7 +212,9 @@ def _unreadable(path: Path, error: Exception) -> CheckpointError:
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
     """The state dict in a torch file."""
     inner = content[_WRAPPER] if isinstance(content, Mapping) and _WRAPPER in content else content
-    if not isinstance(inner, Mapping) or not inner:
+    if isinstance(inner, Mapping) and not inner:
+        raise CheckpointError(f"{path} is empty: its dictionary holds no tensors; expected a state dict")
+    if not isinstance(inner, Mapping):
         raise CheckpointError(
             f"{path} holds {type(inner).__name__}; expected a state dict, or a dictionary with one under {_WRAPPER!r}"
         )

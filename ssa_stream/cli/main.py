@@ -42,7 +42,7 @@ __all__ = ["FAILURE", "USAGE", "app", "exit_code", "main"]
 FAILURE = 1
 """Exit code when the work itself failed."""
 USAGE = 2
-"""Exit code when the command line, a configuration or the installation is wrong."""
+"""Exit code when the command line, a configuration or the installation is wrong: nothing of a name is there, too."""
 
 app = typer.Typer(
     name="ssa-stream",
@@ -87,7 +87,8 @@ def _root(
 ) -> None:
     """Name things in plain language, and see them segmented in live video.
 
-    Exit codes: 0 done, 1 the work failed, 2 wrong usage, configuration or installation.
+    Exit codes: 0 done, 1 the work failed, 2 wrong usage, configuration or installation: an option or a name that is not
+    understood, a file that is not there.
     """
 
 
@@ -96,7 +97,8 @@ _add_commands()
 
 def exit_code(error: SsaStreamError) -> int:
     """The exit code that an error stands for."""
-    return USAGE if isinstance(error, ConfigError | MissingExtraError) else FAILURE
+    is_usage = error.is_misnamed or isinstance(error, ConfigError | MissingExtraError)
+    return USAGE if is_usage else FAILURE
 
 
 def _missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:

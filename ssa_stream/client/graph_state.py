@@ -218,9 +218,20 @@ class GraphState:
 
     def overload(self, stream: str, now_ns: int) -> str:
         """Why frames of a stream are dropped steadily, as the broker last said; empty if they are not."""
+        load = self._load(stream, now_ns)
+        return "" if load is None else load.text
+
+    def masks_hz(self, stream: str, now_ns: int) -> float | None:
+        """Pictures of a stream that get masks per second, as the broker last said: the figure that `overload` names.
+
+        None if it does not say.
+        """
+        load = self._load(stream, now_ns)
+        return None if load is None else load.masks_hz
+
+    def _load(self, stream: str, now_ns: int) -> StreamLoad | None:
         status = self.streams.get(stream)
-        is_told = status is not None and now_ns - status.load_ns <= _SILENT_NS
-        return status.load.text if is_told and status is not None and status.load is not None else ""
+        return None if status is None or now_ns - status.load_ns > _SILENT_NS else status.load
 
     def total_drops(self) -> Counter[str]:
         """Frames that got no masks, by reason, of all streams, at all nodes in all their incarnations."""

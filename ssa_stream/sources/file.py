@@ -1,5 +1,6 @@
 """A recording: every frame, in order, as fast as it is asked for."""
 
+import difflib
 import errno
 import os
 import stat
@@ -12,7 +13,7 @@ from typing import Protocol
 from av.container import InputContainer
 
 from ssa_stream.addresses import descriptor_of, redact
-from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.errors import SourceError, SourceErrorCode, misnamed
 from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.picture_names import is_pattern
 from ssa_stream.sources.conversion import FrameConverter, Joints
@@ -27,6 +28,7 @@ from ssa_stream.sources.status import SourceLosses
 
 __all__ = ["FileSource", "check_file"]
 
+_CAMERA_WORDS = frozenset({"cam", "camera", "webcam"})
 _ODD_FILES = (
     (stat.S_ISSOCK, "a socket: expected a video file; a FIFO or standard input (-) can be piped into"),
     (stat.S_ISBLK, "a block device: expected a video file on it, such as one of a mounted disk"),
@@ -329,6 +331,14 @@ def _by_pillow(path: str, name: str, limits: PictureLimits) -> Animation | None:
         return None
 
 
+def _perhaps(name: str) -> str:
+    """What may have been meant by the name of a file that does not exist; empty if nobody knows."""
+    word = name.partition("@")[0].lower()
+    if word in _CAMERA_WORDS:
+        return "; a camera is named by its number, such as 0: ssa-stream sources list tells which there are"
+    return "; did you mean synthetic?" if difflib.get_close_matches(word, ["synthetic"], cutoff=0.8) else ""
+
+
 def _mode(path: str, name: str) -> int:
     """Of what kind the file is.
 
@@ -338,11 +348,13 @@ def _mode(path: str, name: str) -> int:
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise SourceError(f"{name} does not exist", SourceErrorCode.NOT_FOUND) from None
+        text = f"{name} does not exist{_perhaps(name)}"
+        raise misnamed(SourceError(text, SourceErrorCode.NOT_FOUND)) from None
     except OSError as error:
         raise SourceError(f"cannot open {name}: {error.strerror}") from None
     if stat.S_ISDIR(status.st_mode):
-        raise SourceError(f"{name} is a directory: give a video file or a sequence such as {name.rstrip('/')}/%03d.png")
+        sequence = f"{name.rstrip('/')}/%03d.png"
+        raise misnamed(SourceError(f"{name} is a directory: give a video file or a sequence such as {sequence}"))
     for is_odd, what in _ODD_FILES:
         if is_odd(status.st_mode):
             raise SourceError(f"{name} is {what}")

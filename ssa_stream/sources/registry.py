@@ -9,13 +9,14 @@ where `open_my_source(spec, options)` takes the whole address, such as `myscheme
 returns a `Source`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from ssa_stream.addresses import Address, file_of_url, is_device, limits_of, parse_address, redact, scheme_of
-from ssa_stream.errors import ConfigError, SourceError
+from ssa_stream.errors import ConfigError, SourceError, misnamed
 from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.playlist_names import playlist_text
 from ssa_stream.plugins import PluginGroup
@@ -37,6 +38,9 @@ __all__ = ["SOURCE_GROUP", "SourceOptions", "check_source", "known_schemes", "op
 
 SOURCE_GROUP = "ssa_stream.sources"
 _NO_FRAME_LIMIT_S = 12.0
+_WITH_HOST = frozenset({"http", "https", "rtsp", "rtsps", "rtmp", "rtmps"})
+"""Of these schemes an address leads to a server; others may only listen."""
+_HOST = re.compile(r"[^:]+://(?:[^/?#]*@)?+[^/?#:@]")
 _RECOVERY = RecoveryPolicy()
 
 
@@ -200,13 +204,17 @@ def _address(spec: str, scheme: str | None) -> Address:
         raise ConfigError(f"{address.name}: interval is for http:// addresses that give one picture: leave it out")
     if address.hosts and scheme not in ("http", "https", "file", None):
         raise ConfigError(f"{address.name}: hosts is for http:// addresses and playlists: leave it out")
+    if scheme in _WITH_HOST and not _HOST.match(address.target):
+        raise ConfigError(f"{address.name} names no host; expected {scheme}://HOST/PATH")
     return address
 
 
 def _unknown(spec: str, scheme: str) -> SourceError:
-    return SourceError(
-        f"no reader for {redact(spec)}: the scheme {scheme!r} is unknown. Known are: {', '.join(known_schemes())}; "
-        "anything without a scheme is a file name, a number is a camera"
+    return misnamed(
+        SourceError(
+            f"no reader for {redact(spec)}: the scheme {scheme!r} is unknown. Known are: {', '.join(known_schemes())}; "
+            "anything without a scheme is a file name, a number is a camera"
+        )
     )
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from ssa_stream.errors import SourceError, SourceErrorCode
+from ssa_stream.errors import SourceError, SourceErrorCode, misnamed
 from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.picture_names import file_names, number_width, pictures_of
 from ssa_stream.sources.conversion import NO_JOINTS, Joints
@@ -51,7 +51,7 @@ class PictureSequence:
         self._name = name
         self._pictures = pictures_of(pattern)
         if not self._pictures:
-            raise SourceError(_nothing_fits(pattern, name), SourceErrorCode.NOT_FOUND)
+            raise misnamed(SourceError(_nothing_fits(pattern, name), SourceErrorCode.NOT_FOUND))
         self._rate_hz = rate_hz or Fraction(options.get("framerate", _DEFAULT_RATE))
         self._limits = limits
         self._too_large: list[str] = []

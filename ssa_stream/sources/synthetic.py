@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ssa_stream.data import Scene, SceneConfig, demo_scene, render, sample_scene
-from ssa_stream.errors import ConfigError, SourceError
+from ssa_stream.errors import ConfigError, SourceError, misnamed
 from ssa_stream.rates import rate_fraction
 from ssa_stream.sources.source import Frame, Source, SourceInfo
 
@@ -49,14 +49,14 @@ class SyntheticSpec:
         """
         match = _ADDRESS.fullmatch(address.strip())
         if match is None:
-            raise SourceError(f"cannot read the address {address!r}: {_HELP}")
+            raise misnamed(SourceError(f"cannot read the address {address!r}: {_HELP}"))
         values: dict[str, int | float] = {} if match["seed"] is None else {"seed": int(match["seed"])}
         for setting in (match["settings"] or "").lower().split(",") if match["settings"] else ():
             parsed = _parse_setting(setting.strip())
             if not parsed or values.keys() & parsed.keys():
-                raise SourceError(f"cannot read {setting!r} in the address {address!r}: {_HELP}")
+                raise misnamed(SourceError(f"cannot read {setting!r} in the address {address!r}: {_HELP}"))
             if parsed.get("frame_count") == 0:
-                raise SourceError(f"the address {address!r} asks for no frames: expected at least 1frames")
+                raise misnamed(SourceError(f"the address {address!r} asks for no frames: expected at least 1frames"))
             values |= parsed
         return cls(**values)  # type: ignore[arg-type]  # only fps is ever a float
 
@@ -72,7 +72,7 @@ class SyntheticSpec:
             config = SceneConfig(size=(self.height, self.width), fps=self.fps, num_frames=max(1, round(self.fps)))
             return sample_scene(self.seed, split="test", config=config)
         except ConfigError as error:
-            raise SourceError(f"cannot draw {self}: {error}") from error
+            raise misnamed(SourceError(f"cannot draw {self}: {error}")) from error
 
 
 class SyntheticSource(Source):

@@ -100,6 +100,7 @@ PINNED = {
         "SourceErrorCode",
         "SsaStreamError",
         "TransportError",
+        "misnamed",
     },
     "ssa_stream.evaluation": {
         "ClipData",

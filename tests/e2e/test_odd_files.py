@@ -50,9 +50,9 @@ def _lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "m.jsonl").read_text().splitlines()]
 
 
-def _error(folder: Path, source: str, *more: str) -> str:
+def _error(folder: Path, source: str, *more: str, code: int = 1) -> str:
     done = _run(folder, source, *more)
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if "error:" in line]
     return " ".join(done.stderr[done.stderr.index(line) :].split())
@@ -80,7 +80,7 @@ def test_sequence_with_a_gap_and_a_late_start_is_read_whole(folder: Path) -> Non
 def test_pattern_that_fits_nothing_says_what_is_there(folder: Path) -> None:
     """One clear error."""
     _write_pictures(folder / "f", [1])
-    assert "holds f001.png" in _error(folder, "f/g%03d.png")
+    assert "holds f001.png" in _error(folder, "f/g%03d.png", code=2)
 
 
 def test_playlist_without_an_end_mark_is_read_whole(folder: Path) -> None:
@@ -201,4 +201,4 @@ def test_file_address_with_percent_codes_is_decoded(folder: Path) -> None:
     assert len(_times(folder, f"file://{folder}/ein%20film%20%231.mp4")) == 3
     write_video(folder / "50%20.mp4", 4)
     assert len(_times(folder, "50%20.mp4")) == 4
-    assert "names a file of the machine 'elsewhere'" in _error(folder, "file://elsewhere/a.mp4")
+    assert "names a file of the machine 'elsewhere'" in _error(folder, "file://elsewhere/a.mp4", code=2)

@@ -143,15 +143,15 @@ def test_up_existing_outputs_are_replaced_only_if_told(folder: Path) -> None:
     assert "r.json (--json) exists already" in done.stderr
 
 
-@pytest.mark.parametrize("source", ["missing.mp4", "empty.mp4"])
-def test_run_that_fails_before_its_first_frame_keeps_the_former_files(folder: Path, source: str) -> None:
+@pytest.mark.parametrize(("source", "code"), [("missing.mp4", 2), ("empty.mp4", 1)])
+def test_run_that_fails_before_its_first_frame_keeps_the_former_files(folder: Path, source: str, code: int) -> None:
     """With --overwrite; and nothing is left beside them."""
     (folder / "empty.mp4").touch()
     for name in ("o.mp4", "m.jsonl"):
         (folder / name).write_bytes(_OLD)
     before = _contents(folder)
     done = _run(folder, "-o", "o.mp4", "-o", "m.jsonl", "--overwrite", source=source)
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == code, done.stderr
     assert _contents(folder) == before
 
 
@@ -163,7 +163,7 @@ def test_up_with_a_failing_source_keeps_the_former_files(folder: Path) -> None:
         (folder / name).write_bytes(_OLD)
     before = _contents(folder)
     done = run_command("up", path, "-q", cwd=folder)
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 2, done.stderr
     assert _contents(folder) == before
 
 

@@ -128,10 +128,10 @@ def import_(
     _check_output(out, file, overwrite=overwrite, clip=clip, model=model)
     from ssa_stream.configs import load_config
     from ssa_stream.model import SsaConfig
-    from ssa_stream.weight_files import existing_file
+    from ssa_stream.weight_files import check_torch_file, existing_file
 
     config = SsaConfig.from_mapping(load_config("model", model))
-    existing_file(file)
+    check_torch_file(existing_file(file))
     check_clip(clip, download_clip)
     import torch  # after all that can be told without it
 

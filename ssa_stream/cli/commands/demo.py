@@ -8,7 +8,7 @@ import typer
 
 from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
 from ssa_stream.cli.views.console import notice, progress_bar
-from ssa_stream.errors import SinkError
+from ssa_stream.errors import SinkError, misnamed
 from ssa_stream.files import replacing
 
 __all__ = ["demo", "write_scene"]
@@ -48,7 +48,9 @@ def demo(
         out.mkdir(parents=True, exist_ok=True)
         save_pipeline(config, pipeline)
     except OSError as error:
-        raise SinkError(f"cannot write into {out} ({error.strerror}); choose another folder with --out") from error
+        told = SinkError(f"cannot write into {out} ({error.strerror}); choose another folder with --out")
+        is_folder = not isinstance(error, FileExistsError | NotADirectoryError)
+        raise (told if is_folder else misnamed(told)) from error
     write_scene(video, round(seconds * _FPS))
     notice(f"$ ssa-stream up {pipeline}", event="begins", pipeline=str(pipeline))
     report = run_pipeline(config, beside=_print_what_a_robot_sees if placement == "processes" else None, is_drawn=True)

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from ssa_stream.cli.options.graph import Keys
 from ssa_stream.cli.views.console import output, print_json, print_warning, shown
+from ssa_stream.errors import ConfigError
 
 if TYPE_CHECKING:
     from ssa_stream.client import PromptClient, StreamPrompts
@@ -78,7 +79,8 @@ def add(
 def remove(
     stream: Stream,
     prompt_id: Annotated[
-        str, typer.Argument(metavar="ID", help="Id of the prompt, as `list` shows it.", show_default=False)
+        str,
+        typer.Argument(metavar="ID", help="Id of the prompt, as `list` shows it, or its sentence.", show_default=False),
     ],
     address: Address = _ADDRESS,
     timeout_s: Timeout = _TIMEOUT_S,
@@ -87,7 +89,7 @@ def remove(
 ) -> None:
     """Remove a prompt of a stream; the others are not disturbed."""
     with _client(address, stream, timeout_s, keys) as client:
-        _print(client.remove(prompt_id), as_json)
+        _print(_removed(client, prompt_id), as_json)
 
 
 @app.command("list")
@@ -101,6 +103,25 @@ def list_prompts(
     """List the prompts of a stream."""
     with _client(address, stream, timeout_s, keys) as client:
         _print(client.list(), as_json)
+
+
+def _removed(client: "PromptClient", name: str) -> "StreamPrompts":
+    """Remove the prompt that has a name as its id, or else as its sentence.
+
+    Raises:
+        ConfigError: There is none; says which there are.
+    """
+    from ssa_stream.sentences import sentence_key
+
+    try:
+        return client.remove(name)
+    except ConfigError as error:
+        prompts = client.list().prompts
+        meant = [one.id for one in prompts if sentence_key(one.text) == sentence_key(name)]
+        if len(meant) == 1:
+            return client.remove(meant[0])
+        known = ", ".join(f'{one.id} ("{one.text}")' for one in prompts) or "none"
+        raise ConfigError(f"{error}; prompts of the stream are: {known}") from error
 
 
 def _client(address: str, stream: str, timeout_s: float, keys: Path | None) -> "PromptClient":
@@ -121,7 +142,8 @@ def _print(answer: "StreamPrompts", as_json: bool) -> None:
     place = answer.applies_from
     console = output()
     console.print(table if answer.prompts else f"stream {answer.stream} has no prompts")
-    console.print(f"version {answer.version}, from frame {place.seq} of epoch {place.epoch} on")
+    counted = f", counted since start {place.epoch + 1} of its source" if place.epoch else ""
+    console.print(f"they hold from frame {place.seq} on{counted} (version {answer.version} of the prompts)")
     for warning in answer.warnings:
         print_warning(warning)
 

@@ -42,7 +42,8 @@ def up(
         str,
         typer.Argument(
             metavar="PIPELINE",
-            help="A shipped pipeline (demo, webcam, two-streams) or a YAML file. It names streams, prompts and limits.",
+            help="A shipped pipeline (browser, demo, two-streams, webcam) or a YAML file. It names streams, "
+            "prompts and limits.",
         ),
     ],
     source: SourceOption = None,

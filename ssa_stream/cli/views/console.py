@@ -76,7 +76,16 @@ def _is_unicode(encoding: str) -> bool:
 
 
 class PrintableConsole(Console):
-    """A console on which text is only text; what rich itself adds (colours, moves of the cursor) stays."""
+    """A console on which text is only text; what rich itself adds (colours, moves of the cursor) stays.
+
+    Lines of text are never wrapped: a terminal does that itself, and in a file a line is a line.
+    """
+
+    def print(self, *objects: Any, soft_wrap: bool | None = None, **kwargs: Any) -> None:
+        """As rich does, but lines of text stay whole where the caller does not say otherwise."""
+        if soft_wrap is None:
+            soft_wrap = all(isinstance(one, str | Text) for one in objects)
+        super().print(*objects, soft_wrap=soft_wrap, **kwargs)
 
     def render_str(self, text: str, *args: Any, **kwargs: Any) -> Text:
         """Before rich, which would take some control characters away unseen."""

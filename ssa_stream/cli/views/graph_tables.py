@@ -13,6 +13,7 @@ from ssa_stream.cli.views.source_words import source_text
 from ssa_stream.client.graph_state import GraphState, NodeStatus, StreamStatus
 from ssa_stream.client.mask_figures import PromptFigures
 from ssa_stream.protocols import Event, Heartbeat, Latency, SourceState, Statistics
+from ssa_stream.rates import rate_text
 
 __all__ = ["status_mapping", "status_tables", "top_view"]
 
@@ -34,7 +35,7 @@ def status_tables(graph: GraphState, now_ns: int) -> RenderableType:
     for name, stream in sorted(graph.streams.items()):
         streams.add_row(
             shown(name),
-            *_source_and_frames(stream, graph.masked_per_s(name, now_ns)),
+            *_source_and_frames(stream, _masks_hz(graph, name, now_ns, graph.masked_per_s(name, now_ns))),
             shown(_counts(graph.dropped(name)) or "-"),
             shown(_prompts(stream) or "-"),
         )
@@ -55,7 +56,7 @@ def status_mapping(graph: GraphState, now_ns: int) -> dict[str, Any]:
                 "source": _plain(stream.source),
                 "prompts": _plain(stream.prompts),
                 "dropped": graph.dropped(name),
-                "masks_hz": round(graph.masked_per_s(name, now_ns), 3),
+                "masks_hz": round(_masks_hz(graph, name, now_ns, graph.masked_per_s(name, now_ns)), 3),
                 "overload": graph.overload(name, now_ns),
             }
             for name, stream in sorted(graph.streams.items())
@@ -129,7 +130,7 @@ def _streams_with_rates(graph: GraphState, now_ns: int, is_heard: bool) -> Fitte
     )  # fmt: skip
     for name, stream in sorted(graph.streams.items()):
         source = [Text("?"), Text("-"), Text("-")] if stream.source is None else _source(stream.source, is_heard)
-        out = Text(f"{graph.masks.frames_per_s(name, now_ns):.1f}")
+        out = Text(rate_text(_masks_hz(graph, name, now_ns, graph.masks.frames_per_s(name, now_ns))))
         table.add_row(shown(name, style="bold"), *source, out, "", "", "", shown(_counts(graph.dropped(name)) or "-"))
         came = graph.masks.prompts(name)
         for prompt in () if stream.prompts is None else stream.prompts.prompts:
@@ -178,11 +179,17 @@ def _source(source: SourceState, is_heard: bool = True) -> list[Text]:
     return [source_text(source), Text(size), Text(f"{source.rate_hz or 0:.1f}" if is_heard else "-")]
 
 
+def _masks_hz(graph: GraphState, stream: str, now_ns: int, measured_hz: float) -> float:
+    """Pictures with masks per second: what the text of an overload says, too, or else what was measured here."""
+    told_hz = graph.masks_hz(stream, now_ns)
+    return measured_hz if told_hz is None else told_hz
+
+
 def _source_and_frames(stream: StreamStatus, masks_hz: float) -> list[Text]:
     source = stream.source
     if source is None:
         return [Text("?")] * 6
-    return [*_source(source), Text(f"{masks_hz:.1f}"), Text(str(source.epoch)), Text(str(source.next_index))]
+    return [*_source(source), Text(rate_text(masks_hz)), Text(str(source.epoch)), Text(str(source.next_index))]
 
 
 def _busy(node: NodeStatus, now_ns: int) -> Text:

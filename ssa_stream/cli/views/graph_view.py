@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ssa_stream.cli.views.console import errors, notice, print_warning, shows_progress
 from ssa_stream.cli.views.model_words import ModelWords
-from ssa_stream.cli.views.source_words import frame_counts, latency_words, source_words
+from ssa_stream.cli.views.source_words import frame_counts, latency_words, source_words, speed_words
 from ssa_stream.log_lines import LogLevel, is_logged, log_settings
 from ssa_stream.nodes.runtime.logs import say
 from ssa_stream.printable import printable
@@ -133,11 +133,10 @@ def print_graph_summary(report: "GraphReport", words: ModelWords, console: Conso
         return
     console = console or errors()
     ended = "ended by a signal" if report.is_interrupted else "done"
-    console.print(
-        f"{ended}: {report.total_frames} frames in {report.elapsed_s:.1f} s = {report.fps:.1f} fps, latency p50 "
-        f"{report.latency_ms(50):.0f} ms, p95 {report.latency_ms(95):.0f} ms, {report.dropped} dropped",
-        soft_wrap=True,
-    )
+    latencies_ms = report.latency_ms(50), report.latency_ms(95)
+    # A graph may have waited for its sources for most of that time.
+    speed = speed_words(report.total_frames, report.elapsed_s, report.fps, latencies_ms, " over the whole time")
+    console.print(f"{ended}: {speed}, {report.dropped} dropped")
     console.print(frame_counts(report.read.total(), report.total_frames, report.drops))
     for node, count in sorted(report.restarts.items()):
         console.print(f"restarts of {node}: {count}")

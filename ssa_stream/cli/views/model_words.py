@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelWords"]
 
 _PROMPT_CHARACTERS = 60
+_NAMED_PROMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class ModelWords:
         self.hints(text for one in lists for text in (one.values() if isinstance(one, Mapping) else one))
 
     def found(self, streams: Mapping[str, Iterable[PromptFrames]], console: Console | None = None) -> None:
-        """Print in how many frames each prompt had a target, and what to do if one had none in any.
+        """Print in how many frames each prompt had a target, what to do about those that had none, and what to doubt.
 
         Args:
             streams: By name; with one stream the name is left out.
@@ -93,9 +94,31 @@ class ModelWords:
             notice(Text(line), event="found", console=console, stream=name, frames=prompt.frames, found=prompt.found)
         if not found:
             notice("no frame got masks, so no target was found", event="found", console=console)
-        elif self.knowledge.is_trained and not all(prompt.found for _, prompt in found):
+            return
+        if not self.knowledge.is_trained:  # its masks mean nothing, nor does their absence
+            return
+        lacking = [
+            f"{name} {_quoted(prompt.text)}" if len(streams) > 1 else _quoted(prompt.text)
+            for name, prompt in found
+            if not prompt.found
+        ]
+        if lacking:
             advice = self.knowledge.advice(is_synthetic=self.is_synthetic)
-            notice(Text(f"nothing found: {advice}", "yellow"), event="nothing found", level="warning", console=console)
+            is_nothing = len(lacking) == len(found)
+            verb = "was" if len(lacking) == 1 else "were"
+            what = "nothing found" if is_nothing else f"{_listed(lacking)} {verb} not found"
+            event = "nothing found" if is_nothing else "not found"
+            text = Text(f"{what}: {advice}", "yellow")
+            notice(text, event=event, level="warning", console=console, prompts=lacking)
+        caveat = self.knowledge.caveat(is_synthetic=self.is_synthetic)
+        if caveat is not None and len(lacking) < len(found):
+            notice(Text(caveat, "yellow"), event="found elsewhere", level="warning", console=console)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    more = len(names) - _NAMED_PROMPTS
+    return ", ".join(names[:_NAMED_PROMPTS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _quoted(text: str) -> str:

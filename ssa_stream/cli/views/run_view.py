@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Spinner
 from rich.text import Text
 
 from ssa_stream.cli.views.console import errors, moving_progress, notice, shows_progress
-from ssa_stream.cli.views.source_words import frame_counts, latency_words
+from ssa_stream.cli.views.source_words import frame_counts, latency_words, speed_words
 from ssa_stream.log_lines import is_logged, log_settings
 from ssa_stream.sources import Recovering, Source, SourceStage, SourceStatus
 
@@ -78,10 +78,9 @@ def print_summary(report: "RunReport") -> None:
         return
     console = errors()
     ended = "ended by Ctrl-C" if report.interrupted else "ended by an error" if report.failure else "done"
-    console.print(
-        f"{ended}: {report.frames} frames in {report.elapsed_s:.1f} s = {report.fps:.1f} fps, latency p50 "
-        f"{report.latency_ms(50):.0f} ms, p95 {report.latency_ms(95):.0f} ms, {report.dropped} dropped"
-    )
+    latencies_ms = report.latency_ms(50), report.latency_ms(95)
+    speed = speed_words(report.frames, report.elapsed_s, report.fps, latencies_ms)
+    console.print(f"{ended}: {speed}, {report.dropped} dropped")
     console.print(frame_counts(report.read, report.masked, report.drops))
     for milliseconds in report.prompt_to_mask_ms:
         console.print(f"prompt change to first masks: {milliseconds:.0f} ms")

@@ -9,12 +9,16 @@ from rich.text import Text
 from ssa_stream.cli.views.console import shown
 from ssa_stream.protocols import SourceState
 
-__all__ = ["SourceNews", "SourceWords", "frame_counts", "latency_words", "source_text", "source_words"]
+__all__ = ["SourceNews", "SourceWords", "frame_counts", "latency_words", "source_text", "source_words", "speed_words"]
 
 _COLOURS = {
     "running": "green", "starting": "yellow", "connecting": "yellow", "ended": "dim", "stopped": "dim",
     "stalled": "red", "reconnecting": "red", "failed": "red",
 }  # fmt: skip
+
+
+_DROP_WORDS = {"unprocessed": "read ahead and not needed"}
+"""Reasons for people; the others are words that say what they mean."""
 
 
 class SourceWords(NamedTuple):
@@ -53,11 +57,29 @@ def source_words(source: SourceState) -> SourceWords:
 
 def frame_counts(read: int, masked: int, drops: Mapping[str, int]) -> str:
     """Say what became of all frames that were read; what is in no count was under way when a run broke."""
-    parts = [f"{masked} with masks", *(f"{count} {reason}" for reason, count in sorted(drops.items()) if count)]
+    said = ((_DROP_WORDS.get(reason, reason), count) for reason, count in sorted(drops.items()))
+    parts = [f"{masked} with masks", *(f"{count} {reason}" for reason, count in said if count)]
     under_way = read - masked - sum(drops.values())
     if under_way > 0:
         parts.append(f"{under_way} under way")
     return f"read {read} frames: {', '.join(parts)}"
+
+
+def speed_words(frames: int, elapsed_s: float, fps: float, latencies_ms: tuple[float, float], over: str = "") -> str:
+    """How many frames there were and how fast, in words; no rate and no latency where there were none.
+
+    Args:
+        frames: With masks.
+        elapsed_s: The time that they took.
+        fps: Their rate.
+        latencies_ms: Median and 95th percentile.
+        over: What the rate is of, where that is not plain.
+    """
+    if not frames:
+        return "no frame got masks"
+    p50_ms, p95_ms = latencies_ms
+    rate = f"{frames} frames in {elapsed_s:.1f} s = {fps:.1f} fps{over}" if fps else f"{frames} frames"
+    return f"{rate}, latency p50 {p50_ms:.0f} ms, p95 {p95_ms:.0f} ms"
 
 
 def latency_words(milliseconds: float | None) -> str:

@@ -162,7 +162,7 @@ def test_export_without_clip_is_refused(tmp_path: Path, config: SsaConfig, state
     ("content", "told"),
     [
         ([torch.zeros(1)], "holds list"),
-        ({"model": {}}, "expected a state dict"),
+        ({"model": {}}, "is empty: its dictionary holds no tensors; expected a state dict"),
         ({"model": {"a": 3}}, "has int under 'a'"),
         ({3: torch.zeros(1)}, "under 3"),
         (torch.zeros(1), "holds Tensor"),

@@ -88,7 +88,7 @@ def test_every_kind_of_configuration_is_read_strictly(tmp_path: Path, kind: str)
     """One reader for all of them."""
     path = tmp_path / "bomb.yaml"
     path.write_text(_bomb("[lol]", "[%s]"))
-    with pytest.raises(ConfigError, match=r"bomb\.yaml' is not valid YAML: .*aliases expanded"):
+    with pytest.raises(ConfigError, match=r"bomb\.yaml is not valid YAML: line 6, column 5: .*aliases expanded"):
         load_config(kind, path)
 
 

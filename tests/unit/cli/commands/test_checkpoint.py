@@ -141,14 +141,14 @@ def test_download_clip_is_asked_for_with_or_without_tag(
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["info", "nowhere.safetensors"], 1, "there is no file nowhere.safetensors"),
+        (["info", "nowhere.safetensors"], 2, "there is no file nowhere.safetensors"),
         (["info", "published.pth"], 1, "checkpoint import published.pth"),
         (["import", "published.pth", "--model", "ssa-huge", "-o", "x"], 2, "ssa-huge"),
         (["import", "published.pth", "--model", "ssa-base", "-o", "x"], 1, "missing"),
         (["import", "published.pth", "--model", "ssa-tiny", "-o", "x"], 1, "has frame_decoder.mask_moments, which"),
         (["import", "published.pth", "--model", "tiny.yaml", "-o", "x", "--clip", "a", "--download-clip"], 2, "both"),
         (["import", "published.pth", "--model", "tiny.yaml", "-o", "x", "--download-clip"], 2, "publishes no weights"),
-        (["import", "published.pth", "--model", "tiny.yaml", "-o", "no/x"], 1, "create it"),
+        (["import", "published.pth", "--model", "tiny.yaml", "-o", "no/x"], 2, "create it"),
         (["import", "tiny.yaml", "--model", "tiny.yaml", "-o", "x"], 1, "not a whole torch file"),
         (["import", "published.pth", "-o", "x"], 2, "--model"),
         (["import", "published.pth", "--model", "tiny.yaml", "-o", "x", "--dtype", "int8"], 2, "int8"),

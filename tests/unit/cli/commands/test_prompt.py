@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import ssa_stream.client
 from ssa_stream.cli.main import app
 from ssa_stream.client import StreamPrompts
+from ssa_stream.errors import ConfigError
 from ssa_stream.protocols import AppliesFrom, Prompt
 
 RUNNER = CliRunner()
@@ -45,6 +46,8 @@ class _Client:
         return self._answer("add", text, prompt_id)
 
     def remove(self, prompt_id: str) -> StreamPrompts:
+        if prompt_id != "p1":
+            raise ConfigError(f"there is no prompt {prompt_id}")
         return self._answer("remove", prompt_id)
 
     def list(self) -> StreamPrompts:
@@ -75,7 +78,16 @@ def test_command_asks_and_shows_the_prompts(client: type[_Client], words: list[s
     assert result.exit_code == 0, result.output
     assert client.asked == [("tcp://127.0.0.1:5556", "cam0", 10.0, None), asked, ("closed",)]
     assert "the [red] cup" in result.stdout
-    assert "version 3, from frame 40 of epoch 1 on" in result.stdout
+    assert "hold from frame 40 on, counted since start 2 of its source (version 3 of the prompts)" in result.stdout
+
+
+def test_prompt_is_removed_by_its_sentence_too(client: type[_Client]) -> None:
+    """Capitals and spaces do not count; of a name that nothing has, the answer says what there is."""
+    result = RUNNER.invoke(app, ["prompt", "remove", "cam0", "The [red] cup"])
+    assert result.exit_code == 0, result.output
+    assert client.asked[1:] == [("list",), ("remove", "p1"), ("closed",)]
+    failed = RUNNER.invoke(app, ["prompt", "remove", "cam0", "p7"])
+    assert str(failed.exception) == 'there is no prompt p7; prompts of the stream are: p1 ("the [red] cup")'
 
 
 def test_command_prints_json_on_request(client: type[_Client]) -> None:

@@ -189,8 +189,8 @@ def test_figures_of_a_graph_that_is_silent_are_not_shown() -> None:
 
 def test_overload_and_busy_shares_are_shown() -> None:
     """By top and status, with the stream's name."""
-    text = "overloaded: 15 pictures/s come, 6.2/s get masks"
-    load = StreamLoad(stream="cam0", at_ns=0, clock="monotonic:x", masks_hz=6.2, stage="masks", text=text)
+    text = "overloaded: 15 pictures/s come, 0.056/s get masks"
+    load = StreamLoad(stream="cam0", at_ns=0, clock="monotonic:x", masks_hz=0.0561, stage="masks", text=text)
     graph = _graph(SOURCE, load, heartbeat("masks-0"))
     for at_s in range(3):
         work = (BusyTime(name="masks", seconds=0.4 * at_s), BusyTime(name="outputs", seconds=0.03 * at_s))
@@ -198,6 +198,7 @@ def test_overload_and_busy_shares_are_shown() -> None:
     shown = (status_tables(graph, 10 * SECOND), top_view(graph, now_ns=10 * SECOND, header="HEADER"))
     for lines in (_printed(one).splitlines() for one in shown):
         assert f"cam0: {text}" in lines
+        assert any("0.056" in line and "cam0: " not in line for line in lines), lines  # the column `fps out`
         assert any("outputs 3 %" in line for line in lines)
     mapping = status_mapping(graph, 10 * SECOND)
     assert mapping["streams"]["cam0"]["overload"] == text

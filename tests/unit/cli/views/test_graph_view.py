@@ -30,13 +30,21 @@ def test_summary_names_drops_restarts_and_prompt_changes() -> None:
         found.count("p1", "the red cup", has_target=index < 12)
     print_graph_summary(report, ModelWords(Knowledge("ssa"), is_synthetic=False), Console(file=text, width=200))
     assert text.getvalue().splitlines() == [
-        "done: 31 frames in 3.0 s = 10.0 fps, latency p50 20 ms, p95 29 ms, 2 dropped",
-        "read 36 frames: 31 with masks, 2 stale, 3 unprocessed",
+        "done: 31 frames in 3.0 s = 10.0 fps over the whole time, latency p50 20 ms, p95 29 ms, 2 dropped",
+        "read 36 frames: 31 with masks, 2 stale, 3 read ahead and not needed",
         "restarts of encoder-0: 1",
         "prompt change to first masks: 42 ms",
         "warning: stream cam0: source a.mp4: cut off",
         '"the red cup": target found in 12 of 31 frames',
     ]
+
+
+def test_summary_of_no_frames_has_no_rate_and_no_latency() -> None:
+    """There is none to tell."""
+    text = io.StringIO()
+    words = ModelWords(Knowledge("ssa"), is_synthetic=False)
+    print_graph_summary(GraphReport(is_interrupted=True), words, Console(file=text, width=200))
+    assert text.getvalue().splitlines()[0] == "ended by a signal: no frame got masks, 0 dropped"
 
 
 def test_figures_of_a_graph_name_sources_that_are_lost() -> None:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from ssa_stream.cli.runner import RunReport
-from ssa_stream.cli.views.run_view import _figures, print_connections, print_source_status, source_line
+from ssa_stream.cli.views.run_view import _figures, print_connections, print_source_status, print_summary, source_line
 from ssa_stream.errors import SourceErrorCode
 from ssa_stream.sources import Recovering, SourceStage, SourceStatus
 from tests.support.scripted_source import ScriptedSource
@@ -51,6 +51,20 @@ def test_lines_go_to_stderr_as_they_are(capsys: pytest.CaptureFixture[str]) -> N
     """Square brackets in an address are no markup."""
     print_source_status(_status(SourceStage.STALLED, text="rtsp://[fe80::1]/cam " + "x" * 200))
     assert capsys.readouterr().err == "source: stalled, rtsp://[fe80::1]/cam " + "x" * 200 + "\n"
+
+
+def test_summary_in_a_file_is_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line is a line, however long; and no rate is told where no frame came."""
+    report = RunReport(read=10**6, frames=5, masked=5, elapsed_s=2.0)
+    report.drops.update(unprocessed=9, overtaken=999_986, gap=123_456, failed=123_456)
+    report.latencies_ms.extend([1000.0] * 5)
+    print_summary(report)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2, lines
+    assert lines[0].startswith("done: 5 frames in 2.0 s = 2.5 fps, latency p50 1000 ms")
+    assert "9 read ahead and not needed" in lines[1]
+    print_summary(RunReport())
+    assert capsys.readouterr().err.splitlines()[0] == "done: no frame got masks, 0 dropped"
 
 
 def test_connections_are_told_where_there_was_more_than_one(capsys: pytest.CaptureFixture[str]) -> None:
