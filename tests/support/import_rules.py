@@ -59,7 +59,7 @@ RULES = {
     "extras": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "files": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
-    "overload": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "overload": Rule(frozenset({"rates"}), third_party=frozenset(), torch="never"),
     "lazy_names": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "rates": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "sentences": Rule(_siblings(), third_party=frozenset(), torch="never"),
