@@ -114,7 +114,7 @@ class Graph:
 
     def _until_ready(self) -> None:
         deadline_s = time.monotonic() + _START_S
-        while not all(word in self.log.read_text() for word in ("event=page", "ready:", "metrics at")):
+        while not all(word in self.log.read_text() for word in ("event=page", "ready", "masks at", "metrics at")):
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 raise SystemExit(f"the graph did not start:\n{self.log.read_text()}")
             time.sleep(_POLL_S)

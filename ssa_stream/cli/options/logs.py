@@ -1,6 +1,7 @@
 """Options of every command that runs for long: how its log looks, and from which level on."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -34,5 +35,5 @@ def asks_for_json(arguments: Sequence[str]) -> bool:
     """Whether a command line asks for a log in JSON; known before it is parsed, as what is wrong with it is logged."""
     return any(
         argument == f"{_FORMAT}=json" or (argument == _FORMAT and following == "json")
-        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True)
+        for argument, following in pairwise([*arguments, ""])
     )
