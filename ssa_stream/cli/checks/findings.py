@@ -83,8 +83,9 @@ def _source(trial: Trial) -> _Result:
     if trial.lost:
         lost = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in trial.lost.items())
         return "warn", f"{found}; {lost}", "use a cable instead of radio, rtsp_transport tcp, or a lower bit rate"
-    rates = trial.live and trial.nominal_hz and trial.measured_hz and trial.frames >= _FRAMES_TO_JUDGE
-    if rates and trial.measured_hz < _SLOW * trial.nominal_hz:  # type: ignore[operator]  # both are there: see `rates`
+    nominal_hz, measured_hz = trial.nominal_hz or 0.0, trial.measured_hz or 0.0
+    is_judged = trial.live and measured_hz > 0 and trial.frames >= _FRAMES_TO_JUDGE
+    if is_judged and measured_hz < _SLOW * nominal_hz:
         return "warn", found, "it gives fewer frames than it says: look at light (exposure), network and the camera"
     return "ok", found, ""
 

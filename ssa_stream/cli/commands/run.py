@@ -20,7 +20,6 @@ from ssa_stream.cli.options.model import (
 from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
 from ssa_stream.errors import ConfigError, SinkError, SsaStreamError
 from ssa_stream.outputs import NamedPath, check_outputs, sink_files
-from ssa_stream.sentences import expect_distinct
 
 if TYPE_CHECKING:
     from ssa_stream.cli.runner import PromptChange
@@ -194,8 +193,6 @@ def run(
         max_gap_s=max_gap,
     )
     check_prompts(config, prompt, *(change.prompts for change in changes))
-    for texts in (prompt, *(change.prompts for change in changes)):
-        expect_distinct((None, text) for text in texts)
     check_source(source, live=True if realtime else None)
     check_model(
         model,
