@@ -149,8 +149,7 @@ def evaluate(
         ],
         overwrite=overwrite,
     )
-    from ssa_stream.cli.checks.arguments import check_model
-    from ssa_stream.cli.options.engine import open_model
+    from ssa_stream.cli.options.engine import ModelChoice, open_model
     from ssa_stream.evaluation import EvaluationConfig, MevisData, plan_questions
     from ssa_stream.streaming import SessionConfig
 
@@ -174,26 +173,18 @@ def evaluate(
         config = replace(config, session=replace(session, max_prompts=batch))
     opened = MevisData(data, fps=fps)
     plan_questions(opened.videos, control, limit)
-    check_model(
-        model,
-        checkpoint,
+    choice = ModelChoice(
+        model=model,
+        checkpoint=checkpoint,
         random_weights=random_weights,
         clip=clip,
         download_clip=download_clip,
         device=device,
         dtype=dtype,
     )
+    choice.check()
     ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic=True).introduce()
-    network = open_model(
-        model,
-        checkpoint,
-        random_weights=random_weights,
-        clip=clip,
-        download_clip=download_clip,
-        device=device,
-        dtype=dtype,
-        threads=threads,
-    )
+    network = open_model(choice, threads=threads)
     pictures = _new_sheet() if sheet else None
     report = (
         _objects(network, opened, mode, config)

@@ -157,8 +157,8 @@ def run(
     """
     use_log_options("run", log_format, log_level)
     from ssa_stream.addresses import is_synthetic
-    from ssa_stream.cli.checks.arguments import check_model, check_prompts
-    from ssa_stream.cli.options.engine import all_cores_but_one, open_model
+    from ssa_stream.cli.checks.arguments import check_prompts
+    from ssa_stream.cli.options.engine import ModelChoice, all_cores_but_one, open_model
     from ssa_stream.cli.runner import RunReport, paced, run_stream
     from ssa_stream.cli.views.console import print_warning
     from ssa_stream.cli.views.model_words import ModelWords
@@ -194,29 +194,21 @@ def run(
     )
     check_prompts(config, prompt, *(change.prompts for change in changes))
     check_source(source, live=True if realtime else None)
-    check_model(
-        model,
-        checkpoint,
+    choice = ModelChoice(
+        model=model,
+        checkpoint=checkpoint,
         random_weights=random_weights,
         clip=clip,
         download_clip=download_clip,
         device=device,
         dtype=dtype,
     )
+    choice.check()
     words = ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic(source))
     if not quiet:
         words.introduce()
     hints = words.hints([*prompt, *(text for change in changes for text in change.prompts)])
-    network = open_model(
-        model,
-        checkpoint,
-        random_weights=random_weights,
-        clip=clip,
-        download_clip=download_clip,
-        device=device,
-        dtype=dtype,
-        threads=threads or all_cores_but_one(),
-    )
+    network = open_model(choice, threads=threads or all_cores_but_one())
     from ssa_stream.streaming import ReferSession  # imports torch: after all that can be told without it
 
     session = ReferSession(network, config, prompt)

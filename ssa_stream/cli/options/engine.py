@@ -1,6 +1,7 @@
 """From command-line options to a model that is ready to run."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,23 +12,14 @@ from ssa_stream.cli.views.console import notice, status
 if TYPE_CHECKING:
     from ssa_stream.model import SSA
 
-__all__ = ["all_cores_but_one", "open_model"]
+__all__ = ["ModelChoice", "all_cores_but_one", "open_model"]
 
 
-def open_model(
-    model: str,
-    checkpoint: str | None,
-    *,
-    random_weights: bool,
-    clip: Path | None = None,
-    download_clip: str | None = None,
-    device: str = "auto",
-    dtype: str = "float32",
-    threads: int | None = None,
-) -> "SSA":
-    """Load or make the network. What can be told to be wrong without torch is, before that is imported.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """Which network, and how it is to run, as the options of a command say it.
 
-    Args:
+    Attributes:
         model: Shipped configuration name or YAML path; used with random weights only, a checkpoint says what it is.
         checkpoint: Weight file, or the name of a shipped one; None takes the default, unless weights are random.
         random_weights: Make meaningless weights instead.
@@ -35,35 +27,59 @@ def open_model(
         download_clip: Tag of the weights that open_clip shall download for such a checkpoint.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `float32` or `bfloat16`.
+    """
+
+    model: str
+    checkpoint: str | None
+    random_weights: bool
+    clip: Path | None
+    download_clip: str | None
+    device: str
+    dtype: str
+
+    def check(self) -> None:
+        """Refuse what can be told to be wrong without torch.
+
+        Raises:
+            ConfigError: Both checkpoint and random weights, or an unknown device or dtype.
+            CheckpointError: A file is not there, or is no checkpoint that runs.
+        """
+        check_model(
+            self.model,
+            self.checkpoint,
+            random_weights=self.random_weights,
+            clip=self.clip,
+            download_clip=self.download_clip,
+            device=self.device,
+            dtype=self.dtype,
+        )
+
+
+def open_model(choice: ModelChoice, *, threads: int | None = None) -> "SSA":
+    """Load or make a network.
+
+    Args:
+        choice: Which; checked.
         threads: Processor threads of torch in this process; None leaves them.
     Raises:
-        ConfigError: Both checkpoint and random weights, or an unknown device or dtype.
+        ConfigError: The device is not there.
         CheckpointError: The checkpoint does not load.
     """
-    check_model(
-        model,
-        checkpoint,
-        random_weights=random_weights,
-        clip=clip,
-        download_clip=download_clip,
-        device=device,
-        dtype=dtype,
-    )
     import torch
 
     from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, choose_device, open_network, read_info
 
     if threads is not None:
         torch.set_num_threads(threads)
-    where = choose_device(device, "--device")
-    if device == "auto":
+    where = choose_device(choice.device, "--device")
+    if choice.device == "auto":
         notice(f"device: {where}", event="device", device=str(where))
-    kind = torch.bfloat16 if dtype == "bfloat16" else torch.float32
-    if random_weights:
-        return open_network(random_weights=model, device=where, dtype=kind)
-    name = checkpoint or DEFAULT_CHECKPOINT
+    kind = torch.bfloat16 if choice.dtype == "bfloat16" else torch.float32
+    if choice.random_weights:
+        return open_network(random_weights=choice.model, device=where, dtype=kind)
+    name = choice.checkpoint or DEFAULT_CHECKPOINT
     with status(f"loading {name}"):
-        weights = clip_weights(read_info(name).config, clip, download_clip)
+        weights = clip_weights(read_info(name).config, choice.clip, choice.download_clip)
         return open_network(name, clip=weights, device=where, dtype=kind)
 
 
