@@ -1,7 +1,9 @@
 """Video with sentences and masks: a synthetic generator, and the MeViS format on disk."""
 
-from ssa_stream.data.mevis import MevisExpression, MevisReader, MevisVideo
+from ssa_stream.data.kinds import KINDS, DataKind, DataPlace, open_data, parse_data
+from ssa_stream.data.mevis import MevisReader
 from ssa_stream.data.mevis_writer import write_mevis
+from ssa_stream.data.referring import ReferringData, ReferringExpression, ReferringVideo
 from ssa_stream.data.synthetic.appearance import HELD_OUT_PAIRS
 from ssa_stream.data.synthetic.captions import (
     ATTRIBUTES,
@@ -27,16 +29,20 @@ __all__ = [
     "EXPRESSION_TYPES",
     "HELD_OUT_PAIRS",
     "HELD_OUT_PHRASES",
+    "KINDS",
     "SPLITS",
     "TYPE_WEIGHTS",
     "CaptionedObject",
     "CaptionedPicture",
     "ClipSample",
+    "DataKind",
+    "DataPlace",
     "Expression",
     "ExpressionType",
-    "MevisExpression",
     "MevisReader",
-    "MevisVideo",
+    "ReferringData",
+    "ReferringExpression",
+    "ReferringVideo",
     "RenderedFrame",
     "Scene",
     "SceneConfig",
@@ -47,6 +53,8 @@ __all__ = [
     "demo_scene",
     "describe",
     "expressions",
+    "open_data",
+    "parse_data",
     "render",
     "sample_captioned_picture",
     "sample_clip",

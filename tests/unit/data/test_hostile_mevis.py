@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssa_stream.data import MevisReader, mevis
+from ssa_stream.data import MevisReader, reading
 from ssa_stream.errors import ConfigError
 from ssa_stream.run_lengths import encode_counts
 
@@ -158,10 +158,10 @@ def test_picture_that_claims_to_be_huge_is_refused_before_it_is_decoded(folder: 
 
 def test_video_that_does_not_fit_into_memory_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before its frames are read, and before its masks are decoded."""
-    monkeypatch.setattr(mevis, "_MOST_ARRAY_BYTES", 2 * 8 * 12 * 3 - 1)
+    monkeypatch.setattr(reading, "MOST_ARRAY_BYTES", 2 * 8 * 12 * 3 - 1)
     reader = MevisReader(folder)
     with pytest.raises(ConfigError, match=r"2 frames of .* have 576 bytes"):
         reader.frames("v")
-    monkeypatch.setattr(mevis, "_MOST_ARRAY_BYTES", 2 * 8 * 12 - 1)
+    monkeypatch.setattr(reading, "MOST_ARRAY_BYTES", 2 * 8 * 12 - 1)
     with pytest.raises(ConfigError, match="masks of 0 of v have 192 bytes"):
         reader.masks("v", reader.video("v").expressions[0])

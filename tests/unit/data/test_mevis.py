@@ -34,6 +34,7 @@ def test_round_trip_gives_back_sentences_masks_and_frames(written: Path) -> None
     reader = MevisReader(written)
     assert reader.videos == ("val00000010", "val00000011")
     types = set()
+    meta = json.loads((written / "meta_expressions.json").read_text())["videos"]
     for offset, name in enumerate(reader.videos):
         scene = sample_scene(10 + offset, split="val", config=CONFIG)
         drawn = [render(scene, t) for t in range(6)]
@@ -42,7 +43,8 @@ def test_round_trip_gives_back_sentences_masks_and_frames(written: Path) -> None
         assert np.abs(frames.astype(int) - np.stack([frame.image for frame in drawn])).mean() < 4.0
         for expression in reader.video(name).expressions:
             types.add(expression.type)
-            rows = [scene.ids.index(object_id) for object_id in expression.obj_ids]
+            object_ids = meta[name]["expressions"][expression.expression_id]["obj_id"]
+            rows = [scene.ids.index(object_id) for object_id in object_ids]
             expected = np.stack([frame.masks for frame in drawn], axis=1)[rows]
             np.testing.assert_array_equal(reader.masks(name, expression), expected)
             np.testing.assert_array_equal(reader.masks(name, expression, [4, 1]), expected[:, [4, 1]])
@@ -129,8 +131,8 @@ def test_broken_meta_names_file_field_and_expectation(
 def test_broken_masks_name_file_field_and_expectation(written: Path, value: object, message: str) -> None:
     """Found when the mask is asked for."""
     reader = MevisReader(written)
-    expression = next(e for e in reader.video("val00000010").expressions if e.anno_ids)
-    _edit(written / "mask_dict.json", [expression.anno_ids[0]], value)
+    expression = next(e for e in reader.video("val00000010").expressions if e.target_ids)
+    _edit(written / "mask_dict.json", [expression.target_ids[0]], value)
     with pytest.raises(ConfigError, match=message):
         reader.masks("val00000010", expression)
 
@@ -140,7 +142,7 @@ def test_missing_files_are_named(written: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"meta_expressions.json is missing"):
         MevisReader(tmp_path)
     reader = MevisReader(written)
-    expression = next(e for e in reader.video("val00000011").expressions if e.anno_ids)
+    expression = next(e for e in reader.video("val00000011").expressions if e.target_ids)
     (written / "mask_dict.json").unlink()
     with pytest.raises(ConfigError, match=r"mask_dict.json is missing"):
         reader.masks("val00000011", expression)

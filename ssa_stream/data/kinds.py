@@ -1,0 +1,108 @@
+"""The public data sets by name, and what opens one: `KIND:DIR` on the command line.
+
+The readers are imported when a data set is opened, as they need packages of the extra `data`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from ssa_stream.data.referring import ReferringData
+from ssa_stream.errors import ConfigError
+from ssa_stream.texts import brief
+
+__all__ = ["KINDS", "DataKind", "DataPlace", "Results", "open_data", "parse_data"]
+
+Results = Literal["objects", "frames"]
+"""What predictions of a data set are: `objects`, a list of scored masks of each sample in COCO's form; `frames`, a
+picture for each frame of each sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataKind:
+    """A public data set.
+
+    Attributes:
+        name: As in `KIND:DIR`.
+        title: As in the literature.
+        splits: Their names; `val` and `valid` mean the same everywhere.
+        default_split: The one that is evaluated where none is named.
+        results: Form of its predictions.
+    """
+
+    name: str
+    title: str
+    splits: tuple[str, ...]
+    default_split: str
+    results: Results
+
+
+KINDS: Final = {
+    kind.name: kind
+    for kind in (
+        DataKind("a2d-sentences", "A2D-Sentences", ("train", "test"), "test", "objects"),
+        DataKind("jhmdb-sentences", "JHMDB-Sentences", ("test",), "test", "objects"),
+        DataKind("mevis", "MeViS", ("train", "valid_u", "valid"), "valid_u", "frames"),
+        DataKind("ref-youtube-vos", "Ref-YouTube-VOS", ("train", "valid", "test"), "valid", "frames"),
+        DataKind("ref-davis17", "Ref-DAVIS17", ("train", "valid"), "valid", "frames"),
+        DataKind("refcoco", "RefCOCO", ("train", "val", "testA", "testB"), "val", "objects"),
+        DataKind("refcoco+", "RefCOCO+", ("train", "val", "testA", "testB"), "val", "objects"),
+        DataKind("refcocog", "RefCOCOg", ("train", "val", "test"), "val", "objects"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlace:
+    """A data set on disk."""
+
+    kind: DataKind
+    root: Path
+
+
+def parse_data(text: str) -> DataPlace:
+    """Read `KIND:DIR`.
+
+    Raises:
+        ConfigError: There is no such kind, no colon, or no such folder.
+    """
+    name, colon, folder = text.partition(":")
+    if not colon or name not in KINDS or not folder:
+        raise ConfigError(f"data is {brief(text)}; expected KIND:DIR, where KIND is one of {', '.join(KINDS)}")
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise ConfigError(f"{root} is no folder; expected the root of {KINDS[name].title}")
+    return DataPlace(KINDS[name], root)
+
+
+def split_of(kind: DataKind, split: str | None) -> str:
+    """The split of a name, or the default one.
+
+    Raises:
+        ConfigError: The data set has no such split.
+    """
+    if split is None:
+        return kind.default_split
+    same = {"val": "valid", "valid": "val"}
+    for name in (split, same.get(split, split)):
+        if name in kind.splits:
+            return name
+    raise ConfigError(f"{kind.title} has no split {brief(split)}; expected {', '.join(kind.splits)}")
+
+
+def open_data(place: DataPlace, split: str | None = None) -> ReferringData:
+    """Open one split; reads its index, no frames and no masks.
+
+    Args:
+        place: Kind and root of the data set.
+        split: Its name; None for the one that is evaluated by default.
+    Raises:
+        ConfigError: There is no such split, or files are missing or broken.
+    """
+    split = split_of(place.kind, split)
+    match place.kind.name:
+        case "mevis":
+            from ssa_stream.data.mevis import MevisReader
+
+            return MevisReader(place.root / split)
+    raise ConfigError(f"{place.kind.title} cannot be read")

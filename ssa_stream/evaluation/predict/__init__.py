@@ -1,0 +1,1 @@
+"""Predictions on disk, in each data set's own submission form."""

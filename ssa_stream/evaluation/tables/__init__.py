@@ -1,0 +1,1 @@
+"""Published figures beside one's own, as tables and pictures."""
