@@ -21,6 +21,7 @@ from ssa_stream.cli.commands import (
     keys,
     prompt,
     reload,
+    report,
     run,
     serve,
     sources,
@@ -69,6 +70,7 @@ def _add_commands() -> None:
     app.command()(demo.demo)
     app.command()(train.train)
     app.command("eval", cls=OptionalTag)(eval.evaluate)
+    app.add_typer(report.app, name="report")
     app.add_typer(data.app, name="data")
     app.add_typer(checkpoint.app, name="checkpoint")
 
