@@ -11,7 +11,7 @@ from ssa_stream.data.referring import ReferringData
 from ssa_stream.errors import ConfigError
 from ssa_stream.texts import brief
 
-__all__ = ["KINDS", "DataKind", "DataPlace", "Results", "open_data", "parse_data"]
+__all__ = ["KINDS", "DataKind", "DataPlace", "Results", "open_data", "parse_data", "split_of"]
 
 Results = Literal["objects", "frames"]
 """What predictions of a data set are: `objects`, a list of scored masks of each sample in COCO's form; `frames`, a
@@ -90,12 +90,13 @@ def split_of(kind: DataKind, split: str | None) -> str:
     raise ConfigError(f"{kind.title} has no split {brief(split)}; expected {', '.join(kind.splits)}")
 
 
-def open_data(place: DataPlace, split: str | None = None) -> ReferringData:
+def open_data(place: DataPlace, split: str | None = None, truth: Path | None = None) -> ReferringData:
     """Open one split; reads its index, no frames and no masks.
 
     Args:
         place: Kind and root of the data set.
         split: Its name; None for the one that is evaluated by default.
+        truth: Folder of masks that are not released with the data set; only Ref-YouTube-VOS takes one.
     Raises:
         ConfigError: There is no such split, or files are missing or broken.
     """

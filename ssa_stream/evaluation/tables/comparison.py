@@ -164,6 +164,6 @@ def _note_on_missing(rows: Iterable[ComparisonRow]) -> list[str]:
     if not missing and not backbones:
         return []
     return [
-        f"{NOT_FOUND}: not found in a text that could be read, so whether the paper has it is open; so are {missing} "
-        f"of {len(figures)} published figures and {backbones} of {len(published)} backbones. {BLANK}: blank in the paper."
+        f"{NOT_FOUND}: not found in a text that could be read, so whether the paper has it is open; so are "
+        f"{missing} of {len(figures)} published figures and {backbones} of {len(published)} backbones. {BLANK}: blank in the paper."
     ]
