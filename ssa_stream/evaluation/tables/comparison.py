@@ -165,5 +165,6 @@ def _note_on_missing(rows: Iterable[ComparisonRow]) -> list[str]:
         return []
     return [
         f"{NOT_FOUND}: not found in a text that could be read, so whether the paper has it is open; so are "
-        f"{missing} of {len(figures)} published figures and {backbones} of {len(published)} backbones. {BLANK}: blank in the paper."
+        f"{missing} of {len(figures)} published figures and {backbones} of {len(published)} backbones.",
+        f"{BLANK}: blank in the paper.",
     ]
