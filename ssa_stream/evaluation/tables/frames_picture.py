@@ -1,6 +1,7 @@
 """A figure for a paper: rows of systems, columns of frames, the sentence below."""
 
 import warnings
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -192,22 +193,20 @@ class _Layout:
             if line:
                 lines.append(line)
             line = word
-            while self._text_in(line, size_pt) > width_in and len(line) > 1:
-                fitting = next(
-                    n for n in range(len(line) - 1, 0, -1) if n == 1 or self._fits(line[:n], width_in, size_pt)
-                )
+            while (fitting := self._fitting(line, "", width_in, size_pt)) < len(line):
                 lines.append(line[:fitting])
                 line = line[fitting:]
         return [*lines, line] if line else lines
 
     def _cut(self, text: str, width_in: float) -> str:
-        if self._fits(text, width_in, _LABEL_PT):
+        if self._text_in(text, _LABEL_PT) <= width_in:
             return text
-        kept = next((n for n in range(len(text) - 1, 0, -1) if self._fits(f"{text[:n]}…", width_in, _LABEL_PT)), 0)
-        return f"{text[:kept]}…"
+        return f"{text[: self._fitting(text, '…', width_in, _LABEL_PT)]}…"
 
-    def _fits(self, text: str, width_in: float, size_pt: float) -> bool:
-        return self._text_in(text, size_pt) <= width_in
+    def _fitting(self, text: str, end: str, width_in: float, size_pt: float) -> int:
+        """How many of a text's characters fit, with `end` behind them; at least one."""
+        counts = range(1, len(text) + 1)
+        return max(1, bisect_right(counts, width_in, key=lambda n: self._text_in(f"{text[:n]}{end}", size_pt)))
 
     def _text_in(self, text: str, size_pt: float) -> float:
         font = FontProperties(size=size_pt)
