@@ -57,7 +57,7 @@ def test_differing_frames_are_those_with_the_lowest_mutual_iou() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")  # of matplotlib, for a letter that its font lacks
-@pytest.mark.parametrize("sentence", ["a dog", LONG, "costs 5$ or 6$ {x}_y", "猫"])
+@pytest.mark.parametrize("sentence", ["a dog", LONG, r"costs 5$ \frac{ 6$ {x}_y", "猫"])
 def test_all_text_is_inside_and_cells_hold_what_was_given(sentence: str) -> None:
     """Long sentences and names are wrapped or cut; nothing is read as a formula."""
     frames = np.full((3, 60, 80, 3), 90, np.uint8)
@@ -149,6 +149,22 @@ def test_rows_of_each_form_of_predictions_overlap_with_the_truth(
             assert found.shape == meant.shape == data.size(sentence.video.name)
             shares.append(mutual_iou([meant, found]))
     assert max(shares) > 0.4
+
+
+def test_each_annotator_has_pictures_of_its_own() -> None:
+    """Sentences 4 and 5 are of the same object, by the first and the second annotator."""
+    data = open_data(DataPlace(KINDS["ref-davis17"], ROOTS["ref-davis17-raw"]), "valid")
+    first, second = (
+        open_system(
+            find_sentence(data, KINDS["ref-davis17"], "valid", f"motorbike/{number}"),
+            "row",
+            DATA_SETS / "ref_davis17/predictions_merged",
+        ).mask(0)
+        for number in (4, 5)
+    )
+    assert first is not None
+    assert second is not None
+    assert (first != second).any()
 
 
 @pytest.mark.parametrize(
