@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
+from typer.testing import CliRunner
 
+from ssa_stream.cli.main import app
 from ssa_stream.data.jhmdb_list import derive_jhmdb_list
 from ssa_stream.data.jhmdb_sentences import JHMDB_LIST, JhmdbSentences
 from ssa_stream.data.kinds import KINDS, DataPlace, open_data
@@ -135,6 +137,16 @@ def test_list_is_not_derived_from_a_part_of_the_set(folder: Path) -> None:
     with pytest.raises(ConfigError, match=rf"annotation\.txt, line 5: no folder Rename_Images/ACTION/{_BOW}"):
         derive_jhmdb_list(folder)
     assert not (folder / JHMDB_LIST).exists()
+
+
+def test_command_derives_the_list_and_says_what_it_is_not(folder: Path) -> None:
+    """Nobody takes figures on it for those of the frozen list."""
+    (folder / JHMDB_LIST).unlink()
+    done = CliRunner().invoke(app, ["data", "jhmdb-list", str(folder)])
+    assert done.exit_code == 0
+    assert "listed 12 samples" in " ".join(done.output.split())
+    assert "cannot be compared with published ones" in " ".join(done.output.split())
+    assert JhmdbSentences(folder).listed_samples == 12
 
 
 @pytest.mark.parametrize(
