@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,9 +135,24 @@ def overlap_figures(overlaps: Sequence[Overlap]) -> OverlapFigures:
     )
 
 
-def best_answers(answers: Iterable[ScoredObject]) -> dict[str | int, ScoredObject]:
+class Scored(Protocol):
+    """An answer for a sample."""
+
+    @property
+    def sample_id(self) -> str | int:
+        """Name of the sample."""
+
+    @property
+    def score(self) -> float:
+        """How sure it is."""
+
+
+_Scored = TypeVar("_Scored", bound=Scored)
+
+
+def best_answers(answers: Iterable[_Scored]) -> dict[str | int, _Scored]:
     """The answer of the highest score of each sample that has any; of equal ones the last in order."""
-    by_sample: dict[str | int, list[ScoredObject]] = {}
+    by_sample: dict[str | int, list[_Scored]] = {}
     for answer in answers:
         by_sample.setdefault(answer.sample_id, []).append(answer)
     # The published scorer sorts and takes the last one; where a score is not a number the result hangs on that.
