@@ -279,7 +279,8 @@ class SSA(nn.Module):
                 features = part.mask_features.new_empty(shape, device=features_on or self.device)
             features[done : done + len(stem)] = part.mask_features
             done += len(stem)
-        assert features is not None and done == num_frames, f"{done} frames came, of {num_frames}"
+        assert features is not None
+        assert done == num_frames, f"{done} frames came, of {num_frames}"
         aligned, order = align_chain(self.project_queries(torch.cat(queries)[None]))
         sentences = torch.cat(vectors)[None]
         return ClipOutput(self.decode_window(aligned, sentences), aligned, order, features, sentences)
