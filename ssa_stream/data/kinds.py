@@ -37,6 +37,8 @@ class DataKind:
     results: Results
 
 
+_UNC_SPLITS = ("train", "val", "testA", "testB", "test")
+"""The last one is both tests together, as REFER has it."""
 KINDS: Final = {
     kind.name: kind
     for kind in (
@@ -45,9 +47,9 @@ KINDS: Final = {
         DataKind("mevis", "MeViS", ("train", "valid_u", "valid"), "valid_u", "frames"),
         DataKind("ref-youtube-vos", "Ref-YouTube-VOS", ("train", "valid", "test"), "valid", "frames"),
         DataKind("ref-davis17", "Ref-DAVIS17", ("train", "valid"), "valid", "frames"),
-        DataKind("refcoco", "RefCOCO", ("train", "val", "testA", "testB"), "val", "objects"),
-        DataKind("refcoco+", "RefCOCO+", ("train", "val", "testA", "testB"), "val", "objects"),
-        DataKind("refcocog", "RefCOCOg", ("train", "val", "test"), "val", "objects"),
+        DataKind("refcoco", "RefCOCO", (*_UNC_SPLITS, "google-train", "google-val", "google-test"), "val", "objects"),
+        DataKind("refcoco+", "RefCOCO+", _UNC_SPLITS, "val", "objects"),
+        DataKind("refcocog", "RefCOCOg", ("train", "val", "test", "google-train", "google-val"), "val", "objects"),
     )
 }
 
@@ -90,19 +92,44 @@ def split_of(kind: DataKind, split: str | None) -> str:
     raise ConfigError(f"{kind.title} has no split {brief(split)}; expected {', '.join(kind.splits)}")
 
 
-def open_data(place: DataPlace, split: str | None = None) -> ReferringData:
+def open_data(place: DataPlace, split: str | None = None, truth: Path | None = None) -> ReferringData:
     """Open one split; reads its index, no frames and no masks.
 
     Args:
         place: Kind and root of the data set.
         split: Its name; None for the one that is evaluated by default.
+        truth: A folder with the targets of a split whose targets are not released; for Ref-YouTube-VOS only.
     Raises:
-        ConfigError: There is no such split, or files are missing or broken.
+        ConfigError: There is no such split, files are missing or broken, or the data set takes no `truth`.
     """
     split = split_of(place.kind, split)
+    if truth is not None and place.kind.name != "ref-youtube-vos":
+        raise ConfigError(
+            f"a folder of truth is {truth}; {place.kind.title} takes none: its own files hold the targets"
+        )
     match place.kind.name:
         case "mevis":
             from ssa_stream.data.mevis import MevisReader
 
             return MevisReader(place.root / split)
+        case "refcoco" | "refcoco+" | "refcocog":
+            from ssa_stream.data.refcoco import Refcoco
+
+            return Refcoco(place.kind.name, place.root, split)
+        case "a2d-sentences":
+            from ssa_stream.data.a2d_sentences import A2dSentences
+
+            return A2dSentences(place.root, split)
+        case "jhmdb-sentences":
+            from ssa_stream.data.jhmdb_sentences import JhmdbSentences
+
+            return JhmdbSentences(place.root, split)
+        case "ref-youtube-vos":
+            from ssa_stream.data.ref_youtube_vos import RefYoutubeVos
+
+            return RefYoutubeVos(place.root, split, truth)
+        case "ref-davis17":
+            from ssa_stream.data.ref_davis17 import RefDavis17
+
+            return RefDavis17(place.root, split)
     raise ConfigError(f"{place.kind.title} cannot be read")
