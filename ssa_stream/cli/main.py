@@ -23,6 +23,7 @@ from ssa_stream.cli.commands import (
     prompt,
     reload,
     run,
+    score,
     serve,
     sources,
     status,
@@ -71,6 +72,7 @@ def _add_commands() -> None:
     app.command()(train.train)
     app.command(cls=OptionalTag)(predict.predict)
     app.command("eval", cls=OptionalTag)(eval.evaluate)
+    app.command()(score.score)
     app.add_typer(data.app, name="data")
     app.add_typer(checkpoint.app, name="checkpoint")
 
