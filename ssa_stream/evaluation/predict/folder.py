@@ -28,6 +28,7 @@ from ssa_stream.texts import brief
 __all__ = ["Entry", "PredictionFolder", "Skipped"]
 
 _OWN = ".predict"
+_NONE = msgspec.Raw(b"null")
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -44,13 +45,18 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         video: Of the unit.
         unit: Its name.
         skipped: What has no answer.
-        answers: A list of them, as it goes into the results file; None where answers are pictures.
+        answers: A list of them, as it goes into the results file; null where there is none.
     """
 
     video: str
     unit: str
     skipped: tuple[Skipped, ...] = ()
-    answers: msgspec.Raw | None = None
+    answers: msgspec.Raw = _NONE
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether there is a list of answers, which may be empty."""
+        return bytes(self.answers) != bytes(_NONE)
 
 
 class PredictionFolder:
@@ -140,7 +146,7 @@ class PredictionFolder:
                         entry = _decoded(line, path)
                         known = found.get(entry.unit)
                         if known is None or len(entry.skipped) <= len(known.skipped):
-                            found[entry.unit] = JournalLine(path, offset, entry.skipped, entry.answers is not None)
+                            found[entry.unit] = JournalLine(path, offset, entry.skipped, entry.has_answers)
                     offset += len(line)
         return found
 

@@ -92,7 +92,7 @@ class Prediction:
     ) -> None:
         self._kind, self._data, self._folder, self._settings = kind, data, folder, settings
         self._workers, self._tolerate = workers, tolerate
-        self._plan = plan_units(kind, data, settings.limit)
+        self._plan, self._unreadable = plan_units(kind, data, settings.limit)
         self._own = share_of(self._plan, shard)
         self._masks = (
             FrameMasks(kind, settings.split, folder, settings.mode or "single", settings.window)
@@ -131,6 +131,7 @@ class Prediction:
             SinkError: Results cannot be written.
         """
         self._num_tried = sum(_size(unit) for video in self._own for unit in video.units)
+        self._count([Skipped(f"video {name}", encodable(text)) for name, text in self._unreadable], on_warning)
         edges_px = self._settings.short_edge_px, self._settings.long_edge_px
         wanted = [VideoFrames(number, work.video.video, work.indices) for number, work in enumerate(works)]
         for work, chunks in zip(works, load_videos(self._data, wanted, edges_px, self._workers), strict=True):
@@ -160,7 +161,7 @@ class Prediction:
         with self._folder.putting_together():
             entries = self._folder.entries()
             answered: list[Unit] = []
-            skipped: list[Skipped] = []
+            skipped = [Skipped(f"video {name}", encodable(text)) for name, text in self._unreadable]
             missing = 0
             for unit in (unit for video in self._plan for unit in video.units):
                 has_pictures = self._masks is not None and self._masks.has_folders(unit)
@@ -207,8 +208,9 @@ class Prediction:
                     return None
             except (ConfigError, ShapeError) as error:
                 problem = str(error)
-        about = [f"{unit.video}/{expression.expression_id}" for expression in unit.expressions]
-        return _entry(unit, [Skipped(one, encodable(problem)) for one in about])
+        names = [f"{unit.video}/{expression.expression_id}" for expression in unit.expressions]
+        skipped = tuple(Skipped(name, encodable(problem)) for name in names)
+        return Entry(video=unit.video, unit=unit.name, skipped=skipped)
 
     def _answers(self, model: SSA, clip: PreparedClip, unit: Unit, work: "_Work", problems: dict[int, str]) -> Entry:
         """A unit's answers, without those of broken samples."""
@@ -223,27 +225,24 @@ class Prediction:
         try:
             with _room_on_gpu():
                 texts = model.encode_text([expression.text for expression in unit.expressions])
-                for answers in answers_of(model, clip, texts, whole, with_boxes=self._kind.name.startswith("refcoco")):
-                    found += answers
+                for one in answers_of(model, clip, texts, whole, with_boxes=self._kind.name.startswith("refcoco")):
+                    found += one
         except (ConfigError, ShapeError) as error:
             found, skipped = [], [Skipped(str(sample.image_id), encodable(str(error))) for sample in work.samples]
-        return _entry(unit, skipped, msgspec.Raw(msgspec.json.encode(found)))
+        answers = msgspec.Raw(msgspec.json.encode(found))
+        return Entry(video=unit.video, unit=unit.name, skipped=tuple(skipped), answers=answers)
 
     def _count(self, skipped: Sequence[Skipped], on_warning: OnWarning) -> None:
         """Tell of what is broken, and give up if it is too much."""
         for one in skipped:
             on_warning(InputWarning(one.about, f"left out: {one.text}"))
         self._num_broken += len(skipped)
-        if self._num_broken > self._tolerate * self._num_tried:
+        if skipped and self._num_broken > self._tolerate * self._num_tried:
             raise IncompleteInputError(
                 f"{self._num_broken} of {self._num_tried} are broken, and --tolerate {self._tolerate:g} allows "
                 f"{int(self._tolerate * self._num_tried)}; repair them, or allow more, and go on with --resume. The "
                 f"last one is {skipped[-1].about}: {skipped[-1].text}"
             )
-
-
-def _entry(unit: Unit, skipped: Sequence[Skipped], answers: msgspec.Raw | None = None) -> Entry:
-    return Entry(video=unit.video, unit=unit.name, skipped=tuple(skipped), answers=answers)
 
 
 def _fill(clip: PreparedClip, chunks: Iterable[LoadedFrames], *, stops_at_first: bool) -> dict[int, str]:

@@ -28,9 +28,7 @@ def write_answers(path: Path, entries: Iterable[JournalLine]) -> None:
         file.write(b"[")
         separator = b"\n"
         for entry in entries:
-            answers = entry.read().answers
-            content = b"" if answers is None else bytes(answers)[1:-1]
-            if content:
+            if content := bytes(entry.read().answers)[1:-1]:
                 file.write(separator + content)
                 separator = b",\n"
         file.write(b"\n]\n")

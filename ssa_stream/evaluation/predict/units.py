@@ -80,26 +80,37 @@ class VideoUnits:
         return sum(len(unit.expressions) for unit in self.units)
 
 
-def plan_units(kind: DataKind, data: ReferringData, limit: int | None = None) -> list[VideoUnits]:
+def plan_units(
+    kind: DataKind, data: ReferringData, limit: int | None = None
+) -> tuple[list[VideoUnits], list[tuple[str, str]]]:
     """Put together what there is to do, in the data set's order; reads no frames.
 
     Args:
         kind: Of the data set.
         data: One split.
         limit: Take only the first so many sentences; None takes all.
+    Returns:
+        Videos that have sentences; and the names of those whose part of the index is broken, with what is wrong.
     Raises:
         ConfigError: There is no sentence.
     """
-    plan, left = [], limit
+    plan: list[VideoUnits] = []
+    unreadable: list[tuple[str, str]] = []
+    left = limit
     for name in data.videos:
-        video = data.video(name)
+        try:
+            video = data.video(name)
+        except ConfigError as error:
+            unreadable.append((name, str(error)))
+            continue
         expressions = video.expressions if left is None else video.expressions[:left]
         left = None if left is None else left - len(expressions)
         if expressions:
             plan.append(VideoUnits(name, len(video.frames), _units(kind, name, expressions)))
     if not plan:
-        raise ConfigError(f"this split of {kind.title} has no sentence; expected at least one")
-    return plan
+        why = f": {unreadable[0][0]}: {unreadable[0][1]}" if unreadable else ""
+        raise ConfigError(f"this split of {kind.title} has no sentence; expected at least one{why}")
+    return plan, unreadable
 
 
 def _units(kind: DataKind, video: str, expressions: Sequence[ReferringExpression]) -> tuple[Unit, ...]:

@@ -15,7 +15,14 @@ from ssa_stream.errors import ConfigError
 from ssa_stream.files import read_limited
 from ssa_stream.picture_limits import USUAL_LIMITS
 
-__all__ = ["MissingAnswerError", "UnreadableAnswerError", "folder_of_answers", "listed", "places_of_answers", "read_grey"]
+__all__ = [
+    "MissingAnswerError",
+    "UnreadableAnswerError",
+    "folder_of_answers",
+    "listed",
+    "places_of_answers",
+    "read_grey",
+]
 
 _MOST_BYTES: Final = 64 * 2**20
 """Of one picture."""

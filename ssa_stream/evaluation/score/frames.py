@@ -89,5 +89,3 @@ def _nothing_found(request: ScoreRequest, data: ReferringData) -> ConfigError:
         f"{request.predictions} has no folder of any of the {len(data.videos)} videos, such as {data.videos[0]!r}; it "
         f"has {', '.join(there[:5]) or 'nothing'}; expected <video>/<expression>/<frame>.png there or in one of {looked}"
     )
-
-
