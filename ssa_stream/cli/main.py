@@ -19,6 +19,7 @@ from ssa_stream.cli.commands import (
     doctor,
     eval,
     keys,
+    predict,
     prompt,
     reload,
     report,
@@ -70,6 +71,7 @@ def _add_commands() -> None:
     app.add_typer(keys.app, name="keys")
     app.command()(demo.demo)
     app.command()(train.train)
+    app.command(cls=OptionalTag)(predict.predict)
     app.command("eval", cls=OptionalTag)(eval.evaluate)
     app.add_typer(report.app, name="report")
     app.command()(score.score)
