@@ -10,7 +10,7 @@ from ssa_stream.evaluation.tables.published import FIGURES
 
 __all__ = ["LAYOUTS", "to_csv", "to_latex", "to_markdown"]
 
-_HEADINGS: Final = ("Method", "Backbone", *(name[0].upper() + name[1:] if "IoU" in name else name for name in FIGURES))
+_HEADINGS: Final = ("Method", "Backbone", *FIGURES.values())
 _LATEX: Final = str.maketrans(
     {char: f"\\{char}" for char in "&%$#_{}"}
     | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": r"\textless{}"}

@@ -5,13 +5,19 @@ blank (`-`) of a paper that does not report it.
 """
 
 from importlib.resources import files
+from typing import Final
 
 import msgspec
 
 __all__ = ["FIGURES", "PublishedRow", "PublishedTable", "published_table"]
 
-FIGURES = ("P@0.5", "P@0.6", "P@0.7", "P@0.8", "P@0.9", "overall IoU", "mean IoU", "mAP")
-"""Columns of the tables, by the names that `score` gives these figures."""
+FIGURES: Final = {
+    **{f"P@0.{tenths}": f"P@0.{tenths}" for tenths in range(5, 10)},
+    "overall_iou": "Overall IoU",
+    "mean_iou": "Mean IoU",
+    "mAP 0.5:0.95": "mAP",
+}
+"""Columns of the tables: the names that `score` gives these figures, and the paper's headings."""
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
