@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssa_stream.data import KINDS, DataPlace, MevisReader, ReferringData, open_data, packed_pictures
+from ssa_stream.data import KINDS, DataPlace, MevisReader, ReferringData, mevis, open_data, packed_pictures
 from ssa_stream.errors import ConfigError
 from tests.support.data_sets import DATA_SETS, ROOTS, expected
 from tests.support.stored_answers import frame_ious

@@ -78,7 +78,7 @@ def test_sentences_are_read_as_they_are_written(raw: Path) -> None:
     assert texts[5] == "an old, rusty scale moving to the right"
     for annotator, name in enumerate(("1", "1_full_video", "2", "2_full_video")):
         path = raw / TEXTS / f"Davis17_annot{name}.txt"
-        lines = [b'classic-car 10 "ten\x85 %d"' % annotator, b'classic-car\t2   "two\xa0\t%d"  ' % annotator]
+        lines = [b'classic-car 10 "ten\x85 "%d""' % annotator, b'classic-car\t2   "two\xa0\t%d"  ' % annotator]
         if annotator < 2:
             lines = [line.decode("latin-1").encode() for line in lines]
         path.write_bytes(b"\r\n".join([*lines, b"", b"other 1 'x'", path.read_bytes()]))
