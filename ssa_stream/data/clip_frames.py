@@ -36,6 +36,10 @@ class ClipFrames:
         self._kept: dict[int, npt.NDArray[np.uint8]] = {}
         self._length: int | None = None
 
+    def __reduce__(self) -> tuple[type["ClipFrames"], tuple[()]]:
+        """Travel to other processes without the frames."""
+        return ClipFrames, ()
+
     def read(self, path: Path, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
         """Decode frames of a clip.
 
@@ -118,6 +122,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
                 raise ConfigError(f"{path} holds no video; expected an MP4 clip")
             stream = container.streams.video[0]
             context = stream.codec_context
+            if context is None:  # PyAV's types say that this cannot be
+                raise ConfigError(f"{path} holds video of a kind that cannot be decoded; expected H.264")
             context.options = limits
             context.thread_count = 1  # whoever reads much has a process for each core
             problem = USUAL_LIMITS.problem(context.width, context.height)
