@@ -146,3 +146,16 @@ def test_show_does_not_replace_a_picture_unasked(
     assert run(monkeypatch, *words) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert run(monkeypatch, *words, "--overwrite") == 0
+
+
+def test_no_output_replaces_a_file_of_the_data_set_though_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the picture nor the report."""
+    shutil.copytree(MEVIS, "set")
+    victim = Path("set/valid_u/JPEGImages/5e0d7c31b2a9/00002.jpg")
+    content = victim.read_bytes()
+    assert run(monkeypatch, "show", "mevis", "set", "5e0d7c31b2a9/0", "--overwrite", "-o", str(victim)) == 2
+    assert run(monkeypatch, "check", "mevis", "set", "--overwrite", "--json", str(victim)) == 2
+    assert capsys.readouterr().err.count("the data set") == 2
+    assert victim.read_bytes() == content
