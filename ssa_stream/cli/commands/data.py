@@ -1,16 +1,17 @@
 """`ssa-stream data`: make data sets, and look at those that are there."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ssa_stream.cli.options.files import Overwrite, named
+from ssa_stream.cli.options.files import Overwrite
 from ssa_stream.cli.options.pictures import check_picture_name, write_picture
 from ssa_stream.cli.options.summary import JsonFile, write_json
 from ssa_stream.cli.views.console import notice, progress_bar
 from ssa_stream.cli.views.data_tables import print_check
-from ssa_stream.outputs import check_outputs
+from ssa_stream.outputs import NamedPath, check_outputs
 
 if TYPE_CHECKING:
     from ssa_stream.data import DataPlace
@@ -109,7 +110,7 @@ def check(
     from ssa_stream.data.checking import check_data
 
     place = _place(kind, folder)
-    check_outputs(named(json=None if json == "-" else json), [], overwrite=overwrite)
+    _check_output("--json", None if json == "-" else json, place, overwrite=overwrite)
     with progress_bar() as progress:
         task = progress.add_task("reading", total=None)
         found = check_data(
@@ -154,7 +155,7 @@ def show(
     else:
         place = _place(kind, folder)
     check_picture_name(out, "--out")
-    check_outputs(named(out=out), [], overwrite=overwrite)
+    _check_output("--out", str(out), place, overwrite=overwrite)
     from ssa_stream.data import open_data
     from ssa_stream.evaluation.target_sheet import target_sheet
 
@@ -166,3 +167,10 @@ def _place(kind: str, folder: str | None) -> "DataPlace":
     from ssa_stream.data import parse_data
 
     return parse_data(kind if folder is None else f"{kind}:{folder}")
+
+
+def _check_output(option: str, path: str | None, place: "DataPlace", *, overwrite: bool) -> None:
+    """Refuse an output that is there; one in the folder of the data set, whatever else was asked for."""
+    if path is not None:
+        inputs = [NamedPath("the data set", str(place.root))] if os.path.exists(path) else []
+        check_outputs([NamedPath(option, path)], inputs, overwrite=overwrite)
