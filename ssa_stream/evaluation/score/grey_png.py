@@ -74,7 +74,7 @@ def _unfiltered(filters: npt.NDArray[np.uint8], pixels: npt.NDArray[np.uint8]) -
     """Add what filters took away, in place; None if there is no such filter."""
     if not len(filters) or filters.max() > _PAETH:
         return None
-    changes = pixels.any(axis=1)
+    changes = np.asarray(pixels.any(axis=1), np.bool_)
     above = np.zeros(pixels.shape[1], np.uint8)
     for row in np.flatnonzero(filters):
         line, kind = pixels[row], filters[row]
