@@ -15,7 +15,7 @@ from ssa_stream.evaluation.score.request import ScoreRequest
 from ssa_stream.evaluation.score.scoring import score_predictions
 from tests.support.data_sets import DATA_SETS, ROOTS, expected
 
-NEAR = {"rel": 0, "abs": 1e-9}
+NEAR: dict[str, Any] = {"rel": 0, "abs": 1e-9}
 TRUTH = DATA_SETS / "ref_youtube_vos/extra_valid_truth"
 V1, V2 = DATA_SETS / "mevis/predictions", DATA_SETS / "mevis_v2/predictions"
 YTVOS = DATA_SETS / "ref_youtube_vos/predictions"
