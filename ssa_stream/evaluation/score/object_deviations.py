@@ -18,19 +18,27 @@ REPEATED: Final = Problem(
 )
 _OF_MISSING: Final = (
     "counts a miss in the average precision; P@K and IoU stop with an IndexError",
-    "counts an empty mask: an IoU of 0, or of 1 where there is no object either",
+    "counts it as wrong: an IoU of 0",
 )
 
 
 def note_repeated(answers: Iterable[Answer]) -> None:
-    """Mark answers that are there twice, as after a run on several processes whose last batches were filled up."""
+    """Mark answers that are there twice, as after a run on several processes whose last batches were filled up.
+
+    A system that finds nothing may say so several times: where only empty masks are repeated, nothing is marked.
+    """
     seen: set[tuple[object, ...]] = set()
+    repeated: dict[object, list[Answer]] = {}
     for answer in answers:
-        if answer.mask is not None and answer.sample_id is not None and coco_mask.area(answer.mask):
+        if answer.mask is not None and answer.sample_id is not None:
             key = (answer.sample_id, answer.score, *answer.mask["size"], answer.mask["counts"])
             if key in seen:
-                answer.problems.append(REPEATED)
+                repeated.setdefault(answer.sample_id, []).append(answer)
             seen.add(key)
+    for some in repeated.values():
+        if any(answer.mask is not None and coco_mask.area(answer.mask) for answer in some):
+            for answer in some:
+                answer.problems.append(REPEATED)
 
 
 def object_deviations(truth: Truth, results: Results) -> Iterator[Deviation]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 from pycocotools import mask as coco_mask
 
@@ -32,10 +33,12 @@ _SIZE_NAMES: Final = ("AP 0.5:0.95 S", "AP 0.5:0.95 M", "AP 0.5:0.95 L")
 _OVERLAP_NAMES: Final = (*(f"P@{threshold}" for threshold in PRECISION_THRESHOLDS), "overall_iou", "mean_iou")
 _NO_CATEGORY: Final = -1
 """One that no data set has: the average precision leaves such answers out."""
+_PUBLISHED_NAMES: Final = ("all_queries", "top1_only")
+_STRICT_NAMES: Final = ("strict", "strict_top1_only")
 _ABOUT: Final = {
     "all_queries": "{scorer}; every answer enters the average precision",
     "top1_only": "The same, where only the answer of each sample that P@K takes enters the average precision",
-    "strict": "No published scorer: a sample without an answer counts as an empty mask, what is broken counts as wrong",
+    "strict": "No published scorer: a sample without an answer is wrong, and so is an answer that is broken",
     "strict_top1_only": "The same as strict with only the best answer of each sample",
 }
 _SCORERS: Final = {
@@ -77,7 +80,10 @@ def score_objects(request: ScoreRequest, on_progress: OnProgress | None = None) 
     truth = read_truth(request, on_progress)
     results = read_answers(path, truth)
     note_repeated(results.answers)
-    variants = {**_published(truth, results), **_strict(truth, results)}
+    deviations = tuple(object_deviations(truth, results))
+    published = _published(truth, results)
+    strict = _strict(truth, results) if deviations else _same(published)
+    variants = {**published, **strict}
     return ScoreReport(
         data=request.place.kind.name,
         split=request.split_name,
@@ -85,7 +91,7 @@ def score_objects(request: ScoreRequest, on_progress: OnProgress | None = None) 
         predictions=str(request.predictions),
         figures=variants["all_queries"].figures,
         variants=variants,
-        deviations=tuple(object_deviations(truth, results)),
+        deviations=deviations,
     )
 
 
@@ -99,10 +105,9 @@ def _published(truth: Truth, results: Results) -> dict[str, Variant]:
         _each(truth, best, _published_mask) if scores_masks else {},
         _each(truth, best, _published_box) if truth.has_boxes and not is_stopped and "boxes" not in stops else {},
     )
-    names = ("all_queries", "top1_only")
     return {
         name: _variant(truth, name, some if scores_masks else None, count)
-        for name, some in zip(names, (entries, list(best.values())), strict=True)
+        for name, some in zip(_PUBLISHED_NAMES, (entries, list(best.values())), strict=True)
     }
 
 
@@ -124,7 +129,17 @@ def _published_mask(sample: Sample, entry: _Entry | None) -> Overlap | None:
 
 
 def _published_box(sample: Sample, entry: _Entry | None) -> Overlap | None:
-    return None if entry is None or sample.box is None else box_overlap(entry.box, sample.box)
+    if entry is None or entry.box is None or sample.box is None:
+        return None
+    return box_overlap(entry.box, sample.box)
+
+
+def _same(published: Mapping[str, Variant]) -> dict[str, Variant]:
+    """The strict count where nothing deviates."""
+    return {
+        name: msgspec.structs.replace(variant, about=_ABOUT[name])
+        for name, variant in zip(_STRICT_NAMES, published.values(), strict=True)
+    }
 
 
 def _strict(truth: Truth, results: Results) -> dict[str, Variant]:
@@ -143,10 +158,9 @@ def _strict(truth: Truth, results: Results) -> dict[str, Variant]:
         _each(truth, best, _strict_mask) if scores_masks else {},
         _each(truth, best, _strict_box) if scores_boxes else {},
     )
-    names = ("strict", "strict_top1_only")
     return {
         name: _variant(truth, name, some if scores_masks else None, count)
-        for name, some in zip(names, (entries, list(best.values())), strict=True)
+        for name, some in zip(_STRICT_NAMES, (entries, list(best.values())), strict=True)
     }
 
 
@@ -159,15 +173,21 @@ def _strict_entry(answer: Answer, truth: Truth) -> _Entry:
 
 
 def _strict_mask(sample: Sample, entry: _Entry | None) -> Overlap | None:
+    """None is wrong, also where the object's mask is empty: that is an answer of its own, and this is none."""
     if sample.mask is None:
         return None
-    if entry is not None and entry.mask is None:  # broken, which is not the same as empty
+    if entry is None or entry.mask is None:
         return Overlap(0.0, 0.0, float(coco_mask.area(sample.mask)))
-    return mask_overlap(None if entry is None else entry.mask, sample.mask)
+    return mask_overlap(entry.mask, sample.mask)
 
 
 def _strict_box(sample: Sample, entry: _Entry | None) -> Overlap | None:
-    return None if sample.box is None else box_overlap(None if entry is None else entry.box, sample.box)
+    if sample.box is None:
+        return None
+    if entry is None or entry.box is None:
+        left, top, right, bottom = sample.box
+        return Overlap(0.0, 0.0, (right - left) * (bottom - top))
+    return box_overlap(entry.box, sample.box)
 
 
 def _each(

@@ -207,21 +207,21 @@ def _read_box(answer: Answer, entry: Mapping[str, Any], has_boxes: bool, is_scor
     text = f"its bbox is {brief(box)}" if "bbox" in entry else "it has no bbox"
     text += "; expected left, top, right and bottom in pixels" + ("" if has_boxes else ", as the first entry has none")
     stops: Stops = "everything" if has_boxes else "boxes"
-    answer.problems.append(Problem(text, "stops", "counts an empty box" if is_scored else "ignores boxes", stops))
+    answer.problems.append(Problem(text, "stops", "counts it as wrong" if is_scored else "ignores boxes", stops))
 
 
 def _read_mask(answer: Answer, entry: Mapping[str, Any], size: tuple[int, int], has_boxes: bool) -> None:
     segmentation = entry.get("segmentation")
     if segmentation is None:
         published = "draws the box as the mask, or stops"
-        answer.problems.append(Problem("it has no segmentation", published, "counts an empty mask", "masks"))
+        answer.problems.append(Problem("it has no segmentation", published, "counts it as wrong", "masks"))
         return
     try:
         answer.mask = checked_runs(segmentation, size)
     except ValueError as error:
         published = "stops, or reads other memory than the mask's"
         text = f"its segmentation cannot be read: {error}"
-        answer.problems.append(Problem(text, published, "counts an empty mask"))
+        answer.problems.append(Problem(text, published, "counts it as wrong"))
         return
     is_plain = isinstance(segmentation, dict) and isinstance(segmentation.get("counts"), str)
     if not is_plain and not has_boxes:
@@ -230,4 +230,4 @@ def _read_mask(answer: Answer, entry: Mapping[str, Any], size: tuple[int, int], 
     if tuple(answer.mask["size"]) != size:
         text = f"its mask has the size {list(answer.mask['size'])}; expected {list(size)}"
         published = "matches it with nothing in the average precision, and P@K stops if it is the best of its sample"
-        answer.problems.append(Problem(text, published, "counts an empty mask", "nothing"))
+        answer.problems.append(Problem(text, published, "counts it as wrong", "nothing"))
