@@ -173,7 +173,7 @@ def test_faulty_answer_is_named_with_what_becomes_of_it(fault: str, tmp_path: Pa
 
 
 def test_answer_of_another_category_counts_in_precision_alone(tmp_path: Path) -> None:
-    """pycocotools looks only at the categories of the truth, even where categories play no role."""
+    """Pycocotools looks only at the categories of the truth, even where categories play no role."""
     entries: Entries = json.loads(answers_of("a2d-sentences", "queries").read_text())
     before = score_entries(tmp_path, entries)
     for entry in entries:
