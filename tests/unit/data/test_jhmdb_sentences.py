@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import struct
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from scipy.io import savemat
 from typer.testing import CliRunner
 
 from ssa_stream.cli.main import app
+from ssa_stream.data import puppet_masks
 from ssa_stream.data.jhmdb_list import derive_jhmdb_list
 from ssa_stream.data.jhmdb_sentences import JHMDB_LIST, JhmdbSentences
 from ssa_stream.data.kinds import KINDS, DataPlace, open_data
@@ -31,6 +35,13 @@ _KICK = "MiniKick_-_yard_kick_ball_f_cm_np1_ba_bad_4"
 def folder(tmp_path: Path) -> Path:
     """A copy that tests change, under another name."""
     return shutil.copytree(_ROOT, tmp_path / "jhmdb copy")
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    """A folder with the list alone."""
+    shutil.copy(_ROOT / JHMDB_LIST, tmp_path)
+    return tmp_path
 
 
 def test_masks_are_those_of_the_published_truth_pixel_by_pixel() -> None:
@@ -92,6 +103,18 @@ def test_mask_of_any_usable_frame_is_read(folder: Path) -> None:
     np.testing.assert_array_equal(data.masks(_BOW, expression, [0]), every[:, :1])
     with pytest.raises(ConfigError, match=r"puppet_mask\.mat has 1 masks, .* says that 5 can be used; .* frame 2"):
         data.masks(_BOW, expression)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("kind", [np.uint8, np.bool_])
+def test_masks_are_found_among_other_variables(folder: Path, compressed: bool, kind: type) -> None:
+    """As scipy writes them, which is what the published loader reads with."""
+    masks = np.random.default_rng(0).random((64, 48, 5)) < 0.5
+    content = {"a": 1.5, "text": "part_mask", "cells": {"part_mask": masks}, "part_mask": masks.astype(kind), "z": [1]}
+    savemat(_masks(folder), content, do_compression=compressed)
+    data = JhmdbSentences(folder)
+    read = data.masks(_BOW, data.video(_BOW).expressions[0], range(5))
+    np.testing.assert_array_equal(read[0], masks.transpose(2, 0, 1))
 
 
 def test_missing_list_is_never_drawn_anew(folder: Path) -> None:
@@ -171,34 +194,47 @@ def test_command_derives_the_list_and_says_what_it_is_not(folder: Path) -> None:
         (4, "other words", "row 10: .* has other paths, usable frames or words"),
     ],
 )
-def test_row_of_the_list_that_is_wrong_is_refused(folder: Path, column: int, value: Any, message: str) -> None:
+def test_row_of_the_list_that_is_wrong_is_refused(listed: Path, column: int, value: Any, message: str) -> None:
     """No path leads out of the folder."""
-    rows = json.loads((folder / JHMDB_LIST).read_text("utf-8"))
+    rows = json.loads((listed / JHMDB_LIST).read_text("utf-8"))
     rows[9][column] = value
-    (folder / JHMDB_LIST).write_text(json.dumps(rows), "utf-8")
+    (listed / JHMDB_LIST).write_text(json.dumps(rows), "utf-8")
     with pytest.raises(ConfigError, match=message):
-        JhmdbSentences(folder)
+        JhmdbSentences(listed)
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "[", "[[]]", "[null]"])
-def test_list_that_is_none_is_refused(folder: Path, content: str) -> None:
+def test_list_that_is_none_is_refused(listed: Path, content: str) -> None:
     """With its name."""
-    (folder / JHMDB_LIST).write_text(content)
+    (listed / JHMDB_LIST).write_text(content)
     with pytest.raises(ConfigError, match=JHMDB_LIST.replace(".", r"\.")):
-        JhmdbSentences(folder)
+        JhmdbSentences(listed)
 
 
-def test_list_may_have_rows_in_any_order_and_other_numbers_of_frames(folder: Path) -> None:
+def test_list_may_have_rows_in_any_order_and_other_numbers_of_frames(listed: Path) -> None:
     """Frames ascend in what is read, whatever their rows do."""
-    path = folder / JHMDB_LIST
+    path = listed / JHMDB_LIST
     rows = json.loads(path.read_text("utf-8"))
     rows[9][0] = rows[10][0] = rows[11][0] = "-_other"
     path.write_text(json.dumps([rows[11], *rows[:9], rows[9]]), "utf-8")
-    data = JhmdbSentences(folder)
+    data = JhmdbSentences(listed)
     assert data.videos[0] == "-_other"
     assert data.video("-_other").expressions[0].sample_ids == ("v_-_other_f_1", "v_-_other_f_3")
     with pytest.raises(ConfigError, match="has no video"):
         data.video(_BOW)
+
+
+def test_list_may_count_fewer_usable_frames_than_there_are(folder: Path) -> None:
+    """What it says is used, for pictures and masks."""
+    path = folder / JHMDB_LIST
+    rows = json.loads(path.read_text("utf-8"))
+    for row in rows[9:]:
+        row[3] = 4
+    path.write_text(json.dumps(rows), "utf-8")
+    data = JhmdbSentences(folder)
+    assert data.frames(_BOW).shape == (4, 64, 48, 3)
+    with pytest.raises(ConfigError, match=r"says that 4 can be used; there is none for frame 5"):
+        data.masks(_BOW, data.video(_BOW).expressions[0], [4])
 
 
 def _matlab_73(path: Path) -> None:
@@ -209,15 +245,40 @@ def _matlab_73(path: Path) -> None:
         file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
 
 
+def _too_long(path: Path) -> None:
+    """Numbers that go on behind the end of the file, as scipy believes."""
+    savemat(path, {"part_mask": np.ones((4, 4, 4), np.uint8)})
+    content = path.read_bytes()
+    assert content[-72:-64] == struct.pack("<II", 2, 64)
+    path.write_bytes(content[:-72] + struct.pack("<II", 2, 2**24) + content[-64:])
+
+
+def _bomb(path: Path) -> None:
+    """Ten million zeros in place of 256, after a head that announces 100 of them."""
+    savemat(path, {"part_mask": np.ones((16, 16), np.uint8)})
+    content = path.read_bytes()
+    assert content.count(struct.pack("<II", 16, 16)) == 1
+    body = content[128:].replace(struct.pack("<II", 16, 16), struct.pack("<II", 10_000, 10))
+    packed = zlib.compress(body + bytes(10**7), 1)
+    path.write_bytes(content[:128] + struct.pack("<II", 15, len(packed)) + packed)
+
+
 def _edge(path: Path) -> None:
     """A mask that is too wide for a picture."""
     savemat(path, {"part_mask": np.zeros((1, 20_000, 1), np.uint8)}, do_compression=True)
 
 
+def _pipe(path: Path) -> None:
+    """Nobody writes to it."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_matlab_73, r"is of MATLAB 7\.3; save it again with -v7"),
+        (_matlab_73, r"it is of MATLAB 7\.3; save it again with -v7"),
+        (_too_long, r"puppet_mask\.mat cannot be read as a MATLAB file: it is cut off"),
         (_edge, "part_mask has 20000x1 pixels"),
         (lambda path: savemat(path, {"mask": np.zeros((2, 2), np.uint8)}), "has 0 variables part_mask"),
         (lambda path: savemat(path, {"part_mask": np.zeros((2, 2))}), r"part_mask is double \(2, 2\)"),
@@ -228,7 +289,7 @@ def _edge(path: Path) -> None:
         (lambda path: path.write_bytes(b"x" * 1000), "cannot be read as a MATLAB file"),
         (lambda path: path.write_bytes(path.read_bytes()[:200]), "cannot be read as a MATLAB file"),
         (lambda path: path.unlink(), "is missing; expected the masks"),
-        (lambda path: (path.unlink(), os.mkfifo(path)), "it is a pipe or a device"),
+        (_pipe, "it is a pipe or a device"),
     ],
 )
 def test_masks_that_are_wrong_are_refused_by_name(folder: Path, make: Callable[[Path], object], message: str) -> None:
@@ -238,6 +299,20 @@ def test_masks_that_are_wrong_are_refused_by_name(folder: Path, make: Callable[[
     with pytest.raises(ConfigError, match=message) as caught:
         data.masks(_BOW, data.video(_BOW).expressions[0])
     assert "puppet_mask.mat" in str(caught.value)
+
+
+def test_masks_are_inflated_as_far_as_their_head_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the ten million bytes that are there."""
+    monkeypatch.setattr(puppet_masks, "_MOST_FILE_BYTES", 2**18)  # Python takes as much before it reads
+    _bomb(_masks(folder))
+    data = JhmdbSentences(folder)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError, match=r"part_mask has 256 bytes of type 2; expected 100,000"):
+            data.masks(_BOW, data.video(_BOW).expressions[0])
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
 
 
 def test_split_of_another_name_is_refused() -> None:
