@@ -199,7 +199,8 @@ def _find_meta(root: Path) -> Path:
     """The file of sentences: of version 2 the one with targets, where there are two."""
     found = [name for name in _META_NAMES if os.path.lexists(root / name)]
     if not found:
-        raise ConfigError(f"{root / _META_NAMES[0]} is missing, or {_META_NAMES[1]}; expected {_EXPECTED}")
+        missing = root / _META_NAMES[0]
+        raise ConfigError(f"{missing} is missing, or {_META_NAMES[1]}; expected {_EXPECTED}") from FileNotFoundError()
     if found[0] == _META_NAMES[0] and len(found) > 1:
         raise ConfigError(
             f"{root} has {found[0]} of MeViS version 1 and {found[1]} of version 2; expected one: remove the other"
