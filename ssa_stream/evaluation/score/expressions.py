@@ -172,7 +172,7 @@ def _truth(
     step = max(1, _TRUTH_BYTES // (max(1, len(expression.target_ids)) * height * width))
     for first in range(0, len(video.frames), step):
         masks = data.masks(video.name, expression, range(first, min(first + step, len(video.frames))))
-        yield first, masks[0] if len(masks) == 1 else masks.any(axis=0)
+        yield first, masks[0] if len(masks) == 1 else np.asarray(masks.any(axis=0), np.bool_)
 
 
 def _score_frame(state: _State, frame: str, index: int, target: npt.NDArray[np.bool_]) -> None:

@@ -1,13 +1,12 @@
 """Scores of predictions that are pictures: MeViS, Ref-YouTube-VOS, Ref-DAVIS17."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from ssa_stream.data.referring import ReferringData
 from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.score.answers import folder_of_answers, listed, places_of_answers
-from ssa_stream.evaluation.score.expressions import ExpressionRule, ExpressionScore
+from ssa_stream.evaluation.score.expressions import ExpressionRule
 from ssa_stream.evaluation.score.no_target import no_target_figures
 from ssa_stream.evaluation.score.report import Deviation, Figures, ScoreReport, Variant
 from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest
@@ -45,7 +44,7 @@ def score_frame_answers(request: ScoreRequest, on_progress: OnProgress | None = 
         deviations += expression_deviations(scores)
         if request.place.kind.name == "mevis" and _is_second_version(data):
             variants["own_derived_not_a_published_scorer"], extra = no_target_figures(scores)
-        deviations += ignored_folders(folder, data)
+        deviations += [one for one in ignored_folders(folder, data) if not _is_annotator(request, one.about)]
     if request.place.kind.name == "ref-davis17":
         from ssa_stream.evaluation.score.merged import score_merged_answers
 
@@ -63,6 +62,11 @@ def score_frame_answers(request: ScoreRequest, on_progress: OnProgress | None = 
         variants=variants,
         deviations=tuple(deviations),
     )
+
+
+def _is_annotator(request: ScoreRequest, name: str) -> bool:
+    """Whether a folder beside those of the videos holds merged answers, which are scored as such."""
+    return request.place.kind.name == "ref-davis17" and name.startswith("anno_")
 
 
 def _is_second_version(data: ReferringData) -> bool:
@@ -87,5 +91,5 @@ def _nothing_found(request: ScoreRequest, data: ReferringData) -> ConfigError:
     there: Sequence[str] = listed(request.predictions) if request.predictions.is_dir() else ["a file"]
     return ConfigError(
         f"{request.predictions} has no folder of any of the {len(data.videos)} videos, such as {data.videos[0]!r}; it "
-        f"has {', '.join(there[:5]) or 'nothing'}; expected <video>/<expression>/<frame>.png there or in one of {looked}"
+        f"has {', '.join(there[:5]) or 'nothing'}; expected <video>/<expression>/<frame>.png in one of {looked}"
     )
