@@ -22,6 +22,7 @@ from ssa_stream.cli.commands import (
     predict,
     prompt,
     reload,
+    report,
     run,
     score,
     serve,
@@ -72,6 +73,7 @@ def _add_commands() -> None:
     app.command()(train.train)
     app.command(cls=OptionalTag)(predict.predict)
     app.command("eval", cls=OptionalTag)(eval.evaluate)
+    app.add_typer(report.app, name="report")
     app.command()(score.score)
     app.add_typer(data.app, name="data")
     app.add_typer(checkpoint.app, name="checkpoint")
