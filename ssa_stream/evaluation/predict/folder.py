@@ -90,7 +90,8 @@ class PredictionFolder:
             return
         if not path.is_dir():
             raise ConfigError(f"{path} is a file; expected a folder for the masks, or a name that is free")
-        if not self._own.is_dir() and any(path.iterdir()):
+        names = [one.name for one in path.iterdir()]  # once: another process may be making it
+        if names and _OWN not in names:
             raise ConfigError(f"{path} holds files of something else; expected a folder that is empty or not there")
         if resume:
             return

@@ -130,7 +130,7 @@ class Prediction:
             IncompleteInputError: More is broken than is tolerated.
             SinkError: Results cannot be written.
         """
-        self._num_tried = sum(_size(unit) for video in self._own for unit in video.units)
+        self._num_tried = sum(_size(unit) for video in self._own for unit in video.units) + len(self._unreadable)
         self._count([Skipped(f"video {name}", encodable(text)) for name, text in self._unreadable], on_warning)
         edges_px = self._settings.short_edge_px, self._settings.long_edge_px
         wanted = [VideoFrames(number, work.video.video, work.indices) for number, work in enumerate(works)]

@@ -29,6 +29,8 @@ from ssa_stream.metrics.davis import (
 
 __all__ = ["score_merged_answers"]
 
+_PREDICTED: Final = "merged_soft"
+"""Where `predict` writes pictures of objects by ReferFormer's rule; those by SSA's are made of pictures of sentences."""
 _FOLDERS: Final = tuple(f"anno_{number}" for number in range(ANNOTATORS))
 _SSA: Final = (
     "SSA's postprocess_davis.py (per annotator, the first object wins), then the DAVIS toolkit, unsupervised; mean of "
@@ -79,7 +81,9 @@ def score_merged_answers(
     assert isinstance(data, RefDavis17)
     variants: dict[str, Variant] = {}
     deviations: list[Deviation] = []
-    stored = folder_of_answers(request.predictions, request.split_name, _FOLDERS)
+    places = (request.predictions, request.predictions / _PREDICTED)
+    found = (folder_of_answers(place, request.split_name, _FOLDERS) for place in places)
+    stored = next((folder for folder in found if folder is not None), None)
     works: list[tuple[str, str, Callable[[ReferringData, str], list[_VideoResult]]]] = []
     if stored is not None:
         works.append(("merged_like_ReferFormer", _STORED, partial(_score_stored, folder=stored)))
