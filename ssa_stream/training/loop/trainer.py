@@ -2,9 +2,9 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -12,9 +12,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ssa_stream.checkpoints import save_checkpoint
-from ssa_stream.errors import CheckpointError, SsaStreamError
+from ssa_stream.errors import CheckpointError, ConfigError, SsaStreamError
 from ssa_stream.model import SSA
 from ssa_stream.training.config import Stage
+from ssa_stream.training.data.batch import BrokenSample, ClipBatch
 from ssa_stream.training.data.clip_batches import step_seed
 from ssa_stream.training.loop.ema import Ema
 from ssa_stream.training.loop.optimizer import set_learning_rate
@@ -25,6 +26,9 @@ from ssa_stream.training.objectives.objective import StepLoss
 from ssa_stream.training.recipe import TrainConfig, prepare_stage
 
 __all__ = ["Observer", "Progress", "StepReport", "Trainer"]
+
+_MOST_NAMED: Final = 10
+"""Broken samples in an error."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,9 @@ class Observer(Protocol):
 
     def on_validation(self, stage: Stage, step: int, validation: Validation, *, is_best: bool) -> None:
         """The weights were judged."""
+
+    def on_broken(self, stage: Stage, sample: BrokenSample) -> None:
+        """A sample was skipped; told once, by each device that came upon it."""
 
 
 @dataclass
@@ -105,6 +112,7 @@ class Trainer:
             Whether the run is complete; else it was stopped and its state saved.
         Raises:
             CheckpointError: State or weights cannot be written; the last ones stay.
+            ConfigError: The data is not there, or too much of it is broken.
             SinkError: Figures cannot be written.
             SsaStreamError: The loss is no longer a number.
         """
@@ -141,10 +149,13 @@ class Trainer:
                     f"{error}); start another run from its weights: --init {self._folder.last}"
                 ) from error
         objective.train()
-        batches = self._loader(runner)
+        batches, broken = self._loader(runner), _BrokenSamples(stage, self._observer)
         for step in range(progress.step, stage.steps):
             started = time.perf_counter()
-            batch = _to_device(next(batches), fabric.device)
+            loaded_batch = next(batches)
+            if isinstance(loaded_batch, ClipBatch):
+                broken.add(loaded_batch.broken)
+            batch = _to_device(loaded_batch, fabric.device)
             loaded = time.perf_counter()
             figures = self._step(stage, objective, optimizer, batch, step, runner.parts)
             ema.update()
@@ -284,8 +295,42 @@ def _leave_signals_to_parent(_worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+class _BrokenSamples:
+    """Counts the samples of a stage that were skipped.
+
+    Args:
+        stage: The stage.
+        observer: Told of each sample once.
+    """
+
+    def __init__(self, stage: Stage, observer: Observer) -> None:
+        self._stage, self._observer = stage, observer
+        self._seen: dict[str, str] = {}
+
+    def add(self, samples: Sequence[BrokenSample]) -> None:
+        """Take note of what a batch skipped.
+
+        Raises:
+            ConfigError: Too much of the data is broken.
+        """
+        for sample in samples:
+            if sample.sample in self._seen:
+                continue
+            self._seen[sample.sample] = sample.reason
+            self._observer.on_broken(self._stage, sample)
+            if len(self._seen) > sample.most:
+                named = "; ".join(f"{name}: {reason}" for name, reason in list(self._seen.items())[:_MOST_NAMED])
+                more = f"; and {len(self._seen) - _MOST_NAMED} more" if len(self._seen) > _MOST_NAMED else ""
+                raise ConfigError(
+                    f"stage {self._stage.name}: {len(self._seen)} samples are broken, and data.broken_share allows "
+                    f"{sample.most}: {named}{more}. Repair the data set, or allow a larger share"
+                )
+
+
 def _to_device(batch: Any, device: torch.device) -> Any:
-    """Batches are named tuples of tensors, of None and of such tuples."""
-    if batch is None or isinstance(batch, torch.Tensor):
-        return None if batch is None else batch.to(device, non_blocking=True)
-    return type(batch)(*(_to_device(field, device) for field in batch))
+    """Batches are named tuples of tensors, of such tuples, and of what stays where it is."""
+    if isinstance(batch, torch.Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(_to_device(field, device) for field in batch))
+    return batch

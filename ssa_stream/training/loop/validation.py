@@ -9,7 +9,8 @@ from torch import nn
 from ssa_stream.data import TYPE_WEIGHTS, ClipSample, SceneConfig, sample_clip
 from ssa_stream.evaluation import ClipData, EvaluationConfig, evaluate
 from ssa_stream.model import SSA
-from ssa_stream.training.config import SegmentStage, SyntheticData, ValidationConfig
+from ssa_stream.training.config import SegmentStage, ValidationConfig
+from ssa_stream.training.data.settings import SyntheticData
 
 __all__ = ["Validation", "in_evaluation", "validate_segmentation"]
 

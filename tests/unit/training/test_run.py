@@ -12,6 +12,7 @@ from ssa_stream.checkpoints import load_checkpoint, read_info
 from ssa_stream.errors import CheckpointError, ConfigError, SsaStreamError
 from ssa_stream.training import StepReport, TrainConfig, Validation, train
 from ssa_stream.training.config import Stage
+from ssa_stream.training.data.batch import BrokenSample
 from ssa_stream.training.loop.trainer import Trainer
 from tests.support.tiny_model import tiny_config
 
@@ -22,6 +23,7 @@ class _Recorder:
     def __init__(self, stop_after: int | None = None) -> None:
         self.reports: list[StepReport] = []
         self.validations: list[tuple[str, int, bool]] = []
+        self.broken: list[str] = []
         self._stop_after = stop_after
 
     def on_step(self, report: StepReport) -> None:
@@ -29,6 +31,9 @@ class _Recorder:
 
     def on_validation(self, stage: Stage, step: int, validation: Validation, *, is_best: bool) -> None:
         self.validations.append((stage.name, step, is_best))
+
+    def on_broken(self, stage: Stage, sample: BrokenSample) -> None:
+        self.broken.append(sample.sample)
 
     def should_stop(self) -> bool:
         return len(self.reports) == self._stop_after
