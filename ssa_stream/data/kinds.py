@@ -90,19 +90,32 @@ def split_of(kind: DataKind, split: str | None) -> str:
     raise ConfigError(f"{kind.title} has no split {brief(split)}; expected {', '.join(kind.splits)}")
 
 
-def open_data(place: DataPlace, split: str | None = None) -> ReferringData:
+def open_data(place: DataPlace, split: str | None = None, truth: Path | None = None) -> ReferringData:
     """Open one split; reads its index, no frames and no masks.
 
     Args:
         place: Kind and root of the data set.
         split: Its name; None for the one that is evaluated by default.
+        truth: A folder with the targets of a split whose targets are not released; for Ref-YouTube-VOS only.
     Raises:
-        ConfigError: There is no such split, or files are missing or broken.
+        ConfigError: There is no such split, files are missing or broken, or the data set takes no `truth`.
     """
     split = split_of(place.kind, split)
+    if truth is not None and place.kind.name != "ref-youtube-vos":
+        raise ConfigError(
+            f"a folder of truth is {truth}; {place.kind.title} takes none: its own files hold the targets"
+        )
     match place.kind.name:
         case "mevis":
             from ssa_stream.data.mevis import MevisReader
 
             return MevisReader(place.root / split)
+        case "ref-youtube-vos":
+            from ssa_stream.data.ref_youtube_vos import RefYoutubeVos
+
+            return RefYoutubeVos(place.root, split, truth)
+        case "ref-davis17":
+            from ssa_stream.data.ref_davis17 import RefDavis17
+
+            return RefDavis17(place.root, split)
     raise ConfigError(f"{place.kind.title} cannot be read")
