@@ -161,18 +161,27 @@ class ValidationConfig(Settings, frozen=True, kw_only=True):
 
     Attributes:
         every: Steps between validations; also done at the end of a stage.
+        data: A public data set, `KIND:DIR`, of which a fixed part is taken; None for clips of the generator.
         clips: Number of clips of the validation split; for CLIP, of captioned images.
-        frames: Their length.
-        size: Their height and width.
-        split: `val`, or `train` to look at the very clips that are trained on.
-        min_objects: Fewest objects in a scene.
-        max_objects: Most objects in a scene.
+        frames: Their length; of a public video, so many frames in a row from its middle, or one annotated frame where
+            not all are.
+        size: Their height and width; those of a public data set are resized to such edges.
+        split: `val`, or `train` to look at the very clips that are trained on; of a public data set, one of its own.
+        min_objects: Fewest objects in a scene of the generator.
+        max_objects: Most objects in a scene of the generator.
     """
 
     every: Steps
+    data: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     clips: Annotated[int, Meta(ge=1, le=100_000)] = 50
     frames: Frames = 6
     size: tuple[EdgePx, EdgePx] = (96, 160)
-    split: Literal["train", "val"] = "val"
+    split: Annotated[str, Meta(min_length=1, max_length=100)] = "val"
     min_objects: Objects = 2
     max_objects: Objects = 6
+
+    def __post_init__(self) -> None:
+        require(
+            self.data is not None or self.split in ("train", "val"),
+            f"validation.split is {self.split!r}; expected train or val, or validation.data with a split of that name",
+        )

@@ -78,7 +78,7 @@ RULES = {
     "checkpoints": Rule(_siblings("model configs files knowledge lazy_names printable strict_json texts weight_files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(_siblings("files input_warnings lazy_names model streaming data metrics checkpoints texts viz")),
-    "training": Rule(_siblings("model data checkpoints files lazy_names metrics evaluation configs")),
+    "training": Rule(_siblings("model data checkpoints files input_warnings lazy_names metrics evaluation configs")),
     "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "data": Rule(_siblings("files picture_limits run_lengths strict_json texts"), torch="lazily"),

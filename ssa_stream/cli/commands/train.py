@@ -102,7 +102,7 @@ def _check(
     from ssa_stream.configs import load_config
     from ssa_stream.model import SsaConfig
     from ssa_stream.training.config import SegmentStage
-    from ssa_stream.training.data.samples import open_sets
+    from ssa_stream.training.data.samples import open_held_out, open_sets
     from ssa_stream.training.data.settings import ReferringSets
     from ssa_stream.training.loop.run_paths import RunPaths
 
@@ -116,6 +116,7 @@ def _check(
     for stage in settings.stages:
         if isinstance(stage, SegmentStage) and isinstance(stage.data, ReferringSets):
             open_sets(stage.data, stage.name)
+    open_held_out(settings.validation)
 
 
 def _stopper(interrupts: Interrupts, max_minutes: float | None) -> Callable[[], bool]:

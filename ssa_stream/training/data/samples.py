@@ -6,9 +6,10 @@ import numpy as np
 
 from ssa_stream.data import DataPlace, ReferringData, ReferringExpression, ReferringVideo, open_data, parse_data
 from ssa_stream.errors import ConfigError
+from ssa_stream.training.config import ValidationConfig
 from ssa_stream.training.data.settings import ReferringSets, TrainingSet
 
-__all__ = ["Sample", "SampleIndex", "open_sets"]
+__all__ = ["Sample", "SampleIndex", "open_held_out", "open_sets"]
 
 _NO_FRAME = -1
 
@@ -68,7 +69,7 @@ class SampleIndex:
         ]
         if not rows:
             raise ConfigError(
-                f"{', '.join(part.places)}: split {part.split} has no sentence with masks; name a split to train on"
+                f"{', '.join(part.places)}: split {part.split} has no sentence with masks; expected one whose masks are public"
             )
         self._rows = np.array(rows, np.int32)
 
@@ -81,6 +82,20 @@ class SampleIndex:
         place, data = self._opened[number]
         video = data.video(self._names[number][v])
         return Sample(data, place, video, video.expressions[e], None if frame == _NO_FRAME else frame)
+
+
+def open_held_out(config: ValidationConfig) -> SampleIndex | None:
+    """Open the public data set that progress is judged on; None if it is the generator.
+
+    Raises:
+        ConfigError: It is not there or not in its format, or its masks are not public.
+    """
+    if config.data is None:
+        return None
+    try:
+        return SampleIndex(TrainingSet(data=config.data, split=config.split))
+    except ConfigError as error:
+        raise ConfigError(f"validation: {error}") from error
 
 
 def open_sets(data: ReferringSets, stage: str) -> list[SampleIndex]:
