@@ -37,6 +37,8 @@ class DataKind:
     results: Results
 
 
+_UNC_SPLITS = ("train", "val", "testA", "testB", "test")
+"""The last one is both tests together, as REFER has it."""
 KINDS: Final = {
     kind.name: kind
     for kind in (
@@ -45,9 +47,9 @@ KINDS: Final = {
         DataKind("mevis", "MeViS", ("train", "valid_u", "valid"), "valid_u", "frames"),
         DataKind("ref-youtube-vos", "Ref-YouTube-VOS", ("train", "valid", "test"), "valid", "frames"),
         DataKind("ref-davis17", "Ref-DAVIS17", ("train", "valid"), "valid", "frames"),
-        DataKind("refcoco", "RefCOCO", ("train", "val", "testA", "testB"), "val", "objects"),
-        DataKind("refcoco+", "RefCOCO+", ("train", "val", "testA", "testB"), "val", "objects"),
-        DataKind("refcocog", "RefCOCOg", ("train", "val", "test"), "val", "objects"),
+        DataKind("refcoco", "RefCOCO", (*_UNC_SPLITS, "google-train", "google-val", "google-test"), "val", "objects"),
+        DataKind("refcoco+", "RefCOCO+", _UNC_SPLITS, "val", "objects"),
+        DataKind("refcocog", "RefCOCOg", ("train", "val", "test", "google-train", "google-val"), "val", "objects"),
     )
 }
 
@@ -118,4 +120,8 @@ def open_data(place: DataPlace, split: str | None = None, truth: Path | None = N
             from ssa_stream.data.ref_davis17 import RefDavis17
 
             return RefDavis17(place.root, split)
+        case "refcoco" | "refcoco+" | "refcocog":
+            from ssa_stream.data.refcoco import Refcoco
+
+            return Refcoco(place.kind.name, place.root, split)
     raise ConfigError(f"{place.kind.title} cannot be read")
