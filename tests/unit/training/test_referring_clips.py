@@ -8,8 +8,6 @@ import pytest
 from ssa_stream.data import SceneConfig, write_mevis
 from ssa_stream.errors import ConfigError
 from ssa_stream.training.data.augmentation import AugmentedClip, augment_clip, names_side, sample_frames
-from ssa_stream.training.data.referring_clips import ReferringClips
-from ssa_stream.training.data.settings import ReferringSets, TrainingSet
 
 
 def test_sample_frames_stay_near_the_reference() -> None:
