@@ -124,4 +124,12 @@ def open_data(place: DataPlace, split: str | None = None, truth: Path | None = N
             from ssa_stream.data.refcoco import Refcoco
 
             return Refcoco(place.kind.name, place.root, split)
+        case "a2d-sentences":
+            from ssa_stream.data.a2d_sentences import A2dSentences
+
+            return A2dSentences(place.root, split)
+        case "jhmdb-sentences":
+            from ssa_stream.data.jhmdb_sentences import JhmdbSentences
+
+            return JhmdbSentences(place.root, split)
     raise ConfigError(f"{place.kind.title} cannot be read")
