@@ -27,25 +27,25 @@ def _moved(places: Any) -> Any:
     return f"{kind}:{_ROOTS[kind]}"
 
 
-def _at_tiny_sizes(recipe: str, model: str) -> dict[str, Any]:
-    """A shipped recipe with everything as it is but sizes, folders and the number format."""
+def _at_tiny_sizes(recipe: str) -> dict[str, Any]:
+    """A shipped recipe with everything as it is but sizes, lengths, folders and the number format."""
     settings: dict[str, Any] = load_config("train", f"ssa-large-{recipe}")
     (stage,) = settings["stages"]
-    stage |= {"steps": 2, "batch": 2}
+    stage |= {"steps": 2, "batch": 2, "frames": [min(stage["frames"][0], 3)] * 2}
     stage["loss"] |= {"num_points": 16}
     stage["data"] |= {"short_edges_px": [64], "long_edge_px": 64}
     for part in stage["data"]["sets"]:
         part["data"] = _moved(part["data"])
     settings["validation"] |= {"every": 2, "clips": 1, "size": [64, 64], "data": _moved(settings["validation"]["data"])}
-    return settings | {"model": model, "precision": "32-true", "workers": 0}
+    return settings | {"model": "ssa-tiny", "precision": "32-true", "workers": 0}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_recipe_goes_from_raw_data_to_a_checkpoint(recipe: str, tiny_yaml: str, tmp_path: Path) -> None:
+def test_recipe_goes_from_raw_data_to_a_checkpoint(recipe: str, tmp_path: Path) -> None:
     """Two steps of the shipped configuration on the miniature sets, by the command line."""
     config, out = tmp_path / "recipe.yaml", tmp_path / "run"
-    config.write_text(yaml.safe_dump(_at_tiny_sizes(recipe, tiny_yaml)), encoding="utf-8")
+    config.write_text(yaml.safe_dump(_at_tiny_sizes(recipe)), encoding="utf-8")
     words = ["train", str(config), "--out", str(out), "--accelerator", "cpu", "--threads", "1"]
     assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
     info = read_info(out / "last.safetensors")
