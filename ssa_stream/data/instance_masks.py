@@ -4,6 +4,7 @@ HDF5 can name other files in four ways: external and soft links, external storag
 and so is what is too large, before any of it is read.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,6 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ssa_stream.data.reading import expect_to_fit
 from ssa_stream.errors import ConfigError
 from ssa_stream.files import open_ordinary
 from ssa_stream.picture_limits import USUAL_LIMITS
@@ -22,6 +22,8 @@ from ssa_stream.texts import brief, encodable
 __all__ = ["read_instance_ids", "read_instance_mask"]
 
 _MOST_FILE_BYTES: Final = 256 * 2**20
+_MOST_ARRAY_BYTES: Final = 512 * 2**20
+"""Of an array, and of the parts that it is stored in, as each is read whole."""
 _MOST_INSTANCES: Final = 1000
 
 
@@ -57,8 +59,7 @@ def read_instance_mask(path: Path, instance: int) -> npt.NDArray[np.bool_]:
             raise ConfigError(f"{path}: reMask has {problem or 'no pixels'}; expected the size of a frame")
         if row >= (masks.shape[0] if masks.ndim == 3 else 1):
             raise ConfigError(f"{path}: reMask is {masks.shape}; expected a mask for each of {len(ids)} instances")
-        for shape in (masks.shape, masks.chunks or ()):
-            expect_to_fit(shape, f"masks of {path}")
+        _expect_to_fit(masks, path)
         stored = masks[row] if masks.ndim == 3 else masks[()]
         return np.ascontiguousarray(np.asarray(stored).T != 0)
 
@@ -67,11 +68,20 @@ def _ids(file: h5py.File, path: Path) -> tuple[int, ...]:
     stored = _stored(file, "instance", path)
     if stored.dtype.kind not in "uif" or not 1 <= stored.size <= _MOST_INSTANCES or stored.size != max(stored.shape):
         raise ConfigError(f"{path}: instance is {stored.dtype} {stored.shape}; expected (N,) whole numbers")
-    expect_to_fit(stored.chunks or (), f"instances of {path}")
+    _expect_to_fit(stored, path)
     values = np.asarray(stored[()]).ravel()
     if not np.all(np.isfinite(values)) or np.any(values != np.round(values)):
         raise ConfigError(f"{path}: instance is {brief(values.tolist())}; expected whole numbers")
     return tuple(int(value) for value in values)
+
+
+def _expect_to_fit(stored: h5py.Dataset, path: Path) -> None:
+    """Refuse an array that takes too much memory, or of which any part does; ConfigError names it."""
+    size = max(math.prod(shape) for shape in (stored.shape, stored.chunks or ())) * stored.dtype.itemsize
+    if size > _MOST_ARRAY_BYTES:
+        raise ConfigError(
+            f"{path}: {stored.name.removeprefix('/')} takes {size:,} bytes; expected at most {_MOST_ARRAY_BYTES:,}"
+        )
 
 
 def _stored(file: h5py.File, name: str, path: Path) -> h5py.Dataset:

@@ -112,14 +112,6 @@ def open_data(place: DataPlace, split: str | None = None, truth: Path | None = N
             from ssa_stream.data.mevis import MevisReader
 
             return MevisReader(place.root / split)
-        case "ref-youtube-vos":
-            from ssa_stream.data.ref_youtube_vos import RefYoutubeVos
-
-            return RefYoutubeVos(place.root, split, truth)
-        case "ref-davis17":
-            from ssa_stream.data.ref_davis17 import RefDavis17
-
-            return RefDavis17(place.root, split)
         case "refcoco" | "refcoco+" | "refcocog":
             from ssa_stream.data.refcoco import Refcoco
 
@@ -132,4 +124,12 @@ def open_data(place: DataPlace, split: str | None = None, truth: Path | None = N
             from ssa_stream.data.jhmdb_sentences import JhmdbSentences
 
             return JhmdbSentences(place.root, split)
+        case "ref-youtube-vos":
+            from ssa_stream.data.ref_youtube_vos import RefYoutubeVos
+
+            return RefYoutubeVos(place.root, split, truth)
+        case "ref-davis17":
+            from ssa_stream.data.ref_davis17 import RefDavis17
+
+            return RefDavis17(place.root, split)
     raise ConfigError(f"{place.kind.title} cannot be read")

@@ -4,6 +4,7 @@ On disk: `<pictures>/<video>/<frame>.jpg` and `<labels>/<video>/<frame>.png`, a 
 numbers of objects; 0 is background, 255 is void.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -134,7 +135,7 @@ class LabelledVideos:
         first = self.video(name).frames[0]
         picture = self._pictures / name / f"{first}.jpg"
         labels = self._labels / name / f"{first}.png"
-        if not picture.exists() and labels.exists():
+        if not os.path.lexists(picture) and os.path.lexists(labels):
             return picture_size(labels, self._named_in.name)
         return picture_size(picture, self._named_in.name)
 

@@ -1,28 +1,32 @@
-"""Reader of the MeViS format: the public data set, and ours from `write_mevis`.
+"""Reader of the MeViS format: the public data sets, versions 1 and 2, and ours from `write_mevis`.
 
-On disk: `JPEGImages/<video>/<frame>.jpg`, `meta_expressions.json` and, where masks are public,
-`mask_dict.json`. Frames and masks are read when they are asked for.
+On disk: `JPEGImages/<video>/<frame>.jpg`, or the same in `JPEGImages.tar`; `meta_expressions.json` or, of version 2,
+`meta_expressions_v2.json` or `meta_expressions_v2_release.json`; where masks are public, `mask_dict.json`, of which an
+index is kept. Frames and masks are read when they are asked for.
 
 A folder may come from anywhere: whatever is wrong with it is a ConfigError, no name leads out of it, and nothing in it
 takes more memory than the limits below.
 """
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from ssa_stream.data.json_entries import JsonEntries
+from ssa_stream.data.meta_expressions import read_meta_expressions
+from ssa_stream.data.packed_pictures import PackedPicture, index_pictures
 from ssa_stream.data.reading import (
     expect_to_fit,
     field,
     frame_at,
-    is_file_name,
     optional_field,
     picture_size,
     read_frames,
-    read_json,
     whole_number,
 )
 from ssa_stream.data.referring import ReferringExpression, ReferringVideo
@@ -34,19 +38,19 @@ from ssa_stream.texts import brief
 __all__ = ["MevisReader"]
 
 _EXPECTED: Final = "a directory in the MeViS format"
-_MOST_META_BYTES: Final = 256 * 2**20
 _MOST_MASK_BYTES: Final = 2 * 2**30
-_MOST_FRAMES: Final = 100_000
 _MOST_TARGETS: Final = 1000
-_MOST_CHARACTERS: Final = 1000
-"""Of a sentence, as in a message."""
+_META_NAMES: Final = ("meta_expressions.json", "meta_expressions_v2.json", "meta_expressions_v2_release.json")
+"""The first is of version 1, the others of version 2; the last has no targets."""
+_PICTURES: Final = "JPEGImages"
+_MASKS: Final = "mask_dict.json"
 
 
 class MevisReader:
     """Reads one split's directory.
 
     Args:
-        directory: Where `meta_expressions.json` and `JPEGImages` are.
+        directory: Where the file of sentences and `JPEGImages` or `JPEGImages.tar` are.
 
     Raises:
         ConfigError: If a file is missing, unreadable or not in the format.
@@ -54,11 +58,35 @@ class MevisReader:
 
     def __init__(self, directory: Path | str) -> None:
         self._root = Path(directory)
-        self._meta_path = self._root / "meta_expressions.json"
-        meta = read_json(self._meta_path, _MOST_META_BYTES, _EXPECTED)
-        videos = field(meta, "videos", dict, self._meta_path, "top level")
-        self._videos = {name: self._parse_video(name, value) for name, value in videos.items()}
-        self._mask_dict: dict[str, Any] | None = None
+        self._meta_path = _find_meta(self._root)
+        self._videos = read_meta_expressions(self._meta_path, _EXPECTED, self._parse_targets)
+        self._archive = _find_archive(self._root)
+        self._packed: dict[tuple[str, str], tuple[int, int]] | None = None
+        self._mask_entries: JsonEntries | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A process that is given this reader is given its indexes."""
+        with suppress(ConfigError):  # it is told where the masks or frames are asked for
+            self.read_indexes()
+        return self.__dict__
+
+    def read_indexes(self) -> None:
+        """Read where masks and packed pictures are, which is done when the first is asked for.
+
+        Do so before this reader goes to several processes: each would read them again.
+
+        Raises:
+            ConfigError: If a file is missing, unreadable or not in the format.
+        """
+        if self._archive is not None:
+            self._pictures_of_archive(self._archive)
+        if any(expression.target_ids for video in self._videos.values() for expression in video.expressions):
+            self._entries()
+
+    @property
+    def version(self) -> int:
+        """Of MeViS: 2 where the file of sentences has a name of version 2, else 1."""
+        return 1 if self._meta_path.name == _META_NAMES[0] else 2
 
     @property
     def videos(self) -> tuple[str, ...]:
@@ -86,8 +114,7 @@ class MevisReader:
         """
         names = self.video(name).frames
         chosen = range(len(names)) if indices is None else indices
-        folder = self._root / "JPEGImages" / name
-        paths = [folder / f"{frame_at(names, index, name)}.jpg" for index in chosen]
+        paths = [self._picture(name, frame_at(names, index, name)) for index in chosen]
         return read_frames(paths, self._meta_path.name)
 
     def masks(
@@ -114,7 +141,7 @@ class MevisReader:
         height, width = self.size(name)
         if sizes and sizes[0] != (height, width):
             raise ConfigError(
-                f"{self._root / 'mask_dict.json'}: masks of anno_id {', '.join(expression.target_ids)} are of "
+                f"{self._root / _MASKS}: masks of anno_id {', '.join(expression.target_ids)} are of "
                 f"{sizes[0][1]}x{sizes[0][0]} pixels; expected {width}x{height}, the size of the frames of {name!r}"
             )
         expect_to_fit((len(tracks), len(chosen), height, width), f"masks of {expression.expression_id} of {name}")
@@ -127,36 +154,31 @@ class MevisReader:
         return decoded
 
     def size(self, name: str) -> tuple[int, int]:
-        """Height and width of a video's first frame."""
-        path = self._root / "JPEGImages" / name / f"{self.video(name).frames[0]}.jpg"
-        return picture_size(path, self._meta_path.name)
+        """Height and width of a video's first frame; of its first mask, where there are no pictures."""
+        video = self.video(name)
+        picture = self._picture(name, video.frames[0])
+        if isinstance(picture, Path) and not os.path.lexists(picture):
+            targets = (target for expression in video.expressions for target in expression.target_ids)
+            for rle in (rle for target in targets for rle in self._track(target, len(video.frames))):
+                if rle is not None:
+                    return rle["size"][0], rle["size"][1]
+        return picture_size(picture, self._meta_path.name)
 
-    def _parse_video(self, name: str, value: object) -> ReferringVideo:
-        path = self._meta_path
-        where = f"videos.{brief(name)[1:-1]}"
-        if not is_file_name(name):
-            raise ConfigError(f"{path}: videos has the name {brief(name)}; expected the name of a folder in JPEGImages")
-        frames = field(value, "frames", list, path, where)
-        if not 1 <= len(frames) <= _MOST_FRAMES or not all(map(is_file_name, frames)):
-            raise ConfigError(
-                f"{path}: {where}.frames is {brief(frames)}; expected a list of one name or more, of "
-                f"files in its folder, and at most {_MOST_FRAMES}"
-            )
-        if len(set(frames)) < len(frames):
-            raise ConfigError(f"{path}: {where}.frames has a name twice; expected different ones")
-        expressions = field(value, "expressions", dict, path, where)
-        parsed = [
-            self._parse_expression(key, entry, f"{where}.expressions.{brief(key)[1:-1]}")
-            for key, entry in expressions.items()
-        ]
-        return ReferringVideo(name, tuple(frames), tuple(parsed))
+    def _picture(self, video: str, frame: str) -> Path | PackedPicture:
+        if self._archive is None:
+            return self._root / _PICTURES / video / f"{frame}.jpg"
+        found = self._pictures_of_archive(self._archive).get((video, f"{frame}.jpg"))
+        if found is None:
+            raise ConfigError(f"{self._archive} has no {video}/{frame}.jpg; {self._meta_path.name} names it")
+        return PackedPicture(self._archive, f"{_PICTURES}/{video}/{frame}.jpg", *found)
 
-    def _parse_expression(self, key: str, entry: object, where: str) -> ReferringExpression:
+    def _pictures_of_archive(self, archive: Path) -> dict[tuple[str, str], tuple[int, int]]:
+        if self._packed is None:
+            self._packed = index_pictures(archive)
+        return self._packed
+
+    def _parse_targets(self, key: str, text: str, entry: dict[str, Any], where: str) -> ReferringExpression:
         path = self._meta_path
-        text = field(entry, "exp", str, path, where)
-        assert isinstance(entry, dict)
-        if len(key) > _MOST_CHARACTERS or len(text) > _MOST_CHARACTERS:
-            raise ConfigError(f"{path}: {where} has more than {_MOST_CHARACTERS} characters; expected a sentence")
         if "anno_id" not in entry:
             return ReferringExpression(key, text, has_targets=False)
         anno_ids = field(entry, "anno_id", list, path, where)
@@ -179,14 +201,14 @@ class MevisReader:
             held_out_phrasing=optional_field(entry, "held_out_phrasing", bool, path, where),
         )
 
+    def _entries(self) -> JsonEntries:
+        if self._mask_entries is None:
+            self._mask_entries = JsonEntries(self._root / _MASKS, most_bytes=_MOST_MASK_BYTES, expected=_EXPECTED)
+        return self._mask_entries
+
     def _track(self, anno_id: str, num_frames: int) -> list[dict[str, Any] | None]:
-        path = self._root / "mask_dict.json"
-        if self._mask_dict is None:
-            content = read_json(path, _MOST_MASK_BYTES, _EXPECTED)
-            if not isinstance(content, dict):
-                raise ConfigError(f"{path}: top level is {type(content).__name__}; expected an object by anno_id")
-            self._mask_dict = content
-        track: list[dict[str, Any] | None] = field(self._mask_dict, anno_id, list, path, "top level")
+        path = self._root / _MASKS
+        track: list[dict[str, Any] | None] = self._entries().entry(anno_id)
         if len(track) != num_frames:
             raise ConfigError(f"{path}: {anno_id} has {len(track)} masks; expected {num_frames}, one a frame")
         for index, rle in enumerate(track):
@@ -198,7 +220,7 @@ class MevisReader:
         return track
 
     def _decode(self, rle: dict[str, Any], size: tuple[int, int], anno_id: str, index: int) -> npt.NDArray[np.bool_]:
-        where = f"{self._root / 'mask_dict.json'}: {anno_id}[{index}]"
+        where = f"{self._root / _MASKS}: {anno_id}[{index}]"
         if tuple(rle["size"]) != size:
             raise ConfigError(f"{where}.size is {rle['size']}; expected {list(size)}, that of the other masks")
         try:
@@ -207,6 +229,24 @@ class MevisReader:
             raise ConfigError(
                 f"{where}.counts cannot be decoded: {error}; expected COCO's run-length string"
             ) from error
+
+
+def _find_meta(root: Path) -> Path:
+    """The file of sentences: of version 2 the one with targets, where there are two."""
+    found = [name for name in _META_NAMES if os.path.lexists(root / name)]
+    if not found:
+        raise ConfigError(f"{root / _META_NAMES[0]} is missing, or {_META_NAMES[1]}; expected {_EXPECTED}")
+    if found[0] == _META_NAMES[0] and len(found) > 1:
+        raise ConfigError(
+            f"{root} has {found[0]} of MeViS version 1 and {found[1]} of version 2; expected one: remove the other"
+        )
+    return root / found[0]
+
+
+def _find_archive(root: Path) -> Path | None:
+    """The tar file of the pictures, where it was not unpacked."""
+    archive = root / f"{_PICTURES}.tar"
+    return archive if os.path.lexists(archive) and not (root / _PICTURES).is_dir() else None
 
 
 def _is_id(value: object) -> bool:

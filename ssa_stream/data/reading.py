@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ssa_stream.data.packed_pictures import PackedPicture
 from ssa_stream.errors import ConfigError
 from ssa_stream.files import open_ordinary, read_limited
 from ssa_stream.picture_limits import USUAL_LIMITS
@@ -61,7 +62,7 @@ def read_json(path: Path, most_bytes: int, expected: str) -> Any:
         raise ConfigError(f"{path} cannot be read as JSON: {error}") from error
 
 
-def read_frames(paths: Sequence[Path], named_in: str) -> npt.NDArray[np.uint8]:
+def read_frames(paths: Sequence[Path | PackedPicture], named_in: str) -> npt.NDArray[np.uint8]:
     """Read pictures of one size.
 
     Args:
@@ -106,18 +107,18 @@ def read_labels(path: Path, named_in: str) -> npt.NDArray[np.uint8]:
         return np.array(picture, np.uint8)
 
 
-def picture_size(path: Path, named_in: str) -> tuple[int, int]:
+def picture_size(path: Path | PackedPicture, named_in: str) -> tuple[int, int]:
     """Height and width of a picture; ConfigError if it is missing or broken."""
     with _opened_picture(path, named_in) as picture:
         return picture.height, picture.width
 
 
 @contextmanager
-def _opened_picture(path: Path, named_in: str) -> Iterator[Image.Image]:
+def _opened_picture(path: Path | PackedPicture, named_in: str) -> Iterator[Image.Image]:
     try:
         with (
             warnings.catch_warnings(action="ignore"),
-            open_ordinary(path) as file,
+            open_ordinary(path) if isinstance(path, Path) else path.open() as file,
             Image.open(file, formats=_PICTURE_FORMATS) as picture,
         ):
             _expect_size(picture)

@@ -15,13 +15,12 @@ __all__ = ["decode_segmentation"]
 
 _MOST_OUTLINE_PX: Final = 10_000_000
 """Length of all outlines of one object; pycocotools takes 40 bytes a pixel of it."""
-_BOX_NUMBERS = 4
+_LEAST_NUMBERS, _LEAST_FIRST_NUMBERS = 4, 6
+"""Of a polygon; pycocotools takes all for boxes where the first has four, and draws nothing for four in a later one."""
 
 
 def decode_segmentation(segmentation: object, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Draw one object; of several polygons the union.
-
-    As pycocotools does, an object whose first polygon has four numbers is one of boxes, `x y width height` each.
 
     Args:
         segmentation: The field of that name: polygons `x0 y0 x1 y1 ...` in pixels, or `{"size", "counts"}`.
@@ -36,14 +35,14 @@ def decode_segmentation(segmentation: object, size: tuple[int, int]) -> npt.NDAr
     if not isinstance(segmentation, list) or not segmentation:
         raise ValueError(f"it is {brief(segmentation)}; expected polygons or run lengths")
     outlines = [_outline(part) for part in segmentation]
-    are_boxes = len(outlines[0]) == _BOX_NUMBERS
-    for outline in outlines:
-        if len(outline) != _BOX_NUMBERS and (are_boxes or len(outline) < _BOX_NUMBERS or len(outline) % 2):
+    for number, outline in enumerate(outlines):
+        if len(outline) % 2 or len(outline) < (_LEAST_NUMBERS if number else _LEAST_FIRST_NUMBERS):
             raise ValueError(f"a polygon has {len(outline)} numbers; expected pairs of x and y, three or more")
     if (length := sum(map(_length_px, outlines))) > _MOST_OUTLINE_PX:
         raise ValueError(f"its outlines are {length:,.0f} pixels long; expected at most {_MOST_OUTLINE_PX:,}")
-    pixels = coco.decode(coco.merge(coco.frPyObjects([outline.tolist() for outline in outlines], *size)))
-    return np.asarray(pixels, np.bool_)
+    return decode_counts(
+        coco.merge(coco.frPyObjects([outline.tolist() for outline in outlines], *size))["counts"], size
+    )
 
 
 def _outline(part: object) -> npt.NDArray[np.float64]:
@@ -58,8 +57,6 @@ def _outline(part: object) -> npt.NDArray[np.float64]:
 
 def _length_px(outline: npt.NDArray[np.float64]) -> float:
     """Of the outline, and at least how far it is away: that, too, costs."""
-    if len(outline) == _BOX_NUMBERS:
-        return float(np.abs(outline).sum())
     points = outline.reshape(-1, 2)
     return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum() + np.abs(points).max())
 
@@ -77,5 +74,4 @@ def _decode_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> npt.NDA
         raise ValueError(f"its counts are {brief(counts)}; expected lengths of runs")
     if sum(counts) != math.prod(size):
         raise ValueError(f"its run lengths cover {sum(counts)} pixels; expected {math.prod(size)}")
-    pixels = coco.decode(coco.frPyObjects(segmentation, *size))
-    return np.asarray(pixels, np.bool_)
+    return decode_counts(coco.frPyObjects(segmentation, *size)["counts"], size)

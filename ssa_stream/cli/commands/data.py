@@ -8,7 +8,7 @@ import typer
 from ssa_stream.cli.options.files import Overwrite
 from ssa_stream.cli.views.console import notice, progress_bar
 
-__all__ = ["app", "synth"]
+__all__ = ["app", "jhmdb_list", "synth"]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Make data sets.")
 
@@ -55,3 +55,22 @@ def synth(
             on_progress=lambda done, _: progress.update(task, completed=done),
         )
     notice(f"wrote {videos} videos of {frames} frames to {out}")
+
+
+@app.command("jhmdb-list")
+def jhmdb_list(
+    folder: Annotated[Path, typer.Argument(help="The folder jhmdb_sentences.", exists=True, file_okay=False)],
+) -> None:
+    """List samples of JHMDB-Sentences anew, where the frozen list of the published figures cannot be had.
+
+    Three frames of each video, in the middle of each third. Figures on them cannot be compared with published ones.
+
+        ssa-stream data jhmdb-list data/jhmdb_sentences
+    """
+    from ssa_stream.data.jhmdb_list import derive_jhmdb_list
+
+    samples = derive_jhmdb_list(folder)
+    notice(
+        f"listed {samples} samples of {folder}. They are not those of the frozen list: figures cannot be compared with "
+        f"published ones"
+    )
