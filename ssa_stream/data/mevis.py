@@ -182,7 +182,7 @@ class MevisReader:
         if "anno_id" not in entry:
             return ReferringExpression(key, text, has_targets=False)
         anno_ids = field(entry, "anno_id", list, path, where)
-        obj_ids = field(entry, "obj_id", list, path, where)
+        obj_ids = optional_field(entry, "obj_id", list, path, where) or []
         numbers = [whole_number(value) for value in obj_ids]
         if None in numbers:
             raise ConfigError(f"{path}: {where}.obj_id is {brief(obj_ids)}; expected a list of whole numbers")

@@ -7,7 +7,7 @@ import io
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.files import open_ordinary
@@ -66,13 +66,13 @@ def index_pictures(archive: Path) -> dict[tuple[str, str], tuple[int, int]]:
     """
     found: dict[tuple[str, str], tuple[int, int]] = {}
     try:
-        with open_ordinary(archive) as file, tarfile.open(fileobj=_Headers(file), mode="r:") as tar:
+        with open_ordinary(archive) as file, tarfile.open(fileobj=cast(BinaryIO, _Headers(file)), mode="r:") as tar:
             offset = -1
             while (member := tar.next()) is not None:
                 if tar.offset <= offset:
                     raise tarfile.ReadError("a size in it is negative")
                 offset = tar.offset
-                tar.members = []  # type: ignore[attr-defined]  # they would be kept, at a kilobyte each
+                tar.members = []  # they would be kept, at a kilobyte each
                 key = _key(member.name)
                 if key is not None and member.isreg() and not member.issparse():
                     found[key] = (member.offset_data, member.size)

@@ -7,6 +7,8 @@ Raw: `DAVIS/` with `ImageSets/2017`, `JPEGImages/480p` and `Annotations_unsuperv
 """
 
 import io
+import logging
+import os
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,7 @@ from ssa_stream.texts import brief
 
 __all__ = ["ANNOTATORS", "RefDavis17"]
 
+_log = logging.getLogger(__name__)
 ANNOTATORS: Final = 4
 """How many people describe each object; expression `i` is of annotator `i % 4`."""
 _TEXTS: Final = (
@@ -47,18 +50,16 @@ class RefDavis17(LabelledVideos):
     def __init__(self, root: Path | str, split: str) -> None:
         root = Path(root)
         split = "valid" if split == "val" else split
-        if (root / "meta_expressions").is_dir():
-            path = root / "meta_expressions" / split / "meta_expressions.json"
-            videos = _read_converted(path)
-            super().__init__(videos, root / split / "JPEGImages", root / split / "Annotations", path)
-        elif (root / "DAVIS").is_dir():
-            davis = root / "DAVIS"
+        converted = root / "meta_expressions" / split / "meta_expressions.json"
+        davis = root / "DAVIS"
+        if os.path.lexists(converted) or not davis.is_dir():
+            videos = _read_converted(converted)
+            super().__init__(videos, root / split / "JPEGImages", root / split / "Annotations", converted)
+        else:
             path = davis / "ImageSets" / "2017" / f"{'val' if split == 'valid' else split}.txt"
             pictures = davis / "JPEGImages" / "480p"
             videos = _read_raw(path, pictures, root / "davis_text_annotations")
             super().__init__(videos, pictures, davis / "Annotations_unsupervised" / "480p", path)
-        else:
-            raise ConfigError(f"{root} has neither meta_expressions nor DAVIS; expected {_EXPECTED}")
 
     @property
     def annotators(self) -> int:
@@ -92,24 +93,29 @@ def _read_raw(path: Path, pictures: Path, texts: Path) -> dict[str, ReferringVid
     said = [_read_sentences(texts / file, encoding) for file, encoding in _TEXTS]
     videos = {}
     for name in dict.fromkeys(names):
-        objects = sorted({target for sentences in said for video, target in sentences if video == name})
-        expressions = []
-        for place, target in enumerate(objects):
-            for annotator, sentences in enumerate(said):
-                if (name, target) not in sentences:
-                    raise ConfigError(
-                        f"{texts / _TEXTS[annotator][0]} has no sentence about object {target} of {name!r}; the other "
-                        "files have one"
-                    )
-                key = str(ANNOTATORS * place + annotator)
-                expressions.append(ReferringExpression(key, sentences[name, target], (target,)))
+        of_video = [sentences.get(name, []) for sentences in said]
+        for (file, _), sentences in zip(_TEXTS, of_video, strict=True):
+            if not sentences:
+                raise ConfigError(f"{texts / file} has no sentence about {brief(name)}, which {path} names")
+        if len({tuple(target for target, _ in sentences) for sentences in of_video}) > 1:
+            _log.warning(
+                "%s: the annotators do not speak of the same objects of %s; sentences are paired by their order, as "
+                "the published conversion does, and some may be left out",
+                texts,
+                name,
+            )
+        in_turn = [sentence for group in zip(*of_video, strict=False) for sentence in group]
+        expressions = (
+            ReferringExpression(str(number), text, (str(object_number(target)),))
+            for number, (target, text) in enumerate(in_turn)
+        )
         videos[name] = ReferringVideo(name, _frame_names(pictures / name), tuple(expressions))
     return videos
 
 
-def _read_sentences(path: Path, encoding: str) -> dict[tuple[str, str], str]:
-    """Sentences by video and object."""
-    found: dict[tuple[str, str], str] = {}
+def _read_sentences(path: Path, encoding: str) -> dict[str, list[tuple[str, str]]]:
+    """Objects and sentences by video, in the order of the objects' numbers as text."""
+    found: dict[str, list[tuple[str, str]]] = {}
     for number, line in enumerate(_read_lines(path, encoding), 1):
         words = line.split()
         if not words:
@@ -119,16 +125,11 @@ def _read_sentences(path: Path, encoding: str) -> dict[tuple[str, str], str]:
                 f"{path}, line {number} is {brief(line.strip())}; expected a video, the number of an object and a "
                 "sentence in quotes"
             )
-        key = (_RIGHT_NAMES.get(words[0], words[0]), words[1])
-        if key in found:
-            raise ConfigError(
-                f"{path}, line {number} is a second sentence about object {key[1]} of {brief(key[0])}; expected one"
-            )
         sentence = " ".join(words[2:])[1:-1]
         if len(sentence) > MOST_CHARACTERS:
             raise ConfigError(f"{path}, line {number} has more than {MOST_CHARACTERS} characters; expected a sentence")
-        found[key] = sentence
-    return found
+        found.setdefault(_RIGHT_NAMES.get(words[0], words[0]), []).append((words[1], sentence))
+    return {name: sorted(sentences, key=lambda sentence: sentence[0]) for name, sentences in found.items()}
 
 
 def _read_lines(path: Path, encoding: str) -> list[str]:
