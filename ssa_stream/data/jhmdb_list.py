@@ -12,7 +12,7 @@ from ssa_stream.data.jhmdb_sentences import JHMDB_LIST
 from ssa_stream.data.puppet_masks import puppet_mask_shape
 from ssa_stream.data.reading import is_file_name
 from ssa_stream.data.text_tables import read_table
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, SinkError
 from ssa_stream.files import write_whole
 from ssa_stream.texts import brief
 
@@ -33,7 +33,7 @@ def derive_jhmdb_list(root: Path) -> int:
         How many samples there are.
     Raises:
         ConfigError: A list is there already; or pictures, masks or sentences are missing or broken.
-        OSError: The list cannot be written.
+        SinkError: The list cannot be written.
     """
     path = root / JHMDB_LIST
     if path.exists():
@@ -55,7 +55,10 @@ def derive_jhmdb_list(root: Path) -> int:
         ]
     if not rows:
         raise ConfigError(f"{texts} holds no sentence")
-    write_whole(path, json.dumps(rows), overwrite=False)
+    try:
+        write_whole(path, json.dumps(rows), overwrite=False)
+    except OSError as error:
+        raise SinkError(f"{path} cannot be written: {error}") from error
     return len(rows)
 
 
