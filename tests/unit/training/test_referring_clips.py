@@ -186,7 +186,9 @@ def test_data_that_is_all_broken_ends_the_run(damaged: Path) -> None:
     for picture in damaged.rglob("*.jpg"):
         picture.write_bytes(b"no picture")
     source = ReferringClips(_sets({"data": f"ref-youtube-vos:{damaged}"}), 0, "first")
-    with pytest.raises(ConfigError, match="stage first: 20 samples in a row are broken, the last one ref-you.*picture"):
+    with pytest.raises(
+        ConfigError, match=r"stage first: 20 samples in a row are broken, the last one ref-you.*picture"
+    ):
         source.clip(0, 2)
 
 
@@ -204,7 +206,9 @@ def test_broken_samples_beyond_the_share_end_the_run(stage: ClipsStage) -> None:
 
     counted = _BrokenSamples(stage, _Observer())
     counted.add([BrokenSample("a", "cut off", 2), BrokenSample("a", "cut off", 2), BrokenSample("b", "empty", 2)])
-    with pytest.raises(ConfigError, match="3 samples are broken, and data.broken_share allows 2: a: cut off; b: empty"):
+    with pytest.raises(
+        ConfigError, match=r"3 samples are broken, and data.broken_share allows 2: a: cut off; b: empty"
+    ):
         counted.add([BrokenSample("c", "gone", 2)])
     assert told == ["a", "b", "c"]
 

@@ -82,7 +82,10 @@ def _settings(**changes: Any) -> dict[str, Any]:
         {"kind": "tiny_clips", "loss": {"duplicate_iou": 1.0}},
         {"kind": "tiny_clips", "unknown_words": -0.1},
     ],
-    ids="frames steps unknown kind rate size type no_sets weight weights points all_objects spread referring duplicates unknown_words".split(),
+    ids=(
+        "frames steps unknown kind rate size type no_sets weight weights points all_objects spread referring "
+        "duplicates unknown_words"
+    ).split(),
 )
 def test_wrong_settings_are_refused(changes: dict[str, Any]) -> None:
     """As a ConfigError with the place."""
