@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ssa_stream.errors import MessageError
 
-__all__ = ["RunLengths", "decode_counts", "encode_counts"]
+__all__ = ["RunLengths", "check_counts", "decode_counts", "encode_counts"]
 
 _FIRST_CHARACTER = 48
 _PAYLOAD_BITS = 5
@@ -66,6 +66,24 @@ def decode_counts(counts: str | bytes | memoryview, size: tuple[int, int]) -> ND
     Raises:
         MessageError: Malformed, or it does not fill the mask exactly.
     """
+    height, width = size
+    runs = _checked_runs(counts, size)
+    values = np.arange(len(runs)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+
+
+def check_counts(counts: str | bytes | memoryview, size: tuple[int, int]) -> None:
+    """Refuse what `decode_counts` refuses, without making the mask.
+
+    pycocotools reads beyond its memory where run lengths do not fill the mask, and may never come back.
+
+    Raises:
+        MessageError: Malformed, or it does not fill the mask exactly.
+    """
+    _checked_runs(counts, size)
+
+
+def _checked_runs(counts: str | bytes | memoryview, size: tuple[int, int]) -> NDArray[np.int64]:
     if isinstance(counts, str):
         counts = counts.encode("utf-8", "surrogatepass")  # what is not ASCII is refused below
     height, width = size
@@ -79,8 +97,7 @@ def decode_counts(counts: str | bytes | memoryview, size: tuple[int, int]) -> ND
         raise MessageError(f"run lengths cover more than {int(runs.max()) - 1} pixels; {expected}")
     if not len(runs) or int(runs.sum()) != height * width:
         raise MessageError(f"run lengths cover {int(runs.sum())} pixels; {expected}")
-    values = np.arange(len(runs)) % 2 == 1
-    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+    return runs
 
 
 def _runs_of(mask: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ __all__ = ["parse_json"]
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def parse_json(content: bytes | str) -> Any:
+def parse_json(content: bytes | str, *, allows_not_a_number: bool = False) -> Any:
     """Read JSON text strictly.
 
     Refused, beside what is no JSON: a key that comes twice in an object, `NaN` and `Infinity`, nesting of many hundred
@@ -19,12 +19,15 @@ def parse_json(content: bytes | str) -> Any:
 
     Args:
         content: UTF-8, with or without a byte order mark.
+        allows_not_a_number: Whether `NaN` and `Infinity` are taken as numbers, as Python writes and reads them.
     Raises:
         ValueError: It is refused; says what is wrong with it.
     """
     text = content if isinstance(content, str) else content.decode("utf-8-sig")
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_constant=float if allows_not_a_number else _refuse_constant
+        )
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     if _SURROGATE.search(text) and (broken := unencodable(value)) is not None:

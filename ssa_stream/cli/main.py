@@ -22,6 +22,7 @@ from ssa_stream.cli.commands import (
     prompt,
     reload,
     run,
+    score,
     serve,
     sources,
     status,
@@ -69,6 +70,7 @@ def _add_commands() -> None:
     app.command()(demo.demo)
     app.command()(train.train)
     app.command("eval", cls=OptionalTag)(eval.evaluate)
+    app.command()(score.score)
     app.add_typer(data.app, name="data")
     app.add_typer(checkpoint.app, name="checkpoint")
 

@@ -11,7 +11,7 @@ from ssa_stream.data.referring import ReferringData
 from ssa_stream.errors import ConfigError
 from ssa_stream.texts import brief
 
-__all__ = ["KINDS", "DataKind", "DataPlace", "Results", "open_data", "parse_data"]
+__all__ = ["KINDS", "DataKind", "DataPlace", "Results", "open_data", "parse_data", "split_of"]
 
 Results = Literal["objects", "frames"]
 """What predictions of a data set are: `objects`, a list of scored masks of each sample in COCO's form; `frames`, a

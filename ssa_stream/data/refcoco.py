@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssa_stream.data.reading import expect_to_fit, frame_at, read_frames
-from ssa_stream.data.refcoco_index import CocoObject, Sample, read_samples
+from ssa_stream.data.refcoco_index import CocoObject, Sample, read_categories, read_samples
 from ssa_stream.data.referring import ReferringExpression, ReferringVideo
 from ssa_stream.data.segmentations import decode_segmentation
 from ssa_stream.errors import ConfigError
@@ -145,6 +145,16 @@ class Refcoco:
     def boxes(self, name: str, expression: ReferringExpression) -> npt.NDArray[np.float64]:
         """The box of a sentence's object, `(1, 4)`: left, top, width and height in pixels."""
         return np.array([self.target(name, expression).box_xywh])
+
+    @property
+    def categories(self) -> tuple[int, ...]:
+        """Ids of COCO's categories that the annotation file lists, ascending; reads it again.
+
+        Raises:
+            ConfigError: It lists none.
+        """
+        path = self._source if self._source.suffix == ".json" else self._source.with_name("instances.json")
+        return read_categories(path)
 
     def _picture(self, name: str) -> _Picture:
         if name not in self._pictures:

@@ -20,7 +20,7 @@ from ssa_stream.errors import ConfigError
 from ssa_stream.files import read_limited
 from ssa_stream.texts import brief, unencodable
 
-__all__ = ["CocoObject", "Sample", "read_samples"]
+__all__ = ["CocoObject", "Sample", "read_categories", "read_samples"]
 
 _MOST_JSON_BYTES: Final = 2 * 2**30
 _MOST_REFS_BYTES: Final = 256 * 2**20
@@ -97,6 +97,14 @@ class _Instances(msgspec.Struct):
     annotations: list[_Annotation]
 
 
+class _Category(msgspec.Struct):
+    id: int
+
+
+class _Categories(msgspec.Struct):
+    categories: list[_Category]
+
+
 class _Sentence(msgspec.Struct):
     sent: str
 
@@ -144,6 +152,18 @@ def read_samples(kind: str, root: Path, split: str) -> tuple[Path, list[Sample]]
         if path.is_file():
             return path, reader(path)
     raise _missing(kind, root, split, [path for path, _ in readers])
+
+
+def read_categories(path: Path) -> tuple[int, ...]:
+    """Ids of the categories that an annotation file lists, ascending.
+
+    Raises:
+        ConfigError: The file is missing or broken, or lists none.
+    """
+    found = sorted({category.id for category in _read_json(path, _Categories).categories})
+    if not found:
+        raise ConfigError(f"{path} lists no categories; expected COCO's")
+    return tuple(found)
 
 
 def _missing(kind: str, root: Path, split: str, looked_for: Sequence[Path]) -> ConfigError:

@@ -1,29 +1,65 @@
 """The A2D-Sentences and JHMDB-Sentences protocol: one frame, one sentence, one object; any number of scored masks."""
 
-import io
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from ssa_stream.errors import ConfigError, ShapeError
-from ssa_stream.metrics.masks import Masks, areas, check_masks
+from ssa_stream.metrics.average_precision import Rle, ScoredObject, TrueObject, average_precision
+from ssa_stream.metrics.masks import Masks, check_masks
 
-__all__ = ["PRECISION_THRESHOLDS", "SingleObjectFigures", "SingleObjectScorer"]
+__all__ = [
+    "PRECISION_THRESHOLDS",
+    "Box",
+    "Overlap",
+    "OverlapFigures",
+    "SingleObjectFigures",
+    "SingleObjectScorer",
+    "best_answers",
+    "box_overlap",
+    "mask_overlap",
+    "overlap_figures",
+]
 
-PRECISION_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+PRECISION_THRESHOLDS: Final = (0.5, 0.6, 0.7, 0.8, 0.9)
+_EPSILON: Final = np.float32(1e-6)
 
-_CATEGORY = 1
-_ANY_AREA = [0, 1e10]
-_MOST_CANDIDATES = 100
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels."""
 
-Rle = Mapping[str, Any]
+
+class Overlap(NamedTuple):
+    """What an answer and its object have in common.
+
+    Attributes:
+        iou: (intersection + 1e-6) / (union + 1e-6) in float32, so 1 if both are empty.
+        intersection: In pixels.
+        union: In pixels.
+    """
+
+    iou: float
+    intersection: float
+    union: float
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapFigures:
+    """Figures of the best-scored answers, 0..1.
+
+    Attributes:
+        precision: P@K: share of samples with an IoU strictly above each of `PRECISION_THRESHOLDS`. The IoU is float32:
+            exact 0.5, 0.7 and 0.9 are not above themselves, but the float32 next to 0.6 and to 0.8 is.
+        overall_iou: Summed intersections over summed unions; large objects count more. None if all is empty.
+        mean_iou: Mean of the IoUs.
+    """
+
+    precision: tuple[float, ...]
+    overall_iou: float | None
+    mean_iou: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +68,16 @@ class SingleObjectFigures:
 
     Attributes:
         samples: Number of samples.
-        precision: P@K: share of samples whose best-scored mask has an IoU strictly above each of
-            `PRECISION_THRESHOLDS`.
-        overall_iou: Summed intersections over summed unions of the best-scored masks; large objects count more.
-        mean_iou: Mean IoU of the best-scored masks.
+        precision: See `OverlapFigures`.
+        overall_iou: See `OverlapFigures`; 1 if all is empty.
+        mean_iou: See `OverlapFigures`.
         mean_ap: Mean average precision over IoU 0.50:0.05:0.95, all masks entered with their scores.
         mean_ap_top1: The same with only the best-scored mask of each sample.
+        ap_50: Average precision at IoU 0.50, all masks.
+        ap_75: At IoU 0.75.
+        ap_small: As `mean_ap`, of objects of at most 32^2 pixels; None if there are none.
+        ap_medium: Of 32^2 to 96^2 pixels.
+        ap_large: Of more.
     """
 
     samples: int
@@ -46,28 +86,101 @@ class SingleObjectFigures:
     mean_iou: float
     mean_ap: float
     mean_ap_top1: float
+    ap_50: float | None = None
+    ap_75: float | None = None
+    ap_small: float | None = None
+    ap_medium: float | None = None
+    ap_large: float | None = None
+
+
+def mask_overlap(answer: Rle | None, target: Rle) -> Overlap:
+    """Overlap of two masks.
+
+    Args:
+        answer: None is an empty mask.
+        target: The object's mask.
+    Raises:
+        ShapeError: They differ in size.
+    """
+    area = int(coco_mask.area(target))
+    if answer is None:
+        return _overlap(np.float32(0), np.float32(area))
+    if list(answer["size"]) != list(target["size"]):
+        raise ShapeError(f"a mask has the size {list(answer['size'])}; expected the object's, {list(target['size'])}")
+    common = int(coco_mask.area(coco_mask.merge([answer, target], intersect=True)))
+    return _overlap(np.float32(common), np.float32(area + int(coco_mask.area(answer)) - common))
+
+
+def box_overlap(answer: Box | None, target: Box) -> Overlap:
+    """Overlap of two boxes, in float32; None is an empty one."""
+    ours, other = np.array(target, np.float32), np.array(target if answer is None else answer, np.float32)
+    sides = np.minimum(ours[2:], other[2:]) - np.maximum(ours[:2], other[:2])
+    common = np.float32(0) if answer is None else np.prod(np.maximum(sides, np.float32(0)))
+    area = np.float32(0) if answer is None else np.prod(other[2:] - other[:2])
+    return _overlap(common, area + np.prod(ours[2:] - ours[:2]) - common)
+
+
+def _overlap(common: np.float32, union: np.float32) -> Overlap:
+    return Overlap(float((common + _EPSILON) / (union + _EPSILON)), float(common), float(union))
+
+
+def overlap_figures(overlaps: Sequence[Overlap]) -> OverlapFigures:
+    """Figures of the best-scored answer of each sample; at least one sample."""
+    ious = np.array([overlap.iou for overlap in overlaps])
+    union = sum(overlap.union for overlap in overlaps)
+    return OverlapFigures(
+        tuple(float((ious > threshold).mean()) for threshold in PRECISION_THRESHOLDS),
+        sum(overlap.intersection for overlap in overlaps) / union if union else None,
+        float(ious.mean()),
+    )
+
+
+class Scored(Protocol):
+    """An answer for a sample."""
+
+    @property
+    def sample_id(self) -> str | int:
+        """Name of the sample."""
+
+    @property
+    def score(self) -> float:
+        """How sure it is."""
+
+
+_Scored = TypeVar("_Scored", bound=Scored)
+
+
+def best_answers(answers: Iterable[_Scored]) -> dict[str | int, _Scored]:
+    """The answer of the highest score of each sample that has any; of equal ones the last in order."""
+    by_sample: dict[str | int, list[_Scored]] = {}
+    for answer in answers:
+        by_sample.setdefault(answer.sample_id, []).append(answer)
+    # The published scorer sorts and takes the last one; where a score is not a number the result hangs on that.
+    return {sample: sorted(some, key=lambda answer: answer.score)[-1] for sample, some in by_sample.items()}
 
 
 class SingleObjectScorer:
     """Collects samples and scores them; keeps masks run-length encoded."""
 
     def __init__(self) -> None:
-        self._targets: list[dict[str, Any]] = []
-        self._candidates: list[list[dict[str, Any]]] = []
-        self._scores: list[NDArray[np.float64]] = []
-        self._common: list[int] = []
-        self._union: list[int] = []
+        self._objects: list[TrueObject] = []
+        self._answers: list[ScoredObject] = []
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self._objects)
 
-    def add(self, target: Masks, candidates: Masks, scores: NDArray[np.floating]) -> None:
+    def add(
+        self, target: Masks, candidates: Masks, scores: NDArray[np.floating], sample_id: str | int | None = None
+    ) -> None:
         """Add one sample.
 
         Args:
             target: The object, `(H, W)` bool.
             candidates: Masks of all queries, `(K, H, W)` bool; none at all counts as an empty mask.
-            scores: Their scores, `(K,)`; of equal ones the first counts as the best.
+            scores: Their scores, `(K,)`; of equal ones the last counts as the best, but for the average precision the
+                first.
+            sample_id: Its name, as in the data set; all samples have one or none has. Where scores of several samples
+                are equal, names decide about their order in the average precision.
         Raises:
             ShapeError: Shapes or types are others.
         """
@@ -78,13 +191,11 @@ class SingleObjectScorer:
                 f"target {target.shape}, candidates {candidates.shape}, scores {scores.shape}; expected (H, W), "
                 f"(K, H, W) and (K,)"
             )
-        best = candidates[int(np.argmax(scores))] if len(scores) else np.zeros_like(target)
-        common = int(np.count_nonzero(best & target))
-        self._common.append(common)
-        self._union.append(int(areas(np.stack([best, target])).sum()) - common)
-        self._targets.append(_encode(target[None])[0])
-        self._candidates.append(_encode(candidates))
-        self._scores.append(np.asarray(scores, dtype=np.float64))
+        name = len(self._objects) if sample_id is None else sample_id
+        self._objects.append(TrueObject(name, _encode(target[None])[0]))
+        self._answers += [
+            ScoredObject(name, mask, float(score)) for mask, score in zip(_encode(candidates), scores, strict=True)
+        ]
 
     def figures(self) -> SingleObjectFigures:
         """Score all samples added so far.
@@ -92,22 +203,30 @@ class SingleObjectScorer:
         Raises:
             ConfigError: There are none.
         """
-        if not self._targets:
+        if not self._objects:
             raise ConfigError("no samples to score; expected at least one frame with its one object in sight")
-        common, union = np.array(self._common), np.array(self._union)
-        iou = np.where(union == 0, 1.0, common / np.maximum(union, 1))
-        top = [int(np.argmax(scores)) if len(scores) else None for scores in self._scores]
+        best = best_answers(self._answers)
+        chosen = [best.get(item.sample_id) for item in self._objects]
+        figures = overlap_figures(
+            [
+                mask_overlap(None if answer is None else answer.mask, item.mask)
+                for answer, item in zip(chosen, self._objects, strict=True)
+            ]
+        )
+        every = average_precision(self._objects, self._answers)
+        top = average_precision(self._objects, [answer for answer in chosen if answer], by_size=False)
         return SingleObjectFigures(
-            samples=len(iou),
-            precision=tuple(float((iou > threshold).mean()) for threshold in PRECISION_THRESHOLDS),
-            overall_iou=float(common.sum() / union.sum()) if union.sum() else 1.0,
-            mean_iou=float(iou.mean()),
-            mean_ap=_mean_average_precision(self._targets, self._candidates, self._scores),
-            mean_ap_top1=_mean_average_precision(
-                self._targets,
-                [[] if k is None else [some[k]] for k, some in zip(top, self._candidates, strict=True)],
-                [scores[:0] if k is None else scores[k : k + 1] for k, scores in zip(top, self._scores, strict=True)],
-            ),
+            samples=len(self._objects),
+            precision=figures.precision,
+            overall_iou=1.0 if figures.overall_iou is None else figures.overall_iou,
+            mean_iou=figures.mean_iou,
+            mean_ap=every.mean or 0.0,
+            mean_ap_top1=top.mean or 0.0,
+            ap_50=every.at_50,
+            ap_75=every.at_75,
+            ap_small=every.small,
+            ap_medium=every.medium,
+            ap_large=every.large,
         )
 
 
@@ -117,53 +236,3 @@ def _encode(masks: Masks) -> list[dict[str, Any]]:
         return []
     encoded: list[dict[str, Any]] = coco_mask.encode(np.asfortranarray(masks.transpose(1, 2, 0), dtype=np.uint8))
     return encoded
-
-
-def _mean_average_precision(
-    targets: Sequence[Rle], candidates: Sequence[Sequence[Rle]], scores: Sequence[NDArray[np.float64]]
-) -> float:
-    """Mean of the average precisions at IoU 0.50:0.05:0.95 (COCO's, all sizes, at most 100 candidates a sample).
-
-    Args:
-        targets: Run-length code of the one object of each sample, as `pycocotools.mask.encode` gives it.
-        candidates: Run-length codes of all masks of each sample.
-        scores: Their scores.
-    """
-    samples = range(1, len(targets) + 1)
-    annotations = [
-        {"id": i, "segmentation": rle, "area": float(coco_mask.area(rle)), "iscrowd": 0, "ignore": 0}
-        for i, rle in zip(samples, targets, strict=True)
-    ]
-    results = [
-        {"segmentation": rle, "score": float(score), "area": float(coco_mask.area(rle)), "iscrowd": 0, "image_id": i}
-        for i, some, values in zip(samples, candidates, scores, strict=True)
-        for rle, score in zip(some, values, strict=True)
-    ]
-    if not results:
-        return 0.0
-    sizes = [(rle["size"][0], rle["size"][1]) for rle in targets]
-    for i, result in enumerate(results, start=1):
-        result["id"] = i
-    with redirect_stdout(io.StringIO()):  # pycocotools prints what it does
-        evaluation = COCOeval(
-            _collection([annotation | {"image_id": annotation["id"]} for annotation in annotations], sizes),
-            _collection(results, sizes),
-            iouType="segm",
-        )
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [_ANY_AREA], ["all"]
-        evaluation.params.maxDets = [_MOST_CANDIDATES]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = evaluation.eval["precision"]  # (thresholds, recalls, categories, areas, limits); -1 where undefined
-    return float(precision[precision > -1].mean())
-
-
-def _collection(annotations: Sequence[Mapping[str, Any]], sizes: Sequence[tuple[int, int]]) -> COCO:
-    collection = COCO()
-    collection.dataset = {
-        "images": [{"id": i, "height": H, "width": W} for i, (H, W) in enumerate(sizes, start=1)],
-        "categories": [{"id": _CATEGORY}],
-        "annotations": [{**annotation, "category_id": _CATEGORY} for annotation in annotations],
-    }
-    collection.createIndex()
-    return collection

@@ -45,12 +45,17 @@ class Variant(_Struct, frozen=True, kw_only=True):
         figures: Over all.
         parts: By part: annotators of Ref-DAVIS17 (`anno_0` ...).
         samples: Of each `<video>/<expression>`, or of each sample by its name.
+        counts: Numbers behind the figures; the first one is that of what they are means of.
+        frames: Figures of each frame, by `<video>/<expression>` and figure, in the order of the frames; None where the
+            frame has no answer.
     """
 
     about: str
     figures: Figures
     parts: dict[str, Figures] = {}
     samples: dict[str, Figures] = {}
+    counts: dict[str, int] = {}
+    frames: dict[str, dict[str, tuple[float | None, ...]]] = {}
 
 
 class ScoreReport(_Struct, frozen=True, kw_only=True):

@@ -1,0 +1,64 @@
+"""What is scored: a data set, a split, and a place of predictions."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssa_stream.data.kinds import DataPlace, open_data, split_of
+from ssa_stream.data.referring import ReferringData
+from ssa_stream.errors import ConfigError
+
+__all__ = ["OnProgress", "ScoreRequest"]
+
+OnProgress = Callable[[int, int], None]
+"""Told how many samples are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """Predictions to score, and what against.
+
+    Attributes:
+        place: The data set.
+        split: One of its splits; None for the one that is evaluated by default.
+        predictions: Their folder or file.
+        truth: Folder of masks that are not part of the data set, such as those of Ref-YouTube-VOS' valid split.
+        workers: Processes; None for one a core.
+    """
+
+    place: DataPlace
+    split: str | None
+    predictions: Path
+    truth: Path | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be scored.
+
+        Raises:
+            ConfigError: The predictions or the truth are not there, there is no such split, or no process is to work.
+        """
+        split_of(self.place.kind, self.split)
+        if not self.predictions.exists():
+            raise ConfigError(f"predictions {self.predictions} are not there; give the folder or file that holds them")
+        if self.truth is not None and not self.truth.is_dir():
+            raise ConfigError(f"truth {self.truth} is no folder; expected one with the masks of the split")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers are {self.workers}; expected 1 or more")
+
+    @property
+    def split_name(self) -> str:
+        """The split's name as the data set has it."""
+        return split_of(self.place.kind, self.split)
+
+    @property
+    def num_workers(self) -> int:
+        """How many processes may work."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    def open_data(self) -> ReferringData:
+        """Open the split, with the truth if that lies elsewhere."""
+        if self.truth is None:
+            return open_data(self.place, self.split)
+        return open_data(self.place, self.split, truth=self.truth)

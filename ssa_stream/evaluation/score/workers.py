@@ -1,0 +1,108 @@
+"""Videos are scored by several processes: each opens the data set once and takes one video after the other."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from ssa_stream.data.referring import ReferringData
+from ssa_stream.errors import ConfigError
+from ssa_stream.evaluation.score.expressions import ExpressionRule, ExpressionScore, score_video
+from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest
+
+__all__ = ["each_video", "score_videos"]
+
+_FRAMES_WORTH_A_PROCESS: Final = 1000
+"""A process takes a second to start; a frame takes about a millisecond."""
+
+_Result = TypeVar("_Result")
+_VideoWork = Callable[[ReferringData, str], _Result]
+
+_opened: ReferringData
+"""In a worker: its data set."""
+
+
+def score_videos(
+    request: ScoreRequest, data: ReferringData, folder: Path, rule: ExpressionRule, on_progress: OnProgress | None
+) -> list[ExpressionScore]:
+    """Score all sentences, in the data set's order; see `score_video`."""
+    work = partial(score_video, folder=folder, rule=rule)
+    frames = {name: len((video := data.video(name)).frames) * len(video.expressions) for name in data.videos}
+    by_video = each_video(request, data, work, frames, on_progress)
+    return [score for name in data.videos for score in by_video[name]]
+
+
+def each_video(
+    request: ScoreRequest,
+    data: ReferringData,
+    work: "_VideoWork[_Result]",
+    num_frames: dict[str, int],
+    on_progress: OnProgress | None,
+) -> dict[str, _Result]:
+    """Do something with each video, in several processes if that is worth their start.
+
+    Args:
+        request: Says how many processes may work, and what each opens.
+        data: The data set, as opened in this process.
+        work: What to do; it can be pickled.
+        num_frames: Pictures that each video costs; the longest are begun first.
+        on_progress: Told after each video.
+    Returns:
+        The results by video.
+    Raises:
+        ConfigError: From `work`; or a process died, with the names of the videos that it may have died of.
+    """
+    names = sorted(num_frames, key=lambda name: -num_frames[name])
+    wanted = min(request.num_workers, len(names), 1 + sum(num_frames.values()) // _FRAMES_WORTH_A_PROCESS)
+    results: dict[str, _Result] = {}
+    done = _in_this_process(data, work, names) if wanted < 2 else _in_processes(request, work, names, wanted)
+    for name, result in done:
+        results[name] = result
+        if on_progress is not None:
+            on_progress(len(results), len(names))
+    return results
+
+
+def _in_this_process(
+    data: ReferringData, work: "_VideoWork[_Result]", names: Sequence[str]
+) -> Iterator[tuple[str, _Result]]:
+    for name in names:
+        yield name, work(data, name)
+
+
+def _in_processes(
+    request: ScoreRequest, work: "_VideoWork[_Result]", names: Sequence[str], num_workers: int
+) -> Iterator[tuple[str, _Result]]:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_workers, context, initializer=_begin, initargs=(request,)) as pool:
+        futures: dict[Future[_Result], str] = {pool.submit(_work, work, name): name for name in names}
+        waiting = dict.fromkeys(names)
+        try:
+            for future in as_completed(futures):
+                name = futures[future]
+                result = future.result()
+                del waiting[name]
+                yield name, result
+        except BrokenProcessPool as error:
+            begun = ", ".join(list(waiting)[:num_workers])
+            raise ConfigError(
+                f"a process that scores was killed, or ran out of memory, at one of the videos {begun}; nothing was "
+                f"left out silently: give fewer --workers, or look at these videos"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin(request: ScoreRequest) -> None:
+    import cv2
+
+    global _opened
+    cv2.setNumThreads(1)  # the processes already use all cores
+    _opened = request.open_data()
+
+
+def _work(work: "_VideoWork[_Result]", name: str) -> _Result:
+    return work(_opened, name)
