@@ -19,8 +19,10 @@ from ssa_stream.cli.commands import (
     doctor,
     eval,
     keys,
+    predict,
     prompt,
     reload,
+    report,
     run,
     score,
     serve,
@@ -69,7 +71,9 @@ def _add_commands() -> None:
     app.add_typer(keys.app, name="keys")
     app.command()(demo.demo)
     app.command()(train.train)
+    app.command(cls=OptionalTag)(predict.predict)
     app.command("eval", cls=OptionalTag)(eval.evaluate)
+    app.add_typer(report.app, name="report")
     app.command()(score.score)
     app.add_typer(data.app, name="data")
     app.add_typer(checkpoint.app, name="checkpoint")

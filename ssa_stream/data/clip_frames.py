@@ -118,6 +118,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
                 raise ConfigError(f"{path} holds no video; expected an MP4 clip")
             stream = container.streams.video[0]
             context = stream.codec_context
+            if context is None:  # PyAV's types say that this cannot be
+                raise ConfigError(f"{path} holds video of a kind that cannot be decoded; expected H.264")
             context.options = limits
             context.thread_count = 1  # whoever reads much has a process for each core
             problem = USUAL_LIMITS.problem(context.width, context.height)

@@ -112,18 +112,6 @@ def open_data(place: DataPlace, split: str | None = None, truth: Path | None = N
             from ssa_stream.data.mevis import MevisReader
 
             return MevisReader(place.root / split)
-        case "refcoco" | "refcoco+" | "refcocog":
-            from ssa_stream.data.refcoco import Refcoco
-
-            return Refcoco(place.kind.name, place.root, split)
-        case "a2d-sentences":
-            from ssa_stream.data.a2d_sentences import A2dSentences
-
-            return A2dSentences(place.root, split)
-        case "jhmdb-sentences":
-            from ssa_stream.data.jhmdb_sentences import JhmdbSentences
-
-            return JhmdbSentences(place.root, split)
         case "ref-youtube-vos":
             from ssa_stream.data.ref_youtube_vos import RefYoutubeVos
 
@@ -132,4 +120,16 @@ def open_data(place: DataPlace, split: str | None = None, truth: Path | None = N
             from ssa_stream.data.ref_davis17 import RefDavis17
 
             return RefDavis17(place.root, split)
+        case "a2d-sentences":
+            from ssa_stream.data.a2d_sentences import A2dSentences
+
+            return A2dSentences(place.root, split)
+        case "jhmdb-sentences":
+            from ssa_stream.data.jhmdb_sentences import JhmdbSentences
+
+            return JhmdbSentences(place.root, split)
+        case "refcoco" | "refcoco+" | "refcocog":
+            from ssa_stream.data.refcoco import Refcoco
+
+            return Refcoco(place.kind.name, place.root, split)
     raise ConfigError(f"{place.kind.title} cannot be read")

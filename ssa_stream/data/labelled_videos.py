@@ -67,6 +67,10 @@ class LabelledVideos:
         self._named_in = named_in
         self._newest: tuple[str, tuple[int, ...], npt.NDArray[np.uint8]] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes need: not the label pictures that were read last."""
+        return self.__dict__ | {"_newest": None}
+
     @property
     def videos(self) -> tuple[str, ...]:
         """The videos' names, in the data set's order."""

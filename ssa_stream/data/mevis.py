@@ -1,11 +1,8 @@
 """Reader of the MeViS format: the public data sets, versions 1 and 2, and ours from `write_mevis`.
 
 On disk: `JPEGImages/<video>/<frame>.jpg`, or the same in `JPEGImages.tar`; `meta_expressions.json` or, of version 2,
-`meta_expressions_v2.json` or `meta_expressions_v2_release.json`; where masks are public, `mask_dict.json`, of which an
-index is kept. Frames and masks are read when they are asked for.
-
-A folder may come from anywhere: whatever is wrong with it is a ConfigError, no name leads out of it, and nothing in it
-takes more memory than the limits below.
+`meta_expressions_v2.json` or `meta_expressions_v2_release.json`; where masks are public, `mask_dict.json`. Indexes of
+masks and packed pictures are kept; frames and masks are read when they are asked for. For limits see `reading`.
 """
 
 import os
@@ -71,9 +68,9 @@ class MevisReader:
         return self.__dict__
 
     def read_indexes(self) -> None:
-        """Read where masks and packed pictures are, which is done when the first is asked for.
+        """Read where masks and packed pictures are now; without, when the first is asked for.
 
-        Do so before this reader goes to several processes: each would read them again.
+        For processes that are forked: each would read them again.
 
         Raises:
             ConfigError: If a file is missing, unreadable or not in the format.

@@ -72,7 +72,7 @@ def index_pictures(archive: Path) -> dict[tuple[str, str], tuple[int, int]]:
                 if tar.offset <= offset:
                     raise tarfile.ReadError("a size in it is negative")
                 offset = tar.offset
-                tar.members = []  # they would be kept, at a kilobyte each
+                tar.members = []  # type: ignore[attr-defined]  # they would be kept, at a kilobyte each
                 key = _key(member.name)
                 if key is not None and member.isreg() and not member.issparse():
                     found[key] = (member.offset_data, member.size)
@@ -92,7 +92,7 @@ def _key(name: str) -> tuple[str, str] | None:
     parts = PurePosixPath(name).parts
     if len(parts) == 3 and parts[0] == _FOLDER:
         parts = parts[1:]
-    return (parts[0], parts[1]) if len(parts) == 2 and ".." not in parts and parts[0] != "/" else None
+    return (parts[0], parts[1]) if len(parts) == 2 else None
 
 
 class _Headers:

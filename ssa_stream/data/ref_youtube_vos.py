@@ -2,9 +2,10 @@
 
 On disk: `<split>/JPEGImages/<video>/<frame>.jpg`, `meta_expressions/<split>/meta_expressions.json` and, for `train`,
 `train/Annotations/<video>/<frame>.png`. Expressions of `valid` are listed for the videos of `test` too. Targets of
-`valid` and `test` are not released; who has them gives a folder of them, or has them in the places of `train`.
+`valid` and `test` are not released; who has them gives a folder of them, or puts what is in it into `valid`.
 """
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,8 @@ from ssa_stream.errors import ConfigError
 __all__ = ["RefYoutubeVos"]
 
 _EXPECTED: Final = "the root of Ref-YouTube-VOS, with meta_expressions, train, valid and test"
-_EXPECTED_TRUTH: Final = "a folder of the truth, with Annotations and meta_expressions_with_obj_id.json"
+_TRUTH_NAME: Final = "meta_expressions_with_obj_id.json"
+_EXPECTED_TRUTH: Final = f"a folder of the truth, with Annotations and {_TRUTH_NAME}"
 
 
 class RefYoutubeVos(LabelledVideos):
@@ -37,11 +39,11 @@ class RefYoutubeVos(LabelledVideos):
         if split == "valid":
             other = _read(_meta_path(root, "test"), f"{_EXPECTED}: expressions of valid are listed with those of test")
             videos = {name: video for name, video in videos.items() if name not in other}
-        labels = root / split / "Annotations"
+        if truth is None and os.path.lexists(root / split / _TRUTH_NAME):
+            truth = root / split
         if truth is not None:
-            labels = truth / "Annotations"
-            videos = _with_targets(videos, truth / "meta_expressions_with_obj_id.json", path)
-        super().__init__(videos, root / split / "JPEGImages", labels, path)
+            videos = _with_targets(videos, truth / _TRUTH_NAME, path)
+        super().__init__(videos, root / split / "JPEGImages", (truth or root / split) / "Annotations", path)
 
 
 def _meta_path(root: Path, split: str) -> Path:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from ssa_stream.metrics.boundary import Outline, outline_accuracy
 
@@ -117,6 +116,8 @@ def match_davis_objects(scores: NDArray[np.float64]) -> list[DavisRow]:
     """
     if not scores.size:
         return []
+    from scipy.optimize import linear_sum_assignment
+
     means = scores.mean(axis=3).mean(axis=0)
     rows, columns = linear_sum_assignment(-means)
     return [DavisRow(*scores[:, row, column]) for row, column in zip(rows, columns, strict=True)]

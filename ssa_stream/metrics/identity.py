@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from ssa_stream.errors import ConfigError, ShapeError
 from ssa_stream.metrics.masks import Masks, areas, check_masks
@@ -52,6 +51,8 @@ def match_tracks(
     for column, last_id in enumerate(last_ids):
         if last_id is not None and last_id in tracks:
             gain[ids.index(last_id), column] += _KEEPS_ID
+    from scipy.optimize import linear_sum_assignment  # takes longer to import than most clips to score
+
     rows, columns = linear_sum_assignment(-np.where(allowed, gain, 0.0))
     matched: list[int | None] = [None] * len(objects)
     for row, column in zip(rows, columns, strict=True):

@@ -1,6 +1,6 @@
 """Offline inference: a clip and a sentence in, masks out. What streaming is compared with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from ssa_stream.model.selection import (
 )
 from ssa_stream.model.ssa import SSA, ClipOutput
 
-__all__ = ["ClipMasks", "masks_of_clip", "segment_clip"]
+__all__ = ["ClipMasks", "logits_of_clip", "masks_of_clip", "segment_clip"]
 
 _FRAMES_PER_CHUNK = 5
 
@@ -47,16 +47,27 @@ class ClipMasks(NamedTuple):
 def masks_of_clip(clip: ClipOutput, sizes: MaskSizes, mode: SelectionMode, threshold: float) -> ClipMasks:
     """Select queries of an offline forward and make their masks, a few frames at a time."""
     slots = select_queries(clip.window.probability[0], mode, threshold)
-    embeddings = clip.window.mask_embedding[0, slots]
     masks, confidences = [], []
-    for features in clip.mask_features.split(_FRAMES_PER_CHUNK):
-        logits = mask_logits(embeddings.expand(len(features), -1, -1), features)
-        logits = resize_logits(logits.transpose(0, 1), sizes)  # (K, T, h, w)
+    for logits in logits_of_clip(clip, slots, sizes):
         confidences.append(mask_confidence(logits))
         masks.append((resize_to_output(logits, sizes.output) > 0).cpu())
     confidence = MaskConfidence(*(torch.stack(sums).sum(dim=0) for sums in zip(*confidences, strict=True)))
     scores = confidence.score(clip.window.probability[0, slots]).cpu()
     return ClipMasks(slots.cpu(), scores, torch.cat(masks, dim=1))
+
+
+def logits_of_clip(clip: ClipOutput, slots: Tensor, sizes: MaskSizes) -> Iterator[Tensor]:
+    """Mask logits of `K` queries at network size, `(K, t, h, w)` float32 for a few frames at a time.
+
+    Args:
+        clip: Its mask features may lie on another device than the rest.
+        slots: Which queries, `(K,)` int64.
+        sizes: Of the clip's frames.
+    """
+    embeddings = clip.window.mask_embedding[0, slots]
+    for features in clip.mask_features.split(_FRAMES_PER_CHUNK):
+        logits = mask_logits(embeddings.expand(len(features), -1, -1), features.to(embeddings.device))
+        yield resize_logits(logits.transpose(0, 1), sizes)
 
 
 @torch.inference_mode()

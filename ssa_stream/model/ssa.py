@@ -1,6 +1,6 @@
 """The SSA network: its stages, each a public method, and the offline forward that composes them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self, cast
 
 import torch
@@ -249,14 +249,38 @@ class SSA(nn.Module):
         Raises:
             ShapeError: `text` has not exactly one row.
         """
+        stems = (self.encode_stem(chunk) for chunk in images.split(chunk_size))
+        return self.decode_clip(stems, text, len(images))
+
+    def decode_clip(
+        self, stems: Iterable[Tensor], text: TextFeatures, num_frames: int, features_on: torch.device | None = None
+    ) -> ClipOutput:
+        """The offline forward from the prompt-free stage on, so that sentences of one clip can share that.
+
+        Args:
+            stems: Outputs of `encode_stem` for the clip's frames, in order, in chunks of any length; one is held at a
+                time.
+            text: One row.
+            num_frames: Of all chunks together, `T`.
+            features_on: Where mask features are kept, which are as large as all else together; None leaves them.
+        Raises:
+            ShapeError: `text` has not exactly one row.
+        """
         if len(text.sentence) != 1:
             raise ShapeError(f"{len(text.sentence)} sentences for one clip; expected 1, call once per sentence")
-        parts = []
-        for chunk in images.split(chunk_size):
-            rows = text.take(torch.zeros(len(chunk), dtype=torch.int64, device=self.device))
-            parts.append(self.generate_queries(self.encode_frame(chunk, rows), rows))
-        queries = torch.cat([part.queries for part in parts])[None]  # (1, T, N, C)
-        vectors = torch.cat([part.text for part in parts])[None]
-        aligned, order = align_chain(self.project_queries(queries))
-        window = self.decode_window(aligned, vectors)
-        return ClipOutput(window, aligned, order, torch.cat([part.mask_features for part in parts]), vectors)
+        queries, vectors, features, done = [], [], None, 0
+        for stem in stems:
+            rows = text.take(torch.zeros(len(stem), dtype=torch.int64, device=self.device))
+            part = self.generate_queries(self.condition(stem, rows), rows)
+            queries.append(part.queries)
+            vectors.append(part.text)
+            if features is None:  # all at once: joined at the end, they would be there twice
+                shape = (num_frames, *part.mask_features.shape[1:])
+                features = part.mask_features.new_empty(shape, device=features_on or self.device)
+            features[done : done + len(stem)] = part.mask_features
+            done += len(stem)
+        assert features is not None
+        assert done == num_frames, f"{done} frames came, of {num_frames}"
+        aligned, order = align_chain(self.project_queries(torch.cat(queries)[None]))
+        sentences = torch.cat(vectors)[None]
+        return ClipOutput(self.decode_window(aligned, sentences), aligned, order, features, sentences)

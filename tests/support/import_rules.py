@@ -77,7 +77,11 @@ RULES = {
     "weight_files": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "checkpoints": Rule(_siblings("model configs files knowledge lazy_names printable strict_json texts weight_files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
-    "evaluation": Rule(_siblings("files input_warnings lazy_names model streaming data metrics checkpoints texts viz")),
+    "evaluation": Rule(
+        _siblings(
+            "files input_warnings lazy_names model streaming data metrics checkpoints printable run_lengths texts viz"
+        )
+    ),
     "training": Rule(_siblings("model data checkpoints files input_warnings lazy_names metrics evaluation configs")),
     "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),

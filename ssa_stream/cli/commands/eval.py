@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -25,13 +24,13 @@ from ssa_stream.cli.options.model import (
     RandomWeights,
     Threads,
 )
+from ssa_stream.cli.options.pictures import check_picture_name, write_picture
 from ssa_stream.cli.options.summary import Strict, write_or_print
 from ssa_stream.cli.views.console import LOGGED_EVERY_S, notice, print_warning, progress_bar
 from ssa_stream.cli.views.eval_tables import print_report
 from ssa_stream.cli.views.model_words import ModelWords
 from ssa_stream.cli.views.terminal import Interrupts
-from ssa_stream.errors import ConfigError, SinkError
-from ssa_stream.files import write_report
+from ssa_stream.errors import ConfigError
 from ssa_stream.input_warnings import InputWarning, require_complete
 from ssa_stream.knowledge import knowledge_of
 from ssa_stream.outputs import NamedPath, check_outputs
@@ -139,7 +138,7 @@ def evaluate(
     if protocol == "a2d" and (sheet or mode not in ("offline", "windowed")):
         raise ConfigError("--protocol a2d takes --mode offline or windowed, and makes no --sheet")
     if sheet is not None:
-        _check_sheet(sheet)
+        check_picture_name(sheet, "--sheet")
     data_files = ("meta_expressions.json", "mask_dict.json", "JPEGImages")
     check_outputs(
         named(json=json, sheet=sheet),
@@ -195,16 +194,9 @@ def evaluate(
     if json is not None:
         _write_json(json, report, overwrite)
     if sheet is not None and pictures is not None:
-        _write_sheet(sheet, pictures, overwrite)
+        write_picture(sheet, pictures.draw(), "--sheet", overwrite=overwrite)
     if strict:
         require_complete(report.warnings)
-
-
-def _check_sheet(path: Path) -> None:
-    from PIL import Image
-
-    if path.suffix.lower() not in Image.registered_extensions():
-        raise ConfigError(f"--sheet {path}: pictures have no ending {path.suffix!r}; give a .png or .jpg file")
 
 
 def _new_sheet() -> "ClipSheet":
@@ -306,16 +298,4 @@ def _write_json(path: Path, report: "EvaluationReport | SingleObjectReport", ove
     from ssa_stream.evaluation import report_to_json
 
     write_or_print(path, report_to_json(report).decode(), overwrite=overwrite)
-    notice(f"wrote {path}", event="written", file=path)
-
-
-def _write_sheet(path: Path, sheet: "ClipSheet", overwrite: bool) -> None:
-    from PIL import Image
-
-    try:
-        content = BytesIO()
-        Image.fromarray(sheet.draw()).save(content, format=Image.registered_extensions()[path.suffix.lower()])
-        write_report(path, content.getvalue(), overwrite=overwrite)
-    except (OSError, KeyError, ValueError) as error:  # Pillow does not know the ending, or cannot write that format
-        raise SinkError(f"cannot write {path} ({error}); choose a .png or .jpg file with --sheet") from error
     notice(f"wrote {path}", event="written", file=path)

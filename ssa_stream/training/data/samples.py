@@ -69,8 +69,8 @@ class SampleIndex:
         ]
         if not rows:
             raise ConfigError(
-                f"{', '.join(part.places)}: split {part.split} has no sentence with masks; expected one whose masks are "
-                f"public"
+                f"{', '.join(part.places)}: split {part.split} has no sentence with masks; expected one with "
+                "public masks"
             )
         self._rows = np.array(rows, np.int32)
 

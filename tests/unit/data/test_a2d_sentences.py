@@ -62,6 +62,13 @@ def test_masks_are_those_of_the_published_truth_pixel_by_pixel() -> None:
     assert seen == published.keys()
 
 
+def test_missed_videos_have_no_sentences(folder: Path) -> None:
+    """Even where the text file has them."""
+    with (folder / _TEXTS / "a2d_missed_videos.txt").open("a") as file:
+        file.write("\naBcDeF12345\n")
+    assert A2dSentences(folder, "test").videos == ("_9x-YzQ0w1E", "-Kk3_tT77uU", "sqU4reExact")
+
+
 def test_sentence_keeps_quotes_commas_and_accents() -> None:
     """In small letters, with single spaces, without the ends."""
     data = open_data(DataPlace(KINDS["a2d-sentences"], _ROOT))
@@ -94,8 +101,9 @@ def test_frames_are_decoded_by_index_in_any_order_and_again() -> None:
     for indices in ([29, 3, 3], [0], [7, 28, 2]):
         np.testing.assert_array_equal(data.frames("sqU4reExact", indices), decoded[indices])
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(data)).frames("sqU4reExact", indices), decoded[indices])
-    data.frames("aBcDeF12345", [5])
-    np.testing.assert_array_equal(data.frames("sqU4reExact", [5]), decoded[[5]])
+    other = _decoded(_ROOT / "Release/clips320H/aBcDeF12345.mp4")
+    np.testing.assert_array_equal(data.frames("aBcDeF12345", [7]), other[[7]])
+    np.testing.assert_array_equal(data.frames("sqU4reExact", [7]), decoded[[7]])
 
 
 @pytest.mark.parametrize("indices", [[-1], [30], []], ids=str)
@@ -157,7 +165,7 @@ def test_cut_off_clip_is_refused_where_it_ends(folder: Path) -> None:
 
 
 def test_other_forms_of_the_same_annotation_are_read(folder: Path) -> None:
-    """A single mask with three axes, ids as a column of floats, names out of order, files of other programs."""
+    """A single mask with three axes, ids as a column of floats, a short name, files of other programs."""
     masks = folder / _MASKS / "sqU4reExact"
     before = A2dSentences(folder, "test")
     want = before.masks("sqU4reExact", before.video("sqU4reExact").expressions[0])
@@ -165,13 +173,13 @@ def test_other_forms_of_the_same_annotation_are_read(folder: Path) -> None:
         stored = file["reMask"][()]
         del file["reMask"], file["instance"]
         file["reMask"], file["instance"] = stored[None], np.array([[1.0]])
-    (masks / "00030.h5").rename(masks / "100.h5")
+    (masks / "00030.h5").rename(masks / "4.h5")
     (masks / "._00003.h5").write_bytes(b"\0")
     (masks / "Thumbs.db").write_bytes(b"\0")
     data = A2dSentences(folder, "test")
     expression = data.video("sqU4reExact").expressions[0]
-    assert expression.annotated == (2, 8, 9, 20, 99)
-    np.testing.assert_array_equal(data.masks("sqU4reExact", expression), want)
+    assert expression.annotated == (2, 3, 8, 9, 20)
+    np.testing.assert_array_equal(data.masks("sqU4reExact", expression), want[:, [0, 4, 1, 2, 3]])
 
 
 def test_text_files_of_other_systems_are_read(folder: Path) -> None:
@@ -338,11 +346,10 @@ def test_annotation_named_as_no_frame_is_refused(folder: Path, name: str) -> Non
         A2dSentences(folder, "test").video("sqU4reExact")
 
 
-def test_clip_that_is_a_playlist_is_not_followed(folder: Path) -> None:
-    """Only MP4 is read, whatever the name says."""
+def test_clip_of_another_format_is_not_read(folder: Path) -> None:
+    """Only MP4 is, whatever the name says: other formats may name files."""
     clip = folder / "Release/clips320H/sqU4reExact.mp4"
-    shutil.move(clip, folder / "other.mp4")
-    clip.write_text(f"ffconcat version 1.0\nfile '{folder / 'other.mp4'}'\n")
+    _encode(clip, 30, "avi")
     with pytest.raises(ConfigError, match="cannot be read as an MP4 clip"):
         A2dSentences(folder, "test").frames("sqU4reExact", [0])
 
@@ -360,9 +367,11 @@ def _decoded(path: Path) -> npt.NDArray[np.uint8]:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
-def _encode(path: Path, count: int) -> None:
+def _encode(path: Path, count: int, format_name: str = "mp4") -> None:
     """Write a clip whose head comes first, so that it can be opened when it is cut off."""
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+    with av.open(
+        str(path), "w", format_name, options={"movflags": "faststart"} if format_name == "mp4" else {}
+    ) as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 80, 60, "yuv420p"
         noise = np.random.default_rng(0)

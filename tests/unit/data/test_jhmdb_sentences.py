@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,18 @@ def test_mask_of_any_usable_frame_is_read(folder: Path) -> None:
     np.testing.assert_array_equal(data.masks(_BOW, expression, [0]), every[:, :1])
     with pytest.raises(ConfigError, match=r"puppet_mask\.mat has 1 masks, .* says that 5 can be used; .* frame 2"):
         data.masks(_BOW, expression)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("kind", [np.uint8, np.bool_])
+def test_masks_are_found_among_other_variables(folder: Path, compressed: bool, kind: type) -> None:
+    """As scipy writes them, which is what the published loader reads with."""
+    masks = np.random.default_rng(0).random((64, 48, 5)) < 0.5
+    content = {"a": 1.5, "text": "part_mask", "cells": {"part_mask": masks}, "part_mask": masks.astype(kind), "z": [1]}
+    savemat(_masks(folder), content, do_compression=compressed)
+    data = JhmdbSentences(folder)
+    read = data.masks(_BOW, data.video(_BOW).expressions[0], range(5))
+    np.testing.assert_array_equal(read[0], masks.transpose(2, 0, 1))
 
 
 def test_missing_list_is_never_drawn_anew(folder: Path) -> None:
@@ -201,6 +215,19 @@ def test_list_may_have_rows_in_any_order_and_other_numbers_of_frames(folder: Pat
         data.video(_BOW)
 
 
+def test_list_may_count_fewer_usable_frames_than_there_are(folder: Path) -> None:
+    """What it says is used, for pictures and masks."""
+    path = folder / JHMDB_LIST
+    rows = json.loads(path.read_text("utf-8"))
+    for row in rows[9:]:
+        row[3] = 4
+    path.write_text(json.dumps(rows), "utf-8")
+    data = JhmdbSentences(folder)
+    assert data.frames(_BOW).shape == (4, 64, 48, 3)
+    with pytest.raises(ConfigError, match=r"says that 4 can be used; there is none for frame 5"):
+        data.masks(_BOW, data.video(_BOW).expressions[0], [4])
+
+
 def _matlab_73(path: Path) -> None:
     """MATLAB's HDF5 form: its own head before that of HDF5."""
     with h5py.File(path, "w", userblock_size=512) as file:
@@ -209,15 +236,41 @@ def _matlab_73(path: Path) -> None:
         file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
 
 
+def _too_long(path: Path) -> None:
+    """Numbers that go on behind the end of the file, as scipy believes."""
+    savemat(path, {"part_mask": np.ones((4, 4, 4), np.uint8)})
+    content = path.read_bytes()
+    assert content[-72:-64] == struct.pack("<II", 2, 64)
+    path.write_bytes(content[:-72] + struct.pack("<II", 2, 2**24) + content[-64:])
+
+
+def _bomb(path: Path) -> None:
+    """Ten million zeros in place of 256, after a head that announces 100 of them."""
+    savemat(path, {"part_mask": np.ones((16, 16), np.uint8)})
+    content = path.read_bytes()
+    assert content.count(struct.pack("<II", 16, 16)) == 1
+    body = content[128:].replace(struct.pack("<II", 16, 16), struct.pack("<II", 10_000, 10))
+    packed = zlib.compress(body + bytes(10**7), 1)
+    path.write_bytes(content[:128] + struct.pack("<II", 15, len(packed)) + packed)
+
+
 def _edge(path: Path) -> None:
     """A mask that is too wide for a picture."""
     savemat(path, {"part_mask": np.zeros((1, 20_000, 1), np.uint8)}, do_compression=True)
 
 
+def _pipe(path: Path) -> None:
+    """Nobody writes to it."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_matlab_73, r"is of MATLAB 7\.3; save it again with -v7"),
+        (_matlab_73, r"it is of MATLAB 7\.3; save it again with -v7"),
+        (_too_long, r"puppet_mask\.mat cannot be read as a MATLAB file: it is cut off"),
+        (_bomb, r"part_mask has 256 bytes of type 2; expected 100,"),
         (_edge, "part_mask has 20000x1 pixels"),
         (lambda path: savemat(path, {"mask": np.zeros((2, 2), np.uint8)}), "has 0 variables part_mask"),
         (lambda path: savemat(path, {"part_mask": np.zeros((2, 2))}), r"part_mask is double \(2, 2\)"),
@@ -228,7 +281,7 @@ def _edge(path: Path) -> None:
         (lambda path: path.write_bytes(b"x" * 1000), "cannot be read as a MATLAB file"),
         (lambda path: path.write_bytes(path.read_bytes()[:200]), "cannot be read as a MATLAB file"),
         (lambda path: path.unlink(), "is missing; expected the masks"),
-        (lambda path: (path.unlink(), os.mkfifo(path)), "it is a pipe or a device"),
+        (_pipe, "it is a pipe or a device"),
     ],
 )
 def test_masks_that_are_wrong_are_refused_by_name(folder: Path, make: Callable[[Path], object], message: str) -> None:
