@@ -1,5 +1,6 @@
 """The published recipes, each from the data sets' own files to a checkpoint, at tiny sizes."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,17 @@ from typer.testing import CliRunner
 from ssa_stream.checkpoints import read_info
 from ssa_stream.cli.main import app
 from ssa_stream.configs import load_config
-from tests.support.data_sets import ROOTS
+from tests.support.data_sets import DATA_SETS, ROOTS
 
-RECIPES = ("mevis", "mevis-joint", "refcoco", "a2d", "ref-youtube-vos", "davis")
+_TRUTH = ("--truth", str(DATA_SETS / "ref_youtube_vos" / "extra_valid_truth"))
+EVALUATED_ON: dict[str, tuple[tuple[str, ...], ...]] = {
+    "mevis": (("mevis", "valid_u", "J&F"),),
+    "mevis-joint": (("mevis", "valid_u", "J&F"),),
+    "refcoco": (("refcoco", "val", "segm P@0.5"),),
+    "a2d": (("a2d-sentences", "test", "P@0.5"), ("jhmdb-sentences", "test", "P@0.5")),
+    "ref-youtube-vos": (("ref-youtube-vos", "valid", "J&F", *_TRUTH),),
+    "davis": (("ref-davis17", "valid", "J&F"),),
+}
 _ROOTS = ROOTS | {
     "ref-davis17": ROOTS["ref-davis17-raw"],
     **dict.fromkeys(("refcoco", "refcoco+", "refcocog"), ROOTS["refcoco"]),
@@ -40,14 +49,26 @@ def _at_tiny_sizes(recipe: str) -> dict[str, Any]:
     return settings | {"model": "ssa-tiny", "precision": "32-true", "workers": 0}
 
 
+def _command(*words: str | Path) -> None:
+    """Run a command in this process, as the console script does."""
+    assert CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False).exit_code == 0
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_recipe_goes_from_raw_data_to_a_checkpoint(recipe: str, tmp_path: Path) -> None:
-    """Two steps of the shipped configuration on the miniature sets, by the command line."""
+@pytest.mark.parametrize("recipe", EVALUATED_ON)
+def test_recipe_goes_from_raw_data_to_a_score(recipe: str, tmp_path: Path) -> None:
+    """Two steps of the shipped configuration, then predict and score on all that these weights are reported on."""
     config, out = tmp_path / "recipe.yaml", tmp_path / "run"
     config.write_text(yaml.safe_dump(_at_tiny_sizes(recipe)), encoding="utf-8")
-    words = ["train", str(config), "--out", str(out), "--accelerator", "cpu", "--threads", "1"]
-    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
-    info = read_info(out / "last.safetensors")
-    assert info.notes["steps"] == "2"
-    assert (out / "best.safetensors").is_file()
+    _command("train", config, "--out", out, "--accelerator", "cpu", "--threads", "1")
+    weights = out / "last.safetensors"
+    assert read_info(weights).notes["steps"] == "2"
+    for number, (kind, split, headline, *options) in enumerate(EVALUATED_ON[recipe]):
+        where, masks = ("--data", _moved(f"{kind}:"), "--split", split), tmp_path / f"masks{number}"
+        network = ("-c", weights, "--device", "cpu", "--threads", "1", "--short-edge", "32", "--workers", "0")
+        _command("predict", *where, *network, "--out", masks, "--no-zip")
+        figures = tmp_path / f"{number}.json"
+        _command("score", *where, "--predictions", masks, "--json", figures, "--workers", "1", *options)
+        report = json.loads(figures.read_text("utf-8"))
+        assert report["deviations"] == []
+        assert 0 <= report["figures"][headline] <= 1
