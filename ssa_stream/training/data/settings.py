@@ -67,6 +67,10 @@ class TrainingSet(Settings, frozen=True, kw_only=True):
         """All that `data` names."""
         return (self.data,) if isinstance(self.data, str) else self.data
 
+    def __str__(self) -> str:
+        """Data sets and split, without folders."""
+        return f"{', '.join(place.partition(':')[0] for place in self.places)} ({self.split})"
+
 
 class ReferringSets(Settings, frozen=True, kw_only=True, tag="referring", tag_field="source"):
     """Clips of public data sets, sampled and augmented as the paper does.

@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader
 from ssa_stream.checkpoints import save_checkpoint
 from ssa_stream.errors import CheckpointError, ConfigError, SsaStreamError
 from ssa_stream.model import SSA
-from ssa_stream.training.config import Stage
+from ssa_stream.training.config import SegmentStage, Stage
 from ssa_stream.training.data.batch import BrokenSample, ClipBatch
 from ssa_stream.training.data.clip_batches import step_seed
+from ssa_stream.training.data.settings import ReferringSets
 from ssa_stream.training.loop.ema import Ema
 from ssa_stream.training.loop.optimizer import set_learning_rate
 from ssa_stream.training.loop.run_folder import RunFolder, RunLog
@@ -282,8 +283,17 @@ class Trainer:
                 self._save_weights(self._folder.last, str(self.progress.stage), None)
         self._fabric.barrier()
 
+    def _sets_so_far(self) -> list[str]:
+        """The public data sets of the stages up to the present one."""
+        stages = self._config.stages[: self.progress.stage + (self.progress.step > 0)]
+        data = [stage.data for stage in stages if isinstance(stage, SegmentStage)]
+        sets = [str(part) for one in data if isinstance(one, ReferringSets) for part in one.sets]
+        return list(dict.fromkeys(sets))
+
     def _save_weights(self, path: Any, stage: str, validation: Validation | None) -> None:
         notes = {"run": self._config.name, "stage": stage, "steps": str(self._steps_done())}
+        if sets := self._sets_so_far():
+            notes["trained on"] = "; ".join(sets)
         if validation is not None:
             notes |= {name: f"{value:.4f}" for name, value in validation.figures.items()}
         save_checkpoint(path, self._model, self._model.config, notes=notes)

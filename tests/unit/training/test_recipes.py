@@ -62,7 +62,10 @@ def test_recipe_goes_from_raw_data_to_a_score(recipe: str, tmp_path: Path) -> No
     config.write_text(yaml.safe_dump(_at_tiny_sizes(recipe)), encoding="utf-8")
     _command("train", config, "--out", out, "--accelerator", "cpu", "--threads", "1")
     weights = out / "last.safetensors"
-    assert read_info(weights).notes["steps"] == "2"
+    for saved in (weights, out / "best.safetensors"):
+        notes = read_info(saved).notes
+        assert notes["steps"] == "2"
+        assert EVALUATED_ON[recipe][0][0] in notes["trained on"]
     for number, (kind, split, headline, *options) in enumerate(EVALUATED_ON[recipe]):
         where, masks = ("--data", _moved(f"{kind}:"), "--split", split), tmp_path / f"masks{number}"
         network = ("-c", weights, "--device", "cpu", "--threads", "1", "--short-edge", "32", "--workers", "0")
