@@ -2,9 +2,10 @@
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from functools import partial
+from typing import Any, Protocol, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -12,12 +13,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ssa_stream.checkpoints import save_checkpoint
-from ssa_stream.errors import CheckpointError, ConfigError, SsaStreamError
+from ssa_stream.errors import CheckpointError, SsaStreamError
 from ssa_stream.model import SSA
 from ssa_stream.training.config import SegmentStage, Stage
 from ssa_stream.training.data.batch import BrokenSample, ClipBatch
 from ssa_stream.training.data.clip_batches import step_seed
 from ssa_stream.training.data.settings import ReferringSets
+from ssa_stream.training.loop.broken_samples import BrokenSamples
 from ssa_stream.training.loop.ema import Ema
 from ssa_stream.training.loop.optimizer import set_learning_rate
 from ssa_stream.training.loop.run_folder import RunFolder, RunLog
@@ -27,9 +29,6 @@ from ssa_stream.training.objectives.objective import StepLoss
 from ssa_stream.training.recipe import TrainConfig, prepare_stage
 
 __all__ = ["Observer", "Progress", "StepReport", "Trainer"]
-
-_MOST_NAMED: Final = 10
-"""Broken samples in an error."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ class Trainer:
                     f"{error}); start another run from its weights: --init {self._folder.last}"
                 ) from error
         objective.train()
-        batches, broken = self._loader(runner), _BrokenSamples(stage, self._observer)
+        batches, broken = self._loader(runner), BrokenSamples(stage.name, partial(self._observer.on_broken, stage))
         for step in range(progress.step, stage.steps):
             started = time.perf_counter()
             loaded_batch = next(batches)
@@ -303,38 +302,6 @@ def _leave_signals_to_parent(_worker: int) -> None:
     """What a terminal sends to all its processes is for the one that saves the state; its workers end with it."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-
-
-class _BrokenSamples:
-    """Counts the samples of a stage that were skipped.
-
-    Args:
-        stage: The stage.
-        observer: Told of each sample once.
-    """
-
-    def __init__(self, stage: Stage, observer: Observer) -> None:
-        self._stage, self._observer = stage, observer
-        self._seen: dict[str, str] = {}
-
-    def add(self, samples: Sequence[BrokenSample]) -> None:
-        """Take note of what a batch skipped.
-
-        Raises:
-            ConfigError: Too much of the data is broken.
-        """
-        for sample in samples:
-            if sample.sample in self._seen:
-                continue
-            self._seen[sample.sample] = sample.reason
-            self._observer.on_broken(self._stage, sample)
-            if len(self._seen) > sample.most:
-                named = "; ".join(f"{name}: {reason}" for name, reason in list(self._seen.items())[:_MOST_NAMED])
-                more = f"; and {len(self._seen) - _MOST_NAMED} more" if len(self._seen) > _MOST_NAMED else ""
-                raise ConfigError(
-                    f"stage {self._stage.name}: {len(self._seen)} samples are broken, and data.broken_share allows "
-                    f"{sample.most}: {named}{more}. Repair the data set, or allow a larger share"
-                )
 
 
 def _to_device(batch: Any, device: torch.device) -> Any:

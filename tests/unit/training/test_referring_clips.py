@@ -19,8 +19,8 @@ from ssa_stream.training.data.mixture import Mixture
 from ssa_stream.training.data.referring_clips import ReferringClips
 from ssa_stream.training.data.samples import SampleIndex, open_held_out
 from ssa_stream.training.data.settings import ReferringSets, TrainingSet
+from ssa_stream.training.loop.broken_samples import BrokenSamples
 from ssa_stream.training.loop.held_out import HeldOutClips
-from ssa_stream.training.loop.trainer import _BrokenSamples
 from tests.support.data_sets import ROOTS
 
 SETS = {
@@ -192,25 +192,14 @@ def test_data_that_is_all_broken_ends_the_run(damaged: Path) -> None:
         source.clip(0, 2)
 
 
-def test_broken_samples_beyond_the_share_end_the_run(stage: ClipsStage) -> None:
+def test_broken_samples_beyond_the_share_end_the_run() -> None:
     """Each is told once; one too many is an error that names them."""
-    told: list[str] = []
-
-    class _Observer:
-        def on_step(self, *_: Any) -> None: ...
-
-        def on_validation(self, *_: Any, **__: Any) -> None: ...
-
-        def on_broken(self, _: Any, sample: BrokenSample) -> None:
-            told.append(sample.sample)
-
-    counted = _BrokenSamples(stage, _Observer())
+    told: list[BrokenSample] = []
+    counted = BrokenSamples("s", told.append)
     counted.add([BrokenSample("a", "cut off", 2), BrokenSample("a", "cut off", 2), BrokenSample("b", "empty", 2)])
-    with pytest.raises(
-        ConfigError, match=r"3 samples are broken, and data.broken_share allows 2: a: cut off; b: empty"
-    ):
+    with pytest.raises(ConfigError, match=r"stage s: 3 samples are broken, and .* allows 2: a: cut off; b: empty; c"):
         counted.add([BrokenSample("c", "gone", 2)])
-    assert told == ["a", "b", "c"]
+    assert [sample.sample for sample in told] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
