@@ -16,9 +16,10 @@ from torch import Tensor
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.model import SSA
 from ssa_stream.model.clip import encode_text
-from ssa_stream.training.config import ClipsStage, LossConfig, OptimizerConfig, SyntheticData
+from ssa_stream.training.config import ClipsStage, LossConfig, OptimizerConfig
 from ssa_stream.training.data.batch import normalize
 from ssa_stream.training.data.clip_batches import ClipBatches, open_clips
+from ssa_stream.training.data.settings import SyntheticData
 from ssa_stream.training.objectives.forward import forward_clips
 from ssa_stream.training.objectives.matching import Matches, frame_targets, match, matched_rows
 from ssa_stream.training.objectives.objective import set_dropout

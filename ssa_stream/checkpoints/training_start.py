@@ -30,12 +30,14 @@ class TrainingStart:
         state: All tensors of the network under our names.
         taken: How many tensors of the file are in it, by part of the network.
         initialised: How many are as at the start of training from nothing, by part.
+        random: These, by name.
         left_out: The file's other tensors, each with the reason.
     """
 
     state: Mapping[str, Tensor]
     taken: Mapping[str, int]
     initialised: Mapping[str, int]
+    random: tuple[str, ...]
     left_out: tuple[str, ...]
 
 
@@ -75,10 +77,12 @@ def training_start(
         torch.manual_seed(seed)
         state = dict(SSA(config).state_dict())
     ours = {to_our_key(key) or key: theirs[key] for key in layout if key in taken}
+    random = tuple(key for key in state if key not in ours)
     return TrainingStart(
         state={key: ours.get(key, tensor) for key, tensor in state.items()},
         taken=Counter(_part(key) for key in ours),
-        initialised=Counter(_part(key) for key in state if key not in ours),
+        initialised=Counter(map(_part, random)),
+        random=random,
         left_out=left_out,
     )
 

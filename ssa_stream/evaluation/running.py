@@ -44,7 +44,11 @@ class ScoredClip:
 
 
 def evaluate(
-    model: SSA, data: EvaluationData, mode: EvaluationMode = "offline", config: EvaluationConfig | None = None
+    model: SSA,
+    data: EvaluationData,
+    mode: EvaluationMode = "offline",
+    config: EvaluationConfig | None = None,
+    on_broken: OnBroken | None = None,
 ) -> EvaluationReport:
     """Run a model over a data set and score it; prints and writes nothing.
 
@@ -59,6 +63,7 @@ def evaluate(
         data: The data set.
         mode: How clips go through the model, see `EvaluationMode`.
         config: Selection, window, controls, limit.
+        on_broken: See `score_clips`.
     Raises:
         ConfigError: The mode is unknown, or the data cannot be read or have no sentences.
     """
@@ -66,7 +71,7 @@ def evaluate(
     predictor = predictor_for(model, mode, config)
     settings = RunSettings.of(mode, config, model=model.config.name, data=data.name, fps=data.fps)
     with evaluation_mode(model):
-        clips = [scored.result for scored in score_clips(predictor, data, config)]
+        clips = [scored.result for scored in score_clips(predictor, data, config, on_broken)]
     return summarise(settings, clips)
 
 

@@ -1,110 +1,28 @@
-"""Settings of the published training, decoded once and checked on the way in: data, losses, optimiser, stages.
+"""Settings of the published training, decoded once and checked on the way in: losses, optimiser, stages.
 
-A whole run is a `recipe.TrainConfig`; settings of the stages that only `ssa-tiny` has are in `training.tiny`.
+A whole run is a `recipe.TrainConfig`. Settings of the data are in `training.data.settings`, those of the stages that
+only `ssa-tiny` has in `training.tiny`.
 """
 
 import math
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
-from ssa_stream.data import ExpressionType
+from ssa_stream.training.data.settings import ReferringSets, SyntheticData
+from ssa_stream.training.settings import EdgePx, Frames, Objects, Settings, Steps, Weight, Whole, require
 
 __all__ = [
     "ClipsStage",
     "LossConfig",
-    "MevisData",
     "OptimizerConfig",
     "SegmentStage",
-    "Settings",
     "Stage",
-    "SyntheticData",
     "ValidationConfig",
-    "require",
 ]
 
 StageName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
 """It becomes part of file names."""
-_Whole = Annotated[int, Meta(ge=0, le=2**53)]
-_Steps = Annotated[int, Meta(ge=1, le=10**9)]
-_EdgePx = Annotated[int, Meta(ge=1, le=4096)]
-_EdgesPx = Annotated[tuple[_EdgePx, ...], Meta(min_length=1, max_length=100)]
-_Frames = Annotated[int, Meta(ge=1, le=1000)]
-_Objects = Annotated[int, Meta(ge=1, le=32)]
-_Share = Annotated[float, Meta(ge=0, le=1)]
-_Weight = Annotated[float, Meta(ge=-1e6, le=1e6)]
-"""Finite by its limits."""
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Frozen, keyword-only, unknown keys refused."""
-
-
-def require(condition: bool, message: str) -> None:
-    """Refuse settings; `TrainConfig.from_mapping` makes a ConfigError of it.
-
-    Raises:
-        ValueError: The condition does not hold.
-    """
-    if not condition:
-        raise ValueError(message)
-
-
-class SyntheticData(Settings, frozen=True, kw_only=True, tag="synthetic", tag_field="source"):
-    """Clips from the generator.
-
-    Attributes:
-        size: Height and width in pixels.
-        num_clips: Number of distinct clips, repeated in new order; None never repeats one.
-        sentences: Sentences per clip, about different objects where there are any; they share the clip's pixels.
-        min_objects: Fewest objects in a scene.
-        max_objects: Most objects in a scene.
-        type_weights: How often each type of sentence is asked for; None takes the generator's own. Of a picture,
-            sentences about motion are among the further ones only, and mean every object that looks as they say.
-        first_seed: Seed of the first clip.
-    """
-
-    size: tuple[_EdgePx, _EdgePx]
-    num_clips: _Whole | None = None
-    sentences: Annotated[int, Meta(ge=1, le=64)] = 1
-    min_objects: _Objects = 2
-    max_objects: _Objects = 6
-    type_weights: dict[ExpressionType, _Weight] | None = None
-    first_seed: _Whole = 0
-
-    def __post_init__(self) -> None:
-        require(min(self.size) >= 32, f"data.size is {self.size}; expected (height, width) of at least 32 each")
-        require(
-            self.num_clips is None or self.num_clips >= 1, f"data.num_clips is {self.num_clips}; expected 1 or more"
-        )
-        require(self.sentences >= 1, f"data.sentences is {self.sentences}; expected 1 or more")
-        require(
-            1 <= self.min_objects <= self.max_objects <= 32,
-            f"data objects are {self.min_objects} to {self.max_objects}; expected 1 <= min <= max <= 32",
-        )
-
-
-class MevisData(Settings, frozen=True, kw_only=True, tag="mevis", tag_field="source"):
-    """Clips of a data set in the MeViS format, sampled and augmented as the paper does.
-
-    Attributes:
-        folder: The split's directory, relative to the working directory.
-        frame_range: The other frames are drawn within this distance of the reference frame.
-        crop_probability: Chance that a clip is cropped by a drifting window.
-        flip_probability: Chance of a horizontal flip of clips whose sentence names no side.
-        flip_sided: Whether clips whose sentence says left or right are flipped too, with the words left as they are.
-        short_edges_px: The shortest edge is resized to one of these.
-        long_edge_px: Limit of the longest edge.
-    """
-
-    folder: Annotated[str, Meta(min_length=1, max_length=4096)]
-    frame_range: Annotated[int, Meta(ge=0, le=10_000)] = 10
-    crop_probability: _Share = 0.5
-    flip_probability: _Share = 0.5
-    flip_sided: bool = False
-    short_edges_px: _EdgesPx = (288, 320, 352, 384, 416, 448, 480, 512)
-    long_edge_px: _EdgePx = 768
 
 
 class LossConfig(Settings, frozen=True, kw_only=True):
@@ -122,11 +40,11 @@ class LossConfig(Settings, frozen=True, kw_only=True):
             published code does.
     """
 
-    class_weight: _Weight = 2.0
-    mask_weight: _Weight = 5.0
-    dice_weight: _Weight = 5.0
-    similarity_weight: _Weight = 0.5
-    no_object_weight: _Weight = 0.1
+    class_weight: Weight = 2.0
+    mask_weight: Weight = 5.0
+    dice_weight: Weight = 5.0
+    similarity_weight: Weight = 0.5
+    no_object_weight: Weight = 0.1
     num_points: Annotated[int, Meta(ge=1, le=10**6)] = 12544
     frame_layers: Annotated[int, Meta(ge=1, le=64)] = 3
     misordered_similarity: bool = False
@@ -152,16 +70,16 @@ class OptimizerConfig(Settings, frozen=True, kw_only=True):
         final_factor: Of `cosine`.
     """
 
-    lr: _Weight
-    adapter_lr_factor: _Weight = 1.0
-    weight_decay: _Weight = 0.05
-    clip_norm: _Weight = 1.0
-    warmup_steps: _Whole = 0
-    warmup_factor: _Weight = 0.0
+    lr: Weight
+    adapter_lr_factor: Weight = 1.0
+    weight_decay: Weight = 0.05
+    clip_norm: Weight = 1.0
+    warmup_steps: Whole = 0
+    warmup_factor: Weight = 0.0
     schedule: Literal["cosine", "steps"] = "cosine"
-    milestones: Annotated[tuple[_Whole, ...], Meta(max_length=1000)] = ()
-    factor: _Weight = 0.1
-    final_factor: _Weight = 0.02
+    milestones: Annotated[tuple[Whole, ...], Meta(max_length=1000)] = ()
+    factor: Weight = 0.1
+    final_factor: Weight = 0.02
 
     def __post_init__(self) -> None:
         require(
@@ -198,7 +116,7 @@ class Stage(Settings, frozen=True, kw_only=True):
     """
 
     name: StageName
-    steps: _Steps
+    steps: Steps
     batch: Annotated[int, Meta(ge=1, le=65_536)]
     optimizer: OptimizerConfig
 
@@ -217,8 +135,8 @@ class SegmentStage(Stage, frozen=True, kw_only=True):
         dropout: Dropout instead of the model's own; None keeps that. Clips that are never seen twice need none.
     """
 
-    frames: tuple[_Frames, _Frames]
-    data: SyntheticData | MevisData
+    frames: tuple[Frames, Frames]
+    data: SyntheticData | ReferringSets
     loss: LossConfig = LossConfig()
     dropout: Annotated[float, Meta(ge=0, lt=1)] | None = None
 
@@ -243,18 +161,27 @@ class ValidationConfig(Settings, frozen=True, kw_only=True):
 
     Attributes:
         every: Steps between validations; also done at the end of a stage.
+        data: A public data set, `KIND:DIR`, of which a fixed part is taken; None for clips of the generator.
         clips: Number of clips of the validation split; for CLIP, of captioned images.
-        frames: Their length.
-        size: Their height and width.
-        split: `val`, or `train` to look at the very clips that are trained on.
-        min_objects: Fewest objects in a scene.
-        max_objects: Most objects in a scene.
+        frames: Their length; of a public video, so many frames in a row from its middle, or one annotated frame where
+            not all are.
+        size: Their height and width; those of a public data set are resized to such edges.
+        split: `val`, or `train` to look at the very clips that are trained on; of a public data set, one of its own.
+        min_objects: Fewest objects in a scene of the generator.
+        max_objects: Most objects in a scene of the generator.
     """
 
-    every: _Steps
+    every: Steps
+    data: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     clips: Annotated[int, Meta(ge=1, le=100_000)] = 50
-    frames: _Frames = 6
-    size: tuple[_EdgePx, _EdgePx] = (96, 160)
-    split: Literal["train", "val"] = "val"
-    min_objects: _Objects = 2
-    max_objects: _Objects = 6
+    frames: Frames = 6
+    size: tuple[EdgePx, EdgePx] = (96, 160)
+    split: Annotated[str, Meta(min_length=1, max_length=100)] = "val"
+    min_objects: Objects = 2
+    max_objects: Objects = 6
+
+    def __post_init__(self) -> None:
+        require(
+            self.data is not None or self.split in ("train", "val"),
+            f"validation.split is {self.split!r}; expected train or val, or validation.data with a split of that name",
+        )

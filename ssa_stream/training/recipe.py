@@ -11,7 +11,8 @@ from msgspec import Meta
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.training import tiny
-from ssa_stream.training.config import ClipsStage, Settings, Stage, ValidationConfig, require
+from ssa_stream.training.config import ClipsStage, Stage, ValidationConfig
+from ssa_stream.training.settings import Settings, require
 
 if TYPE_CHECKING:
     from ssa_stream.training.loop.stage_runner import StageContext, StageRunner

@@ -153,7 +153,11 @@ CASES = [
     (f"{TRAIN} --accelerator quantum", 2, "--accelerator is 'quantum'; expected auto, cpu, cuda"),
     ("ssa-stream train smoke --out taken.mp4", 2, "taken.mp4 is a file; expected a folder"),
     ("ssa-stream train smoke --out run", 2, "run holds a run already; go on with it by --resume"),
-    ("ssa-stream train ssa-large-mevis --out new", 2, "meta_expressions.json"),
+    (
+        "ssa-stream train ssa-large-mevis --out new",
+        2,
+        "stage mevis: data/mevis is no folder; expected the root of MeViS",
+    ),
     (f"{CHECKPOINT} info nosuch", 2, "there is no file nosuch"),
     (f"{CHECKPOINT} info text.mp4", 1, NOT_WHOLE),
     (f"{CHECKPOINT} convert nosuch -o a.safetensors", 2, "there is no file nosuch"),

@@ -83,7 +83,7 @@ RULES = {
             "metrics checkpoints texts viz"
         )
     ),
-    "training": Rule(_siblings("model data checkpoints files lazy_names metrics evaluation configs")),
+    "training": Rule(_siblings("model data checkpoints files input_warnings lazy_names metrics evaluation configs")),
     "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "data": Rule(_siblings("files picture_limits run_lengths strict_json texts"), torch="lazily"),

@@ -116,6 +116,12 @@ def import_(
             "segmenter of COCO, or of another size.",
         ),
     ] = False,
+    list_all: Annotated[
+        bool,
+        typer.Option(
+            "--list", help="With --for-training: name every tensor that stays random, and every one that is left out."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of what --for-training initialises.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -126,6 +132,8 @@ def import_(
     [dim]ssa-stream checkpoint import coco.pth --model ssa-large --for-training -o start.safetensors[/]
     """
     _check_output(out, file, overwrite=overwrite, clip=clip, model=model)
+    if list_all and not for_training:
+        raise ConfigError("--list names what stays random; expected --for-training with it, as an import takes all")
     from ssa_stream.configs import load_config
     from ssa_stream.model import SsaConfig
     from ssa_stream.weight_files import check_torch_file, existing_file
@@ -154,7 +162,7 @@ def import_(
         )
     _print_info(info)
     if start is not None:
-        _print_start(start)
+        _print_start(start, list_all=list_all)
 
 
 @app.command()
@@ -254,7 +262,7 @@ def _print_info(info: "CheckpointInfo") -> None:
     output().print(table)
 
 
-def _print_start(start: "TrainingStart") -> None:
+def _print_start(start: "TrainingStart", *, list_all: bool) -> None:
     """What was taken from a file and what was not."""
     table = Table(title="tensors", title_justify="left")
     for column in ("part", "taken", "initialised"):
@@ -263,10 +271,16 @@ def _print_start(start: "TrainingStart") -> None:
         table.add_row(part, str(start.taken.get(part, 0)), str(start.initialised.get(part, 0)))
     console = output()
     console.print(table)
-    for text in start.left_out[:_LISTED]:
+    if list_all:
+        for key in start.random:
+            console.print(shown(f"random: {key} {list(start.state[key].shape)}"), soft_wrap=True)
+    elif start.random:
+        console.print(f"random: {len(start.random)} tensors; --list names them", soft_wrap=True)
+    most = len(start.left_out) if list_all else _LISTED
+    for text in start.left_out[:most]:
         console.print(shown(f"left out: {text}"), soft_wrap=True)
-    if len(start.left_out) > _LISTED:
-        console.print(f"left out: {len(start.left_out) - _LISTED} more", soft_wrap=True)
+    if len(start.left_out) > most:
+        console.print(f"left out: {len(start.left_out) - most} more", soft_wrap=True)
 
 
 def _print_report(report: "VerifyReport") -> None:

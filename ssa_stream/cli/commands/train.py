@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
-from ssa_stream.cli.views.console import LOGGED_EVERY_S, moving_progress, notice, shows_progress
+from ssa_stream.cli.views.console import LOGGED_EVERY_S, moving_progress, notice, print_warning, shows_progress
 from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.errors import ConfigError
+from ssa_stream.input_warnings import InputWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ssa_stream.training import StepReport, TrainConfig, Validation
     from ssa_stream.training.config import Stage
+    from ssa_stream.training.data.batch import BrokenSample
 
 __all__ = ["train"]
 
@@ -98,9 +100,10 @@ def _check(
     from ssa_stream.checkpoints import read_info
     from ssa_stream.cli.options.model import check_clip
     from ssa_stream.configs import load_config
-    from ssa_stream.data import MevisReader
     from ssa_stream.model import SsaConfig
-    from ssa_stream.training.config import MevisData, SegmentStage
+    from ssa_stream.training.config import SegmentStage
+    from ssa_stream.training.data.samples import open_held_out, open_sets
+    from ssa_stream.training.data.settings import ReferringSets
     from ssa_stream.training.loop.run_paths import RunPaths
 
     if accelerator not in _ACCELERATORS:
@@ -111,8 +114,9 @@ def _check(
     if init is not None:
         read_info(init)
     for stage in settings.stages:
-        if isinstance(stage, SegmentStage) and isinstance(stage.data, MevisData):
-            MevisReader(stage.data.folder)
+        if isinstance(stage, SegmentStage) and isinstance(stage.data, ReferringSets):
+            open_sets(stage.data, stage.name)
+    open_held_out(settings.validation)
 
 
 def _stopper(interrupts: Interrupts, max_minutes: float | None) -> Callable[[], bool]:
@@ -148,6 +152,10 @@ class _LogDisplay:
         self._told_s = time.monotonic()
         _tell_judgement(stage, step, validation, is_best=is_best)
 
+    def on_broken(self, stage: "Stage", sample: "BrokenSample") -> None:
+        """Name it."""
+        _tell_broken(stage, sample)
+
 
 class _BarDisplay:
     """A progress bar a stage, for terminals."""
@@ -166,6 +174,10 @@ class _BarDisplay:
     def on_validation(self, stage: "Stage", step: int, validation: "Validation", *, is_best: bool) -> None:
         """Print all figures above the bars."""
         _tell_judgement(stage, step, validation, is_best=is_best, console=self._progress.console)
+
+    def on_broken(self, stage: "Stage", sample: "BrokenSample") -> None:
+        """Name it above the bars."""
+        _tell_broken(stage, sample, console=self._progress.console)
 
 
 def _figures(report: "StepReport") -> str:
@@ -186,6 +198,10 @@ def _tell_judgement(
         figures=validation.figures,
         is_best=is_best,
     )
+
+
+def _tell_broken(stage: "Stage", sample: "BrokenSample", console: "Console | None" = None) -> None:
+    print_warning(InputWarning(f"stage {stage.name}, {sample.sample}", f"skipped: {sample.reason}"), console)
 
 
 @contextmanager

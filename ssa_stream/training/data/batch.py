@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssa_stream.model.preprocess import PIXEL_MEAN, PIXEL_STD, padded_size
 
-__all__ = ["ClipBatch", "Sentence", "TrainingClip", "collate_clips", "normalize"]
+__all__ = ["BrokenSample", "ClipBatch", "Sentence", "TrainingClip", "collate_clips", "normalize"]
 
 
 class Sentence(NamedTuple):
@@ -20,11 +20,26 @@ class Sentence(NamedTuple):
     masks: NDArray[np.bool_]
 
 
+class BrokenSample(NamedTuple):
+    """A sample that could not be read, so that another one was taken.
+
+    Attributes:
+        sample: Which.
+        reason: What is wrong with it.
+        most: How many such samples the stage's data may have.
+    """
+
+    sample: str
+    reason: str
+    most: int
+
+
 class TrainingClip(NamedTuple):
-    """A clip `(T, H, W, 3)` uint8 RGB with one sentence or more."""
+    """A clip `(T, H, W, 3)` uint8 RGB with one sentence or more, and what was skipped on the way to it."""
 
     frames: NDArray[np.uint8]
     sentences: tuple[Sentence, ...]
+    broken: tuple[BrokenSample, ...] = ()
 
 
 class ClipBatch(NamedTuple):
@@ -37,6 +52,7 @@ class ClipBatch(NamedTuple):
         clip_index: Which clip each sentence is about, `(I,)` int64.
         masks: `(I, G, T, H, W)` uint8; 0 in the padding and where there are fewer objects.
         meant: Which of the objects there are and are meant by the sentence, `(I, G)` bool.
+        broken: Samples that were skipped.
     """
 
     images: Tensor
@@ -45,6 +61,7 @@ class ClipBatch(NamedTuple):
     clip_index: Tensor
     masks: Tensor
     meant: Tensor
+    broken: Sequence[BrokenSample] = ()
 
 
 def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
@@ -76,6 +93,7 @@ def collate_clips(clips: Sequence[TrainingClip], tokens: Tensor) -> ClipBatch:
         clip_index=torch.tensor([b for b, _ in items]),
         masks=torch.from_numpy(masks),
         meant=torch.from_numpy(meant),
+        broken=tuple(sample for clip in clips for sample in clip.broken),
     )
 
 

@@ -7,9 +7,10 @@ import torch
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.model.clip import tokenize
-from ssa_stream.training.config import ClipsStage, MevisData, SegmentStage, Stage
+from ssa_stream.training.config import ClipsStage, SegmentStage, Stage
 from ssa_stream.training.data.batch import ClipBatch, TrainingClip, collate_clips
-from ssa_stream.training.data.mevis_clips import MevisClips
+from ssa_stream.training.data.referring_clips import ReferringClips
+from ssa_stream.training.data.settings import ReferringSets
 from ssa_stream.training.data.synthetic_clips import SyntheticClips
 
 __all__ = ["ClipBatches", "ClipSource", "StepBatches", "first_clip", "open_clips", "share_of_batch", "step_seed"]
@@ -60,8 +61,8 @@ def open_clips(stage: ClipsStage, seed: int, stage_number: int) -> ClipSource:
     Raises:
         ConfigError: The data is not there.
     """
-    if isinstance(stage.data, MevisData):
-        return MevisClips(stage.data, seed)
+    if isinstance(stage.data, ReferringSets):
+        return ReferringClips(stage.data, seed, stage.name, stage_number)
     return SyntheticClips(stage.data, seed, first_clip(stage_number))
 
 

@@ -10,8 +10,8 @@ from ssa_stream.data import TYPE_WEIGHTS, ClipSample, ExpressionType, SceneConfi
 from ssa_stream.data.synthetic.expressions import Expression, find_expression
 from ssa_stream.data.synthetic.possible import find_possible
 from ssa_stream.data.synthetic.truth import ObservedClip, observe
-from ssa_stream.training.config import SyntheticData
 from ssa_stream.training.data.batch import Sentence, TrainingClip
+from ssa_stream.training.data.settings import SyntheticData
 
 __all__ = ["DrawnClip", "SyntheticClips"]
 

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, cast
 
 import torch
@@ -14,8 +15,11 @@ from torch.utils.data import DataLoader
 from ssa_stream.checkpoints import save_checkpoint
 from ssa_stream.errors import CheckpointError, SsaStreamError
 from ssa_stream.model import SSA
-from ssa_stream.training.config import Stage
+from ssa_stream.training.config import SegmentStage, Stage
+from ssa_stream.training.data.batch import BrokenSample, ClipBatch
 from ssa_stream.training.data.clip_batches import step_seed
+from ssa_stream.training.data.settings import ReferringSets
+from ssa_stream.training.loop.broken_samples import BrokenSamples
 from ssa_stream.training.loop.ema import Ema
 from ssa_stream.training.loop.optimizer import set_learning_rate
 from ssa_stream.training.loop.run_folder import RunFolder, RunLog
@@ -50,6 +54,9 @@ class Observer(Protocol):
 
     def on_validation(self, stage: Stage, step: int, validation: Validation, *, is_best: bool) -> None:
         """The weights were judged."""
+
+    def on_broken(self, stage: Stage, sample: BrokenSample) -> None:
+        """A sample was skipped; told once, by each device that came upon it."""
 
 
 @dataclass
@@ -105,6 +112,7 @@ class Trainer:
             Whether the run is complete; else it was stopped and its state saved.
         Raises:
             CheckpointError: State or weights cannot be written; the last ones stay.
+            ConfigError: The data is not there, or too much of it is broken.
             SinkError: Figures cannot be written.
             SsaStreamError: The loss is no longer a number.
         """
@@ -141,10 +149,13 @@ class Trainer:
                     f"{error}); start another run from its weights: --init {self._folder.last}"
                 ) from error
         objective.train()
-        batches = self._loader(runner)
+        batches, broken = self._loader(runner), BrokenSamples(stage.name, partial(self._observer.on_broken, stage))
         for step in range(progress.step, stage.steps):
             started = time.perf_counter()
-            batch = _to_device(next(batches), fabric.device)
+            loaded_batch = next(batches)
+            if isinstance(loaded_batch, ClipBatch):
+                broken.add(loaded_batch.broken)
+            batch = _to_device(loaded_batch, fabric.device)
             loaded = time.perf_counter()
             figures = self._step(stage, objective, optimizer, batch, step, runner.parts)
             ema.update()
@@ -271,8 +282,17 @@ class Trainer:
                 self._save_weights(self._folder.last, str(self.progress.stage), None)
         self._fabric.barrier()
 
+    def _sets_so_far(self) -> list[str]:
+        """The public data sets of the stages up to the present one."""
+        stages = self._config.stages[: self.progress.stage + (self.progress.step > 0)]
+        data = [stage.data for stage in stages if isinstance(stage, SegmentStage)]
+        sets = [str(part) for one in data if isinstance(one, ReferringSets) for part in one.sets]
+        return list(dict.fromkeys(sets))
+
     def _save_weights(self, path: Any, stage: str, validation: Validation | None) -> None:
         notes = {"run": self._config.name, "stage": stage, "steps": str(self._steps_done())}
+        if sets := self._sets_so_far():
+            notes["trained on"] = "; ".join(sets)
         if validation is not None:
             notes |= {name: f"{value:.4f}" for name, value in validation.figures.items()}
         save_checkpoint(path, self._model, self._model.config, notes=notes)
@@ -285,7 +305,9 @@ def _leave_signals_to_parent(_worker: int) -> None:
 
 
 def _to_device(batch: Any, device: torch.device) -> Any:
-    """Batches are named tuples of tensors, of None and of such tuples."""
-    if batch is None or isinstance(batch, torch.Tensor):
-        return None if batch is None else batch.to(device, non_blocking=True)
-    return type(batch)(*(_to_device(field, device) for field in batch))
+    """Batches are named tuples of tensors, of such tuples, and of what stays where it is."""
+    if isinstance(batch, torch.Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(_to_device(field, device) for field in batch))
+    return batch

@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from ssa_stream.training.config import LossConfig, SegmentStage, Stage, SyntheticData, require
+from ssa_stream.training.config import LossConfig, SegmentStage, Stage
+from ssa_stream.training.data.settings import SyntheticData
+from ssa_stream.training.settings import require
 
 __all__ = [
     "ClipPretrainStage",

@@ -55,6 +55,8 @@ def test_start_takes_what_fits_and_initialises_the_rest(
     assert start.taken["frame_decoder"] + start.initialised["frame_decoder"] == sum(
         key.startswith("frame_decoder.") for key in start.state
     )
+    assert len(start.random) == sum(start.initialised.values())
+    assert queries in start.random
     path = tmp_path / "start.safetensors"
     assert not save_checkpoint(path, start.state, config, is_trained=False).is_trained
     with pytest.raises(CheckpointError, match=r"start for training, not a trained network.*ssa-stream train"):

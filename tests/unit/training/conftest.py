@@ -9,7 +9,8 @@ import torch
 import yaml
 
 from ssa_stream.model import SSA
-from ssa_stream.training.config import ClipsStage, LossConfig, OptimizerConfig, SyntheticData
+from ssa_stream.training.config import ClipsStage, LossConfig, OptimizerConfig
+from ssa_stream.training.data.settings import SyntheticData
 from ssa_stream.training.tiny.config import MotionStage, TinyClipsStage, TinyData, TinyLoss
 from tests.support.tiny_model import tiny_config, tiny_model, told_model
 

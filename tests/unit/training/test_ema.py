@@ -55,6 +55,8 @@ class _Watching:
 
     def on_validation(self, *_: Any, **__: Any) -> None: ...
 
+    def on_broken(self, *_: Any) -> None: ...
+
     def should_stop(self) -> bool:
         return self._left == 0
 

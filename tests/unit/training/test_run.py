@@ -1,6 +1,7 @@
 """Runs: resuming is exact, the folder holds what it promises, wrong use is told."""
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from ssa_stream.checkpoints import load_checkpoint, read_info
 from ssa_stream.errors import CheckpointError, ConfigError, SsaStreamError
 from ssa_stream.training import StepReport, TrainConfig, Validation, train
 from ssa_stream.training.config import Stage
+from ssa_stream.training.data.batch import BrokenSample
 from ssa_stream.training.loop.trainer import Trainer
+from tests.support.data_sets import ROOTS
 from tests.support.tiny_model import tiny_config
 
 
@@ -22,6 +25,7 @@ class _Recorder:
     def __init__(self, stop_after: int | None = None) -> None:
         self.reports: list[StepReport] = []
         self.validations: list[tuple[str, int, bool]] = []
+        self.broken: list[str] = []
         self._stop_after = stop_after
 
     def on_step(self, report: StepReport) -> None:
@@ -29,6 +33,9 @@ class _Recorder:
 
     def on_validation(self, stage: Stage, step: int, validation: Validation, *, is_best: bool) -> None:
         self.validations.append((stage.name, step, is_best))
+
+    def on_broken(self, stage: Stage, sample: BrokenSample) -> None:
+        self.broken.append(sample.sample)
 
     def should_stop(self) -> bool:
         return len(self.reports) == self._stop_after
@@ -222,3 +229,33 @@ def test_processes_that_do_not_know_of_each_other_are_refused(
     with pytest.raises(ConfigError, match="--devices 2"):
         _run(settings, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_run_on_a_public_data_set_skips_broken_samples_and_resumes_exactly(tiny_yaml: str, tmp_path: Path) -> None:
+    """What was skipped is told in both runs; too small a share ends the run."""
+    root = tmp_path / "data"
+    for part in ("train", "meta_expressions/train"):
+        shutil.copytree(ROOTS["ref-youtube-vos"] / part, root / part)
+    for picture in min((root / "train" / "JPEGImages").iterdir()).iterdir():
+        picture.write_bytes(b"no picture")
+    place = f"ref-youtube-vos:{root}"
+    data = {"source": "referring", "sets": [{"data": place}], "short_edges_px": [32], "broken_share": 0.9}
+    stage = {
+        **{"kind": "clips", "name": "real", "steps": 3, "batch": 2, "frames": [2, 2], "data": data},
+        **{"loss": {"num_points": 16, "frame_layers": 1}, "optimizer": {"lr": 1e-3}},
+    }
+    validation = {"every": 9, "data": place, "split": "train", "clips": 9, "frames": 2, "size": [32, 32]}
+    settings = {"name": "test", "model": tiny_yaml, "save_every": 9, "validation": validation, "stages": [stage]}
+    whole = _run(settings, tmp_path / "whole")
+    _run(settings, tmp_path / "parts", stop_after=1)
+    _run(settings, tmp_path / "parts", resume=True)
+    ours, theirs = _weights(tmp_path / "parts"), _weights(tmp_path / "whole")
+    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+    assert whole.broken
+    assert len(set(whole.broken)) == len(whole.broken)
+    with (tmp_path / "whole" / "validation_real.csv").open(encoding="utf-8") as file:
+        assert all(float(row["broken"]) > 0 for row in csv.DictReader(file))
+    stage["data"] = data | {"broken_share": 0.0}
+    with pytest.raises(ConfigError, match=r"1 samples are broken, and data.broken_share allows 0: ref-youtube-vos:"):
+        _run(settings, tmp_path / "strict")

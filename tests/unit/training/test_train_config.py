@@ -10,7 +10,8 @@ from ssa_stream.data import SPLITS
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.training import TrainConfig
-from ssa_stream.training.config import ClipsStage, MevisData
+from ssa_stream.training.config import ClipsStage
+from ssa_stream.training.data.settings import ReferringSets
 from ssa_stream.training.loop.optimizer import parameter_groups
 
 
@@ -28,7 +29,7 @@ def test_published_recipe_is_what_the_paper_trains() -> None:
     config = TrainConfig.from_mapping(load_config("train", "ssa-large-mevis"))
     (stage,) = config.stages
     assert isinstance(stage, ClipsStage)
-    assert isinstance(stage.data, MevisData)
+    assert isinstance(stage.data, ReferringSets)
     assert (stage.steps, stage.batch, stage.frames) == (75_000, 8, (8, 8))
     assert (stage.loss.num_points, stage.loss.frame_layers, stage.loss.similarity_weight) == (12544, 3, 1.0)
     assert stage.loss.misordered_similarity
@@ -71,14 +72,20 @@ def _settings(**changes: Any) -> dict[str, Any]:
         {"optimizer": {"lr": -1.0}},
         {"data": {"source": "synthetic", "size": [8, 8]}},
         {"data": {"source": "synthetic", "size": [32, 32], "type_weights": {"rhyme": 1.0}}},
+        {"data": {"source": "referring", "sets": []}},
+        {"data": {"source": "referring", "sets": [{"data": "mevis:x", "weight": 0}]}},
+        {"data": {"source": "referring", "sets": [{"data": "mevis:x", "weight": w} for w in (1, 2000)]}},
         {"loss": {"num_points": 0}},
         {"loss": {"all_objects": True}},
         {"kind": "tiny_clips", "frames": [1, 4], "data": {"source": "synthetic", "size": [32, 32], "spread": 3}},
-        {"kind": "tiny_clips", "data": {"source": "mevis", "folder": "x"}},
+        {"kind": "tiny_clips", "data": {"source": "referring", "sets": [{"data": "mevis:x"}]}},
         {"kind": "tiny_clips", "loss": {"duplicate_iou": 1.0}},
         {"kind": "tiny_clips", "unknown_words": -0.1},
     ],
-    ids="frames steps unknown kind rate size type points all_objects spread mevis duplicates unknown_words".split(),
+    ids=(
+        "frames steps unknown kind rate size type no_sets weight weights points all_objects spread referring "
+        "duplicates unknown_words"
+    ).split(),
 )
 def test_wrong_settings_are_refused(changes: dict[str, Any]) -> None:
     """As a ConfigError with the place."""

@@ -1,7 +1,4 @@
-"""Training clips of a data set in the MeViS format, sampled and augmented as the paper does.
-
-Each has one sentence and frames around a reference frame; one draw of crop, size and flip holds for all of them.
-"""
+"""Sampling of frames and augmentation as the paper does: one draw of crop, size, flip and rotation holds for a clip."""
 
 from typing import NamedTuple
 
@@ -9,72 +6,35 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssa_stream.data import MevisReader
-from ssa_stream.errors import ConfigError
 from ssa_stream.model.preprocess import network_size, resize_frame
-from ssa_stream.training.config import MevisData
-from ssa_stream.training.data.batch import Sentence, TrainingClip
+from ssa_stream.training.data.settings import ReferringSets
 
-__all__ = ["AugmentedClip", "MevisClips", "augment_clip", "names_side", "sample_frames"]
+__all__ = ["AugmentedClip", "augment_clip", "names_side", "rotate_clip", "sample_frames"]
 
-_EPOCH_STREAM, _CLIP_STREAM = 111, 112
 _CROP_SHORT_EDGES_PX = (400, 500, 600)
 _CROP_LONG_EDGE_PX = 1333
 _CROP_RANGE_PX = (384, 600)
+_ROTATION_CENTRE = (0.4, 0.6)
 _SIDES = frozenset({"left", "right", "leftmost", "rightmost", "leftward", "rightward", "leftwards", "rightwards"})
 
 
-class MevisClips:
-    """Numbered clips: every round goes through all sentences in a new order.
-
-    Args:
-        data: Folder and augmentation.
-        seed: Seed of the run.
-    Raises:
-        ConfigError: The folder is not in the format, or no sentence has masks.
-    """
-
-    def __init__(self, data: MevisData, seed: int) -> None:
-        self._data, self._seed = data, seed
-        self._reader = MevisReader(data.folder)
-        self._sentences = [
-            (name, number)
-            for name in self._reader.videos
-            for number, expression in enumerate(self._reader.video(name).expressions)
-            if expression.has_targets
-        ]
-        if not self._sentences:
-            raise ConfigError(f"{data.folder} has no sentence with masks; name the directory of a training split")
-
-    def clip(self, index: int, num_frames: int) -> TrainingClip:
-        """Make one clip; see `SyntheticClips.clip`."""
-        round_number, position = divmod(index, len(self._sentences))
-        order = np.random.default_rng([self._seed, _EPOCH_STREAM, round_number]).permutation(len(self._sentences))
-        name, number = self._sentences[int(order[position])]
-        video = self._reader.video(name)
-        expression = video.expressions[number]
-        rng = np.random.default_rng([self._seed, _CLIP_STREAM, index])
-        chosen = sample_frames(len(video.frames), num_frames, self._data.frame_range, rng)
-        distinct, back = np.unique(chosen, return_inverse=True)
-        frames = self._reader.frames(name, distinct.tolist())[back]
-        masks = self._reader.masks(name, expression, distinct.tolist())[:, back]
-        clip = augment_clip(AugmentedClip(frames, masks), expression.text, self._data, rng)
-        return TrainingClip(clip.frames, (Sentence(expression.text, clip.masks),))
-
-
-def sample_frames(total: int, num_frames: int, within: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def sample_frames(
+    candidates: NDArray[np.int64], num_frames: int, within: int, rng: np.random.Generator, reference: int | None = None
+) -> NDArray[np.int64]:
     """Choose frames: one anywhere, the others with replacement from those near it.
 
     Args:
-        total: Frames of the video.
+        candidates: Frames that may be chosen, ascending.
         num_frames: How many to choose.
         within: Largest distance from the reference frame.
         rng: Source of chance.
+        reference: The frame that is one of them; None draws it.
     Returns:
         `(num_frames,)`, ascending; the reference frame comes once, unless it is the only one.
     """
-    reference = int(rng.integers(total))
-    near = np.arange(max(0, reference - within), min(total, reference + within + 1))
+    if reference is None:
+        reference = int(rng.choice(candidates))
+    near = candidates[abs(candidates - reference) <= within]
     others = near[near != reference] if len(near) > 1 else near
     return np.sort(np.append(rng.choice(others, num_frames - 1), reference))
 
@@ -92,14 +52,17 @@ def names_side(text: str) -> bool:
     return not _SIDES.isdisjoint(words)
 
 
-def augment_clip(clip: AugmentedClip, text: str, data: MevisData, rng: np.random.Generator) -> AugmentedClip:
-    """Crop by a drifting window, resize, flip.
+def augment_clip(
+    clip: AugmentedClip, text: str, data: ReferringSets, rng: np.random.Generator, *, is_pseudo_video: bool = False
+) -> AugmentedClip:
+    """Crop by a drifting window, resize, flip, and turn a pseudo-video.
 
     Args:
         clip: Frames and masks.
         text: The sentence; a flip does not change it.
         data: Chances and sizes.
         rng: Source of chance.
+        is_pseudo_video: Whether the frames are all one picture.
     """
     if rng.uniform() < data.crop_probability:
         clip = _crop(_resize(clip, int(rng.choice(_CROP_SHORT_EDGES_PX)), _CROP_LONG_EDGE_PX), rng)
@@ -107,7 +70,30 @@ def augment_clip(clip: AugmentedClip, text: str, data: MevisData, rng: np.random
     wants_flip = rng.uniform() < data.flip_probability
     if wants_flip and (data.flip_sided or not names_side(text)):
         clip = AugmentedClip(clip.frames[:, :, ::-1], clip.masks[:, :, :, ::-1])
-    return clip
+    return rotate_clip(clip, data.rotation_deg, rng) if is_pseudo_video and data.rotation_deg > 0 else clip
+
+
+def rotate_clip(clip: AugmentedClip, most_deg: float, rng: np.random.Generator) -> AugmentedClip:
+    """Turn the picture steadily in one direction, about one centre; corners that come in are black and of no object.
+
+    Args:
+        clip: Frames and masks.
+        most_deg: Largest angle to either side.
+        rng: Source of chance.
+    """
+    T, height, width = clip.frames.shape[:3]
+    angles = np.sort(rng.uniform(-most_deg, most_deg, T))
+    if rng.uniform() < 0.5:
+        angles = angles[::-1]
+    x, y = rng.uniform(*_ROTATION_CENTRE, 2) * (width, height) - 0.5  # pixels have whole numbers at their centres
+    frames, masks = np.empty(clip.frames.shape, np.uint8), np.empty(clip.masks.shape, bool)
+    for t, angle in enumerate(angles):
+        turn = cv2.getRotationMatrix2D((float(x), float(y)), float(angle), 1.0)
+        frames[t] = cv2.warpAffine(np.ascontiguousarray(clip.frames[t]), turn, (width, height))
+        for row, track in enumerate(clip.masks):
+            mask = np.ascontiguousarray(track[t], np.uint8)
+            masks[row, t] = cv2.warpAffine(mask, turn, (width, height), flags=cv2.INTER_NEAREST)
+    return AugmentedClip(frames, masks)
 
 
 def _resize(clip: AugmentedClip, short_edge_px: int, long_edge_px: int) -> AugmentedClip:
