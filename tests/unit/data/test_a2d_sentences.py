@@ -75,6 +75,15 @@ def test_missed_videos_have_no_sentences(texts: Path) -> None:
     assert A2dSentences(texts, "test").videos == ("_9x-YzQ0w1E", "-Kk3_tT77uU", "sqU4reExact")
 
 
+def test_video_that_is_listed_twice_alike_is_one(texts: Path) -> None:
+    """Both rows count, as in the published count."""
+    path = texts / "Release/videoset.csv"
+    path.write_text(path.read_text("utf-8") + path.read_text("utf-8").splitlines()[0], "utf-8")
+    data = A2dSentences(texts, "test")
+    assert data.listed_videos == 9
+    assert data.videos.count("aBcDeF12345") == 1
+
+
 def test_sentence_keeps_quotes_commas_and_accents() -> None:
     """In small letters, with single spaces, without the ends."""
     data = open_data(DataPlace(KINDS["a2d-sentences"], _ROOT))
@@ -204,10 +213,15 @@ def test_text_files_of_other_systems_are_read(folder: Path) -> None:
     [
         ("Release/videoset.csv", "30,5,1", "30,5,2", r"videoset\.csv, line 4: the subset is '2'"),
         ("Release/videoset.csv", "30,5,1", "30,5", r"videoset\.csv, line 4: 8 values; expected 9"),
-        ("Release/videoset.csv", "30,5,1", "0,5,1", r"line 4: '0' frames; expected a number from 1"),
+        ("Release/videoset.csv", "30,5,1", "-1,5,1", r"line 4: '-1' frames; expected a number from 0"),
         ("Release/videoset.csv", "30,5,1", "9999999,5,1", r"line 4: '9999999' frames"),
         ("Release/videoset.csv", "sqU4reExact", "../sqU4reExact", r"line 4: the video is '\.\./sqU4reExact'"),
-        ("Release/videoset.csv", "sqU4reExact", "noSentences", r"line 5: the video 'noSentences' comes twice"),
+        (
+            "Release/videoset.csv",
+            "sqU4reExact",
+            "noSentences",
+            r"line 5: the video 'noSentences' comes twice, with other",
+        ),
         (f"{_TEXTS}/a2d_annotation.txt", "video_id", "id", r"annotation\.txt begins with 'id,instance_id,query'"),
         (f"{_TEXTS}/a2d_annotation.txt", "sqU4reExact,1,", "sqU4reExact,one,", r"line 10: the instance is 'one'"),
         (f"{_TEXTS}/a2d_annotation.txt", "car rolling", "car, rolling", r'line 10: 4 values.*"quotes"'),
