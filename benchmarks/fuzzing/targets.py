@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.fuzzing import checkpoints, codec, datasets, pipelines
+from benchmarks.fuzzing import checkpoints, codec, datasets, object_sets, pipelines
 from benchmarks.fuzzing.gateway import http, sdp
 from benchmarks.fuzzing.trying import Attempt, Target
 
@@ -40,5 +40,6 @@ TARGETS: Mapping[str, Target] = {
     "http": http,
     "pipelines": _Reader(pipelines.attempt),
     "datasets": _Reader(datasets.attempt),
+    "object_sets": _Reader(object_sets.attempt),
     "checkpoints": _Reader(checkpoints.attempt),
 }

@@ -130,24 +130,21 @@ class A2dSentences:
 
     def _read_videoset(self, subset: int) -> dict[str, int]:
         """Frames of each video of the subset."""
-        lengths: dict[str, int] = {}
-        seen: set[str] = set()
+        listed: dict[str, tuple[int, int]] = {}
+        self.listed_videos = 0
         for line, row in read_rows(self._videoset_path, _COLUMNS, _EXPECTED):
             where = f"{self._videoset_path}, line {line}"
             name, frames, number = row[0], whole_number(row[6].strip()), whole_number(row[8].strip())
             if not is_file_name(name):
                 raise ConfigError(f"{where}: the video is {brief(name)}; expected the name of a clip")
-            if name in seen:
-                raise ConfigError(f"{where}: the video {brief(name)} comes twice")
-            if frames is None or not 1 <= frames <= _MOST_FRAMES:
-                raise ConfigError(f"{where}: {brief(row[6])} frames; expected a number from 1 to {_MOST_FRAMES:,}")
-            if number not in _SUBSETS.values():
+            if frames is None or not 0 <= frames <= _MOST_FRAMES:
+                raise ConfigError(f"{where}: {brief(row[6])} frames; expected a number from 0 to {_MOST_FRAMES:,}")
+            if number is None or number not in _SUBSETS.values():
                 raise ConfigError(f"{where}: the subset is {brief(row[8])}; expected 0 (train) or 1 (test)")
-            seen.add(name)
-            if number == subset:
-                lengths[name] = frames
-        self.listed_videos = len(seen)
-        return lengths
+            if listed.setdefault(name, (number, frames)) != (number, frames):
+                raise ConfigError(f"{where}: the video {brief(name)} comes twice, with other frames or another subset")
+            self.listed_videos += 1
+        return {name: frames for name, (number, frames) in listed.items() if number == subset}
 
     def _read_sentences(self) -> dict[str, list[_Row]]:
         missed = {line.strip() for line in read_text(self._texts / "a2d_missed_videos.txt", _EXPECTED).splitlines()}

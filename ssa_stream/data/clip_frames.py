@@ -36,6 +36,10 @@ class ClipFrames:
         self._kept: dict[int, npt.NDArray[np.uint8]] = {}
         self._length: int | None = None
 
+    def __reduce__(self) -> tuple[type["ClipFrames"], tuple[()]]:
+        """Travel to other processes without the frames."""
+        return ClipFrames, ()
+
     def read(self, path: Path, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
         """Decode frames of a clip.
 

@@ -20,7 +20,8 @@ __all__ = ["JHMDB_LIST", "JhmdbSentences"]
 JHMDB_LIST: Final = "jhmdb_sentences_samples_metadata.json"
 _FOLDER: Final = "jhmdb_sentences"
 _EXPECTED: Final = (
-    "the frozen list of sampled frames, which comes with MTTR's repository and is the same for all published figures; "
+    "the frozen list of sampled frames, which is in MTTR's repository (mttr2021/MTTR, datasets/jhmdb_sentences) and is the "
+    "same for all published figures; "
     "`ssa-stream data jhmdb-list` makes one of your own, whose figures cannot be compared with published ones"
 )
 _MOST_BYTES: Final = 64 * 2**20

@@ -12,7 +12,7 @@ from ssa_stream.files import read_limited
 __all__ = ["plain_sentence", "read_rows", "read_table", "read_text"]
 
 _MOST_BYTES: Final = 64 * 2**20
-MOST_CHARACTERS: Final = 1000
+_MOST_CHARACTERS: Final = 1000
 """Of a sentence, as in a message."""
 
 
@@ -78,6 +78,6 @@ def plain_sentence(text: str, where: str) -> str:
         ConfigError: It is empty or longer than 1,000 characters.
     """
     plain = " ".join(text.lower().split())
-    if not plain or len(plain) > MOST_CHARACTERS:
-        raise ConfigError(f"{where}: a sentence of {len(plain)} characters; expected 1 to {MOST_CHARACTERS}")
+    if not plain or len(plain) > _MOST_CHARACTERS:
+        raise ConfigError(f"{where}: a sentence of {len(plain)} characters; expected 1 to {_MOST_CHARACTERS}")
     return plain

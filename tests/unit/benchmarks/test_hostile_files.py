@@ -7,15 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fuzzing import checkpoints, datasets, pipelines
+from benchmarks.fuzzing import checkpoints, datasets, object_sets, pipelines
 
 Attempt = Callable[[int, Path], str]
 
 
 @pytest.mark.parametrize(
     ("attempt", "seeds"),
-    [(pipelines.attempt, range(1, 120)), (datasets.attempt, range(120)), (checkpoints.attempt, range(60))],
-    ids=["pipelines", "datasets", "checkpoints"],
+    [
+        (pipelines.attempt, range(1, 120)),
+        (datasets.attempt, range(120)),
+        (object_sets.attempt, range(100)),
+        (checkpoints.attempt, range(60)),
+    ],
+    ids=["pipelines", "datasets", "object_sets", "checkpoints"],
 )
 @pytest.mark.slow
 def test_hostile_files_are_refused_or_taken(attempt: Attempt, seeds: range, tmp_path: Path) -> None:
