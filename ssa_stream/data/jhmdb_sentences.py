@@ -20,9 +20,9 @@ __all__ = ["JHMDB_LIST", "JhmdbSentences"]
 JHMDB_LIST: Final = "jhmdb_sentences_samples_metadata.json"
 _FOLDER: Final = "jhmdb_sentences"
 _EXPECTED: Final = (
-    "the frozen list of sampled frames, which is in MTTR's repository (mttr2021/MTTR, datasets/jhmdb_sentences) and is the "
-    "same for all published figures; "
-    "`ssa-stream data jhmdb-list` makes one of your own, whose figures cannot be compared with published ones"
+    "the frozen list of sampled frames, the same for all published figures, which is in MTTR's repository "
+    "(mttr2021/MTTR, datasets/jhmdb_sentences); `ssa-stream data jhmdb-list` makes one of your own, "
+    "whose figures cannot be compared with published ones"
 )
 _MOST_BYTES: Final = 64 * 2**20
 _MOST_FRAMES: Final = 100_000
