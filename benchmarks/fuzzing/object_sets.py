@@ -1,9 +1,13 @@
-"""Hostile copies of A2D-Sentences and JHMDB-Sentences: text files, clips, HDF5, MATLAB's files, the list of samples."""
+"""Hostile copies of A2D-Sentences, JHMDB-Sentences and RefCOCO.
+
+Text files, clips, HDF5, MATLAB's files, the list of samples; pickles and COCO's annotations.
+"""
 
 import csv
 import functools
 import io
 import json
+import pickle
 import random
 from pathlib import Path
 from typing import Any
@@ -20,14 +24,14 @@ from ssa_stream.data.kinds import KINDS, DataPlace, open_data
 __all__ = ["attempt", "case"]
 
 _HEIGHT, _WIDTH, _FRAMES = 24, 32, 4
-_FOLDERS = {"a2d-sentences": "a2d", "jhmdb-sentences": "jhmdb"}
+_FOLDERS = {"a2d-sentences": "a2d", "jhmdb-sentences": "jhmdb", "refcoco": "coco"}
 
 
 def case(chance: random.Random, folder: Path) -> DataPlace:
     """Write one hostile data set."""
     kind = chance.choice(list(_FOLDERS))
     root = folder / _FOLDERS[kind]
-    files = _a2d(chance) if kind == "a2d-sentences" else _jhmdb(chance)
+    files = {"a2d-sentences": _a2d, "jhmdb-sentences": _jhmdb, "refcoco": _refcoco}[kind](chance)
     names = list(files)
     if chance.random() < 0.8:
         broken = chance.choice(names)
@@ -97,6 +101,32 @@ def _jhmdb(chance: random.Random) -> dict[str, bytes]:
         **files,
         masks: _puppets(chance.random() < 0.5),
         "jhmdb_sentences_samples_metadata.json": json.dumps(rows).encode(),
+    }
+
+
+def _refcoco(chance: random.Random) -> dict[str, bytes]:
+    """The refs, of which one may run something, and the annotations that go with them."""
+    polygons = [[2.0, 2.0, 20.5, 2.0, 11.0, 17.0], [1, 1, 4, 1, 4, 4]]
+    runs = {"size": [_HEIGHT, _WIDTH], "counts": [30, 5, _HEIGHT * _WIDTH - 35]}
+    refs: list[Any] = [
+        {"ref_id": number, "ann_id": number, "image_id": 7, "split": "val", "sentences": [{"sent": "It"}] * 2}
+        for number in (1, 2)
+    ]
+    instances: dict[str, Any] = {
+        "images": [{"id": 7, "file_name": "one.jpg", "height": _HEIGHT, "width": _WIDTH}],
+        "annotations": [
+            {"id": number, "image_id": 7, "bbox": [1, 1, 9, 9], "area": 4.5, "iscrowd": 0, "segmentation": drawn}
+            for number, drawn in ((1, polygons), (2, runs))
+        ],
+    }
+    if chance.random() < 0.4:
+        break_values(chance, chance.choice([refs, instances]))
+    if chance.random() < 0.1:
+        refs.append(chance.choice([print, Path("x"), range(3), b"bytes"]))
+    return {
+        "coco/refcoco/refs(unc).p": pickle.dumps(refs, chance.randrange(6)),
+        "coco/refcoco/instances.json": json.dumps(instances).encode("utf-8", "replace"),
+        "coco/train2014/one.jpg": _picture(),
     }
 
 

@@ -15,7 +15,9 @@ _MTTR_LIST: Final = "mttr2021/MTTR, jhmdb_sentences_samples_metadata.json"
 _MEVIS: Final = "henghuiding/MeViS, README"
 _URVOS: Final = "Seo et al., URVOS, ECCV 2020"
 _DAVIS: Final = "Khoreva et al., ACCV 2018"
-_TFDS: Final = "TensorFlow Datasets, catalog page ref_coco (from the same refs)"
+_TFDS: Final = "TensorFlow Datasets, catalog page gref"
+_CARDS: Final = "data set cards jxu124/refcoco and jxu124/refcocoplus"
+_BENCHMARK: Final = "data set card jxu124/refcoco-benchmark (rounded to tens there)"
 _FLAG_EVAL: Final = "FlagEval, page RefCOCO"
 _REF_L4: Final = "JierunChen/Ref-L4, README"
 
@@ -37,14 +39,9 @@ class PublishedCount(NamedTuple):
     source: str
 
 
-def _refcoco(rows: str) -> tuple[PublishedCount, ...]:
-    """Of lines: split, referred objects, pictures."""
-    counts = []
-    for row in rows.split(";"):
-        split, objects, videos = row.split()
-        counts.append(PublishedCount(split, "objects", int(objects), _TFDS))
-        counts.append(PublishedCount(split, "videos", int(videos), _TFDS))
-    return tuple(counts)
+def _numbers(what: str, rows: str, source: str) -> tuple[PublishedCount, ...]:
+    """Of rows: split, number."""
+    return tuple(PublishedCount(split, what, int(number), source) for split, number in map(str.split, rows.split(";")))
 
 
 def _mevis(rows: str) -> tuple[PublishedCount, ...]:
@@ -81,19 +78,18 @@ PUBLISHED: Final[dict[str, tuple[PublishedCount, ...]]] = {
         PublishedCount(ALL_SPLITS, "objects", 205, f"{_MEVIS}, table 1"),
     ),
     "refcoco": (
-        *_refcoco("train 42404 16994; val 3811 1500; testA 1975 750; testB 1810 750"),
-        *_refcoco("google-train 40000 19213; google-val 5000 4559; google-test 5000 4527"),
-        PublishedCount("train", "sentences", 120624, _FLAG_EVAL),
-        PublishedCount("val", "sentences", 10834, _FLAG_EVAL),
-        PublishedCount("testA", "sentences", 5657, _FLAG_EVAL),
-        PublishedCount("testB", "sentences", 5095, _FLAG_EVAL),
+        *_numbers("objects", "train 42404; val 3811; testA 1975; testB 1810", _CARDS),
+        *_numbers("videos", "val 1500; testA 750; testB 750", _BENCHMARK),
+        *_numbers("sentences", "train 120624; val 10834; testA 5657; testB 5095", _FLAG_EVAL),
     ),
     "refcoco+": (
-        *_refcoco("train 42278 16992; val 3805 1500; testA 1975 750; testB 1798 750"),
+        *_numbers("objects", "train 42278; val 3805; testA 1975; testB 1798", _CARDS),
+        *_numbers("videos", "val 1500; testA 750; testB 750", _BENCHMARK),
         PublishedCount("val+testA+testB", "sentences", 21373, _REF_L4),
     ),
     "refcocog": (
-        *_refcoco("train 42226 21899; val 2573 1300; test 5023 2600; google-train 44822 24698; google-val 5000 4650"),
+        *_numbers("videos", "val 1300; test 2600", _BENCHMARK),
+        *_numbers("videos", "google-train 24698; google-val 4650", _TFDS),
         PublishedCount("val+test", "sentences", 14498, _REF_L4),
     ),
 }

@@ -10,7 +10,7 @@ a split has).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -31,6 +31,7 @@ _GOOGLE: Final = "google-"
 _SPLITTERS: Final = {"refcoco": "unc", "refcoco+": "unc", "refcocog": "umd"}
 """Who made the splits that have no prefix."""
 _NOTHING: Final = msgspec.Raw(b"null")
+_Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Content = TypeVar("_Content")
 
 
@@ -75,7 +76,7 @@ class Sample:
 
 
 class _Image(msgspec.Struct):
-    id: int
+    id: _Id
     file_name: str
     height: int
     width: int
@@ -83,13 +84,13 @@ class _Image(msgspec.Struct):
 
 
 class _Annotation(msgspec.Struct):
-    id: int
-    image_id: int
+    id: _Id
+    image_id: _Id
     bbox: tuple[float, float, float, float]
     area: float = 0.0
     iscrowd: int = 0
     segmentation: msgspec.Raw = _NOTHING
-    original_id: int | None = None
+    original_id: _Id | None = None
 
 
 class _Instances(msgspec.Struct):
@@ -110,9 +111,9 @@ class _Sentence(msgspec.Struct):
 
 
 class _Ref(msgspec.Struct):
-    ref_id: int
-    ann_id: int
-    image_id: int
+    ref_id: _Id
+    ann_id: _Id
+    image_id: _Id
     split: str
     sentences: list[Any]
 
@@ -311,5 +312,5 @@ def _read_json(path: Path, content_type: type[_Content]) -> _Content:
 def _convert(path: Path, value: object, content_type: type[_Content], where: str = "") -> _Content:
     try:
         return msgspec.convert(value, content_type)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.ValidationError, RecursionError, UnicodeEncodeError, OverflowError) as error:
         raise ConfigError(f"{path}: {where}{error}; expected refs as REFER reads them") from error

@@ -69,7 +69,7 @@ def synth(
 
 @app.command("jhmdb-list")
 def jhmdb_list(
-    folder: Annotated[Path, typer.Argument(help="The folder jhmdb_sentences.", exists=True, file_okay=False)],
+    folder: Annotated[Path, typer.Argument(help="The folder jhmdb_sentences.")],
 ) -> None:
     """List samples of JHMDB-Sentences anew, where the frozen list of the published figures cannot be had.
 

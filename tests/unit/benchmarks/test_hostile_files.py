@@ -17,7 +17,7 @@ Attempt = Callable[[int, Path], str]
     [
         (pipelines.attempt, range(1, 120)),
         (datasets.attempt, range(120)),
-        (object_sets.attempt, range(100)),
+        (object_sets.attempt, range(120)),
         (checkpoints.attempt, range(60)),
     ],
     ids=["pipelines", "datasets", "object_sets", "checkpoints"],

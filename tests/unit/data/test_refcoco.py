@@ -264,12 +264,14 @@ def test_a_broken_file_is_refused_with_its_name(prepare: Prepare, change: Callab
     [
         ({"refs": []}, "Expected `array`, got `object`"),
         ([{"ref_id": 1}], "missing required field `ann_id`"),
+        ([{"\ud800": 1}], "surrogates not allowed"),
+        ([{"ref_id": 10**5000}], "Expected `int` <= 9223372036854775807"),
         (
             [{"ref_id": 1, "ann_id": 1, "image_id": 1, "split": "val", "sentences": [{"sent": 3}]}],
             "ref 1: Expected `str`",
         ),
     ],
-    ids=["object", "field", "sentence"],
+    ids=["object", "field", "key", "number", "sentence"],
 )
 def test_refs_of_another_form_are_refused(prepare: Prepare, refs: Any, says: str) -> None:
     """Plain data, but not those of REFER."""
