@@ -273,7 +273,10 @@ def test_import_for_training_reports_and_marks_the_file(
     listed = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("random: ")]
     assert "video_decoder.query_position.weight" in listed
     assert {key.partition(".")[0] for key in listed} == {"video_decoder", "video_mask_features"}
-    assert run(monkeypatch, "checkpoint", *(word for word in words if word != "--for-training"), "--list", "--overwrite") == 2
+    assert (
+        run(monkeypatch, "checkpoint", *(word for word in words if word != "--for-training"), "--list", "--overwrite")
+        == 2
+    )
     assert "expected --for-training" in capsys.readouterr().err
     assert run(monkeypatch, "checkpoint", "convert", "start.safetensors", "-o", "same.safetensors") == 0
     assert not read_info(files / "same.safetensors").is_trained
