@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ssa_stream.checkpoints.golden import verify_folder
     from ssa_stream.checkpoints.opening import choose_device, open_network
     from ssa_stream.checkpoints.reference import export_reference, import_reference
+    from ssa_stream.checkpoints.start_weights import TrainingStart, training_start
     from ssa_stream.checkpoints.store import load_checkpoint, save_checkpoint
-    from ssa_stream.checkpoints.training_start import TrainingStart, training_start
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -22,7 +22,7 @@ else:
         opening="choose_device open_network",
         reference="export_reference import_reference",
         store="load_checkpoint save_checkpoint",
-        training_start="TrainingStart training_start",
+        start_weights="TrainingStart training_start",
     )
 
 __all__ = [

@@ -12,6 +12,7 @@ import yaml
 
 from ssa_stream.cli.main import app
 from ssa_stream.nodes.pipeline import PipelineConfig
+from ssa_stream.training.data.settings import ReferringSets
 from tests.support.checkout import ROOT
 from tests.support.snippets import Snippet, command_lines, of_documents, snippets
 
@@ -19,6 +20,7 @@ from tests.support.snippets import Snippet, command_lines, of_documents, snippet
 NOT_RUN = {
     "docs/checkpoints.md": ["needs the weights of CLIP; tests/unit/checkpoints/test_clip_weights.py reads such files"],
     "docs/operations.md": ["the graph is on another machine; tests/e2e/test_graph_keys.py has clients with keys"],
+    "docs/training.md": ["needs the data sets and eight GPUs; tests/unit/training/test_recipes.py takes these steps"],
     "docs/subscribing.md": ["the graph is on another machine; tests/e2e/test_graph_keys.py has clients with keys"],
 }
 _COMMANDS = [(str(snippet), words) for snippet in of_documents("shell") for words in command_lines(snippet)]
@@ -97,10 +99,14 @@ def test_python_snippet_compiles(snippet: Snippet) -> None:
 
 
 @pytest.mark.parametrize("snippet", of_documents("yaml"), ids=str)
-def test_yaml_snippet_is_of_a_pipeline(snippet: Snippet) -> None:
+def test_yaml_snippet_is_of_a_pipeline_or_of_training_data(snippet: Snippet) -> None:
     """A whole one or sections of one, without unknown keys; other programs' files are lists."""
     content = yaml.safe_load(snippet.text)
-    if isinstance(content, dict) and content.keys() <= {field.name for field in msgspec.structs.fields(PipelineConfig)}:
+    if isinstance(content, dict) and content.keys() == {"data"}:
+        msgspec.convert(content["data"], ReferringSets)
+    elif isinstance(content, dict) and content.keys() <= {
+        field.name for field in msgspec.structs.fields(PipelineConfig)
+    }:
         PipelineConfig.from_mapping({"streams": {"cam0": {"source": "synthetic"}}} | content)
     else:
         assert isinstance(content, list), "neither sections of a pipeline nor a list"
