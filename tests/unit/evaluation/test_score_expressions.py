@@ -12,7 +12,7 @@ from PIL import Image
 from ssa_stream.data.kinds import parse_data
 from ssa_stream.data.referring import ReferringData
 from ssa_stream.errors import ConfigError
-from ssa_stream.evaluation.score.report import ScoreReport, Variant
+from ssa_stream.evaluation.score.report import ScoreReport, Variant, score_to_json
 from ssa_stream.evaluation.score.request import ScoreRequest
 from ssa_stream.evaluation.score.scoring import score_predictions
 from ssa_stream.evaluation.score.workers import each_video
@@ -157,12 +157,14 @@ def test_extra_files_and_folders_are_ignored_and_named(answers: Path) -> None:
     (answers / "5e0d7c31b2a9/77").mkdir()
     (answers / "5e0d7c31b2a9/0/99999.png").write_bytes(b"")
     (answers / "readme.txt").write_text("mine")
+    (answers / os.fsdecode(b"latin-\xe9")).write_text("a name that is no UTF-8")
     report = scored("mevis", "valid_u", answers)
     assert report.figures == as_it_was
     ignored = {
         one.about for one in report.deviations if one.published == "ignores it" or "ignores them" in one.published
     }
-    assert ignored == {"unknown", "5e0d7c31b2a9/77", "5e0d7c31b2a9/0", "readme.txt"}
+    assert ignored == {"unknown", "5e0d7c31b2a9/77", "5e0d7c31b2a9/0", "readme.txt", os.fsdecode(b"latin-\xe9")}
+    assert b"readme.txt" in score_to_json(report)
 
 
 @pytest.mark.parametrize(
