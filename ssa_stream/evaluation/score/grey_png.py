@@ -78,21 +78,21 @@ def _unfiltered(filters: npt.NDArray[np.uint8], pixels: npt.NDArray[np.uint8]) -
     if not len(filters) or filters.max() > _PAETH:
         return None
     changes = np.asarray(pixels.any(axis=1), np.bool_)
-    above = np.zeros(pixels.shape[1], np.uint8)
-    for row in np.flatnonzero(filters):
-        line, kind = pixels[row], filters[row]
-        if row:
-            above = pixels[row - 1]
+    rows = np.flatnonzero(filters)
+    nothing = np.zeros(pixels.shape[1], np.uint8)
+    for row, kind, differs in zip(rows.tolist(), filters[rows].tolist(), changes[rows].tolist(), strict=True):
+        line = pixels[row]
         if kind == _LEFT:
-            if changes[row]:
+            if differs:
                 np.add.accumulate(line, out=line)
-        elif kind == _ABOVE:
-            if changes[row]:
-                line += above
-            else:
-                line[:] = above
+            continue
+        above = pixels[row - 1] if row else nothing
+        if kind != _ABOVE:
+            _add_predicted(line, above, mean=kind == _MEAN)
+        elif differs:
+            np.add(line, above, out=line)
         else:
-            _add_predicted(line, above, mean=bool(kind == _MEAN))
+            line[:] = above
     return pixels
 
 
