@@ -133,7 +133,7 @@ def per_pixel_score(item: tuple[str, list[list[dict[str, object]]]]) -> tuple[fl
     for t in range(FRAMES):
         for track in tracks:
             truths[t] += coco.decode(track[t])
-        answers[t] = cv2.imread(f"{folder}/{t:05d}.png", cv2.IMREAD_GRAYSCALE)
+        answers[t] = np.asarray(cv2.imread(f"{folder}/{t:05d}.png", cv2.IMREAD_GRAYSCALE))
     found, meant = answers.astype(np.bool_), truths.astype(np.bool_)
     common, union = np.sum(found & meant, axis=(1, 2)), np.sum(found | meant, axis=(1, 2))
     j = np.where(union == 0, 1.0, common / np.maximum(union, 1))

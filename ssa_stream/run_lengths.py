@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ssa_stream.errors import MessageError
 
-__all__ = ["RunLengths", "check_counts", "decode_counts", "encode_counts"]
+__all__ = ["RunLengths", "check_counts", "decode_columns", "decode_counts", "encode_counts"]
 
 _FIRST_CHARACTER = 48
 _PAYLOAD_BITS = 5
@@ -66,10 +66,15 @@ def decode_counts(counts: str | bytes | memoryview, size: tuple[int, int]) -> ND
     Raises:
         MessageError: Malformed, or it does not fill the mask exactly.
     """
+    return np.ascontiguousarray(decode_columns(counts, size).T)
+
+
+def decode_columns(counts: str | bytes | memoryview, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Read a mask as it is stored, column by column: `(W, H)` bool; for the rest see `decode_counts`."""
     height, width = size
     runs = _checked_runs(counts, size)
     values = np.arange(len(runs)) % 2 == 1
-    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+    return np.repeat(values, runs).reshape(width, height)
 
 
 def check_counts(counts: str | bytes | memoryview, size: tuple[int, int]) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -10,7 +11,7 @@ from ssa_stream.data.json_entries import JsonEntries
 from ssa_stream.data.reading import field
 from ssa_stream.errors import ConfigError, MessageError
 from ssa_stream.picture_limits import USUAL_LIMITS
-from ssa_stream.run_lengths import decode_counts
+from ssa_stream.run_lengths import decode_columns
 from ssa_stream.texts import brief
 
 __all__ = ["MaskTracks", "Track"]
@@ -78,11 +79,13 @@ class MaskTracks:
         if tuple(rle["size"]) != size:
             raise ConfigError(f"{where}.size is {rle['size']}; expected {list(size)}, that of the other masks")
         try:
-            return decode_counts(rle["counts"], size)
+            columns = decode_columns(rle["counts"], size)
         except MessageError as error:
             raise ConfigError(
                 f"{where}.counts cannot be decoded: {error}; expected COCO's run-length string"
             ) from error
+        # Ten times as fast as numpy's; most of the time of decoding.
+        return np.asarray(cv2.transpose(columns.view(np.uint8)), np.uint8).view(np.bool_)
 
     def _read(self, anno_id: str) -> Track:
         track: Track = self.read_index().entry(anno_id)

@@ -14,16 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["print_score"]
 
 _MOST_SHOWN = 10
+_WIDEST_HEADING = 100
 
 
 def print_score(report: "ScoreReport") -> None:
     """Print a report on stdout: figures in per cent, each way of counting, and what was not as it should be."""
-    title = f"{report.predictions} on {report.data}, {report.split}"
+    output().print(f"{report.predictions} on {report.data}, {report.split}")
     for group in _alike(report.variants):
         table = _table(group)
-        table.title = title
         wide_output(table).print(table)
-        title = ""
     for name, variant in report.variants.items():
         output().print(f"{name}: {variant.about}")
     _print_deviations(report.deviations)
@@ -42,7 +41,7 @@ def _table(variants: "Mapping[str, Variant]") -> Table:
     table.add_column("figures in %", no_wrap=True)
     table.add_column("n", justify="right")
     figures = next(iter(variants.values())).figures
-    if len(figures) > len(variants) + 8:  # long names of many figures stand below each other
+    if sum(map(len, figures)) > _WIDEST_HEADING:  # names of many figures stand below each other
         for name in variants:
             table.add_column(name, justify="right", no_wrap=True)
         for figure in figures:

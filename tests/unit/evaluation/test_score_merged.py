@@ -130,6 +130,16 @@ def test_what_the_toolkit_stops_at_leaves_that_annotator_without_figures(
     assert text in report.deviations[0].text
 
 
+def test_objects_of_the_answer_may_be_more_than_those_of_the_truth(merged: Path, unharmed: ScoreReport) -> None:
+    """Labels say nothing: the one object of a video is found under any of them; own labels are another count."""
+    for path in (merged / "anno_0/blackswan").iterdir():
+        pixels = np.array(Image.open(path))
+        Image.fromarray(pixels * 7).save(path)
+    variants = scored(merged).variants
+    assert variants["merged_like_ReferFormer"] == unharmed.variants["merged_like_ReferFormer"]
+    assert variants["own_fixed_ids"].samples["anno_0/blackswan_1"]["J"] == 0
+
+
 def test_missing_sentence_shifts_the_numbers_of_the_others_in_the_published_script(sentences: Path) -> None:
     """SSA's script numbers the folders that it finds: what is meant stays the strict count."""
     shutil.rmtree(sentences / "bike-packing/2")
