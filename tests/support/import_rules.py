@@ -79,7 +79,8 @@ RULES = {
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(
         _siblings(
-            "files input_warnings lazy_names model streaming data metrics checkpoints printable run_lengths texts viz"
+            "files input_warnings lazy_names model picture_limits printable run_lengths streaming strict_json data "
+            "metrics checkpoints texts viz"
         )
     ),
     "training": Rule(_siblings("model data checkpoints files lazy_names metrics evaluation configs")),

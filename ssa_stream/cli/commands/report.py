@@ -88,7 +88,7 @@ def _table(table: str, results: list[str], names: list[str], layout: str, out: P
     if out is None:
         output().print(text, end="", soft_wrap=True)
         return
-    write_or_print(out, text, overwrite=overwrite)
+    write_or_print(out, text, overwrite=overwrite, option="--out")
     notice(f"wrote {out}")
 
 

@@ -46,8 +46,14 @@ def write_json(summary: Mapping[str, object], target: str, *, overwrite: bool) -
         write_or_print(target, json.dumps(summary, indent=2) + "\n", overwrite=overwrite)
 
 
-def write_or_print(target: str | Path, text: str, *, overwrite: bool) -> None:
+def write_or_print(target: str | Path, text: str, *, overwrite: bool, option: str = "--json") -> None:
     """Write a report to a file; where that fails, to stderr: what took hours must not be lost at its end.
+
+    Args:
+        target: The file.
+        text: Its content.
+        overwrite: Whether it may be there already.
+        option: What names the file, for the error.
 
     Raises:
         SinkError: It was not written to the file.
@@ -58,5 +64,5 @@ def write_or_print(target: str | Path, text: str, *, overwrite: bool) -> None:
         notice(text, event="report")
         raise SinkError(
             f"cannot write {target} ({error.strerror or error}); its content is printed above. Give another file with "
-            f"--json"
+            f"{option}"
         ) from error

@@ -106,6 +106,8 @@ def compare(published: PublishedTable, results: Iterable[Result]) -> Comparison:
     rows += [_measured_row(result, references) for result in results]
     kind = KINDS[published.data]
     notes = [*published.notes, *_note_on_missing(rows)]
+    if any(UNDEFINED in row.figures for row in rows):
+        notes.append(f"{UNDEFINED}: the published scorer has no such figure of these predictions; their file says why.")
     notes += [f"{row.method}: {row.note}." for row in published.rows if row.note]
     return Comparison(
         f"{kind.title}, {published.split} (table {published.number} of the supplement to SSA), per cent",

@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from ssa_stream.data.kinds import DataKind
 from ssa_stream.data.reading import is_file_name, read_json, read_labels
+from ssa_stream.data.ref_davis17 import ANNOTATORS
 from ssa_stream.data.referring import ReferringData, ReferringExpression, ReferringVideo
-from ssa_stream.errors import ConfigError, MessageError
+from ssa_stream.data.segmentations import decode_segmentation
+from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.score.answers import (
     MissingAnswerError,
     UnreadableAnswerError,
@@ -20,15 +22,13 @@ from ssa_stream.evaluation.score.answers import (
     places_of_answers,
     read_grey,
 )
-from ssa_stream.run_lengths import decode_counts
+from ssa_stream.evaluation.score.results_file import results_file
 from ssa_stream.texts import brief
 
 __all__ = ["AskedSentence", "System", "differing_frames", "find_sentence", "mutual_iou", "open_system", "sized_mask"]
 
 Mask = npt.NDArray[np.bool_]
 
-_ANNOTATORS: Final = 4
-"""Of Ref-DAVIS17: expression `i` is of annotator `i % 4`, and means the object at place `i // 4`."""
 _MOST_RESULT_BYTES: Final = 2**31
 
 
@@ -105,8 +105,10 @@ def open_system(sentence: AskedSentence, name: str, place: Path | None) -> Syste
         raise ConfigError(f"row {name}: {place} is not there; give what `score --predictions` takes")
     if sentence.kind.results == "objects":
         return System(name, _results_file(sentence, name, place))
-    merged = _merged_folder(sentence, place)
-    return System(name, merged or _folder(sentence, name, place))
+    return System(
+        name,
+        _expression_folder(sentence, place) or _annotator_folder(sentence, place) or _no_masks(sentence, name, place),
+    )
 
 
 def _truth(sentence: AskedSentence, index: int) -> Mask:
@@ -114,38 +116,46 @@ def _truth(sentence: AskedSentence, index: int) -> Mask:
     return np.asarray(masks[:, 0].any(axis=0), np.bool_)
 
 
-def _folder(sentence: AskedSentence, name: str, place: Path) -> Callable[[int], Mask | None]:
+def _expression_folder(sentence: AskedSentence, place: Path) -> Callable[[int], Mask | None] | None:
+    """Masks of a folder by sentence."""
     video, expression_id = sentence.video.name, sentence.expression.expression_id
     if not (is_file_name(video) and is_file_name(expression_id)):
         raise ConfigError(f"{brief(f'{video}/{expression_id}')} cannot be the name of a folder of predictions")
-    found = folder_of_answers(place, sentence.split, [video]) or folder_of_answers(
-        place, sentence.split, list(filter(is_file_name, sentence.data.videos))
-    )
+    found = folder_of_answers(place, sentence.split, [video])
     if found is None:
-        looked = ", ".join(str(one) for one in places_of_answers(place, sentence.split))
-        raise ConfigError(f"row {name}: no {video}/{expression_id}/<frame>.png in one of {looked}")
+        return None
     folder = found / video / expression_id
-    return lambda index: _answer(name, folder / f"{sentence.video.frames[index]}.png")
+    return lambda index: _answer(folder / f"{sentence.video.frames[index]}.png")
 
 
-def _answer(name: str, path: Path) -> Mask | None:
+def _no_masks(sentence: AskedSentence, name: str, place: Path) -> Callable[[int], Mask | None]:
+    """No masks, of a folder that holds those of other videos."""
+    if folder_of_answers(place, sentence.split, list(filter(is_file_name, sentence.data.videos))) is None:
+        looked = ", ".join(str(one) for one in places_of_answers(place, sentence.split))
+        raise ConfigError(
+            f"row {name}: no {sentence.video.name}/{sentence.expression.expression_id}/<frame>.png in one of {looked}"
+        )
+    return lambda index: None
+
+
+def _answer(path: Path) -> Mask | None:
     try:
         return np.asarray(read_grey(path) > 0, np.bool_)
     except MissingAnswerError:
         return None
     except UnreadableAnswerError as error:
-        raise ConfigError(f"row {name}: {path} cannot be read: {error}") from error
+        raise ConfigError(f"{path} cannot be read: {error}") from error
 
 
-def _merged_folder(sentence: AskedSentence, place: Path) -> Callable[[int], Mask | None] | None:
-    """Of Ref-DAVIS17 as its toolkit reads it: one palette picture a frame and annotator."""
-    expression_id = sentence.expression.expression_id
-    if sentence.kind.name != "ref-davis17" or not expression_id.isdecimal():
+def _annotator_folder(sentence: AskedSentence, place: Path) -> Callable[[int], Mask | None] | None:
+    """Masks of Ref-DAVIS17 as its toolkit reads them: a palette picture a frame and annotator."""
+    if sentence.kind.name != "ref-davis17":
         return None
-    position, annotator = divmod(int(expression_id), _ANNOTATORS)
-    folder = place / f"anno_{annotator}" / sentence.video.name
-    if not is_file_name(sentence.video.name) or not folder.is_dir():
+    position, annotator = divmod(int(sentence.expression.expression_id), ANNOTATORS)
+    found = folder_of_answers(place, sentence.split, [f"anno_{annotator}"])
+    if found is None:
         return None
+    folder = found / f"anno_{annotator}" / sentence.video.name
 
     def mask(index: int) -> Mask | None:
         path = folder / f"{sentence.video.frames[index]}.png"
@@ -157,6 +167,7 @@ def _merged_folder(sentence: AskedSentence, place: Path) -> Callable[[int], Mask
 def _results_file(sentence: AskedSentence, name: str, place: Path) -> Callable[[int], Mask | None]:
     """The best-scored answer to each sample; of equal scores the last one, as P@K takes it."""
     ids = dict(zip(sentence.frames, sentence.expression.sample_ids, strict=True))
+    place = results_file(place, sentence.kind.name, sentence.split)
     results = read_json(place, _MOST_RESULT_BYTES, "results in COCO's form, as `score` reads them")
     if not isinstance(results, list):
         raise ConfigError(f"row {name}: {place} holds {type(results).__name__}; expected a list of answers")
@@ -171,20 +182,16 @@ def _results_file(sentence: AskedSentence, name: str, place: Path) -> Callable[[
                 best[sample] = answer
     if not best:
         raise ConfigError(f"row {name}: {place} has no answer to {', '.join(map(brief, list(wanted)[:5]))}")
-    return lambda index: _decoded(name, place, best.get(ids[index]))
+    size = sentence.data.size(sentence.video.name)
 
+    def mask(index: int) -> Mask | None:
+        answer = best.get(ids[index])
+        try:
+            return None if answer is None else decode_segmentation(answer.get("segmentation"), size)
+        except ValueError as error:
+            raise ConfigError(f"row {name}: {place}: the mask of {brief(ids[index])} is broken: {error}") from error
 
-def _decoded(name: str, place: Path, answer: Mapping[str, Any] | None) -> Mask | None:
-    if answer is None:
-        return None
-    try:
-        height, width = answer["segmentation"]["size"]
-        return decode_counts(answer["segmentation"]["counts"], (height, width))
-    except (KeyError, TypeError, ValueError, MessageError) as error:
-        raise ConfigError(
-            f"row {name}: {place}: the answer to {brief(answer.get('image_id'))} has no mask that can be decoded "
-            f"({error}); expected segmentation with size and counts"
-        ) from error
+    return mask
 
 
 def mutual_iou(masks: Sequence[Mask]) -> float:

@@ -210,5 +210,5 @@ def test_results_file_without_scores_or_masks_is_refused(tmp_path: Path) -> None
         with pytest.raises(ConfigError, match=words):
             open_system(sentence, "row", path)
     path.write_text(f'[{{"image_id": "{sample}", "score": 1}}]', "utf-8")
-    with pytest.raises(ConfigError, match="no mask that can be decoded"):
+    with pytest.raises(ConfigError, match="is broken: it is None"):
         open_system(sentence, "row", path).mask(sentence.frames[0])

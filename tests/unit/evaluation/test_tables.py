@@ -80,6 +80,7 @@ def test_measured_row_comes_last_in_per_cent_with_its_file(tmp_path: Path) -> No
     assert source.startswith(f"measured here: {path}")
     assert "1 deviations" in source
     assert not any(one.is_measured for one in table.rows[:-1])
+    assert sum(note.startswith("n/a: ") for note in table.notes) == 1
 
 
 def test_figures_that_were_not_found_are_counted_and_no_blanks() -> None:
