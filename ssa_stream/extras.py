@@ -26,7 +26,7 @@ _EXTRAS = {
     ),
     **dict.fromkeys(("aiohttp", "aiortc", "prometheus_client"), "webrtc"),
     "pygame": "view",
-    **dict.fromkeys(("h5py", "matplotlib"), "data"),
+    **dict.fromkeys(("h5py", "matplotlib", "zlib_ng"), "data"),
     **dict.fromkeys(("lightning", "tensorboard"), "train"),
     **dict.fromkeys(("mcap", "rerun", "rosbags"), "record"),
 }

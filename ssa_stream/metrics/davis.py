@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ssa_stream.metrics.boundary import Outline, outline_accuracy
+from ssa_stream.metrics.mask_pair import MeasuredMask, score_pair
 
 __all__ = [
     "MOST_DAVIS_OBJECTS",
@@ -75,9 +75,9 @@ class DavisTruthFrame:
 
     def __init__(self, labels: Labels, wanted: Sequence[int]) -> None:
         self._counted = labels != VOID
-        self._objects = [_object(labels, self._counted, label) for label in wanted]
-        self._is_empty = np.array([not mask.any() for mask, _ in self._objects], np.float64)
-        self._has_no_boundary = np.array([not outline.num_pixels for _, outline in self._objects], np.float64)
+        self._objects = [self._object(labels, label) for label in wanted]
+        self._is_empty = np.array([not one.area for one in self._objects], np.float64)
+        self._has_no_boundary = np.array([not one.outline.num_pixels for one in self._objects], np.float64)
 
     def score(self, answer: Labels) -> NDArray[np.float64]:
         """J and F of each object of an answer against each of the truth.
@@ -92,18 +92,13 @@ class DavisTruthFrame:
         scores[0], scores[1] = self._is_empty, self._has_no_boundary
         present = np.flatnonzero(np.bincount(answer.ravel(), minlength=256)[1 : MOST_DAVIS_OBJECTS + 1]) + 1
         for label in present:
-            mask, outline = _object(answer, self._counted, int(label))
-            for column, (target, target_outline) in enumerate(self._objects):
-                common = np.count_nonzero(mask & target)
-                union = np.count_nonzero(mask) + np.count_nonzero(target) - common
-                scores[0, label - 1, column] = common / union if union else 1.0
-                scores[1, label - 1, column] = outline_accuracy(outline, target_outline)
+            mask = self._object(answer, int(label))
+            for column, target in enumerate(self._objects):
+                scores[:, label - 1, column] = score_pair(mask, target)
         return scores
 
-
-def _object(labels: Labels, counted: NDArray[np.bool_], label: int) -> tuple[NDArray[np.bool_], Outline]:
-    mask = (labels == label) & counted
-    return mask, Outline(mask)
+    def _object(self, labels: Labels, label: int) -> MeasuredMask:
+        return MeasuredMask((labels == label) & self._counted)
 
 
 def match_davis_objects(scores: NDArray[np.float64]) -> list[DavisRow]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ssa_stream.data.reading import is_file_name, picture_size
 from ssa_stream.errors import ConfigError
+from ssa_stream.evaluation.score.grey_png import decode_grey_png
 from ssa_stream.files import read_limited
 from ssa_stream.picture_limits import USUAL_LIMITS
 
@@ -106,6 +107,8 @@ def read_grey(path: Path) -> npt.NDArray[np.uint8]:
         raise UnreadableAnswerError(str(error)) from error
     if (problem := USUAL_LIMITS.problem(width, height)) is not None:
         raise UnreadableAnswerError(f"it has {problem}")
+    if (decoded := decode_grey_png(content)) is not None:
+        return decoded
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
     except cv2.error as error:

@@ -17,7 +17,7 @@ from ssa_stream.evaluation.score.answers import (
     listed,
     read_grey,
 )
-from ssa_stream.metrics.clip_score import score_frames
+from ssa_stream.metrics.mask_pair import MeasuredMask, score_pair
 
 __all__ = ["Answered", "ExpressionRule", "ExpressionScore", "score_video"]
 
@@ -159,7 +159,8 @@ def _score_group(
     data: ReferringData, video: ReferringVideo, expressions: Sequence[ReferringExpression], states: Sequence[_State]
 ) -> None:
     for first, targets in _truth(data, video, expressions[0]):
-        for offset, target in enumerate(targets):
+        for offset, pixels in enumerate(targets):
+            target = MeasuredMask(pixels)
             for state in states:
                 _score_frame(state, video.frames[first + offset], first + offset, target)
 
@@ -175,26 +176,24 @@ def _truth(
         yield first, masks[0] if len(masks) == 1 else np.asarray(masks.any(axis=0), np.bool_)
 
 
-def _score_frame(state: _State, frame: str, index: int, target: npt.NDArray[np.bool_]) -> None:
-    state.truth_is_empty = state.truth_is_empty and not target.any()
+def _score_frame(state: _State, frame: str, index: int, target: MeasuredMask) -> None:
+    state.truth_is_empty = state.truth_is_empty and not target.area
     try:
-        answer = read_grey(state.folder / f"{frame}.png") > 0
+        answer = MeasuredMask(read_grey(state.folder / f"{frame}.png") > 0)
     except MissingAnswerError:
         _note(state, f"frame {frame} is missing", None, shows=False)
         return
     except UnreadableAnswerError as error:
         _note(state, f"frame {frame} cannot be read: {error}", None, shows=False)
         return
-    if answer.shape == target.shape:
-        scores = score_frames(answer[None], target[None])
-        state.score.j[index], state.score.f[index] = scores.j[0], scores.f[0]
-        _note(state, "", (answer.shape[0], answer.shape[1]), shows=bool(answer.any()))
+    (answer_height, answer_width), (height, width) = answer.pixels.shape, target.pixels.shape
+    if (answer_height, answer_width) == (height, width):
+        state.score.j[index], state.score.f[index] = score_pair(answer, target)
+        _note(state, "", (height, width), shows=bool(answer.area))
         return
-    (answer_height, answer_width), (height, width) = answer.shape, target.shape
     problem = f"frame {frame} has {answer_width}x{answer_height} pixels; expected {width}x{height}"
-    _note(state, problem, (answer_height, answer_width), shows=bool(answer.any()))
-    own = score_frames(answer[None], np.zeros_like(answer)[None])
-    state.own_f[-1] = float(own.f[0])
+    _note(state, problem, (answer_height, answer_width), shows=bool(answer.area))
+    state.own_f[-1] = score_pair(answer, MeasuredMask(np.zeros_like(answer.pixels))).f
 
 
 def _note(state: _State, problem: str, size: tuple[int, int] | None, *, shows: bool) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.files import read_limited
+from ssa_stream.texts import encodable_values
 
 __all__ = ["Deviation", "Figures", "ScoreReport", "Variant", "read_score_report", "score_to_json"]
 
@@ -85,8 +86,12 @@ class ScoreReport(_Struct, frozen=True, kw_only=True):
 
 
 def score_to_json(report: ScoreReport) -> bytes:
-    """Write a report, UTF-8 with line breaks."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
+    """Write a report, UTF-8 with line breaks; equal reports give equal bytes."""
+    try:
+        content = msgspec.json.encode(report)
+    except UnicodeEncodeError:  # the name of a file that is not UTF-8
+        content = msgspec.json.encode(encodable_values(msgspec.to_builtins(report)))
+    return msgspec.json.format(content, indent=1) + b"\n"
 
 
 def read_score_report(path: Path | str) -> ScoreReport:

@@ -1,6 +1,9 @@
 """Videos are scored by several processes: each opens the data set once and takes one video after the other."""
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -97,11 +100,21 @@ def _in_processes(
 
 
 def _begin(request: ScoreRequest) -> None:
+    """Prepare a worker: it leaves Ctrl-C to the command, and ends with it."""
     import cv2
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_command, daemon=True).start()
     global _opened
     cv2.setNumThreads(1)  # the processes already use all cores
     _opened = request.open_data()
+
+
+def _end_with_command() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _work(work: "_VideoWork[_Result]", name: str) -> _Result:

@@ -1,5 +1,6 @@
 """J and F of stored answers, a picture a frame and sentence: the published figures, and what deviates."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ import pytest
 from PIL import Image
 
 from ssa_stream.data.kinds import parse_data
+from ssa_stream.data.referring import ReferringData
 from ssa_stream.errors import ConfigError
-from ssa_stream.evaluation.score.report import ScoreReport, Variant
+from ssa_stream.evaluation.score.report import ScoreReport, Variant, score_to_json
 from ssa_stream.evaluation.score.request import ScoreRequest
 from ssa_stream.evaluation.score.scoring import score_predictions
+from ssa_stream.evaluation.score.workers import each_video
 from tests.support.data_sets import DATA_SETS, ROOTS, expected
 
-NEAR = {"rel": 0, "abs": 1e-9}
+NEAR: dict[str, Any] = {"rel": 0, "abs": 1e-9}
 TRUTH = DATA_SETS / "ref_youtube_vos/extra_valid_truth"
 V1, V2 = DATA_SETS / "mevis/predictions", DATA_SETS / "mevis_v2/predictions"
 YTVOS = DATA_SETS / "ref_youtube_vos/predictions"
@@ -154,12 +157,14 @@ def test_extra_files_and_folders_are_ignored_and_named(answers: Path) -> None:
     (answers / "5e0d7c31b2a9/77").mkdir()
     (answers / "5e0d7c31b2a9/0/99999.png").write_bytes(b"")
     (answers / "readme.txt").write_text("mine")
+    (answers / os.fsdecode(b"latin-\xe9")).write_text("a name that is no UTF-8")
     report = scored("mevis", "valid_u", answers)
     assert report.figures == as_it_was
     ignored = {
         one.about for one in report.deviations if one.published == "ignores it" or "ignores them" in one.published
     }
-    assert ignored == {"unknown", "5e0d7c31b2a9/77", "5e0d7c31b2a9/0", "readme.txt"}
+    assert ignored == {"unknown", "5e0d7c31b2a9/77", "5e0d7c31b2a9/0", "readme.txt", os.fsdecode(b"latin-\xe9")}
+    assert b"readme.txt" in score_to_json(report)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +176,20 @@ def test_broken_or_huge_picture_is_a_deviation_and_no_crash(answers: Path, conte
     report = scored("mevis", "valid_u", answers)
     assert "5e0d7c31b2a9/0" not in report.variants["published"].samples
     assert "frame 00003 cannot be read" in next(one.text for one in report.deviations if one.about == "5e0d7c31b2a9/0")
+
+
+def _die(data: ReferringData, name: str) -> None:
+    """End the process that works on a video, as the kernel does when memory runs out."""
+    os._exit(9)
+
+
+def test_process_that_dies_is_an_error_that_names_videos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never silence."""
+    monkeypatch.setattr("ssa_stream.evaluation.score.workers._FRAMES_WORTH_A_PROCESS", 1)
+    request = ScoreRequest(parse_data(f"mevis:{ROOTS['mevis']}"), None, V1, workers=2)
+    videos = {"5e0d7c31b2a9": 9, "3c2d1e0f9a8b": 5}
+    with pytest.raises(ConfigError, match=r"was killed.*5e0d7c31b2a9"):
+        each_video(request, request.open_data(), _die, videos, None)
 
 
 def test_several_processes_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
