@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.fuzzing.mutations import break_bytes, break_values, misplace, outcome
-from ssa_stream.evaluation import MevisData, plan_questions
+from ssa_stream.evaluation import ReferringDataset, plan_questions
 from ssa_stream.run_lengths import encode_counts
 
 __all__ = ["attempt", "case"]
@@ -53,7 +53,7 @@ def attempt(seed: int, folder: Path) -> str:
 
 
 def _read(root: Path) -> None:
-    data = MevisData(root)
+    data = ReferringDataset.of_folder(root)
     for plan in plan_questions(data.videos):
         frames = data.frames(plan.video)
         for question in plan.questions:

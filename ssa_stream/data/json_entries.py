@@ -20,7 +20,7 @@ from ssa_stream.texts import brief
 __all__ = ["JsonEntries"]
 
 _PIECE_BYTES: Final = 2**20
-_MOST_ENTRY_BYTES: Final = 2**28
+_MOST_ENTRY_BYTES: Final = 2**26
 _MOST_OUTLINE_BYTES: Final = 2**24
 """Of keys, colons and commas."""
 _QUOTE, _BACKSLASH, _OPENS, _CLOSES = 1, 2, 3, 4

@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ssa_stream.data.json_entries import JsonEntries
 from ssa_stream.data.meta_expressions import read_meta_expressions
+from ssa_stream.data.mevis_masks import MaskTracks
 from ssa_stream.data.packed_pictures import PackedPicture, index_pictures
 from ssa_stream.data.reading import (
     expect_to_fit,
@@ -27,20 +27,16 @@ from ssa_stream.data.reading import (
     whole_number,
 )
 from ssa_stream.data.referring import ReferringExpression, ReferringVideo
-from ssa_stream.errors import ConfigError, MessageError
-from ssa_stream.picture_limits import USUAL_LIMITS
-from ssa_stream.run_lengths import decode_counts
+from ssa_stream.errors import ConfigError
 from ssa_stream.texts import brief
 
 __all__ = ["MevisReader"]
 
 _EXPECTED: Final = "a directory in the MeViS format"
-_MOST_MASK_BYTES: Final = 2 * 2**30
 _MOST_TARGETS: Final = 1000
 _META_NAMES: Final = ("meta_expressions.json", "meta_expressions_v2.json", "meta_expressions_v2_release.json")
 """The first is of version 1, the others of version 2; the last has no targets."""
 _PICTURES: Final = "JPEGImages"
-_MASKS: Final = "mask_dict.json"
 
 
 class MevisReader:
@@ -59,7 +55,7 @@ class MevisReader:
         self._videos = read_meta_expressions(self._meta_path, _EXPECTED, self._parse_targets)
         self._archive = _find_archive(self._root)
         self._packed: dict[tuple[str, str], tuple[int, int]] | None = None
-        self._mask_entries: JsonEntries | None = None
+        self._masks = MaskTracks(self._root / "mask_dict.json", _EXPECTED)
 
     def __getstate__(self) -> dict[str, Any]:
         """A process that is given this reader is given its indexes."""
@@ -78,7 +74,7 @@ class MevisReader:
         if self._archive is not None:
             self._pictures_of_archive(self._archive)
         if any(expression.target_ids for video in self._videos.values() for expression in video.expressions):
-            self._entries()
+            self._masks.read_index()
 
     @property
     def version(self) -> int:
@@ -133,21 +129,21 @@ class MevisReader:
         chosen = list(range(len(names)) if indices is None else indices)
         for index in chosen:
             frame_at(names, index, name)
-        tracks = [self._track(anno_id, len(names)) for anno_id in expression.target_ids]
+        tracks = [self._masks.track(anno_id, len(names)) for anno_id in expression.target_ids]
         sizes = [tuple(rle["size"]) for track in tracks for rle in track if rle is not None]
         height, width = self.size(name)
         if sizes and sizes[0] != (height, width):
             raise ConfigError(
-                f"{self._root / _MASKS}: masks of anno_id {', '.join(expression.target_ids)} are of "
+                f"{self._masks.path}: masks of anno_id {', '.join(expression.target_ids)} are of "
                 f"{sizes[0][1]}x{sizes[0][0]} pixels; expected {width}x{height}, the size of the frames of {name!r}"
             )
         expect_to_fit((len(tracks), len(chosen), height, width), f"masks of {expression.expression_id} of {name}")
         decoded = np.zeros((len(tracks), len(chosen), height, width), np.bool_)
         for row, track in enumerate(tracks):
             for column, index in enumerate(chosen):
-                rle = track[index]
-                if rle is not None:
-                    decoded[row, column] = self._decode(rle, (height, width), expression.target_ids[row], index)
+                mask = self._masks.decode(track, index, (height, width), expression.target_ids[row])
+                if mask is not None:
+                    decoded[row, column] = mask
         return decoded
 
     def size(self, name: str) -> tuple[int, int]:
@@ -156,7 +152,7 @@ class MevisReader:
         picture = self._picture(name, video.frames[0])
         if isinstance(picture, Path) and not os.path.lexists(picture):
             targets = (target for expression in video.expressions for target in expression.target_ids)
-            for rle in (rle for target in targets for rle in self._track(target, len(video.frames))):
+            for rle in (rle for target in targets for rle in self._masks.track(target, len(video.frames))):
                 if rle is not None:
                     return rle["size"][0], rle["size"][1]
         return picture_size(picture, self._meta_path.name)
@@ -198,41 +194,13 @@ class MevisReader:
             held_out_phrasing=optional_field(entry, "held_out_phrasing", bool, path, where),
         )
 
-    def _entries(self) -> JsonEntries:
-        if self._mask_entries is None:
-            self._mask_entries = JsonEntries(self._root / _MASKS, most_bytes=_MOST_MASK_BYTES, expected=_EXPECTED)
-        return self._mask_entries
-
-    def _track(self, anno_id: str, num_frames: int) -> list[dict[str, Any] | None]:
-        path = self._root / _MASKS
-        track: list[dict[str, Any] | None] = self._entries().entry(anno_id)
-        if len(track) != num_frames:
-            raise ConfigError(f"{path}: {anno_id} has {len(track)} masks; expected {num_frames}, one a frame")
-        for index, rle in enumerate(track):
-            if rle is not None:
-                size = field(rle, "size", list, path, f"{anno_id}[{index}]")
-                field(rle, "counts", str, path, f"{anno_id}[{index}]")
-                if len(size) != 2 or not all(type(side) is int and 0 < side <= USUAL_LIMITS.edge_px for side in size):
-                    raise ConfigError(f"{path}: {anno_id}[{index}].size is {brief(size)}; expected [height, width]")
-        return track
-
-    def _decode(self, rle: dict[str, Any], size: tuple[int, int], anno_id: str, index: int) -> npt.NDArray[np.bool_]:
-        where = f"{self._root / _MASKS}: {anno_id}[{index}]"
-        if tuple(rle["size"]) != size:
-            raise ConfigError(f"{where}.size is {rle['size']}; expected {list(size)}, that of the other masks")
-        try:
-            return decode_counts(rle["counts"], size)
-        except MessageError as error:
-            raise ConfigError(
-                f"{where}.counts cannot be decoded: {error}; expected COCO's run-length string"
-            ) from error
-
 
 def _find_meta(root: Path) -> Path:
     """The file of sentences: of version 2 the one with targets, where there are two."""
     found = [name for name in _META_NAMES if os.path.lexists(root / name)]
     if not found:
-        raise ConfigError(f"{root / _META_NAMES[0]} is missing, or {_META_NAMES[1]}; expected {_EXPECTED}")
+        missing = root / _META_NAMES[0]
+        raise ConfigError(f"{missing} is missing, or {_META_NAMES[1]}; expected {_EXPECTED}") from FileNotFoundError()
     if found[0] == _META_NAMES[0] and len(found) > 1:
         raise ConfigError(
             f"{root} has {found[0]} of MeViS version 1 and {found[1]} of version 2; expected one: remove the other"

@@ -44,18 +44,19 @@ _PICTURE_FORMATS: Final = ("JPEG", "PNG")
 """Pillow goes by content, not by name, and knows formats that run other programs."""
 
 
-def read_json(path: Path, most_bytes: int, expected: str) -> Any:
+def read_json(path: Path, most_bytes: int, expected: str, *, allows_not_a_number: bool = False) -> Any:
     """Read a JSON file.
 
     Args:
         path: Where it is.
         most_bytes: A larger file is refused.
         expected: What the folder should be, for the message where the file is missing.
+        allows_not_a_number: See `parse_json`.
     Raises:
         ConfigError: The file is missing, too large or no JSON.
     """
     try:
-        return parse_json(read_limited(path, most_bytes=most_bytes))
+        return parse_json(read_limited(path, most_bytes=most_bytes), allows_not_a_number=allows_not_a_number)
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; expected {expected}") from error
     except (OSError, ValueError) as error:

@@ -8,10 +8,11 @@ import numpy.typing as npt
 from pycocotools import mask as coco
 
 from ssa_stream.errors import MessageError
-from ssa_stream.run_lengths import decode_counts
+from ssa_stream.picture_limits import USUAL_LIMITS
+from ssa_stream.run_lengths import RunLengths, check_counts, decode_counts, encode_counts
 from ssa_stream.texts import brief
 
-__all__ = ["decode_segmentation"]
+__all__ = ["checked_runs", "decode_segmentation"]
 
 _MOST_OUTLINE_PX: Final = 10_000_000
 """Length of all outlines of one object; pycocotools takes 40 bytes a pixel of it."""
@@ -43,6 +44,32 @@ def decode_segmentation(segmentation: object, size: tuple[int, int]) -> npt.NDAr
     return decode_counts(
         coco.merge(coco.frPyObjects([outline.tolist() for outline in outlines], *size))["counts"], size
     )
+
+
+def checked_runs(segmentation: object, size: tuple[int, int]) -> RunLengths:
+    """A mask of a results file as pycocotools takes it, which looks at nothing itself.
+
+    Args:
+        segmentation: As above; run lengths may be of any size.
+        size: Height and width of the picture, for polygons.
+    Raises:
+        ValueError: It is neither, or its run lengths do not fill their own size; says what is wrong.
+    """
+    if isinstance(segmentation, dict):
+        own = segmentation.get("size")
+        if not (isinstance(own, list) and len(own) == 2 and all(type(side) is int and side > 0 for side in own)):
+            raise ValueError(f"its size is {brief(own)}; expected height and width")
+        size = (own[0], own[1])
+        if (problem := USUAL_LIMITS.problem(size[1], size[0])) is not None:
+            raise ValueError(f"it has {problem}")
+        counts = segmentation.get("counts")
+        if isinstance(counts, str):
+            try:
+                check_counts(counts, size)
+            except MessageError as error:
+                raise ValueError(str(error)) from error
+            return {"size": list(size), "counts": counts.encode("ascii")}
+    return {"size": list(size), "counts": encode_counts(decode_segmentation(segmentation, size))}
 
 
 def _outline(part: object) -> npt.NDArray[np.float64]:

@@ -3,12 +3,15 @@
 Processes are given the reader with its index, so that no file of an index is read again.
 """
 
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Final, TypeVar
 
 import msgspec
@@ -109,7 +112,7 @@ def _in_processes(data: ReferringData, names: Sequence[str], workers: int) -> It
                 "a process that read the data set was ended, perhaps for want of memory; read with fewer --workers"
             ) from error
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 _kept: list[ReferringData] = []
@@ -117,7 +120,17 @@ _kept: list[ReferringData] = []
 
 
 def _keep(data: ReferringData) -> None:
+    """Begin a process that reads: Ctrl-C is for the one that started it, and it ends with that one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _kept[:] = [data]
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _read_kept(name: str) -> list[Problem]:

@@ -6,13 +6,13 @@ from ssa_stream.evaluation.config import Control, EvaluationConfig, EvaluationMo
 from ssa_stream.evaluation.dataset import (
     ClipData,
     EvaluationData,
-    MevisData,
     Question,
     Sentence,
     VideoEntry,
     VideoPlan,
     plan_questions,
 )
+from ssa_stream.evaluation.referring_dataset import ReferringDataset
 from ssa_stream.lazy_names import lazy_names
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ __all__ = [
     "EvaluationMode",
     "EvaluationReport",
     "GroupFigures",
-    "MevisData",
     "ObjectSamples",
     "Predictor",
     "Question",
+    "ReferringDataset",
     "RunSettings",
     "ScoredClip",
     "Sentence",

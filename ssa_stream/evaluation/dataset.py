@@ -4,26 +4,26 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssa_stream.data import ClipSample, MevisReader
+from ssa_stream.data import ClipSample
 from ssa_stream.errors import ConfigError, ShapeError
 from ssa_stream.evaluation.config import Control
 from ssa_stream.input_warnings import InputWarning
 
 __all__ = [
+    "DEFAULT_FPS",
     "ClipData",
     "EvaluationData",
-    "MevisData",
     "OnBroken",
     "Question",
     "Sentence",
     "VideoEntry",
     "VideoPlan",
+    "checked_fps",
     "plan_questions",
     "tolerated",
 ]
@@ -36,21 +36,29 @@ _SHUFFLE_SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence about one video; type and held-out flags are None where the data do not tell."""
+    """One sentence about one video; type and held-out flags are None where the data do not tell.
+
+    Attributes:
+        annotated: Indices of the frames that have masks and are scored; None for all.
+        sample_ids: Names of these frames in results files, where they have any.
+    """
 
     expression_id: str
     text: str
     type: str | None = None
     held_out_pair: bool | None = None
     held_out_phrasing: bool | None = None
+    annotated: tuple[int, ...] | None = None
+    sample_ids: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class VideoEntry:
-    """A video's name and the sentences about it."""
+    """A video's name, the sentences about it, and its length, which is needed where single frames are annotated."""
 
     name: str
     sentences: tuple[Sentence, ...]
+    num_frames: int | None = None
 
 
 class EvaluationData(Protocol):
@@ -68,51 +76,14 @@ class EvaluationData(Protocol):
     def videos(self) -> Sequence[VideoEntry]:
         """All videos; names are unique, and so are the ids of a video's sentences."""
 
-    def frames(self, video: str) -> NDArray[np.uint8]:
-        """Read a video, `(T, H, W, 3)` RGB."""
+    def frames(self, video: str, indices: Sequence[int] | None = None) -> NDArray[np.uint8]:
+        """Read a video, `(T, H, W, 3)` RGB; all of it unless told which frames."""
 
     def targets(self, video: str, expression_id: str) -> NDArray[np.bool_]:
-        """Read the visible mask of each object that a sentence means, `(n, T, H, W)`; `n` is 0 for no target."""
+        """Read the visible mask of each object that a sentence means, `(n, T, H, W)`; `n` is 0 for no target.
 
-
-class MevisData:
-    """A directory in the MeViS format, ours or the public one.
-
-    Args:
-        directory: Where `meta_expressions.json` is.
-        fps: Frames per second; the format does not tell.
-    Raises:
-        ConfigError: The directory is not in the format or holds no targets, or `fps` is not positive.
-    """
-
-    def __init__(self, directory: Path | str, *, fps: float = DEFAULT_FPS) -> None:
-        self.fps = _checked_fps(fps)
-        self._reader = MevisReader(directory)
-        self.name = Path(directory).resolve().name
-        videos = [self._reader.video(name) for name in self._reader.videos]
-        if not all(expression.has_targets for video in videos for expression in video.expressions):
-            raise ConfigError(f"{directory} does not give the targets of its sentences; expected a split with masks")
-        self._expressions = {
-            (video.name, expression.expression_id): expression for video in videos for expression in video.expressions
-        }
-        self.videos = [
-            VideoEntry(
-                video.name,
-                tuple(
-                    Sentence(item.expression_id, item.text, item.type, item.held_out_pair, item.held_out_phrasing)
-                    for item in video.expressions
-                ),
-            )
-            for video in videos
-        ]
-
-    def frames(self, video: str) -> NDArray[np.uint8]:
-        """See `EvaluationData`; ConfigError if a picture is missing or broken."""
-        return self._reader.frames(video)
-
-    def targets(self, video: str, expression_id: str) -> NDArray[np.bool_]:
-        """See `EvaluationData`; ConfigError if a mask is missing or broken."""
-        return self._reader.masks(video, self._expressions[video, expression_id])
+        In all frames, or in the annotated ones where only these have masks.
+        """
 
 
 class ClipData:
@@ -129,14 +100,15 @@ class ClipData:
     def __init__(self, clips: Sequence[ClipSample], *, fps: float = DEFAULT_FPS, name: str = "clips") -> None:
         if not clips:
             raise ConfigError("no clips to evaluate on; expected at least one")
-        self.fps = _checked_fps(fps)
+        self.fps = checked_fps(fps)
         self.name = name
         self._clips = {f"clip{number:05d}": clip for number, clip in enumerate(clips)}
         self.videos = [VideoEntry(key, (self._sentence(clip),)) for key, clip in self._clips.items()]
 
-    def frames(self, video: str) -> NDArray[np.uint8]:
+    def frames(self, video: str, indices: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """See `EvaluationData`."""
-        return self._clips[video].frames
+        frames = self._clips[video].frames
+        return frames if indices is None else frames[list(indices)]
 
     def targets(self, video: str, expression_id: str) -> NDArray[np.bool_]:
         """See `EvaluationData`."""
@@ -148,7 +120,8 @@ class ClipData:
         return Sentence("0", clip.text, clip.type, expression.held_out_pair, expression.held_out_phrasing)
 
 
-def _checked_fps(fps: float) -> float:
+def checked_fps(fps: float) -> float:
+    """A number of frames per second; ConfigError if it is not positive."""
     if not 0 < fps < math.inf:
         raise ConfigError(f"fps is {fps}; expected a positive number of frames per second")
     return float(fps)
@@ -164,10 +137,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class VideoPlan:
-    """All questions about one video."""
+    """All questions about one video; see `VideoEntry`."""
 
     video: str
     questions: tuple[Question, ...]
+    num_frames: int | None = None
 
 
 def plan_questions(
@@ -189,6 +163,7 @@ def plan_questions(
         VideoPlan(
             video.name,
             tuple(Question(sentence, texts[video.name, sentence.expression_id]) for sentence in video.sentences),
+            video.num_frames,
         )
         for video in videos
     ]

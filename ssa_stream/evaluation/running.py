@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.config import EvaluationConfig, EvaluationMode, check_mode
 from ssa_stream.evaluation.dataset import (
     EvaluationData,
@@ -102,11 +103,16 @@ def score_clips(
         config: Control, limit and offsets are used; the rest is the predictor's.
         on_broken: Told of videos and sentences that are left out because they are broken; None raises what is wrong.
     Raises:
-        ConfigError: See `plan_questions`, or the data cannot be read.
+        ConfigError: See `plan_questions`, or the data cannot be read or have masks of single frames only.
         ShapeError: The predictor's masks do not fit the data.
     """
     config = config or EvaluationConfig()
     for plan in plan_questions(data.videos, config.control, config.limit):
+        if any(question.sentence.annotated is not None for question in plan.questions):
+            raise ConfigError(
+                f"{data.name} has masks of single frames: clips cannot be scored; use the A2D protocol "
+                f"(evaluate_single_object, --protocol a2d)"
+            )
         with tolerated(f"video {plan.video}", on_broken):
             yield from _score_video(predictor, data, plan, config.etas, on_broken)
 

@@ -111,13 +111,12 @@ def mask_overlap(answer: Rle | None, target: Rle) -> Overlap:
     return _overlap(np.float32(common), np.float32(area + int(coco_mask.area(answer)) - common))
 
 
-def box_overlap(answer: Box | None, target: Box) -> Overlap:
-    """Overlap of two boxes, in float32; None is an empty one."""
-    ours, other = np.array(target, np.float32), np.array(target if answer is None else answer, np.float32)
+def box_overlap(answer: Box, target: Box) -> Overlap:
+    """Overlap of two boxes, in float32."""
+    ours, other = np.array(target, np.float32), np.array(answer, np.float32)
     sides = np.minimum(ours[2:], other[2:]) - np.maximum(ours[:2], other[:2])
-    common = np.float32(0) if answer is None else np.prod(np.maximum(sides, np.float32(0)))
-    area = np.float32(0) if answer is None else np.prod(other[2:] - other[:2])
-    return _overlap(common, area + np.prod(ours[2:] - ours[:2]) - common)
+    common = np.prod(np.maximum(sides, np.float32(0)))
+    return _overlap(common, np.prod(other[2:] - other[:2]) + np.prod(ours[2:] - ours[:2]) - common)
 
 
 def _overlap(common: np.float32, union: np.float32) -> Overlap:

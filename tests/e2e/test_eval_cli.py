@@ -10,6 +10,7 @@ from PIL import Image
 from ssa_stream.data import MevisReader
 from ssa_stream.evaluation import EvaluationReport, SingleObjectReport, report_from_json
 from tests.support.command_line import CONSOLE_SCRIPT, read_until, run_command, running, write_tiny_config
+from tests.support.data_sets import ROOTS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
@@ -97,14 +98,30 @@ def test_eval_single_object_protocol(folder: Path, tmp_path: Path) -> None:
     assert "P@.5" in done.stdout
 
 
+def test_eval_of_a_public_data_set_scores_what_is_annotated(folder: Path, tmp_path: Path) -> None:
+    """By the protocol of its kind: single frames of objects, or J&F of whole videos."""
+    places = {"jhmdb-sentences": ROOTS["jhmdb-sentences"], "ref-davis17": ROOTS["ref-davis17-converted"]}
+    for kind, root in places.items():
+        arguments = ("--data", f"{kind}:{root}", "--window", "2", "--limit", "2", "--json", "r.json", "--overwrite")
+        done = run_command(*_arguments(folder, *arguments), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        report = report_from_json((tmp_path / "r.json").read_bytes())
+        if isinstance(report, SingleObjectReport):
+            assert (kind, report.groups[0].figures.samples) == ("jhmdb-sentences", 6)
+            assert report.settings.data == "jhmdb-sentences/test"
+        else:
+            assert (kind, len(report.clips)) == ("ref-davis17", 2)
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
         (["--model-ms", "20"], "--mode realtime"),
         (["--protocol", "a2d", "--mode", "causal"], "offline or windowed"),
         (["--data", "nowhere"], "meta_expressions.json is missing"),
+        (["--split", "test"], "--split belongs to a public data set"),
     ],
-    ids=["model_ms", "a2d_causal", "no_data"],
+    ids=["model_ms", "a2d_causal", "no_data", "split"],
 )
 def test_eval_wrong_options_are_told(folder: Path, tmp_path: Path, wrong: list[str], told: str) -> None:
     """Before a model is loaded, with the exit code of wrong usage."""

@@ -36,7 +36,14 @@ from ssa_stream.knowledge import knowledge_of
 from ssa_stream.outputs import NamedPath, check_outputs
 
 if TYPE_CHECKING:
-    from ssa_stream.evaluation import EvaluationConfig, EvaluationMode, EvaluationReport, MevisData, SingleObjectReport
+    from ssa_stream.data.kinds import DataPlace
+    from ssa_stream.evaluation import (
+        EvaluationConfig,
+        EvaluationMode,
+        EvaluationReport,
+        ReferringDataset,
+        SingleObjectReport,
+    )
     from ssa_stream.evaluation.sheet import ClipSheet
     from ssa_stream.model import SSA
 
@@ -47,7 +54,18 @@ _RUN, _OUTPUT, _SESSION = "Run", "Output", "Session"
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Folder in the MeViS format, with masks (see: ssa-stream data synth).")],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER|KIND:DIR",
+            help="Folder in the MeViS format, with masks (see: ssa-stream data synth); or a public data set and its "
+            "root, such as a2d-sentences:data/a2d_sentences.",
+        ),
+    ],
+    split: Annotated[
+        str | None,
+        typer.Option(help="Split of a public data set. [default: the one that is scored]", show_default=False),
+    ] = None,
     mode: Annotated[
         Literal["offline", "windowed", "causal", "realtime"],
         typer.Option(
@@ -57,12 +75,14 @@ def evaluate(
         ),
     ] = "offline",
     protocol: Annotated[
-        Literal["mevis", "a2d"],
+        Literal["mevis", "a2d"] | None,
         typer.Option(
-            help="mevis: J&F, presence, identity. a2d: P@K, IoU and mAP of single objects, all queries scored.",
+            help="mevis: J&F, presence, identity. a2d: P@K, IoU and mAP of single objects, all queries scored. "
+            "[default: mevis, or a2d where single frames are annotated]",
+            show_default=False,
             rich_help_panel=_RUN,
         ),
-    ] = "mevis",
+    ] = None,
     control: Annotated[
         Literal["none", "shuffle", "object"],
         typer.Option(
@@ -131,25 +151,31 @@ def evaluate(
         ssa-stream data synth --split val --videos 20 --out val
 
         ssa-stream eval --data val --checkpoint ssa.safetensors --mode causal --json val.json --sheet val.png
+
+        ssa-stream eval --data a2d-sentences:data/a2d_sentences --checkpoint a2d.safetensors --window 1
     """
     use_log_options("eval", log_format, log_level)
     if mode != "realtime" and (model_ms is not None or eta):
         raise ConfigError(f"--model-ms and --eta belong to --mode realtime; the mode is {mode}")
+    place = _place(data, split)
+    if protocol is None:
+        protocol = "a2d" if place is not None and place.kind.results == "objects" else "mevis"
     if protocol == "a2d" and (sheet or mode not in ("offline", "windowed")):
         raise ConfigError("--protocol a2d takes --mode offline or windowed, and makes no --sheet")
     if sheet is not None:
         check_picture_name(sheet, "--sheet")
+    root = Path(data) if place is None else place.root
     data_files = ("meta_expressions.json", "mask_dict.json", "JPEGImages")
     check_outputs(
         named(json=json, sheet=sheet),
         [
-            *(NamedPath("--data", str(data / name)) for name in data_files),
+            *(NamedPath("--data", str(root / name)) for name in data_files),
             *existing(checkpoint=checkpoint, clip=clip, model=model),
         ],
         overwrite=overwrite,
     )
     from ssa_stream.cli.options.engine import ModelChoice, open_model
-    from ssa_stream.evaluation import EvaluationConfig, MevisData, plan_questions
+    from ssa_stream.evaluation import EvaluationConfig, ReferringDataset, plan_questions
     from ssa_stream.streaming import SessionConfig
 
     session = SessionConfig(
@@ -170,7 +196,10 @@ def evaluate(
     )
     if batch > session.max_prompts:
         config = replace(config, session=replace(session, max_prompts=batch))
-    opened = MevisData(data, fps=fps)
+    if place is None:
+        opened = ReferringDataset.of_folder(root, fps=fps)
+    else:
+        opened = ReferringDataset.of_place(place, split, fps=fps)
     plan_questions(opened.videos, control, limit)
     choice = ModelChoice(
         model=model,
@@ -182,7 +211,7 @@ def evaluate(
         dtype=dtype,
     )
     choice.check()
-    ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic=True).introduce()
+    ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic=place is None).introduce()
     network = open_model(choice, threads=threads)
     pictures = _new_sheet() if sheet else None
     report = (
@@ -199,6 +228,23 @@ def evaluate(
         require_complete(report.warnings)
 
 
+def _place(data: str, split: str | None) -> "DataPlace | None":
+    """The public data set that is meant; None for a folder.
+
+    Raises:
+        ConfigError: It is not there, has no such split, or a folder was given a split.
+    """
+    from ssa_stream.data.kinds import KINDS, parse_data, split_of
+
+    if data.partition(":")[0] in KINDS:
+        place = parse_data(data)
+        split_of(place.kind, split)
+        return place
+    if split is not None:
+        raise ConfigError(f"--split belongs to a public data set, KIND:DIR; --data is the folder {data}")
+    return None
+
+
 def _new_sheet() -> "ClipSheet":
     from ssa_stream.evaluation.sheet import ClipSheet
 
@@ -206,11 +252,15 @@ def _new_sheet() -> "ClipSheet":
 
 
 def _clips(
-    model: "SSA", data: "MevisData", mode: "EvaluationMode", config: "EvaluationConfig", sheet: "ClipSheet | None"
+    model: "SSA",
+    data: "ReferringDataset",
+    mode: "EvaluationMode",
+    config: "EvaluationConfig",
+    sheet: "ClipSheet | None",
 ) -> "EvaluationReport":
     from ssa_stream.evaluation import RunSettings, predictor_for, score_clips, summarise
 
-    total, warnings = _count(data, config), _Warnings()
+    total, warnings = _count(data, config), _Warnings(data)
     warnings.add_long_sentences(model, data, config)
     results = []
     for clip in _shown(score_clips(predictor_for(model, mode, config), data, config, warnings.add), total):
@@ -223,11 +273,11 @@ def _clips(
 
 
 def _objects(
-    model: "SSA", data: "MevisData", mode: "EvaluationMode", config: "EvaluationConfig"
+    model: "SSA", data: "ReferringDataset", mode: "EvaluationMode", config: "EvaluationConfig"
 ) -> "SingleObjectReport":
     from ssa_stream.evaluation import RunSettings, sample_objects, summarise_objects
 
-    total, warnings = _count(data, config), _Warnings()
+    total, warnings = _count(data, config), _Warnings(data)
     warnings.add_long_sentences(model, data, config)
     settings = RunSettings.of(mode, config, model=model.config.name, data=data.name, fps=data.fps)
     samples = _shown(sample_objects(model, data, mode, config, warnings.add), total)
@@ -239,14 +289,16 @@ def _objects(
 class _Warnings:
     """What is incomplete: parts of the data that were left out, sentences that are too long. Each is told at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: "ReferringDataset") -> None:
         self.all: list[InputWarning] = []
+        for warning in data.left_out:
+            self.add(warning)
 
     def add(self, warning: InputWarning) -> None:
         self.all.append(warning)
         print_warning(warning)
 
-    def add_long_sentences(self, model: "SSA", data: "MevisData", config: "EvaluationConfig") -> None:
+    def add_long_sentences(self, model: "SSA", data: "ReferringDataset", config: "EvaluationConfig") -> None:
         """Sentences that are longer than CLIP reads."""
         from ssa_stream.evaluation import plan_questions
 
@@ -266,7 +318,7 @@ class _Warnings:
             raise ConfigError(f"{error}; what was left out: {'; '.join(map(str, self.all))}") from error
 
 
-def _count(data: "MevisData", config: "EvaluationConfig") -> int:
+def _count(data: "ReferringDataset", config: "EvaluationConfig") -> int:
     """How many sentences there are to evaluate."""
     from ssa_stream.evaluation import plan_questions
 

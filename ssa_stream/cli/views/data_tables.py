@@ -49,6 +49,7 @@ def print_check(check: "DataCheck") -> None:
         other = [count for count in counts if count.found != count.published]
         if other:
             print_warning(InputWarning("all splits" if split == "all" else f"split {split}", _beside_published(other)))
+    print_line(_verdict(check))
 
 
 def _beside_published(counts: "Sequence[CountCheck]") -> str:
@@ -74,3 +75,15 @@ def _cells(split: "SplitCheck") -> list[str]:
         split.num_problems,
     )
     return [f"{number:,}" for number in numbers]
+
+
+def _verdict(check: "DataCheck") -> str:
+    there = [split for split in check.splits if split.state == "there"]
+    problems = sum(split.num_problems for split in check.splits)
+    if not there:
+        return f"no split of {check.data} is in {check.root}; docs/data-sets.md says which files are expected"
+    if problems:
+        return f"{problems:,} problems: repair or remove what is named above"
+    if not check.is_usable:
+        return "not all splits can be opened"
+    return f"what was read is in order: {sum(split.read_videos for split in there):,} videos"

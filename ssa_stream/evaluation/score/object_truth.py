@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from ssa_stream.data.kinds import DataKind
@@ -57,6 +58,11 @@ class Truth:
     has_boxes: bool
     categories: tuple[int, ...]
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether the masks of all samples are public."""
+        return all(sample.mask is not None for sample in self.samples.values())
+
     def objects(self) -> list[TrueObject]:
         """Every sample as the average precision takes it; all need to have masks."""
         every = (*self.samples.values(), *self.repeated)
@@ -102,9 +108,14 @@ def _of(data: ReferringData, name: str, expression: ReferringExpression) -> Sequ
         box, is_crowd = (left, top, left + width, top + height), target.is_crowd
         if not expression.has_targets:
             return [Sample(each, data.size(name), None, box, is_crowd) for each in expression.sample_ids]
-    masks = data.masks(name, expression).any(axis=0)
-    encoded = coco_mask.encode(np.asfortranarray(masks.transpose(1, 2, 0), np.uint8))
+    masks: npt.NDArray[np.bool_] = data.masks(name, expression)
+    _, _, height, width = masks.shape
     return [
-        Sample(sample_id, (masks.shape[1], masks.shape[2]), mask, box, is_crowd)
-        for sample_id, mask in zip(expression.sample_ids, encoded, strict=True)
+        Sample(each, (height, width), _encode(mask.any(axis=0)), box, is_crowd)
+        for each, mask in zip(expression.sample_ids, masks.swapaxes(0, 1), strict=True)
     ]
+
+
+def _encode(mask: npt.NDArray[np.bool_]) -> Rle:
+    encoded: Rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    return encoded

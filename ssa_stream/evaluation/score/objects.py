@@ -1,18 +1,20 @@
 """P@K, IoU and average precision of results files: A2D-Sentences, JHMDB-Sentences and the RefCOCO sets."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from ssa_stream.errors import ShapeError
+from ssa_stream.evaluation.score.object_deviations import REPEATED, note_repeated, object_deviations
 from ssa_stream.evaluation.score.object_truth import Sample, Truth, read_truth
-from ssa_stream.evaluation.score.report import Deviation, Figures, ScoreReport, Variant
+from ssa_stream.evaluation.score.report import Figures, ScoreReport, Variant
 from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest
-from ssa_stream.evaluation.score.results_file import Answer, Problem, Results, read_answers, results_file
+from ssa_stream.evaluation.score.results_file import Answer, Results, read_answers, results_file
 from ssa_stream.metrics.average_precision import Rle, ScoredObject, average_precision
 from ssa_stream.metrics.single_object import (
     PRECISION_THRESHOLDS,
@@ -31,15 +33,12 @@ _SIZE_NAMES: Final = ("AP 0.5:0.95 S", "AP 0.5:0.95 M", "AP 0.5:0.95 L")
 _OVERLAP_NAMES: Final = (*(f"P@{threshold}" for threshold in PRECISION_THRESHOLDS), "overall_iou", "mean_iou")
 _NO_CATEGORY: Final = -1
 """One that no data set has: the average precision leaves such answers out."""
-_MOST_ALIKE: Final = 20
-_MOST_LISTED: Final = 1000
-_REPEATED: Final = Problem(
-    "it is there twice, with equal mask and score", "counts both: the second is wrong", "counts it once", "nothing"
-)
+_PUBLISHED_NAMES: Final = ("all_queries", "top1_only")
+_STRICT_NAMES: Final = ("strict", "strict_top1_only")
 _ABOUT: Final = {
     "all_queries": "{scorer}; every answer enters the average precision",
     "top1_only": "The same, where only the answer of each sample that P@K takes enters the average precision",
-    "strict": "No published scorer: a sample without an answer counts as an empty mask, what is broken counts as wrong",
+    "strict": "No published scorer: a sample without an answer is wrong, and so is an answer that is broken",
     "strict_top1_only": "The same as strict with only the best answer of each sample",
 }
 _SCORERS: Final = {
@@ -80,8 +79,11 @@ def score_objects(request: ScoreRequest, on_progress: OnProgress | None = None) 
     path = results_file(request.predictions, request.place.kind.name, request.split_name)
     truth = read_truth(request, on_progress)
     results = read_answers(path, truth)
-    _note_repeated(results.answers)
-    variants = {**_published(truth, results), **_strict(truth, results)}
+    note_repeated(results.answers)
+    deviations = tuple(object_deviations(truth, results))
+    published = _published(truth, results)
+    strict = _strict(truth, results) if deviations else _same(published)
+    variants = {**published, **strict}
     return ScoreReport(
         data=request.place.kind.name,
         split=request.split_name,
@@ -89,7 +91,7 @@ def score_objects(request: ScoreRequest, on_progress: OnProgress | None = None) 
         predictions=str(request.predictions),
         figures=variants["all_queries"].figures,
         variants=variants,
-        deviations=tuple(_deviations(truth, results)),
+        deviations=deviations,
     )
 
 
@@ -98,15 +100,14 @@ def _published(truth: Truth, results: Results) -> dict[str, Variant]:
     is_stopped = "everything" in stops or not results.answers
     entries = [] if is_stopped else [_published_entry(answer, results.has_boxes) for answer in results.answers]
     best = best_answers(entries)
-    scores_masks = not is_stopped and "masks" not in stops and _has_masks(truth)
+    scores_masks = not is_stopped and "masks" not in stops and truth.has_masks
     count = _Count(
         _each(truth, best, _published_mask) if scores_masks else {},
         _each(truth, best, _published_box) if truth.has_boxes and not is_stopped and "boxes" not in stops else {},
     )
-    names = ("all_queries", "top1_only")
     return {
         name: _variant(truth, name, some if scores_masks else None, count)
-        for name, some in zip(names, (entries, list(best.values())), strict=True)
+        for name, some in zip(_PUBLISHED_NAMES, (entries, list(best.values())), strict=True)
     }
 
 
@@ -128,7 +129,17 @@ def _published_mask(sample: Sample, entry: _Entry | None) -> Overlap | None:
 
 
 def _published_box(sample: Sample, entry: _Entry | None) -> Overlap | None:
-    return None if entry is None or sample.box is None else box_overlap(entry.box, sample.box)
+    if entry is None or entry.box is None or sample.box is None:
+        return None
+    return box_overlap(entry.box, sample.box)
+
+
+def _same(published: Mapping[str, Variant]) -> dict[str, Variant]:
+    """The strict count where nothing deviates."""
+    return {
+        name: msgspec.structs.replace(variant, about=_ABOUT[name])
+        for name, variant in zip(_STRICT_NAMES, published.values(), strict=True)
+    }
 
 
 def _strict(truth: Truth, results: Results) -> dict[str, Variant]:
@@ -138,19 +149,18 @@ def _strict(truth: Truth, results: Results) -> dict[str, Variant]:
         if answer.sample_id is not None
         and answer.score is not None
         and math.isfinite(answer.score)
-        and _REPEATED not in answer.problems
+        and REPEATED not in answer.problems
     ]
     best = best_answers(entries)
-    scores_masks = _has_masks(truth) and (not entries or any(entry.mask is not None for entry in entries))
+    scores_masks = truth.has_masks and (not entries or any(entry.mask is not None for entry in entries))
     scores_boxes = truth.has_boxes and (not entries or any(entry.box is not None for entry in entries))
     count = _Count(
         _each(truth, best, _strict_mask) if scores_masks else {},
         _each(truth, best, _strict_box) if scores_boxes else {},
     )
-    names = ("strict", "strict_top1_only")
     return {
         name: _variant(truth, name, some if scores_masks else None, count)
-        for name, some in zip(names, (entries, list(best.values())), strict=True)
+        for name, some in zip(_STRICT_NAMES, (entries, list(best.values())), strict=True)
     }
 
 
@@ -163,19 +173,21 @@ def _strict_entry(answer: Answer, truth: Truth) -> _Entry:
 
 
 def _strict_mask(sample: Sample, entry: _Entry | None) -> Overlap | None:
+    """None is wrong, also where the object's mask is empty: that is an answer of its own, and this is none."""
     if sample.mask is None:
         return None
-    if entry is not None and entry.mask is None:  # broken, which is not the same as empty
+    if entry is None or entry.mask is None:
         return Overlap(0.0, 0.0, float(coco_mask.area(sample.mask)))
-    return mask_overlap(None if entry is None else entry.mask, sample.mask)
+    return mask_overlap(entry.mask, sample.mask)
 
 
 def _strict_box(sample: Sample, entry: _Entry | None) -> Overlap | None:
-    return None if sample.box is None else box_overlap(None if entry is None else entry.box, sample.box)
-
-
-def _has_masks(truth: Truth) -> bool:
-    return all(sample.mask is not None for sample in truth.samples.values())
+    if sample.box is None:
+        return None
+    if entry is None or entry.box is None:
+        left, top, right, bottom = sample.box
+        return Overlap(0.0, 0.0, (right - left) * (bottom - top))
+    return box_overlap(entry.box, sample.box)
 
 
 def _each(
@@ -239,70 +251,3 @@ def _overlap_figures(overlaps: Mapping[str | int, Overlap | None]) -> Figures:
         return dict.fromkeys(_OVERLAP_NAMES)
     figures = overlap_figures(known)
     return dict(zip(_OVERLAP_NAMES, (*figures.precision, figures.overall_iou, figures.mean_iou), strict=True))
-
-
-def _note_repeated(answers: Iterable[Answer]) -> None:
-    """Mark answers that are there twice, as after a run on several processes whose last batches were filled up."""
-    seen: set[tuple[object, ...]] = set()
-    for answer in answers:
-        if answer.mask is not None and answer.sample_id is not None and coco_mask.area(answer.mask):
-            key = (answer.sample_id, answer.score, *answer.mask["size"], answer.mask["counts"])
-            if key in seen:
-                answer.problems.append(_REPEATED)
-            seen.add(key)
-
-
-def _deviations(truth: Truth, results: Results) -> Iterable[Deviation]:
-    yield from _of_answers(results.answers)
-    answered = {answer.sample_id for answer in results.answers}
-    missing = [name for name in truth.samples if name not in answered]
-    for name in missing[:_MOST_LISTED]:
-        yield _deviation(str(name), "no answer for it", *_OF_MISSING)
-    if len(missing) > _MOST_LISTED:
-        text = f"no answer for {len(missing) - _MOST_LISTED} more samples"
-        yield _deviation("samples", text, *_OF_MISSING)
-    if not results.answers:
-        yield _deviation("results", "the list is empty", "stops", "counts every sample as without an answer")
-    if results.has_boxes and not truth.has_boxes:
-        text = "answers have boxes, which this data set does not ask for"
-        published = "takes the third times the fourth number of a box for the answer's area in AP S, M and L"
-        yield _deviation("results", text, published, "takes the mask's area")
-    for sample in truth.repeated:
-        text = "two objects of the data set have this name; expected one"
-        yield _deviation(str(sample.sample_id), text, "P@K takes the first, the average precision both", "the same")
-    if not _has_masks(truth):
-        text = "masks are not public: the data set's files have boxes alone"
-        yield _deviation("data set", text, "stops", "gives no figures of masks")
-
-
-_OF_MISSING: Final = (
-    "counts a miss in the average precision; P@K and IoU stop with an IndexError",
-    "counts an empty mask: an IoU of 0, or of 1 where there is no object either",
-)
-
-
-def _of_answers(answers: Iterable[Answer]) -> Iterable[Deviation]:
-    """One deviation for each problem of each answer; many of the same stand together."""
-    alike: dict[Problem, list[Answer]] = {}
-    for answer in answers:
-        for problem in answer.problems:
-            alike.setdefault(problem, []).append(answer)
-    for number, (problem, some) in enumerate(alike.items()):
-        if number == _MOST_LISTED:
-            text = f"{len(alike) - _MOST_LISTED} more kinds of problems"
-            yield _deviation("results", text, "see above", "see above")
-            return
-        if len(some) <= _MOST_ALIKE:
-            for answer in some:
-                yield _deviation(_name(answer), problem.text, problem.published, problem.strict)
-        else:
-            names = ", ".join(map(_name, some[:_MOST_ALIKE]))
-            yield _deviation(f"{len(some)} answers", f"{problem.text}: {names}, ...", problem.published, problem.strict)
-
-
-def _name(answer: Answer) -> str:
-    return f"entry {answer.number}" + ("" if answer.sample_id is None else f", {answer.sample_id}")
-
-
-def _deviation(about: str, text: str, published: str, strict: str) -> Deviation:
-    return Deviation(about=about, text=text, published=published, strict=strict)

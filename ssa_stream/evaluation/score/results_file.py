@@ -10,18 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import numpy as np
-from pycocotools import mask as coco_mask
-
-from ssa_stream.data.segmentations import decode_segmentation
-from ssa_stream.errors import ConfigError, MessageError
+from ssa_stream.data.reading import read_json
+from ssa_stream.data.segmentations import checked_runs
+from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.score.object_truth import Truth
-from ssa_stream.files import read_limited
 from ssa_stream.metrics.average_precision import Rle
 from ssa_stream.metrics.single_object import Box
-from ssa_stream.picture_limits import USUAL_LIMITS
-from ssa_stream.run_lengths import check_counts
-from ssa_stream.strict_json import parse_json
 from ssa_stream.texts import brief
 
 __all__ = ["Answer", "Problem", "Results", "Stops", "read_answers", "results_file"]
@@ -74,6 +68,20 @@ class Answer:
     problems: list[Problem] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Results:
+    """A results file.
+
+    Attributes:
+        answers: In the file's order.
+        has_boxes: Whether pycocotools takes the list for boxes with masks, as the first one has a box. It then takes
+            the third times the fourth number of a box for the area of the answer.
+    """
+
+    answers: tuple[Answer, ...]
+    has_boxes: bool
+
+
 def results_file(place: Path, kind: str, split: str) -> Path:
     """The results file that was meant.
 
@@ -99,20 +107,6 @@ def results_file(place: Path, kind: str, split: str) -> Path:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Results:
-    """A results file.
-
-    Attributes:
-        answers: In the file's order.
-        has_boxes: Whether pycocotools takes the list for boxes with masks, as the first one has a box. It then takes
-            the third times the fourth number of a box for the area of the answer.
-    """
-
-    answers: tuple[Answer, ...]
-    has_boxes: bool
-
-
 def read_answers(path: Path, truth: Truth) -> Results:
     """Read and check all entries, in the file's order.
 
@@ -123,10 +117,7 @@ def read_answers(path: Path, truth: Truth) -> Results:
     Raises:
         ConfigError: The file is missing, no such list, or all of it is about other samples.
     """
-    try:
-        content = parse_json(read_limited(path, most_bytes=_MOST_BYTES), allows_not_a_number=True)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read as JSON: {error}; expected a results file in COCO's form") from error
+    content = read_json(path, _MOST_BYTES, "a results file in COCO's form", allows_not_a_number=True)
     if not isinstance(content, list):
         raise ConfigError(f"{path} is {brief(content)}; expected a list of results in COCO's form")
     has_boxes = _loads_as_boxes(content)
@@ -191,7 +182,7 @@ def _read_score(answer: Answer, entry: Mapping[str, Any]) -> None:
 
 
 def _read_category(answer: Answer, entry: Mapping[str, Any], categories: Collection[int]) -> None:
-    category = entry.get("category_id")
+    category: Any = entry.get("category_id")
     if "category_id" not in entry or isinstance(category, list | dict):
         text = "it has no category_id; expected one, which is not looked at otherwise"
         answer.problems.append(Problem(text, "stops", "counts it"))
@@ -216,21 +207,21 @@ def _read_box(answer: Answer, entry: Mapping[str, Any], has_boxes: bool, is_scor
     text = f"its bbox is {brief(box)}" if "bbox" in entry else "it has no bbox"
     text += "; expected left, top, right and bottom in pixels" + ("" if has_boxes else ", as the first entry has none")
     stops: Stops = "everything" if has_boxes else "boxes"
-    answer.problems.append(Problem(text, "stops", "counts an empty box" if is_scored else "ignores boxes", stops))
+    answer.problems.append(Problem(text, "stops", "counts it as wrong" if is_scored else "ignores boxes", stops))
 
 
 def _read_mask(answer: Answer, entry: Mapping[str, Any], size: tuple[int, int], has_boxes: bool) -> None:
     segmentation = entry.get("segmentation")
     if segmentation is None:
         published = "draws the box as the mask, or stops"
-        answer.problems.append(Problem("it has no segmentation", published, "counts an empty mask", "masks"))
+        answer.problems.append(Problem("it has no segmentation", published, "counts it as wrong", "masks"))
         return
     try:
-        answer.mask = _mask(segmentation, size)
+        answer.mask = checked_runs(segmentation, size)
     except ValueError as error:
         published = "stops, or reads other memory than the mask's"
         text = f"its segmentation cannot be read: {error}"
-        answer.problems.append(Problem(text, published, "counts an empty mask"))
+        answer.problems.append(Problem(text, published, "counts it as wrong"))
         return
     is_plain = isinstance(segmentation, dict) and isinstance(segmentation.get("counts"), str)
     if not is_plain and not has_boxes:
@@ -239,29 +230,4 @@ def _read_mask(answer: Answer, entry: Mapping[str, Any], size: tuple[int, int], 
     if tuple(answer.mask["size"]) != size:
         text = f"its mask has the size {list(answer.mask['size'])}; expected {list(size)}"
         published = "matches it with nothing in the average precision, and P@K stops if it is the best of its sample"
-        answer.problems.append(Problem(text, published, "counts an empty mask", "nothing"))
-
-
-def _mask(segmentation: Any, size: tuple[int, int]) -> Rle:
-    """A mask as pycocotools takes it.
-
-    Raises:
-        ValueError: It is none; says what is wrong.
-    """
-    if isinstance(segmentation, dict):
-        own = segmentation.get("size")
-        if not (isinstance(own, list) and len(own) == 2 and all(type(side) is int and side > 0 for side in own)):
-            raise ValueError(f"its size is {brief(own)}; expected height and width")
-        size = (own[0], own[1])
-        if (problem := USUAL_LIMITS.problem(size[1], size[0])) is not None:
-            raise ValueError(f"it has {problem}")
-        counts = segmentation.get("counts")
-        if isinstance(counts, str):
-            try:
-                check_counts(counts, size)
-            except MessageError as error:
-                raise ValueError(str(error)) from error
-            return {"size": list(size), "counts": counts.encode("ascii")}
-    mask = decode_segmentation(segmentation, size)
-    encoded: Rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return encoded
+        answer.problems.append(Problem(text, published, "counts it as wrong", "nothing"))

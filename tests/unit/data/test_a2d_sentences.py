@@ -29,6 +29,12 @@ def folder(tmp_path: Path) -> Path:
     return shutil.copytree(_ROOT, tmp_path / "a2d_sentences")
 
 
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    """A copy of the text files alone."""
+    return shutil.copytree(_ROOT, tmp_path / "texts", ignore=shutil.ignore_patterns("*.h5", "*.mp4", "*.json"))
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_index_has_the_rows_that_the_published_loader_wrote(split: str) -> None:
     """Copies, missed videos, frames without the instance: all as there. White space is collapsed here, not there."""
@@ -62,11 +68,11 @@ def test_masks_are_those_of_the_published_truth_pixel_by_pixel() -> None:
     assert seen == published.keys()
 
 
-def test_missed_videos_have_no_sentences(folder: Path) -> None:
+def test_missed_videos_have_no_sentences(texts: Path) -> None:
     """Even where the text file has them."""
-    with (folder / _TEXTS / "a2d_missed_videos.txt").open("a") as file:
+    with (texts / _TEXTS / "a2d_missed_videos.txt").open("a") as file:
         file.write("\naBcDeF12345\n")
-    assert A2dSentences(folder, "test").videos == ("_9x-YzQ0w1E", "-Kk3_tT77uU", "sqU4reExact")
+    assert A2dSentences(texts, "test").videos == ("_9x-YzQ0w1E", "-Kk3_tT77uU", "sqU4reExact")
 
 
 def test_sentence_keeps_quotes_commas_and_accents() -> None:
@@ -207,24 +213,24 @@ def test_text_files_of_other_systems_are_read(folder: Path) -> None:
         (f"{_TEXTS}/a2d_annotation.txt", "car rolling", "car " * 300, r"line 10: a sentence of 12"),
     ],
 )
-def test_text_file_that_is_wrong_is_refused_by_line(folder: Path, file: str, old: str, new: str, message: str) -> None:
+def test_text_file_that_is_wrong_is_refused_by_line(texts: Path, file: str, old: str, new: str, message: str) -> None:
     """Before any video is opened."""
-    _replace(folder / file, old, new)
+    _replace(texts / file, old, new)
     with pytest.raises(ConfigError, match=message):
-        A2dSentences(folder, "test")
+        A2dSentences(texts, "test")
 
 
 @pytest.mark.parametrize(
     "name", ["Release/videoset.csv", f"{_TEXTS}/a2d_annotation.txt", f"{_TEXTS}/a2d_missed_videos.txt"]
 )
-def test_text_file_that_is_missing_or_no_text_is_named(folder: Path, name: str) -> None:
+def test_text_file_that_is_missing_or_no_text_is_named(texts: Path, name: str) -> None:
     """With what the folder should be."""
-    (folder / name).write_bytes(b"\xff\xfe")
+    (texts / name).write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=rf"{name} cannot be read as UTF-8"):
-        A2dSentences(folder, "test")
-    (folder / name).unlink()
+        A2dSentences(texts, "test")
+    (texts / name).unlink()
     with pytest.raises(ConfigError, match=rf"{name} is missing; expected the folder a2d_sentences"):
-        A2dSentences(folder, "test")
+        A2dSentences(texts, "test")
 
 
 def test_video_or_split_of_no_name_is_refused() -> None:

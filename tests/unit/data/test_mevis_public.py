@@ -10,7 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssa_stream.data import KINDS, DataPlace, MevisReader, ReferringData, mevis, open_data, packed_pictures
+from ssa_stream.data import (
+    KINDS,
+    DataPlace,
+    MevisReader,
+    ReferringData,
+    ReferringExpression,
+    mevis,
+    mevis_masks,
+    open_data,
+    packed_pictures,
+)
+from ssa_stream.data.json_entries import JsonEntries
 from ssa_stream.errors import ConfigError
 from tests.support.data_sets import DATA_SETS, ROOTS, expected
 from tests.support.stored_answers import frame_ious
@@ -102,11 +113,36 @@ def test_packed_pictures_are_those_that_unpacking_gives(tmp_path: Path) -> None:
     np.testing.assert_array_equal(MevisReader(tmp_path).frames("cafe0000babe", [2, 0]), frames[[2, 0]])
 
 
+def test_masks_are_parsed_once_for_a_sentence_and_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames are asked for in pieces; only some objects are kept."""
+    asked: list[str] = []
+    entry = JsonEntries.entry
+
+    def noted(entries: JsonEntries, key: str) -> list[object]:
+        asked.append(key)
+        return entry(entries, key)
+
+    monkeypatch.setattr(JsonEntries, "entry", noted)
+    data = MevisReader(ROOTS["mevis"] / "valid_u")
+    _, two, one, all_three = data.video("5e0d7c31b2a9").expressions
+
+    def parsed(expression: ReferringExpression) -> list[str]:
+        asked.clear()
+        for index in range(6):
+            data.masks("5e0d7c31b2a9", expression, [index])
+        return list(asked)
+
+    assert [parsed(expression) for expression in (two, two, one, all_three)] == [["51", "53"], [], ["54"], []]
+    monkeypatch.setattr(mevis_masks, "_MOST_KEPT", 1)
+    data.masks("5e0d7c31b2a9", all_three)
+    assert parsed(two)[:2] == ["51", "53"]
+
+
 def test_indexes_go_to_another_process_with_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not read them again."""
     sent = [pickle.dumps(_open("mevis-v2", split)) for split in ("valid", "valid_u")]
-    for name in ("index_pictures", "JsonEntries"):
-        monkeypatch.setattr(mevis, name, None)
+    monkeypatch.setattr(mevis, "index_pictures", None)
+    monkeypatch.setattr(mevis_masks, "JsonEntries", None)
     packed, masked = map(pickle.loads, sent)
     assert packed.frames("cafe0000babe").shape == (4, 48, 64, 3)
     for expression in masked.video("1f2e3d4c5b6a").expressions:

@@ -39,11 +39,12 @@ class BoxData:
         ]
         self.frames_read: list[str] = []
 
-    def frames(self, video: str) -> NDArray[np.uint8]:
+    def frames(self, video: str, indices: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """Draw them."""
         self.frames_read.append(video)
         boxes = self._boxes[video]
-        return np.stack([draw(*((colour, box) for colour, row in boxes.items() if (box := row[t]))) for t in range(6)])
+        chosen = range(6) if indices is None else indices
+        return np.stack([draw(*((colour, box) for colour, row in boxes.items() if (box := row[t]))) for t in chosen])
 
     def targets(self, video: str, expression_id: str) -> NDArray[np.bool_]:
         """Masks of the colours that the sentence names."""

@@ -10,7 +10,7 @@ from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation import (
     ClipData,
     EvaluationConfig,
-    MevisData,
+    ReferringDataset,
     evaluate,
     evaluate_single_object,
     report_from_json,
@@ -62,7 +62,7 @@ def test_windows_know_nothing_of_each_other() -> None:
 
 def test_causal_batch_of_prompts_gives_the_same_as_one_by_one(folder: Path) -> None:
     """Prompts of a video run together, which is quicker and changes nothing but rounding."""
-    data = MevisData(folder)
+    data = ReferringDataset.of_folder(folder)
     one = evaluate(tiny_model(), data, "causal", EvaluationConfig(session=SETTINGS.session, prompts_per_session=1))
     many = evaluate(tiny_model(), data, "causal", EvaluationConfig(session=SETTINGS.session, prompts_per_session=8))
     assert [clip.expression_id for clip in one.clips] == [clip.expression_id for clip in many.clips]
@@ -71,7 +71,7 @@ def test_causal_batch_of_prompts_gives_the_same_as_one_by_one(folder: Path) -> N
 
 def test_evaluation_of_a_folder_tells_types_and_flags(folder: Path) -> None:
     """Groups come from the file."""
-    report = evaluate(tiny_model(), MevisData(folder, fps=6.0), "windowed", SETTINGS)
+    report = evaluate(tiny_model(), ReferringDataset.of_folder(folder, fps=6.0), "windowed", SETTINGS)
     assert report.settings.fps == 6.0
     assert report.settings.data == "val"
     assert report.clips[0].seconds == pytest.approx(4 / 6)
@@ -80,7 +80,7 @@ def test_evaluation_of_a_folder_tells_types_and_flags(folder: Path) -> None:
 
 
 def _types(folder: Path) -> set[str | None]:
-    return {sentence.type for video in MevisData(folder).videos for sentence in video.sentences}
+    return {sentence.type for video in ReferringDataset.of_folder(folder).videos for sentence in video.sentences}
 
 
 def test_evaluation_leaves_training_mode_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,4 +177,4 @@ def test_folder_without_targets_is_refused(tmp_path: Path) -> None:
         '{"videos": {"v": {"frames": ["00000"], "expressions": {"0": {"exp": "a dog"}}}}}'
     )
     with pytest.raises(ConfigError, match="targets"):
-        MevisData(tmp_path)
+        ReferringDataset.of_folder(tmp_path)

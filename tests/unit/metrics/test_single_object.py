@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools.mask import encode
 
 from ssa_stream.errors import ConfigError, ShapeError
 from ssa_stream.metrics import Masks, SingleObjectScorer
+from ssa_stream.metrics.average_precision import ScoredObject, TrueObject, average_precision
+from tests.unit.metrics.counted_slowly import SlowSample, average_precision_slowly, precision_slowly
 from tests.unit.metrics.drawing import rectangle
 
 SIZE = (20, 20)
@@ -101,3 +106,68 @@ def test_scorer_wrong_use_is_refused() -> None:
     with pytest.raises(ShapeError):
         scorer.add(TARGET[None], TARGET[None], np.zeros(1))
     assert len(scorer) == 0
+
+
+def test_more_than_a_hundred_masks_only_the_best_hundred_count() -> None:
+    """The right one comes last: it is seen as the hundredth, not as the one after."""
+    for wrong, found in ((99, 1 / 100), (100, 0.0)):
+        figures = _scorer((TARGET, [FAR] * wrong + [TARGET], [0.9] * wrong + [0.5])).figures()
+        assert figures.mean_ap == pytest.approx(found)
+
+
+def test_equal_scores_of_several_samples_names_decide_as_text() -> None:
+    """`f_10` is before `f_7`: the hit comes first, whatever the order of the samples."""
+    scorer = SingleObjectScorer()
+    scorer.add(TARGET, FAR[None], np.array([0.5]), "f_7")
+    scorer.add(TARGET, TARGET[None], np.array([0.5]), "f_10")
+    assert scorer.figures().mean_ap == pytest.approx(51 / 101)
+
+
+def test_average_precision_by_size_is_missing_where_no_object_is_of_it() -> None:
+    """Small is up to 32^2 pixels, medium up to 96^2, and both limits belong to both sides."""
+    large = np.zeros((200, 200), np.bool_)
+    large[:96, :96] = True
+    scorer = SingleObjectScorer()
+    scorer.add(large, large[None], np.array([0.5]))
+    figures = scorer.figures()
+    assert (figures.ap_small, figures.ap_medium, figures.ap_large) == (None, pytest.approx(1), pytest.approx(1))
+
+
+def test_crowd_is_not_asked_for_and_answers_of_other_categories_are_left_out() -> None:
+    """As COCO has them."""
+    rle = encode(np.asfortranarray(TARGET[:, :, None], np.uint8))[0]
+    objects = [TrueObject("a", rle), TrueObject("b", rle, is_crowd=True)]
+    own = ScoredObject("a", rle, 0.5, category=18)
+    assert average_precision(objects, [own], by_size=False).mean == 0
+    assert average_precision(objects, [own], by_size=False, categories=(1, 18)).mean == pytest.approx(1)
+
+
+@st.composite
+def slow_samples(draw: st.DrawFn) -> list[SlowSample]:
+    """A few samples of small masks, with few different scores, so that many are equal; some masks are empty."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    samples = []
+    for number in range(draw(st.integers(1, 4))):
+        target = rectangle(40, 40, 0, 0, *map(int, rng.integers(0, 40, 2)))
+        count = draw(st.integers(1, 5))
+        masks = [
+            target if rng.random() < 0.3 else rectangle(40, 40, 0, 0, *map(int, rng.integers(0, 40, 2)))
+            for _ in range(count)
+        ]
+        samples.append(SlowSample(f"f_{7 + number}", target, masks, rng.integers(0, 3, count).astype(float).tolist()))
+    return samples
+
+
+@given(slow_samples())
+@settings(max_examples=40, deadline=None)
+def test_figures_are_those_of_a_second_count(samples: list[SlowSample]) -> None:
+    """Pixel by pixel, with ties, empty masks and objects of two sizes."""
+    scorer = SingleObjectScorer()
+    for sample in samples:
+        scorer.add(sample.target, np.stack(sample.masks), np.array(sample.scores), sample.name)
+    figures = scorer.figures()
+    precision, mean_iou = precision_slowly(samples)
+    assert (list(figures.precision), figures.mean_iou) == (pytest.approx(precision), pytest.approx(mean_iou))
+    assert figures.mean_ap == pytest.approx(average_precision_slowly(samples))
+    assert figures.ap_small == pytest.approx(average_precision_slowly(samples, 0, 32**2))
+    assert figures.ap_medium == pytest.approx(average_precision_slowly(samples, 32**2, 96**2))
