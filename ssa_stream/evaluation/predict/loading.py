@@ -1,8 +1,12 @@
 """Frames are read and resized ahead of the network, in processes of their own, a few at a time."""
 
+import os
 import signal
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -18,6 +22,7 @@ from ssa_stream.model.preprocess import frame_sizes
 
 __all__ = ["FRAMES_PER_CHUNK", "LoadedFrames", "VideoFrames", "load_videos"]
 
+_WATCH_S = 0.5
 FRAMES_PER_CHUNK = 18
 """Frames that are read, and go through the part of the network that sees frames alone, together; as published."""
 
@@ -113,7 +118,7 @@ def load_videos(
         batch_size=None,
         num_workers=workers,
         collate_fn=_as_it_is,
-        worker_init_fn=_leave_signals if workers else None,
+        worker_init_fn=partial(_begin, os.getpid()) if workers else None,
     )
     for _, group in groupby(loader, key=lambda loaded: loaded.number):
         yield group
@@ -123,7 +128,18 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _leave_signals(_worker: int) -> None:
-    """The command decides what Ctrl-C means; a worker ends when it is told to."""
+def _begin(parent: int, _worker: int) -> None:
+    """The command decides what Ctrl-C means; a worker ends when it is told to, and with the command."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone.
+
+    Torch's own watch does not: a worker of a killed command waits for a reader of the frames that it has read.
+    """
+    while os.getppid() == parent:
+        time.sleep(_WATCH_S)
+    os._exit(1)

@@ -30,7 +30,7 @@ from ssa_stream.metrics.davis import (
 __all__ = ["score_merged_answers"]
 
 _PREDICTED: Final = "merged_soft"
-"""Where `predict` writes pictures of objects by ReferFormer's rule; those by SSA's are made of pictures of sentences."""
+"""Where `predict` writes pictures of objects by ReferFormer's rule; SSA's come from pictures of sentences."""
 _FOLDERS: Final = tuple(f"anno_{number}" for number in range(ANNOTATORS))
 _SSA: Final = (
     "SSA's postprocess_davis.py (per annotator, the first object wins), then the DAVIS toolkit, unsupervised; mean of "
