@@ -1,5 +1,6 @@
 """The held-out part of a public data set that progress is judged on: short clips, the same each time."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -36,10 +37,11 @@ class HeldOutClips:
             for number, sample in self._samples.items()
         ]
 
-    def frames(self, video: str) -> NDArray[np.uint8]:
-        """See `EvaluationData`."""
+    def frames(self, video: str, indices: Sequence[int] | None = None) -> NDArray[np.uint8]:
+        """See `EvaluationData`; a clip's frames are counted from its first one."""
         sample = self._samples[video]
-        return sample.data.frames(sample.video.name, self._chosen(sample))
+        chosen = self._chosen(sample)
+        return sample.data.frames(sample.video.name, chosen if indices is None else [chosen[i] for i in indices])
 
     def targets(self, video: str, expression_id: str) -> NDArray[np.bool_]:
         """See `EvaluationData`."""
