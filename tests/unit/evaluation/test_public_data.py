@@ -99,6 +99,11 @@ def test_annotated_frame_is_seen_in_a_window_around_it() -> None:
     samples = list(sample_objects(tiny_model(), data, "offline", config))
     assert data.read["_9x-YzQ0w1E"][0] == (0, 0, 0, 0, 0, 1, 2, 3)
     assert sum(map(len, data.read.values())) == sum(len(one.targets) for one in samples) == 19
+    for one in samples:
+        for name, masks in zip(one.sample_ids, one.masks, strict=True):
+            video, frame = str(name).removeprefix("v_").rsplit("_i_", 1)[0].rsplit("_f_", 1)
+            (alone,) = data.frames(video, (int(frame) - 1,))
+            assert np.array_equal(masks[0], alone.mean(axis=2) > 60), name
 
 
 def test_picture_is_seen_once() -> None:

@@ -186,6 +186,17 @@ def test_answer_of_another_category_counts_in_precision_alone(tmp_path: Path) ->
     assert deviation.about == "95 answers"
 
 
+def test_any_category_of_the_data_set_is_as_good_as_another(tmp_path: Path) -> None:
+    """RefCOCO has COCO's categories, and an answer's own plays no role."""
+    entries: Entries = json.loads(answers_of("refcoco", "refcoco_val").read_text())
+    before = score_entries(tmp_path, entries, "refcoco")
+    for entry in entries:
+        entry["category_id"] = 18
+    report = score_entries(tmp_path, entries, "refcoco")
+    assert report.figures == before.figures
+    assert not report.deviations
+
+
 def test_answer_that_is_there_twice_is_a_mistake_only_for_the_published_scorer(tmp_path: Path) -> None:
     """As after a run on several processes that filled up their last batches."""
     entries: Entries = json.loads(answers_of("a2d-sentences", "queries").read_text())

@@ -63,8 +63,7 @@ def test_best_scored_mask_decides_not_the_best_mask() -> None:
 def test_equal_scores_last_mask_is_the_best_but_for_the_average_precision() -> None:
     """As in the published scorers: one sorts and takes the last, the other keeps the order."""
     figures = _scorer((TARGET, [FAR, TARGET], [0.5, 0.5])).figures()
-    assert figures.mean_iou == 1
-    assert figures.mean_ap_top1 == pytest.approx(1)
+    assert (figures.mean_iou, figures.mean_ap_top1) == pytest.approx((1, 1))
     assert figures.mean_ap == pytest.approx(0.5)
 
 
@@ -132,7 +131,7 @@ def test_average_precision_by_size_is_missing_where_no_object_is_of_it() -> None
     scorer.add(large, large[None], np.array([0.5]))
     figures = scorer.figures()
     assert figures.ap_small is None
-    assert [figures.ap_medium, figures.ap_large] == pytest.approx([1, 1])
+    assert (figures.ap_medium, figures.ap_large) == pytest.approx((1, 1))
 
 
 def test_crowd_is_not_asked_for_and_answers_of_other_categories_are_left_out() -> None:
@@ -169,8 +168,7 @@ def test_figures_are_those_of_a_second_count(samples: list[SlowSample]) -> None:
         scorer.add(sample.target, np.stack(sample.masks), np.array(sample.scores), sample.name)
     figures = scorer.figures()
     precision, mean_iou = precision_slowly(samples)
-    assert list(figures.precision) == pytest.approx(precision)
-    assert figures.mean_iou == pytest.approx(mean_iou)
+    assert [*figures.precision, figures.mean_iou] == pytest.approx([*precision, mean_iou])
     assert figures.mean_ap == pytest.approx(average_precision_slowly(samples))
     assert figures.ap_small == pytest.approx(average_precision_slowly(samples, 0, 32**2))
     assert figures.ap_medium == pytest.approx(average_precision_slowly(samples, 32**2, 96**2))
