@@ -30,7 +30,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def _after_masks(out: Path, more_than: int, number: signal.Signals, *options: str) -> subprocess.CompletedProcess[str]:
     """Run until there are masks of more sentences than so many, and send a signal."""
-    command: list[str | Path] = [CONSOLE_SCRIPT, "predict", *OPTIONS, "-o", out, *options]
+    command = [str(CONSOLE_SCRIPT), "predict", *OPTIONS, "-o", str(out), *options]
     with running(command, cwd=out.parent, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + DEADLINE_S
         while len(list(out.glob("valid_u/*/*"))) <= more_than:

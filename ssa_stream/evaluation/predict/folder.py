@@ -122,8 +122,7 @@ class PredictionFolder:
             raise SinkError(f"cannot write into {self.path} ({error.strerror or error}); --resume goes on") from error
 
     def _tidy(self) -> None:
-        """Remove what a process that was killed left half-written."""
-        shutil.rmtree(self._shard / "unfinished", ignore_errors=True)
+        """Remove the line that a process that was killed left half-written; `new_folder` removes pictures."""
         if self._journal.exists():
             with self._journal.open("rb+") as file:
                 content = file.read()
