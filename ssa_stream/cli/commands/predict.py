@@ -144,7 +144,6 @@ def predict(
     from ssa_stream.data import open_data, parse_data
     from ssa_stream.data.kinds import split_of
     from ssa_stream.evaluation.predict.folder import PredictionFolder
-    from ssa_stream.evaluation.predict.running import Prediction
     from ssa_stream.evaluation.predict.submission import has_server
 
     part = _shard(shard)
@@ -169,6 +168,8 @@ def predict(
     with status(f"reading the index of {place.kind.title}"):
         opened = open_data(place, split)
     settings = _settings(place, split, choice, mode=mode, window=window, short_edge=short_edge, limit=limit)
+    from ssa_stream.evaluation.predict.running import Prediction  # imports torch, after all that can be told without
+
     with Interrupts() as interrupts, folder.opened(settings, resume=resume):
         work = Prediction(place.kind, opened, folder, settings, shard=part, workers=workers, tolerate=tolerate)
         left = work.remaining()
