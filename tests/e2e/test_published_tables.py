@@ -44,7 +44,20 @@ def _scored(place: str, split: str, predictions: Path, cwd: Path) -> Any:
 def test_raw_data_becomes_masks_scores_and_a_table(kind: str, root: str, split: str, tmp_path: Path) -> None:
     """Every sentence or sample has its answer and nothing else is there; tables 8 and 9 show the measured figures."""
     place = f"{kind}:{ROOTS[root]}"
-    options = ("--data", place, "--split", split, "--threads", "1", "--workers", "1", "-c", "ssa-tiny")
+    options = (
+        "--data",
+        place,
+        "--split",
+        split,
+        "--threads",
+        "1",
+        "--workers",
+        "0",
+        "--short-edge",
+        "64",
+        "-c",
+        "ssa-tiny",
+    )
     _ran("predict", *options, "-o", tmp_path / "out", cwd=tmp_path)
     report = _scored(place, split, tmp_path / "out", tmp_path)
     assert report["deviations"] == []
