@@ -6,7 +6,14 @@ two import their compilers, and are imported when an operator is chosen.
 """
 
 from ssa_stream.model.deformable.attention import DeformableAttention
-from ssa_stream.model.deformable.choice import OperatorChoice, build, use_operator
+from ssa_stream.model.deformable.choice import Operator, OperatorChoice, build_operator, use_operator
 from ssa_stream.model.deformable.reference import reference_points
 
-__all__ = ["DeformableAttention", "OperatorChoice", "build", "reference_points", "use_operator"]
+__all__ = [
+    "DeformableAttention",
+    "Operator",
+    "OperatorChoice",
+    "build_operator",
+    "reference_points",
+    "use_operator",
+]

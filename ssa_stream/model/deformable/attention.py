@@ -76,6 +76,6 @@ class DeformableAttention(nn.Module):
 
 def _needs_reference(*tensors: Tensor) -> bool:
     """Whether gradients are asked for, or what runs is written down for other engines, which lack the operator."""
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # public
         return True
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)

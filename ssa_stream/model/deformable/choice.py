@@ -1,6 +1,5 @@
 """Which operator the deformable attention of a network runs by; chosen when the network is loaded, never in a frame."""
 
-import time
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -12,7 +11,7 @@ from ssa_stream.model.deformable.kernels import LoadedKernel, cuda_kernel, proce
 from ssa_stream.model.deformable.operator import deformable_attention
 from ssa_stream.model.deformable.reference import deformable_attention_reference
 
-__all__ = ["OPERATORS", "Operator", "OperatorChoice", "build", "use_operator"]
+__all__ = ["OPERATORS", "Operator", "OperatorChoice", "build_operator", "use_operator"]
 
 Operator = Literal["auto", "fused", "torch"]
 OPERATORS: tuple[str, ...] = get_args(Operator)
@@ -26,14 +25,12 @@ class OperatorChoice(NamedTuple):
     Attributes:
         name: `numba`, `triton`, or `torch`, which is the reference.
         reason: Why it is the reference; empty if it was asked for, or is not the reference.
-        seconds: How long it took to load, or where it had never been compiled on this machine, to compile.
-        compiled: Whether it was compiled now.
+        compiled_s: How long compiling took; 0 if the machine code was there.
     """
 
     name: str
     reason: str = ""
-    seconds: float = 0.0
-    compiled: bool = False
+    compiled_s: float = 0.0
 
 
 def use_operator(network: nn.Module, operator: Operator = "auto") -> OperatorChoice:
@@ -60,20 +57,16 @@ def use_operator(network: nn.Module, operator: Operator = "auto") -> OperatorCho
     return choice
 
 
-def build() -> OperatorChoice:
+def build_operator() -> OperatorChoice:
     """Compile the kernel for processors, if this installation has numba, and keep it for all later starts."""
     return _prepared(DeformableAttention(8, 2, 1, 1))
 
 
 def _prepared(layer: DeformableAttention) -> OperatorChoice:
     """Load the kernel of a layer's device, compile it and try it at the layer's sizes."""
-    begin_s = time.perf_counter()
     kernel = _kernel(layer.value_proj.weight.device)
     reason = kernel.reason or _deviation(layer, kernel.name)
-    seconds = time.perf_counter() - begin_s
-    if reason:
-        return OperatorChoice("torch", reason, seconds)
-    return OperatorChoice(kernel.name, "", seconds, kernel.compiled)
+    return OperatorChoice("torch", reason) if reason else OperatorChoice(kernel.name, "", kernel.compiled_s)
 
 
 def _kernel(device: torch.device) -> LoadedKernel:
@@ -81,7 +74,7 @@ def _kernel(device: torch.device) -> LoadedKernel:
         return processor_kernel()
     if device.type == "cuda":
         return cuda_kernel()
-    return LoadedKernel(None, "torch", f"there is no kernel for {device.type}", False)
+    return LoadedKernel(None, "torch", f"there is no kernel for {device.type}")
 
 
 @torch.inference_mode()

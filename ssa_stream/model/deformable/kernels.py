@@ -21,13 +21,13 @@ class LoadedKernel(NamedTuple):
         run: The kernel; None if the reference computes.
         name: What computes: `numba`, `triton`, `torch`.
         reason: Why it is the reference; empty if it is not.
-        compiled: Whether it was compiled now, and not taken from the disk.
+        compiled_s: How long compiling took; 0 if the machine code was there, or is made by the first call.
     """
 
     run: Kernel | None
     name: str
     reason: str
-    compiled: bool = False
+    compiled_s: float = 0.0
 
 
 @functools.cache
@@ -47,7 +47,7 @@ def cuda_kernel() -> LoadedKernel:
 def _loaded(package: str, module: str) -> LoadedKernel:
     try:
         loaded = importlib.import_module(module)
-        return LoadedKernel(loaded.run, package, "", getattr(loaded, "was_compiled", False))
+        return LoadedKernel(loaded.run, package, "", getattr(loaded, "compiled_s", 0.0))
     except ModuleNotFoundError as error:
         reason = f"{error.name} is not installed"
     except Exception as error:

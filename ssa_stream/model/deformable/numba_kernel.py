@@ -8,6 +8,7 @@ with them, and numba's own pool ends the process if two threads use it at once.
 
 import ctypes
 import functools
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from ssa_stream.model.deformable.reference import reference_points
 
-__all__ = ["run", "was_compiled"]
+__all__ = ["run", "compiled_s"]
 
 # numba and llvmlite have no types: their objects are `Any` here.
 
@@ -58,13 +59,8 @@ def _pointer(typing: Any, address: Any) -> Any:
 def _mix(typing: Any, width: Any, values: Any, indices: Any, weights: Any, count: Any, mixed: Any) -> Any:
     """Weighted sum of rows of `width` numbers, which stays in registers; numba's own loops store every step of it.
 
-    Args:
-        width: A literal.
-        values: Address of the first number of row 0.
-        indices: Address of the rows' first numbers, int32.
-        weights: Address of their weights.
-        count: How many rows; an even number.
-        mixed: Address of the result.
+    `width` is a literal, `count` of the rows an even number. The others are addresses: of the first number of row 0, of
+    the rows' first numbers (int32), of their weights, of the result.
     """
     if not isinstance(width, types.IntegerLiteral):
         return None
@@ -232,17 +228,18 @@ def _work(task: Any) -> None:
                 )
 
 
-def _compiled() -> tuple[Any, bool]:
-    """`_work` as machine code, and whether it was compiled anew."""
+def _compiled() -> tuple[Any, float]:
+    """`_work` as machine code, and how long compiling it took in seconds; 0 if it was on the disk."""
+    begin_s = time.perf_counter()
     kind = types.void(types.CPointer(types.int64))
     try:
         code = cfunc(kind, cache=True, **_EXACT)(_work)
     except RuntimeError:  # numba finds no folder that it may write to: each process compiles
         code = cfunc(kind, **_EXACT)(_work)
-    return code, not code.cache_hits
+    return code, 0.0 if code.cache_hits else time.perf_counter() - begin_s
 
 
-_code, was_compiled = _compiled()
+_code, compiled_s = _compiled()
 
 
 def run(value: Tensor, offsets: Tensor, logits: Tensor, sizes: tuple[tuple[int, int], ...], num_heads: int) -> Tensor:

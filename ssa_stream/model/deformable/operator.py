@@ -78,9 +78,8 @@ def _computed(
     """By a kernel if it takes these tensors, else by the reference."""
     pairs = _pairs(sizes)
     _check(value, offsets, logits, pairs, num_heads)
-    B, S, C = value.shape
     known = all(tensor.dtype in _KERNEL_TYPES for tensor in (value, offsets, logits))
-    if kernel is None or not known or S * C > _LARGEST_ITEM:
+    if kernel is None or not known or value[0:1].numel() > _LARGEST_ITEM:
         return _by_reference(value, offsets, logits, pairs, num_heads).contiguous()
     if value.numel() == 0:
         return torch.empty_like(value, memory_format=torch.contiguous_format)
