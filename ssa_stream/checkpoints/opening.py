@@ -62,7 +62,9 @@ def open_network(
         CheckpointError: The checkpoint does not load.
     """
     if random_weights is None:
-        return load_checkpoint(checkpoint or DEFAULT_CHECKPOINT, device=device, dtype=dtype, clip=clip, operator=operator)
+        return load_checkpoint(
+            checkpoint or DEFAULT_CHECKPOINT, device=device, dtype=dtype, clip=clip, operator=operator
+        )
     place = checked_device(device)
     with torch.random.fork_rng():
         torch.manual_seed(_RANDOM_SEED)

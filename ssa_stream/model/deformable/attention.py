@@ -69,7 +69,9 @@ class DeformableAttention(nn.Module):
                 values, offsets, logits, [side for size in sizes for side in size], self.num_heads
             )
         else:
-            mixed = deformable_attention_reference(values, offsets, logits, sizes, self.num_heads)
+            mixed = deformable_attention_reference(
+                values, offsets, logits, sizes, num_heads=self.num_heads, num_points=self.num_points
+            )
         out: Tensor = self.output_proj(mixed)
         return out
 

@@ -92,6 +92,8 @@ def _deviation(layer: DeformableAttention, name: str) -> str:
         mixed = deformable_attention(value, offsets, logits, [side for size in sizes for side in size], layer.num_heads)
     except Exception as error:
         return f"{name} does not work here ({type(error).__name__}: {error})"
-    expected = deformable_attention_reference(value, offsets, logits, sizes, layer.num_heads)
+    expected = deformable_attention_reference(
+        value, offsets, logits, sizes, num_heads=layer.num_heads, num_points=layer.num_points
+    )
     deviation = float((mixed - expected).abs().max())
     return "" if deviation < _TOLERANCE else f"{name} gives other numbers here (by {deviation:.1e})"

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ssa_stream.model.deformable.reference import reference_points
 
-__all__ = ["run", "compiled_s"]
+__all__ = ["compiled_s", "run"]
 
 # numba and llvmlite have no types: their objects are `Any` here.
 

@@ -90,12 +90,16 @@ def _by_reference(
     value: Tensor, offsets: Tensor, logits: Tensor, pairs: tuple[tuple[int, int], ...], num_heads: int
 ) -> Tensor:
     kind = torch.promote_types(torch.float32, value.dtype)
-    mixed = deformable_attention_reference(value.to(kind), offsets.to(kind), logits.to(kind), pairs, num_heads)
+    points = int(logits.shape[-1]) // (num_heads * len(pairs))
+    mixed = deformable_attention_reference(
+        value.to(kind), offsets.to(kind), logits.to(kind), pairs, num_heads=int(num_heads), num_points=points
+    )
     return mixed.to(value.dtype)
 
 
 def _pairs(sizes: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    return tuple(zip(sizes[::2], sizes[1::2], strict=False))
+    whole = [int(side) for side in sizes]  # symbols, where a graph is compiled
+    return tuple(zip(whole[::2], whole[1::2], strict=False))
 
 
 def _check(value: Tensor, offsets: Tensor, logits: Tensor, pairs: tuple[tuple[int, int], ...], num_heads: int) -> None:

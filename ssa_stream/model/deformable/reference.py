@@ -22,14 +22,20 @@ def reference_points(sizes: Sequence[tuple[int, int]], device: torch.device) -> 
 
 
 def deformable_attention_reference(
-    value: Tensor, offsets: Tensor, logits: Tensor, sizes: Sequence[tuple[int, int]], num_heads: int
+    value: Tensor,
+    offsets: Tensor,
+    logits: Tensor,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    num_heads: int,
+    num_points: int,
 ) -> Tensor:
     """Sample and mix; arguments and result as of `operator.deformable_attention`."""
     B, S, C = value.shape
-    H, L = num_heads, len(sizes)
-    P = logits.shape[-1] // (H * L)
+    H, L, P = num_heads, len(sizes), num_points
     # Everything small (head, level, point, xy) is moved in front of the long token axis, where loops run fast.
-    centre, scale = _sampling_grid(tuple(sizes), H, P, value.device)
+    is_plain = type(offsets) is Tensor  # else a graph is being written down, whose tensors must not be kept
+    centre, scale = (_kept_grid if is_plain else _sampling_grid)(tuple(sizes), H, P, value.device)
     grid = torch.addcmul(centre, offsets, scale)
     grid = grid.view(B, S, H, L, P, 2).permute(3, 0, 2, 4, 1, 5).reshape(L, B * H, P, S, 2)
     weights = logits.view(B, S, H, L * P).permute(0, 2, 3, 1).softmax(dim=2)
@@ -43,17 +49,26 @@ def deformable_attention_reference(
     return mixed.view(B, C, S).transpose(1, 2)
 
 
-@functools.lru_cache(maxsize=32)
 def _sampling_grid(
     sizes: tuple[tuple[int, int], ...], num_heads: int, num_points: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Where tokens sample without any offset, and what an offset of one cell moves, both in -1..1 units.
 
     Returns:
-        `(S, heads*levels*points*2)` and `(heads*levels*points*2,)`, float32; kept and shared, do not write to them.
+        `(S, heads*levels*points*2)` and `(heads*levels*points*2,)`, float32.
     """
+    scale = torch.stack(
+        [torch.full((), 2 / side, dtype=torch.float32) for height, width in sizes for side in (width, height)]
+    )
+    scale = scale.view(len(sizes), 1, 2).expand(num_heads, len(sizes), num_points, 2).reshape(-1)
+    centre = (2 * reference_points(sizes, torch.device("cpu")) - 1).repeat(1, len(scale) // 2)
+    return centre.to(device), scale.to(device)
+
+
+@functools.lru_cache(maxsize=32)
+def _kept_grid(
+    sizes: tuple[tuple[int, int], ...], num_heads: int, num_points: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The same, kept and shared: do not write to them."""
     with torch.inference_mode(False), torch.no_grad():
-        extent = torch.tensor([[width, height] for height, width in sizes], dtype=torch.float32)
-        scale = (2 / extent)[:, None].expand(num_heads, len(sizes), num_points, 2).reshape(-1)
-        centre = (2 * reference_points(sizes, torch.device("cpu")) - 1).repeat(1, len(scale) // 2)
-        return centre.to(device), scale.to(device)
+        return _sampling_grid(sizes, num_heads, num_points, device)
