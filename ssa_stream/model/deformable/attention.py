@@ -63,17 +63,18 @@ class DeformableAttention(nn.Module):
             `(B, S, C)`.
         """
         offsets, logits = self.sampling_offsets(query), self.attention_weights(query)
-        values = self.value_proj(value)
-        if self.fused and not _needs_reference(offsets, logits, values):
-            mixed = deformable_attention(
-                values, offsets, logits, [side for size in sizes for side in size], self.num_heads
-            )
-        else:
-            mixed = deformable_attention_reference(
-                values, offsets, logits, sizes, num_heads=self.num_heads, num_points=self.num_points
-            )
-        out: Tensor = self.output_proj(mixed)
+        out: Tensor = self.output_proj(self.mix(self.value_proj(value), offsets, logits, sizes))
         return out
+
+    def mix(self, values: Tensor, offsets: Tensor, logits: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+        """Sample and mix what was projected; see `operator.deformable_attention`."""
+        if self.fused and not _needs_reference(values, offsets, logits):
+            sides = [side for size in sizes for side in size]
+            mixed: Tensor = deformable_attention(values, offsets, logits, sides, self.num_heads)
+            return mixed
+        return deformable_attention_reference(
+            values, offsets, logits, sizes, num_heads=self.num_heads, num_points=self.num_points
+        )
 
 
 def _needs_reference(*tensors: Tensor) -> bool:
