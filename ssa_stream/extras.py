@@ -25,6 +25,7 @@ _EXTRAS = {
         "engine",
     ),
     **dict.fromkeys(("aiohttp", "aiortc", "prometheus_client"), "webrtc"),
+    "numba": "fast",
     "pygame": "view",
     **dict.fromkeys(("h5py", "matplotlib", "zlib_ng"), "data"),
     **dict.fromkeys(("lightning", "tensorboard"), "train"),

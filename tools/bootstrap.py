@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 11)
-EXTRAS = "engine,webrtc,view,train"
+EXTRAS = "engine,fast,webrtc,view,train"
 SMOKE_IMPORTS = "numpy, scipy, av, cv2, torch, open_clip, zmq, ssa_stream"
 STEPS = 4
 GIB = 1024**3
@@ -307,7 +307,8 @@ def set_up(venv: Path, min_free_gib: float) -> None:
         venv, "the packages of pyproject.toml", [*pinned, "--group", "dev", "-e", f".[{EXTRAS}]"], use_cache=use_cache
     )
     progress.step("A look whether everything loads")
-    if run([str(venv_python(venv)), "-I", "-c", f"import {SMOKE_IMPORTS}"]) != 0:
+    look = f"import {SMOKE_IMPORTS}; from ssa_stream.model import build_operator; build_operator()"
+    if run([str(venv_python(venv)), "-I", "-c", look]) != 0:
         raise SetupError(
             f"The packages are installed, but importing {SMOKE_IMPORTS} failed; the reason stands above.\n"
             f"If a shared library is missing, install it; otherwise delete {venv} and run the same command again."

@@ -94,17 +94,22 @@ def load_network(section: ModelSection) -> "SSA":
     import torch
 
     from ssa_stream.checkpoints import choose_device, open_network
+    from ssa_stream.model import use_operator
 
     device = choose_device(section.device, "model.device")
     if section.device == "auto":
         _LOG.info("device chosen", device=device)
     dtype: torch.dtype = getattr(torch, section.dtype)
-    return open_network(
+    network = open_network(
         section.checkpoint,
         random_weights=section.name if section.random_weights else None,
         device=device,
         dtype=dtype,
     )
+    operator = use_operator(network)
+    if operator.reason:
+        _LOG.info("deformable attention without a fused kernel", reason=operator.reason)
+    return network
 
 
 def network_config(section: ModelSection) -> "SsaConfig":

@@ -9,7 +9,7 @@ from torch import Tensor
 from ssa_stream.checkpoints.store import checked_device, checked_dtype, load_checkpoint
 from ssa_stream.configs import load_config
 from ssa_stream.errors import ConfigError
-from ssa_stream.model import SSA, SsaConfig
+from ssa_stream.model import SSA, Operator, SsaConfig, use_operator
 from ssa_stream.weight_files import DEFAULT_CHECKPOINT
 
 __all__ = ["choose_device", "open_network"]
@@ -44,6 +44,7 @@ def open_network(
     clip: Mapping[str, Tensor] | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    operator: Operator = "auto",
 ) -> SSA:
     """Load a network, or make one with meaningless weights that are the same in every process.
 
@@ -53,16 +54,21 @@ def open_network(
         clip: CLIP's weights, for a checkpoint without them.
         device: Where the network goes, see `choose_device`.
         dtype: float32 or bfloat16.
+        operator: What deformable attention runs by, see `model.use_operator`.
     Returns:
         The network in evaluation mode.
     Raises:
-        ConfigError: An unknown configuration, or a device or type that the network cannot run in.
+        ConfigError: An unknown configuration, or a device, type or operator that the network cannot run in.
         CheckpointError: The checkpoint does not load.
     """
     if random_weights is None:
-        return load_checkpoint(checkpoint or DEFAULT_CHECKPOINT, device=device, dtype=dtype, clip=clip)
+        return load_checkpoint(
+            checkpoint or DEFAULT_CHECKPOINT, device=device, dtype=dtype, clip=clip, operator=operator
+        )
     place = checked_device(device)
     with torch.random.fork_rng():
         torch.manual_seed(_RANDOM_SEED)
         network = SSA(SsaConfig.from_mapping(load_config("model", random_weights))).eval()
-    return network.to(place).cast(checked_dtype(dtype))
+    network = network.to(place).cast(checked_dtype(dtype))
+    use_operator(network, operator)
+    return network

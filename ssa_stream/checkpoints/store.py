@@ -14,7 +14,7 @@ from ssa_stream.checkpoints.layout import compare_layouts, empty_model, expect_l
 from ssa_stream.checkpoints.reference_keys import CLIP_PREFIX, CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.knowledge import Knowledge
-from ssa_stream.model import SSA, SsaConfig
+from ssa_stream.model import SSA, Operator, SsaConfig, use_operator
 from ssa_stream.texts import brief
 
 __all__ = ["checked_device", "checked_dtype", "load_checkpoint", "read_tensors", "save_checkpoint"]
@@ -93,6 +93,7 @@ def load_checkpoint(
     dtype: torch.dtype = torch.float32,
     clip: Mapping[str, Tensor] | None = None,
     for_training: bool = False,
+    operator: Operator = "auto",
 ) -> SSA:
     """Build the network that a checkpoint describes, with its weights.
 
@@ -103,11 +104,12 @@ def load_checkpoint(
         clip: CLIP's weights under its own names, see `checkpoints.clip_weights`; needed if the file holds none, used
             instead of those in the file if it does.
         for_training: Take a start for training, too.
+        operator: What deformable attention runs by, see `model.use_operator`; training has the reference always.
     Returns:
         The network in evaluation mode.
     Raises:
         CheckpointError: The file is unreadable or its tensors are not those of its own configuration.
-        ConfigError: `device` is not there, or `dtype` is another one.
+        ConfigError: `device` is not there, `dtype` is another one, or there is no such operator here.
     """
     device, dtype = checked_device(device), checked_dtype(dtype)
     info = read_info(path)
@@ -126,7 +128,10 @@ def load_checkpoint(
     _check_numbers(state, f"cannot load {info.path}")
     _check_finite(state, f"cannot load {info.path}")
     model = fill_model(model, {key: tensor.float() for key, tensor in state.items()})
-    return model.cast(dtype).to(device)
+    model = model.cast(dtype).to(device)
+    if not for_training:
+        use_operator(model, operator)
+    return model
 
 
 def checked_device(device: torch.device | str) -> torch.device:

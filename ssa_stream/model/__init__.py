@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ssa_stream.model.alignment import align_chain
     from ssa_stream.model.carry import CarriedPool, empty_carry, fold
     from ssa_stream.model.clip import TextFeatures
+    from ssa_stream.model.deformable import Operator, OperatorChoice, build_operator, use_operator
     from ssa_stream.model.offline import ClipMasks, segment_clip
     from ssa_stream.model.preprocess import MaskSizes, network_size, resize_frame, to_input
     from ssa_stream.model.selection import select_queries
@@ -20,6 +21,7 @@ else:
         alignment="align_chain",
         carry="CarriedPool empty_carry fold",
         clip="TextFeatures",
+        deformable="Operator OperatorChoice build_operator use_operator",
         offline="ClipMasks segment_clip",
         preprocess="MaskSizes network_size resize_frame to_input",
         selection="select_queries",
@@ -37,12 +39,15 @@ __all__ = [
     "FrameDecoderConfig",
     "FrameQueries",
     "MaskSizes",
+    "Operator",
+    "OperatorChoice",
     "PixelDecoderConfig",
     "SsaConfig",
     "TextFeatures",
     "VideoDecoderConfig",
     "WindowOutput",
     "align_chain",
+    "build_operator",
     "empty_carry",
     "fold",
     "network_size",
@@ -50,4 +55,5 @@ __all__ = [
     "segment_clip",
     "select_queries",
     "to_input",
+    "use_operator",
 ]

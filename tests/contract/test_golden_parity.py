@@ -19,7 +19,7 @@ from ssa_stream.checkpoints.reference import reference_layout
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
 from ssa_stream.checkpoints.seeded import seeded_array
 from ssa_stream.configs import load_config
-from ssa_stream.model import SSA, SsaConfig
+from ssa_stream.model import SSA, SsaConfig, use_operator
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = GOLDEN / "small"
@@ -43,6 +43,14 @@ def folder() -> GoldenFolder:
 def model(folder: GoldenFolder) -> SSA:
     """The small network with the seeded weights; do not change it."""
     return build_golden(folder)
+
+
+@pytest.fixture(scope="module")
+def fused(folder: GoldenFolder, model: SSA) -> SSA:
+    """The same weights, with deformable attention as one operator."""
+    network = build_model(folder.config, model.state_dict())
+    assert use_operator(network, "fused").name == "numba"
+    return network
 
 
 @pytest.fixture
@@ -93,15 +101,28 @@ def test_published_checkpoint_has_exactly_our_tensors() -> None:
 # The numbers
 
 
+@pytest.mark.parametrize("operator", ["model", "fused"], ids=["torch", "numba"])
 @pytest.mark.parametrize("case", CASES)
-def test_case_agrees_in_every_stage(model: SSA, folder: GoldenFolder, case: str) -> None:
-    """All recorded arrays within their tolerances, nothing left out, nothing excused."""
-    report = verify_case(model, folder, read_case(SMALL / f"{case}.npz"))
+def test_case_agrees_in_every_stage(
+    request: pytest.FixtureRequest, folder: GoldenFolder, case: str, operator: str
+) -> None:
+    """All recorded arrays within their tolerances by each operator, nothing left out, nothing excused."""
+    report = verify_case(request.getfixturevalue(operator), folder, read_case(SMALL / f"{case}.npz"))
     assert report.first_deviation is None, explain(report)
     assert report.flip is None
     assert report.notes == ()
     assert {one.verdict for one in report.comparisons} == {Verdict.AGREES}
     assert len(report.comparisons) == 71
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_case_agrees_on_cuda_by_the_kernel(breakable: SSA, folder: GoldenFolder) -> None:
+    """The Triton kernel gives the same numbers to the same tolerances."""
+    network = breakable.to("cuda")
+    assert use_operator(network, "fused").name == "triton"
+    report = verify_case(network, folder, read_case(SMALL / "T2_long.npz"))
+    assert report.first_deviation is None, explain(report)
 
 
 @pytest.mark.gpu

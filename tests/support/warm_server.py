@@ -57,7 +57,7 @@ def main(address: str) -> Callable[[], object]:
 
 def _import_everything(package: str) -> None:
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith(("__main__", "triton_kernel")):  # not every build of torch brings Triton
             importlib.import_module(module.name)
 
 

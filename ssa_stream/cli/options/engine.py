@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from ssa_stream.cli.checks.arguments import check_model
 from ssa_stream.cli.options.model import clip_weights
 from ssa_stream.cli.views.console import notice, status
+from ssa_stream.extras import install_command
 
 if TYPE_CHECKING:
-    from ssa_stream.model import SSA
+    from ssa_stream.model import SSA, OperatorChoice
 
 __all__ = ["ModelChoice", "all_cores_but_one", "open_model"]
 
@@ -68,6 +69,7 @@ def open_model(choice: ModelChoice, *, threads: int | None = None) -> "SSA":
     import torch
 
     from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, choose_device, open_network, read_info
+    from ssa_stream.model import build_operator, use_operator
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -75,12 +77,30 @@ def open_model(choice: ModelChoice, *, threads: int | None = None) -> "SSA":
     if choice.device == "auto":
         notice(f"device: {where}", event="device", device=str(where))
     kind = torch.bfloat16 if choice.dtype == "bfloat16" else torch.float32
+    if where == "cpu":
+        with status("preparing deformable attention; on a new machine it is compiled once"):
+            build_operator()
     if choice.random_weights:
-        return open_network(random_weights=choice.model, device=where, dtype=kind)
-    name = choice.checkpoint or DEFAULT_CHECKPOINT
-    with status(f"loading {name}"):
-        weights = clip_weights(read_info(name).config, choice.clip, choice.download_clip)
-        return open_network(name, clip=weights, device=where, dtype=kind)
+        network = open_network(random_weights=choice.model, device=where, dtype=kind)
+    else:
+        name = choice.checkpoint or DEFAULT_CHECKPOINT
+        with status(f"loading {name}"):
+            weights = clip_weights(read_info(name).config, choice.clip, choice.download_clip)
+            network = open_network(name, clip=weights, device=where, dtype=kind)
+    _tell_operator(use_operator(network))
+    return network
+
+
+def _tell_operator(operator: "OperatorChoice") -> None:
+    """Say what deformable attention runs by where it is the slow way, and that a first start took its time."""
+    if operator.reason:
+        words = f"deformable attention: torch, without a fused kernel ({operator.reason})"
+        if "not installed" in operator.reason:
+            words += f"; it is several times as fast after: {install_command('fast')}"
+        notice(words, event="operator", operator=operator.name, reason=operator.reason)
+    elif operator.compiled_s:
+        words = f"deformable attention was compiled for this processor in {operator.compiled_s:.0f} s, and is kept"
+        notice(words, event="operator", operator=operator.name, compiled_s=round(operator.compiled_s, 1))
 
 
 def all_cores_but_one() -> int:
