@@ -26,7 +26,7 @@ def print_score(report: "ScoreReport") -> None:
     shown = next(iter(report.variants.values())).figures
     extra = {name: value for name, value in report.figures.items() if name not in shown}
     if extra:  # default figures that are no figures of the published scorer
-        table = _below_each_other({"default": extra}, {})
+        table = _below_each_other({"no published scorer": extra}, {})
         wide_output(table).print(table)
     for name, variant in report.variants.items():
         output().print(f"{name}: {variant.about}")
