@@ -1,6 +1,5 @@
 """Scores of predictions that are pictures: MeViS, Ref-YouTube-VOS, Ref-DAVIS17."""
 
-from pathlib import Path
 from typing import Final
 
 from ssa_stream.data.referring import ReferringData
@@ -9,7 +8,7 @@ from ssa_stream.evaluation.score.answers import folder_of_answers, listed, place
 from ssa_stream.evaluation.score.expressions import ExpressionRule
 from ssa_stream.evaluation.score.no_target import no_target_figures
 from ssa_stream.evaluation.score.report import Deviation, Figures, ScoreReport, Variant
-from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest, expect_no_zip
+from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest, expect_folder
 from ssa_stream.evaluation.score.summary import expression_deviations, expression_variants, ignored_folders
 from ssa_stream.evaluation.score.workers import score_videos
 from ssa_stream.texts import brief
@@ -32,7 +31,7 @@ def score_frame_answers(request: ScoreRequest, on_progress: OnProgress | None = 
     Raises:
         ConfigError: The split has no public masks, nothing was found, or the data set is broken.
     """
-    _expect_folder(request.predictions)
+    expect_folder(request.predictions)
     data = request.open_data()
     _expect_truth(data, request)
     folder = folder_of_answers(request.predictions, request.split_name, data.videos)
@@ -64,14 +63,6 @@ def score_frame_answers(request: ScoreRequest, on_progress: OnProgress | None = 
         variants=variants,
         deviations=tuple(deviations),
     )
-
-
-def _expect_folder(predictions: Path) -> None:
-    if not predictions.is_dir():
-        expect_no_zip(predictions)
-        what = "a file" if predictions.is_file() else "no folder"
-        expected = "the folder of pictures, <video>/<expression>/<frame>.png"
-        raise misnamed(ConfigError(f"{predictions} is {what}; expected {expected}"))
 
 
 def _is_annotator(request: ScoreRequest, name: str) -> bool:

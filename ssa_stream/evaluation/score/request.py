@@ -8,10 +8,10 @@ from typing import Final
 
 from ssa_stream.data.kinds import DataPlace, open_data, split_of
 from ssa_stream.data.referring import ReferringData
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, misnamed
 from ssa_stream.files import open_ordinary
 
-__all__ = ["OnProgress", "ScoreRequest", "expect_no_zip"]
+__all__ = ["OnProgress", "ScoreRequest", "expect_folder", "expect_no_zip"]
 
 _ZIP: Final = b"PK\x03\x04"
 
@@ -81,3 +81,16 @@ def expect_no_zip(place: Path) -> None:
         return
     if is_zip:
         raise ConfigError(f"{place} is a zip: unpack it first, and give what was in it")
+
+
+def expect_folder(place: Path) -> None:
+    """Refuse what is no folder of pictures.
+
+    Raises:
+        ConfigError: It is a zip, a file or not there.
+    """
+    if not place.is_dir():
+        expect_no_zip(place)
+        what = "a file" if place.is_file() else "no folder"
+        expected = "the folder of pictures, <video>/<expression>/<frame>.png"
+        raise misnamed(ConfigError(f"{place} is {what}; expected {expected}"))

@@ -22,6 +22,7 @@ from ssa_stream.evaluation.score.answers import (
     places_of_answers,
     read_grey,
 )
+from ssa_stream.evaluation.score.request import expect_folder
 from ssa_stream.evaluation.score.results_file import results_file
 from ssa_stream.texts import brief
 
@@ -109,6 +110,7 @@ def open_system(sentence: AskedSentence, name: str, place: Path | None) -> Syste
         raise misnamed(ConfigError(f"row {name}: {place} is not there; give what `score --predictions` takes"))
     if sentence.kind.results == "objects":
         return System(name, _results_file(sentence, name, place))
+    expect_folder(place)
     return System(
         name,
         _expression_folder(sentence, place) or _annotator_folder(sentence, place) or _no_masks(sentence, name, place),
