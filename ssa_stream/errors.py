@@ -15,6 +15,8 @@
 Messages say what came, what was expected and what to do.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TypeVar
 
@@ -31,6 +33,8 @@ __all__ = [
     "SourceErrorCode",
     "SsaStreamError",
     "TransportError",
+    "content_errors",
+    "is_of_missing_file",
     "misnamed",
 ]
 
@@ -41,9 +45,12 @@ class SsaStreamError(Exception):
     Attributes:
         is_misnamed: It is about a name that somebody gave: there is nothing of that name, or nobody understands it. For
             a command line that is wrong use.
+        is_of_content: It is about what is in a file that is there, such as one of a data set. For a command line that
+            is work that failed, whatever the class of the error stands for otherwise.
     """
 
     is_misnamed = False
+    is_of_content = False
 
 
 _Error = TypeVar("_Error", bound=SsaStreamError)
@@ -53,6 +60,25 @@ def misnamed(error: _Error) -> _Error:
     """Mark an error as one about a name that somebody gave; see `SsaStreamError.is_misnamed`."""
     error.is_misnamed = True
     return error
+
+
+@contextmanager
+def content_errors() -> Iterator[None]:
+    """Mark errors of the body that are about no name as errors about content; see `SsaStreamError.is_of_content`."""
+    try:
+        yield
+    except SsaStreamError as error:
+        error.is_of_content = not error.is_misnamed
+        raise
+
+
+def is_of_missing_file(error: BaseException | None) -> bool:
+    """Whether an error comes from a file that is not there."""
+    while error is not None:
+        if isinstance(error, FileNotFoundError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class ConfigError(SsaStreamError, ValueError):

@@ -30,6 +30,10 @@ def parse_json(content: bytes | str, *, allows_not_a_number: bool = False) -> An
         )
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+    except ValueError as error:
+        if "set_int_max_str_digits" in str(error):  # advice for programmers
+            raise ValueError("it holds a whole number of more digits than Python reads") from None
+        raise
     if _SURROGATE.search(text) and (broken := unencodable(value)) is not None:
         raise ValueError(f"it holds half of a surrogate pair, in {brief(broken)}")
     return value

@@ -103,7 +103,8 @@ _add_commands()
 
 def exit_code(error: SsaStreamError) -> int:
     """The exit code that an error stands for."""
-    is_usage = error.is_misnamed or isinstance(error, ConfigError | MissingExtraError)
+    is_usage = isinstance(error, ConfigError | MissingExtraError) and not error.is_of_content
+    is_usage = error.is_misnamed or is_usage
     return USAGE if is_usage else FAILURE
 
 

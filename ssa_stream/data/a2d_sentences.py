@@ -25,6 +25,8 @@ _EXPECTED: Final = "the folder a2d_sentences of A2D-Sentences, with Release and 
 _SUBSETS: Final = {"train": 0, "test": 1}
 _COLUMNS: Final = 9
 _MOST_FRAMES: Final = 100_000
+_MOST_NAMED: Final = 10
+"""Broken files of one video."""
 _COPY: Final = " (copy)"
 """At the end of an instance's id: the row repeats another one, and the published loaders drop it."""
 
@@ -164,7 +166,16 @@ class A2dSentences:
         return rows
 
     def _read_video(self, name: str) -> ReferringVideo:
-        held = {number: read_instance_ids(path) for number, path in self._annotations(name).items()}
+        held: dict[int, tuple[int, ...]] = {}
+        problems: list[ConfigError] = []
+        for number, path in self._annotations(name).items():
+            try:
+                held[number] = read_instance_ids(path)
+            except ConfigError as error:
+                problems.append(error)
+        if problems:
+            more = f"; and {len(problems) - _MOST_NAMED} more" if len(problems) > _MOST_NAMED else ""
+            raise ConfigError("; ".join(map(str, problems[:_MOST_NAMED])) + more) from problems[0]
         expressions: list[ReferringExpression] = []
         times: dict[int, int] = {}
         for row in self._rows[name]:

@@ -13,7 +13,7 @@ from ssa_stream.data.kinds import DataPlace, open_data, split_of
 from ssa_stream.data.published_counts import ALL_SPLITS, PUBLISHED
 from ssa_stream.data.referring import ReferringData, ReferringVideo
 from ssa_stream.data.trial_reading import Problem, Problems, annotated_frames, read_videos
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, is_of_missing_file
 
 __all__ = ["CountCheck", "DataCheck", "SplitCheck", "check_data"]
 
@@ -28,7 +28,8 @@ class SplitCheck(msgspec.Struct, frozen=True, kw_only=True):
         split: Its name.
         state: `there`; `missing`, where a file that it begins with is not there; `unreadable`.
         text: Why it could not be opened.
-        videos: Videos; pictures of a data set of pictures.
+        videos: Videos; pictures of a data set of pictures. Those that are left out are in no count.
+        left_out_videos: Those whose sentences cannot be read.
         sentences: Sentences about them.
         without_targets: Sentences that mean nothing in their video.
         hidden_targets: Sentences whose targets are not released.
@@ -47,6 +48,7 @@ class SplitCheck(msgspec.Struct, frozen=True, kw_only=True):
     state: str = "there"
     text: str = ""
     videos: int = 0
+    left_out_videos: int = 0
     sentences: int = 0
     without_targets: int = 0
     hidden_targets: int = 0
@@ -119,7 +121,7 @@ def check_data(
         try:
             data = open_data(place, name)
         except ConfigError as error:
-            state = "missing" if _is_of_missing_file(error) else "unreadable"
+            state = "missing" if is_of_missing_file(error) else "unreadable"
             checks.append(SplitCheck(split=name, state=state, text=str(error)))
             continue
         if getattr(data, "version", 1) != 1:
@@ -134,14 +136,6 @@ def check_data(
         counts=tuple(_counts(kind, {check.split: check for check in there}, place.kind.splits)),
         is_usable=is_whole and not any(check.state == "unreadable" or check.num_problems for check in checks),
     )
-
-
-def _is_of_missing_file(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, FileNotFoundError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _cores() -> int:
@@ -169,7 +163,9 @@ def _check_split(
         with problems.noted(name):
             videos.append(data.video(name))
     if not videos:
-        problems.add([Problem(about=split, text="it has no video; expected at least one")])
+        problems.add(
+            [Problem(about=split, text="it has no video: what lists them is empty or broken; expected at least one")]
+        )
     read = 0
     for read, total, found in read_videos(data, [video.name for video in videos], reads_all=reads_all, workers=workers):
         problems.add(found)
@@ -179,6 +175,7 @@ def _check_split(
         split=split,
         listed_videos=getattr(data, "listed_videos", None),
         listed_sentences=getattr(data, "listed_sentences", None),
+        left_out_videos=len(data.videos) - len(videos),
         read_videos=read,
         num_problems=problems.count,
         problems=tuple(problems.first),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ssa_stream.data.referring import ReferringData
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, content_errors, is_of_missing_file, misnamed
 from ssa_stream.texts import brief
 
 __all__ = ["KINDS", "DataKind", "DataPlace", "Results", "open_data", "parse_data", "split_of"]
@@ -89,7 +89,7 @@ def split_of(kind: DataKind, split: str | None) -> str:
     for name in (split, same.get(split, split)):
         if name in kind.splits:
             return name
-    raise ConfigError(f"{kind.title} has no split {brief(split)}; expected {', '.join(kind.splits)}")
+    raise misnamed(ConfigError(f"{kind.title} has no split {brief(split)}; expected {', '.join(kind.splits)}"))
 
 
 def open_data(place: DataPlace, split: str | None = None, truth: Path | None = None) -> ReferringData:
@@ -104,9 +104,19 @@ def open_data(place: DataPlace, split: str | None = None, truth: Path | None = N
     """
     split = split_of(place.kind, split)
     if truth is not None and place.kind.name != "ref-youtube-vos":
-        raise ConfigError(
-            f"a folder of truth is {truth}; {place.kind.title} takes none: its own files hold the targets"
+        raise misnamed(
+            ConfigError(f"a folder of truth is {truth}; {place.kind.title} takes none: its own files hold the targets")
         )
+    try:
+        with content_errors():
+            return _open(place, split, truth)
+    except ConfigError as error:
+        if is_of_missing_file(error):  # then the folder was given for another data set, or without this split
+            misnamed(error)
+        raise
+
+
+def _open(place: DataPlace, split: str, truth: Path | None) -> ReferringData:
     match place.kind.name:
         case "mevis":
             from ssa_stream.data.mevis import MevisReader
@@ -132,4 +142,4 @@ def open_data(place: DataPlace, split: str | None = None, truth: Path | None = N
             from ssa_stream.data.refcoco import Refcoco
 
             return Refcoco(place.kind.name, place.root, split)
-    raise ConfigError(f"{place.kind.title} cannot be read")
+    raise misnamed(ConfigError(f"{place.kind.title} cannot be read"))

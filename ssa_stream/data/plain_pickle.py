@@ -96,7 +96,8 @@ def read_plain_pickle(path: Path, *, most_bytes: int) -> Any:
     except EOFError:
         problem = "it is cut off"
     except Exception as error:  # instructions that make no sense fail wherever they happen to
-        problem = f"it is cut off or broken ({brief(error)})"
+        said = "too many digits" if "set_int_max_str_digits" in str(error) else brief(error)
+        problem = f"it is cut off or broken ({said})"
     raise ConfigError(
         f"{path} is refused as a pickle: {problem}; expected lists, dictionaries, texts and numbers only. Take it from "
         f"the data set's own archive"

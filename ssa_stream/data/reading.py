@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ssa_stream.data.packed_pictures import PackedPicture
 from ssa_stream.errors import ConfigError
@@ -128,6 +128,8 @@ def _opened_picture(path: Path | PackedPicture, named_in: str) -> Iterator[Image
         raise ConfigError(f"{path} is missing; {named_in} names it") from error
     except ConfigError:
         raise
+    except UnidentifiedImageError as error:
+        raise ConfigError(f"{path} cannot be read as a picture: it is no JPEG or PNG picture") from error
     except Exception as error:  # each of Pillow's formats has errors of its own for data that makes no sense
         raise ConfigError(f"{path} cannot be read as a picture: {encodable(str(error))}") from error
 

@@ -258,6 +258,8 @@ def _is_of(found: str, split: str) -> bool:
 def _read_refs(path: Path) -> list[_Ref]:
     content = read_plain_pickle(path, most_bytes=_MOST_REFS_BYTES)
     refs = _convert(path, content, list[_Ref])
+    if not refs:
+        raise ConfigError(f"{path} holds no refs: it is empty or broken; take it from the data set's own archive")
     # Counted before they are looked at: a pickle can hold one list a million times.
     if (total := sum(len(ref.sentences) for ref in refs)) > _MOST_SENTENCES:
         raise ConfigError(f"{path} has {total:,} sentences; expected at most {_MOST_SENTENCES:,}")

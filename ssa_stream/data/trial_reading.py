@@ -44,21 +44,29 @@ class Problems:
     def __init__(self) -> None:
         self.first: list[Problem] = []
         self.count = 0
+        self._told: set[str] = set()
 
     def add(self, problems: Sequence[Problem]) -> None:
         """Count some; those beyond a limit are not kept."""
         self.count += len(problems)
         self.first += problems[: _KEPT_PROBLEMS - len(self.first)]
 
+    def add_new(self, problems: Sequence[Problem]) -> None:
+        """Count those whose words were not told yet: a file is named once, whatever is read of it."""
+        for problem in problems:
+            if problem.text not in self._told:
+                self._told.add(problem.text)
+                self.add([problem])
+
     @contextmanager
     def noted(self, about: str) -> Iterator[None]:
-        """Note what the body raises as a problem."""
+        """Note what the body raises as a problem; the same words, which name a file, are noted once."""
         try:
             yield
         except SsaStreamError as error:
-            self.add([Problem(about=about, text=str(error))])
+            self.add_new([Problem(about=about, text=str(error))])
         except MemoryError:
-            self.add([Problem(about=about, text="there is not enough memory for it")])
+            self.add([Problem(about=about, text=f"there is not enough memory for {about}")])
 
 
 def annotated_frames(video: ReferringVideo, expression: ReferringExpression) -> Sequence[int]:
@@ -145,11 +153,10 @@ def _read_video(data: ReferringData, name: str, reads_all: bool) -> list[Problem
     size: tuple[int, int] | None = None
     with problems.noted(name):
         size = data.size(name)
-    if size is None:
-        return problems.first
 
     def frames(some: Sequence[int]) -> tuple[_Shape, _Shape]:
-        return data.frames(name, some).shape, (len(some), *size, 3)
+        came = data.frames(name, some).shape
+        return came, (len(some), *(size or came[1:3]), 3)
 
     _read(problems, name, indices if reads_all else spread(indices, _SAMPLED_FRAMES), frames)
     # Sentences about the same objects in the same frames have the same masks.
@@ -158,7 +165,8 @@ def _read_video(data: ReferringData, name: str, reads_all: bool) -> list[Problem
     for expression in expressions if reads_all else spread(expressions, _SAMPLED_SENTENCES):
 
         def masks(some: Sequence[int], one: ReferringExpression = expression) -> tuple[_Shape, _Shape]:
-            return data.masks(name, one, some).shape, (len(one.target_ids), len(some), *size)
+            came = data.masks(name, one, some).shape
+            return came, (len(one.target_ids), len(some), *(size or came[2:4]))
 
         annotated = annotated_frames(video, expression)
         chosen = annotated if reads_all else spread(annotated, _SAMPLED_FRAMES)
@@ -184,7 +192,7 @@ def _read(
         some = list(indices[start : start + _FRAMES_AT_ONCE])
         together = _failures(about, some, read)
         apart = [one for index in some for one in _failures(about, [index], read)] if together else []
-        problems.add(apart or together)
+        problems.add_new(apart or together)
 
 
 def _failures(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ssa_stream.data import ReferringData, ReferringExpression, ReferringVideo
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, misnamed
 from ssa_stream.printable import printable
 from ssa_stream.texts import brief
 from ssa_stream.viz import contact_sheet
@@ -63,7 +63,7 @@ def _find(data: ReferringData, name: str) -> tuple[ReferringVideo, Sequence[Refe
             if expression.expression_id == after:
                 return video, [expression], None
         known = ", ".join(expression.expression_id for expression in video.expressions[:20])
-        raise ConfigError(f"{before} has no sentence {brief(after)}; expected one of {known}")
+        raise misnamed(ConfigError(f"{before} has no sentence {brief(after)}; expected one of {known}"))
     for video_name in data.videos:
         video = data.video(video_name)
         for expression in video.expressions:
@@ -71,9 +71,11 @@ def _find(data: ReferringData, name: str) -> tuple[ReferringVideo, Sequence[Refe
                 if str(sample) == name and expression.annotated is not None:
                     return video, [expression], [expression.annotated[place]]
     known = ", ".join(data.videos[:3])
-    raise ConfigError(
-        f"nothing in this split is called {brief(name)}; expected a video, such as {known}, a video and a sentence of "
-        f"it, joined by a slash, or a sample as results name it. --split names another split"
+    raise misnamed(
+        ConfigError(
+            f"nothing in this split is called {brief(name)}; expected a video, such as {known}, a video and a sentence "
+            f"of it, joined by a slash, or a sample as results name it. --split names another split"
+        )
     )
 
 

@@ -106,6 +106,8 @@ PINNED = {
         "SourceErrorCode",
         "SsaStreamError",
         "TransportError",
+        "content_errors",
+        "is_of_missing_file",
         "misnamed",
     },
     "ssa_stream.evaluation": {

@@ -11,6 +11,7 @@ from ssa_stream.cli.options.pictures import check_picture_name, write_picture
 from ssa_stream.cli.options.summary import JsonFile, write_json
 from ssa_stream.cli.views.console import notice, progress_bar
 from ssa_stream.cli.views.data_tables import print_check
+from ssa_stream.errors import content_errors
 from ssa_stream.outputs import NamedPath, check_outputs
 
 if TYPE_CHECKING:
@@ -159,7 +160,9 @@ def show(
     from ssa_stream.data import open_data
     from ssa_stream.evaluation.target_sheet import target_sheet
 
-    write_picture(out, target_sheet(open_data(place, split), name), "--out", overwrite=overwrite)
+    with content_errors():
+        sheet = target_sheet(open_data(place, split), name)
+    write_picture(out, sheet, "--out", overwrite=overwrite)
 
 
 def _place(kind: str, folder: str | None) -> "DataPlace":

@@ -8,7 +8,7 @@ import typer
 from ssa_stream.cli.options.files import Overwrite, named
 from ssa_stream.cli.options.summary import write_or_print
 from ssa_stream.cli.views.console import notice, output, print_warning
-from ssa_stream.errors import ConfigError, SinkError
+from ssa_stream.errors import ConfigError, SinkError, content_errors, misnamed
 from ssa_stream.files import replacing
 from ssa_stream.outputs import NamedPath, check_outputs
 from ssa_stream.printable import printable
@@ -141,9 +141,10 @@ def frames(
     check_outputs(named(out=out), inputs, overwrite=overwrite)
     place = parse_data(data)
     split = split_of(place.kind, split)
-    asked = find_sentence(open_data(place, split, truth), place.kind, split, sentence)
-    systems = [open_system(asked, name, where) for name, where in rows]
-    indices = _indices(asked, systems, chosen, columns, most_different=most_different)
+    with content_errors():
+        asked = find_sentence(open_data(place, split, truth), place.kind, split, sentence)
+        systems = [open_system(asked, name, where) for name, where in rows]
+        indices = _indices(asked, systems, chosen, columns, most_different=most_different)
     _draw(asked, systems, [where is None for _, where in rows], indices, out, width, overwrite=overwrite)
     notice(f"wrote {out}: frames {', '.join(map(str, indices))} of {sentence}")
 
@@ -174,7 +175,8 @@ def _indices(
         wrong = [number for number in numbers if not number.isdecimal() or int(number) not in there]
         if wrong:
             shown = ", ".join(map(str, there[:10])) + (", ..." if len(there) > 10 else "")
-            raise ConfigError(f"--frames has {brief(wrong[0])}; expected numbers of frames with masks: {shown}")
+            told = ConfigError(f"--frames has {brief(wrong[0])}; expected numbers of frames with masks: {shown}")
+            raise misnamed(told)
         return [int(number) for number in numbers]
     if most_different:
         return differing_frames(systems, there, asked.data.size(asked.video.name), columns)
@@ -196,12 +198,13 @@ def _draw(
     from ssa_stream.evaluation.tables.frames_picture import PictureRow, draw_frames, save_figure
 
     name = asked.video.name
-    pictures = asked.data.frames(name, indices)
-    size = (pictures.shape[1], pictures.shape[2])
-    rows = [
-        PictureRow(system.name, [sized_mask(system, index, size) for index in indices], is_truth)
-        for system, is_truth in zip(systems, are_truth, strict=True)
-    ]
+    with content_errors():
+        pictures = asked.data.frames(name, indices)
+        size = (pictures.shape[1], pictures.shape[2])
+        rows = [
+            PictureRow(system.name, [sized_mask(system, index, size) for index in indices], is_truth)
+            for system, is_truth in zip(systems, are_truth, strict=True)
+        ]
     for drawn in rows:
         lacking = [str(index) for index, mask in zip(indices, drawn.masks, strict=True) if mask is None]
         if lacking:

@@ -45,11 +45,16 @@ def print_check(check: "DataCheck") -> None:
             print_line(f"{split.split}, {problem.about}: {problem.text}")
         if split.num_problems > _SHOWN_PROBLEMS:
             print_line(f"{split.split}: {split.num_problems - _SHOWN_PROBLEMS} more problems")
+        if split.left_out_videos:
+            whole = split.videos + split.left_out_videos
+            print_line(f"{split.split}: {split.left_out_videos:,} of {whole:,} videos are left out of all counts")
+    differing = 0
     for split, counts in groupby(sorted(check.counts, key=lambda count: count.split), key=lambda count: count.split):
         other = [count for count in counts if count.found != count.published]
         if other:
+            differing += 1
             print_warning(InputWarning("all splits" if split == "all" else f"split {split}", _beside_published(other)))
-    print_line(_verdict(check))
+    print_line(_verdict(check, differing))
 
 
 def _beside_published(counts: "Sequence[CountCheck]") -> str:
@@ -77,7 +82,13 @@ def _cells(split: "SplitCheck") -> list[str]:
     return [f"{number:,}" for number in numbers]
 
 
-def _verdict(check: "DataCheck") -> str:
+def _verdict(check: "DataCheck", differing: int) -> str:
+    """The last line.
+
+    Args:
+        check: What was found.
+        differing: How many warnings there were about counts. They are on stderr, before or after this line.
+    """
     there = [split for split in check.splits if split.state == "there"]
     problems = sum(split.num_problems for split in check.splits)
     if not there:
@@ -86,4 +97,10 @@ def _verdict(check: "DataCheck") -> str:
         return f"{problems:,} problems: repair or remove what is named above"
     if not check.is_usable:
         return "not all splits can be opened"
-    return f"what was read is in order: {sum(split.read_videos for split in there):,} videos"
+    read = f"{sum(split.read_videos for split in there):,} videos"
+    missing = len(check.splits) - len(there)
+    if differing or missing:
+        parts = [f"{missing} splits are missing"] if missing else []
+        parts += [f"{differing} warnings tell of counts that differ"] if differing else []
+        return f"{read} were read without a problem; but {' and '.join(parts)}"
+    return f"what was read is in order: {read}"

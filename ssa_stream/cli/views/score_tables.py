@@ -23,6 +23,11 @@ def print_score(report: "ScoreReport") -> None:
     for group in _alike(report.variants):
         table = _table(group)
         wide_output(table).print(table)
+    shown = next(iter(report.variants.values())).figures
+    extra = {name: value for name, value in report.figures.items() if name not in shown}
+    if extra:  # default figures that are no figures of the published scorer
+        table = _below_each_other({"no published scorer": extra}, {})
+        wide_output(table).print(table)
     for name, variant in report.variants.items():
         output().print(f"{name}: {variant.about}")
     _print_deviations(report.deviations)
@@ -37,22 +42,36 @@ def _alike(variants: "Mapping[str, Variant]") -> "list[dict[str, Variant]]":
 
 
 def _table(variants: "Mapping[str, Variant]") -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
-    table.add_column("figures in %", no_wrap=True)
-    table.add_column("n", justify="right")
     figures = next(iter(variants.values())).figures
-    if sum(map(len, figures)) > _WIDEST_HEADING:  # names of many figures stand below each other
-        for name in variants:
-            table.add_column(name, justify="right", no_wrap=True)
-        for figure in figures:
-            table.add_row(figure, "", *(_percent(variant.figures[figure]) for variant in variants.values()))
-        return table
+    if sum(map(len, figures)) > _WIDEST_HEADING:
+        counted = {name: _counted(variant.counts) for name, variant in variants.items()}
+        return _below_each_other({name: variant.figures for name, variant in variants.items()}, counted)
+    table = _empty_table()
+    table.add_column("n", justify="right")
     for figure in figures:
         table.add_column(figure, justify="right", no_wrap=True)
     for name, variant in variants.items():
         table.add_row(name, _counted(variant.counts), *map(_percent, variant.figures.values()))
         for part, values in variant.parts.items():
             table.add_row(f"  {part}", "", *_cells(figures, values))
+    return table
+
+
+def _below_each_other(columns: "Mapping[str, Figures]", counted: Mapping[str, str]) -> Table:
+    """A row for each figure, for many of them; and one for how many samples there are, where that is known."""
+    table = _empty_table()
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    if any(counted.values()):
+        table.add_row("n", *counted.values())
+    for figure in next(iter(columns.values())):
+        table.add_row(figure, *(_percent(figures[figure]) for figures in columns.values()))
+    return table
+
+
+def _empty_table() -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
+    table.add_column("figures in %", no_wrap=True)
     return table
 
 

@@ -1,17 +1,17 @@
 """Scores of predictions that are pictures: MeViS, Ref-YouTube-VOS, Ref-DAVIS17."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from ssa_stream.data.referring import ReferringData
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, misnamed
 from ssa_stream.evaluation.score.answers import folder_of_answers, listed, places_of_answers
 from ssa_stream.evaluation.score.expressions import ExpressionRule
 from ssa_stream.evaluation.score.no_target import no_target_figures
 from ssa_stream.evaluation.score.report import Deviation, Figures, ScoreReport, Variant
-from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest
+from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest, expect_folder
 from ssa_stream.evaluation.score.summary import expression_deviations, expression_variants, ignored_folders
 from ssa_stream.evaluation.score.workers import score_videos
+from ssa_stream.texts import brief
 
 __all__ = ["score_frame_answers"]
 
@@ -31,6 +31,7 @@ def score_frame_answers(request: ScoreRequest, on_progress: OnProgress | None = 
     Raises:
         ConfigError: The split has no public masks, nothing was found, or the data set is broken.
     """
+    expect_folder(request.predictions)
     data = request.open_data()
     _expect_truth(data, request)
     folder = folder_of_answers(request.predictions, request.split_name, data.videos)
@@ -80,16 +81,21 @@ def _expect_truth(data: ReferringData, request: ScoreRequest) -> None:
         raise ConfigError(f"{request.place.root} has no sentences in {request.split_name}: there is nothing to score")
     if not first.has_targets:
         way = "; give the folder of its masks with --truth" if request.place.kind.name == "ref-youtube-vos" else ""
-        raise ConfigError(
-            f"the masks of {request.place.kind.title}'s split {request.split_name} are not public: its server scores "
-            f"it{way}"
+        raise misnamed(
+            ConfigError(
+                f"the masks of {request.place.kind.title}'s split {request.split_name} are not public: its server "
+                f"scores it{way}"
+            )
         )
 
 
 def _nothing_found(request: ScoreRequest, data: ReferringData) -> ConfigError:
     looked = ", ".join(str(place) for place in places_of_answers(request.predictions, request.split_name))
-    there: Sequence[str] = listed(request.predictions) if request.predictions.is_dir() else ["a file"]
-    return ConfigError(
-        f"{request.predictions} has no folder of any of the {len(data.videos)} videos, such as {data.videos[0]!r}; it "
-        f"has {', '.join(there[:5]) or 'nothing'}; expected <video>/<expression>/<frame>.png in one of {looked}"
+    there = listed(request.predictions)
+    return misnamed(
+        ConfigError(
+            f"{request.predictions} has no folder of any of the {len(data.videos)} videos, such as "
+            f"{brief(data.videos[0])}; it has {', '.join(there[:5]) or 'nothing'}; expected "
+            f"<video>/<expression>/<frame>.png in one of {looked}"
+        )
     )

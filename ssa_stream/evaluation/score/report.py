@@ -4,9 +4,9 @@ from pathlib import Path
 
 import msgspec
 
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, misnamed
 from ssa_stream.files import read_limited
-from ssa_stream.texts import encodable_values
+from ssa_stream.texts import brief, encodable_values
 
 __all__ = ["Deviation", "Figures", "ScoreReport", "Variant", "read_score_report", "score_to_json"]
 
@@ -101,11 +101,22 @@ def read_score_report(path: Path | str) -> ScoreReport:
         ConfigError: The file is missing, or no such report.
     """
     try:
-        report = msgspec.json.decode(read_limited(path, most_bytes=_MOST_BYTES), type=ScoreReport)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as a report: {error}; expected what `score --json` writes") from error
+        content = read_limited(path, most_bytes=_MOST_BYTES)
+    except FileNotFoundError as error:
+        raise misnamed(ConfigError(f"{path} is missing; give what `score --json FILE` wrote")) from error
+    except OSError as error:
+        raise _no_report(path, error.strerror or str(error)) from error
+    try:
+        report = msgspec.json.decode(content, type=ScoreReport)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise _no_report(path, str(error)) from error
     if report.kind != _KIND or report.version != _VERSION:
-        raise ConfigError(
-            f"{path} is a report of kind {report.kind!r}, version {report.version}; expected {_KIND!r}, {_VERSION}"
-        )
+        came = f"it is of kind {brief(report.kind)}, version {report.version}; expected {_KIND!r}, {_VERSION}"
+        raise _no_report(path, came)
     return report
+
+
+def _no_report(path: Path | str, reason: str) -> ConfigError:
+    error = ConfigError(f"{path} cannot be read as a report: {reason}. Give what `score --json FILE` wrote")
+    error.is_of_content = True
+    return error

@@ -4,12 +4,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ssa_stream.data.kinds import DataPlace, open_data, split_of
 from ssa_stream.data.referring import ReferringData
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, misnamed
+from ssa_stream.files import open_ordinary
 
-__all__ = ["OnProgress", "ScoreRequest"]
+__all__ = ["OnProgress", "ScoreRequest", "expect_folder", "expect_no_zip"]
+
+_ZIP: Final = b"PK\x03\x04"
 
 OnProgress = Callable[[int, int], None]
 """Told how many samples are done, and of how many."""
@@ -62,3 +66,31 @@ class ScoreRequest:
         if self.truth is None:
             return open_data(self.place, self.split)
         return open_data(self.place, self.split, truth=self.truth)
+
+
+def expect_no_zip(place: Path) -> None:
+    """Refuse a zip, as servers take it, in place of what is in it.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    try:
+        with open_ordinary(place) as file:
+            is_zip = file.read(len(_ZIP)) == _ZIP
+    except OSError:  # whoever reads it says what is wrong
+        return
+    if is_zip:
+        raise ConfigError(f"{place} is a zip: unpack it first, and give what was in it")
+
+
+def expect_folder(place: Path) -> None:
+    """Refuse what is no folder of pictures.
+
+    Raises:
+        ConfigError: It is a zip, a file or not there.
+    """
+    if not place.is_dir():
+        expect_no_zip(place)
+        what = "a file" if place.is_file() else "no folder"
+        expected = "the folder of pictures, <video>/<expression>/<frame>.png"
+        raise misnamed(ConfigError(f"{place} is {what}; expected {expected}"))

@@ -12,8 +12,9 @@ from typing import Any, Final, Literal
 
 from ssa_stream.data.reading import read_json
 from ssa_stream.data.segmentations import checked_runs
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, misnamed
 from ssa_stream.evaluation.score.object_truth import Truth
+from ssa_stream.evaluation.score.request import expect_no_zip
 from ssa_stream.metrics.average_precision import Rle
 from ssa_stream.metrics.single_object import Box
 from ssa_stream.texts import brief
@@ -91,9 +92,10 @@ def results_file(place: Path, kind: str, split: str) -> Path:
         kind: Of the data set.
         split: Its split.
     Raises:
-        ConfigError: The folder has none, or several of other names.
+        ConfigError: The folder has none, or several of other names; or it is a zip.
     """
     if not place.is_dir():
+        expect_no_zip(place)
         return place
     found = sorted(path for path in place.iterdir() if path.suffix == ".json" and path.is_file())
     named = [path for path in found if path.name in (*_NAMES, f"{kind}_{split}.json")]
@@ -101,9 +103,11 @@ def results_file(place: Path, kind: str, split: str) -> Path:
         if len(paths) == 1:
             return paths[0]
     names = ", ".join(path.name for path in found[:_MOST_SHOWN]) or "no JSON file"
-    raise ConfigError(
-        f"{place} holds {names}{', ...' if len(found) > _MOST_SHOWN else ''}; expected one results file, or one named "
-        f"{_NAMES[0]}: give the file itself"
+    raise misnamed(
+        ConfigError(
+            f"{place} holds {names}{', ...' if len(found) > _MOST_SHOWN else ''}; expected one results file, or one "
+            f"named {_NAMES[0]}: give the file itself"
+        )
     )
 
 
@@ -115,27 +119,31 @@ def read_answers(path: Path, truth: Truth) -> Results:
             `"bbox"`: left, top, right, bottom.
         truth: The samples that answers may name.
     Raises:
-        ConfigError: The file is missing, no such list, or all of it is about other samples.
+        ConfigError: The file is missing, no such list, empty, or all of it is about other samples.
     """
     content = read_json(path, _MOST_BYTES, "a results file in COCO's form", allows_not_a_number=True)
     if not isinstance(content, list):
         raise ConfigError(f"{path} is {brief(content)}; expected a list of results in COCO's form")
+    if not content:
+        raise ConfigError(f"{path} is an empty list; expected an answer for each sample, in COCO's form")
     has_boxes = _loads_as_boxes(content)
     answers = []
     for number in range(len(content)):
         answers.append(_answer(number, content[number], truth, has_boxes))
         content[number] = None  # what was read is let go
-    if answers and all(answer.sample_id is None for answer in answers):
-        raise ConfigError(
-            f"{path} has no answer for a sample of this split, such as {brief(next(iter(truth.samples)))}; "
-            f"{answers[0].problems[0].text}. Is it of another data set or split?"
+    if all(answer.sample_id is None for answer in answers):
+        raise misnamed(
+            ConfigError(
+                f"{path} has no answer for a sample of this split, such as {brief(next(iter(truth.samples)))}; "
+                f"{answers[0].problems[0].text}. Is it of another data set or split?"
+            )
         )
     return Results(tuple(answers), has_boxes)
 
 
 def _loads_as_boxes(content: list[Any]) -> bool:
     """Whether pycocotools takes all results for boxes with masks: it looks at the first one."""
-    return bool(content) and isinstance(content[0], dict) and content[0].get("bbox", []) != []
+    return isinstance(content[0], dict) and content[0].get("bbox", []) != []
 
 
 def _answer(number: int, entry: object, truth: Truth, has_boxes: bool) -> Answer:

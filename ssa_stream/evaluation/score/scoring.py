@@ -1,5 +1,6 @@
 """Stored predictions of any of the public data sets, scored as its published scorer does."""
 
+from ssa_stream.errors import content_errors
 from ssa_stream.evaluation.score.report import ScoreReport
 from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest
 
@@ -18,10 +19,11 @@ def score_predictions(request: ScoreRequest, on_progress: OnProgress | None = No
     Raises:
         ConfigError: The data set has no public masks, its files or the predictions are not as expected.
     """
-    if request.place.kind.results == "objects":
-        from ssa_stream.evaluation.score.objects import score_objects
+    with content_errors():
+        if request.place.kind.results == "objects":
+            from ssa_stream.evaluation.score.objects import score_objects
 
-        return score_objects(request, on_progress)
-    from ssa_stream.evaluation.score.frames import score_frame_answers
+            return score_objects(request, on_progress)
+        from ssa_stream.evaluation.score.frames import score_frame_answers
 
-    return score_frame_answers(request, on_progress)
+        return score_frame_answers(request, on_progress)

@@ -1,5 +1,6 @@
 """A table of published rows with one's own measured rows below."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def read_results(arguments: Iterable[str], names: Iterable[str] = ()) -> list[Re
 
 def _split(argument: str) -> tuple[str | None, Path]:
     name, equals, path = argument.partition("=")
-    if not equals or not name or Path(argument).exists():
+    if not equals or not name or os.path.exists(argument):  # which is False for a name that no file can have
         return None, Path(argument)
     return name, Path(path)
 
@@ -163,10 +164,12 @@ def _note_on_missing(rows: Iterable[ComparisonRow]) -> list[str]:
     figures = [value for row in published for value in row.figures]
     backbones = sum(row.backbone == NOT_FOUND for row in published)
     missing = figures.count(NOT_FOUND)
-    if not missing and not backbones:
-        return []
-    return [
-        f"{NOT_FOUND}: not found in a text that could be read, so whether the paper has it is open; so are "
-        f"{missing} of {len(figures)} published figures and {backbones} of {len(published)} backbones.",
-        f"{BLANK}: blank in the paper.",
-    ]
+    notes = []
+    if missing or backbones:
+        notes.append(
+            f"{NOT_FOUND}: not found in a text that could be read, so whether the paper has it is open; so are "
+            f"{missing} of {len(figures)} published figures and {backbones} of {len(published)} backbones."
+        )
+    if BLANK in figures:
+        notes.append(f"{BLANK}: blank in the paper.")
+    return notes

@@ -14,7 +14,7 @@ from ssa_stream.data.reading import is_file_name, read_json, read_labels
 from ssa_stream.data.ref_davis17 import ANNOTATORS
 from ssa_stream.data.referring import ReferringData, ReferringExpression, ReferringVideo
 from ssa_stream.data.segmentations import decode_segmentation
-from ssa_stream.errors import ConfigError
+from ssa_stream.errors import ConfigError, misnamed
 from ssa_stream.evaluation.score.answers import (
     MissingAnswerError,
     UnreadableAnswerError,
@@ -22,6 +22,7 @@ from ssa_stream.evaluation.score.answers import (
     places_of_answers,
     read_grey,
 )
+from ssa_stream.evaluation.score.request import expect_folder
 from ssa_stream.evaluation.score.results_file import results_file
 from ssa_stream.texts import brief
 
@@ -70,15 +71,19 @@ def find_sentence(data: ReferringData, kind: DataKind, split: str, asked: str) -
     """
     name, slash, expression_id = asked.rpartition("/")
     if not slash:
-        raise ConfigError(f"sentence is {brief(asked)}; expected VIDEO/EXPRESSION, such as {_example(data)}")
+        raise misnamed(ConfigError(f"sentence is {brief(asked)}; expected VIDEO/EXPRESSION, such as {_example(data)}"))
     if name not in data.videos:
-        raise ConfigError(f"{kind.title}, {split}, has no video {brief(name)}; a sentence of it is {_example(data)}")
+        raise misnamed(
+            ConfigError(f"{kind.title}, {split}, has no video {brief(name)}; a sentence of it is {_example(data)}")
+        )
     video = data.video(name)
     for expression in video.expressions:
         if expression.expression_id == expression_id:
             return AskedSentence(data, kind, split, video, expression)
     ids = ", ".join(one.expression_id for one in video.expressions[:10])
-    raise ConfigError(f"video {brief(name)} has no sentence {brief(expression_id)}; expected one of {ids or 'none'}")
+    raise misnamed(
+        ConfigError(f"video {brief(name)} has no sentence {brief(expression_id)}; expected one of {ids or 'none'}")
+    )
 
 
 def _example(data: ReferringData) -> str:
@@ -102,9 +107,10 @@ def open_system(sentence: AskedSentence, name: str, place: Path | None) -> Syste
     if place is None:
         return System(name, lambda index: _truth(sentence, index))
     if not place.exists():
-        raise ConfigError(f"row {name}: {place} is not there; give what `score --predictions` takes")
+        raise misnamed(ConfigError(f"row {name}: {place} is not there; give what `score --predictions` takes"))
     if sentence.kind.results == "objects":
         return System(name, _results_file(sentence, name, place))
+    expect_folder(place)
     return System(
         name,
         _expression_folder(sentence, place) or _annotator_folder(sentence, place) or _no_masks(sentence, name, place),
@@ -132,9 +138,8 @@ def _no_masks(sentence: AskedSentence, name: str, place: Path) -> Callable[[int]
     """No masks, of a folder that holds those of other videos."""
     if folder_of_answers(place, sentence.split, list(filter(is_file_name, sentence.data.videos))) is None:
         looked = ", ".join(str(one) for one in places_of_answers(place, sentence.split))
-        raise ConfigError(
-            f"row {name}: no {sentence.video.name}/{sentence.expression.expression_id}/<frame>.png in one of {looked}"
-        )
+        told = f"no {sentence.video.name}/{sentence.expression.expression_id}/<frame>.png in one of {looked}"
+        raise misnamed(ConfigError(f"row {name}: {told}"))
     return lambda index: None
 
 
@@ -168,7 +173,8 @@ def _results_file(sentence: AskedSentence, name: str, place: Path) -> Callable[[
     """The best-scored answer to each sample; of equal scores the last one, as P@K takes it."""
     ids = dict(zip(sentence.frames, sentence.expression.sample_ids, strict=True))
     place = results_file(place, sentence.kind.name, sentence.split)
-    results = read_json(place, _MOST_RESULT_BYTES, "results in COCO's form, as `score` reads them")
+    expected = "results in COCO's form, as `score` reads them"
+    results = read_json(place, _MOST_RESULT_BYTES, expected, allows_not_a_number=True)
     if not isinstance(results, list):
         raise ConfigError(f"row {name}: {place} holds {type(results).__name__}; expected a list of answers")
     wanted, best = set(ids.values()), dict[str | int, Mapping[str, Any]]()
@@ -178,6 +184,8 @@ def _results_file(sentence: AskedSentence, name: str, place: Path) -> Callable[[
             score = answer.get("score")
             if not isinstance(score, int | float):
                 raise ConfigError(f"row {name}: {place}: an answer to {brief(sample)} has no score; expected a number")
+            if score != score:  # not a number: the strict count of `score` leaves it out, too
+                continue
             if sample not in best or score >= best[sample]["score"]:
                 best[sample] = answer
     if not best:
@@ -225,7 +233,9 @@ def differing_frames(
         ConfigError: There is one system only, or a mask has another size.
     """
     if len(systems) < 2:
-        raise ConfigError("frames in which rows differ most need two rows or more; give more --row, or choose --frames")
+        raise misnamed(
+            ConfigError("frames in which rows differ most need two rows or more; give more --row, or choose --frames")
+        )
     ranked = []
     for index in candidates:
         masks = [sized_mask(system, index, size) for system in systems]

@@ -11,6 +11,7 @@ from ssa_stream.evaluation.tables.published import FIGURES
 __all__ = ["LAYOUTS", "to_csv", "to_latex", "to_markdown"]
 
 _HEADINGS: Final = ("Method", "Backbone", *FIGURES.values())
+_FORMULA: Final = ("=", "+", "-", "@")
 _LATEX: Final = str.maketrans(
     {char: f"\\{char}" for char in "&%$#_{}"}
     | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": r"\textless{}"}
@@ -29,15 +30,23 @@ def to_markdown(table: Comparison) -> str:
 
 
 def to_csv(table: Comparison) -> str:
-    """A row of headings, then one line a row, figures with all their digits; the last column says where from."""
+    """A row of headings, then one line a row, figures with all their digits; the last column says where from.
+
+    A name that begins with `=`, `+`, `-` or `@` gets an apostrophe before it.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow((*_HEADINGS, "Origin", "From"))
     for row in table.rows:
         texts = "; ".join(table.references[number - 1] for number in row.references)
         origin = "measured here" if row.is_measured else "published"
-        writer.writerow((row.method, row.backbone, *row.figures, origin, texts))
+        writer.writerow((_plain_cell(row.method), row.backbone, *row.figures, origin, texts))
     return file.getvalue()
+
+
+def _plain_cell(name: str) -> str:
+    """A name that spreadsheets do not take for a formula: one that begins as formulas do gets an apostrophe."""
+    return f"'{name}" if name.startswith(_FORMULA) else name
 
 
 def to_latex(table: Comparison) -> str:

@@ -1,7 +1,9 @@
 """What is there of a data set, what is missing, and what cannot be read."""
 
 import json
+import os
 import shutil
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ssa_stream.cli.views.data_tables import print_check
 from ssa_stream.data import KINDS, DataPlace, ReferringExpression, ReferringVideo
 from ssa_stream.data.checking import DataCheck, check_data
 from ssa_stream.data.published_counts import ALL_SPLITS, PUBLISHED
@@ -153,7 +156,7 @@ def test_every_problem_is_found_with_its_file_when_all_is_read(damaged: DataPlac
         ("5e0d7c31b2a9", False),
     ]
     assert "00004.jpg cannot be read as a picture" in problems[1][1]
-    assert {about for about, _ in problems[2:]} == {"5e0d7c31b2a9/2", "5e0d7c31b2a9/3"}
+    assert [about for about, _ in problems[2:]] == ["5e0d7c31b2a9/2"]  # and not again for 3, of the same object
     assert all("mask_dict.json: 54[3].size is [10, 10]" in text for _, text in problems[2:])
     assert [done for _, done, _ in heard] == [1, 2, 3, 4]
     assert {(split, total) for split, _, total in heard} == {("valid_u", 4)}
@@ -212,3 +215,71 @@ def test_arrays_of_another_shape_than_promised_are_problems() -> None:
         ("odd/7", "an array of (1, 1, 6, 4) came; expected (1, 1, 4, 6)")
     ]
     assert [(one.about, one.text) for one in read[1]] == [("lost", "lost.mp4 is missing")]
+
+
+@pytest.mark.parametrize("reads_all", [True, False])
+def test_a_first_frame_that_cannot_be_read_hides_no_other(tmp_path: Path, reads_all: bool) -> None:
+    """Whoever repairs it would find the next one only then; each file is named once."""
+    place = DataPlace(KINDS["mevis"], tmp_path / "mevis")
+    shutil.copytree(ROOTS["mevis"] / "valid_u", place.root / "valid_u")
+    folder = place.root / "valid_u/JPEGImages/5e0d7c31b2a9"
+    first, *_, last = pictures = sorted(folder.glob("*.jpg"))
+    for picture in (first, last):
+        picture.unlink()
+    os.mkfifo(first)
+    last.symlink_to("/dev/zero")
+    texts = [text for _, text in _problems(check_data(place, "valid_u", reads_all=reads_all, workers=1))]
+    assert len(pictures) > 2
+    assert [[str(picture) in text for text in texts].count(True) for picture in (first, last)] == [1, 1]
+    assert all("it is a pipe or a device" in text for text in texts)
+
+
+def test_packed_pictures_that_are_missing_are_all_named(tmp_path: Path) -> None:
+    """A link in the tar file is none of its pictures, and neither is one of another name."""
+    place = DataPlace(KINDS["mevis"], tmp_path / "mevis")
+    shutil.copytree(ROOTS["mevis"] / "valid_u", place.root / "valid_u")
+    folder = place.root / "valid_u/JPEGImages"
+    first, second, *_, last = sorted((folder / "5e0d7c31b2a9").glob("*.jpg"))
+    first.unlink()
+    first.symlink_to(second.name)
+    second.rename(second.with_name("x.jpg"))
+    last.rename(last.with_name("y.jpg"))
+    with tarfile.open(folder.with_suffix(".tar"), "w") as tar:
+        tar.add(folder, "JPEGImages")
+    shutil.rmtree(folder)
+    texts = [text for _, text in _problems(check_data(place, "valid_u", reads_all=True, workers=1))]
+    assert len(texts) == 3
+    assert all(any(path.name in text for text in texts) for path in (first, second, last))
+
+
+def test_a_broken_mask_file_is_named_once_and_a_video_that_is_left_out_is_counted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """JHMDB-Sentences has one file for all frames; of A2D-Sentences all broken files of a video are named."""
+    place = DataPlace(KINDS["jhmdb-sentences"], tmp_path / "jhmdb")
+    shutil.copytree(ROOTS["jhmdb-sentences"], place.root)
+    broken = next(place.root.rglob("*.mat"))
+    broken.write_bytes(b"no masks")
+    check = check_data(place, reads_all=True, workers=1).splits[0]
+    assert check.num_problems == 1
+    assert str(broken) in check.problems[0].text
+    place = DataPlace(KINDS["a2d-sentences"], tmp_path / "a2d")
+    shutil.copytree(ROOTS["a2d-sentences"], place.root)
+    folder = next(path for path in place.root.rglob("*") if len(list(path.glob("*.h5"))) > 1)
+    two = sorted(folder.glob("*.h5"))[:2]
+    for path in two:
+        path.write_bytes(b"no masks")
+    checks = check_data(place).splits
+    found = next(check for check in checks if check.num_problems)
+    whole = next(check for check in check_data(_place("a2d-sentences")).splits if check.split == found.split)
+    assert all(str(path) in found.problems[0].text for path in two)
+    assert (found.left_out_videos, found.videos) == (1, whole.videos - 1)
+    print_check(DataCheck(data="a2d", root="r", splits=tuple(checks), counts=(), is_usable=False))
+    assert f"{found.split}: 1 of {whole.videos} videos are left out of all counts" in capfd.readouterr().out
+
+
+def test_counts_that_differ_are_told_in_the_last_line(capfd: pytest.CaptureFixture[str]) -> None:
+    """Warnings are on another stream, so that the line may stand among them."""
+    print_check(check_data(_place("a2d-sentences")))
+    last = capfd.readouterr().out.splitlines()[-1]
+    assert "without a problem; but 1 warnings tell of counts that differ" in last

@@ -157,7 +157,7 @@ def test_sentences_that_make_no_sense_are_refused(root: Path, keys: list[str], v
     [
         ("colours", "has the mode RGB; expected numbers of objects"),
         ("size", "has 10x10 pixels; expected 64x48, the size of the video's frames"),
-        ("text", "cannot be read as a picture"),
+        ("text", "cannot be read as a picture: it is no JPEG or PNG picture"),
         ("jpeg-of-other-size", "has 64x48 pixels; expected 10x10"),
     ],
 )

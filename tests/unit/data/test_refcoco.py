@@ -281,6 +281,15 @@ def test_refs_of_another_form_are_refused(prepare: Prepare, refs: Any, says: str
         Refcoco("refcoco", root, "val")
 
 
+def test_a_pickle_of_no_refs_is_empty_or_broken(prepare: Prepare) -> None:
+    """Such as one that tells of more bytes than it has; a data set without pictures would be told otherwise."""
+    root = prepare("instances_*")
+    path = root / "coco/refcocog/refs(umd).p"
+    path.write_bytes(b"\x80\x04\x95\xff\xff\xff\x00\x00\x00\x00\x00]r\xff\xff\xff\x7f.")
+    with pytest.raises(ConfigError, match=r"refs\(umd\)\.p holds no refs: it is empty or broken"):
+        Refcoco("refcocog", root, "val")
+
+
 def test_one_list_held_many_times_is_counted_before_it_is_read(prepare: Prepare) -> None:
     """A pickle of kilobytes could else stand for billions of sentences."""
     sentences = [{"sent": "a"}] * 2000

@@ -204,6 +204,7 @@ def test_results_file_without_scores_or_masks_is_refused(tmp_path: Path) -> None
     for content, words in (
         ("{}", "expected a list of answers"),
         ("[]", "has no answer to"),
+        (f'[{{"image_id": "{sample}", "score": NaN}}]', "has no answer to"),
         (f'[{{"image_id": "{sample}"}}]', "has no score"),
     ):
         path.write_text(content, "utf-8")

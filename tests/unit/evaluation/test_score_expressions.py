@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssa_stream.cli.main import exit_code
 from ssa_stream.data.kinds import parse_data
 from ssa_stream.data.referring import ReferringData
 from ssa_stream.errors import ConfigError
@@ -237,3 +238,15 @@ def test_no_answer_is_wrong_or_none_by_variant(tmp_path: Path) -> None:
     assert after[name.format("wrong")] == pytest.approx((before[name.format("wrong")] or 0) - 1 / 4)
     assert after[name.format("none")] == before[name.format("none")]
     assert after["T-acc"] == pytest.approx((before["T-acc"] or 0) - 1 / 5)
+
+
+def test_file_in_place_of_the_folder_of_pictures_is_named_as_one(tmp_path: Path) -> None:
+    """A zip as servers take it is to be unpacked; any other file is no folder."""
+    codes = []
+    for content, told in ((b"PK\x03\x04...", "is a zip: unpack it first"), (b"x", "is a file; expected the folder")):
+        path = tmp_path / "answers.zip"
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=told) as caught:
+            score_predictions(ScoreRequest(parse_data(f"mevis:{ROOTS['mevis']}"), None, path, workers=1))
+        codes.append(exit_code(caught.value))
+    assert codes == [1, 2]

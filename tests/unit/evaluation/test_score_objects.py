@@ -1,6 +1,8 @@
 """`score` on results files: every published figure of the miniature sets, and what becomes of faulty answers."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ssa_stream.cli.main import app
+from ssa_stream.cli.main import app, exit_code
 from ssa_stream.data.kinds import parse_data
 from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.score.report import ScoreReport, read_score_report
@@ -262,12 +264,70 @@ def test_results_that_are_none_are_refused(content: Any, text: str, tmp_path: Pa
         score_entries(tmp_path, content)
 
 
-def test_empty_results_are_all_missing(tmp_path: Path) -> None:
-    """The published scorer stops; strictly every sample is a miss."""
-    report = score_entries(tmp_path, [])
-    assert set(report.figures.values()) == {None}
-    assert report.variants["strict"].figures["P@0.5"] == 0
-    assert len(report.deviations) == 20
+@pytest.mark.parametrize(
+    ("content", "text", "code"),
+    [
+        (b"[]", "is an empty list; expected an answer", 1),
+        (b"", "cannot be read as JSON", 1),
+        (b"[" * 10**5, "nested too deep", 1),
+        (b'[{"score": 1, "score": 2}]', "'score' comes twice", 1),
+        (b'["\\ud83d"]', "surrogate", 1),
+        (b"PK\x03\x04...", "is a zip: unpack it first", 1),
+        (b"[" + b"1" * 5000 + b"]", "a whole number of more digits", 1),
+        (None, "it is a pipe or a device", 1),
+        (b'[{"image_id": "other", "score": 1}]', "another data set or split", 2),
+    ],
+    ids=["no answer", "empty", "nested", "doubled", "surrogate", "zip", "digits", "pipe", "other split"],
+)
+def test_broken_results_are_failed_work(content: bytes | None, text: str, code: int, tmp_path: Path) -> None:
+    """Exit code 1, and not 2: somebody named the right file."""
+    path = tmp_path / "answers.json"
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=text) as caught:
+        score_predictions(ScoreRequest(parse_data(f"a2d-sentences:{ROOTS['a2d-sentences']}"), None, path, workers=1))
+    assert exit_code(caught.value) == code
+    assert "sys." not in str(caught.value)
+
+
+def test_data_set_that_is_broken_is_failed_work_and_one_that_is_not_there_wrong_use(tmp_path: Path) -> None:
+    """The same rule for what is scored against."""
+    root = tmp_path / "set"
+    shutil.copytree(ROOTS["a2d-sentences"], root)
+    answers = answers_of("a2d-sentences", "queries")
+    request = ScoreRequest(parse_data(f"a2d-sentences:{root}"), None, answers, workers=1)
+    texts = root / "text_annotations/a2d_annotation.txt"
+    masks = sorted(root.rglob("*.h5"))
+
+    def break_masks() -> None:
+        for path in masks:
+            path.write_bytes(b"no masks")
+
+    codes = []
+    for change in (break_masks, lambda: texts.write_bytes(b"\xff"), texts.unlink):
+        change()
+        with pytest.raises(ConfigError) as caught:
+            score_predictions(request)
+        codes.append(exit_code(caught.value))
+    assert codes == [1, 1, 2]
+
+
+def test_table_says_how_many_samples_there_are() -> None:
+    """Also where figures stand below each other; and MeViS v2's own default figures are rows."""
+    predictions = answers_of("a2d-sentences", "queries")
+    arguments = ["score", "--data", f"a2d-sentences:{ROOTS['a2d-sentences']}", "--predictions", str(predictions)]
+    done = CliRunner().invoke(app, arguments)
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["n", *["19"] * 4] in rows
+    assert not any("n" in row[1:] and "figures" in row for row in rows)
+    found = DATA_SETS / "mevis_v2/predictions"
+    done = CliRunner().invoke(app, ["score", "--data", f"mevis:{ROOTS['mevis-v2']}", "--predictions", str(found)])
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["n", "9"] in rows
+    own = [row[0] for row in rows if len(row) == 2 and row[0] in ("N-acc", "T-acc", "Final")]
+    assert own[-3:] == ["N-acc", "T-acc", "Final"]
 
 
 def test_folder_of_several_results_is_refused(tmp_path: Path) -> None:

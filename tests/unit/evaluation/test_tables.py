@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from ssa_stream.cli.main import app
+from ssa_stream.cli.main import app, exit_code
 from ssa_stream.errors import ConfigError, SsaStreamError
 from ssa_stream.evaluation.score.report import Deviation, ScoreReport, Variant, score_to_json
 from ssa_stream.evaluation.tables.comparison import compare, read_results
@@ -89,6 +89,7 @@ def test_figures_that_were_not_found_are_counted_and_no_blanks() -> None:
     missing = [cell for row in table.rows for cell in row.figures if isinstance(cell, str)]
     assert set(missing) == {"?"}
     assert any(f"{len(missing)} of 88 published figures" in note for note in table.notes)
+    assert not any(note.startswith("-: ") for note in table.notes)
 
 
 def test_blank_of_the_paper_is_a_dash() -> None:
@@ -99,6 +100,7 @@ def test_blank_of_the_paper_is_a_dash() -> None:
     rows = tuple(blank if one is row else one for one in published.rows)
     table = compare(msgspec.structs.replace(published, rows=rows), [])
     assert table.rows[ORDER.index("HTML")].figures == ("-",) * len(FIGURES)
+    assert "-: blank in the paper." in table.notes
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_command_writes_a_table_and_keeps_files(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["table8", "{text}"], "cannot be read as a report"),
-        (["table8", "{gone}"], "cannot be read as a report"),
+        (["table8", "{gone}"], "gone is missing; give what"),
         (["table8", "{report}", "-o", "{report}", "--overwrite"], "report"),
     ],
 )
@@ -184,6 +186,28 @@ def test_command_refuses_wrong_files(arguments: list[str], words: str, tmp_path:
     result = RUNNER.invoke(app, ["report", *(one.format(**places) for one in arguments)])
     assert isinstance(result.exception, SsaStreamError)
     assert words in str(result.exception)
+    assert str(result.exception).count("expected") <= 1
+    assert "Errno" not in str(result.exception)
+
+
+def test_no_report_is_failed_work_and_a_missing_one_wrong_use(tmp_path: Path) -> None:
+    """As everywhere: a name that is wrong ends with 2, what is in a file with 1. Names of rows may be long."""
+    (tmp_path / "other").write_text('{"data": "a2d-sentences"}', "utf-8")
+    (tmp_path / "digits").write_text("1" * 5000, "utf-8")
+    codes = {}
+    for name in ("other", "digits", "gone"):
+        with pytest.raises(ConfigError) as caught:
+            read_results([f"{'x' * 2000}={tmp_path / name}"])
+        codes[name] = exit_code(caught.value)
+        assert "sys." not in str(caught.value)
+    assert codes == {"other": 1, "digits": 1, "gone": 2}
+
+
+def test_names_of_rows_are_no_formulas_for_spreadsheets(tmp_path: Path) -> None:
+    """A name may begin as a formula does; others stay as they are."""
+    path = write_report(tmp_path / "r.json")
+    table = compare(published_table("table8"), read_results([str(path), str(path)], ["=1+1", "a=1"]))
+    assert [row[0] for row in csv.reader(io.StringIO(to_csv(table)))][-2:] == ["'=1+1", "a=1"]
 
 
 def test_command_refuses_an_unknown_format() -> None:

@@ -9,8 +9,11 @@ from pycocotools.mask import encode
 from ssa_stream.errors import ConfigError, ShapeError
 from ssa_stream.metrics import Masks, SingleObjectScorer
 from ssa_stream.metrics.average_precision import ScoredObject, TrueObject, average_precision
+from ssa_stream.metrics.single_object import box_overlap, overlap_figures
 from tests.unit.metrics.counted_slowly import SlowSample, average_precision_slowly, precision_slowly
 from tests.unit.metrics.drawing import rectangle
+
+Corners = tuple[float, float, float, float]
 
 SIZE = (20, 20)
 TARGET = rectangle(*SIZE, 0, 0, 10, 10)  # 100 pixels
@@ -172,3 +175,39 @@ def test_figures_are_those_of_a_second_count(samples: list[SlowSample]) -> None:
     assert figures.mean_ap == pytest.approx(average_precision_slowly(samples))
     assert figures.ap_small == pytest.approx(average_precision_slowly(samples, 0, 32**2))
     assert figures.ap_medium == pytest.approx(average_precision_slowly(samples, 32**2, 96**2))
+
+
+CORNER = st.floats(0, 640, width=32)
+
+
+@settings(deadline=None)
+@given(st.tuples(*[CORNER] * 4), st.tuples(*[CORNER] * 4))
+def test_overlap_of_boxes_is_that_of_the_definition_in_float32(one: Corners, two: Corners) -> None:
+    """Common area over the area of either, number by number; boxes that only touch have nothing in common."""
+    one, two = _ordered(one), _ordered(two)
+    zero, f = np.float32(0), np.float32
+    width = f(min(one[2], two[2])) - f(max(one[0], two[0]))
+    height = f(min(one[3], two[3])) - f(max(one[1], two[1]))
+    common = width * height if width > 0 and height > 0 else zero
+    first, second = ((f(box[2]) - f(box[0])) * (f(box[3]) - f(box[1])) for box in (one, two))
+    union = first + second - common
+    found = box_overlap(one, two)
+    assert (found.intersection, found.union) == (float(common), float(union))
+    assert found.iou == pytest.approx(float((common + f(1e-6)) / (union + f(1e-6))), rel=1e-6)
+    assert box_overlap(two, one).iou == pytest.approx(found.iou, rel=1e-6)
+
+
+def test_precision_of_boxes_is_counted_by_hand() -> None:
+    """A box of half the area has an IoU of one half, which is not above 0.5."""
+    target = (0.0, 0.0, 10.0, 10.0)
+    answers = [(0.0, 0.0, 5.0, 10.0), (0.0, 0.0, 9.5, 10.0), (20.0, 20.0, 30.0, 30.0)]
+    figures = overlap_figures([box_overlap(answer, target) for answer in answers])
+    assert figures.precision == pytest.approx((1 / 3,) * 5)
+    assert figures.overall_iou == pytest.approx((50 + 95) / (100 + 100 + 200))
+    assert figures.mean_iou == pytest.approx((0.5 + 0.95) / 3, abs=1e-7)
+
+
+def _ordered(box: Corners) -> Corners:
+    left, right = sorted((box[0], box[2]))
+    top, bottom = sorted((box[1], box[3]))
+    return left, top, right, bottom

@@ -41,7 +41,7 @@ def test_check_prints_a_row_for_each_split_and_warns_of_other_counts(
     out, err = capsys.readouterr()
     rows = [line.split() for line in out.splitlines()]
     assert ["valid_u", "4", "11", "0", "0", "8", "22", "22", "0", "4", "0"] in rows
-    assert out.splitlines()[-1] == "what was read is in order: 6 videos"
+    assert out.splitlines()[-1] == "6 videos were read without a problem; but 3 warnings tell of counts that differ"
     assert "split valid_u: 4 videos and not 50, 11 sentences and not 793, as published" in err
 
 
