@@ -111,9 +111,7 @@ class LabelledVideos:
         chosen = tuple(range(len(self.video(name).frames)) if indices is None else indices)
         return self._read(name, chosen, self._stored_size(name), "label pictures")
 
-    def _read(
-        self, name: str, chosen: tuple[int, ...], size: tuple[int, int], sized: str
-    ) -> npt.NDArray[np.uint8]:
+    def _read(self, name: str, chosen: tuple[int, ...], size: tuple[int, int], sized: str) -> npt.NDArray[np.uint8]:
         if self._newest is not None and self._newest[:3] == (name, chosen, size):
             return self._newest[3]
         paths = [self._label_picture(name, index) for index in chosen]

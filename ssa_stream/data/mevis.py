@@ -121,12 +121,12 @@ class MevisReader:
             ConfigError: If the targets are not in the data, or a mask is missing, broken or of another size than the
                 video.
         """
-        stored = self.stored_size(name, expression)
+        sizes = self._sizes(name, expression)
         height, width = self.size(name)
-        if stored not in (None, (height, width)):
+        if sizes and sizes[0] != (height, width):
             raise ConfigError(
                 f"{self._masks.path}: masks of anno_id {', '.join(expression.target_ids)} are of "
-                f"{stored[1]}x{stored[0]} pixels; expected {width}x{height}, the size of the frames of {name!r}"
+                f"{sizes[0][1]}x{sizes[0][0]} pixels; expected {width}x{height}, the size of the frames of {name!r}"
             )
         return self._decoded(name, expression, indices, (height, width))
 
@@ -136,13 +136,13 @@ class MevisReader:
         Raises:
             ConfigError: As `masks` does; or its masks differ in size.
         """
-        sizes = {(*rle["size"],) for track in self._tracks(name, expression) for rle in track if rle is not None}
-        if len(sizes) > 1:
+        sizes = self._sizes(name, expression)
+        if (other := next((size for size in sizes if size != sizes[0]), None)) is not None:
             raise ConfigError(
-                f"{self._masks.path}: masks of anno_id {', '.join(expression.target_ids)} have the sizes "
-                f"{brief(sorted(sizes))}; expected one size"
+                f"{self._masks.path}: masks of anno_id {', '.join(expression.target_ids)} are of "
+                f"{sizes[0][1]}x{sizes[0][0]} and of {other[1]}x{other[0]} pixels; expected one size"
             )
-        return next(iter(sizes), None)
+        return sizes[0] if sizes else None
 
     def stored_masks(
         self, name: str, expression: ReferringExpression, indices: Sequence[int] | None = None
@@ -153,6 +153,10 @@ class MevisReader:
             length = len(self.video(name).frames if indices is None else indices)
             return np.zeros((0, length, 1, 1), np.bool_)
         return self._decoded(name, expression, indices, size)
+
+    def _sizes(self, name: str, expression: ReferringExpression) -> list[tuple[int, int]]:
+        rles = (rle for track in self._tracks(name, expression) for rle in track if rle is not None)
+        return [(rle["size"][0], rle["size"][1]) for rle in rles]
 
     def _tracks(self, name: str, expression: ReferringExpression) -> list[Track]:
         if expression.problem:

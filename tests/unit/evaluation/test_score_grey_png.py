@@ -73,6 +73,7 @@ def test_masks_as_libraries_write_them_are_decoded_alike() -> None:
         png([0], np.zeros((1, 9), np.uint8))[:-12],
         png([0] * 5, np.zeros((5, 9), np.uint8)).replace(struct.pack(">II", 9, 5), struct.pack(">II", 9, 4)),
         png([0], np.zeros((1, 9), np.uint8)).replace(b"IEND", chunk(b"tRNS", b"\0\0") + b"IEND"),
+        png([0] * 5, np.zeros((5, 9), np.uint8)).replace(b"IDAT", chunk(b"eXIf", b"II*\0") + b"IDAT", 1),
     ],
 )
 def test_anything_else_is_left_to_opencv(content: bytes) -> None:
