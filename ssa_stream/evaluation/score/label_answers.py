@@ -180,8 +180,9 @@ def _shown(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 
 def _painted(layers: Sequence[tuple[int, npt.NDArray[Any]]]) -> npt.NDArray[Any]:
-    """Paint with numpy and Pillow as the published script does, in the kind of the first picture: what becomes of
-    others than grey ones is what those libraries make of them.
+    """Paint in the kind of the first picture, as the published script does.
+
+    What becomes of others than grey ones is what numpy and Pillow make of them.
     """
     canvas = np.zeros_like(layers[0][1])
     for label, values in layers:
