@@ -105,10 +105,9 @@ def test_division_by_no_pixel_leaves_the_published_scorer_without_figures(
     )
     entries = json.loads(answers_of("a2d-sentences", "queries").read_text())
     for entry in entries:
-        entry["segmentation"] = {
-            "size": [60, 80],
-            "counts": coco_mask.encode(np.zeros((60, 80), np.uint8, order="F"))["counts"].decode(),
-        }
+        height, width = entry["segmentation"]["size"]
+        counts = coco_mask.encode(np.zeros((height, width), np.uint8, order="F"))["counts"].decode()
+        entry["segmentation"]["counts"] = counts
     report = score_entries(tmp_path, entries)
     assert (report.figures["P@0.5"], report.variants["strict"].figures["P@0.5"]) == (None, 1)
     assert "divides by 0" in report.deviations[-1].published
