@@ -194,7 +194,8 @@ def _count(videos: Sequence[ReferringVideo]) -> dict[str, int]:
             objects |= set(expression.target_ids)
             if expression.target_ids:
                 annotated |= set(annotated_frames(video, expression))
-            counts["without_targets"] += expression.has_targets and not expression.target_ids
+            has_none = not expression.target_ids and not expression.problem
+            counts["without_targets"] += expression.has_targets and has_none
             counts["hidden_targets"] += not expression.has_targets
             counts["samples"] += len(expression.sample_ids)
         counts["sentences"] += len(video.expressions)

@@ -38,15 +38,15 @@ def object_number(value: object) -> int | None:
 def parse_object(path: Path, key: str, text: str, entry: dict[str, Any], where: str) -> ReferringExpression:
     """A sentence whose entry names one object as `obj_id`, or none where targets are not public.
 
-    Raises:
-        ConfigError: `obj_id` is no number of an object.
+    One with another `obj_id` than the number of an object has no masks that can be read: its `problem` says why.
     """
     value = entry.get("obj_id")
     if value is None:
         return ReferringExpression(key, text, has_targets=False)
     number = object_number(value)
     if number is None:
-        raise ConfigError(f"{path}: {where}.obj_id is {brief(value)}; expected the number of an object, 1 to 254")
+        problem = f"{path}: {where}.obj_id is {brief(value)}; expected the number of an object, 1 to 254"
+        return ReferringExpression(key, text, problem=problem)
     return ReferringExpression(key, text, (str(number),))
 
 
@@ -65,7 +65,7 @@ class LabelledVideos:
         self._pictures = pictures
         self._labels = labels
         self._named_in = named_in
-        self._newest: tuple[str, tuple[int, ...], npt.NDArray[np.uint8]] | None = None
+        self._newest: tuple[str, tuple[int, ...], tuple[int, int], npt.NDArray[np.uint8]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """What other processes need: not the label pictures that were read last."""
@@ -103,15 +103,28 @@ class LabelledVideos:
         Raises:
             ConfigError: A picture is missing, broken, in colours, or of another size than the others or the frames.
         """
-        names = self.video(name).frames
-        chosen = tuple(range(len(names)) if indices is None else indices)
-        if self._newest is not None and self._newest[:2] == (name, chosen):
-            return self._newest[2]
-        paths = [self._labels / name / f"{frame_at(names, index, name)}.png" for index in chosen]
-        read = _read_all(paths, self.size(name), self._named_in.name)
+        chosen = tuple(range(len(self.video(name).frames)) if indices is None else indices)
+        return self._read(name, chosen, self.size(name), "frames")
+
+    def stored_labels(self, name: str, indices: Sequence[int] | None = None) -> npt.NDArray[np.uint8]:
+        """As `labels`, in the size of the label picture of the first frame: the video's pictures are not looked at."""
+        chosen = tuple(range(len(self.video(name).frames)) if indices is None else indices)
+        return self._read(name, chosen, self._stored_size(name), "label pictures")
+
+    def _read(self, name: str, chosen: tuple[int, ...], size: tuple[int, int], sized: str) -> npt.NDArray[np.uint8]:
+        if self._newest is not None and self._newest[:3] == (name, chosen, size):
+            return self._newest[3]
+        paths = [self._label_picture(name, index) for index in chosen]
+        read = _read_all(paths, size, self._named_in.name, sized)
         read.flags.writeable = False
-        self._newest = (name, chosen, read)
+        self._newest = (name, chosen, size, read)
         return read
+
+    def _label_picture(self, name: str, index: int) -> Path:
+        return self._labels / name / f"{frame_at(self.video(name).frames, index, name)}.png"
+
+    def _stored_size(self, name: str) -> tuple[int, int]:
+        return picture_size(self._label_picture(name, 0), self._named_in.name)
 
     def masks(
         self, name: str, expression: ReferringExpression, indices: Sequence[int] | None = None
@@ -123,11 +136,32 @@ class LabelledVideos:
         Raises:
             ConfigError: The targets are not public, or a label picture is not usable.
         """
+        self._expect_target(name, expression)
+        return self._masks(name, expression, self.labels(name, indices))
+
+    def stored_size(self, name: str, expression: ReferringExpression) -> tuple[int, int] | None:
+        """Height and width of a video's label pictures; ConfigError if the sentence's target is not known."""
+        self._expect_target(name, expression)
+        return self._stored_size(name)
+
+    def stored_masks(
+        self, name: str, expression: ReferringExpression, indices: Sequence[int] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """As `masks`, in the size of the label pictures: the video's pictures are not looked at."""
+        self._expect_target(name, expression)
+        return self._masks(name, expression, self.stored_labels(name, indices))
+
+    def _expect_target(self, name: str, expression: ReferringExpression) -> None:
+        if expression.problem:
+            raise ConfigError(expression.problem)
         if not expression.has_targets:
             raise ConfigError(
                 f"{self._named_in} gives no obj_id for {brief(expression.text)} of {brief(name)}: no masks"
             )
-        labels = self.labels(name, indices)
+
+    def _masks(
+        self, name: str, expression: ReferringExpression, labels: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.bool_]:
         expect_to_fit((len(expression.target_ids), *labels.shape), f"masks of {expression.expression_id} of {name}")
         masks = np.empty((len(expression.target_ids), *labels.shape), np.bool_)
         for row, target in enumerate(expression.target_ids):
@@ -144,7 +178,7 @@ class LabelledVideos:
         return picture_size(picture, self._named_in.name)
 
 
-def _read_all(paths: Sequence[Path], size: tuple[int, int], named_in: str) -> npt.NDArray[np.uint8]:
+def _read_all(paths: Sequence[Path], size: tuple[int, int], named_in: str, sized: str) -> npt.NDArray[np.uint8]:
     if not paths:
         raise ConfigError(f"no frame was asked for; expected at least one of those that {named_in} names")
     expect_to_fit((len(paths), *size), f"{len(paths)} label pictures of {paths[0].parent}")
@@ -154,7 +188,7 @@ def _read_all(paths: Sequence[Path], size: tuple[int, int], named_in: str) -> np
         if labels.shape != size:
             raise ConfigError(
                 f"{path} has {labels.shape[1]}x{labels.shape[0]} pixels; expected {size[1]}x{size[0]}, "
-                "the size of the video's frames"
+                f"the size of the video's {sized}"
             )
         read[number] = labels
     return read

@@ -3,6 +3,7 @@
 The data sets differ in how a sentence names its targets; what reads these is given by each reader.
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -14,10 +15,11 @@ from ssa_stream.texts import brief
 
 __all__ = ["MOST_CHARACTERS", "MOST_FRAMES", "ParseTargets", "read_meta_expressions"]
 
+_log = logging.getLogger(__name__)
 MOST_FRAMES: Final = 100_000
 """Of a video."""
 MOST_CHARACTERS: Final = 1000
-"""Of a sentence, as in a message."""
+"""Of a sentence, as in a message; what is longer is cut."""
 _MOST_BYTES: Final = 256 * 2**20
 
 ParseTargets = Callable[[str, str, dict[str, Any], str], ReferringExpression]
@@ -48,8 +50,6 @@ def _parse_video(path: Path, name: str, value: object, parse_targets: ParseTarge
             f"{path}: {where}.frames is {brief(frames)}; expected a list of one name or more, of "
             f"files in its folder, and at most {MOST_FRAMES}"
         )
-    if len(set(frames)) < len(frames):
-        raise ConfigError(f"{path}: {where}.frames has a name twice; expected different ones")
     expressions = field(value, "expressions", dict, path, where)
     return ReferringVideo(
         name,
@@ -64,7 +64,8 @@ def _parse_video(path: Path, name: str, value: object, parse_targets: ParseTarge
 def _parse_expression(path: Path, key: str, entry: Any, where: str, parse_targets: ParseTargets) -> ReferringExpression:
     text = field(entry, "exp", str, path, where)
     if len(text) > MOST_CHARACTERS:
-        raise ConfigError(f"{path}: {where} has more than {MOST_CHARACTERS} characters; expected a sentence")
+        _log.warning("%s: %s has %d characters; the first %d are taken", path, where, len(text), MOST_CHARACTERS)
+        text = text[:MOST_CHARACTERS]
     if not is_file_name(key):
         raise ConfigError(f"{path}: {where} is no usual id; expected one that can name the folder of its predictions")
     return parse_targets(key, text, entry, where)

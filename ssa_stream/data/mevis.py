@@ -15,16 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ssa_stream.data.meta_expressions import read_meta_expressions
-from ssa_stream.data.mevis_masks import MaskTracks
+from ssa_stream.data.mevis_masks import MaskTracks, Track
 from ssa_stream.data.packed_pictures import PackedPicture, index_pictures
 from ssa_stream.data.reading import (
     expect_to_fit,
-    field,
     frame_at,
     optional_field,
     picture_size,
     read_frames,
-    whole_number,
 )
 from ssa_stream.data.referring import ReferringExpression, ReferringVideo
 from ssa_stream.errors import ConfigError
@@ -123,25 +121,64 @@ class MevisReader:
             ConfigError: If the targets are not in the data, or a mask is missing, broken or of another size than the
                 video.
         """
-        names = self.video(name).frames
-        if not expression.has_targets:
-            raise ConfigError(f"{self._meta_path} gives no anno_id for {expression.text!r} of {name!r}: no masks")
-        chosen = list(range(len(names)) if indices is None else indices)
-        for index in chosen:
-            frame_at(names, index, name)
-        tracks = [self._masks.track(anno_id, len(names)) for anno_id in expression.target_ids]
-        sizes = [tuple(rle["size"]) for track in tracks for rle in track if rle is not None]
+        sizes = self._sizes(name, expression)
         height, width = self.size(name)
         if sizes and sizes[0] != (height, width):
             raise ConfigError(
                 f"{self._masks.path}: masks of anno_id {', '.join(expression.target_ids)} are of "
                 f"{sizes[0][1]}x{sizes[0][0]} pixels; expected {width}x{height}, the size of the frames of {name!r}"
             )
+        return self._decoded(name, expression, indices, (height, width))
+
+    def stored_size(self, name: str, expression: ReferringExpression) -> tuple[int, int] | None:
+        """Height and width of a sentence's masks; None if its targets have a mask in no frame.
+
+        Raises:
+            ConfigError: As `masks` does; or its masks differ in size.
+        """
+        sizes = self._sizes(name, expression)
+        if (other := next((size for size in sizes if size != sizes[0]), None)) is not None:
+            raise ConfigError(
+                f"{self._masks.path}: masks of anno_id {', '.join(expression.target_ids)} are of "
+                f"{sizes[0][1]}x{sizes[0][0]} and of {other[1]}x{other[0]} pixels; expected one size"
+            )
+        return sizes[0] if sizes else None
+
+    def stored_masks(
+        self, name: str, expression: ReferringExpression, indices: Sequence[int] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """As `masks`, in the size that they have: the video's pictures are not looked at."""
+        size = self.stored_size(name, expression)
+        if size is None:
+            length = len(self.video(name).frames if indices is None else indices)
+            return np.zeros((0, length, 1, 1), np.bool_)
+        return self._decoded(name, expression, indices, size)
+
+    def _sizes(self, name: str, expression: ReferringExpression) -> list[tuple[int, int]]:
+        rles = (rle for track in self._tracks(name, expression) for rle in track if rle is not None)
+        return [(rle["size"][0], rle["size"][1]) for rle in rles]
+
+    def _tracks(self, name: str, expression: ReferringExpression) -> list[Track]:
+        if expression.problem:
+            raise ConfigError(expression.problem)
+        if not expression.has_targets:
+            raise ConfigError(f"{self._meta_path} gives no anno_id for {expression.text!r} of {name!r}: no masks")
+        length = len(self.video(name).frames)
+        return [self._masks.track(anno_id, length) for anno_id in expression.target_ids]
+
+    def _decoded(
+        self, name: str, expression: ReferringExpression, indices: Sequence[int] | None, size: tuple[int, int]
+    ) -> npt.NDArray[np.bool_]:
+        names, tracks = self.video(name).frames, self._tracks(name, expression)
+        chosen = list(range(len(names)) if indices is None else indices)
+        for index in chosen:
+            frame_at(names, index, name)
+        height, width = size
         expect_to_fit((len(tracks), len(chosen), height, width), f"masks of {expression.expression_id} of {name}")
         decoded = np.zeros((len(tracks), len(chosen), height, width), np.bool_)
         for row, track in enumerate(tracks):
             for column, index in enumerate(chosen):
-                mask = self._masks.decode(track, index, (height, width), expression.target_ids[row])
+                mask = self._masks.decode(track, index, size, expression.target_ids[row])
                 if mask is not None:
                     decoded[row, column] = mask
         return decoded
@@ -174,21 +211,17 @@ class MevisReader:
         path = self._meta_path
         if "anno_id" not in entry:
             return ReferringExpression(key, text, has_targets=False)
-        anno_ids = field(entry, "anno_id", list, path, where)
-        obj_ids = optional_field(entry, "obj_id", list, path, where) or []
-        numbers = [whole_number(value) for value in obj_ids]
-        if None in numbers:
-            raise ConfigError(f"{path}: {where}.obj_id is {brief(obj_ids)}; expected a list of whole numbers")
-        if not all(_is_id(value) for value in anno_ids):
-            raise ConfigError(f"{path}: {where}.anno_id is {brief(anno_ids)}; expected a list of ids of mask_dict.json")
-        if len(anno_ids) > _MOST_TARGETS or len(set(map(str, anno_ids))) < len(anno_ids):
-            raise ConfigError(
-                f"{path}: {where}.anno_id has {len(anno_ids)} ids; expected at most {_MOST_TARGETS}, and none twice"
-            )
+        anno_ids = entry["anno_id"]
+        if not isinstance(anno_ids, list) or not all(_is_id(value) for value in anno_ids):
+            problem = f"{path}: {where}.anno_id is {brief(anno_ids)}; expected a list of ids of mask_dict.json"
+            return ReferringExpression(key, text, problem=problem)
+        if len(anno_ids) > _MOST_TARGETS:
+            problem = f"{path}: {where}.anno_id has {len(anno_ids)} ids; expected at most {_MOST_TARGETS}"
+            return ReferringExpression(key, text, problem=problem)
         return ReferringExpression(
             key,
             text,
-            tuple(str(value) for value in anno_ids),
+            tuple(dict.fromkeys(str(value) for value in anno_ids)),
             type=optional_field(entry, "type", str, path, where),
             held_out_pair=optional_field(entry, "held_out_pair", bool, path, where),
             held_out_phrasing=optional_field(entry, "held_out_phrasing", bool, path, where),

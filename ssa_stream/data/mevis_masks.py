@@ -34,7 +34,7 @@ class MaskTracks:
         self.path = path
         self._expected = expected
         self._entries: JsonEntries | None = None
-        self._newest: dict[str, Track] = {}
+        self._newest: dict[tuple[str, int], Track] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """What other processes need: the index, not the masks that were read last."""
@@ -54,14 +54,12 @@ class MaskTracks:
         """The encoded masks of one object; the newest are kept, for other frames of the same sentence.
 
         Raises:
-            ConfigError: There is no such object, or its masks are not in the format or not one for each frame.
+            ConfigError: There is no such object, or its masks are not in the format or fewer than the frames.
         """
-        track = self._newest.pop(anno_id, None)
+        track = self._newest.pop((anno_id, num_frames), None)
         if track is None:
-            track = self._read(anno_id)
-        if len(track) != num_frames:
-            raise ConfigError(f"{self.path}: {anno_id} has {len(track)} masks; expected {num_frames}, one a frame")
-        self._newest[anno_id] = track
+            track = self._read(anno_id, num_frames)
+        self._newest[anno_id, num_frames] = track
         if len(self._newest) > _MOST_KEPT:
             del self._newest[next(iter(self._newest))]
         return track
@@ -87,8 +85,12 @@ class MaskTracks:
         # Ten times as fast as numpy's; most of the time of decoding.
         return np.asarray(cv2.transpose(columns.view(np.uint8)), np.uint8).view(np.bool_)
 
-    def _read(self, anno_id: str) -> Track:
-        track: Track = self.read_index().entry(anno_id)
+    def _read(self, anno_id: str, num_frames: int) -> Track:
+        """Of the first frames: published code looks at no more, and takes whatever is false (`{}`) for no mask."""
+        entries = self.read_index().entry(anno_id)
+        if len(entries) < num_frames:
+            raise ConfigError(f"{self.path}: {anno_id} has {len(entries)} masks; expected {num_frames}, one a frame")
+        track: Track = [rle or None for rle in entries[:num_frames]]
         for index, rle in enumerate(track):
             if rle is not None:
                 where = f"{anno_id}[{index}]"

@@ -34,6 +34,7 @@ __all__ = [
     "read_frames",
     "read_json",
     "read_labels",
+    "read_values",
     "whole_number",
 ]
 
@@ -106,6 +107,18 @@ def read_labels(path: Path, named_in: str) -> npt.NDArray[np.uint8]:
                 f"{path} has the mode {picture.mode}; expected numbers of objects: a palette or grey values"
             )
         return np.array(picture, np.uint8)
+
+
+def read_values(path: Path, named_in: str) -> npt.NDArray[Any]:
+    """Read a picture of any mode as numpy has it from Pillow: published code does so with answers.
+
+    Returns:
+        `(H, W)` or `(H, W, channels)`: bool, uint8, uint16 or int32; a palette picture has indices.
+    Raises:
+        ConfigError: The picture is missing or broken.
+    """
+    with _opened_picture(path, named_in) as picture:
+        return np.array(picture)
 
 
 def picture_size(path: Path | PackedPicture, named_in: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ReferringData", "ReferringExpression", "ReferringVideo"]
+__all__ = ["ReferringData", "ReferringExpression", "ReferringVideo", "StoredMasks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class ReferringExpression:
         type: Of our synthetic sentences; None in public data sets, as the flags are.
         held_out_pair: See docs/synthetic.md.
         held_out_phrasing: See docs/synthetic.md.
+        problem: What makes the entry of its targets useless; its masks cannot be read then. Empty if nothing does.
     """
 
     expression_id: str
@@ -40,6 +41,7 @@ class ReferringExpression:
     type: str | None = None
     held_out_pair: bool | None = None
     held_out_phrasing: bool | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +76,15 @@ class ReferringData(Protocol):
 
     def size(self, name: str) -> tuple[int, int]:
         """Height and width of a video's frames."""
+
+
+class StoredMasks(ReferringData, Protocol):
+    """A split whose masks can be read as they are stored, whatever size its pictures have, as published scorers do."""
+
+    def stored_size(self, name: str, expression: ReferringExpression) -> tuple[int, int] | None:
+        """Height and width of a sentence's masks; None if none of its frames has one."""
+
+    def stored_masks(
+        self, name: str, expression: ReferringExpression, indices: Sequence[int] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """As `masks`, in the size of `stored_size`; a sentence that has none gives `n` of 0."""

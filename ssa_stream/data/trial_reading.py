@@ -160,7 +160,9 @@ def _read_video(data: ReferringData, name: str, reads_all: bool) -> list[Problem
 
     _read(problems, name, indices if reads_all else spread(indices, _SAMPLED_FRAMES), frames)
     # Sentences about the same objects in the same frames have the same masks.
-    different = {(one.target_ids, one.annotated): one for one in video.expressions if one.target_ids}
+    different = {
+        (one.target_ids, one.annotated, one.problem): one for one in video.expressions if one.target_ids or one.problem
+    }
     expressions = list(different.values())
     for expression in expressions if reads_all else spread(expressions, _SAMPLED_SENTENCES):
 

@@ -86,7 +86,9 @@ def _row(
     chosen = list(frames) if frames is not None else _spread(annotated or range(len(video.frames)))
     pictures = [_scaled(frame) for frame in data.frames(video.name, chosen)]
     remark = "its targets are not released"
-    if expression.has_targets:
+    if expression.problem:
+        remark = "its targets cannot be read"
+    elif expression.has_targets:
         remark = f"targets: {', '.join(expression.target_ids) or 'none'}"
         if expression.target_ids:
             masks = data.masks(video.name, expression, chosen)

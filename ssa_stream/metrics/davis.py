@@ -6,6 +6,7 @@ Differs: one frame at a time is looked at, and boundaries are found once a mask;
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ VOID = 255
 MOST_DAVIS_OBJECTS = 20
 """The toolkit stops at a higher label in an answer."""
 _BINS = 4
+_MOST_KEPT_BYTES = 128 * 2**20
+"""Of masks of objects of the truth."""
 
 Labels = NDArray[np.uint8]
 
@@ -70,14 +73,22 @@ class DavisTruthFrame:
 
     Args:
         labels: `(H, W)` uint8; pixels of 255 (void) are counted in no mask.
-        wanted: Labels of the objects.
+        wanted: Labels of the objects, any number.
+    Attributes:
+        empty: `(2, objects)`: J, F of an empty answer against each.
     """
 
     def __init__(self, labels: Labels, wanted: Sequence[int]) -> None:
         self._counted = labels != VOID
-        self._objects = [self._object(labels, label) for label in wanted]
-        self._is_empty = np.array([not one.area for one in self._objects], np.float64)
-        self._has_no_boundary = np.array([not one.outline.num_pixels for one in self._objects], np.float64)
+        self._labels = labels
+        self._wanted = tuple(wanted)
+        self._present = set(np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist()) - {VOID}
+        self._kept: dict[int, MeasuredMask] = {}
+        self._most_kept = max(1, _MOST_KEPT_BYTES // max(1, labels.size))
+        self.empty = np.ones((2, len(self._wanted)))
+        for column, label in enumerate(self._wanted):
+            if label in self._present:
+                self.empty[:, column] = 0.0, not self._target(label).outline.num_pixels
 
     def score(self, answer: Labels) -> NDArray[np.float64]:
         """J and F of each object of an answer against each of the truth.
@@ -88,14 +99,27 @@ class DavisTruthFrame:
             `(2, MOST_DAVIS_OBJECTS, objects of the truth)`: J, F of labels 1, 2, ...; those that the answer lacks are
             empty masks.
         """
-        scores = np.empty((2, MOST_DAVIS_OBJECTS, len(self._objects)))
-        scores[0], scores[1] = self._is_empty, self._has_no_boundary
+        scores = np.repeat(self.empty[:, None], MOST_DAVIS_OBJECTS, axis=1)
         present = np.flatnonzero(np.bincount(answer.ravel(), minlength=256)[1 : MOST_DAVIS_OBJECTS + 1]) + 1
-        for label in present:
-            mask = self._object(answer, int(label))
-            for column, target in enumerate(self._objects):
+        masks = {int(label): self._object(answer, int(label)) for label in present}
+        for column, wanted in enumerate(self._wanted):
+            target = self._target(wanted) if wanted in self._present else self._nothing
+            for label, mask in masks.items():
                 scores[:, label - 1, column] = score_pair(mask, target)
         return scores
+
+    @cached_property
+    def _nothing(self) -> MeasuredMask:
+        return MeasuredMask(np.zeros(self._labels.shape, np.bool_))
+
+    def _target(self, label: int) -> MeasuredMask:
+        """An object; of many in a large picture some are found again each time."""
+        mask = self._kept.get(label)
+        if mask is None:
+            mask = self._object(self._labels, label)
+            if len(self._kept) < self._most_kept:
+                self._kept[label] = mask
+        return mask
 
     def _object(self, labels: Labels, label: int) -> MeasuredMask:
         return MeasuredMask((labels == label) & self._counted)

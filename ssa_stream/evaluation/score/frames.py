@@ -5,7 +5,7 @@ from typing import Final
 from ssa_stream.data.referring import ReferringData
 from ssa_stream.errors import ConfigError, misnamed
 from ssa_stream.evaluation.score.answers import folder_of_answers, listed, places_of_answers
-from ssa_stream.evaluation.score.expressions import ExpressionRule
+from ssa_stream.evaluation.score.expressions import ExpressionRule, ExpressionScore
 from ssa_stream.evaluation.score.no_target import no_target_figures
 from ssa_stream.evaluation.score.report import Deviation, Figures, ScoreReport, Variant
 from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest, expect_folder
@@ -16,7 +16,7 @@ from ssa_stream.texts import brief
 __all__ = ["score_frame_answers"]
 
 _RULES: Final = {
-    "mevis": ExpressionRule(empty_truth_has_any_size=True),
+    "mevis": ExpressionRule(),
     "ref-youtube-vos": ExpressionRule(size_from_first=True),
     "ref-davis17": ExpressionRule(),
 }
@@ -41,6 +41,7 @@ def score_frame_answers(request: ScoreRequest, on_progress: OnProgress | None = 
     if folder is not None:
         rule = _RULES[request.place.kind.name]
         scores = score_videos(request, data, folder, rule, on_progress)
+        _expect_some_truth(scores)
         variants |= expression_variants(request.place.kind.name, scores)
         deviations += expression_deviations(scores)
         if request.place.kind.name == "mevis" and _is_second_version(data):
@@ -75,11 +76,10 @@ def _is_second_version(data: ReferringData) -> bool:
 
 
 def _expect_truth(data: ReferringData, request: ScoreRequest) -> None:
-    expressions = (one for name in data.videos for one in data.video(name).expressions)
-    first = next(expressions, None)
-    if first is None:
+    expressions = [one for name in data.videos for one in data.video(name).expressions]
+    if not expressions:
         raise ConfigError(f"{request.place.root} has no sentences in {request.split_name}: there is nothing to score")
-    if not first.has_targets:
+    if not any(one.has_targets for one in expressions):
         way = "; give the folder of its masks with --truth" if request.place.kind.name == "ref-youtube-vos" else ""
         raise misnamed(
             ConfigError(
@@ -87,6 +87,13 @@ def _expect_truth(data: ReferringData, request: ScoreRequest) -> None:
                 f"scores it{way}"
             )
         )
+
+
+def _expect_some_truth(scores: Sequence[ExpressionScore]) -> None:
+    """A fault of a few sentences is a deviation; where none can be judged, the data set is broken."""
+    if broken := [score for score in scores if not score.has_truth]:
+        if not any(score.has_truth and score.has_target for score in scores):
+            raise ConfigError(broken[0].problem)
 
 
 def _nothing_found(request: ScoreRequest, data: ReferringData) -> ConfigError:

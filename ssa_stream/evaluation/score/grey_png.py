@@ -63,6 +63,8 @@ def _packed_pixels(content: bytes) -> bytes | None:
             return None
         if kind == b"IEND":
             return b"".join(parts) if parts else None
+        if kind == b"eXIf":  # OpenCV turns the picture as it says
+            return None
         if kind[:1].isupper():  # a chunk that decoders must understand
             (checksum,) = struct.unpack_from(">I", content, end - 4)
             if kind not in (b"IHDR", b"IDAT") or zlib.crc32(content[place + 4 : end - 4]) != checksum:

@@ -9,11 +9,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ssa_stream.data.reading import expect_to_fit
 from ssa_stream.data.ref_davis17 import ANNOTATORS, RefDavis17
 from ssa_stream.data.referring import ReferringData, ReferringVideo
 from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.score.answers import folder_of_answers, listed
-from ssa_stream.evaluation.score.label_answers import LabelAnswers, PaintedAnswers, StoredAnswers
+from ssa_stream.evaluation.score.label_answers import LabelAnswers, PaintedAnswers, StoredAnswers, stray_problem
 from ssa_stream.evaluation.score.report import Deviation, Figures, Variant
 from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest
 from ssa_stream.evaluation.score.summary import j_and_f_figures
@@ -59,6 +60,7 @@ class _VideoResult:
     published: list[DavisRow]
     strict: list[DavisRow]
     fixed: list[DavisRow]
+    has_truth: bool = True
 
 
 _Answers = tuple[LabelAnswers, LabelAnswers]
@@ -94,48 +96,61 @@ def score_merged_answers(
         frames = {video: len(data.video(video).frames) * ANNOTATORS for video in data.videos}
         by_video = each_video(request, data, work, frames, on_progress)
         alone = len(works) == 1
-        variants |= _variants(name, about, data, by_video, alone=alone)
+        strays = _strays(expressions, data) if name == "merged_by_SSA" and expressions is not None else []
+        deviations += strays
+        variants |= _variants(name, about, data, by_video, alone=alone, is_stopped=bool(strays))
         deviations += _deviations(name, by_video, data)
     return variants, deviations
 
 
 def _score_stored(data: ReferringData, name: str, folder: Path) -> list[_VideoResult]:
-    answers = [StoredAnswers(folder / annotator / name) for annotator in _FOLDERS]
+    answers: list[LabelAnswers] = [StoredAnswers(folder / annotator / name) for annotator in _FOLDERS]
     return _score_video(data, name, [(answer, answer) for answer in answers])
 
 
 def _score_painted(data: ReferringData, name: str, folder: Path) -> list[_VideoResult]:
     meant = PaintedAnswers.as_meant(folder / name, data.video(name).expressions)
-    published = PaintedAnswers.as_published(folder / name, meant)
+    published = PaintedAnswers.as_published(folder / name, meant, data.video(name).frames)
     return _score_video(data, name, list(zip(published, meant, strict=True)))
 
 
 def _score_video(data: ReferringData, name: str, answers: Sequence[_Answers]) -> list[_VideoResult]:
     assert isinstance(data, RefDavis17)
+    try:
+        return _score_frames(data, name, answers)
+    except ConfigError as error:
+        return [_VideoResult([str(error)], "", [], [], [], has_truth=False) for _ in answers]
+
+
+def _score_frames(data: RefDavis17, name: str, answers: Sequence[_Answers]) -> list[_VideoResult]:
     video = data.video(name)
     objects = _objects(video)
-    first = data.labels(name, [0])[0]
+    first = data.stored_labels(name, [0])[0]
     num_objects = int(first[first != VOID].max(initial=0))
-    if num_objects > MOST_DAVIS_OBJECTS:
-        raise ConfigError(f"{name} has {num_objects} objects in its first frame; expected at most {MOST_DAVIS_OBJECTS}")
     wanted = sorted({*range(1, num_objects + 1), *objects})
     T, shape = len(video.frames), (2, MOST_DAVIS_OBJECTS, len(wanted))
+    expect_to_fit((2 * 8 * len(answers), *shape, T), f"figures of {len(wanted)} objects of {name}")
     published, meant = (np.zeros((len(answers), *shape, T)) for _ in range(2))
+    empty = np.zeros((2, len(wanted), T))
     most = np.zeros((2, len(answers)), np.int64)
     problems: list[list[str]] = [list(pair[0].problems) for pair in answers]
+    notes = [pair[0].note for pair in answers]
     for t, frame in enumerate(video.frames):
-        labels = data.labels(name, [t])[0]
+        labels = data.stored_labels(name, [t])[0]
         truth = DavisTruthFrame(labels, wanted)
+        empty[..., t] = truth.empty
         for k, (as_published, as_meant) in enumerate(answers):
-            read = as_meant.read(frame, labels.shape)
-            meant[k, ..., t] = truth.score(read.labels)
-            most[1, k] = max(most[1, k], read.highest(MOST_DAVIS_OBJECTS))
+            read = as_meant.read(frame, labels.shape, is_first=t == 0)
+            meant[k, ..., t] = truth.score(read.labels if read.meant is None else read.meant)
+            most[1, k] = max(most[1, k], read.highest_meant(MOST_DAVIS_OBJECTS))
             if as_published is not as_meant:
-                read = as_published.read(frame, labels.shape)
-                published[k, ..., t] = truth.score(read.labels)
-            else:
+                read = as_published.read(frame, labels.shape, is_first=t == 0)
+            if as_published is as_meant and read.meant is None:
                 published[k, ..., t] = meant[k, ..., t]
-            most[0, k] = max(most[0, k], read.highest(VOID))
+            else:
+                published[k, ..., t] = truth.score(read.labels)
+            most[0, k] = max(most[0, k], read.highest())
+            notes[k] = notes[k] or read.note
             if read.problem:
                 problems[k].append(read.problem)
     results = []
@@ -146,9 +161,9 @@ def _score_video(data: ReferringData, name: str, answers: Sequence[_Answers]) ->
         results.append(
             _VideoResult(
                 problems[k],
-                answers[k][0].note,
-                _matched(published[k], int(most[0, k]), columns),
-                _matched(meant[k], int(most[1, k]), columns),
+                notes[k],
+                _matched(published[k], int(most[0, k]), columns, empty),
+                _matched(meant[k], int(most[1, k]), columns, empty),
                 [DavisRow(*meant[k][:, place, wanted.index(label)]) for place, label in enumerate(objects)],
             )
         )
@@ -161,18 +176,32 @@ def _objects(video: ReferringVideo) -> list[int]:
     return list(objects)[:MOST_DAVIS_OBJECTS]
 
 
-def _matched(scores: npt.NDArray[np.float64], most: int, columns: list[int]) -> list[DavisRow]:
+def _matched(
+    scores: npt.NDArray[np.float64], most: int, columns: list[int], empty: npt.NDArray[np.float64]
+) -> list[DavisRow]:
+    """Match; where the truth has more objects than the answer, empty masks make up for them, any number."""
     rows = min(max(most, len(columns)), MOST_DAVIS_OBJECTS)
-    return match_davis_objects(scores[:, :rows, columns])
+    scores = scores[:, :rows, columns]
+    if (lacking := len(columns) - rows) > 0:
+        scores = np.concatenate([scores, np.repeat(empty[:, None, columns], lacking, axis=1)], axis=1)
+    return match_davis_objects(scores)
 
 
 def _variants(
-    name: str, about: str, data: RefDavis17, by_video: dict[str, list[_VideoResult]], *, alone: bool
+    name: str,
+    about: str,
+    data: RefDavis17,
+    by_video: dict[str, list[_VideoResult]],
+    *,
+    alone: bool,
+    is_stopped: bool,
 ) -> dict[str, Variant]:
     suffix = "" if alone else f" of {name}"
     strict = "strict" if alone and name != "merged_by_SSA" else f"strict_{name}"
     stops = [any(by_video[video][k].problems for video in data.videos) for k in range(ANNOTATORS)]
-    if name == "merged_by_SSA" and any(stops):  # one script paints all of them, and ends at the first problem
+    if is_stopped or (
+        name == "merged_by_SSA" and any(stops)
+    ):  # one script paints all of them, and ends at the first problem
         stops = [True] * ANNOTATORS
     return {
         name: _toolkit(about, data, by_video, stops, lambda result: result.published, wraps=True),
@@ -249,13 +278,25 @@ def _deviations(name: str, by_video: dict[str, list[_VideoResult]], data: RefDav
             num_frames = len(data.video(video).frames)
             if result.problems:
                 more = f" (and {len(result.problems) - 1} more problems)" if len(result.problems) > 1 else ""
-                deviations.append(_deviation(about, result.problems[0] + more, _STOPS, _GOES_ON))
+                strict = _GOES_ON if result.has_truth else "leaves the video out: there is nothing to compare it with"
+                deviations.append(_deviation(about, result.problems[0] + more, _STOPS, strict))
             if result.note:
-                deviations.append(_deviation(about, result.note, "numbers the others without it", _GOES_ON))
+                published = "numbers and paints what is there as it is"
+                deviations.append(_deviation(about, result.note, published, _GOES_ON))
             if num_frames > _MOST_NUMBERED:
                 text = f"the video has {num_frames} frames, and the toolkit's decay counts to {_MOST_NUMBERED}"
                 deviations.append(_deviation(about, text, "takes other frames", "takes the right frames"))
     return deviations
+
+
+def _strays(folder: Path, data: RefDavis17) -> list[Deviation]:
+    """Folders beside those of videos, which SSA's script takes for videos, and where that ends it."""
+    found = []
+    for name in sorted({*listed(folder)} - {*data.videos}):
+        if (folder / name).is_dir() and (problem := stray_problem(folder / name, ())):
+            text = f"the split has no such video, and as one {problem}"
+            found.append(_deviation(f"merged_by_SSA {name}", text, _STOPS, "ignores it"))
+    return found
 
 
 def _ignored(folder: Path, data: RefDavis17) -> list[Deviation]:

@@ -22,6 +22,7 @@ def no_target_figures(scores: Sequence[ExpressionScore]) -> tuple[Variant, Figur
         All of them under their long names, and the three for a table: J&F as published over all sentences, and no
         answer is a wrong one.
     """
+    scores = [score for score in scores if score.has_truth]
     without = [score for score in scores if not score.has_target]
     targets = [score for score in scores if score.has_target]
     n_wrong = _share([score.answered == "none" for score in without])

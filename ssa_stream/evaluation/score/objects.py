@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from ssa_stream.errors import ShapeError
 from ssa_stream.evaluation.score.object_deviations import REPEATED, note_repeated, object_deviations
 from ssa_stream.evaluation.score.object_truth import Sample, Truth, read_truth
-from ssa_stream.evaluation.score.report import Figures, ScoreReport, Variant
+from ssa_stream.evaluation.score.report import Deviation, Figures, ScoreReport, Variant
 from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest
 from ssa_stream.evaluation.score.results_file import Answer, Results, read_answers, results_file
 from ssa_stream.metrics.average_precision import Rle, ScoredObject, average_precision
@@ -80,8 +80,8 @@ def score_objects(request: ScoreRequest, on_progress: OnProgress | None = None) 
     truth = read_truth(request, on_progress)
     results = read_answers(path, truth)
     note_repeated(results.answers)
-    deviations = tuple(object_deviations(truth, results))
     published = _published(truth, results)
+    deviations = (*object_deviations(truth, results), *_of_empty_unions(published["all_queries"], truth))
     strict = _strict(truth, results) if deviations else _same(published)
     variants = {**published, **strict}
     return ScoreReport(
@@ -109,6 +109,18 @@ def _published(truth: Truth, results: Results) -> dict[str, Variant]:
         name: _variant(truth, name, some if scores_masks else None, count)
         for name, some in zip(_PUBLISHED_NAMES, (entries, list(best.values())), strict=True)
     }
+
+
+def _of_empty_unions(published: Variant, truth: Truth) -> list[Deviation]:
+    """Whether the published scorer divides by the sum of all unions, and that is 0."""
+    name = "segm union" if truth.has_boxes else "union"
+    unions = [figures.get(name) for figures in published.samples.values()]
+    if not unions or any(union is None or union > 0 for union in unions):
+        return []
+    text = "all masks of the data set and all best answers are empty: no pixel is in any union"
+    return [
+        Deviation(about="results", text=text, published="P@K and IoU stop: it divides by 0", strict="each IoU is 1")
+    ]
 
 
 def _published_entry(answer: Answer, has_boxes: bool) -> _Entry:
@@ -209,7 +221,8 @@ def _variant(truth: Truth, name: str, entries: Sequence[_Entry] | None, count: _
     figures = {f"{masks}{key}": value for key, value in _precision(truth, entries).items()}
     if truth.has_boxes:
         figures |= {f"bbox {key}": value for key, value in _overlap_figures(count.boxes).items()}
-    figures |= {f"{masks}{key}": value for key, value in _overlap_figures(count.masks).items()}
+    stops = name in _PUBLISHED_NAMES and not any(one.union for one in count.masks.values() if one is not None)
+    figures |= {f"{masks}{key}": value for key, value in _overlap_figures({} if stops else count.masks).items()}
     samples: dict[str, Figures] = {}
     for kind, overlaps in (("bbox ", count.boxes), (masks, count.masks)):
         for sample_id, overlap in overlaps.items():

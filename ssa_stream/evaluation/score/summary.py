@@ -29,7 +29,10 @@ _ABOUT = {
         "SSA's eval_davis.py: each sentence against its object, no void, no matching; a missing video is 0",
     ),
 }
-_STRICT = "No published scorer: every sentence counts; a frame that is missing, broken or of another size is 0"
+_STRICT = (
+    "No published scorer: every sentence that has a truth counts; a frame that is missing, broken or of another size "
+    "is 0"
+)
 _UNPATCHED = "SSA's eval_davis.py as it is: it drops every sentence of a video whose first frame is not 00000"
 
 
@@ -40,7 +43,8 @@ def expression_variants(kind: str, scores: Sequence[ExpressionScore]) -> dict[st
     if kind == "ref-youtube-vos":
         kept = [score for score in scores if score.published == "zero" or score.has_probe]
         variants["unpatched_scorer"] = _variant(_UNPATCHED, _published(kept), len(scores))
-    strict = {_key(score): (np.nan_to_num(score.j, nan=0.0), np.nan_to_num(score.f, nan=0.0)) for score in scores}
+    judged = [score for score in scores if score.has_truth]
+    strict = {_key(score): (np.nan_to_num(score.j, nan=0.0), np.nan_to_num(score.f, nan=0.0)) for score in judged}
     variants["strict"] = _variant(_STRICT, strict, len(scores))
     return variants
 
@@ -114,6 +118,8 @@ def expression_deviations(scores: Sequence[ExpressionScore]) -> list[Deviation]:
 
 
 def _treatment(score: ExpressionScore) -> tuple[str, str]:
+    if not score.has_truth:
+        return "drops the sentence from its means", "leaves it out too: there is nothing to compare it with"
     strict = f"J = {np.nan_to_num(score.j).mean():.4f}, F = {np.nan_to_num(score.f).mean():.4f}"
     if score.published == "dropped":
         return "drops the sentence from its means", strict

@@ -9,9 +9,9 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
-from ssa_stream.data.referring import ReferringData
+from ssa_stream.data.referring import ReferringData, StoredMasks
 from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.score.expressions import ExpressionRule, ExpressionScore, score_video
 from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest
@@ -32,10 +32,14 @@ def score_videos(
     request: ScoreRequest, data: ReferringData, folder: Path, rule: ExpressionRule, on_progress: OnProgress | None
 ) -> list[ExpressionScore]:
     """Score all sentences, in the data set's order; see `score_video`."""
-    work = partial(score_video, folder=folder, rule=rule)
+    work = partial(_score_stored_masks, folder=folder, rule=rule)
     frames = {name: len((video := data.video(name)).frames) * len(video.expressions) for name in data.videos}
     by_video = each_video(request, data, work, frames, on_progress)
     return [score for name in data.videos for score in by_video[name]]
+
+
+def _score_stored_masks(data: ReferringData, name: str, folder: Path, rule: ExpressionRule) -> list[ExpressionScore]:
+    return score_video(cast(StoredMasks, data), name, folder, rule)  # every kind of data that is scored by frames
 
 
 def each_video(

@@ -100,13 +100,8 @@ def test_expressions_without_targets_as_in_the_public_validation_split_are_read(
         (["videos", "val00000010", "frames"], [], r"frames is \[\]; expected a list of one name"),
         (["videos", "val00000010", "expressions", "0"], {}, r"expressions.0 has no field 'exp'"),
         (["videos", "val00000010", "expressions", "0", "exp"], 7, r"expressions.0.exp is int; expected str"),
-        (
-            ["videos", "val00000010", "expressions", "0", "obj_id"],
-            ["x"],
-            r"obj_id is \['x'\]; expected a list of whole",
-        ),
     ],
-    ids=["videos", "video", "frames", "no-exp", "exp", "obj-id"],
+    ids=["videos", "video", "frames", "no-exp", "exp"],
 )
 def test_broken_meta_names_file_field_and_expectation(
     written: Path, keys: list[str | int], value: object, message: str

@@ -133,6 +133,11 @@ def test_missing_files_are_named(root: Path) -> None:
         data.labels("00mini5fba", [2])
 
 
+def _first_masks(data: RefYoutubeVos) -> None:
+    """Read the masks of the sentence that tests break: without a usable target it leaves the others be."""
+    data.masks("00mini5fba", data.video("00mini5fba").expressions[0])
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
@@ -149,7 +154,7 @@ def test_sentences_that_make_no_sense_are_refused(root: Path, keys: list[str], v
     """With the name of the file; no name leads out of the folder."""
     _edit(root / "meta_expressions/train/meta_expressions.json", keys, value)
     with pytest.raises(ConfigError, match=rf"train/meta_expressions\.json.*{message}"):
-        RefYoutubeVos(root, "train")
+        _first_masks(RefYoutubeVos(root, "train"))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """J and F of stored answers, a picture a frame and sentence: the published figures, and what deviates."""
 
+import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,63 @@ def test_untouched_script_drops_videos_that_start_later() -> None:
     """`00000.png` is not the first frame of every video of Ref-YouTube-VOS."""
     report = scored("ref-youtube-vos", "valid", YTVOS / "valid", TRUTH)
     expect_published(report.variants["unpatched_scorer"], expected("ref_youtube_vos")["unpatched_scorer"]["valid"])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda meta, masks, anno: meta.update(anno_id=None),
+        lambda meta, masks, anno: meta.update(anno_id=["nowhere"]),
+        lambda meta, masks, anno: masks.update({anno: "junk"}),
+        lambda meta, masks, anno: masks.update({anno: masks[anno][:-1]}),
+        lambda meta, masks, anno: masks[anno][1].update(size=[3, 4]),
+        lambda meta, masks, anno: masks[anno][1].update(counts=[1, 2, 3]),
+    ],
+    ids=["null", "unknown", "no list", "short", "size", "plain"],
+)
+def test_broken_truth_drops_the_sentences_that_mean_it(tmp_path: Path, damage: Callable[..., None]) -> None:
+    """As the published worker dies of it; no count can judge them, and the others are scored as before."""
+    before = scored("mevis", "valid_u", V1)
+    data = Path(shutil.copytree(ROOTS["mevis"], tmp_path / "data"))
+    meta, masks = (
+        json.loads((data / "valid_u" / f"{name}.json").read_text()) for name in ("meta_expressions", "mask_dict")
+    )
+    video = next(iter(meta["videos"].values()))
+    entry = next(one for one in video["expressions"].values() if all(masks[str(one["anno_id"][0])][:2]))
+    damage(entry, masks, str(entry["anno_id"][0]))
+    for name, content in (("meta_expressions", meta), ("mask_dict", masks)):
+        (data / "valid_u" / f"{name}.json").write_text(json.dumps(content))
+    report = score_predictions(ScoreRequest(parse_data(f"mevis:{data}"), "valid_u", V1, workers=1))
+    told = {one.about for one in report.deviations if "nothing to compare" in one.strict}
+    assert told
+    for variant in ("published", "strict"):
+        samples = report.variants[variant].samples
+        assert samples.items() <= before.variants[variant].samples.items()
+        assert before.variants[variant].samples.keys() - samples.keys() == told
+
+
+def test_masks_of_another_size_than_the_pictures_are_scored_in_their_own(tmp_path: Path) -> None:
+    """The published scorer reads no picture of the video; missing ones do not matter."""
+    before = scored("mevis", "valid_u", V1)
+    data = Path(shutil.copytree(ROOTS["mevis"], tmp_path / "data"))
+    pictures = data / "valid_u/JPEGImages"
+    for path in sorted(pictures.rglob("*.jpg"))[:9]:
+        Image.new("RGB", (7, 5)).save(path)
+    report = score_predictions(ScoreRequest(parse_data(f"mevis:{data}"), "valid_u", V1, workers=1))
+    assert (report.figures, report.deviations) == (before.figures, before.deviations)
+
+
+def test_answer_of_one_pixel_is_repeated_as_published_and_nothing_strictly(answers: Path) -> None:
+    """By numpy, to the size of `00000.png`."""
+    before = scored("mevis", "valid_u", answers)
+    Image.fromarray(np.full((1, 1), 255, np.uint8)).save(answers / "5e0d7c31b2a9/0/00003.png")
+    one = scored("mevis", "valid_u", answers)
+    with Image.open(answers / "5e0d7c31b2a9/0/00000.png") as other:
+        shape = (other.height, other.width)
+    Image.fromarray(np.full(shape, 255, np.uint8)).save(answers / "5e0d7c31b2a9/0/00003.png")
+    assert one.figures == scored("mevis", "valid_u", answers).figures != before.figures
+    assert one.variants["strict"].frames["5e0d7c31b2a9/0"]["J"][3] == 0
+    assert one.deviations[0].about == "5e0d7c31b2a9/0"
 
 
 def test_missing_video_is_zero_for_all_its_sentences(tmp_path: Path) -> None:

@@ -32,6 +32,11 @@ def png(filters: list[int], differences: np.ndarray, head: bytes = b"\x08\0\0\0\
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
 
 
+def _with_orientation(content: bytes) -> bytes:
+    """The file with a chunk after its head that may say how the picture is turned."""
+    return content[:33] + chunk(b"eXIf", b"II*\0\x08\0\0\0\0\0") + content[33:]
+
+
 def by_opencv(content: bytes) -> np.ndarray:
     """What the published scorers see."""
     return np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE))
@@ -73,6 +78,7 @@ def test_masks_as_libraries_write_them_are_decoded_alike() -> None:
         png([0], np.zeros((1, 9), np.uint8))[:-12],
         png([0] * 5, np.zeros((5, 9), np.uint8)).replace(struct.pack(">II", 9, 5), struct.pack(">II", 9, 4)),
         png([0], np.zeros((1, 9), np.uint8)).replace(b"IEND", chunk(b"tRNS", b"\0\0") + b"IEND"),
+        _with_orientation(png([0] * 5, np.zeros((5, 9), np.uint8))),
     ],
 )
 def test_anything_else_is_left_to_opencv(content: bytes) -> None:

@@ -1,5 +1,6 @@
 """Ref-DAVIS17 by the DAVIS toolkit: every published figure, and what makes the toolkit stop."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -107,7 +108,7 @@ def _smaller(path: Path) -> None:
     ("fault", "text"),
     [
         (_high_value, "value 255"),
-        (_colours, "mode RGB"),
+        (_colours, "3 values a pixel"),
         (_smaller, "20x10"),
         (Path.unlink, "is missing"),
         (lambda path: path.write_bytes(b"none"), "cannot be read"),
@@ -160,6 +161,100 @@ def test_missing_frame_of_one_sentence_stops_the_published_script_for_all(senten
     assert set(report.variants["merged_by_SSA"].figures.values()) == {None}
     assert {figures["J-Mean"] for figures in report.variants["merged_by_SSA"].parts.values()} == {None}
     assert report.variants["strict_merged_by_SSA"].figures["J-Mean"] is not None
+
+
+def _own_data(root: Path, labels: int, kind: str = "P") -> tuple[Path, Path]:
+    """A converted set of one video of two frames with objects 1 and `labels`, and right answers to its sentences."""
+    data, out = root / "data", root / "out"
+    truth = np.zeros((24, 32), np.uint8)
+    truth[2:10, 2:10], truth[12:20, 14:22] = 1, labels
+    expressions = {str(n): {"exp": "x", "obj_id": str((1, labels)[n // 4])} for n in range(8)}
+    meta = data / "meta_expressions/valid/meta_expressions.json"
+    meta.parent.mkdir(parents=True)
+    videos = {v: {"frames": ["00000", "00001"], "expressions": expressions} for v in ("a", "b")}
+    meta.write_text(json.dumps({"videos": videos}))
+    for path in (data / f"valid/Annotations/{v}/0000{t}.png" for v in videos for t in range(2)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(truth).save(path)
+        for number, entry in expressions.items():
+            shown = (truth == int(entry["obj_id"])).astype(np.uint8) * 255
+            answer = out / path.parent.name / number / path.name
+            answer.parent.mkdir(parents=True, exist_ok=True)
+            picture = Image.fromarray(shown.astype(np.uint16)) if kind == "I;16" else Image.fromarray(shown)
+            (picture if kind == "I;16" else picture.convert(kind)).save(answer)
+    return data, out
+
+
+def _score_own(data: Path, out: Path) -> ScoreReport:
+    return score_predictions(ScoreRequest(parse_data(f"ref-davis17:{data}"), "valid", out, workers=1))
+
+
+@pytest.mark.parametrize("highest", [20, 22, 254])
+def test_truth_may_have_any_number_of_objects(tmp_path: Path, highest: int) -> None:
+    """The limit of 20 is on answers: empty masks stand for the objects that these lack."""
+    report = _score_own(*_own_data(tmp_path, highest))
+    variant = report.variants["merged_by_SSA"]
+    assert variant.counts["n_objects of anno_0"] == 2 * highest
+    assert variant.figures["J-Mean"] == 1  # of objects that are not there, too: both are empty
+    assert report.figures["J"] == 1
+
+
+@pytest.mark.parametrize("kind", ["1", "RGB", "RGBA", "LA", "I;16"])
+def test_other_pictures_of_sentences_are_painted_as_numpy_and_pillow_do(tmp_path: Path, kind: str) -> None:
+    """Figures where the script gives some, none with a deviation where it or the toolkit stops; strictly all right."""
+    report = _score_own(*_own_data(tmp_path, 2, kind))
+    figure = report.variants["merged_by_SSA"].figures["J-Mean"]
+    assert (figure is None) == (kind == "1"), figure
+    assert any(one.about.startswith("merged_by_SSA") for one in report.deviations)
+    assert report.variants["strict_merged_by_SSA"].figures["J-Mean"] == 1
+
+
+def _file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("stray")
+
+
+@pytest.mark.parametrize(
+    ("stray", "stops"),
+    [
+        (lambda out: _file(out / "a/.DS_Store"), True),
+        (lambda out: _file(out / "a/0/Thumbs.db"), True),
+        (lambda out: _file(out / "a/1/Thumbs.db"), False),
+        (lambda out: _file(out / ".DS_Store"), False),
+        (lambda out: (out / "notes").mkdir(), True),
+        (lambda out: _file(out / "notes/0/00000.png"), True),
+    ],
+)
+def test_what_lies_beside_sentences_stops_the_published_script(
+    tmp_path: Path, stray: Callable[[Path], None], stops: bool
+) -> None:
+    """It takes everything in a folder for a sentence, and every folder for a video."""
+    data, out = _own_data(tmp_path, 2)
+    stray(out)
+    report = _score_own(data, out)
+    assert (report.variants["merged_by_SSA"].figures["J-Mean"] is None) == stops
+    assert any(one.about.startswith("merged_by_SSA") and "stops" in one.published for one in report.deviations) == stops
+    assert report.variants["strict_merged_by_SSA"].figures["J-Mean"] == 1
+
+
+def test_broken_truth_of_a_video_leaves_the_others_be(tmp_path: Path) -> None:
+    """Sentences of it are dropped; the toolkit stops; strict counts leave it out."""
+    data, out = _own_data(tmp_path, 2)
+    (data / "valid/Annotations/a/00001.png").write_bytes(b"none")
+    report = _score_own(data, out)
+    assert report.variants["per_expression"].counts["n_scored"] == 8
+    assert report.variants["merged_by_SSA"].figures["J-Mean"] is None
+    assert report.variants["strict_merged_by_SSA"].counts["n_objects of anno_0"] == 2
+    assert report.variants["strict"].figures["J"] == 1
+
+
+def test_later_frame_of_one_pixel_is_repeated_by_the_toolkit(merged: Path) -> None:
+    """As numpy does; strictly it is empty."""
+    path = merged / "anno_1/motorbike/00002.png"
+    Image.fromarray(np.zeros((1, 1), np.uint8)).save(path)
+    report = scored(merged)
+    assert report.variants["merged_like_ReferFormer"].parts["anno_1"]["J-Mean"] is not None
+    assert [one.about for one in report.deviations] == ["merged_like_ReferFormer anno_1/motorbike"]
 
 
 def test_folder_with_both_forms_is_scored_by_both(merged: Path) -> None:

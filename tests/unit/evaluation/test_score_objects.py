@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 from typer.testing import CliRunner
 
 from ssa_stream.cli.main import app, exit_code
 from ssa_stream.data.kinds import parse_data
 from ssa_stream.errors import ConfigError
+from ssa_stream.evaluation.score import object_truth
 from ssa_stream.evaluation.score.report import ScoreReport, read_score_report
 from ssa_stream.evaluation.score.request import ScoreRequest
 from ssa_stream.evaluation.score.scoring import score_predictions
@@ -94,6 +96,23 @@ def test_published_figures_of_refcoco_are_reproduced(kind: str, tmp_path: Path) 
     assert list(report.figures) == [name for name in published if name not in BESIDE]
     assert report.variants["all_queries"].counts == {"n_samples": published["n_samples"]}
     assert not report.deviations
+
+
+def test_division_by_no_pixel_leaves_the_published_scorer_without_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Empty answers to empty objects: P@K and IoU stop, strictly each IoU is 1."""
+    monkeypatch.setattr(
+        object_truth, "_encode", lambda mask: coco_mask.encode(np.zeros(mask.shape, np.uint8, order="F"))
+    )
+    entries = json.loads(answers_of("a2d-sentences", "queries").read_text())
+    for entry in entries:
+        height, width = entry["segmentation"]["size"]
+        counts = coco_mask.encode(np.zeros((height, width), np.uint8, order="F"))["counts"].decode()
+        entry["segmentation"]["counts"] = counts
+    report = score_entries(tmp_path, entries)
+    assert (report.figures["P@0.5"], report.variants["strict"].figures["P@0.5"]) == (None, 1)
+    assert "divides by 0" in report.deviations[-1].published
 
 
 def test_precision_at_exact_thresholds_is_the_float32_comparison(tmp_path: Path) -> None:
