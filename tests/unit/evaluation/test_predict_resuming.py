@@ -69,7 +69,7 @@ def test_parts_are_together_what_one_process_writes(name: str, split: str, tmp_p
 
 def test_parts_share_the_work_evenly() -> None:
     """Every video once; no part has more than its share and the longest video."""
-    plan, _ = plan_units(KINDS["mevis"], opened(ROOTS["mevis"], "mevis", "train"))
+    plan = plan_units(KINDS["mevis"], opened(ROOTS["mevis"], "mevis", "train")).videos
     shares = [share_of(plan, Shard(index, 3)) for index in range(3)]
     assert sorted(video.video for share in shares for video in share) == sorted(video.video for video in plan)
     costs = [sum(video.num_frames * video.num_expressions for video in share) for share in shares]
