@@ -14,18 +14,9 @@ from tests.unit.evaluation.predicting import tree
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.usefixtures("warm_python")]
 
-OPTIONS = ("--data", f"mevis:{ROOTS['mevis']}", "--split", "valid_u", "--threads", "1", "--random-weights", "--zip")
+DATA = ("--data", f"mevis:{ROOTS['mevis']}", "--split", "valid_u", "--zip")
+OPTIONS = (*DATA, "--random-weights", "--threads", "1", "--short-edge", "64", "--workers", "0")
 DEADLINE_S = 120.0
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Results of a run that nothing disturbed; its last line names the next command."""
-    folder = tmp_path_factory.mktemp("whole")
-    done = run_command("predict", *OPTIONS, "--workers", "0", "-o", folder / "out", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert f"score it with: ssa-stream score --data mevis:{ROOTS['mevis']}" in done.stderr.splitlines()[-1]
-    return tree(folder / "out")
 
 
 def _after_masks(out: Path, more_than: int, number: signal.Signals, *options: str) -> subprocess.CompletedProcess[str]:
@@ -42,33 +33,29 @@ def _after_masks(out: Path, more_than: int, number: signal.Signals, *options: st
         return subprocess.CompletedProcess(command, process.returncode, "", told)
 
 
-def test_run_that_is_interrupted_and_killed_goes_on_to_the_same_bytes(whole: dict[str, bytes], tmp_path: Path) -> None:
-    """Ctrl-C says how to go on; a folder with masks is refused without --resume; nothing is computed twice."""
+def test_run_that_is_ended_twice_goes_on_to_the_bytes_of_a_shared_one(tmp_path: Path) -> None:
+    """Ctrl-C says how to go on, and nothing is computed twice; two processes of torchrun begin and end together.
+
+    Unit tests compare both with a run that nothing disturbed.
+    """
     out = tmp_path / "out"
-    interrupted = _after_masks(out, 0, signal.SIGINT)
+    interrupted = _after_masks(out, 0, signal.SIGINT, "--workers", "1")
     assert interrupted.returncode == 0, interrupted.stderr
     assert "go on with: ssa-stream predict" in interrupted.stderr
     assert "--resume" in interrupted.stderr
-    refused = run_command("predict", *OPTIONS, "-o", out, cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "go on with it by --resume" in refused.stderr
     kept = tree(out)
-    assert 0 < len(kept) < len(whole)
     sentences = len(list(out.glob("valid_u/*/*")))
     assert _after_masks(out, sentences, signal.SIGKILL, "--resume").returncode == -signal.SIGKILL
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*.png") if ".predict" not in path.parts}
     ended = run_command("predict", *OPTIONS, "-o", out, "--resume", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
+    assert f"score it with: ssa-stream score --data mevis:{ROOTS['mevis']}" in ended.stderr.splitlines()[-1]
     assert {path: path.stat().st_mtime_ns for path in times} == times
+    program = (Path(sys.executable).with_name("torchrun"), "--nproc-per-node", "2", CONSOLE_SCRIPT)
+    shared = run_command("predict", *OPTIONS, "-o", tmp_path / "shared", cwd=tmp_path, program=program)
+    assert shared.returncode == 0, shared.stderr
+    assert "part 0/2" in shared.stderr
+    assert "part 1/2" in shared.stderr
+    whole = tree(tmp_path / "shared")
+    assert 0 < len(kept) < len(times) + 1 < len(whole)
     assert tree(out) == whole
-
-
-def test_torchrun_shares_the_work(whole: dict[str, bytes], tmp_path: Path) -> None:
-    """Two processes of torchrun do a part each; the last one puts the zip together."""
-    torchrun = Path(sys.executable).with_name("torchrun")
-    program = (torchrun, "--nproc-per-node", "2", CONSOLE_SCRIPT)
-    done = run_command("predict", *OPTIONS, "--workers", "0", "-o", tmp_path / "out", cwd=tmp_path, program=program)
-    assert done.returncode == 0, done.stderr
-    assert "part 0/2" in done.stderr
-    assert "part 1/2" in done.stderr
-    assert tree(tmp_path / "out") == whole

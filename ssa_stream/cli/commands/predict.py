@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import msgspec
 import typer
 from rich.text import Text
 
@@ -31,7 +32,7 @@ from ssa_stream.weight_files import DEFAULT_CHECKPOINT, WeightFile
 
 if TYPE_CHECKING:
     from ssa_stream.cli.options.engine import ModelChoice
-    from ssa_stream.data import DataPlace
+    from ssa_stream.data import DataKind, DataPlace
     from ssa_stream.evaluation.predict.running import Outcome
     from ssa_stream.evaluation.predict.settings import PredictSettings
     from ssa_stream.evaluation.predict.units import Shard
@@ -143,8 +144,10 @@ def predict(
     from ssa_stream.cli.options.engine import ModelChoice, open_model
     from ssa_stream.data import open_data, parse_data
     from ssa_stream.data.kinds import split_of
+    from ssa_stream.data.mevis import MevisReader
     from ssa_stream.evaluation.predict.folder import PredictionFolder
     from ssa_stream.evaluation.predict.submission import has_server
+    from ssa_stream.evaluation.predict.units import plan_units
 
     part = _shard(shard)
     choice = ModelChoice(
@@ -167,11 +170,14 @@ def predict(
     folder.check(resume=resume)
     with status(f"reading the index of {place.kind.title}"):
         opened = open_data(place, split)
+        plan = plan_units(place.kind, opened, limit)
     settings = _settings(place, split, choice, mode=mode, window=window, short_edge=short_edge, limit=limit)
+    if isinstance(opened, MevisReader):
+        settings = msgspec.structs.replace(settings, mevis_version=opened.version)
     from ssa_stream.evaluation.predict.running import Prediction  # imports torch, after all that can be told without
 
-    with Interrupts() as interrupts, folder.opened(settings, resume=resume):
-        work = Prediction(place.kind, opened, folder, settings, shard=part, workers=workers, tolerate=tolerate)
+    with Interrupts() as interrupts, folder.opened(settings, plan.fingerprints, resume=resume):
+        work = Prediction(place.kind, opened, folder, settings, plan, shard=part, workers=workers, tolerate=tolerate)
         left = work.remaining()
         done = work.total - sum(sum(len(unit.expressions) for unit in video.units) for video in left)
         notice(
@@ -198,7 +204,7 @@ def predict(
                 resume=resumed,
             )
             return
-        _tell(work.finish(with_zip=make_zip), data, split, out)
+        _tell(work.finish(with_zip=make_zip), place.kind, data, split, out, can_be_scored=plan.has_targets)
 
 
 def _shard(text: str | None) -> "Shard":
@@ -242,7 +248,7 @@ def _settings(
     kind = place.kind
     if choice.random_weights:
         config = SsaConfig.from_mapping(load_config("model", choice.model))
-        network = random_fingerprint(config)
+        network, name = random_fingerprint(config), f"random weights of {choice.model}"
     else:
         name = choice.checkpoint or DEFAULT_CHECKPOINT
         with status(f"reading {name}"):
@@ -255,7 +261,9 @@ def _settings(
         data=kind.name,
         split=split,
         network=network,
+        network_name=str(name),
         clip=choice.download_clip if choice.clip is None else WeightFile.read(choice.clip).fingerprint,
+        clip_name="" if choice.clip is None else str(choice.clip),
         dtype=choice.dtype,
         mode=None if by_sample else mode or ("multi" if kind.name == "mevis" else "single"),
         window=window or (1 if by_sample else None),
@@ -279,7 +287,7 @@ def _shown(steps: Iterator[int], interrupts: Interrupts, total: int, done: int) 
             yield size
 
 
-def _tell(outcome: "Outcome", data: str, split: str, out: Path) -> None:
+def _tell(outcome: "Outcome", kind: "DataKind", data: str, split: str, out: Path, *, can_be_scored: bool) -> None:
     """Say what there is, and what comes next."""
     if outcome.skipped:
         names = ", ".join(one.about for one in outcome.skipped[:3]) + ", ..." * (len(outcome.skipped) > 3)
@@ -292,7 +300,19 @@ def _tell(outcome: "Outcome", data: str, split: str, out: Path) -> None:
             missing=outcome.missing,
         )
         return
+    from ssa_stream.evaluation.predict.submission import has_server
+
+    on_server = has_server(kind, split)
     scored = shlex.join(["ssa-stream", "score", "--data", data, "--split", split, "--predictions", str(out)])
     if outcome.zip is not None:
-        notice(f"for the server: {outcome.zip}", event="zip", file=outcome.zip)
-    notice(f"done: {outcome.results}; score it with: {scored}", event="done", results=outcome.results, next=scored)
+        notice(f"{'for the server' if on_server else 'packed'}: {outcome.zip}", event="zip", file=outcome.zip)
+    if can_be_scored:
+        text, following = f"score it with: {scored}", scored
+    else:
+        text, following = f"the masks of {kind.title} {split} are not in {data.partition(':')[2]}", None
+        if on_server:
+            text += ": send the zip to the server" if outcome.zip else ": pack a zip for the server by --resume --zip"
+        if kind.name == "ref-youtube-vos":
+            following = f"{scored} --truth FOLDER"
+            text += f"; or, with the masks in a folder, score it with: {following}"
+    notice(f"done: {outcome.results}; {text}", event="done", results=outcome.results, next=following)

@@ -1,6 +1,7 @@
 """The folder of a prediction: answers in their final form, and `.predict` with what a run needs to go on.
 
     .predict/settings.json              what the answers were made with
+    .predict/asked.json                 of each video, a fingerprint of its frames' names and its sentences
     .predict/lock                       held by who puts results together
     .predict/shards/0-of-2/             of one process: it alone writes there
     .predict/shards/0-of-2/journal.jsonl    what it left out; answers, where these are lists
@@ -12,7 +13,7 @@ Everything else is results: a folder of pictures gets its name when it is comple
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import msgspec
 
 from ssa_stream.data.reading import is_file_name
 from ssa_stream.errors import ConfigError, SinkError
-from ssa_stream.evaluation.predict.settings import PredictSettings
+from ssa_stream.evaluation.predict.settings import PredictSettings, write_or_compare_asked
 from ssa_stream.evaluation.predict.units import Shard
 from ssa_stream.files import only_writer
 from ssa_stream.texts import brief
@@ -78,6 +79,8 @@ class PredictionFolder:
     def check(self, *, resume: bool) -> None:
         """Refuse a folder that holds something else, or this prediction already; writes nothing.
 
+        A folder that is not there is made later, with those that it lies in.
+
         Other processes of the same prediction may have begun: they have shards of the same number of parts.
 
         Raises:
@@ -85,8 +88,11 @@ class PredictionFolder:
         """
         path = self.path
         if not path.exists():
-            if not path.parent.is_dir():
-                raise ConfigError(f"{path} cannot be made: {path.parent} is no folder; create it")
+            above = next(one for one in path.absolute().parents if one.exists())
+            if not above.is_dir():
+                raise ConfigError(
+                    f"{path} cannot be made: {above} is a file; expected a folder, or a name that is free"
+                )
             return
         if not path.is_dir():
             raise ConfigError(f"{path} is a file; expected a folder for the masks, or a name that is free")
@@ -101,17 +107,22 @@ class PredictionFolder:
             raise ConfigError(f"{path} holds a prediction already; go on with it by --resume, or name another folder")
 
     @contextmanager
-    def opened(self, settings: PredictSettings, *, resume: bool) -> Iterator[None]:
+    def opened(self, settings: PredictSettings, asked: Mapping[str, str | None], *, resume: bool) -> Iterator[None]:
         """Be the one process that works on this shard.
 
+        Args:
+            settings: What masks depend on.
+            asked: Of each video, a fingerprint of what is asked; see `Plan`.
+            resume: Whether to go on with what is there.
         Raises:
-            ConfigError: See `check`; or what is there was made with other settings.
+            ConfigError: See `check`; or what is there was made with other settings, or for other sentences.
             SinkError: The folder cannot be written, or another process works on this shard.
         """
         self.check(resume=resume)
         try:
             self._shards.mkdir(parents=True, exist_ok=True)
             settings.write_or_compare(self._own / "settings.json")
+            write_or_compare_asked(self._own / "asked.json", asked)
             self._shard.mkdir(exist_ok=True)
             with only_writer(self._shard):
                 self._tidy()

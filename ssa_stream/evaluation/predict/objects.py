@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssa_stream.data import ReferringExpression
+from ssa_stream.data.windows import sample_window
 from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.predict.clip import PreparedClip
 from ssa_stream.evaluation.predict.loading import FRAMES_PER_CHUNK
@@ -64,9 +65,7 @@ def samples_of(expressions: Sequence[ReferringExpression], num_frames: int, leng
         for index, image_id in zip(annotated, expression.sample_ids, strict=True):
             if not 0 <= index < num_frames:
                 raise ConfigError(f"{image_id}: frame {index} is annotated, and the clip has {num_frames}")
-            first = index - length // 2
-            window = tuple(min(max(frame, 0), num_frames - 1) for frame in range(first, first + length))
-            samples.append(Sample(image_id, row, window, length // 2))
+            samples.append(Sample(image_id, row, sample_window(index, length, num_frames), length // 2))
     return samples
 
 

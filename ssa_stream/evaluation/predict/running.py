@@ -18,7 +18,7 @@ from ssa_stream.evaluation.predict.loading import LoadedFrames, VideoFrames, loa
 from ssa_stream.evaluation.predict.objects import Sample, answers_of, samples_of
 from ssa_stream.evaluation.predict.settings import PredictSettings
 from ssa_stream.evaluation.predict.submission import ANSWERS_FILE, write_answers, write_zip
-from ssa_stream.evaluation.predict.units import Shard, Unit, VideoUnits, plan_units, share_of
+from ssa_stream.evaluation.predict.units import Plan, Shard, Unit, VideoUnits, share_of
 from ssa_stream.input_warnings import InputWarning
 from ssa_stream.model import SSA
 from ssa_stream.texts import encodable
@@ -72,11 +72,10 @@ class Prediction:
         data: The split.
         folder: Where results go; the caller has opened it.
         settings: What masks depend on.
+        plan: What there is to do, by all processes.
         shard: Which part.
         workers: Processes that read frames ahead.
         tolerate: Share of the part's sentences (or samples, where answers are by sample) that may be broken.
-    Raises:
-        ConfigError: The split has no sentence.
     """
 
     def __init__(
@@ -85,6 +84,7 @@ class Prediction:
         data: ReferringData,
         folder: PredictionFolder,
         settings: PredictSettings,
+        plan: Plan,
         *,
         shard: Shard = _WHOLE,
         workers: int = 0,
@@ -92,7 +92,7 @@ class Prediction:
     ) -> None:
         self._kind, self._data, self._folder, self._settings = kind, data, folder, settings
         self._workers, self._tolerate = workers, tolerate
-        self._plan, self._unreadable = plan_units(kind, data, settings.limit)
+        self._plan, self._unreadable = plan.videos, plan.unreadable
         self._own = share_of(self._plan, shard)
         self._masks = (
             FrameMasks(kind, settings.split, folder, settings.mode or "single", settings.window)
@@ -133,12 +133,13 @@ class Prediction:
         self._num_tried = sum(_size(unit) for video in self._own for unit in video.units) + len(self._unreadable)
         self._count([Skipped(f"video {name}", encodable(text)) for name, text in self._unreadable], on_warning)
         edges_px = self._settings.short_edge_px, self._settings.long_edge_px
+        tried = self._folder.entries()  # what was too long then was told then
         wanted = [VideoFrames(number, work.video.video, work.indices) for number, work in enumerate(works)]
         for work, chunks in zip(works, load_videos(self._data, wanted, edges_px, self._workers), strict=True):
             clip = PreparedClip(model, len(work.indices))
             problems = _fill(clip, chunks, stops_at_first=self._masks is not None)
             for unit in work.units:
-                for expression in unit.expressions:
+                for expression in () if unit.name in tried else unit.expressions:
                     if (text := model.cut_off(expression.text)) is not None:
                         on_warning(InputWarning(f"expression {expression.expression_id} of {unit.video}", text))
                 if self._masks is not None:

@@ -4,15 +4,28 @@ A unit does not depend on which others are computed with it, so that a predictio
 shared, has the same bytes as one that ran through.
 """
 
+import hashlib
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssa_stream.data import DataKind, ReferringData, ReferringExpression
+import msgspec
+
+from ssa_stream.data import DataKind, ReferringData, ReferringExpression, ReferringVideo
 from ssa_stream.errors import ConfigError
 from ssa_stream.texts import brief
 
-__all__ = ["NUM_ANNOTATORS", "Shard", "Unit", "VideoUnits", "annotator_of", "plan_units", "position_of", "share_of"]
+__all__ = [
+    "NUM_ANNOTATORS",
+    "Plan",
+    "Shard",
+    "Unit",
+    "VideoUnits",
+    "annotator_of",
+    "plan_units",
+    "position_of",
+    "share_of",
+]
 
 NUM_ANNOTATORS = 4
 """Of Ref-DAVIS17: each object of a video has a sentence by each of them."""
@@ -80,37 +93,61 @@ class VideoUnits:
         return sum(len(unit.expressions) for unit in self.units)
 
 
-def plan_units(
-    kind: DataKind, data: ReferringData, limit: int | None = None
-) -> tuple[list[VideoUnits], list[tuple[str, str]]]:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What there is to do for a split, by all processes.
+
+    Attributes:
+        videos: Those that have sentences, in the data set's order.
+        unreadable: Videos whose part of the index is broken, with what is wrong.
+        fingerprints: Of each video of the split, limit or not: what is asked of it; None where it cannot be read.
+        has_targets: Whether the answers can be scored with what the data set holds.
+    """
+
+    videos: list[VideoUnits]
+    unreadable: list[tuple[str, str]]
+    fingerprints: dict[str, str | None]
+    has_targets: bool
+
+
+def plan_units(kind: DataKind, data: ReferringData, limit: int | None = None) -> Plan:
     """Put together what there is to do, in the data set's order; reads no frames.
 
     Args:
         kind: Of the data set.
         data: One split.
         limit: Take only the first so many sentences; None takes all.
-    Returns:
-        Videos that have sentences; and the names of those whose part of the index is broken, with what is wrong.
     Raises:
         ConfigError: There is no sentence.
     """
     plan: list[VideoUnits] = []
     unreadable: list[tuple[str, str]] = []
+    fingerprints: dict[str, str | None] = {}
+    has_targets = False
     left = limit
     for name in data.videos:
         try:
             video = data.video(name)
         except ConfigError as error:
             unreadable.append((name, str(error)))
+            fingerprints[name] = None
             continue
+        fingerprints[name] = _fingerprint(video)
         expressions = video.expressions if left is None else video.expressions[:left]
         left = None if left is None else left - len(expressions)
         if expressions:
             plan.append(VideoUnits(name, len(video.frames), _units(kind, name, expressions)))
+            has_targets = has_targets or any(expression.has_targets for expression in expressions)
     if not plan:
         why = f": {unreadable[0][0]}: {unreadable[0][1]}" if unreadable else ""
         raise ConfigError(f"this split of {kind.title} has no sentence; expected at least one{why}")
-    return plan, unreadable
+    return Plan(plan, unreadable, fingerprints, has_targets)
+
+
+def _fingerprint(video: ReferringVideo) -> str:
+    """Of all that answers for a video depend on, and of their names; targets and the pixels are not looked at."""
+    asked = [(one.expression_id, one.text, one.sample_ids, one.annotated) for one in video.expressions]
+    return hashlib.sha256(msgspec.json.encode((video.name, video.frames, asked))).hexdigest()[:16]
 
 
 def _units(kind: DataKind, video: str, expressions: Sequence[ReferringExpression]) -> tuple[Unit, ...]:

@@ -10,7 +10,7 @@ from ssa_stream.data import KINDS, DataPlace, ReferringData, open_data
 from ssa_stream.evaluation.predict.folder import PredictionFolder
 from ssa_stream.evaluation.predict.running import Outcome, Prediction
 from ssa_stream.evaluation.predict.settings import PredictSettings
-from ssa_stream.evaluation.predict.units import Shard
+from ssa_stream.evaluation.predict.units import Shard, plan_units
 from ssa_stream.input_warnings import InputWarning
 from tests.support.tiny_model import tiny_model
 
@@ -52,7 +52,8 @@ class Run:
         values: dict[str, Any] = {
             "data": kind.name,
             "split": self.split,
-            "network": "tiny",
+            "network": "1" * 64,
+            "network_name": "tiny.safetensors",
             "mode": None if by_sample else "multi" if kind.name == "mevis" else "single",
             "window": self.window or (1 if by_sample else None),
             "short_edge_px": EDGES_PX[0],
@@ -66,9 +67,10 @@ class Run:
         """Open the folder."""
         settings = self.settings(**changes)
         folder = PredictionFolder(self.out, self.shard)
-        with folder.opened(settings, resume=resume):
-            kind = KINDS[settings.data]
-            yield Prediction(kind, self.data, folder, settings, shard=self.shard, tolerate=self.tolerate)
+        kind, data = KINDS[settings.data], self.data
+        plan = plan_units(kind, data, self.limit)
+        with folder.opened(settings, plan.fingerprints, resume=resume):
+            yield Prediction(kind, data, folder, settings, plan, shard=self.shard, tolerate=self.tolerate)
 
     def all(self, *, resume: bool = False, with_zip: bool = False, stop_after: int | None = None) -> Outcome:
         """Do all that is left, or so many units."""

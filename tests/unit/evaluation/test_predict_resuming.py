@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,9 @@ from ssa_stream.data import KINDS
 from ssa_stream.errors import ConfigError, IncompleteInputError, SinkError
 from ssa_stream.evaluation.predict.folder import PredictionFolder
 from ssa_stream.evaluation.predict.loading import VideoFrames, load_videos
+from ssa_stream.evaluation.predict.settings import write_or_compare_asked
 from ssa_stream.evaluation.predict.units import Shard, plan_units, share_of
+from ssa_stream.model import SSA
 from tests.support.data_sets import ROOTS
 from tests.unit.evaluation.predicting import EDGES_PX, Run, opened, tree
 
@@ -69,7 +73,7 @@ def test_parts_are_together_what_one_process_writes(name: str, split: str, tmp_p
 
 def test_parts_share_the_work_evenly() -> None:
     """Every video once; no part has more than its share and the longest video."""
-    plan, _ = plan_units(KINDS["mevis"], opened(ROOTS["mevis"], "mevis", "train"))
+    plan = plan_units(KINDS["mevis"], opened(ROOTS["mevis"], "mevis", "train")).videos
     shares = [share_of(plan, Shard(index, 3)) for index in range(3)]
     assert sorted(video.video for share in shares for video in share) == sorted(video.video for video in plan)
     costs = [sum(video.num_frames * video.num_expressions for video in share) for share in shares]
@@ -159,9 +163,78 @@ def test_folder_is_refused_unless_the_same_goes_on(tmp_path: Path) -> None:
         run.work(resume=True, short_edge_px=64),
     ):
         pass
+    with (
+        pytest.raises(ConfigError, match=r"network tiny\.safetensors \(1{12}\), and this is other\.pt \(2{12}\)"),
+        run.work(resume=True, network="2" * 64, network_name="other.pt"),
+    ):
+        pass
+    with run.work(resume=True, network_name="renamed.safetensors") as work:
+        assert work.remaining()
     PredictionFolder(out, Shard(0, 2)).check(resume=True)
     with pytest.raises(ConfigError, match="holds a prediction already"):
         PredictionFolder(out, Shard(0, 2)).check(resume=False)
+
+
+def _reword(videos: dict[str, Any]) -> None:
+    next(iter(videos["missing00001"]["expressions"].values()))["exp"] = "something else"
+
+
+def _rename_frame(videos: dict[str, Any]) -> None:
+    videos["missing00001"]["frames"][-1] = "00099"
+
+
+def _leave_out(videos: dict[str, Any]) -> None:
+    del videos["missing00001"]
+
+
+@pytest.mark.parametrize("change", [_reword, _rename_frame, _leave_out])
+def test_other_sentences_or_frames_are_not_gone_on_with(
+    change: Callable[[dict[str, Any]], None], tmp_path: Path
+) -> None:
+    """Also where the change is in the part of another process, or beyond the limit."""
+    file = tmp_path / "mevis" / "valid_u" / "meta_expressions.json"
+    file.parent.mkdir(parents=True)
+    content = json.loads((ROOTS["mevis"] / "valid_u" / file.name).read_text("utf-8"))
+    file.write_text(json.dumps(content))
+    run = Run(tmp_path / "mevis", "mevis", "valid_u", tmp_path / "above" / "out", limit=1)
+    with run.work():
+        pass
+    assert next(iter(content["videos"])) != "missing00001"
+    change(content["videos"])
+    file.write_text(json.dumps(content))
+    with (
+        pytest.raises(ConfigError, match="other sentences or frames: 1 of 4 videos differ, such as 'missing00001'"),
+        run.work(resume=True),
+    ):
+        pass
+
+
+def test_video_that_is_repaired_is_noted_then(tmp_path: Path) -> None:
+    """What could not be read may be anything when it is read first, and has to stay the same after that."""
+    path = tmp_path / ".predict" / "asked.json"
+    path.parent.mkdir()
+    for asked in (None, "1", None, "1"):
+        write_or_compare_asked(path, {"whole": "0", "broken": asked})
+    with pytest.raises(ConfigError, match="1 of 2 videos differ, such as 'broken'"):
+        write_or_compare_asked(path, {"whole": "0", "broken": "2"})
+
+
+def test_sentence_that_is_too_long_is_told_once(torn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken video is tried again, and its sentences are not told again."""
+    monkeypatch.setattr(SSA, "cut_off", lambda _self, _prompt: "too long")
+    told = []
+    for resume in (False, True):
+        run = Run(torn, "mevis", "valid_u", tmp_path / "out", tolerate=0.8)
+        run.all(resume=resume)
+        told.append([one.text == "too long" for one in run.warnings])
+    assert told == [[True, False] * 4 + [True] * 7, [False] * 4]
+
+
+def test_file_above_the_folder_is_refused(tmp_path: Path) -> None:
+    """Folders above it are made, a file there is named."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=f"{tmp_path}/file is a file"):
+        PredictionFolder(tmp_path / "file" / "a" / "out", Shard()).check(resume=False)
 
 
 @pytest.mark.parametrize("text", ["", "1", "2/2", "-1/2", "a/b", "0/0", "1/2/3"])
