@@ -1,5 +1,6 @@
 """Scores of predictions that are pictures: MeViS, Ref-YouTube-VOS, Ref-DAVIS17."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from ssa_stream.data.referring import ReferringData
