@@ -79,22 +79,23 @@ def _unfiltered(filters: npt.NDArray[np.uint8], pixels: npt.NDArray[np.uint8]) -
     """Add what filters took away, in place; None if there is no such filter."""
     if not len(filters) or filters.max() > _PAETH:
         return None
-    changes = np.asarray(pixels.any(axis=1), np.bool_)
-    rows = np.flatnonzero(filters)
+    changes = pixels.max(axis=1) > 0
+    is_copy = (filters == _ABOVE) & ~changes  # of the row above; most rows of a mask, in long stretches
+    edges = np.flatnonzero(np.diff(is_copy.view(np.int8), prepend=0, append=0)).tolist()
+    copies = dict(zip(edges[::2], edges[1::2], strict=True))
+    lefts = np.flatnonzero((filters == _LEFT) & changes)
+    pixels[lefts] = np.add.accumulate(pixels[lefts], axis=1, dtype=np.uint8)
+    others = np.flatnonzero((filters != 0) & (filters != _LEFT) & ~is_copy).tolist()
+    kinds = filters.tolist()
     nothing = np.zeros(pixels.shape[1], np.uint8)
-    for row, kind, differs in zip(rows.tolist(), filters[rows].tolist(), changes[rows].tolist(), strict=True):
-        line = pixels[row]
-        if kind == _LEFT:
-            if differs:
-                np.add.accumulate(line, out=line)
-            continue
+    for row in sorted([*copies, *others]):
         above = pixels[row - 1] if row else nothing
-        if kind != _ABOVE:
-            _add_predicted(line, above, mean=kind == _MEAN)
-        elif differs:
-            np.add(line, above, out=line)
+        if row in copies:
+            pixels[row : copies[row]] = above
+        elif kinds[row] == _ABOVE:
+            np.add(pixels[row], above, out=pixels[row])
         else:
-            line[:] = above
+            _add_predicted(pixels[row], above, mean=kinds[row] == _MEAN)
     return pixels
 
 

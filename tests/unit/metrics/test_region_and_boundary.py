@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -152,3 +153,25 @@ def test_score_of_wrong_arrays_is_refused(predicted: Mask, target: Mask) -> None
     """Numbers are never scored as if they were masks."""
     with pytest.raises(ShapeError):
         score_frames(predicted, target)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_boundary_accuracy_is_that_of_whole_dilated_pictures(seed: int) -> None:
+    """At a radius of several pixels, with few and with many places that the two squares do not decide."""
+    rng = np.random.default_rng(seed)
+    noise = rng.random((2, 12, 21))
+    masks = np.array([cv2.resize(one, (854, 480), interpolation=cv2.INTER_CUBIC) > 0.6 for one in noise])
+    if seed % 2:  # nearly the same
+        masks[1] = np.roll(masks[0], (seed, 7), axis=(0, 1))
+    radius = boundary_radius_px(480, 854)
+    rows, columns = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    disk = (rows**2 + columns**2 <= radius**2).astype(np.uint8)
+    outlines = np.zeros_like(masks)
+    outlines[:, :, :-1] |= masks[:, :, 1:] != masks[:, :, :-1]
+    outlines[:, :-1] |= masks[:, 1:] != masks[:, :-1]
+    outlines[:, :-1, :-1] |= masks[:, 1:, 1:] != masks[:, :-1, :-1]
+    near = [cv2.dilate(outline.view(np.uint8), disk) > 0 for outline in outlines]
+    precision = (outlines[0] & near[1]).sum() / outlines[0].sum()
+    recall = (outlines[1] & near[0]).sum() / outlines[1].sum()
+    expected = 2 * precision * recall / (precision + recall)
+    assert boundary_accuracy(masks[:1], masks[1:]) == pytest.approx([expected], abs=1e-12)
