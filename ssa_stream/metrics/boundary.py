@@ -11,9 +11,11 @@ from ssa_stream.metrics.masks import Masks, check_masks, check_pair
 
 __all__ = ["Outline", "boundary_accuracy", "boundary_radius_px", "outline_accuracy"]
 
+Picture = NDArray[np.uint8]
+
 _SHARE_OF_DIAGONAL = 0.008
 _MOST_COMPARED = 300
-"""Places that are compared with a disk one by one; for more, dilating the whole part is quicker."""
+"""Pixels that are compared with a disk one by one; for more, dilating the whole part is quicker."""
 
 
 def boundary_radius_px(height: int, width: int) -> int:
@@ -36,65 +38,63 @@ class Outline:
     def __init__(self, mask: Masks) -> None:
         mask = check_masks(mask, "a mask", ndim=2)
         self._radius = boundary_radius_px(*mask.shape)
-        rows, columns = _box(mask)
-        self._top, self._left = rows.start, columns.start
-        self._boundary = _boundary(mask[rows, columns])
-        self._rows, self._columns = np.divmod(np.flatnonzero(self._boundary), max(1, self._boundary.shape[1]))
-        self._near: tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]] | None = None
-
-    @property
-    def num_pixels(self) -> int:
+        self.rows, self.columns = _box(mask)
+        """The part of the picture that holds the mask."""
+        self._boundary = _boundary(mask[self.rows, self.columns])
+        self.num_pixels = cv2.countNonZero(self._boundary) if self._boundary.size else 0
         """Pixels of the boundary; none if the mask is empty or covers the picture."""
-        return len(self._rows)
+        self._padded: Picture | None = None
+        self._inner: Picture | None = None
 
     def share_near(self, other: "Outline") -> float:
-        """Share of this boundary that lies within the radius of another one; both have pixels."""
-        rows = self._rows + (self._top - other._top + other._reach)
-        columns = self._columns + (self._left - other._left + other._reach)
-        return other._count_near(rows, columns) / self.num_pixels
+        """Share of this boundary that lies within the radius of another one; both have pixels.
 
-    def _count_near(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> int:
-        """How many of these places are within the radius of the boundary; rows and columns of the padded part.
-
-        A place is near if the square in the disk around it meets the boundary, and far if the square around the disk
-        does not. Squares are quick; the few places in between are compared with the disk itself.
+        A pixel is near if the square in the disk around it meets the other boundary, and far if the square around the
+        disk does not. Squares are quick; the few pixels in between are compared with the disk itself.
         """
-        padded, surely, maybe = self._squares()
-        height, width = padded.shape
-        inside = (rows >= self._radius) & (columns >= self._radius)
-        inside &= (rows < height - self._radius) & (columns < width - self._radius)
-        if not inside.all():  # what is further out than the radius is far
-            rows, columns = rows[inside], columns[inside]
-        near = surely[rows, columns]
-        unsure = np.flatnonzero(maybe[rows, columns] > near)
-        count = int(np.count_nonzero(near))
-        if len(unsure) > _MOST_COMPARED:
-            dilated = cv2.dilate(padded, _disk(self._radius))
-            return count + int(np.count_nonzero(dilated[rows[unsure], columns[unsure]]))
-        if len(unsure):
-            over, aside = _offsets(self._radius)
-            found = padded[rows[unsure][:, None] + over, columns[unsure][:, None] + aside]
-            count += int(np.count_nonzero(found.any(axis=1)))
-        return count
+        top, left = other.rows.start - other._reach, other.columns.start - other._reach
+        padded, inner = other._squares()
+        rows = slice(max(self.rows.start, top), min(self.rows.stop, top + padded.shape[0]))
+        columns = slice(max(self.columns.start, left), min(self.columns.stop, left + padded.shape[1]))
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return 0.0
+        own = self._boundary[_shifted(rows, self.rows.start), _shifted(columns, self.columns.start)]
+        there = _shifted(rows, top), _shifted(columns, left)
+        near = own & inner[there]
+        count = cv2.countNonZero(near)
+        if count < self.num_pixels:
+            count += other._count_in_disk(own ^ near, there)
+        return count / self.num_pixels
+
+    def _count_in_disk(self, pixels: Picture, there: tuple[slice, slice]) -> int:
+        """How many pixels of a part of the padded boundary are within the radius of it."""
+        padded, inner = self._squares()
+        further = 2 * (self._radius - _inner_px(self._radius)) + 1
+        # A square of a square is the larger one.
+        unsure = cv2.bitwise_and(pixels, cv2.dilate(inner, np.ones((further, further), np.uint8))[there])
+        found = cv2.findNonZero(unsure)
+        if found is None:
+            return 0
+        columns, rows = found.reshape(-1, 2).T + np.array([[there[1].start], [there[0].start]])
+        if len(rows) > _MOST_COMPARED:
+            return int(np.count_nonzero(cv2.dilate(padded, _disk(self._radius))[rows, columns]))
+        over, aside = _offsets(self._radius)
+        return int(np.count_nonzero(padded[rows[:, None] + over, columns[:, None] + aside].any(axis=1)))
 
     @property
     def _reach(self) -> int:
-        """Padding around the boundary: a disk around any place that may be near stays in it."""
+        """Padding around the boundary: a disk around any pixel that may be near stays in it."""
         return 2 * self._radius
 
-    def _squares(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-        """The padded boundary, and what squares in and around disks reach; 0 and 1."""
-        if self._near is None:
+    def _squares(self) -> tuple[Picture, Picture]:
+        """The padded boundary, and the pixels whose inner squares meet it; 0 and 1."""
+        if self._padded is None or self._inner is None:
             height, width = self._boundary.shape
-            reach = self._reach
-            padded = np.zeros((height + 2 * reach, width + 2 * reach), np.uint8)
-            padded[reach : reach + height, reach : reach + width] = self._boundary
-            inner, outer = (2 * edge + 1 for edge in (math.isqrt(self._radius**2 // 2), self._radius))
-            squares = [
-                np.asarray(cv2.dilate(padded, np.ones((edge, edge), np.uint8)), np.uint8) for edge in (inner, outer)
-            ]
-            self._near = padded, squares[0], squares[1]
-        return self._near
+            reach, edge = self._reach, 2 * _inner_px(self._radius) + 1
+            self._padded = np.zeros((height + 2 * reach, width + 2 * reach), np.uint8)
+            self._padded[reach : reach + height, reach : reach + width] = self._boundary
+            self._inner = np.asarray(cv2.dilate(self._padded, np.ones((edge, edge), np.uint8)), np.uint8)
+        return self._padded, self._inner
 
 
 def outline_accuracy(predicted: Outline, target: Outline) -> float:
@@ -143,20 +143,32 @@ def _offsets(radius_px: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def _box(mask: Masks) -> tuple[slice, slice]:
     """The part of a picture that holds a mask, with one pixel around it; empty for an empty mask."""
-    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
     if not width:
         return slice(0, 0), slice(0, 0)
-    return slice(max(top - 1, 0), top + height + 1), slice(max(left - 1, 0), left + width + 1)
+    bottom, right = min(top + height + 1, mask.shape[0]), min(left + width + 1, mask.shape[1])
+    return slice(max(top - 1, 0), bottom), slice(max(left - 1, 0), right)
 
 
-def _boundary(mask: Masks) -> Masks:
+def _inner_px(radius_px: int) -> int:
+    """How far the square in a disk reaches from its middle."""
+    return math.isqrt(radius_px**2 // 2)
+
+
+def _shifted(part: slice, by: int) -> slice:
+    return slice(part.start - by, part.stop - by)
+
+
+def _boundary(mask: Masks) -> Picture:
     """Pixels that differ from the one to the right, below, or right below; the last row and column look one way only.
 
+    Returns:
+        0 and 1 in the mask's shape.
     Source: DAVIS 2017, `_seg2bmap`.
     """
-    boundary = np.zeros(mask.shape, np.bool_)
-    across, down = mask[:, 1:] ^ mask[:, :-1], mask[1:] ^ mask[:-1]
-    boundary[:, :-1] = across
-    boundary[:-1] |= down
-    boundary[:-1, :-1] |= mask[1:, 1:] ^ mask[:-1, :-1]
+    pixels = mask.view(np.uint8)
+    boundary = np.zeros(mask.shape, np.uint8)
+    boundary[:, :-1] = pixels[:, 1:] ^ pixels[:, :-1]
+    boundary[:-1] |= pixels[1:] ^ pixels[:-1]
+    boundary[:-1, :-1] |= pixels[1:, 1:] ^ pixels[:-1, :-1]
     return boundary
