@@ -175,3 +175,13 @@ def test_boundary_accuracy_is_that_of_whole_dilated_pictures(seed: int) -> None:
     recall = (outlines[1] & near[0]).sum() / outlines[1].sum()
     expected = 2 * precision * recall / (precision + recall)
     assert boundary_accuracy(masks[:1], masks[1:]) == pytest.approx([expected], abs=1e-12)
+
+
+@pytest.mark.parametrize("there", [(0, 0), (0, 800), (440, 0), (440, 800), (20, 200)])
+def test_boundaries_far_apart_have_nothing_in_common(there: tuple[int, int]) -> None:
+    """Wherever the other one is."""
+    masks = np.zeros((2, 480, 854), np.bool_)
+    masks[0, 200:230, 400:430] = True
+    masks[1, there[0] : there[0] + 30, there[1] : there[1] + 30] = True
+    assert boundary_accuracy(masks[:1], masks[1:]) == pytest.approx([0])
+    assert boundary_accuracy(masks[1:], masks[:1]) == pytest.approx([0])
