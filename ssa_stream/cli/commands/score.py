@@ -39,11 +39,14 @@ def score(
     use_log_options("score", log_format, log_level)
     from ssa_stream.data.kinds import parse_data
     from ssa_stream.evaluation.score.report import score_to_json
-    from ssa_stream.evaluation.score.request import ScoreRequest
+    from ssa_stream.evaluation.score.request import ScoreRequest, truth_beside
     from ssa_stream.evaluation.score.scoring import score_predictions
 
     check_outputs(named(json=json), named(predictions=predictions), overwrite=overwrite)
-    request = ScoreRequest(parse_data(data), split, predictions, truth, workers)
+    place = parse_data(data)
+    if truth is None and (truth := truth_beside(place, split)) is not None:
+        notice(f"truth: {truth}", event="truth", folder=truth)
+    request = ScoreRequest(place, split, predictions, truth, workers)
     with progress_bar() as progress:
         task = progress.add_task("scoring", total=None)
         report = score_predictions(request, lambda done, total: progress.update(task, completed=done, total=total))

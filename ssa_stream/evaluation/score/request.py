@@ -11,8 +11,9 @@ from ssa_stream.data.referring import ReferringData
 from ssa_stream.errors import ConfigError, misnamed
 from ssa_stream.files import open_ordinary
 
-__all__ = ["OnProgress", "ScoreRequest", "expect_folder", "expect_no_zip"]
+__all__ = ["OnProgress", "ScoreRequest", "expect_folder", "expect_no_zip", "truth_beside"]
 
+_TRUTH: Final = "extra_valid_truth"
 _ZIP: Final = b"PK\x03\x04"
 
 OnProgress = Callable[[int, int], None]
@@ -66,6 +67,24 @@ class ScoreRequest:
         if self.truth is None:
             return open_data(self.place, self.split)
         return open_data(self.place, self.split, truth=self.truth)
+
+
+def truth_beside(place: DataPlace, split: str | None) -> Path | None:
+    """The folder of masks of Ref-YouTube-VOS' valid split, which are not part of the release, if it is near.
+
+    Args:
+        place: The data set; the folder is called `extra_valid_truth`, and is in the root or one or two folders above.
+        split: Of the data set.
+    Returns:
+        None for other data sets and splits, and where the split has masks of its own.
+    """
+    if place.kind.name != "ref-youtube-vos" or split_of(place.kind, split) != "valid":
+        return None
+    root = place.root.absolute()
+    if (root / "valid/Annotations").exists():
+        return None
+    near = (folder / _TRUTH for folder in (root, *root.parents[:2]))
+    return next((folder for folder in near if (folder / "Annotations").is_dir()), None)
 
 
 def expect_no_zip(place: Path) -> None:

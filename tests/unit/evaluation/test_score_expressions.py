@@ -16,7 +16,7 @@ from ssa_stream.data.kinds import parse_data
 from ssa_stream.data.referring import ReferringData
 from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.score.report import ScoreReport, Variant, score_to_json
-from ssa_stream.evaluation.score.request import ScoreRequest
+from ssa_stream.evaluation.score.request import ScoreRequest, truth_beside
 from ssa_stream.evaluation.score.scoring import score_predictions
 from ssa_stream.evaluation.score.workers import each_video
 from tests.support.data_sets import DATA_SETS, ROOTS, expected
@@ -309,3 +309,17 @@ def test_file_in_place_of_the_folder_of_pictures_is_named_as_one(tmp_path: Path)
             score_predictions(ScoreRequest(parse_data(f"mevis:{ROOTS['mevis']}"), None, path, workers=1))
         codes.append(exit_code(caught.value))
     assert codes == [1, 2]
+
+
+def test_truth_of_the_valid_split_is_found_beside_the_data_set(tmp_path: Path) -> None:
+    """Only where the split has none of its own, and only of Ref-YouTube-VOS."""
+    place = parse_data(f"ref-youtube-vos:{ROOTS['ref-youtube-vos']}")
+    assert truth_beside(place, "valid") == TRUTH
+    assert truth_beside(place, None) == TRUTH
+    assert truth_beside(place, "train") is None
+    assert truth_beside(parse_data(f"mevis:{ROOTS['mevis']}"), "valid") is None
+    shutil.copytree(TRUTH, tmp_path / "set/extra_valid_truth")
+    own = parse_data(f"ref-youtube-vos:{tmp_path / 'set'}")
+    assert truth_beside(own, "valid") == tmp_path / "set/extra_valid_truth"
+    (tmp_path / "set/valid/Annotations").mkdir(parents=True)
+    assert truth_beside(own, "valid") is None
