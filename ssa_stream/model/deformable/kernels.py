@@ -50,6 +50,6 @@ def _loaded(package: str, module: str) -> LoadedKernel:
         return LoadedKernel(loaded.run, package, "", getattr(loaded, "compiled_s", 0.0))
     except ModuleNotFoundError as error:
         reason = f"{error.name} is not installed"
-    except Exception as error:
+    except Exception as error:  # a broken installation fails in its own ways; the reference is there
         reason = f"{package} does not work here ({type(error).__name__}: {error})"
     return LoadedKernel(None, "torch", reason)
