@@ -83,5 +83,7 @@ def test_interrupt_before_anything_is_imported_is_quiet(tmp_path: Path) -> None:
     """Ctrl-C in the first half second: status 130 and no traceback, as later."""
     (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([CONSOLE_SCRIPT, "--help"], env=environment, capture_output=True, text=True, check=False)
+    # The tests may be a background job of a shell, which ignores Ctrl-C and hands that on.
+    command = ["env", "--default-signal=INT", str(CONSOLE_SCRIPT), "--help"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

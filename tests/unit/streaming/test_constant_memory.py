@@ -31,8 +31,10 @@ def _kept(session: ReferSession) -> Kept:
     gc.collect()
     python_blocks = sys.getallocatedblocks()
     tensors = [
-        one for one in gc.get_objects() if issubclass(type(one), torch.Tensor) and one.layout == torch.strided
-    ]  # not the sparse ones of other tests, which have no storage
+        one
+        for one in gc.get_objects()
+        if type(one) in (torch.Tensor, torch.nn.Parameter) and one.layout == torch.strided
+    ]  # not the sparse and the fake ones of other tests, which have no storage
     storages = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in tensors}
     return Kept(len(tensors), sum(storages.values()), python_blocks, len(saved(session)))
 
