@@ -96,9 +96,12 @@ def read_limited(path: str | Path, *, most_bytes: int) -> bytes:
     """
     with open_ordinary(path) as file:
         too_large = OSError(f"it has more than {most_bytes:,} bytes, which is more than such a file may have")
-        if os.fstat(file.fileno()).st_size > most_bytes:
+        size = os.fstat(file.fileno()).st_size
+        if size > most_bytes:
             raise too_large
-        content = file.read(most_bytes + 1)
+        content = file.read(size + 1)
+        if len(content) > size:  # its size is not known, or it has grown
+            content += file.read(most_bytes + 1 - len(content))
     if len(content) > most_bytes:
         raise too_large
     return content
