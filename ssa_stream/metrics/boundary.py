@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ssa_stream.metrics.masks import Masks, check_masks, check_pair
 
-__all__ = ["Outline", "boundary_accuracy", "boundary_radius_px", "outline_accuracy"]
+__all__ = ["Outline", "boundary_accuracy", "boundary_radius_px", "outline_accuracy", "part_of"]
 
 Picture = NDArray[np.uint8]
 
@@ -30,16 +30,16 @@ class Outline:
 
     Args:
         mask: `(H, W)` bool.
+        part: Its `part_of`, if that is known.
     Raises:
         ShapeError: It has another shape or type.
     Source: DAVIS 2017, `db_eval_boundary`.
     """
 
-    def __init__(self, mask: Masks) -> None:
+    def __init__(self, mask: Masks, part: tuple[slice, slice] | None = None) -> None:
         mask = check_masks(mask, "a mask", ndim=2)
         self._radius = boundary_radius_px(*mask.shape)
-        self.rows, self.columns = _box(mask)
-        """The part of the picture that holds the mask."""
+        self.rows, self.columns = part or part_of(mask)
         self._boundary = _boundary(mask[self.rows, self.columns])
         self.num_pixels = cv2.countNonZero(self._boundary) if self._boundary.size else 0
         """Pixels of the boundary; none if the mask is empty or covers the picture."""
@@ -141,7 +141,7 @@ def _offsets(radius_px: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return rows - radius_px, columns - radius_px
 
 
-def _box(mask: Masks) -> tuple[slice, slice]:
+def part_of(mask: Masks) -> tuple[slice, slice]:
     """The part of a picture that holds a mask, with one pixel around it; empty for an empty mask."""
     left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
     if not width:
