@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
 
-from ssa_stream.evaluation.score.grey_png import decode_grey_png
+from ssa_stream.evaluation.score.grey_png import decode_grey_png, load_fast_decoding
 from ssa_stream.run_lengths import encode_counts
 
 HEIGHT, WIDTH, FRAMES = 480, 854, 40
@@ -156,6 +156,7 @@ def items_of(root: Path, answers: Path, number: int) -> list[tuple[str, list[lis
 
 def decoding_ms(path: Path, times: int = 100) -> tuple[float, float]:
     """Best times to decode a picture: ours, OpenCV's."""
+    load_fast_decoding()
     content = path.read_bytes()
     packed = np.frombuffer(content, np.uint8)
     ways = (lambda: decode_grey_png(content), lambda: cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE))

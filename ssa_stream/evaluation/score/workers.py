@@ -16,6 +16,7 @@ from typing import Final, TypeVar, cast
 from ssa_stream.data.referring import ReferringData, StoredMasks
 from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.score.expressions import ExpressionRule, ExpressionScore, score_video
+from ssa_stream.evaluation.score.grey_png import load_fast_decoding
 from ssa_stream.evaluation.score.request import OnProgress, ScoreRequest
 
 __all__ = ["each_video", "score_videos"]
@@ -70,6 +71,8 @@ def each_video(
     names = sorted(num_frames, key=lambda name: -num_frames[name])
     wanted = min(request.num_workers, len(names), 1 + sum(num_frames.values()) // _FRAMES_WORTH_A_PROCESS)
     results: dict[str, _Result] = {}
+    if wanted < 2 and sum(num_frames.values()) > _FRAMES_WORTH_A_PROCESS:
+        load_fast_decoding()
     done = _in_this_process(data, work, names) if wanted < 2 else _in_processes(request, work, names, wanted)
     for name, result in done:
         results[name] = result
@@ -117,6 +120,7 @@ def _begin(request: ScoreRequest) -> None:
     global _opened
     cv2.setNumThreads(1)  # the processes already use all cores
     _keep_freed_memory()
+    load_fast_decoding()
     _opened = request.open_data()
 
 

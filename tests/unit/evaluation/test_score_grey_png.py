@@ -7,10 +7,18 @@ import cv2
 import numpy as np
 import pytest
 
-from ssa_stream.evaluation.score.grey_png import decode_grey_png
+from ssa_stream.evaluation.score.grey_png import decode_grey_png, load_fast_decoding
 from tests.support.data_sets import DATA_SETS
 
+pytestmark = pytest.mark.usefixtures("loaded")
+
 RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> None:
+    """Numba is there, and its code."""
+    load_fast_decoding()
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
