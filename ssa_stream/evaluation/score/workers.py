@@ -125,7 +125,7 @@ def _begin(request: ScoreRequest) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep what pictures took, for the next one: else a fourth of the time goes into getting it anew."""
+    """Let glibc keep what pictures took, for the next one: else the kernel clears the same pages for each."""
     with suppress(OSError, AttributeError, TypeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
         for option in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):

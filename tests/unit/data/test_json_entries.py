@@ -117,7 +117,7 @@ def test_index_goes_to_another_process_and_notices_a_changed_file(tmp_path: Path
     path.write_text(json.dumps({"1": ["x" * 100_000], "2": [3]}))
     sent = pickle.dumps(_open(path))
     assert len(sent) < 2000
-    entries = pickle.loads(sent)
+    entries = pickle.loads(sent)  # what the test made
     assert entries.entry("2") == [3]
     os.utime(path, ns=(0, 0))
     with pytest.raises(ConfigError, match="was changed"):

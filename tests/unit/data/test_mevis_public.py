@@ -104,7 +104,7 @@ def test_files_of_both_versions_in_one_folder_are_refused_and_none_is_told(tmp_p
 def test_packed_pictures_are_those_that_unpacking_gives(tmp_path: Path) -> None:
     """In place, in another process too; a folder beside the tar file goes before it."""
     shutil.copytree(PACKED, tmp_path, dirs_exist_ok=True)
-    packed = pickle.loads(pickle.dumps(MevisReader(tmp_path)))
+    packed = pickle.loads(pickle.dumps(MevisReader(tmp_path)))  # as it is sent to a worker
     frames = packed.frames("cafe0000babe")
     with tarfile.open(tmp_path / "JPEGImages.tar") as tar:
         tar.extractall(tmp_path, filter="data")

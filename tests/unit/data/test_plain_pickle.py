@@ -48,7 +48,7 @@ def test_plain_values_of_every_protocol_are_read_as_they_are(tmp_path: Path, pro
 def test_public_refs_are_read_as_the_standard_library_reads_them(name: str) -> None:
     """Those of Python 2, protocol 0, and those of protocol 2."""
     path = ROOTS["refcoco"] / "coco" / name
-    assert read_plain_pickle(path, most_bytes=10**6) == pickle.loads(path.read_bytes())
+    assert read_plain_pickle(path, most_bytes=10**6) == pickle.loads(path.read_bytes())  # of the repository
 
 
 @pytest.mark.parametrize(

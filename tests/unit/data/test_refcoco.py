@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ssa_stream.data import KINDS, DataPlace, ReferringData, open_data
+from ssa_stream.data.plain_pickle import read_plain_pickle
 from ssa_stream.data.refcoco import Refcoco
 from ssa_stream.data.refcoco_index import Sample, read_samples
 from ssa_stream.errors import ConfigError
@@ -87,7 +88,7 @@ def test_samples_are_the_same_without_referformers_file(prepare: Prepare, withou
 def test_splits_and_masks_have_the_published_readers_numbers(kind: str, splits: tuple[str, ...], name: str) -> None:
     """Sentences of each split, and pixels of each mask."""
     figures = expected("refcoco")["refer_reader"][name]
-    refs = pickle.loads((ROOT / f"coco/{kind}/refs({name.partition('(')[2]}.p").read_bytes())
+    refs = read_plain_pickle(ROOT / f"coco/{kind}/refs({name.partition('(')[2]}.p", most_bytes=10**6)
     pixels = {ref["ann_id"]: figures["mask_pixels_by_ref"][str(ref["ref_id"])] for ref in refs}
     for split in splits:
         data = open_data(DataPlace(KINDS[kind], ROOT), split)
@@ -128,7 +129,7 @@ def test_a_picture_is_one_video_with_all_its_sentences() -> None:
 def test_the_split_test_has_both_tests_as_in_refer(prepare: Prepare) -> None:
     """Any split that has the word in it; a ref of testAB is of testA and of testB."""
     data = open_data(DataPlace(KINDS["refcoco"], ROOT), "test")
-    refs = pickle.loads((ROOT / "coco/refcoco/refs(unc).p").read_bytes())
+    refs = read_plain_pickle(ROOT / "coco/refcoco/refs(unc).p", most_bytes=10**6)
     texts = [one["sent"] for ref in refs if "test" in ref["split"] for one in ref["sentences"]]
     assert [text for _, (_, text, _) in sorted(_samples(data).items(), key=lambda item: int(item[0]))] == texts
     root = prepare("instances_*")
@@ -325,5 +326,5 @@ def test_the_index_is_small_and_can_be_handed_to_workers(monkeypatch: pytest.Mon
         raise AssertionError("the index was read again")
 
     monkeypatch.setattr("ssa_stream.data.refcoco.read_samples", unread)
-    data = pickle.loads(content)
+    data = pickle.loads(content)  # made above
     assert np.any(data.masks(data.videos[0], data.video(data.videos[0]).expressions[0]))

@@ -1,12 +1,14 @@
 """Grey PNG files decoded fast: the same pixels as OpenCV's, or left to it."""
 
 import struct
+import sys
 import zlib
 
 import cv2
 import numpy as np
 import pytest
 
+from ssa_stream.evaluation.score import grey_png
 from ssa_stream.evaluation.score.grey_png import decode_grey_png, load_fast_decoding
 from tests.support.data_sets import DATA_SETS
 
@@ -91,4 +93,15 @@ def test_masks_as_libraries_write_them_are_decoded_alike() -> None:
 )
 def test_anything_else_is_left_to_opencv(content: bytes) -> None:
     """Other forms, and what is broken: checksums, lengths, filters."""
+    assert decode_grey_png(content) is None
+
+
+def test_everything_is_left_to_opencv_without_fast_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is loaded, and where numba is not installed."""
+    content = png([0, 2], np.full((2, 3), 255, np.uint8))
+    assert decode_grey_png(content) is not None
+    monkeypatch.setattr(grey_png, "_undo_filters", None)
+    assert decode_grey_png(content) is None
+    monkeypatch.setitem(sys.modules, "ssa_stream.evaluation.score.png_filters", None)
+    load_fast_decoding()
     assert decode_grey_png(content) is None
