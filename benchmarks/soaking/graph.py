@@ -15,6 +15,8 @@ from typing import Any
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.soaking.inside import Inside, Probes
+
 __all__ = ["Figures", "Graph", "Holdings", "served_graph"]
 
 _START_S, _STOP_S, _ANSWER_S = 180.0, 30.0, 10.0
@@ -30,13 +32,13 @@ class Holdings:
     Attributes:
         mib: Memory of each, by its name: all that no file backs, where a leak would be. What several share counts in
             parts (PSS). Libraries are left out, as their part depends on who else on the machine uses them.
-        resident_mib: Of all of them, with libraries (RSS).
+        resident_mib: Of each, with libraries (RSS).
         files: Open files of all of them.
         threads: Of all of them.
     """
 
     mib: dict[str, float]
-    resident_mib: float
+    resident_mib: dict[str, float]
     files: int
     threads: int
 
@@ -79,8 +81,9 @@ class Graph:
         log: What it wrote.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path, probes: Probes) -> None:
         self.log = log
+        self._probes = probes
         self._process = process
         self._until_ready()
         self.page = self._said(r"event=page url=(\S+)")
@@ -96,21 +99,33 @@ class Graph:
     def holdings(self) -> Holdings:
         """What its processes hold now."""
         mib: dict[str, float] = {}
-        resident_mib, files, threads = 0.0, 0, 0
-        for pid in (self._process.pid, *_descendants(self._process.pid)):
+        resident_mib: dict[str, float] = {}
+        files = threads = 0
+        for pid in self._processes():
             with contextlib.suppress(OSError):  # it has just ended
                 name, sizes = _name_of(pid), _sizes_mib(pid)
                 files += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
                 threads += sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
                 mib[name] = mib.get(name, 0.0) + sizes["Pss_Anon"] + sizes["Pss_Shmem"]
-                resident_mib += sizes["Rss"]
+                resident_mib[name] = resident_mib.get(name, 0.0) + sizes["Rss"]
         return Holdings(mib, resident_mib, files, threads)
+
+    def inside(self) -> dict[str, Inside]:
+        """What its processes hold inside now, by name; of several of one name one is looked at."""
+        names: dict[int, str] = {}
+        for pid in self._processes():
+            with contextlib.suppress(OSError):  # it has just ended
+                names[pid] = _name_of(pid)
+        return self._probes.ask(names)
 
     def stop(self) -> int:
         """End it as Ctrl-C does; returns its exit code."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         return self._process.wait(_STOP_S)
+
+    def _processes(self) -> list[int]:
+        return [self._process.pid, *_descendants(self._process.pid)]
 
     def _until_ready(self) -> None:
         deadline_s = time.monotonic() + _START_S
@@ -126,16 +141,25 @@ class Graph:
 
 
 @contextlib.contextmanager
-def served_graph(folder: Path, pipeline: dict[str, Any]) -> Iterator[Graph]:
-    """Run a graph in a folder until the end of the body."""
+def served_graph(folder: Path, pipeline: dict[str, Any], *, traced: bool = False) -> Iterator[Graph]:
+    """Run a graph in a folder until the end of the body.
+
+    Args:
+        folder: For its files.
+        pipeline: Of the graph.
+        traced: Whether to note where memory is allocated in Python, which costs a third of the speed.
+    """
+    probes = Probes(folder / "probes", traced=traced)
     file, log = folder / "soak.yaml", folder / "serve.log"
     file.write_text(yaml.safe_dump(pipeline))
     command = [str(Path(sys.executable).with_name("ssa-stream")), "serve", str(file), "--port", "0"]
     command += ["--loopback-media", "--threads", "1", "--health", "127.0.0.1:0"]
-    with log.open("wb") as written, subprocess.Popen(command, stdout=written, stderr=subprocess.STDOUT) as process:
+    with (
+        log.open("wb") as written,
+        subprocess.Popen(command, stdout=written, stderr=subprocess.STDOUT, env=probes.environment()) as process,
+    ):
         try:
-            graph = Graph(process, log)
-            yield graph
+            yield Graph(process, log, probes)
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
