@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ class Inside(NamedTuple):
         collections: How often it looked through all of them.
         allocator_mib: What glibc's allocator has from the kernel for small blocks.
         free_mib: How much of that is free.
+        mapped_mib: What it has from the kernel for large blocks, each mapped alone.
         arenas: How many it has: about one for each thread that there is at the same time.
         places: Bytes allocated in Python, by place; empty unless they were asked for.
     """
@@ -32,6 +33,7 @@ class Inside(NamedTuple):
     collections: int
     allocator_mib: float
     free_mib: float
+    mapped_mib: float
     arenas: int
     places: Counter[str]
 
@@ -88,6 +90,7 @@ def _inside(plain: Mapping[str, Any]) -> Inside:
         collections=plain["collections"],
         allocator_mib=plain["allocator_bytes"] / _MIB,
         free_mib=plain["free_bytes"] / _MIB,
+        mapped_mib=plain["mapped_bytes"] / _MIB,
         arenas=plain["arenas"],
         places=Counter(plain["places"]),
     )

@@ -13,6 +13,7 @@ from ssa_stream.nodes.gateway.settings import GatewaySettings, load_settings
 from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 from ssa_stream.nodes.runtime.library_logs import LibraryLogs
 from ssa_stream.nodes.runtime.logs import add_log_arguments, log_as, say_failure
+from ssa_stream.nodes.runtime.memory import settle
 from ssa_stream.nodes.runtime.signals import end_with_parent, stop_on_signals
 from ssa_stream.nodes.runtime.tasks import only_error
 from ssa_stream.standard_streams import set_up_standard_streams
@@ -23,7 +24,7 @@ _CONFIG_ERROR, _ERROR = 2, 1
 async def _run(settings: GatewaySettings, incarnation: int) -> None:
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        await run_gateway(settings, stop, incarnation=incarnation)
+        await run_gateway(settings, stop, lambda _: settle(), incarnation=incarnation)
 
 
 def main() -> None:

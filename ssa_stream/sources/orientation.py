@@ -1,7 +1,5 @@
 """Which way up the pictures of a stream are: display matrices, where they come from and how long they hold."""
 
-from typing import cast
-
 import numpy as np
 from av import VideoFrame
 from av.sidedata.sidedata import SideDataContainer, Type
@@ -70,9 +68,17 @@ class Orientation:
     def _written(self, decoded: VideoFrame) -> NDArray[np.int32] | None:
         """The matrix that comes with a picture."""
         try:
-            side_data = decoded.side_data
+            side_data = _side_data(decoded)
         except ValueError:  # a kind that PyAV cannot name
-            side_data = self._without_unknown.apply(decoded).side_data
-        # Typed as a dictionary with one other key; really a mapping from every kind of side data.
-        matrix = cast(SideDataContainer, side_data).get(Type.DISPLAYMATRIX)
+            side_data = _side_data(self._without_unknown.apply(decoded))
+        matrix = side_data.get(Type.DISPLAYMATRIX)
         return None if matrix is None else np.frombuffer(bytes(matrix), np.int32)
+
+
+def _side_data(decoded: VideoFrame) -> SideDataContainer:
+    """What comes with a picture.
+
+    Not `decoded.side_data`: that refers to the picture and is kept by it, so that pixels stay until the garbage
+    collector finds them, hundreds of pictures later.
+    """
+    return SideDataContainer(decoded)  # type: ignore[call-arg]  # its stub tells of no constructor

@@ -40,7 +40,7 @@ def _holdings() -> dict[str, object]:
 
 
 def _allocator() -> dict[str, int]:
-    """Bytes that glibc's allocator has for small blocks, how many of them are free, and the number of its arenas."""
+    """Bytes that glibc's allocator has, for small blocks, free and for large ones, and the number of its arenas."""
     libc, buffer, size = ctypes.CDLL(None), ctypes.c_char_p(), ctypes.c_size_t()
     libc.open_memstream.restype = ctypes.c_void_p
     file = ctypes.c_void_p(libc.open_memstream(ctypes.byref(buffer), ctypes.byref(size)))
@@ -50,11 +50,13 @@ def _allocator() -> dict[str, int]:
     libc.free(buffer)
     whole = text[text.rindex("</heap>") :]
     free = re.findall(r'<total type="(?:fast|rest)" count="\d+" size="(\d+)"', whole)
+    mapped = re.findall(r'<total type="mmap" count="\d+" size="(\d+)"', whole)
     system = re.findall(r'<system type="current" size="(\d+)"', whole)
     return {
         "arenas": text.count("<heap nr="),
         "allocator_bytes": sum(map(int, system)),
         "free_bytes": sum(map(int, free)),
+        "mapped_bytes": sum(map(int, mapped)),
     }
 
 

@@ -15,6 +15,7 @@ from ssa_stream.nodes.gateway.webrtc.limits import RateLimit
 from ssa_stream.nodes.gateway.webrtc.peer import Peer, Role
 from ssa_stream.nodes.runtime.http.connections import client_of
 from ssa_stream.nodes.runtime.logs import LogLimit
+from ssa_stream.nodes.runtime.memory import reclaim
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 
 __all__ = ["Peers", "Refused"]
@@ -23,6 +24,8 @@ _LOG = structlog.get_logger()
 _CLOSE_S = 3.0
 _ANSWER_S = 10.0
 _DETAIL_LENGTH = 200
+_RECLAIM_S = 1.0
+"""After a session: its tasks and threads have ended by then, and sessions that end together cost once."""
 
 
 @dataclass
@@ -64,6 +67,7 @@ class Peers:
         self._peers: dict[str, Peer] = {}
         self._publishing: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._reclaiming: asyncio.TimerHandle | None = None
         self._tell_number()
 
     def __len__(self) -> int:
@@ -126,6 +130,8 @@ class Peers:
             peer.end("the gateway ends", "gateway")
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=_CLOSE_S)
+        if self._reclaiming is not None:
+            self._reclaiming.cancel()
 
     def _expect_room(self, role: Role, stream: str, address: str | None) -> StreamHandler:
         handler = self.handlers.get(stream)
@@ -174,6 +180,16 @@ class Peers:
             self._publishing.discard(peer.stream)
         self._tell_number()
         await peer.close()
+        self._reclaim_soon()
+
+    def _reclaim_soon(self) -> None:
+        """Give back what ended sessions held; once for those that end at about the same time."""
+        if self._reclaiming is None:
+            self._reclaiming = asyncio.get_running_loop().call_later(_RECLAIM_S, self._reclaim)
+
+    def _reclaim(self) -> None:
+        self._reclaiming = None
+        reclaim()
 
     def _say(self, event: str, **fields: Any) -> None:
         left_out = self._log.due(event)

@@ -273,6 +273,7 @@ async def _run(
     from ssa_stream.nodes.health.server import serve_health_in_file
     from ssa_stream.nodes.launcher import Graph
     from ssa_stream.nodes.runtime.logs import log_as
+    from ssa_stream.nodes.runtime.memory import settle
     from ssa_stream.nodes.runtime.signals import stop_on_signals
 
     view, run_dir = GraphView(quiet=quiet), folder.path
@@ -287,7 +288,7 @@ async def _run(
             gateway = asyncio.create_task(_keep_gateway(graph, view, folder, page, stop), name="gateway")
             keeping = asyncio.create_task(_keep_folder(folder), name="folder of the page")
             try:
-                report = await graph.run(stop)
+                report = await graph.run(stop, lambda _: settle())
             finally:
                 stop.set()
                 keeping.cancel()

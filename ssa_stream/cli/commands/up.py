@@ -199,6 +199,7 @@ async def _run(
     from ssa_stream.cli.views.graph_view import GraphView, served_health
     from ssa_stream.nodes.launcher import Graph
     from ssa_stream.nodes.runtime.logs import log_as
+    from ssa_stream.nodes.runtime.memory import settle
     from ssa_stream.nodes.runtime.signals import stop_on_signals
 
     view = GraphView(quiet=quiet)
@@ -208,7 +209,7 @@ async def _run(
         told = announced(graph, view, stop)
         async with served_health(graph, http, view), view.live(graph), told, _beside(graph, beside):
             log_as("launcher")
-            return await graph.run(stop)
+            return await graph.run(stop, lambda _: settle())
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """An orientation that comes with some frames only holds for the others, until it really ends."""
 
+import gc
 from pathlib import Path
 
 import av
@@ -42,6 +43,20 @@ def test_orientation_outlives_one_key_frame_without_it_and_not_two(tmp_path: Pat
 def test_video_without_orientation_stays_as_it_is(tmp_path: Path) -> None:
     """However many key frames."""
     assert set(_sizes(write_images(tmp_path / "a.mp4", [four_colours()] * 6, encoder={"g": "1"}))) == {STORED}
+
+
+def test_pictures_leave_memory_as_soon_as_nobody_has_them(tmp_path: Path) -> None:
+    """Not when the garbage collector finds them: each may have megabytes, and it comes after hundreds of them."""
+    path = write_images(tmp_path / "video.mp4", [four_colours()] * 6)
+    gc.collect()
+    gc.disable()
+    try:
+        sizes = _sizes(path)
+        left = sum(type(one) is av.VideoFrame for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert len(sizes) == 6
+    assert left <= 1, "the decoder itself keeps an empty one"
 
 
 def _remuxed(source: Path, path: Path) -> Path:
