@@ -2,6 +2,8 @@
 
     python -m benchmarks.soak                    # twenty minutes
     python -m benchmarks.soak --minutes 2        # a first look
+    python -m benchmarks.soak --minutes 60       # does memory grow?
+    python -m benchmarks.soak --trace            # where in Python it is allocated; slower
 
 `ssa-stream serve` runs two streams: a real RTSP server and a camera over WebRTC, both with small pictures, so that two
 cores keep up with room to spare. The server is killed and started again, or freezes; the camera vanishes or leaves, and
@@ -9,13 +11,14 @@ comes back; so does somebody who watches. What happens when is determined by `--
 the window is then computed at once, for which the network needs the most memory that it ever does.
 
 Memory of all processes (what no file backs; shared parts count in parts), open files, threads and the age of masks are
-measured every few seconds. At the end come their slopes with standard errors (without the first quarter, five minutes
-at most: so long the allocators fill), how soon each fault was overcome, and the balance of each stream: frames received
-are frames published, dropped for a reason that the metrics name, or in flight. The figures are those of `/metrics` and
-of a subscriber.
+measured every few seconds. At the end come their slopes with standard errors (without the first quarter, ten minutes
+at most: so long the allocators fill), which types of objects have become more in each process, how soon each fault was
+overcome, and the balance of each stream: frames received are frames published, dropped for a reason that the metrics
+name, or in flight. The figures are those of `/metrics`, of a subscriber, and of a probe that the processes load.
 
-Exit code 1 means that a balance does not close, that something did not come back, or that a node was lost. A real RTSP
-server is needed: the tests' one, of GStreamer.
+Exit code 1 means that a balance does not close, that something did not come back, that a node was lost, or, if
+that was measured for half an hour, that memory grows by more than 5 MiB an hour. A real RTSP server is needed: the
+tests' one, of GStreamer.
 """
 
 import argparse
@@ -32,6 +35,7 @@ from typing import Any
 
 from benchmarks.soaking.faults import CAMERA, RTSP, WATCHER, plan_faults
 from benchmarks.soaking.graph import served_graph
+from benchmarks.soaking.inside import Inside
 from benchmarks.soaking.masks import MaskLog
 from benchmarks.soaking.report import Report
 from benchmarks.soaking.run import Sample, Soak, balance, settled
@@ -48,7 +52,7 @@ STALENESS_S = 3.0
 CONNECT_S = 30.0
 PRINT_EVERY, CHANGE_AT = 3, 4
 """Samples: between two lines; until the prompts change."""
-WARM_UP_S = 300.0
+WARM_UP_S = 600.0
 
 
 def main() -> None:
@@ -58,8 +62,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
     parser.add_argument("--fps", type=int, default=5, help="of both streams; 5 by default")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two samples; 5 by default")
-    parser.add_argument("--warm-up", type=float, help="minutes left out of slopes; a quarter by default, at most 5")
+    parser.add_argument("--warm-up", type=float, help="minutes left out of slopes; a quarter by default, at most 10")
     parser.add_argument("--placement", choices=("fused", "processes"), default="fused", help="of the graph's nodes")
+    parser.add_argument("--trace", action="store_true", help="tell where memory is allocated in Python; slower")
     parser.add_argument("--json", type=Path, help="also write everything there")
     options = parser.parse_args()
     if not rtsp_server_available():
@@ -76,10 +81,11 @@ def main() -> None:
 def soak(options: argparse.Namespace) -> Report:
     """Run the graph and everything around it; what was found."""
     seconds = options.minutes * 60
+    warm_up_s = min(WARM_UP_S, seconds / 4) if options.warm_up is None else options.warm_up * 60
     port = free_port()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        graph = stack.enter_context(served_graph(folder, pipeline(port, options.placement)))
+        graph = stack.enter_context(served_graph(folder, pipeline(port, options.placement), traced=options.trace))
         masks = stack.enter_context(MaskLog(graph.publish))
         wait_for_connection(masks)
         rtsp = RtspTarget(folder, SIZE, options.fps, port, RTSP, masks)
@@ -90,13 +96,18 @@ def soak(options: argparse.Namespace) -> Report:
             stack.callback(target.stop)
             target.start()
 
+        before: dict[str, Inside] = {}
+
         def on_sample(running: Soak, sample: Sample) -> None:
             print_progress(running, sample)
+            if sample.at_s >= warm_up_s and not before:
+                before.update(graph.inside())
             if len(running.samples) == CHANGE_AT:
                 change_prompts(graph.requests)
 
         running = Soak(graph, masks, targets, STREAMS, on_sample)
         running.run(seconds, plan_faults(seconds, options.seed), options.every)
+        after = graph.inside()
         for target in targets.values():
             target.stop()
         figures = settled(graph, STREAMS)
@@ -108,7 +119,8 @@ def soak(options: argparse.Namespace) -> Report:
             cameras=len(camera.lives),
             nodes_lost=figures.total("node_losses_total"),
             exit_code=graph.stop(),
-            warm_up_s=min(WARM_UP_S, seconds / 4) if options.warm_up is None else options.warm_up * 60,
+            warm_up_s=warm_up_s,
+            inside={name: (before[name], one) for name, one in after.items() if name in before},
         )
 
 

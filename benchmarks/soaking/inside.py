@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,6 @@ __all__ = ["Inside", "Probes", "growth"]
 _PROBE = Path(__file__).with_name("probe")
 _ANSWER_S, _POLL_S = 20.0, 0.1
 _MIB = 2**20
-_LEAST_OBJECTS, _LEAST_BYTES = 20, 4096
 
 
 class Inside(NamedTuple):
@@ -29,13 +27,13 @@ class Inside(NamedTuple):
         places: Bytes allocated in Python, by place; empty unless they were asked for.
     """
 
-    types: Counter[str]
+    types: dict[str, int]
     collections: int
     allocator_mib: float
     free_mib: float
     mapped_mib: float
     arenas: int
-    places: Counter[str]
+    places: dict[str, int]
 
 
 class Probes:
@@ -78,19 +76,19 @@ class Probes:
         return self._folder / f"{self._number}-{pid}.json"
 
 
-def growth(before: Counter[str], after: Counter[str], most: int, least: int = _LEAST_OBJECTS) -> list[tuple[str, int]]:
-    """What has grown most, by at least so much, largest first."""
-    grown = ((name, count - before[name]) for name, count in after.items())
-    return sorted((one for one in grown if one[1] >= least), key=lambda one: -one[1])[:most]
+def growth(before: Mapping[str, int], after: Mapping[str, int], *, least: int, most: int = 8) -> dict[str, int]:
+    """What has grown by at least so much, largest first, and no more than so many."""
+    grown = {name: count - before.get(name, 0) for name, count in after.items()}
+    return dict(sorted(((name, by) for name, by in grown.items() if by >= least), key=lambda one: -one[1])[:most])
 
 
 def _inside(plain: Mapping[str, Any]) -> Inside:
     return Inside(
-        types=Counter(plain["types"]),
+        types=plain["types"],
         collections=plain["collections"],
         allocator_mib=plain["allocator_bytes"] / _MIB,
         free_mib=plain["free_bytes"] / _MIB,
         mapped_mib=plain["mapped_bytes"] / _MIB,
         arenas=plain["arenas"],
-        places=Counter(plain["places"]),
+        places=plain["places"],
     )

@@ -15,6 +15,8 @@ _NEVER_LONG_BYTES = 75
 """No token of CLIP is less than a byte, and its text towers take 77, those of beginning and end included."""
 _MOST_CHARACTERS = 1000
 """Of a text in a message."""
+_MOST_KNOWN = 100
+"""Long prompts whose answer is kept: clients may send as many as they like."""
 
 
 class PromptCheck:
@@ -47,6 +49,8 @@ class PromptCheck:
     async def _cut_off(self, text: str) -> str | None:
         async with self._turn:
             if text not in self._known:
+                if len(self._known) >= _MOST_KNOWN:
+                    del self._known[next(iter(self._known))]
                 self._known[text] = await self._executor.run(_cut_off, self._section, text)
             return self._known[text]
 

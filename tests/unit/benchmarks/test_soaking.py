@@ -10,6 +10,7 @@ import pytest
 from benchmarks.soaking.faults import CAMERA, KINDS, RTSP, Fault, plan_faults
 from benchmarks.soaking.figures import Balance, slope
 from benchmarks.soaking.graph import Figures, Holdings
+from benchmarks.soaking.inside import Inside
 from benchmarks.soaking.masks import Ages
 from benchmarks.soaking.report import Report
 from benchmarks.soaking.run import Recovery, Sample
@@ -109,9 +110,48 @@ def test_short_plan_has_a_fault_of_each_target() -> None:
     assert {fault.target for fault in plan_faults(30.0, 0)} == set(KINDS)
 
 
+def _grown(per_hour: float, minutes: int) -> list[Sample]:
+    """A sample a minute of memory that grows."""
+    sizes = [{"gateway": 70.0 + per_hour * minute / 60} for minute in range(minutes + 1)]
+    return [Sample(at * 60.0, Holdings(one, one, 80, 30), {RTSP: Ages(50.0, None)}) for at, one in enumerate(sizes)]
+
+
+@pytest.mark.parametrize(
+    ("per_hour", "minutes", "is_sound"),
+    [(4.0, 60, True), (6.0, 60, False), (60.0, 20, True)],
+    ids=["little", "too much", "not judged of a short soak"],
+)
+def test_memory_that_grows_for_long_is_not_sound(per_hour: float, minutes: int, is_sound: bool) -> None:
+    """Before half an hour allocators still fill; what it comes to for each camera session is told anyway."""
+    sessions = [Recovery(Fault(at * 60.0, 2.0, CAMERA, "left"), 1.0, 3.0) for at in range(0, minutes, 2)]
+    report = _report(samples=_grown(per_hour, minutes), recoveries=sessions, warm_up_s=600.0)
+    assert report.is_sound is is_sound
+    assert report.mib_per_session == pytest.approx(per_hour * 2 / 60)
+    text = "\n".join(report.lines())
+    assert ("grows by more than 5 MiB an hour" in text) is not is_sound
+
+
+def test_report_tells_what_has_become_more_inside() -> None:
+    """Types and places that grew by little, or shrank, are left out."""
+    before = Inside({"Peer": 1, "dict": 900, "list": 70}, 3, 30.0, 2.0, 7.0, 8, {"peers.py:99": 1000})
+    after = before._replace(types={"Peer": 201, "dict": 800, "list": 80}, places={"peers.py:99": 900_000, "a.py:1": 10})
+    report = _report(inside={"gateway": (before, after)})
+    told = "\n".join(report.lines())
+    assert "gateway: 971 objects, then 1081" in told
+    assert "     +200   Peer\n" in told
+    assert "  +899000 B peers.py:99\n" in told
+    assert "dict" not in told
+    assert "a.py:1" not in told
+    assert json.loads(json.dumps(report.to_mapping()))["inside"]["gateway"][1]["types"]["Peer"] == 201
+
+
 def _report(**changes: object) -> Report:
     samples = [
-        Sample(at, Holdings({"launcher": 100.0 + at, "gateway": 50.0}, 400.0, 80, 30), {RTSP: Ages(50.0, None)})
+        Sample(
+            at,
+            Holdings({"launcher": 100.0 + at, "gateway": 50.0}, {"launcher": 400.0}, 80, 30),
+            {RTSP: Ages(50.0, None)},
+        )
         for at in (0.0, 10.0, 20.0, 30.0)
     ]
     faults = [Recovery(Fault(5.0, 2.0, RTSP, "killed"), 1.5, 3.5), Recovery(Fault(9.0, 1.0, CAMERA, "left"), 0.5, 1.5)]

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ssa_stream.client import mask_figures
 from ssa_stream.client.graph_state import GraphState
 from ssa_stream.nodes.launcher import GraphReport
 from ssa_stream.protocols import (
@@ -123,6 +124,26 @@ def test_prompt_change_is_measured_to_the_first_masks_of_its_sentence() -> None:
     for index, version in enumerate((1, 2, 2)):
         state.take(_masks(index, end_ms=150 + 100 * index, version=version), now_ns=0)
     assert _report(state).prompt_to_mask_ms == [150]
+
+
+def test_figures_are_of_the_newest_however_long_the_graph_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latencies, and changes of prompts: those that brought masks, and those that nothing came of."""
+    monkeypatch.setattr(mask_figures, "_MAX_LATENCIES", 3)
+    monkeypatch.setattr(mask_figures, "_MAX_CHANGES", 3)
+    state = GraphState()
+    for number in range(20):
+        changed = Event(
+            kind=EventKind.PROMPTS_CHANGED, node="ingest-cam0", at_ns=0, clock=_CLOCK, stream="cam0",
+            prompts_version=number,
+        )  # fmt: skip
+        state.take(changed, now_ns=0)
+        if number < 10:
+            state.take(_masks(number, end_ms=100 + number, version=number), now_ns=0)
+    assert _report(state).prompt_to_mask_ms == [107, 108, 109]
+    assert len(_report(state).latencies_ms) == 3
+    for number in range(10, 20):
+        state.take(_masks(number, end_ms=200 + number, version=number), now_ns=0)
+    assert _report(state).prompt_to_mask_ms == [217, 218, 219], "the changes before the last three are forgotten"
 
 
 def test_graph_is_finished_when_every_source_has_ended() -> None:
