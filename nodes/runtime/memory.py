@@ -10,16 +10,17 @@ __all__ = ["reclaim", "settle"]
 def settle() -> None:
     """What lives now is taken to live as long as the process: the garbage collector does not look at it any more.
 
-    For processes of ours, once they are ready. Modules and a network are hundreds of thousands of objects. The
-    collector looks through all objects only when their number has grown by a quarter; until then what refers to itself
-    in a circle stays, with all that it holds.
+    For processes of ours, once they are ready. Modules and a network are hundreds of thousands of objects, and the
+    collector looks through all objects only when their number has grown by a quarter. Until then what refers to itself
+    in a circle stays, with all that it holds. It is not called before, which would take it a quarter of a second: of
+    what a start leaves behind there are a few hundred objects, and these stay.
     """
-    gc.collect()
     gc.freeze()
+    reclaim()
 
 
 def reclaim() -> None:
-    """Find what nobody can reach any more, and give the allocator's free pages back. Takes some milliseconds.
+    """Find what nobody can reach any more, and give the allocator's free pages back. Takes milliseconds after `settle`.
 
     Connections, codecs and their threads refer to each other, so only the collector finds them; and between blocks that
     are in use glibc keeps free pages, which each session would leave in other places.
