@@ -25,3 +25,7 @@ def test_half_a_minute_of_faults_leaves_no_frame_unaccounted_for(tmp_path: Path)
     assert {stream: one["remainder"] for stream, one in report["balances"].items()} == {"rtsp": 0, "camera": 0}
     assert all(one["published"] > 10 for one in report["balances"].values())
     assert {one["fault"][2] for one in report["recoveries"]} == {"rtsp", "camera", "watcher"}
+    held = {name: pair[1]["types"] for name, pair in report["inside"].items()}
+    assert all(sum(types.values()) < 50_000 for types in held.values()), "of what lives from the start on none is told"
+    assert held["gateway"]["ssa_stream.nodes.gateway.webrtc.peer.Peer"] <= 4, "two are there, two may just have left"
+    assert "launcher" in held
