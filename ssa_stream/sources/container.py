@@ -19,8 +19,10 @@ from av.video.stream import VideoStream
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
+from ssa_stream.sources.access_units import AccessUnits
 from ssa_stream.sources.capture_time import ProducerTimes
 from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts, is_http
+from ssa_stream.sources.nal_units import NAL_CODECS
 from ssa_stream.sources.nested import PLAYLIST_OPTIONS, NestedOpener
 from ssa_stream.sources.picture import StoredAspect
 from ssa_stream.sources.pipe import PipeReader
@@ -227,6 +229,7 @@ class ContainerReader:
         self._aspect = StoredAspect(self.stream)
         self._rate_hz = rate_hz or nominal_rate(container.format.name, self.stream)
         self._presentation = self._presentation_times() if mends_times else None
+        self._units: AccessUnits | None = None
 
     @property
     def container(self) -> InputContainer:
@@ -241,6 +244,15 @@ class ContainerReader:
     def refuse_damage(self) -> None:
         """Decode no picture with parts missing; to be called before the first is decoded."""
         self.stream.codec_context.options = {**self.stream.codec_context.options, "err_detect": "explode"}
+
+    def join_pieces(self, mark: bytes) -> None:
+        """Take packets for pieces of pictures if they can be; to be called before the first is decoded.
+
+        Args:
+            mark: What tells that a picture is complete, see `AccessUnits`.
+        """
+        codec = {one.ffmpeg_name: one for one in NAL_CODECS.values()}.get(self.codec)
+        self._units = None if codec is None else AccessUnits(self.stream, codec, mark)
 
     def pause(self, seconds: float) -> bool:
         """Wait, but no longer than until `close`; returns whether that was called."""
@@ -326,7 +338,9 @@ class ContainerReader:
             if packet is None:
                 return None
             self._note(packet)
-            return self._mended(self._decoded(packet.decode))
+            if self._units is None:
+                return self._mended(self._decoded(packet.decode))
+            return [frame for whole in self._units.take(packet) for frame in self._decoded(whole.decode)]
 
     def _note(self, packet: "Packet[VideoStream]") -> None:
         self.producer_times.observe(packet)

@@ -11,6 +11,7 @@ from ssa_stream.sources.container import open_container
 from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts
 from ssa_stream.sources.live import LiveSource
 from ssa_stream.sources.playlist import PlaylistReading
+from ssa_stream.sources.rtsp import can_be_relayed, open_relayed
 from ssa_stream.sources.silence import UsualSilence
 
 __all__ = ["NetworkSource", "network_options"]
@@ -61,6 +62,11 @@ class NetworkSource(LiveSource):
         """
         name = name or redact(url)
         merged = network_options(url, timeouts_s[1], options)
+        relayed = None
+        if container is None and can_be_relayed(url, merged):
+            relayed = open_relayed(url, name=name, timeouts_s=timeouts_s, options=merged, limits=limits)
+            container = None if relayed is None else relayed.container
+        self._relay = None if relayed is None else relayed.relay
         if container is None:
             container = open_container(
                 url, name=name, timeouts_s=timeouts_s, options=merged, limits=limits, hosts=hosts
@@ -77,9 +83,17 @@ class NetworkSource(LiveSource):
             silence=silence,
             limits=limits,
         )
+        if self._relay is not None:
+            self._reader.join_pieces(self._relay.mark)
         if self._reader.stream.codec_context.name == "mjpeg":
             # Each picture stands alone, so one with parts missing is no use to the next: it is an error, not concealed.
             self._reader.refuse_damage()
+
+    def close(self) -> None:
+        """Disconnect; see `LiveSource.close`."""
+        super().close()
+        if self._relay is not None:
+            self._relay.close()
 
 
 def network_options(url: str, read_timeout_s: float, options: Mapping[str, str] | None = None) -> dict[str, str]:

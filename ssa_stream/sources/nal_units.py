@@ -1,0 +1,64 @@
+"""Parts of H.264 and HEVC pictures: in RTP packets, and as FFmpeg hands them out."""
+
+from dataclasses import dataclass
+
+__all__ = ["NAL_CODECS", "START_CODE", "NalCodec"]
+
+START_CODE = b"\0\0\0\1"
+
+
+@dataclass(frozen=True)
+class NalCodec:
+    """How a codec writes its NAL units.
+
+    Attributes:
+        ffmpeg_name: FFmpeg's name of the codec.
+        head_bytes: Size of the head of a unit.
+        mark_head: Head of a unit of a type that the codec does not use.
+        aggregate: Type of an RTP packet that holds several units.
+        fragment: Type of an RTP packet that holds a part of one.
+        pictures: Types that hold a part of a picture.
+    """
+
+    ffmpeg_name: str
+    head_bytes: int
+    mark_head: bytes
+    aggregate: int
+    fragment: int
+    pictures: range
+
+    def type_of(self, first: int) -> int:
+        """Type of a unit by its first byte."""
+        return first & 0x1F if self.head_bytes == 1 else (first >> 1) & 0x3F
+
+    def holds_picture(self, payload: bytes) -> bool:
+        """Whether an RTP packet holds a part of a picture, and not only what goes before or behind one."""
+        if len(payload) <= self.head_bytes:
+            return False
+        kind = self.type_of(payload[0])
+        if kind == self.aggregate:
+            return any(self.type_of(payload[at]) in self.pictures for at in self._aggregated(payload))
+        if kind == self.fragment:
+            head = payload[self.head_bytes]
+            return (head & (0x1F if self.head_bytes == 1 else 0x3F)) in self.pictures
+        return kind in self.pictures
+
+    def _aggregated(self, payload: bytes) -> list[int]:
+        """Where the units of an aggregate begin."""
+        found, at = [], self.head_bytes
+        while at + 2 < len(payload):
+            found.append(at + 2)
+            at += 2 + int.from_bytes(payload[at : at + 2], "big")
+        return found
+
+    def begins_picture(self, data: bytes, at: int) -> bool:
+        """Whether the unit there is the first part of a picture: its first slice begins with the first block."""
+        behind = at + self.head_bytes
+        return self.type_of(data[at]) in self.pictures and behind < len(data) and bool(data[behind] & 0x80)
+
+
+NAL_CODECS = {
+    "H264": NalCodec("h264", 1, b"\x17", aggregate=24, fragment=28, pictures=range(1, 6)),
+    "H265": NalCodec("hevc", 2, b"\x5e\x01", aggregate=48, fragment=49, pictures=range(32)),
+}
+"""By the name that session descriptions have for them."""
