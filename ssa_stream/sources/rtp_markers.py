@@ -8,7 +8,7 @@ _AGREEING = 5
 class MarkerRule:
     """Judges the marker bits of one sender, of packets in order.
 
-    RTP sets the marker in the last packet of a picture. Some senders never do, and some do in every packet. So it counts
+    RTP sets the marker in the last packet of a picture. Some senders never do, some do in every packet. So it counts
     only after pictures in a row that had it in their last packet and nowhere else, and never again after a picture
     that went on behind it.
     """

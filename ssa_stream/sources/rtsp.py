@@ -1,7 +1,7 @@
 """Open an RTSP stream so that its pictures are complete at their last packet, where that is possible."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 from av.container import Flags, InputContainer
@@ -14,7 +14,7 @@ from ssa_stream.sources.rtsp_relay import RtspRelay
 
 __all__ = ["Relayed", "can_be_relayed", "open_relayed"]
 
-_UNPARSED = Flags.no_parse.value | Flags.no_fillin.value
+_UNPARSED = cast(int, Flags.no_parse.value) | cast(int, Flags.no_fillin.value)
 _NAL_CODECS = frozenset(codec.ffmpeg_name for codec in NAL_CODECS.values())
 # Of these FFmpeg hands out whole pictures, which it knows by their markers itself.
 _WHOLE = frozenset({"mjpeg", "vp8", "vp9", "av1"})
@@ -79,7 +79,7 @@ def open_relayed(
     if codecs <= _NAL_CODECS and codecs:
         return Relayed(container, relay)
     if codecs <= _WHOLE and codecs:
-        container.flags &= ~_UNPARSED
+        container.flags &= ~_UNPARSED  # of what is read from now on
         return Relayed(container, relay)
     container.close()
     relay.close()

@@ -16,7 +16,7 @@ from ssa_stream.nodes.gateway.webrtc.aiortc_changes import (
     with_bitrate,
 )
 
-KEY, DELTA = b"\x10\x00", b"\x11\x00"
+KEY, DELTA = b"\x10\x00\x00\x9d\x01\x2a", b"\x11\x00"
 
 
 @dataclass
@@ -28,9 +28,10 @@ class Codec:
 
 @dataclass
 class Encoded:
-    """As aiortc hands frames over."""
+    """As the jitter buffer hands frames over."""
 
     data: bytes
+    is_after_loss: bool = False
 
 
 def frame(data: bytes) -> tuple[Codec, Encoded]:
