@@ -1,5 +1,6 @@
 """What cameras and live addresses share: reading until lost, and saying how it was lost."""
 
+import dataclasses
 import statistics
 import time
 from collections import deque
@@ -19,7 +20,7 @@ from ssa_stream.sources.container import ContainerReader, Problem, diagnose
 from ssa_stream.sources.conversion import FrameConverter
 from ssa_stream.sources.playlist import Growth, PlaylistReading
 from ssa_stream.sources.silence import UsualSilence
-from ssa_stream.sources.source import Frame, Source, SourceInfo
+from ssa_stream.sources.source import Completion, Frame, Source, SourceInfo
 from ssa_stream.sources.status import SourceLosses
 from ssa_stream.sources.unexpected import describe
 from ssa_stream.sources.web import refused_by
@@ -150,6 +151,11 @@ class LiveSource(Source):
             self._repeated_frames,
             self._failed_frames + self._reader.sizes.count,
         )
+
+    @property
+    def complete_at(self) -> Completion | None:
+        """How the ends of pictures are found at present; None where they come whole."""
+        return None
 
     def frames(self) -> Iterator[Frame]:
         """Deliver frames as they arrive.
@@ -282,7 +288,10 @@ class LiveSource(Source):
             self._held = stamped
             return None
         self._silence_so_far.frame_came()
-        return self._converter.finish(*stamped)
+        return self._finished(stamped)
+
+    def _finished(self, stamped: _Stamped) -> Frame:
+        return dataclasses.replace(self._converter.finish(*stamped), complete_at=self.complete_at)
 
     def _written_s(self, picture: VideoFrame, t: float) -> float:
         """Where holes are looked for: of a playlist the written time, as stream time passes over lost segments."""
@@ -296,7 +305,7 @@ class LiveSource(Source):
         if held is None or self._reader.closed:
             return None
         try:
-            frame = self._converter.finish(*held)
+            frame = self._finished(held)
         except Exception:  # whatever a picture does to its conversion, it ends that picture only
             self._failed()
             return None

@@ -11,8 +11,9 @@ from ssa_stream.sources.container import open_container
 from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts
 from ssa_stream.sources.live import LiveSource
 from ssa_stream.sources.playlist import PlaylistReading
-from ssa_stream.sources.rtsp import can_be_relayed, open_relayed
+from ssa_stream.sources.rtsp import WHOLE_CODECS, can_be_relayed, open_relayed
 from ssa_stream.sources.silence import UsualSilence
+from ssa_stream.sources.source import Completion
 
 __all__ = ["NetworkSource", "network_options"]
 
@@ -62,6 +63,7 @@ class NetworkSource(LiveSource):
         """
         name = name or redact(url)
         merged = network_options(url, timeouts_s[1], options)
+        self._is_rtsp = urlsplit(url).scheme.lower() in ("rtsp", "rtsps")
         relayed = None
         if container is None and can_be_relayed(url, merged):
             relayed = open_relayed(url, name=name, timeouts_s=timeouts_s, options=merged, limits=limits)
@@ -88,6 +90,13 @@ class NetworkSource(LiveSource):
         if self._reader.stream.codec_context.name == "mjpeg":
             # Each picture stands alone, so one with parts missing is no use to the next: it is an error, not concealed.
             self._reader.refuse_damage()
+
+    @property
+    def complete_at(self) -> Completion | None:
+        """How the ends of pictures are found at present; known of RTSP, and None where its pictures come whole."""
+        if not self._is_rtsp or self._reader.codec in WHOLE_CODECS:
+            return None
+        return "marker" if self._relay is not None and self._relay.tells_ends else "next_picture"
 
     def close(self) -> None:
         """Disconnect; see `LiveSource.close`."""

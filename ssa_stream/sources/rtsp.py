@@ -12,12 +12,12 @@ from ssa_stream.sources.container import open_container
 from ssa_stream.sources.nal_units import NAL_CODECS
 from ssa_stream.sources.rtsp_relay import RtspRelay
 
-__all__ = ["Relayed", "can_be_relayed", "open_relayed"]
+__all__ = ["WHOLE_CODECS", "Relayed", "can_be_relayed", "open_relayed"]
 
 _UNPARSED = cast(int, Flags.no_parse.value) | cast(int, Flags.no_fillin.value)
 _NAL_CODECS = frozenset(codec.ffmpeg_name for codec in NAL_CODECS.values())
-# Of these FFmpeg hands out whole pictures, which it knows by their markers itself.
-_WHOLE = frozenset({"mjpeg", "vp8", "vp9", "av1"})
+WHOLE_CODECS = frozenset({"mjpeg", "vp8", "vp9", "av1"})
+"""Of these FFmpeg hands out whole pictures, which it knows by their markers itself."""
 # What another way to the same server may change.
 _WORTH_A_TRY = frozenset(
     {
@@ -78,7 +78,7 @@ def open_relayed(
     codecs = {stream.codec_context.name for stream in container.streams.video}
     if codecs <= _NAL_CODECS and codecs:
         return Relayed(container, relay)
-    if codecs <= _WHOLE and codecs:
+    if codecs <= WHOLE_CODECS and codecs:
         container.flags &= ~_UNPARSED  # of what is read from now on
         return Relayed(container, relay)
     container.close()

@@ -17,6 +17,7 @@ from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.rtp import RtcpSrPacket
 
 from ssa_stream.nodes.gateway.webrtc.marker_buffer import MarkerBuffer, WholeFrame
+from ssa_stream.sources.source import Completion
 
 __all__ = [
     "EncodedBacklog",
@@ -242,6 +243,11 @@ class ReceiverGuard:
             await handle(packet)
 
         inner._handle_rtcp_packet = listen
+
+    @property
+    def complete_at(self) -> Completion:
+        """How the ends of frames are found at present."""
+        return "marker" if self._buffer.tells_ends else "next_picture"
 
     def _more(self) -> WholeFrame | None:
         frame = self._buffer.rest()

@@ -44,6 +44,11 @@ class MarkerBuffer(JitterBuffer):
         self._complete_timestamp: int | None = None
         self._given_timestamp: int | None = None  # of a frame that was given out at its marker
 
+    @property
+    def tells_ends(self) -> bool:
+        """Whether frames are given out at their markers, as far as is known."""
+        return self._rule.is_trusted
+
     def rest(self) -> WholeFrame | None:
         """The next complete frame, without another packet; None if there is none."""
         return self._next() if self._origin is not None else None
