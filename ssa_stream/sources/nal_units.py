@@ -43,6 +43,11 @@ class NalCodec:
             return (head & (0x1F if self.head_bytes == 1 else 0x3F)) in self.pictures
         return kind in self.pictures
 
+    def ends_unit(self, payload: bytes) -> bool:
+        """Whether an RTP packet holds the last byte of a unit: all do, but fragments without their end bit."""
+        is_fragment = self.type_of(payload[0]) == self.fragment
+        return not is_fragment or bool(payload[self.head_bytes] & 0x40)
+
     def _aggregated(self, payload: bytes) -> list[int]:
         """Where the units of an aggregate begin."""
         found, at = [], self.head_bytes

@@ -32,10 +32,9 @@ class MarkerRule:
         """Whether markers tell where pictures end, as far as is known."""
         return self._agreeing >= self._needed and not self._is_refuted
 
-    @property
-    def is_refuted(self) -> bool:
-        """Whether a picture went on behind its marker."""
-        return self._is_refuted
+    def refute(self) -> None:
+        """A marker was where a picture cannot end."""
+        self._is_refuted = True
 
     def gap(self) -> None:
         """Packets are missing before the next one."""

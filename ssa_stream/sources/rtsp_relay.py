@@ -194,7 +194,10 @@ class _InterleavedStream:
         if not video.codec.holds_picture(payload):
             return numbered
         timestamp = int.from_bytes(packet[4:8], "big")
-        if not self._rule.take(timestamp, is_marked=bool(packet[1] & 0x80)):
+        is_marked = bool(packet[1] & 0x80)
+        if is_marked and not video.codec.ends_unit(payload):
+            self._rule.refute()
+        if not self._rule.take(timestamp, is_marked=is_marked):
             return numbered
         self._inserted += 1
         mark = video.codec.mark_head + self._mark
