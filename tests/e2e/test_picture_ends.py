@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,11 @@ from numpy.typing import NDArray
 
 from ssa_stream.errors import SourceError
 from ssa_stream.sources import Frame, NetworkSource
+from tests.support.components import require
+from tests.support.live_server_files import write_pictures
+from tests.support.rtsp_server import HOW_TO_GET, has_element, rtsp_server, rtsp_server_available
 from tests.support.scripted_camera import Markers, Packetizer, Picture, encode_pictures, scripted_camera
+from tests.support.video_files import HEIGHT, WIDTH, read_number
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -125,3 +130,31 @@ def _packets(pictures: Sequence[Picture], markers: Markers, dropped: tuple[int, 
     packetizer = Packetizer(markers=markers)
     numbered = itertools.count()
     return [[packet for packet in packetizer.packets(picture) if next(numbered) not in dropped] for picture in pictures]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "complete_at"),
+    [
+        ("x264enc tune=zerolatency sliced-threads=true threads=2 ! rtph264pay pt=96 config-interval=-1", "marker"),
+        ("openh264enc slice-mode=n-slices num-slices=2 ! h264parse ! rtph264pay pt=96 mtu=300", "marker"),
+        ("x265enc tune=zerolatency speed-preset=ultrafast ! rtph265pay pt=96 config-interval=-1", "marker"),
+        ("avenc_mpeg4 ! rtpmp4vpay pt=96", "next_picture"),
+    ],
+    ids=["x264 sliced", "openh264", "x265", "mpeg4"],
+)
+def test_pictures_of_real_encoders_are_whole(tmp_path: Path, encoder: str, complete_at: str) -> None:
+    """GStreamer's server and encoders: upper and lower half of a picture show the same number, one after the other."""
+    require("an RTSP server (GStreamer)", rtsp_server_available(), HOW_TO_GET)
+    element = encoder.partition(" ")[0]
+    require(f"GStreamer's {element}", has_element(element), f"{HOW_TO_GET} gstreamer1.0-libav")
+    pictures = write_pictures(tmp_path, 60)
+    with (
+        rtsp_server(pictures=pictures, size=f"{WIDTH}x{HEIGHT}", encoder=encoder) as server,
+        NetworkSource(server.url) as source,
+    ):
+        frames = list(itertools.islice(source.frames(), 30))
+    upper, lower = HEIGHT // 3, HEIGHT - HEIGHT // 3
+    numbers = [(read_number(frame.image[:upper]), read_number(frame.image[lower:])) for frame in frames]
+    first = numbers[0][0]
+    assert numbers == [((first + n) % 60, (first + n) % 60) for n in range(30)]
+    assert {frame.complete_at for frame in frames[10:]} == {complete_at}

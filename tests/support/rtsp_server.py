@@ -7,6 +7,7 @@ where GStreamer's bindings are, and therefore imports nothing of this project.
 import argparse
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["HOW_TO_GET", "RtspServer", "rtsp_server", "rtsp_server_available"]
+__all__ = ["HOW_TO_GET", "RtspServer", "has_element", "rtsp_server", "rtsp_server_available"]
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 HOW_TO_GET = (
@@ -82,6 +83,12 @@ def rtsp_server_available() -> bool:
     return probe.returncode == 0
 
 
+def has_element(name: str) -> bool:
+    """Return whether GStreamer has an element here."""
+    inspect = shutil.which("gst-inspect-1.0")
+    return inspect is not None and subprocess.run([inspect, "--exists", name], check=False).returncode == 0
+
+
 @contextlib.contextmanager
 def rtsp_server(
     *,
@@ -95,6 +102,7 @@ def rtsp_server(
     b_frames: int = 0,
     loss: float = 0.0,
     codec: Literal["h264", "jpeg", "unknown", "sound"] = "h264",
+    encoder: str | None = None,
     certificate: Path | None = None,
 ) -> Iterator[RtspServer]:
     """Run a server that sends a moving ball, or a loop of pictures, until the block ends.
@@ -110,10 +118,13 @@ def rtsp_server(
         b_frames: B-frames between others, which are sent in another order than shown.
         loss: Share of the packets that are dropped.
         codec: What is sent: `unknown` is video that nothing can decode, `sound` is no video at all.
+        encoder: Elements that encode and cut into packets, in place of those of `codec`.
         certificate: PEM file with key and certificate; makes it a server of rtsps://.
     """
     command = [SYSTEM_PYTHON, __file__, "--port", str(port), "--size", size, "--fps", str(fps), "--codec", codec]
     command += ["--key-interval", str(key_interval), "--b-frames", str(b_frames), "--loss", str(loss)]
+    if encoder:
+        command += ["--encoder", encoder]
     if certificate:
         command += ["--certificate", str(certificate)]
     if pictures:
@@ -214,12 +225,15 @@ def _pipeline(arguments: argparse.Namespace) -> str:
     if arguments.b_frames:
         tuning = f"speed-preset=veryfast bframes={arguments.b_frames} b-adapt=false rc-lookahead=4"
         profile = "main"
-    encoder = {
-        "h264": f"x264enc {tuning} threads=1 bitrate=4000 "
-        f"key-int-max={arguments.key_interval} ! video/x-h264,profile={profile} ! rtph264pay pt=96 config-interval=1",
-        "jpeg": "jpegenc ! rtpjpegpay pt=26",
-        "unknown": "rtpgstpay pt=96",
-    }[arguments.codec]
+    encoder = (
+        arguments.encoder
+        or {
+            "h264": f"x264enc {tuning} threads=1 bitrate=4000 "
+            f"key-int-max={arguments.key_interval} ! video/x-h264,profile={profile} ! rtph264pay pt=96 config-interval=1",
+            "jpeg": "jpegenc ! rtpjpegpay pt=26",
+            "unknown": "rtpgstpay pt=96",
+        }[arguments.codec]
+    )
     return f"( {video} ! {encoder} ! identity name=pay0 drop-probability={arguments.loss} )"
 
 
@@ -250,6 +264,7 @@ def _main() -> None:
     parser.add_argument("--key-interval", type=int, default=15)
     parser.add_argument("--b-frames", type=int, default=0)
     parser.add_argument("--loss", type=float, default=0.0)
+    parser.add_argument("--encoder")
     parser.add_argument("--codec", default="h264")
     _serve(parser.parse_args())
 
