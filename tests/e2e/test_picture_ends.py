@@ -138,15 +138,15 @@ def _packets(pictures: Sequence[Picture], markers: Markers, dropped: tuple[int, 
         ("x264enc tune=zerolatency sliced-threads=true threads=2 ! rtph264pay pt=96 config-interval=-1", "marker"),
         ("openh264enc slice-mode=n-slices num-slices=2 ! h264parse ! rtph264pay pt=96 mtu=300", "marker"),
         ("x265enc tune=zerolatency speed-preset=ultrafast ! rtph265pay pt=96 config-interval=-1", "marker"),
-        ("avenc_mpeg4 ! rtpmp4vpay pt=96", "next_picture"),
+        ("vp8enc deadline=1 ! rtpvp8pay pt=96", None),
     ],
-    ids=["x264 sliced", "openh264", "x265", "mpeg4"],
+    ids=["x264 sliced", "openh264", "x265", "vp8"],
 )
-def test_pictures_of_real_encoders_are_whole(tmp_path: Path, encoder: str, complete_at: str) -> None:
+def test_pictures_of_real_encoders_are_whole(tmp_path: Path, encoder: str, complete_at: str | None) -> None:
     """GStreamer's server and encoders: upper and lower half of a picture show the same number, one after the other."""
     require("an RTSP server (GStreamer)", rtsp_server_available(), HOW_TO_GET)
     element = encoder.partition(" ")[0]
-    require(f"GStreamer's {element}", has_element(element), f"{HOW_TO_GET} gstreamer1.0-libav")
+    require(f"GStreamer's {element}", has_element(element), HOW_TO_GET)
     pictures = write_pictures(tmp_path, 60)
     with (
         rtsp_server(pictures=pictures, size=f"{WIDTH}x{HEIGHT}", encoder=encoder) as server,

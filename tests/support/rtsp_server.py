@@ -225,15 +225,13 @@ def _pipeline(arguments: argparse.Namespace) -> str:
     if arguments.b_frames:
         tuning = f"speed-preset=veryfast bframes={arguments.b_frames} b-adapt=false rc-lookahead=4"
         profile = "main"
-    encoder = (
-        arguments.encoder
-        or {
-            "h264": f"x264enc {tuning} threads=1 bitrate=4000 "
-            f"key-int-max={arguments.key_interval} ! video/x-h264,profile={profile} ! rtph264pay pt=96 config-interval=1",
-            "jpeg": "jpegenc ! rtpjpegpay pt=26",
-            "unknown": "rtpgstpay pt=96",
-        }[arguments.codec]
-    )
+    encoder = {
+        "h264": f"x264enc {tuning} threads=1 bitrate=4000 "
+        f"key-int-max={arguments.key_interval} ! video/x-h264,profile={profile} ! rtph264pay pt=96 config-interval=1",
+        "jpeg": "jpegenc ! rtpjpegpay pt=26",
+        "unknown": "rtpgstpay pt=96",
+    }[arguments.codec]
+    encoder = arguments.encoder or encoder
     return f"( {video} ! {encoder} ! identity name=pay0 drop-probability={arguments.loss} )"
 
 
