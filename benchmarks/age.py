@@ -1,6 +1,6 @@
 """How old a picture is when it comes out of a camera's connection: complete at its marker, or when the next one begins.
 
-    python benchmarks/age.py            # a minute and a half
+    python -m benchmarks.age            # a minute and a half
 
 A camera in this process sends pictures at 5 and at 30 a second, over RTSP (H.264, 160x96) and over WebRTC (VP8,
 640x360, encoded by aiortc on the way). The age of a picture is the time from when it was handed to the camera to when
