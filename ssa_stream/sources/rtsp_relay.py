@@ -18,10 +18,11 @@ from urllib.parse import urlsplit, urlunsplit
 from ssa_stream.sources.nal_units import NAL_CODECS, NalCodec
 from ssa_stream.sources.rtp_markers import MarkerRule
 
-__all__ = ["RtspRelay"]
+__all__ = ["InterleavedStream", "RtspRelay"]
 
 _PORT = 554
 _READ_BYTES = 1 << 18
+_LONGEST_LINE = 1 << 12
 _LONGEST_HEAD = 1 << 16
 _LONGEST_BODY = 1 << 20
 _FRAME_HEAD = 4
@@ -29,7 +30,7 @@ _RTP_HEAD = 12
 _WRAP = 1 << 16
 _LAST_WORDS_S = 0.1  # for what the client said before it closed
 _JOIN_S = 0.5
-_LENGTH = re.compile(rb"(?im)^content-length[ \t]*:[ \t]*([0-9]{1,9})[ \t]*\r?$")
+_LENGTH = re.compile(rb"(?im)^content-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*\r?$")
 _RTPMAP = re.compile(rb"(?im)^a=rtpmap:([0-9]{1,3})[ \t]+([A-Za-z0-9.-]+)/")
 
 
@@ -52,9 +53,11 @@ class RtspRelay:
             ValueError: The address makes no sense.
         """
         parts = urlsplit(url)
+        if not parts.hostname:
+            raise ValueError("the address names no host")
         self.mark = secrets.token_bytes(16)
-        self._stream = _InterleavedStream(self.mark)
-        self._server = socket.create_connection((parts.hostname or "", parts.port or _PORT), timeout_s)
+        self._stream = InterleavedStream(self.mark)
+        self._server = socket.create_connection((parts.hostname, parts.port or _PORT), timeout_s)
         try:
             self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
         except OSError:
@@ -118,7 +121,7 @@ class _Video(NamedTuple):
     codec: NalCodec
 
 
-class _InterleavedStream:
+class InterleavedStream:
     """What a server sends: answers in text and, between them, packets with a head of four bytes.
 
     Args:
@@ -137,6 +140,7 @@ class _InterleavedStream:
 
     @property
     def tells_ends(self) -> bool:
+        """Whether the ends of pictures are told, as far as is known."""
         return self._is_understood and self._rule.is_trusted
 
     def passed(self, data: bytes) -> bytes:
@@ -160,9 +164,14 @@ class _InterleavedStream:
         if data[:1] == b"$":
             size = _FRAME_HEAD + int.from_bytes(data[2:4], "big")
             return size if _FRAME_HEAD <= len(data) >= size else None
+        first = data.find(b"\n", 0, _LONGEST_LINE)
+        is_line = b"RTSP/" in data[:first] if first >= 0 else len(data) < _LONGEST_LINE
+        if not (is_line and data[:1].isalpha()):
+            self._is_understood = False
+            return len(data)
         end = data.find(b"\r\n\r\n", 0, _LONGEST_HEAD)
         if end < 0:
-            self._is_understood = data[:1].isalpha() and len(data) < _LONGEST_HEAD
+            self._is_understood = len(data) < _LONGEST_HEAD
             return None if self._is_understood else len(data)
         head = end + 4
         found = _LENGTH.search(data, 0, head)
