@@ -147,6 +147,18 @@ def test_frames_are_whole_and_in_order_whatever_the_way_does(seed: int, markers:
             assert whole.index(later.data) == whole.index(earlier.data) + 1
 
 
+def test_first_frame_after_numbers_leapt_is_not_complete_at_its_marker() -> None:
+    """Its first packets may be missing, as here; it says so."""
+    before, after = [Sent(number) for number in range(9)], [Sent(number) for number in range(20, 22)]
+    arriving = packets(before) + packets(after, first=65_000)[1:]
+    out = fed(MarkerBuffer(512), arriving)
+    assert [frame.data for _, frame in out[:-2]] == texts(before)
+    assert [(count, frame.data, frame.is_after_loss) for count, frame in out[-2:]] == [
+        (27 + 2 + 1, b"20.1 20.2 ", True),
+        (27 + 2 + 3, b"21.0 21.1 21.2 ", False),
+    ]
+
+
 async def test_installed_aiortc_uses_what_is_overridden() -> None:
     """Private names of its buffer and of its receiver: a version that lacks one fails here, and not at a camera."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
