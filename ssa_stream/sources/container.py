@@ -19,7 +19,6 @@ from av.video.stream import VideoStream
 
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
-from ssa_stream.sources.access_units import AccessUnits
 from ssa_stream.sources.capture_time import ProducerTimes
 from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts, is_http
 from ssa_stream.sources.nal_units import NAL_CODECS
@@ -30,6 +29,7 @@ from ssa_stream.sources.presentation import PresentationTimes, nominal_rate
 from ssa_stream.sources.size_guard import SizeGuard, decoder_options
 from ssa_stream.sources.stream_choice import choose_video_stream
 from ssa_stream.sources.web import ALONE, open_web
+from ssa_stream.sources.whole_pictures import WholePictures
 
 __all__ = ["NOT_VIDEO", "ContainerReader", "Problem", "diagnose", "open_container"]
 
@@ -182,6 +182,7 @@ class ContainerReader:
         failures: How often an error that FFmpeg does not know came up while decoding, by its type.
         last_read_s: How long the newest read had to wait for its packet.
         producer_times: What the packets say about the camera's own clock.
+        whole: Puts pictures together out of pieces; None where packets hold pictures.
     """
 
     def __init__(
@@ -229,7 +230,7 @@ class ContainerReader:
         self._aspect = StoredAspect(self.stream)
         self._rate_hz = rate_hz or nominal_rate(container.format.name, self.stream)
         self._presentation = self._presentation_times() if mends_times else None
-        self._units: AccessUnits | None = None
+        self.whole: WholePictures | None = None
 
     @property
     def container(self) -> InputContainer:
@@ -245,14 +246,15 @@ class ContainerReader:
         """Decode no picture with parts missing; to be called before the first is decoded."""
         self.stream.codec_context.options = {**self.stream.codec_context.options, "err_detect": "explode"}
 
-    def join_pieces(self, mark: bytes) -> None:
+    def join_pieces(self, secret: bytes) -> None:
         """Take packets for pieces of pictures if they can be; to be called before the first is decoded.
 
         Args:
-            mark: What tells that a picture is complete, see `AccessUnits`.
+            secret: See `WholePictures`.
         """
         codec = {one.ffmpeg_name: one for one in NAL_CODECS.values()}.get(self.codec)
-        self._units = None if codec is None else AccessUnits(self.stream, codec, mark)
+        if codec is not None:
+            self.whole = WholePictures(self.stream, codec, secret, lambda packet: self._decoded(packet.decode))
 
     def pause(self, seconds: float) -> bool:
         """Wait, but no longer than until `close`; returns whether that was called."""
@@ -338,9 +340,7 @@ class ContainerReader:
             if packet is None:
                 return None
             self._note(packet)
-            if self._units is None:
-                return self._mended(self._decoded(packet.decode))
-            return [frame for whole in self._units.take(packet) for frame in self._decoded(whole.decode)]
+            return self._mended(self._decoded(packet.decode)) if self.whole is None else self.whole.take(packet)
 
     def _note(self, packet: "Packet[VideoStream]") -> None:
         self.producer_times.observe(packet)

@@ -18,16 +18,6 @@ _UNPARSED = cast(int, Flags.no_parse.value) | cast(int, Flags.no_fillin.value)
 _NAL_CODECS = frozenset(codec.ffmpeg_name for codec in NAL_CODECS.values())
 WHOLE_CODECS = frozenset({"mjpeg", "vp8", "vp9", "av1"})
 """Of these FFmpeg hands out whole pictures, which it knows by their markers itself."""
-# What another way to the same server may change.
-_WORTH_A_TRY = frozenset(
-    {
-        SourceErrorCode.NOT_FOUND,
-        SourceErrorCode.SERVER_ERROR,
-        SourceErrorCode.UNREADABLE,
-        SourceErrorCode.OTHER,
-        SourceErrorCode.LOST,
-    }
-)
 
 
 class Relayed(NamedTuple):
@@ -43,7 +33,13 @@ def can_be_relayed(url: str, options: Mapping[str, str]) -> bool:
 
 
 def open_relayed(
-    url: str, *, name: str, timeouts_s: tuple[float, float], options: Mapping[str, str], limits: PictureLimits
+    url: str,
+    *,
+    name: str,
+    timeouts_s: tuple[float, float],
+    options: Mapping[str, str],
+    limits: PictureLimits,
+    trusts_markers: bool = False,
 ) -> Relayed | None:
     """Open an RTSP stream through a relay; None if it is to be opened as any other.
 
@@ -53,11 +49,12 @@ def open_relayed(
         timeouts_s: Longest wait for opening and for one read, in seconds.
         options: FFmpeg options of format and protocol.
         limits: How large its pictures may be.
+        trusts_markers: See `NetworkSource`.
     Raises:
         SourceError: It does not answer, or refuses the user.
     """
     try:
-        relay = RtspRelay(url, timeout_s=timeouts_s[0])
+        relay = RtspRelay(url, timeout_s=timeouts_s[0], trusts_markers=trusts_markers)
     except TimeoutError:
         raise SourceError(f"cannot open {name}: it did not answer in time", SourceErrorCode.TIMEOUT) from None
     except (OSError, ValueError):  # FFmpeg says it better
@@ -70,10 +67,8 @@ def open_relayed(
             options={**options, "fflags": "+noparse+nofillin"},
             limits=limits,
         )
-    except SourceError as error:
+    except SourceError:
         relay.close()
-        if error.code in _WORTH_A_TRY:
-            return None
         raise
     codecs = {stream.codec_context.name for stream in container.streams.video}
     if codecs <= _NAL_CODECS and codecs:
