@@ -219,7 +219,7 @@ class LiveSource(Source):
                 if awake.monotonic_s() - last_frame_at_s > self._no_frame_limit_s:
                     if self._reader.sizes.count > self._too_large_before:
                         return Problem(SourceErrorCode.TOO_LARGE, self._too_large())
-                    return Problem(SourceErrorCode.NO_FRAME, f"stalled, no frame for {self._no_frame_limit_s:g} s")
+                    return Problem(SourceErrorCode.NO_FRAME, self._no_frame())
         except (av.error.TimeoutError, av.error.ExitError):
             return Problem(SourceErrorCode.STALLED, self._silence())
         except av.FFmpegError as error:
@@ -256,6 +256,12 @@ class LiveSource(Source):
             f"{self._reader.sizes.problem}; allow them with #max_edge=... and #max_area=... (pixels) at the end of the "
             "address"
         )
+
+    def _no_frame(self) -> str:
+        whole, limit = self._reader.whole, f"{self._no_frame_limit_s:g} s"
+        if whole is not None and whole.lacks_key:
+            return f"stalled, no key frame for {limit} after packets were lost"
+        return f"stalled, no frame for {limit}"
 
     def _silence(self) -> str:
         silence = f"stalled, no data for {self._read_timeout_s:g} s"

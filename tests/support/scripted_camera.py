@@ -18,7 +18,7 @@ PAYLOAD_TYPE = 96
 MARKER = 0x80
 _PATIENCE_S = 20.0
 _START = b"\0\0\1"
-Markers = Literal["last", "none", "every", "parameters"]
+Markers = Literal["last", "none", "every", "parameters", "first slice"]
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,13 @@ class Packetizer:
 
     def packets(self, picture: Picture) -> list[bytes]:
         """The packets of a picture."""
-        payloads = [payload for unit in picture.units for payload in self._payloads(unit)]
+        units = [self._payloads(unit) for unit in picture.units]
+        payloads = [payload for unit in units for payload in unit]
+        slices = [unit[-1] for unit, whole in zip(units, picture.units, strict=True) if self._is_slice(whole)]
         packets = []
-        for at, payload in enumerate(payloads):
-            marker = MARKER if self._is_marked(payload, is_last=at == len(payloads) - 1) else 0
+        for payload in payloads:
+            is_last = payload is (slices[0] if self.markers == "first slice" else payloads[-1])
+            marker = MARKER if self._is_marked(payload, is_last=is_last) else 0
             time = (self.origin + picture.time) % (1 << 32)
             head = bytes([0x80, marker | PAYLOAD_TYPE]) + self.number.to_bytes(2, "big") + time.to_bytes(4, "big")
             packets.append(head + b"abcd" + payload)
@@ -96,7 +99,7 @@ class Packetizer:
 
     def _is_marked(self, payload: bytes, *, is_last: bool) -> bool:
         match self.markers:
-            case "last":
+            case "last" | "first slice":
                 return is_last
             case "none":
                 return False
@@ -105,6 +108,9 @@ class Packetizer:
             case "parameters":  # as some cameras do
                 return is_last or payload[0] & 0x1F in (7, 8)
 
+    def _is_slice(self, unit: bytes) -> bool:
+        return 1 <= unit[0] & 0x1F <= 5 if self.name == "H264" else unit[0] >> 1 & 0x3F < 32
+
     def _payloads(self, unit: bytes) -> list[bytes]:
         if len(unit) <= self.size:
             return [unit]
@@ -112,7 +118,8 @@ class Packetizer:
             head, kind, body = bytes([unit[0] & 0xE0 | 28]), unit[0] & 0x1F, unit[1:]
         else:
             head, kind, body = bytes([unit[0] & 0x81 | 49 << 1, unit[1]]), unit[0] >> 1 & 0x3F, unit[2:]
-        pieces = [body[at : at + self.size] for at in range(0, len(body), self.size)]
+        size = self.size - 2  # two pieces at least: no piece is the first and the last one
+        pieces = [body[at : at + size] for at in range(0, len(body), size)]
         ends = {0: 0x80, len(pieces) - 1: 0x40}
         return [head + bytes([ends.get(at, 0) | kind]) + piece for at, piece in enumerate(pieces)]
 
@@ -124,10 +131,12 @@ class ScriptedCamera:
     Attributes:
         url: Where it is.
         requests: First lines of what it was asked.
+        connections: How many there were.
     """
 
     url: str
     requests: list[str] = field(default_factory=list)
+    connections: int = 0
     _client: socket.socket | None = None
     _playing: threading.Event = field(default_factory=threading.Event)
 
@@ -145,15 +154,16 @@ class ScriptedCamera:
 
 
 @contextlib.contextmanager
-def scripted_camera(name: str = "H264") -> Iterator[ScriptedCamera]:
+def scripted_camera(name: str = "H264", status: str = "200 OK") -> Iterator[ScriptedCamera]:
     """A camera that one client at a time may play.
 
     Args:
         name: Of its codec, as in session descriptions.
+        status: How it answers.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         camera = ScriptedCamera(f"rtsp://127.0.0.1:{listener.getsockname()[1]}/cam")
-        thread = threading.Thread(target=_serve, args=(listener, camera, name), name="scripted camera")
+        thread = threading.Thread(target=_serve, args=(listener, camera, name, status), name="scripted camera")
         thread.start()
         try:
             yield camera
@@ -165,17 +175,18 @@ def scripted_camera(name: str = "H264") -> Iterator[ScriptedCamera]:
             assert not thread.is_alive()
 
 
-def _serve(listener: socket.socket, camera: ScriptedCamera, name: str) -> None:
+def _serve(listener: socket.socket, camera: ScriptedCamera, name: str, status: str) -> None:
     with contextlib.suppress(OSError):
         while True:
             client, _ = listener.accept()
             with client, contextlib.suppress(ConnectionError):
                 camera._client = client
-                _answer(client, camera, name)
+                camera.connections += 1
+                _answer(client, camera, name, status)
             camera._playing.clear()
 
 
-def _answer(client: socket.socket, camera: ScriptedCamera, name: str) -> None:
+def _answer(client: socket.socket, camera: ScriptedCamera, name: str, status: str) -> None:
     """Answer requests until the client is gone."""
     with client.makefile("rb") as lines:
         while True:
@@ -200,7 +211,7 @@ def _answer(client: socket.socket, camera: ScriptedCamera, name: str) -> None:
                     head += ["Transport: RTP/AVP/TCP;unicast;interleaved=0-1", "Session: 1"]
                 case _:
                     head.append("Session: 1")
-            client.sendall("\r\n".join(["RTSP/1.0 200 OK", *head, "", body]).encode())
+            client.sendall("\r\n".join([f"RTSP/1.0 {status}", *head, "", body]).encode())
             if method == "PLAY":
                 camera._playing.set()
 
