@@ -1,17 +1,22 @@
-"""What a relay passes on of what an RTSP server sends, and what it adds."""
+"""What a relay passes on of what an RTSP server sends, and the signs that it puts in."""
 
+import itertools
 import random
 
 import pytest
 
-from ssa_stream.sources.rtsp_relay import InterleavedStream
+from ssa_stream.sources.access_units import GAP_SIGN, MARKER_SIGN
+from ssa_stream.sources.interleaved import InterleavedStream
 from tests.support.scripted_camera import Packetizer, Picture
 
-MARK = b"0123456789abcdef"
+SECRET = b"0123456789abcdef"
+MARK, GAP = SECRET + MARKER_SIGN, SECRET + GAP_SIGN
 TRIAL = 6
+"""Pictures before a marker counts that nothing proves."""
 # A key frame of one slice in two fragments, with parameter sets; then pictures of one slice.
 PICTURES = [Picture((b"\x67aaaa", b"\x68bb", b"\x65" + 300 * b"c"), 0)]
 PICTURES += [Picture((b"\x41\x9a" + bytes([n]),), 9000 * n) for n in range(1, 10)]
+HEVC = [Picture((b"\x26\x01\x80" + bytes([n]), b"\x26\x01\x00" + bytes([n])), 9000 * n) for n in range(10)]
 
 
 def answer(video: str = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n") -> bytes:
@@ -33,7 +38,7 @@ def sent(packetizer: Packetizer | None = None) -> list[bytes]:
 
 def passed(data: bytes, seed: int = 0) -> bytes:
     """What comes out, however the data is cut in pieces."""
-    stream, rng, out = InterleavedStream(MARK), random.Random(seed), b""
+    stream, rng, out = InterleavedStream(SECRET), random.Random(seed), b""
     while data:
         size = rng.randint(1, 90)
         out, data = out + stream.passed(data[:size]), data[size:]
@@ -51,24 +56,34 @@ def split(data: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_mark_follows_each_picture_once_markers_are_trusted(seed: int) -> None:
+def test_mark_follows_each_picture(seed: int) -> None:
     """All else is passed on in order; numbers go on without a gap, and a mark has the time of its picture."""
     out = split(passed(answer() + b"".join(sent()), seed))
     marks = [at for at, packet in enumerate(out) if packet.endswith(MARK)]
     assert [packet[12:] for packet in out if not packet.endswith(MARK)] == [packet[4 + 12 :] for packet in sent()]
-    assert len(marks) == len(PICTURES) - TRIAL
+    assert len(marks) == len(PICTURES)
     assert all(out[at][4:8] == out[at - 1][4:8] and out[at - 1][1] & 0x80 for at in marks)
-    numbers = [int.from_bytes(packet[2:4], "big") for packet in out]
-    assert numbers == [(numbers[0] + n) % 65_536 for n in range(len(out))]
+    assert numbers(out) == [(numbers(out)[0] + n) % 65_536 for n in range(len(out))]
+
+
+def numbers(packets: list[bytes]) -> list[int]:
+    """RTP numbers of packets."""
+    return [int.from_bytes(packet[2:4], "big") for packet in packets]
+
+
+def test_marked_fragments_end_nothing() -> None:
+    """Of a sender that marks all: only where a unit ends, which the decoder then judges."""
+    out = split(passed(answer() + b"".join(sent(Packetizer(markers="every")))))
+    before = [packet for packet, following in itertools.pairwise(out) if following.endswith(MARK)]
+    assert len(before) == len(PICTURES)
+    assert all(packet[12] & 0x1F != 28 or packet[13] & 0x40 for packet in before)
 
 
 @pytest.mark.parametrize(
     "data",
     [
         answer() + b"".join(sent(Packetizer(markers="none"))),
-        answer() + b"".join(sent(Packetizer(markers="every"))),
         answer("") + b"".join(sent()),
-        answer(2 * "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n") + b"".join(sent()),
         answer("m=video 0 RTP/AVP 96\r\na=rtpmap:96 MP4V-ES/90000\r\n") + b"".join(sent()),
         answer("m=video 0 RTP/AVP 97\r\na=rtpmap:97 H264/90000\r\n") + b"".join(sent()),
         answer() + b"\0\1\2" + b"".join(sent()),
@@ -77,7 +92,7 @@ def test_mark_follows_each_picture_once_markers_are_trusted(seed: int) -> None:
         answer() + framed(b"") + framed(b"\x80\x60") + framed(b"\xbf\xe0" + 20 * b"\xff") + answer(""),
         random.Random(1).randbytes(5000),
     ],
-    ids=["no marker", "every marker", "no video", "two videos", "other codec", "other payload type", "rubbish between",
+    ids=["no marker", "no video", "other codec", "other payload type", "rubbish between",
          "long answer", "long line", "odd packets", "rubbish"],
 )  # fmt: skip
 def test_what_is_not_to_be_marked_is_passed_on_as_it_is(data: bytes) -> None:
@@ -86,12 +101,36 @@ def test_what_is_not_to_be_marked_is_passed_on_as_it_is(data: bytes) -> None:
     assert len(data) - len(passed(data)) < 200
 
 
-def test_picture_with_a_gap_gets_no_mark() -> None:
-    """Nor the one behind the gap, whose beginning is not known."""
+def test_two_videos_are_marked_each() -> None:
+    """They have numbers of their own."""
+    video = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    first, second = sent(), [framed(packet[4:], channel=4) for packet in sent(Packetizer(number=7))]
+    both = [packet for pair in zip(first, second, strict=True) for packet in pair]
+    out = passed(answer(2 * video) + b"".join(both))
+    assert out.count(MARK) == 2 * len(PICTURES)
+    assert GAP not in out
+
+
+def test_gap_is_told_before_the_packet_that_follows_it() -> None:
+    """Numbers go on without a gap all the same, so that FFmpeg does not drop the first packet behind a long one."""
     packets = sent()
-    del packets[-2]
+    del packets[-3:-1]
     out = split(passed(answer() + b"".join(packets)))
-    assert sum(packet.endswith(MARK) for packet in out) == len(PICTURES) - TRIAL - 2
+    gaps = [at for at, packet in enumerate(out) if packet.endswith(GAP)]
+    assert gaps == [len(out) - 3]
+    assert numbers(out) == [(numbers(out)[0] + n) % 65_536 for n in range(len(out))]
+
+
+@pytest.mark.parametrize(("trusts", "marks"), [(False, 0), (True, len(HEVC) - TRIAL)], ids=["careful", "trusting"])
+def test_hevc_is_marked_if_its_markers_are_trusted(trusts: bool, marks: int) -> None:
+    """When they were right for a while; a wrong one then is told as a gap, and ends that."""
+    video = answer("m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\n")
+    stream, packetizer = InterleavedStream(SECRET, trusts_markers=trusts), Packetizer("H265")
+    good = stream.passed(video + b"".join(framed(packet) for one in HEVC for packet in packetizer.packets(one)))
+    assert (good.count(MARK), good.count(GAP)) == (marks, 0)
+    packetizer.markers = "every"
+    bad = stream.passed(b"".join(framed(packet) for one in HEVC for packet in packetizer.packets(one)))
+    assert (bad.count(MARK), bad.count(GAP)) == ((1, 1) if trusts else (0, 0))
 
 
 def test_reports_and_other_channels_keep_their_bytes() -> None:
