@@ -42,8 +42,7 @@ class WholePictures:
         self._context, self._codec, self._decode = stream.codec_context, codec, decode
         self._stream = stream
         self._units = AccessUnits(stream, codec, secret)
-        self._is_unproven = True  # until decoding has begun at a known place
-        self._has_recovery_points = False
+        self._has_begun = False
         self._begins_at: int | None = None
         self._last_pts: int | None = None
         if codec.proves_ends:
@@ -60,8 +59,8 @@ class WholePictures:
         packet = unit.packet
         if not packet.size:
             return self._drained()
-        if self._codec.proves_ends and self._is_unproven and not self._begins(packet):
-            return []
+        if self._codec.proves_ends and not self._has_begun:
+            self._look_for_beginning(packet)
         self._last_pts = packet.pts
         pictures = [picture for picture in self._decode(packet) if not self._leads(picture)]
         if pictures:
@@ -69,22 +68,19 @@ class WholePictures:
             self.complete_at = "marker" if unit.is_marked else "next_picture"
         return pictures
 
-    def _begins(self, packet: "Packet[VideoStream]") -> bool:
-        """Whether the decoder may have a packet while it looks for where to begin.
-
-        It decides that itself. But pictures in parts keep the last message of a recovery point, which it would take for
-        one of each picture that follows: of a stream with such messages it gets nothing before one.
-        """
+    def _look_for_beginning(self, packet: "Packet[VideoStream]") -> None:
+        """Note where the decoder can begin; it decides that itself, and shows nothing before."""
         data = bytes(packet)
-        is_recovery_point = self._codec.tells_recovery(data)
-        self._has_recovery_points = self._has_recovery_points or is_recovery_point
         is_key = any(self._codec.type_of(data[at]) in self._codec.key_pictures for at in self._codec.units(data))
-        if is_key or is_recovery_point:
-            self._is_unproven, self._begins_at = False, packet.pts
-        return is_key or is_recovery_point or not self._has_recovery_points
+        if is_key or self._codec.tells_recovery(data):
+            self._has_begun, self._begins_at = True, packet.pts
 
     def _leads(self, picture: VideoFrame) -> bool:
-        """Whether a picture is shown before the one that decoding began with: it is built on what was not decoded."""
+        """Whether a picture is shown before the one that decoding began with: it is built on what was not decoded.
+
+        The decoder knows that of whole pictures. But in parts it keeps the message of a recovery point, and takes each
+        picture behind it for one.
+        """
         begins_at, pts = self._begins_at, picture.pts
         if begins_at is not None and pts is not None and pts < begins_at:
             return True
@@ -94,7 +90,7 @@ class WholePictures:
     def _begin_anew(self) -> list[VideoFrame]:
         pictures = self._drained()
         self._context.flush_buffers()
-        self._is_unproven, self._begins_at, self.lacks_key = True, None, True
+        self._has_begun, self._begins_at, self.lacks_key = False, None, True
         return pictures
 
     def _drained(self) -> list[VideoFrame]:

@@ -239,7 +239,7 @@ def test_pictures_of_real_encoders_are_whole(tmp_path: Path, encoder: str, compl
     require(f"GStreamer's {element}", has_element(element), HOW_TO_GET)
     pictures = write_pictures(tmp_path, 60)
     with (
-        rtsp_server(pictures=pictures, size=f"{WIDTH}x{HEIGHT}", encoder=encoder) as server,
+        rtsp_server(pictures=pictures, fps=60, size=f"{WIDTH}x{HEIGHT}", encoder=encoder) as server,
         NetworkSource(server.url) as source,
     ):
         frames = list(itertools.islice(source.frames(), 30))
