@@ -4,8 +4,8 @@
 
 A camera in this process sends pictures at 5 and at 30 a second, over RTSP (H.264, 160x96) and over WebRTC (VP8,
 640x360, encoded by aiortc on the way). The age of a picture is the time from when it was handed to the camera to when
-it is decoded. Both ways are measured in turns within one run; pictures that come before markers are trusted are left
-out. Prints a table in Markdown.
+it is decoded. Both ways are measured in turns within one run; the first pictures are left out. Prints a table in
+Markdown.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """Pictures of network cameras are complete at their markers, and never torn."""
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Container, Sequence
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ssa_stream.errors import SourceError
+from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources import Frame, NetworkSource, open_source
 from ssa_stream.sources.source import Completion
 from tests.support.components import require
@@ -184,6 +185,30 @@ def test_lost_packets_tear_no_picture(name: str, encoder: str, options: dict[str
         assert len(shown) == len(frames) > len(whole) - 2 * KEY_INTERVAL
         torn += len(parsed) - len(_intact(parsed, whole))
     assert torn > 0
+
+
+def test_missing_key_picture_ends_the_connection_and_is_told() -> None:
+    """A camera that goes on and on after a loss without a picture that decoding can begin with."""
+    packets = _packets(encode_pictures(60, options={**SLICES, "g": "1000"}), "last", dropped=range(30, 32))
+    with scripted_camera() as camera:
+
+        def send() -> None:
+            with contextlib.suppress(OSError):  # it was hung up
+                for one in packets:
+                    camera.send(one)
+                    hung_up.wait(0.02)
+
+        hung_up = threading.Event()
+        sender = threading.Thread(target=send)
+        sender.start()
+        with (
+            NetworkSource(camera.url, no_frame_limit_s=0.25) as source,
+            pytest.raises(SourceError, match=r"no key frame for .* after packets were lost") as told,
+        ):
+            list(source.frames())
+        hung_up.set()
+        sender.join()
+    assert told.value.code is SourceErrorCode.NO_FRAME
 
 
 def _intact(frames: Sequence[Frame], whole: dict[int | None, NDArray[np.uint8]]) -> set[int]:

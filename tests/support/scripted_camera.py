@@ -141,7 +141,7 @@ class ScriptedCamera:
     _playing: threading.Event = field(default_factory=threading.Event)
 
     def send(self, packets: Sequence[bytes]) -> None:
-        """Send packets to whoever plays the stream."""
+        """Send packets to whoever plays the stream; an `OSError` if that one has gone."""
         assert self._playing.wait(_PATIENCE_S), "nobody plays the stream"
         assert self._client is not None
         framed = [b"$\0" + len(packet).to_bytes(2, "big") + packet for packet in packets]
@@ -182,8 +182,8 @@ def _serve(listener: socket.socket, camera: ScriptedCamera, name: str, status: s
             with client, contextlib.suppress(ConnectionError):
                 camera._client = client
                 camera.connections += 1
+                camera._playing.clear()
                 _answer(client, camera, name, status)
-            camera._playing.clear()
 
 
 def _answer(client: socket.socket, camera: ScriptedCamera, name: str, status: str) -> None:
