@@ -254,7 +254,7 @@ class ContainerReader:
         """
         codec = {one.ffmpeg_name: one for one in NAL_CODECS.values()}.get(self.codec)
         if codec is not None:
-            self.whole = WholePictures(self.stream, codec, secret, lambda packet: self._decoded(packet.decode))
+            self.whole = WholePictures(self.stream, codec, secret)
 
     def pause(self, seconds: float) -> bool:
         """Wait, but no longer than until `close`; returns whether that was called."""
@@ -340,7 +340,9 @@ class ContainerReader:
             if packet is None:
                 return None
             self._note(packet)
-            return self._mended(self._decoded(packet.decode)) if self.whole is None else self.whole.take(packet)
+            if self.whole is None:
+                return self._mended(self._decoded(packet.decode))
+            return self.whole.take(packet, lambda one: self._decoded(one.decode))
 
     def _note(self, packet: "Packet[VideoStream]") -> None:
         self.producer_times.observe(packet)

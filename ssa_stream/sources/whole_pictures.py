@@ -33,13 +33,12 @@ class WholePictures:
         stream: Whose packets come; none was decoded yet.
         codec: How it writes them.
         secret: See `AccessUnits`.
-        decode: Decodes a packet; what fails costs no more than its pictures.
     """
 
-    def __init__(self, stream: VideoStream, codec: NalCodec, secret: bytes, decode: Decode) -> None:
+    def __init__(self, stream: VideoStream, codec: NalCodec, secret: bytes) -> None:
         self.complete_at: Completion = "next_picture"
         self.lacks_key = False
-        self._context, self._codec, self._decode = stream.codec_context, codec, decode
+        self._context, self._codec = stream.codec_context, codec
         self._stream = stream
         self._units = AccessUnits(stream, codec, secret)
         self._has_begun = False
@@ -48,21 +47,26 @@ class WholePictures:
         if codec.proves_ends:
             self._context.options = {**self._context.options, "flags2": "+chunks"}
 
-    def take(self, packet: "Packet[VideoStream]") -> list[VideoFrame]:
-        """The pictures that are complete with the next packet."""
+    def take(self, packet: "Packet[VideoStream]", decode: Decode) -> list[VideoFrame]:
+        """The pictures that are complete with the next packet.
+
+        Args:
+            packet: As FFmpeg hands it out; an empty one is the end.
+            decode: Decodes a packet; what fails costs no more than its pictures.
+        """
         shown: list[VideoFrame] = []
         for one in self._units.take(packet):
-            shown += self._begin_anew() if isinstance(one, Gap) else self._decoded(one)
+            shown += self._begin_anew(decode) if isinstance(one, Gap) else self._decoded(one, decode)
         return shown
 
-    def _decoded(self, unit: AccessUnit) -> list[VideoFrame]:
+    def _decoded(self, unit: AccessUnit, decode: Decode) -> list[VideoFrame]:
         packet = unit.packet
         if not packet.size:
-            return self._drained()
+            return self._drained(decode)
         if self._codec.proves_ends and not self._has_begun:
             self._look_for_beginning(packet)
         self._last_pts = packet.pts
-        pictures = [picture for picture in self._decode(packet) if not self._leads(picture)]
+        pictures = [picture for picture in decode(packet) if not self._leads(picture)]
         if pictures:
             self.lacks_key = False
             self.complete_at = "marker" if unit.is_marked else "next_picture"
@@ -87,17 +91,17 @@ class WholePictures:
         self._begins_at = None
         return False
 
-    def _begin_anew(self) -> list[VideoFrame]:
-        pictures = self._drained()
+    def _begin_anew(self, decode: Decode) -> list[VideoFrame]:
+        pictures = self._drained(decode)
         self._context.flush_buffers()
         self._has_begun, self._begins_at, self.lacks_key = False, None, True
         return pictures
 
-    def _drained(self) -> list[VideoFrame]:
+    def _drained(self, decode: Decode) -> list[VideoFrame]:
         """The pictures that the decoder held back for their order, but not one that may lack parts."""
         flush = cast("Packet[VideoStream]", Packet())
         flush.stream = self._stream
         if self._stream.time_base is not None:
             flush.time_base = self._stream.time_base
-        held = [picture for picture in self._decode(flush) if not self._leads(picture)]
+        held = [picture for picture in decode(flush) if not self._leads(picture)]
         return [picture for picture in held if not self._codec.proves_ends or picture.pts != self._last_pts]

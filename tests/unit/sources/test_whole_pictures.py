@@ -64,14 +64,15 @@ def shown(sent: list[Piece], name: str) -> list[tuple[int, NDArray[np.uint8]]]:
             except av.FFmpegError:
                 return []
 
-        whole, out = WholePictures(stream, codec, SECRET, decode), []
+        whole, out = WholePictures(stream, codec, SECRET), []
         for data, time in [*sent, (b"", 0)]:
             packet = cast("Packet[VideoStream]", Packet(data))
             packet.stream = stream
             if data:
                 packet.pts = packet.dts = time
             out += [
-                (one.pts or 0, cast("NDArray[np.uint8]", one.to_ndarray(format="rgb24"))) for one in whole.take(packet)
+                (one.pts or 0, cast("NDArray[np.uint8]", one.to_ndarray(format="rgb24")))
+                for one in whole.take(packet, decode)
             ]
     return out
 
