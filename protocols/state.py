@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from ssa_stream.protocols.fields import (
     MAX_LISTED,
@@ -48,6 +48,9 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
             Open: others may come.
         attempt: Attempts to connect since the last frame, the present one included; 0 while frames come.
         retry_in_s: Seconds from `at_ns` to the next attempt; None if none is being waited for.
+        complete_at: How the end of its newest picture was found: `marker`, by the marker of its last RTP packet, or
+            `next_picture`, by the beginning of the next one, one frame interval later. Absent where pictures come
+            whole. Open: others may come.
     """
 
     stream: Name
@@ -70,6 +73,7 @@ class SourceState(Message, frozen=True, kw_only=True, tag="source_state"):
     code: Keyword | None = None
     attempt: Whole = 0
     retry_in_s: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+    complete_at: Keyword | UnsetType = UNSET
 
 
 class StreamLoad(Message, frozen=True, kw_only=True, tag="stream_load"):

@@ -241,7 +241,7 @@ class SourcePlayer:
             stream.passed_over(DropReason.OVERTAKEN, missed)
         self._taken += 1
         self._attempts = 0
-        stream.came(picture.sizes.source)
+        stream.came(picture.sizes.source, picture.frame.complete_at)
         if self._was_lost and picture.frame.epoch == self._lost_epoch:
             return  # it had come before the loss
         if self._was_lost:

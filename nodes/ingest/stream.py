@@ -22,6 +22,7 @@ from ssa_stream.printable import printable, printable_lines
 from ssa_stream.protocols import DropCount, DropReason, EventKind, PromptState, SourceState, StartStream
 from ssa_stream.rates import RateMeter
 from ssa_stream.sources import SourceInfo, SourceStatus, redact
+from ssa_stream.sources.source import Completion
 from ssa_stream.streaming.prompts import PromptBook
 from ssa_stream.texts import encodable
 
@@ -104,6 +105,7 @@ class IngestStream:
         self._is_by_client = False
         self._drops: Counter[str] = Counter()
         self._size: tuple[int, int] | None = None
+        self._complete_at: Completion | None = None
         self._log_limit = LogLimit()  # of what clients cause
 
     @property
@@ -135,9 +137,9 @@ class IngestStream:
         self._size = info.size or self._size
         self.tracker.every_frame = self.is_every_frame
 
-    def came(self, size: tuple[int, int]) -> None:
+    def came(self, size: tuple[int, int], complete_at: Completion | None) -> None:
         """A frame of the source was admitted."""
-        self._size = size
+        self._size, self._complete_at = size, complete_at
         self.changed.notify()
 
     def set_status(self, status: str, failure: SourceFailure = _NO_FAILURE) -> None:
@@ -243,4 +245,5 @@ class IngestStream:
             code=failure.code,
             attempt=failure.attempt,
             retry_in_s=None if failure.retry_in_s is None else max(0.0, (self._retry_at_ns - now_ns) / 1e9),
+            complete_at=self._complete_at or UNSET,
         )

@@ -21,6 +21,7 @@ from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.sources.capture_time import ProducerTimes
 from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts, is_http
+from ssa_stream.sources.nal_units import NAL_CODECS
 from ssa_stream.sources.nested import PLAYLIST_OPTIONS, NestedOpener
 from ssa_stream.sources.picture import StoredAspect
 from ssa_stream.sources.pipe import PipeReader
@@ -28,6 +29,7 @@ from ssa_stream.sources.presentation import PresentationTimes, nominal_rate
 from ssa_stream.sources.size_guard import SizeGuard, decoder_options
 from ssa_stream.sources.stream_choice import choose_video_stream
 from ssa_stream.sources.web import ALONE, open_web
+from ssa_stream.sources.whole_pictures import WholePictures
 
 __all__ = ["NOT_VIDEO", "ContainerReader", "Problem", "diagnose", "open_container"]
 
@@ -180,6 +182,7 @@ class ContainerReader:
         failures: How often an error that FFmpeg does not know came up while decoding, by its type.
         last_read_s: How long the newest read had to wait for its packet.
         producer_times: What the packets say about the camera's own clock.
+        whole: Puts pictures together out of pieces; None where packets hold pictures.
     """
 
     def __init__(
@@ -227,6 +230,7 @@ class ContainerReader:
         self._aspect = StoredAspect(self.stream)
         self._rate_hz = rate_hz or nominal_rate(container.format.name, self.stream)
         self._presentation = self._presentation_times() if mends_times else None
+        self.whole: WholePictures | None = None
 
     @property
     def container(self) -> InputContainer:
@@ -241,6 +245,16 @@ class ContainerReader:
     def refuse_damage(self) -> None:
         """Decode no picture with parts missing; to be called before the first is decoded."""
         self.stream.codec_context.options = {**self.stream.codec_context.options, "err_detect": "explode"}
+
+    def join_pieces(self, secret: bytes) -> None:
+        """Take packets for pieces of pictures if they can be; to be called before the first is decoded.
+
+        Args:
+            secret: See `WholePictures`.
+        """
+        codec = {one.ffmpeg_name: one for one in NAL_CODECS.values()}.get(self.codec)
+        if codec is not None:
+            self.whole = WholePictures(self.stream, codec, secret)
 
     def pause(self, seconds: float) -> bool:
         """Wait, but no longer than until `close`; returns whether that was called."""
@@ -326,7 +340,9 @@ class ContainerReader:
             if packet is None:
                 return None
             self._note(packet)
-            return self._mended(self._decoded(packet.decode))
+            if self.whole is None:
+                return self._mended(self._decoded(packet.decode))
+            return self.whole.take(packet, lambda one: self._decoded(one.decode))
 
     def _note(self, packet: "Packet[VideoStream]") -> None:
         self.producer_times.observe(packet)

@@ -1,5 +1,6 @@
 """What cameras and live addresses share: reading until lost, and saying how it was lost."""
 
+import dataclasses
 import statistics
 import time
 from collections import deque
@@ -19,7 +20,7 @@ from ssa_stream.sources.container import ContainerReader, Problem, diagnose
 from ssa_stream.sources.conversion import FrameConverter
 from ssa_stream.sources.playlist import Growth, PlaylistReading
 from ssa_stream.sources.silence import UsualSilence
-from ssa_stream.sources.source import Frame, Source, SourceInfo
+from ssa_stream.sources.source import Completion, Frame, Source, SourceInfo
 from ssa_stream.sources.status import SourceLosses
 from ssa_stream.sources.unexpected import describe
 from ssa_stream.sources.web import refused_by
@@ -151,6 +152,11 @@ class LiveSource(Source):
             self._failed_frames + self._reader.sizes.count,
         )
 
+    @property
+    def complete_at(self) -> Completion | None:
+        """How the ends of pictures are found at present; None where they come whole."""
+        return None
+
     def frames(self) -> Iterator[Frame]:
         """Deliver frames as they arrive.
 
@@ -213,7 +219,7 @@ class LiveSource(Source):
                 if awake.monotonic_s() - last_frame_at_s > self._no_frame_limit_s:
                     if self._reader.sizes.count > self._too_large_before:
                         return Problem(SourceErrorCode.TOO_LARGE, self._too_large())
-                    return Problem(SourceErrorCode.NO_FRAME, f"stalled, no frame for {self._no_frame_limit_s:g} s")
+                    return Problem(SourceErrorCode.NO_FRAME, self._no_frame())
         except (av.error.TimeoutError, av.error.ExitError):
             return Problem(SourceErrorCode.STALLED, self._silence())
         except av.FFmpegError as error:
@@ -251,6 +257,12 @@ class LiveSource(Source):
             "address"
         )
 
+    def _no_frame(self) -> str:
+        whole, limit = self._reader.whole, f"{self._no_frame_limit_s:g} s"
+        if whole is not None and whole.lacks_key:
+            return f"stalled, no key frame for {limit} after packets were lost"
+        return f"stalled, no frame for {limit}"
+
     def _silence(self) -> str:
         silence = f"stalled, no data for {self._read_timeout_s:g} s"
         if self._playlist is None:
@@ -282,7 +294,10 @@ class LiveSource(Source):
             self._held = stamped
             return None
         self._silence_so_far.frame_came()
-        return self._converter.finish(*stamped)
+        return self._finished(stamped)
+
+    def _finished(self, stamped: _Stamped) -> Frame:
+        return dataclasses.replace(self._converter.finish(*stamped), complete_at=self.complete_at)
 
     def _written_s(self, picture: VideoFrame, t: float) -> float:
         """Where holes are looked for: of a playlist the written time, as stream time passes over lost segments."""
@@ -296,7 +311,7 @@ class LiveSource(Source):
         if held is None or self._reader.closed:
             return None
         try:
-            frame = self._converter.finish(*held)
+            frame = self._finished(held)
         except Exception:  # whatever a picture does to its conversion, it ends that picture only
             self._failed()
             return None

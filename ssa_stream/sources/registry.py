@@ -129,7 +129,8 @@ def open_source(
             best one, `...#fps=10` gives numbered pictures and elementary streams a rate, and
             `http://camera/snap.jpg#interval=0.5` asks for a picture every half second; `...#max_edge=20000` and
             `...#max_area=200000000` allow larger pictures, `...#hosts=cdn.example.com` lets a server lead to another
-            host. A `Path` is always the file of that name.
+            host, `rtsp://...#markers=trusted` takes an HEVC picture for complete at its RTP marker. A `Path` is always
+            the file of that name.
         live: True plays a recording at its own pace as if it were a camera. False reads an HTTP address as a recording
             that ends, every frame, and draws a synthetic stream as fast as it is asked for. None: cameras and
             addresses are live, files and HTTP addresses that say their length are not, `synthetic` is when it has no
@@ -204,6 +205,8 @@ def _address(spec: str, scheme: str | None) -> Address:
         raise ConfigError(f"{address.name}: interval is for http:// addresses that give one picture: leave it out")
     if address.hosts and scheme not in ("http", "https", "file", None):
         raise ConfigError(f"{address.name}: hosts is for http:// addresses and playlists: leave it out")
+    if address.trusts_markers and scheme != "rtsp":
+        raise ConfigError(f"{address.name}: markers is for rtsp:// addresses: leave it out")
     if scheme in _WITH_HOST and not _HOST.match(address.target):
         raise ConfigError(f"{address.name} names no host; expected {scheme}://HOST/PATH")
     return address
@@ -267,6 +270,7 @@ def _open_network(address: Address, settings: _Settings) -> Source:
             no_frame_limit_s=settings.no_frame_limit_s,
             options=options.backend,
             limits=settings.limits_of(address),
+            trusts_markers=address.trusts_markers,
         )
 
     return settings.watched(address.name, connect)

@@ -9,7 +9,10 @@ from typing import Literal, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Frame", "Source", "SourceInfo", "warnings_of"]
+__all__ = ["Completion", "Frame", "Source", "SourceInfo", "warnings_of"]
+
+Completion = Literal["marker", "next_picture"]
+"""When a picture is known to be whole: at the marker of its last RTP packet, or when the next picture begins."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +32,8 @@ class Frame:
             understands it; None when the stream does not say. Where that clock agrees with the host's, `t_capture_ns`
             was made from it.
         pixel_aspect: Width of a pixel divided by its height, as delivered; 1 for square pixels.
+        complete_at: How its end was found, which is one frame interval of delay if it was by the next one; None where
+            pictures come whole.
     """
 
     image: NDArray[np.uint8]
@@ -41,6 +46,7 @@ class Frame:
     t_capture_ns: int | None = None
     t_camera_ns: int | None = None
     pixel_aspect: Fraction = Fraction(1)
+    complete_at: Completion | None = None
 
     @property
     def size(self) -> tuple[int, int]:

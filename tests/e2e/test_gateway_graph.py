@@ -1,6 +1,7 @@
 """`ssa-stream serve` with an independent WebRTC peer (aiortc): a camera in, masks and drawn pictures out."""
 
 import asyncio
+import json
 import os
 import signal
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from ssa_stream.data import demo_scene, render
-from tests.support.command_line import write_tiny_config
+from tests.support.command_line import run_command, write_tiny_config
 from tests.support.gateway import PATIENCE_S, CameraTrack, Peer, Served, serving
+from tests.support.threads import in_thread
 from tests.support.waiting import until
 
 pytestmark = [
@@ -88,6 +90,11 @@ async def test_camera_comes_masks_go_back_prompts_change_camera_comes_again(
         # The sender's clock is this machine's, so the age of its pictures is known once it reported.
         await until(lambda: peer.masks[-1]["sender_ms"] is not None, "a sender report")
         assert 0 < peer.masks[-1]["latency_ms"] < 120_000
+
+        # Its markers are trusted by now, so each picture is out at its last packet.
+        address = served.publish_address
+        shown = await in_thread(lambda: run_command("status", "--json", "--address", address, cwd=tmp_path))
+        assert json.loads(shown.stdout)["streams"]["cam"]["source"]["complete_at"] == "marker"
 
         last_epoch, last_index = peer.masks[-1]["epoch"], peer.masks[-1]["index"]
         async with session.delete(url.rstrip("/") + peer.location) as response:

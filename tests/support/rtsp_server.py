@@ -7,6 +7,7 @@ where GStreamer's bindings are, and therefore imports nothing of this project.
 import argparse
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["HOW_TO_GET", "RtspServer", "rtsp_server", "rtsp_server_available"]
+__all__ = ["HOW_TO_GET", "RtspServer", "has_element", "rtsp_server", "rtsp_server_available"]
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 HOW_TO_GET = (
@@ -82,6 +83,12 @@ def rtsp_server_available() -> bool:
     return probe.returncode == 0
 
 
+def has_element(name: str) -> bool:
+    """Return whether GStreamer has an element here."""
+    inspect = shutil.which("gst-inspect-1.0")
+    return inspect is not None and subprocess.run([inspect, "--exists", name], check=False).returncode == 0
+
+
 @contextlib.contextmanager
 def rtsp_server(
     *,
@@ -95,6 +102,7 @@ def rtsp_server(
     b_frames: int = 0,
     loss: float = 0.0,
     codec: Literal["h264", "jpeg", "unknown", "sound"] = "h264",
+    encoder: str | None = None,
     certificate: Path | None = None,
 ) -> Iterator[RtspServer]:
     """Run a server that sends a moving ball, or a loop of pictures, until the block ends.
@@ -110,10 +118,13 @@ def rtsp_server(
         b_frames: B-frames between others, which are sent in another order than shown.
         loss: Share of the packets that are dropped.
         codec: What is sent: `unknown` is video that nothing can decode, `sound` is no video at all.
+        encoder: Elements that encode and cut into packets, in place of those of `codec`.
         certificate: PEM file with key and certificate; makes it a server of rtsps://.
     """
     command = [SYSTEM_PYTHON, __file__, "--port", str(port), "--size", size, "--fps", str(fps), "--codec", codec]
     command += ["--key-interval", str(key_interval), "--b-frames", str(b_frames), "--loss", str(loss)]
+    if encoder:
+        command += ["--encoder", encoder]
     if certificate:
         command += ["--certificate", str(certificate)]
     if pictures:
@@ -220,6 +231,7 @@ def _pipeline(arguments: argparse.Namespace) -> str:
         "jpeg": "jpegenc ! rtpjpegpay pt=26",
         "unknown": "rtpgstpay pt=96",
     }[arguments.codec]
+    encoder = arguments.encoder or encoder
     return f"( {video} ! {encoder} ! identity name=pay0 drop-probability={arguments.loss} )"
 
 
@@ -250,6 +262,7 @@ def _main() -> None:
     parser.add_argument("--key-interval", type=int, default=15)
     parser.add_argument("--b-frames", type=int, default=0)
     parser.add_argument("--loss", type=float, default=0.0)
+    parser.add_argument("--encoder")
     parser.add_argument("--codec", default="h264")
     _serve(parser.parse_args())
 

@@ -138,3 +138,11 @@ def test_only_plain_digits_are_numbers() -> None:
     assert descriptor_of("pipe:\u0661") is None
     with pytest.raises(ConfigError, match="expected names of hosts"):
         parse_address("http://cam/a#hosts=b:\u0661")
+
+
+def test_markers_are_trusted_if_the_address_says_so() -> None:
+    """And in no other way."""
+    assert parse_address("rtsp://cam/a#markers=trusted").trusts_markers
+    assert not parse_address("rtsp://cam/a").trusts_markers
+    with pytest.raises(ConfigError, match="expected markers=trusted"):
+        parse_address("rtsp://cam/a#markers=1")

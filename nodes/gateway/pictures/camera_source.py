@@ -89,6 +89,7 @@ class CameraLink(Source):
                     time_base=None if header.pts is None else _CLOCK_RATE,
                     t_capture_ns=header.t_capture_ns,
                     t_camera_ns=header.t_camera_ns,
+                    complete_at=header.complete_at,
                 )
         except MessageError as error:
             raise SourceError(f"the gateway sent no picture: {error}", SourceErrorCode.UNREADABLE) from error

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ssa_stream.errors import MessageError
 from ssa_stream.nodes.runtime.transport.socket_files import KEEP_S
 from ssa_stream.protocols.fields import PixelAspect
+from ssa_stream.sources.source import Completion
 
 __all__ = [
     "LENGTH_BYTES",
@@ -75,6 +76,7 @@ class PictureHeader(Struct, frozen=True, kw_only=True):
         t_camera_ns: When it was taken by the sender's clock, since 1970; None if not known.
         t_capture_ns: The same on the host's monotonic clock; None if the clocks do not agree.
         pixel_aspect: Width of a pixel and its height.
+        complete_at: See `Frame`.
     """
 
     height: int
@@ -88,6 +90,7 @@ class PictureHeader(Struct, frozen=True, kw_only=True):
     t_camera_ns: int | None = None
     t_capture_ns: int | None = None
     pixel_aspect: PixelAspect = (1, 1)
+    complete_at: Completion | None = None
 
     @property
     def image_bytes(self) -> int:

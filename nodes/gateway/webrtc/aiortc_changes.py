@@ -1,7 +1,7 @@
-"""What the gateway changes in aiortc: two unbounded queues, and the sender's clock, which aiortc discards.
+"""What the gateway changes in aiortc: two unbounded queues, when a frame is complete, and the sender's clock.
 
-Everything that touches private names of aiortc is here, and in `ice_checks` for connectivity; a test holds them to the
-installed version.
+Everything that touches private names of aiortc is here, in `marker_buffer` for frames, and in `ice_checks` for
+connectivity; tests hold them to the installed version.
 """
 
 import asyncio
@@ -15,6 +15,9 @@ from typing import Any
 
 from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.rtp import RtcpSrPacket
+
+from ssa_stream.nodes.gateway.webrtc.marker_buffer import MarkerBuffer, WholeFrame
+from ssa_stream.sources.source import Completion
 
 __all__ = [
     "EncodedBacklog",
@@ -62,6 +65,7 @@ _MAX_ENCODED = 30
 """Encoded frames that wait for the decoder; about a second."""
 _ASK_AGAIN_S = 1.0
 _WRAP = 1 << 32
+_VP8_KEY = b"\x9d\x01\x2a"
 
 
 class NewestFrame(asyncio.Queue[Any]):
@@ -86,10 +90,13 @@ class NewestFrame(asyncio.Queue[Any]):
 class EncodedBacklog(queue.Queue[Any]):
     """In place of the decoder's queue: bounded. When it is full all is dropped until the next key frame.
 
+    So it is after a loss: what is built on frames that are missing would be decoded to rubbish.
+
     Args:
         ask_for_key_frame: Called when one is needed.
         capacity: Frames that may wait.
         clock: Seconds.
+        more: Gives frames that are complete with the one that was put in, one by one; None when there is none.
 
     Attributes:
         dropped: Frames that were not decoded.
@@ -100,26 +107,38 @@ class EncodedBacklog(queue.Queue[Any]):
         ask_for_key_frame: Callable[[], None],
         capacity: int = _MAX_ENCODED,
         clock: Callable[[], float] = time.monotonic,
+        more: Callable[[], WholeFrame | None] = lambda: None,
     ) -> None:
         super().__init__()
         self.dropped = 0
-        self._ask, self._capacity, self._clock = ask_for_key_frame, capacity, clock
+        self._ask, self._capacity, self._clock, self._more = ask_for_key_frame, capacity, clock, more
         self._asked_s: float | None = None
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Put an encoded frame in, with its codec; None, the end, always has room."""
-        if item is not None:
-            codec, frame = item
-            if self._asked_s is None and self.qsize() >= self._capacity:
+        if item is None:
+            super().put(None, block, timeout)
+            return
+        codec, frame = item
+        while frame is not None:
+            if self._is_wanted(codec.mimeType, frame):
+                super().put((codec, frame), block, timeout)
+            frame = self._more()
+
+    def _is_wanted(self, mime_type: str, frame: WholeFrame) -> bool:
+        is_full = self.qsize() >= self._capacity
+        is_key = is_key_frame(mime_type, frame.data)
+        if self._asked_s is None and (is_full or (frame.is_after_loss and not is_key)):
+            if is_full:
                 self._drop_all()
+            self._ask_again()
+        if self._asked_s is not None and not is_key:
+            self.dropped += 1
+            if self._clock() - self._asked_s > _ASK_AGAIN_S:
                 self._ask_again()
-            if self._asked_s is not None and not is_key_frame(codec.mimeType, frame.data):
-                self.dropped += 1
-                if self._clock() - self._asked_s > _ASK_AGAIN_S:
-                    self._ask_again()
-                return
-            self._asked_s = None
-        super().put(item, block, timeout)
+            return False
+        self._asked_s = None
+        return True
 
     def _ask_again(self) -> None:
         self._asked_s = self._clock()
@@ -135,13 +154,19 @@ class EncodedBacklog(queue.Queue[Any]):
 
 
 def is_key_frame(mime_type: str, data: bytes) -> bool:
-    """Whether decoding can begin with an encoded frame; so it seems for codecs that are not known here."""
+    """Whether decoding can begin with an encoded frame; so it seems for codecs that are not known here.
+
+    A frame whose beginning is missing is none.
+    """
     match mime_type.lower():
         case "video/vp8":
-            return bool(data) and not data[0] & 1
+            return data[3:6] == _VP8_KEY and not data[0] & 1
         case "video/h264":
-            units = (data[at + 3] & 0x1F for at in _starts(data) if at + 3 < len(data))
-            return any(unit in (5, 7) for unit in units)
+            return any(
+                data[at + 3] & 0x1F == 7 or (data[at + 3] & 0x1F == 5 and bool(data[at + 4] & 0x80))
+                for at in _starts(data)
+                if at + 4 < len(data)
+            )
         case _:
             return True
 
@@ -203,7 +228,10 @@ class ReceiverGuard:
         error: threading.Event = inner._RTCRtpReceiver__decoder_error
         self.clock = SenderClock()
         self.frames = NewestFrame()
-        self.backlog = EncodedBacklog(error.set)  # with the next packet the receiver asks for a key frame
+        self._buffer = MarkerBuffer(inner._RTCRtpReceiver__jitter_buffer.capacity)
+        # With the next packet the receiver asks for a key frame.
+        self.backlog = EncodedBacklog(error.set, more=self._more)
+        inner._RTCRtpReceiver__jitter_buffer = self._buffer
         inner._RTCRtpReceiver__decoder_queue = self.backlog
         inner._RTCRtpReceiver__timestamp_mapper = self.clock
         inner._track._queue = self.frames
@@ -215,6 +243,17 @@ class ReceiverGuard:
             await handle(packet)
 
         inner._handle_rtcp_packet = listen
+
+    @property
+    def complete_at(self) -> Completion:
+        """How the ends of frames are found at present."""
+        return "marker" if self._buffer.tells_ends else "next_picture"
+
+    def _more(self) -> WholeFrame | None:
+        frame = self._buffer.rest()
+        if frame is not None:
+            frame.timestamp = self.clock.map(frame.timestamp)
+        return frame
 
 
 def rtp_timestamp_of_last(sender: RTCRtpSender) -> int:

@@ -12,6 +12,7 @@ from ssa_stream.nodes.gateway.pictures.wire import PictureHeader
 from ssa_stream.nodes.gateway.webrtc.aiortc_changes import CLOCK_RATE, SenderClock
 from ssa_stream.nodes.gateway.webrtc.limits import LimitExceeded
 from ssa_stream.sources.capture_time import CameraClock
+from ssa_stream.sources.source import Completion
 
 __all__ = ["CameraIngest"]
 
@@ -62,8 +63,12 @@ class CameraIngest:
         """Pictures that a newer one replaced before the ingest node asked; it counts them by their missing numbers."""
         return self._slot.overtaken
 
-    def take(self, frame: VideoFrame) -> LimitExceeded | None:
+    def take(self, frame: VideoFrame, complete_at: Completion | None = None) -> LimitExceeded | None:
         """A frame came.
+
+        Args:
+            frame: Decoded.
+            complete_at: How the ends of frames are found at present.
 
         Returns:
             Why the camera cannot be taken; None if it can.
@@ -90,6 +95,7 @@ class CameraIngest:
             pts=pts,
             t_camera_ns=camera_ns,
             t_capture_ns=None if camera_ns is None else self._on_host(camera_ns, received_ns),
+            complete_at=complete_at,
         )
         self._seq += 1
         self.frames += 1

@@ -239,7 +239,7 @@ class Peer:
             while True:
                 frame = await track.recv()
                 assert isinstance(frame, VideoFrame)  # of a video track, decoded
-                exceeded = self._ingest.take(frame)
+                exceeded = self._ingest.take(frame, guard.complete_at)
                 if exceeded is not None:
                     self._end_for(exceeded)
                     return

@@ -88,10 +88,12 @@ def latency_words(milliseconds: float | None) -> str:
 
 
 def source_text(source: SourceState) -> Text:
-    """The same in colour; of a source without a problem also its address."""
+    """The same in colour; of a source without a problem also its address, and whether its pictures come late."""
     state, problem = source_words(source)
     words = shown(state, _COLOURS.get(state, ""))
     words.append(shown(problem or (source.address and f" {source.address}")))
+    if not problem and source.complete_at == "next_picture":
+        words.append(shown(", a picture is complete when the next one begins", "dim"))
     return words
 
 

@@ -22,6 +22,7 @@ SINCE: dict[tuple[str, str], str] = {
     ("video_queries", "prompts_version"): "1.1",
     ("prompts", "by_client"): "1.1",
     ("heartbeat", "streams"): "1.1",
+    ("source_state", "complete_at"): "1.1",
     ("statistics", "busy"): "1.1",
     **{("BusyTime", name): "1.1" for name in ("name", "seconds")},
     **{("stream_load", name): "1.1" for name in ("", "stream", "at_ns", "clock", "masks_hz", "stage", "text")},

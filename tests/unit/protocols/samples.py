@@ -334,6 +334,7 @@ def _published() -> list[Sample]:
                 code="refused",
                 attempt=3,
                 retry_in_s=4.25,
+                complete_at="marker",
             ),
             Buffers(),
             Topic("cam0", STATE),

@@ -46,6 +46,13 @@ def test_text_of_a_running_source_has_its_address_and_of_others_the_problem() ->
     assert lost.plain == "reconnecting: connection refused (refused)"
 
 
+def test_text_of_a_running_source_says_that_its_pictures_come_late() -> None:
+    """Only then: that they come at once is what people expect."""
+    late = source_text(source_state(address="camera", complete_at="next_picture"))
+    assert late.plain == "running camera, a picture is complete when the next one begins"
+    assert source_text(source_state(address="camera", complete_at="marker")).plain == "running camera"
+
+
 def test_news_are_told_once() -> None:
     """Not that time passes, nor that another attempt has begun; that it is over, too."""
     news = SourceNews()

@@ -16,7 +16,7 @@ from ssa_stream.nodes.gateway.webrtc.aiortc_changes import (
     with_bitrate,
 )
 
-KEY, DELTA = b"\x10\x00", b"\x11\x00"
+KEY, DELTA = b"\x10\x00\x00\x9d\x01\x2a", b"\x11\x00"
 
 
 @dataclass
@@ -28,9 +28,10 @@ class Codec:
 
 @dataclass
 class Encoded:
-    """As aiortc hands frames over."""
+    """As the jitter buffer hands frames over."""
 
     data: bytes
+    is_after_loss: bool = False
 
 
 def frame(data: bytes) -> tuple[Codec, Encoded]:
@@ -98,6 +99,25 @@ def test_backlog_key_frame_does_not_come_is_asked_for_again() -> None:
     assert 3 <= backlog.asked <= 5
 
 
+def test_backlog_after_loss_waits_for_key_frame() -> None:
+    """What is built on a frame that is missing would be decoded to rubbish; a key frame is built on nothing."""
+    backlog = Backlog()
+    for item in (Encoded(KEY, is_after_loss=True), Encoded(DELTA), Encoded(DELTA, is_after_loss=True), Encoded(DELTA)):
+        backlog.queue.put((Codec(), item))
+    assert (backlog.left(), backlog.queue.dropped, backlog.asked) == ([KEY, DELTA], 2, 1)
+    backlog.queue.put(frame(KEY))
+    assert backlog.left() == [KEY]
+
+
+def test_backlog_takes_what_is_complete_with_a_frame() -> None:
+    """A packet that comes late completes several; each is looked at as any other."""
+    more = [Encoded(DELTA), Encoded(DELTA, is_after_loss=True)]
+    queue = EncodedBacklog(lambda: None, more=lambda: more.pop(0) if more else None)  # type: ignore[arg-type, return-value]  # as in aiortc
+    queue.put(frame(KEY))
+    assert [queue.get_nowait()[1].data for _ in range(queue.qsize())] == [KEY, DELTA]
+    assert queue.dropped == 1
+
+
 def test_backlog_end_always_has_room() -> None:
     """The decoder's thread ends by it."""
     backlog = Backlog(capacity=1)
@@ -113,6 +133,9 @@ def test_backlog_end_always_has_room() -> None:
         ("video/VP8", KEY, True),
         ("video/VP8", DELTA, False),
         ("video/VP8", b"", False),
+        ("video/VP8", b"\x10 no key frame, but the middle of one", False),
+        ("video/H264", b"\0\0\0\1\x65\x88abc", True),
+        ("video/H264", b"\0\0\0\1\x65\x18abc", False),
         ("video/H264", b"\0\0\0\1\x67abc\0\0\0\1\x65abc", True),
         ("video/H264", b"\0\0\0\1\x41abc", False),
         ("video/H264", b"\0\0\1", False),
