@@ -125,5 +125,5 @@ def test_part_of_a_file_of_another_network_is_refused(tmp_path: Path, checkpoint
     path = save_checkpoint(tmp_path / "other.safetensors", other, config).path
     data = path.read_bytes().replace(b'num_queries\\": 7', b'num_queries\\": 6')
     path.write_bytes(data)
-    with pytest.raises(CheckpointError, match="frame_decoder.query_position.weight"):
+    with pytest.raises(CheckpointError, match=r"frame_decoder\.query_position\.weight"):
         load_checkpoint(path, parts=("encoder",))
