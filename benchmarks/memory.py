@@ -9,9 +9,9 @@ random weights. Memory is what no file backs, shared parts counted in parts (PSS
 libraries are left out, as their part depends on who else on the machine uses them. It is read every few hundredths of a
 second; the peak of each process counts, while it loads and while it works.
 
-`interpreters` are the same processes after their imports, without a network. `one network` is what the fused graph holds
-beyond its interpreter: weights, activations, frames. The last column is the peak of the processes over one network and
-interpreters; 1 means that nothing is held twice.
+`interpreters` are the same processes after their imports, without a network. `one network` is what the fused graph
+holds beyond its interpreter: weights, activations, frames. The last column is the peak of the processes over one
+network and interpreters; 1 means that nothing is held twice.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def write_checkpoint(model: str, path: Path) -> float:
     config = SsaConfig.from_mapping(load_config("model", model))
     network = SSA(config)
     save_checkpoint(path, network, config)
-    return sum(one.numel() * one.element_size() for one in network.state_dict().values()) / 2**20
+    return float(sum(one.numel() * one.element_size() for one in network.state_dict().values())) / 2**20
 
 
 def graph_command(folder: Path, placement: str, dtype: str) -> list[str]:
