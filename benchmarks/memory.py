@@ -75,7 +75,8 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{machine('cpu')}; load {os.getloadavg()[0]:.1f} when it began; {options.frames} frames\n")
     alone, fused_alone = interpreters_mib(PROCESSES), interpreters_mib(FUSED)
-    rows, details = [], [_row("interpreter", alone.mib)]
+    details = [_row("interpreter", alone.mib)]
+    print(_head("", "weights in float32", "one network", "interpreters", "fused", "processes", "processes / expected"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_scene(folder / "scene.mp4", options.frames)
@@ -88,11 +89,9 @@ def main() -> None:
                 expected = network + alone.total_mib
                 cells = (weights_mib, network, alone.total_mib, fused.total_mib, processes.total_mib)
                 ratio = f"{processes.total_mib / expected:.2f}"
-                rows.append(f"| {model} {dtype} | {' | '.join(f'{mib:.0f}' for mib in cells)} | {ratio} |")
+                print(f"| {model} {dtype} | {' | '.join(f'{mib:.0f}' for mib in cells)} | {ratio} |", flush=True)
                 details.append(_row(f"{model} {dtype}", processes.mib))
-    print(_head("", "weights in float32", "one network", "interpreters", "fused", "processes", "processes / expected"))
-    print("\n".join(rows) + "\n")
-    print(_head("peak, MiB", *PROCESSES))
+    print("\n" + _head("peak, MiB", *PROCESSES))
     print("\n".join(details))
 
 
