@@ -37,6 +37,7 @@ from ssa_stream.model import SSA, SsaConfig
 __all__ = ["Peaks", "interpreters_mib", "peaks_of"]
 
 POLL_S = 0.03
+LAUNCHER = "launcher"
 PATIENCE_S = 1800.0
 _KIB_PER_MIB = 1024.0
 _LOADS = "import ssa_stream.checkpoints.opening, ssa_stream.model.ssa; "
@@ -44,7 +45,7 @@ _OPERATOR = "from ssa_stream.model import build_operator; build_operator(); "
 _WAIT = "print('there', flush=True); import sys; sys.stdin.read()"
 _NODE = "import ssa_stream.nodes.runtime.main, ssa_stream.nodes.{role}.node; "
 PROCESSES = {
-    "launcher": "import ssa_stream.cli.main, ssa_stream.cli.commands.up, ssa_stream.nodes.launcher; ",
+    LAUNCHER: "import ssa_stream.cli.main, ssa_stream.cli.commands.up, ssa_stream.nodes.launcher; ",
     "ingest": _NODE.format(role="ingest") + "import ssa_stream.model.preprocess, ssa_stream.checkpoints.info; ",
     "encoder": _NODE.format(role="encoder") + _LOADS,
     "queries": _NODE.format(role="queries") + _LOADS + _OPERATOR,
@@ -83,7 +84,7 @@ def main() -> None:
         for model in options.models:
             weights_mib = write_checkpoint(model, folder / "random.safetensors")
             for dtype in options.dtype:
-                fused = peaks_of(graph_command(folder, "fused", dtype), {"launcher": "fused"})
+                fused = peaks_of(graph_command(folder, "fused", dtype), {LAUNCHER: "fused"})
                 processes = peaks_of(graph_command(folder, "processes", dtype))
                 network = fused.total_mib - fused_alone.total_mib
                 expected = network + alone.total_mib
@@ -135,7 +136,8 @@ def peaks_of(command: Sequence[str], names: Mapping[str, str] | None = None) -> 
                 for pid in (process.pid, *descendants(process.pid)):
                     with contextlib.suppress(OSError):  # it has just ended
                         peaks[pid] = max(peaks.get(pid, 0.0), held_mib(pid))
-                        roles[pid] = role_of(pid)
+                        if (role := role_of(pid)) != LAUNCHER or pid not in roles:  # one that ends has no command line
+                            roles[pid] = role
                 time.sleep(POLL_S)
         finally:
             process.kill()
@@ -197,7 +199,7 @@ def role_of(pid: int) -> str:
     """The role of the node that a process is, or `launcher`."""
     words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     role = words[words.index("-m") + 1].rpartition(".")[2] if "-m" in words else ""
-    return role if role in PROCESSES else "launcher"
+    return role if role in PROCESSES else LAUNCHER
 
 
 def _head(*titles: str) -> str:
