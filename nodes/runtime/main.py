@@ -101,8 +101,8 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, pare
     role, clock, health = role_of(options.name), MonotonicClock(), settings.health
     awake, stop = AwakeClock(health.absence_s), asyncio.Event()
     context = zmq.asyncio.Context()
-    executor = ModelExecutor(settings.model.threads)
-    weights = WeightsLoader(settings.model, options.weights)
+    executor = ModelExecutor(None if role == "ingest" else settings.model.threads)  # to set them would load torch
+    weights = WeightsLoader(settings.model, options.weights, parts=(role,))
     transport = ProcessTransport(
         context, options.run_dir, options.name, options.incarnation, settings.flow.ring_mib * _MIB, clock=clock
     )

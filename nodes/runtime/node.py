@@ -34,7 +34,8 @@ class NodeContext:
         executor: Where model work runs.
         metrics: What it counts.
         settings: Of the whole graph.
-        load_model: Gives the network; to be run in the executor. Nodes of one process share it.
+        load_model: Gives the network, or the part of it that the node computes with; to be run in the executor. Nodes
+            of one process share the whole one.
     """
 
     name: str

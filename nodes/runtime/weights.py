@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import structlog
@@ -46,13 +47,16 @@ class WeightsLoader:
     Args:
         section: Which network, with which weights, where.
         expected: Fingerprint of the weights that it has to have; None takes what is there.
+        parts: Which parts of the network, by the roles of nodes (`model.parts`); None loads the whole network.
 
     Attributes:
         fingerprint: Of the weights of the network; None before it is loaded.
     """
 
-    def __init__(self, section: ModelSection, expected: str | None = None) -> None:
-        self._section, self._expected = section, expected
+    def __init__(
+        self, section: ModelSection, expected: str | None = None, parts: Collection[str] | None = None
+    ) -> None:
+        self._section, self._expected, self._parts = section, expected, parts
         self._network: SSA | None = None
         self.fingerprint: str | None = None
 
@@ -72,7 +76,7 @@ class WeightsLoader:
                     f"the weights are {found[:12]}, but the graph runs with {expected[:12]}; put the former file back, "
                     f"or run: ssa-stream reload"
                 )
-            network = load_network(self._section)
+            network = load_network(self._section, self._parts)
             if self._look() != before:
                 raise OtherWeightsError(f"the weights {found[:12]} were replaced while they were loaded")
             self._network, self.fingerprint = network, found
@@ -82,13 +86,14 @@ class WeightsLoader:
         return None if self._section.random_weights else look(self._section.checkpoint or DEFAULT_CHECKPOINT)
 
 
-def load_network(section: ModelSection) -> "SSA":
+def load_network(section: ModelSection, parts: Collection[str] | None = None) -> "SSA":
     """Load the network, or make one with meaningless weights that are the same in every process.
 
     Args:
         section: Which network, with which weights, where.
+        parts: Which parts of it, see `WeightsLoader`.
     Raises:
-        ConfigError: This machine lacks the device.
+        ConfigError: This machine lacks the device, or there is no such part.
         CheckpointError: The checkpoint does not load.
     """
     import torch
@@ -105,6 +110,7 @@ def load_network(section: ModelSection) -> "SSA":
         random_weights=section.name if section.random_weights else None,
         device=device,
         dtype=dtype,
+        parts=parts,
     )
     operator = use_operator(network)
     if operator.reason:

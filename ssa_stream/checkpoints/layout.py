@@ -10,6 +10,7 @@ from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SSA, SsaConfig
 from ssa_stream.model.clip import causal_mask
+from ssa_stream.model.parts import Absent
 
 __all__ = [
     "Layout",
@@ -119,12 +120,20 @@ def build_model(config: SsaConfig, state: Mapping[str, Tensor]) -> SSA:
     return fill_model(expect_layout({key: tuple(tensor.shape) for key, tensor in state.items()}, config), state)
 
 
-def fill_model(model: SSA, state: Mapping[str, Tensor]) -> SSA:
-    """Give a network from `expect_layout` its weights; see `build_model`."""
+def fill_model(model: SSA, state: Mapping[str, Tensor], place: Tensor | None = None) -> SSA:
+    """Give a network from `expect_layout`, or the parts that it keeps, their weights; see `build_model`.
+
+    Args:
+        model: The network, on the meta device.
+        state: All tensors of the modules that it has.
+        place: An empty tensor on the device and of the type of the weights; None takes those of the first tensor.
+    """
     weights = {key: tensor for key, tensor in state.items() if key not in CRITERION_KEYS}
     model.load_state_dict(weights, strict=True, assign=True)
-    # A buffer that no checkpoint holds has no value after a build on the meta device.
-    model.clip.attn_mask = causal_mask(model.clip.context_length).to(model.device, model.clip.text_projection.dtype)
+    model.place = next(iter(weights.values())).new_empty(0) if place is None else place
+    if not isinstance(model.clip, Absent):
+        # A buffer that no checkpoint holds has no value after a build on the meta device.
+        model.clip.attn_mask = causal_mask(model.clip.context_length).to(model.device, model.clip.text_projection.dtype)
     left = [name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if tensor.is_meta]
     assert not left, f"buffers without a value: {left}"
     return model

@@ -1,6 +1,6 @@
 """From settings or options to a network that is ready to run; `load_checkpoint` reads the file format."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from ssa_stream.weight_files import DEFAULT_CHECKPOINT
 __all__ = ["choose_device", "open_network"]
 
 _RANDOM_SEED = 0
-"""Of random weights, which are the same in every process: the nodes of a graph hold parts of one network."""
+"""Of the random weights of each module: the nodes of a graph hold parts of one network."""
 
 
 def choose_device(name: str, option: str = "device") -> str:
@@ -45,6 +45,7 @@ def open_network(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     operator: Operator = "auto",
+    parts: Collection[str] | None = None,
 ) -> SSA:
     """Load a network, or make one with meaningless weights that are the same in every process.
 
@@ -55,6 +56,8 @@ def open_network(
         device: Where the network goes, see `choose_device`.
         dtype: float32 or bfloat16.
         operator: What deformable attention runs by, see `model.use_operator`.
+        parts: Only these parts of the network, see `model.parts`; None is the whole network. Random weights are the
+            same in a part as in the whole.
     Returns:
         The network in evaluation mode.
     Raises:
@@ -63,12 +66,12 @@ def open_network(
     """
     if random_weights is None:
         return load_checkpoint(
-            checkpoint or DEFAULT_CHECKPOINT, device=device, dtype=dtype, clip=clip, operator=operator
+            checkpoint or DEFAULT_CHECKPOINT, device=device, dtype=dtype, clip=clip, operator=operator, parts=parts
         )
     place = checked_device(device)
+    config = SsaConfig.from_mapping(load_config("model", random_weights))
     with torch.random.fork_rng():
-        torch.manual_seed(_RANDOM_SEED)
-        network = SSA(SsaConfig.from_mapping(load_config("model", random_weights))).eval()
+        network = SSA(config, parts=parts, seed=_RANDOM_SEED).eval()
     network = network.to(place).cast(checked_dtype(dtype))
     use_operator(network, operator)
     return network

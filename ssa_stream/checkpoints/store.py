@@ -1,6 +1,7 @@
 """Our weight file: safetensors whose metadata says which network the tensors are of; and those that are shipped."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -77,13 +78,7 @@ def read_tensors(path: str | Path, prefix: str = "") -> dict[str, Tensor]:
         CheckpointError: See `read_info`.
     """
     info = read_info(path)
-    try:
-        with opened_file(info.path, "pt") as file:
-            return {key: file.get_tensor(key) for key in info.shapes if key.startswith(prefix)}
-    except (SafetensorError, RuntimeError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{info.path}: its tensors cannot be read ({brief(str(error))})") from error
+    return dict(_stored(info, [key for key in info.shapes if key.startswith(prefix)]))
 
 
 def load_checkpoint(
@@ -94,6 +89,7 @@ def load_checkpoint(
     clip: Mapping[str, Tensor] | None = None,
     for_training: bool = False,
     operator: Operator = "auto",
+    parts: Collection[str] | None = None,
 ) -> SSA:
     """Build the network that a checkpoint describes, with its weights.
 
@@ -105,8 +101,10 @@ def load_checkpoint(
             instead of those in the file if it does.
         for_training: Take a start for training, too.
         operator: What deformable attention runs by, see `model.use_operator`; training has the reference always.
+        parts: Load only these parts of the network, see `model.parts`; the other tensors are not read, but their names
+            and shapes are checked. None loads the whole network.
     Returns:
-        The network in evaluation mode.
+        The network in evaluation mode. Its weights were never in memory twice.
     Raises:
         CheckpointError: The file is unreadable or its tensors are not those of its own configuration.
         ConfigError: `device` is not there, `dtype` is another one, or there is no such operator here.
@@ -124,14 +122,55 @@ def load_checkpoint(
         model = expect_layout(layout, info.config)
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(f"cannot load {info.path}: {error}") from error
-    state = read_tensors(info.path) | frozen
-    _check_numbers(state, f"cannot load {info.path}")
-    _check_finite(state, f"cannot load {info.path}")
-    model = fill_model(model, {key: tensor.float() for key, tensor in state.items()})
-    model = model.cast(dtype).to(device)
+    if parts is not None:
+        model.keep(parts)
+    state = _loaded(info, model, frozen, device, dtype)
+    fill_model(model, state, torch.empty(0, device=device, dtype=dtype))
     if not for_training:
         use_operator(model, operator)
     return model
+
+
+def _loaded(
+    info: CheckpointInfo, model: SSA, frozen: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype
+) -> dict[str, Tensor]:
+    """The tensors that a network has, in their types and on its device: one after the other, none twice in memory.
+
+    Raises:
+        CheckpointError: They cannot be read, or are no finite floating-point numbers.
+    """
+    keys = list(model.state_dict())
+    given = ((key, frozen[key]) for key in keys if key in frozen)
+    state: dict[str, Tensor] = {}
+    not_finite: list[str] = []
+    doing = f"cannot load {info.path}"
+    for key, tensor in chain(given, _stored(info, [key for key in keys if key not in frozen])):
+        _check_numbers({key: tensor}, doing)
+        if not tensor.isfinite().all():
+            not_finite.append(key)
+        state[key] = tensor.to(device, model.weight_type(key, dtype))
+    if not_finite:  # every frame would fail, one after the other
+        raise CheckpointError(
+            f"{doing}: expected finite numbers, but there are NaN or infinite ones in {len(not_finite)} tensors: "
+            f"{', '.join(not_finite[:6])}; use a state from before the training diverged"
+        )
+    return state
+
+
+def _stored(info: CheckpointInfo, keys: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
+    """Read tensors one by one, as they are stored.
+
+    Raises:
+        CheckpointError: One cannot be read.
+    """
+    try:
+        with opened_file(info.path, "pt") as file:
+            for key in keys:
+                yield key, file.get_tensor(key)
+    except (SafetensorError, RuntimeError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{info.path}: its tensors cannot be read ({brief(str(error))})") from error
 
 
 def checked_device(device: torch.device | str) -> torch.device:
@@ -175,16 +214,6 @@ def _check_numbers(state: Mapping[str, Tensor], doing: str) -> None:
     odd = [f"{key} ({tensor.dtype})" for key, tensor in state.items() if not tensor.dtype.is_floating_point]
     if odd:
         raise CheckpointError(f"{doing}: expected floating-point tensors, but these are not: {', '.join(odd[:6])}")
-
-
-def _check_finite(state: Mapping[str, Tensor], doing: str) -> None:
-    """Raise if a tensor holds NaN or infinity: every frame would fail, one after the other."""
-    odd = [key for key, tensor in state.items() if not tensor.isfinite().all()]
-    if odd:
-        raise CheckpointError(
-            f"{doing}: expected finite numbers, but there are NaN or infinite ones in {len(odd)} tensors: "
-            f"{', '.join(odd[:6])}; use a state from before the training diverged"
-        )
 
 
 def _plain(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

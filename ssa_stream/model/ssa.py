@@ -1,6 +1,6 @@
 """The SSA network: its stages, each a public method, and the offline forward that composes them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, Self, cast
 
 import torch
@@ -15,6 +15,7 @@ from ssa_stream.model.clip import TextFeatures
 from ssa_stream.model.config import SsaConfig
 from ssa_stream.model.extensions.mask_moments import MaskMoments, NoMaskMoments
 from ssa_stream.model.frame_decoder import FrameDecoder, FramePrediction
+from ssa_stream.model.parts import Absent, modules_of, part_building
 from ssa_stream.model.pixel_decoder import PixelDecoder
 from ssa_stream.model.preprocess import SIZE_DIVISOR
 from ssa_stream.model.selection import mask_logits
@@ -86,35 +87,75 @@ class SSA(nn.Module):
 
     Args:
         config: Sizes. Weights are random until loaded (`ssa_stream.checkpoints`).
+        parts: Which of `parts.PARTS` to build; the others' stages raise. None builds the whole network.
+        seed: Of the random weights, which are then the same in a part as in the whole network. It sets torch's
+            generator. None draws from that as it is.
+    Attributes:
+        place: Empty; where the weights are, and of their type.
+    Raises:
+        ConfigError: There is no such part, or the configuration cannot be built.
     Source: "Semantic and Sequential Alignment for Referring Video Object Segmentation", CVPR 2025.
     """
 
-    def __init__(self, config: SsaConfig) -> None:
+    place: Tensor
+
+    def __init__(self, config: SsaConfig, *, parts: Collection[str] | None = None, seed: int | None = None) -> None:
         super().__init__()
         self.config = config
-        self.clip = clip_module.build_clip(config.clip)
+        held = modules_of(parts)
+        with part_building("clip", held, seed):
+            self.clip = clip_module.build_clip(config.clip)
         channels = clip_module.trunk_channels(self.clip)
         text_dim = int(self.clip.text_projection.shape[1])
-        self.adapters = nn.ModuleList(
-            StageAdapter(width, text_dim, config.adapter_dim, config.adapter_heads, config.dropout)
-            for width in channels
-        )
-        self.sentence_resizer = SentenceResizer(text_dim, config.hidden_dim, config.dropout)
-        self.pixel_decoder = PixelDecoder(config, channels)
-        self.frame_decoder = FrameDecoder(config)
-        self.mask_moments = MaskMoments(config.hidden_dim) if config.frame_decoder.mask_moments else NoMaskMoments()
-        self.video_mask_features = nn.Conv2d(config.hidden_dim, config.hidden_dim, 1)
-        self.video_decoder = VideoDecoder(config)
+        with part_building("adapters", held, seed):
+            self.adapters = nn.ModuleList(
+                StageAdapter(width, text_dim, config.adapter_dim, config.adapter_heads, config.dropout)
+                for width in channels
+            )
+        with part_building("sentence_resizer", held, seed):
+            self.sentence_resizer = SentenceResizer(text_dim, config.hidden_dim, config.dropout)
+        with part_building("pixel_decoder", held, seed):
+            self.pixel_decoder = PixelDecoder(config, channels)
+        with part_building("frame_decoder", held, seed):
+            self.frame_decoder = FrameDecoder(config)
+        with part_building("mask_moments", held, seed):
+            self.mask_moments = MaskMoments(config.hidden_dim) if config.frame_decoder.mask_moments else NoMaskMoments()
+        with part_building("video_mask_features", held, seed):
+            self.video_mask_features = nn.Conv2d(config.hidden_dim, config.hidden_dim, 1)
+        with part_building("video_decoder", held, seed):
+            self.video_decoder = VideoDecoder(config)
+        self.register_buffer("place", torch.empty(0), persistent=False)
+        if parts is not None:
+            self.keep(parts)
+
+    def keep(self, parts: Collection[str]) -> Self:
+        """Keep the modules of some parts only, in place; the stages of others raise from now on.
+
+        Args:
+            parts: Some of `parts.PARTS`.
+        Raises:
+            ConfigError: There is no such part.
+        """
+        held = modules_of(parts)
+        for name, _ in list(self.named_children()):
+            if name not in held:
+                self.add_module(name, Absent(name, parts))
+        return self
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.video_mask_features.weight.device
+        return self.place.device
 
     @property
     def dtype(self) -> torch.dtype:
         """Type of the weights and of the input; the pixel decoder is float32 always."""
-        return self.video_mask_features.weight.dtype
+        return self.place.dtype
+
+    @staticmethod
+    def weight_type(name: str, dtype: torch.dtype) -> torch.dtype:
+        """Type of a module or tensor in a network of `dtype`, by its name in the network."""
+        return torch.float32 if name.partition(".")[0] == "pixel_decoder" else dtype
 
     def cast(self, dtype: torch.dtype) -> Self:
         """Change the type of all weights but the pixel decoder's, in place.
@@ -123,8 +164,8 @@ class SSA(nn.Module):
             dtype: float32 or bfloat16.
         """
         for name, child in self.named_children():
-            if name != "pixel_decoder":
-                child.to(dtype)
+            child.to(self.weight_type(name, dtype))
+        self.place = self.place.to(dtype)
         return self
 
     def train(self, mode: bool = True) -> Self:

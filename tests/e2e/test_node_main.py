@@ -46,7 +46,9 @@ def run_dir() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="ssa-t") as name:
         for file, timeout_s in (("pipeline.yaml", PATIENCE_S), ("impatient.yaml", 1.0)):
             health = {"heartbeat_timeout_s": timeout_s, "heartbeat_s": 0.05}
-            settings = PipelineConfig.from_mapping({"streams": {"cam0": {"source": "0"}}, "health": health})
+            settings = PipelineConfig.from_mapping(
+                {"streams": {"cam0": {"source": "0"}}, "health": health, "model": {"device": "cpu"}}
+            )
             save_pipeline(settings, Path(name) / file)
         yield Path(name)
 
@@ -124,6 +126,12 @@ ENDS = {
         "from ssa_stream.errors import ConfigError; raise ConfigError('no such thing')",
         2,
         "no such thing",
+    ),
+    "stage of another role": (
+        "(await node.executor.run(node.load_model)).decode_window(None, None)",
+        1,
+        "this network holds only the parts: 'encoder'; video_decoder belongs to the part 'decoder': load that too, or "
+        "the whole network",
     ),
 }
 

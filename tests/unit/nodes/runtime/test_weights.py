@@ -1,6 +1,7 @@
 """From a pipeline's model section to the network."""
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -75,8 +76,8 @@ def test_loader_notices_a_file_that_is_replaced_while_it_is_loaded(
 ) -> None:
     """What it read may be of both."""
 
-    def load_and_replace(section: ModelSection) -> SSA:
-        network = load_network(section)
+    def load_and_replace(section: ModelSection, parts: Collection[str] | None) -> SSA:
+        network = load_network(section, parts)
         checkpoint.with_suffix(".new").write_bytes(checkpoint.read_bytes())
         checkpoint.with_suffix(".new").replace(checkpoint)
         return network
