@@ -293,7 +293,7 @@ async def model_nodes(settings: PipelineConfig, model: SSA) -> AsyncIterator[Mod
                     clock=clock,
                     awake=clock,
                     stop=stop,
-                    executor=executor,
+                    executor=executor.of_role(role_of(name)),
                     metrics=metrics,
                     settings=settings,
                     load_model=lambda: model,
