@@ -1,6 +1,6 @@
 """What several streams gain from one batch, and from later stages going first.
 
-    python -m benchmarks.streams                # three minutes on a quiet machine
+    python -m benchmarks.streams                # some minutes
     python -m benchmarks.streams --cpu-time     # processor time: for a machine that others use, too
     python -m benchmarks.streams --device cuda
 
@@ -64,7 +64,7 @@ class Way(NamedTuple):
 
 
 ONE_BY_ONE, TOGETHER = Way("one by one", "never", True), Way("together", "auto", True)
-IN_ORDER = Way("in the order of asking", "never", False)
+IN_ORDER = Way("in the order of asking, one by one", "never", False)
 
 
 def main() -> None:
@@ -201,7 +201,7 @@ async def _as_fast_as_possible(
 
             tasks = [group.create_task(play(name, player)) for name, player in players_of(network, settings).items()]
             await asyncio.wait(tasks)
-            return (clock() - min(begun)) * 1e3 / (count * options.frames)
+            return float((clock() - min(begun)) * 1e3 / (count * options.frames))
 
 
 async def _at_the_same_moment(
