@@ -116,7 +116,7 @@ class _Decoder:
             self._tell_gap(frame.work.frame)
         begin_ns = self._node.clock.monotonic_ns()
         try:
-            due = await self._node.executor.run(stream.decode, frame)
+            due = await self._node.executor.handing_on(frame.work.frame.live).run(stream.decode, frame)
         except Exception as error:  # of one frame: the node lives on
             if isinstance(frame.work, DropNotice):
                 raise

@@ -2,26 +2,30 @@
 
 Input: `FrameMessage` from ingest, notices of frames that do not come.
 Step: the prompt-free features of each picture, the text features of each sentence, then both together, batch by batch.
+Newest frames of several streams may be one batch.
 Output: `FeaturesMessage` to a queries node, one for each batch of rows.
 It remembers nothing of a stream, only the text features of sentences.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from ssa_stream.model import SSA, TextFeatures, to_input
+from ssa_stream.nodes.runtime.batch_costs import BatchCosts, device_clock_s
+from ssa_stream.nodes.runtime.batching import Batch, BatchedWork, BatchSize, serve_batches
 from ssa_stream.nodes.runtime.dropping import Drops
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.runtime.serving import serve_frames, with_time
+from ssa_stream.nodes.runtime.serving import with_time
 from ssa_stream.nodes.runtime.transport.interface import Outlet
 from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
 from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
 from ssa_stream.protocols import DropReason, FeaturesMessage, FrameMessage, FrameWork
-from ssa_stream.streaming.encoding import EncodedRows, Row, encode_rows, plan_rows
+from ssa_stream.streaming.encoding import MAX_ROWS, EncodedRows, Row, encode_newest, encode_rows, plan_rows
 
 __all__ = ["SentenceCache", "run"]
 
@@ -60,38 +64,76 @@ async def run(node: NodeContext) -> None:
     outlet = node.transport.outlet(node.settings.queries_names)
     try:
         encoder = _Encoder(node, await node.executor.run(node.load_model), outlet)
-        await serve_frames(node, inlet, outlet, FrameMessage, encoder.take)
+        await serve_batches(node, inlet, outlet, FrameMessage, encoder)
     finally:
         inlet.close()
         outlet.close()
 
 
-class _Encoder:
+class _Encoder(BatchedWork[FrameMessage, EncodedRows]):
     def __init__(self, node: NodeContext, model: SSA, outlet: Outlet) -> None:
         self._node, self._model, self._outlet = node, model, outlet
-        self._drops = Drops(node, outlet)
         self._texts: SentenceCache[TextFeatures] = SentenceCache(lambda text: model.encode_text([text]))
+        self.drops = Drops(node, outlet)
+        self.costs = BatchCosts(node.name, MAX_ROWS, device_clock_s(model.device))
 
-    async def take(self, message: FrameMessage, received: ReceivedMessage) -> None:
+    def size(self, message: FrameMessage) -> BatchSize | None:
+        """Newest frames of one size go together; one whose earlier pictures are replayed goes alone."""
+        prompts = message.work.prompts
+        if not prompts or message.history or len(prompts) > MAX_ROWS:
+            return None
+        return BatchSize(message.image.shape, len(prompts))
+
+    async def take(self, message: FrameMessage, received: ReceivedMessage) -> bool:
         """Encode a frame and send its rows; if that fails the frame is dropped, and the node goes on."""
         node, work = self._node, message.work
-        if await self._drops.drop_stale(work):
-            return
-        begin_ns = node.clock.monotonic_ns()
+        begin_ns, executor = node.clock.monotonic_ns(), node.executor.handing_on(work.frame.live)
         try:
+            if (size := self.size(message)) is not None:
+                made = await executor.run(
+                    self.costs.measured, size.kind, [size.rows], partial(self._make, message, received)
+                )
+                await self.send(message, received, made, begin_ns)
+                return True
             stems, texts = await node.executor.run(self._prepare, message, received)
             first_row = 0
             for rows in list(plan_rows([item.frames for item in work.prompts])) or [()]:
-                encoded = await node.executor.run(self._encode, stems, texts, rows)
+                encoded = await executor.run(self._encode, stems, texts, rows)
                 done = with_time(node, work, received.received_ns, begin_ns)
                 if not await self._send(done, first_row, encoded):
-                    await self._drops.drop(work, DropReason.QUEUE_FULL)
-                    return
+                    await self.drops.drop(work, DropReason.QUEUE_FULL)
+                    return True
                 first_row += len(rows)
         except _BuffersReclaimedError:
-            await self._drops.drop(work, DropReason.NODE_RESTART)
+            await self.drops.drop(work, DropReason.NODE_RESTART)
         except Exception as error:  # of one frame: the node lives on
-            await self._drops.drop(work, DropReason.FAILED, error=error)
+            await self.drops.drop(work, DropReason.FAILED, error=error)
+            return False
+        return True
+
+    def make_together(self, batch: Batch[FrameMessage]) -> list[EncodedRows]:
+        """Encode the newest frames of several streams as one batch."""
+        rows = [len(message.work.prompts) for message, _ in batch]
+        return self.costs.measured(batch[0][0].image.shape, rows, partial(self._make_together, batch))
+
+    async def send(self, message: FrameMessage, received: ReceivedMessage, made: EncodedRows, begin_ns: int) -> None:
+        """Send all rows of a frame."""
+        done = with_time(self._node, message.work, received.received_ns, begin_ns)
+        if not await self._send(done, 0, made):
+            await self.drops.drop(message.work, DropReason.QUEUE_FULL)
+
+    def _make(self, message: FrameMessage, received: ReceivedMessage) -> EncodedRows:
+        """Encode a frame of which nothing is replayed."""
+        stems, texts = self._prepare(message, received)
+        (rows,) = plan_rows([item.frames for item in message.work.prompts])
+        return self._encode(stems, texts, rows)
+
+    @torch.inference_mode()
+    def _make_together(self, batch: Batch[FrameMessage]) -> list[EncodedRows]:
+        pictures = [received.array(message.image) for message, received in batch]
+        texts = [[self._texts[item.prompt.text] for item in message.work.prompts] for message, _ in batch]
+        stems = self._model.encode_stem(to_input(pictures, self._model.device, self._model.dtype))
+        return encode_newest(self._model, stems, texts)
 
     @torch.inference_mode()
     def _prepare(self, message: FrameMessage, received: ReceivedMessage) -> tuple[list[Tensor], list[TextFeatures]]:

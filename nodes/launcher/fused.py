@@ -197,7 +197,7 @@ class FusedPlacement:
                         clock=self._clock,
                         awake=self._awake,
                         stop=stop,
-                        executor=executor.measured(metrics.busy),
+                        executor=executor.of_role(role).measured(metrics.busy),
                         metrics=metrics,
                         settings=self._config,
                         load_model=functools.partial(self._load_for, metrics),

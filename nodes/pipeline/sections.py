@@ -151,12 +151,17 @@ class FlowSection(_Section, frozen=True, kw_only=True):
         staleness_s: A live frame that is older than this when it comes to a node is dropped.
         reorder_wait_s: How long a frame is waited for before it counts as lost.
         ring_mib: Shared memory that one sender may take.
+        batching: `auto`: frames of several streams that wait together are one batch where that is measured to be
+            faster. `never`: each alone, so that every stream equals a session to the bit.
+        max_wait_ms: How long a frame waits for that of another stream that is about to come; 0 does not.
     """
 
     in_flight: Annotated[int, Meta(ge=1, le=64)] | None = None
     staleness_s: _Time = 0.5
     reorder_wait_s: _Time = 1.0
     ring_mib: Annotated[int, Meta(ge=1, le=65_536)] = 256
+    batching: Literal["auto", "never"] = "auto"
+    max_wait_ms: Annotated[float, Meta(ge=0, le=1000)] = 5.0
 
 
 class HealthSection(_Section, frozen=True, kw_only=True):

@@ -137,7 +137,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, pare
                     clock=clock,
                     awake=awake,
                     stop=stop,
-                    executor=executor.measured(metrics.busy),
+                    executor=executor.of_role(role).measured(metrics.busy),
                     metrics=metrics,
                     settings=settings,
                     load_model=load,

@@ -1,18 +1,17 @@
 """What the loops of all nodes that take messages have in common."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol, TypeVar
+from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 
 from ssa_stream.nodes.runtime.node import NodeContext
-from ssa_stream.nodes.runtime.transport.interface import Inlet, Outlet
+from ssa_stream.nodes.runtime.transport.interface import Inlet
 from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
-from ssa_stream.protocols import DropNotice, FrameWork, StageTime
+from ssa_stream.protocols import FrameWork, StageTime
 
-__all__ = ["OrderedWork", "serve_frames", "serve_in_order", "stage_time", "with_time"]
+__all__ = ["OrderedWork", "serve_in_order", "stage_time", "with_time"]
 
-M = TypeVar("M")
 _POLL_S = 0.1
 """How long a node may take to notice that it shall end."""
 
@@ -28,35 +27,6 @@ class OrderedWork(Protocol):
 
     async def advance(self) -> None:
         """Do what became possible, or is due."""
-
-
-async def serve_frames(
-    node: NodeContext,
-    inlet: Inlet,
-    outlet: Outlet,
-    kind: type[M],
-    take: Callable[[M, ReceivedMessage], Awaitable[None]],
-) -> None:
-    """Take frames as they come, until the node shall end. Each is a step, and is released after it.
-
-    Args:
-        node: The node; ready now.
-        inlet: Where messages come.
-        outlet: Gets the notices of frames that do not come.
-        kind: Messages that are taken.
-        take: Takes one.
-    """
-    node.broker.mark_ready()
-    while not node.stop.is_set():
-        if (received := await inlet.receive(_POLL_S)) is None:
-            continue
-        with received, node.metrics.working():
-            if isinstance(received.message, kind):
-                await take(received.message, received)
-            elif isinstance(received.message, DropNotice):
-                await outlet.send(received.message)
-            else:
-                node.metrics.count("unexpected")
 
 
 async def serve_in_order(node: NodeContext, inlet: Inlet, work: OrderedWork) -> None:

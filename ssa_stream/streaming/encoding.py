@@ -8,7 +8,17 @@ from torch import Tensor
 
 from ssa_stream.model import SSA, FeatureMaps, TextFeatures
 
-__all__ = ["MAX_ROWS", "EncodedRows", "Row", "RowQueries", "encode_rows", "generate_rows", "plan_rows"]
+__all__ = [
+    "MAX_ROWS",
+    "EncodedRows",
+    "Row",
+    "RowQueries",
+    "encode_newest",
+    "encode_rows",
+    "generate_joint_rows",
+    "generate_rows",
+    "plan_rows",
+]
 
 MAX_ROWS = 16
 """Rows that pass the per-frame stages together; bounds memory when prompts are replayed."""
@@ -88,3 +98,36 @@ def generate_rows(model: SSA, encoded: EncodedRows) -> RowQueries:
     unused = encoded.sentence.new_zeros(rows, 0)  # of the text, only the sentence is looked at
     made = model.generate_queries(encoded.maps, TextFeatures(unused.long(), unused, unused.bool(), encoded.sentence))
     return RowQueries(made.queries, made.text, made.mask_features)
+
+
+def encode_newest(model: SSA, stems: Tensor, texts: Sequence[Sequence[TextFeatures]]) -> list[EncodedRows]:
+    """Run the text-conditioned trunk on the newest frames of several streams, as one batch.
+
+    The numbers are those of `encode_rows` on each stream but for rounding.
+
+    Args:
+        model: The network.
+        stems: Prompt-free features of `F` frames, `(F, C0, H/4, W/4)`.
+        texts: One row per prompt, for each frame; every frame has some.
+    Returns:
+        The rows of each frame.
+    """
+    text = TextFeatures(*(torch.cat(fields) for fields in zip(*(row for rows in texts for row in rows), strict=True)))
+    counts = [len(rows) for rows in texts]
+    frame_index = torch.arange(len(stems)).repeat_interleave(torch.tensor(counts)).to(model.device)
+    maps = [one.split(counts) for one in model.condition(stems, text, frame_index)]
+    return [
+        EncodedRows((one, two, three, four), sentence)
+        for one, two, three, four, sentence in zip(*maps, text.sentence.split(counts), strict=True)
+    ]
+
+
+def generate_joint_rows(model: SSA, encoded: Sequence[EncodedRows]) -> list[RowQueries]:
+    """Make the queries of rows of several streams as one batch; as `generate_rows` of each but for rounding."""
+    counts = [len(rows.sentence) for rows in encoded]
+    stride4, stride8, stride16, stride32 = (
+        torch.cat(maps) for maps in zip(*(rows.maps for rows in encoded), strict=True)
+    )
+    joint = EncodedRows((stride4, stride8, stride16, stride32), torch.cat([rows.sentence for rows in encoded]))
+    made = generate_rows(model, joint)
+    return [RowQueries(*fields) for fields in zip(*(one.split(counts) for one in made), strict=True)]

@@ -89,12 +89,13 @@ async def test_prompt_change_in_mid_stream_equals_session(material: Material) ->
 
 
 async def test_two_streams_do_not_disturb_each_other(material: Material, tmp_path: Path) -> None:
-    """Each stream with its own prompts equals a session of its own."""
+    """Each stream with its own prompts equals a session of its own, to the bit where frames never go together."""
     other = make_material(tmp_path, num_frames=16, seed=5)
     seen = await _to_the_end(
         material,
         "fused",
         {"left": {"prompts": _TWO}, "right": {"source": other.frames, "prompts": {"thing": "a tree"}}},
+        flow={"batching": "never"},
     )
     listener = seen.listener
     assert answers_of_graph(listener.masks("left")) == answers_of_session(material, _TWO)

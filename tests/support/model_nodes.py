@@ -1,6 +1,7 @@
 """The four model nodes in one process, between an ingest that the test plays and a broker that only listens."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -53,10 +54,10 @@ DEADLINE_S = 30.0
 _RUNS = {"encoder": encoder.run, "queries": queries.run, "decoder": decoder.run, "masks": masks.run}
 
 
-def pipeline(**sections: Any) -> PipelineConfig:
-    """A pipeline of one stream, a file, with every frame."""
+def pipeline(*, names: Sequence[str] = (STREAM,), **sections: Any) -> PipelineConfig:
+    """A pipeline of streams that are files, with every frame; one stream if no names are given."""
     stream = {"source": "played", "flow": "every_frame"} | sections.pop("stream", {})
-    return PipelineConfig.from_mapping({"streams": {STREAM: stream}, **sections})
+    return PipelineConfig.from_mapping({"streams": dict.fromkeys(names, stream), **sections})
 
 
 class _Broker:
@@ -83,12 +84,13 @@ class Player:
     Args:
         model: For its sizes.
         settings: Of the pipeline.
+        stream: Whose frames these are.
     """
 
-    def __init__(self, model: SSA, settings: PipelineConfig) -> None:
+    def __init__(self, model: SSA, settings: PipelineConfig, stream: str = STREAM) -> None:
         self.config = settings.to_session_config()
-        self._model, self._settings = model, settings
-        self.live = settings.streams[STREAM].flow == "freshest"
+        self._model, self._settings, self._stream = model, settings, stream
+        self.live = settings.streams[stream].flow == "freshest"
         self.book = PromptBook()
         self.epoch = self.seq = self.index = self.memory = 0
         self.carried: set[Prompt] = set()
@@ -109,7 +111,7 @@ class Player:
         self.epoch, self.seq, self.carried = self.epoch + 1, 0, set()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Player":
-        twin = Player(self._model, self._settings)
+        twin = Player(self._model, self._settings, self._stream)
         twin.__dict__.update(self.__dict__, carried=set(self.carried), history=list(self.history))
         return twin
 
@@ -124,7 +126,7 @@ class Player:
         sizes = self.config.sizes_of((image.shape[0], image.shape[1]), self._model.config)
         prompts = tuple(Prompt(id=one.prompt_id, text=one.text, version=one.version) for one in self.book.prompts)
         work = FrameWork(
-            frame=identity(self.epoch, self.seq, self.index, t, live=self.live, **fields),
+            frame=identity(self.epoch, self.seq, self.index, t, stream=self._stream, live=self.live, **fields),
             sizes=FrameSizes(source=sizes.output, network=sizes.network, padded=sizes.padded),
             prompts=tuple(
                 WorkPrompt(prompt=one, frames=1 if one in self.carried else len(self.history) + 1) for one in prompts
@@ -150,12 +152,12 @@ class Player:
 def identity(epoch: int, seq: int, index: int, t: float, **fields: Any) -> FrameIdentity:
     """A frame of the stream."""
     clock = MonotonicClock()
-    times: dict[str, Any] = {"t_receive_ns": clock.monotonic_ns(), "receive_clock": clock.name} | fields
-    return FrameIdentity(stream=STREAM, epoch=epoch, seq=seq, index=index, t=t, **times)
+    times: dict[str, Any] = {"stream": STREAM, "t_receive_ns": clock.monotonic_ns(), "receive_clock": clock.name}
+    return FrameIdentity(epoch=epoch, seq=seq, index=index, t=t, **times | fields)
 
 
 class ModelNodes:
-    """The running nodes, and what came out of them."""
+    """The running nodes, and what came out of them: `results` of all streams, `results_of` each."""
 
     def __init__(self, settings: PipelineConfig, transport: InProcessTransport, model: SSA) -> None:
         self.settings = settings
@@ -163,6 +165,7 @@ class ModelNodes:
         self.results: list[MaskResult] = []
         self.messages: list[MaskMessage] = []
         self.finished: list[tuple[int, int]] = []
+        self.results_of: dict[str, list[MaskResult]] = defaultdict(list)
         self.said: list[MaskMessage | Finished] = []
         self.brokers: dict[str, _Broker] = {}
         self.metrics: dict[str, NodeMetrics] = {}
@@ -247,7 +250,7 @@ class ModelNodes:
             return
         maps = unpack_labels(message, packet.buffers)
         self.messages.append(message)
-        self.results.append(
+        self.results_of[message.frame.stream].append(
             MaskResult(
                 prompt_id=message.prompt.id,
                 prompt=message.prompt.text,
@@ -265,6 +268,7 @@ class ModelNodes:
                 after_reset=message.after_reset,
             )
         )
+        self.results.append(self.results_of[message.frame.stream][-1])
 
 
 @asynccontextmanager
@@ -293,7 +297,7 @@ async def model_nodes(settings: PipelineConfig, model: SSA) -> AsyncIterator[Mod
                     clock=clock,
                     awake=clock,
                     stop=stop,
-                    executor=executor,
+                    executor=executor.of_role(role_of(name)),
                     metrics=metrics,
                     settings=settings,
                     load_model=lambda: model,
