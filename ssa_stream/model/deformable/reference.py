@@ -1,11 +1,12 @@
 """Deformable attention in pure torch: what gradients go through, and what the fused kernels are compared with."""
 
-import functools
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ssa_stream.model.kept import kept
 
 __all__ = ["deformable_attention_reference", "reference_points"]
 
@@ -65,7 +66,7 @@ def _sampling_grid(
     return centre.to(device), scale.to(device)
 
 
-@functools.lru_cache(maxsize=32)
+@kept(32)
 def _kept_grid(
     sizes: tuple[tuple[int, int], ...], num_heads: int, num_points: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
