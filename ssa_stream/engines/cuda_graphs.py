@@ -22,7 +22,7 @@ __all__ = ["CudaRecorder", "GraphStages", "Recorder", "Recording"]
 
 _Output = TypeVar("_Output")
 _RECORDED_AT = 3
-"""At which use of a shape it is recorded: a replay of frames, or an odd size, comes once or twice and is not worth it."""
+"""At which use of a shape it is recorded: a replay of frames, or an odd size, comes once or twice."""
 _MOST_GRAPHS = 32
 _MOST_COUNTED = 256
 """Shapes whose uses are counted."""
@@ -214,8 +214,8 @@ class GraphStages:
         if not self._said_full:
             self._said_full = True
             self._say(
-                f"{self._most} CUDA graphs are in use: further shapes (sizes of frames, numbers of prompts) run without "
-                f"one until others are idle"
+                f"{self._most} CUDA graphs are in use: further shapes (sizes of frames, numbers of prompts) run "
+                f"without one until others are idle"
             )
         return False
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ssa_stream.model import FeatureMaps, Stages, TextFeatures
+from ssa_stream.model.transfers import to_device
 
 __all__ = ["MAX_ROWS", "EncodedRows", "Row", "RowQueries", "encode_rows", "generate_rows", "plan_rows"]
 
@@ -79,8 +80,8 @@ def encode_rows(
     all_texts = TextFeatures(*(torch.cat(fields) for fields in zip(*texts, strict=True)))
     frames = [len(stems) - 1 - row.age for row in rows]
     used = sorted(set(frames))
-    text = all_texts.take(torch.tensor([row.prompt for row in rows], device=model.device))
-    frame_index = torch.tensor([used.index(frame) for frame in frames], device=model.device)
+    text = all_texts.take(to_device(torch.tensor([row.prompt for row in rows]), model.device))
+    frame_index = to_device(torch.tensor([used.index(frame) for frame in frames]), model.device)
     return EncodedRows(model.condition(torch.cat([stems[i] for i in used]), text, frame_index), text.sentence)
 
 
