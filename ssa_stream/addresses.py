@@ -38,7 +38,8 @@ _DEVICE = re.compile(r"[0-9]+|/dev/video[0-9]+")
 # for settings only of a file, which has no query; a server's query is its own.
 _FRAGMENT = re.compile(r"#(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
 _QUERY = re.compile(r"\?(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
-_SETTINGS = frozenset({"stream", "fps", "interval", "max_edge", "max_area", "hosts"})
+_SETTINGS = frozenset({"stream", "fps", "interval", "max_edge", "max_area", "hosts", "hwaccel"})
+_HWACCELS = ("auto", "none", "cuda", "vaapi", "qsv", "vulkan", "videotoolbox", "d3d11va")
 # A host that may be followed to: `any`, or a name, with a port if it is not the usual one; `*.` is for names below.
 _HOST = re.compile(r"any|(?:(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 # Of numbered pictures, in an address with percent codes: %20d is a space and a letter there.
@@ -72,6 +73,7 @@ class Address:
         interval_s: Seconds from one request to the next of a camera that gives one picture for each; None if not given.
         limits: How large its pictures may be; None if not given.
         hosts: Other hosts that it may lead to, as `ssa_stream.sources.hosts` takes them.
+        hwaccel: What decodes its video, see `ssa_stream.sources.hardware`.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Address:
     interval_s: float | None = None
     limits: PictureLimits | None = None
     hosts: tuple[str, ...] = ()
+    hwaccel: str = "auto"
 
 
 def parse_address(text: str) -> Address:
@@ -108,6 +111,7 @@ def parse_address(text: str) -> Address:
         None if interval is None else _seconds(name, interval),
         _limits(name, settings),
         _hosts(name, settings.get("hosts")),
+        _hwaccel(name, settings.get("hwaccel", "auto")),
     )
 
 
@@ -237,6 +241,12 @@ def _hosts(name: str, text: str | None) -> tuple[str, ...]:
                 "*.example.com for all below it, or hosts=any"
             )
     return hosts
+
+
+def _hwaccel(name: str, text: str) -> str:
+    if text not in _HWACCELS:
+        raise ConfigError(f"{name}: hwaccel is {text!r}; expected one of {', '.join(_HWACCELS)}")
+    return text
 
 
 def _decoded(path: str) -> str:

@@ -41,6 +41,7 @@ class NetworkSource(LiveSource):
         silence: UsualSilence | None = None,
         limits: PictureLimits = USUAL_LIMITS,
         hosts: Hosts = NO_OTHER_HOSTS,
+        hwaccel: str = "none",
     ) -> None:
         """Connect.
 
@@ -56,6 +57,7 @@ class NetworkSource(LiveSource):
             silence: See `LiveSource`.
             limits: See `LiveSource`.
             hosts: To which other hosts a web server may lead.
+            hwaccel: See `LiveSource`.
         Raises:
             SourceError: If there is no answer in time, no such stream, no right to it or no video in it.
         """
@@ -76,6 +78,7 @@ class NetworkSource(LiveSource):
             playlist=playlist,
             silence=silence,
             limits=limits,
+            hwaccel=hwaccel,
         )
         if self._reader.stream.codec_context.name == "mjpeg":
             # Each picture stands alone, so one with parts missing is no use to the next: it is an error, not concealed.
