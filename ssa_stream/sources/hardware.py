@@ -50,10 +50,11 @@ class HardwareDecoder:
         self.device: str | None = device
         self.warning = ""
         self._context = context
-        self._kept: deque[VideoPacket] = deque()
+        self._kept: deque[list[VideoPacket]] = deque()  # from one key frame to the next
         self._kept_bytes = 0
         self._delivered_pts: int | None = None
         self._waits_for_key_frame = False
+        self._repeats = True  # once the processor decodes: until the first frame that is new
 
     def decode(self, packet: "VideoPacket") -> list[VideoFrame]:
         """Decode a packet, an empty one to have what is left.
@@ -62,36 +63,56 @@ class HardwareDecoder:
             av.FFmpegError: The processor cannot decode it either.
         """
         if self.device is None:
-            return self._by_processor(packet)
+            return self._new(self._by_processor(packet))
         self._keep(packet)
         try:
-            frames = self._context.decode(packet if packet.size else None)
+            frames = self._context.decode(packet)
         except Exception as error:  # of FFmpeg, a driver, or PyAV itself: the processor can do it all
             return self._fall_back(error)
-        for frame in frames:
-            self._delivered_pts = frame.pts if frame.pts is not None else self._delivered_pts
-        return frames
+        return self._deliver(frames)
 
     def _keep(self, packet: "VideoPacket") -> None:
         if packet.is_keyframe:
+            self._waits_for_key_frame = False
+            self._kept.append([])
+        elif self._waits_for_key_frame:
+            return
+        elif not self._kept:
+            self._kept.append([])
+        self._kept[-1].append(packet)
+        self._kept_bytes += packet.size
+        if len(self._kept[-1]) > _MOST_KEPT_PACKETS or self._kept_bytes > _MOST_KEPT_BYTES:
             self._kept.clear()
             self._kept_bytes = 0
-        self._kept.append(packet)
-        self._kept_bytes += packet.size
-        if len(self._kept) > _MOST_KEPT_PACKETS or self._kept_bytes > _MOST_KEPT_BYTES:
-            self._kept.popleft()  # not from a key frame on any more: these are of no use
             self._waits_for_key_frame = True
+
+    def _deliver(self, frames: list[VideoFrame]) -> list[VideoFrame]:
+        """Take note of what comes out; what came before the newest key frame that is out is not needed any more."""
+        for frame in frames:
+            self._delivered_pts = frame.pts if frame.pts is not None else self._delivered_pts
+        while len(self._kept) > 1 and self._is_out(self._kept[1][0].pts):
+            self._kept_bytes -= sum(packet.size for packet in self._kept.popleft())
+        return frames
+
+    def _is_out(self, pts: int | None) -> bool:
+        return pts is not None and self._delivered_pts is not None and self._delivered_pts >= pts
 
     def _fall_back(self, error: Exception) -> list[VideoFrame]:
         """Decode on the processor what the device was given since the last key frame, but deliver what is new."""
         self.warning = f"{self.device} failed to decode ({type(error).__name__}: {error}); the processor does it now"
         self.device = None
-        kept, self._kept = list(self._kept), deque()
+        kept, self._kept = [packet for packets in self._kept for packet in packets], deque()
         frames = list[VideoFrame]()
         for packet in kept:
             frames += self._by_processor(packet)
-        delivered = self._delivered_pts
-        return [frame for frame in frames if delivered is None or frame.pts is None or frame.pts > delivered]
+        return self._new(frames)
+
+    def _new(self, frames: list[VideoFrame]) -> list[VideoFrame]:
+        """Frames that the device had not given out before it failed; a decoder with threads gives them out late."""
+        while self._repeats and frames:
+            self._repeats = self._is_out(frames[0].pts)
+            frames = frames[1:] if self._repeats else frames
+        return frames
 
     def _by_processor(self, packet: "VideoPacket") -> list[VideoFrame]:
         """Decode by the stream's own decoder, which needs a key frame to begin with."""
