@@ -175,7 +175,8 @@ class GraphStages:
             with self._lock:
                 graph = self._graph(key, name, lambda fixed: stage(*_rebuilt(form, iter(fixed))), inputs)
                 if graph is not None:
-                    return _replayed(graph, inputs)
+                    replayed: _Output = _replayed(graph, inputs)
+                    return replayed
         return stage(*args)
 
     def _graph(

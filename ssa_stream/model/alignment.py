@@ -96,7 +96,8 @@ def _orders_of_device(queries: Sequence[Tensor], previous: Sequence[Tensor | Non
 
 def _directions(queries: Tensor) -> Tensor:
     queries = queries.float()
-    return queries / queries.norm(dim=-1, keepdim=True)
+    directions: Tensor = queries / queries.norm(dim=-1, keepdim=True)
+    return directions
 
 
 def _assigned(similarity: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ def kept(most: int) -> Callable[[Callable[_Arguments, _Value]], Callable[_Argume
         def get(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Value:
             if torch.compiler.is_compiling() or torch.compiler.is_exporting():
                 return make(*args, **kwargs)
-            value = cached(*args, **kwargs)
+            value = cached(*args, **kwargs)  # type: ignore[arg-type]  # lru_cache says Hashable, and checks it itself
             if (held := _HELD.get()) is not None:
                 held.append(value)
             return value

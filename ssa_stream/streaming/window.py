@@ -124,7 +124,8 @@ def advance_windows(
 def _slide(old: WindowState | None, text: Tensor, aligned: Tensor, window: int, decay: float) -> _Slid:
     """Append new frames, `(K, C)` and `(K, N, C)` in slot order; the oldest frame leaves a full window."""
     if old is None:
-        return _Slid(aligned[None], text[None], empty_carry(*aligned.shape[1:], aligned.device))
+        _, N, C = aligned.shape
+        return _Slid(aligned[None], text[None], empty_carry(N, C, aligned.device))
     carried, keep = old.carried, slice(None)
     if len(old.aligned) == window:
         carried, keep = fold(carried, old.oldest_value[None], old.oldest_logit[None], decay), slice(1, None)

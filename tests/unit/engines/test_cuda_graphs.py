@@ -11,7 +11,7 @@ from torch import Tensor
 from ssa_stream.engines.cuda_graphs import GraphStages, Recording
 from ssa_stream.model import SSA, empty_carry
 from ssa_stream.model.positions import sine_1d
-from ssa_stream.streaming import ReferSession, SessionConfig
+from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig
 from tests.support.tiny_model import random_frames, tiny_model
 
 
@@ -182,16 +182,16 @@ def test_session_with_graphs_gives_the_same_results() -> None:
     """A session with changing prompts, replay and several prompts is the same by graphs; its snapshots stay good."""
     frames = random_frames(14)
     sessions = [ReferSession(stages, SessionConfig(window=3)) for stages in (tiny_model(), Stand().stages)]
-    results, states = [[], []], []
+    results: list[list[MaskResult]] = [[], []]
     for which, session in enumerate(sessions):
         for i, frame in enumerate(frames):
             if i in (0, 5, 9):
                 session.set_prompts([["a dog"], ["a dog", "the red car"], ["the red car"]][(0, 5, 9).index(i)])
             results[which] += session.push(frame)
             if which and i == 6:
-                states = [session.state(), session.state().to_bytes()]
+                state, as_bytes = session.state(), session.state().to_bytes()
     assert len(results[0]) == len(results[1]) > 14
     for plain, recorded in zip(*results, strict=True):
         assert plain.probability == recorded.probability
         assert [(m.track_id, m.area_px) for m in plain.tracks] == [(m.track_id, m.area_px) for m in recorded.tracks]
-    assert states[0].to_bytes() == states[1]
+    assert state.to_bytes() == as_bytes

@@ -24,6 +24,9 @@ class Device:
     """
 
     is_hwaccel = True
+    own: Any
+    fails_at: int
+    packets: int
 
     def __init__(self, codec: str, fails_at: int) -> None:
         self.__dict__.update(own=CodecContext.create(codec, "r"), fails_at=fails_at, packets=0)

@@ -68,7 +68,7 @@ class Transfers:
                     found.extend(str(func) for source in sources if source.device.type == "cpu" and source.dim())
                 return made
 
-        with Watch():
+        with Watch():  # type: ignore[no-untyped-call]  # torch's
             yield found
 
     def is_pinned(self) -> bool:
