@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.gpu_parts.engines import HostRecorder
 from benchmarks.gpu_parts.setting import PROMPTS, Row, Setting
-from ssa_stream.engines.cuda_graphs import CudaRecorder, GraphStages, Recorder
+from ssa_stream.engines.cuda_graphs import CudaRecorder, CudaGraphEngine, Recorder
 from ssa_stream.model import resize_frame, to_input
 from ssa_stream.streaming import SessionConfig
 
@@ -29,7 +29,7 @@ def rows(setting: Setting) -> Iterator[Row]:
             return stages.generate_queries(stages.condition(stages.encode_stem(images), text, None), text)
 
         recorder: Recorder = CudaRecorder(network.device) if setting.is_cuda else HostRecorder()
-        graphs = GraphStages(network, recorder, say=lambda line: print(line, flush=True))
+        graphs = CudaGraphEngine(network, recorder, say=lambda line: print(line, flush=True))
         plain: Callable[[], Any] = partial(frame_to_queries, network)
         yield Row(f"{title}: as it is", setting.median_ms(plain), "ms")
         yield Row(f"{title}: graph", setting.median_ms(partial(frame_to_queries, graphs), warm_up=4), "ms")

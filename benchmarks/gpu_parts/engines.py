@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.gpu_parts.setting import PROMPTS, Row, Setting
 from ssa_stream import engines
-from ssa_stream.engines.cuda_graphs import CudaRecorder, GraphStages, Recorder, Recording
+from ssa_stream.engines.cuda_graphs import CudaRecorder, CudaGraphEngine, Recorder, Recording
 from ssa_stream.model import SSA, Stages
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig
 
@@ -36,7 +36,7 @@ def rows(setting: Setting) -> Iterator[Row]:
         for dtype in setting.dtypes:
             network, title = setting.network(name, dtype), f"{name} {str(dtype).removeprefix('torch.')}"
             recorder: Recorder = CudaRecorder(network.device) if setting.is_cuda else HostRecorder()
-            graphs = GraphStages(network, recorder, say=lambda line: print(line, flush=True))
+            graphs = CudaGraphEngine(network, recorder, say=lambda line: print(line, flush=True))
             eager_ms, expected = _pushes(setting, name, network)
             yield Row(f"{title}: torch", eager_ms, "ms a push")
             yield Row(f"{title}: torch, peak memory", setting.peak_mib(), "MiB")

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.gpu_parts.engines import HostRecorder
 from benchmarks.gpu_parts.setting import PROMPTS, Row, Setting
-from ssa_stream.engines.cuda_graphs import CudaRecorder, GraphStages, Recorder
+from ssa_stream.engines.cuda_graphs import CudaRecorder, CudaGraphEngine, Recorder
 from ssa_stream.model import Stages, resize_frame, to_input
 from ssa_stream.streaming import ReferSession, SessionConfig
 
@@ -17,7 +17,7 @@ def rows(setting: Setting) -> Iterator[Row]:
     for name in setting.models:
         network = setting.network(name, setting.dtypes[0])
         recorder: Recorder = CudaRecorder(network.device) if setting.is_cuda else HostRecorder()
-        graphs = GraphStages(network, recorder, say=lambda line: print(line, flush=True))
+        graphs = CudaGraphEngine(network, recorder, say=lambda line: print(line, flush=True))
         title = f"{name} {str(network.dtype).removeprefix('torch.')}"
         frames = setting.frames(name, setting.window + 4)
         for count in (1, 2) if setting.small else (1, 2, 4):

@@ -7,18 +7,22 @@ it, since what a stage returns is the caller's own.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from ssa_stream.model import CarriedPool, FeatureMaps, FrameQueries, SsaConfig, TextFeatures, WindowOutput
+from ssa_stream.engines.engine import Engine
+from ssa_stream.engines.graphs import StageName
+from ssa_stream.engines.names import EngineChoice
+from ssa_stream.engines.proof import deviations, tolerance
+from ssa_stream.errors import ConfigError
+from ssa_stream.model import SSA, CarriedPool, FeatureMaps, FrameQueries, TextFeatures, WindowOutput
 from ssa_stream.model.kept import holding
-from ssa_stream.model.stages import Stages
 
-__all__ = ["CudaRecorder", "GraphStages", "Recorder", "Recording"]
+__all__ = ["CudaGraphEngine", "CudaRecorder", "Recorder", "Recording", "open_cuda_graphs"]
 
 _Output = TypeVar("_Output")
 _RECORDED_AT = 3
@@ -29,6 +33,13 @@ _MOST_COUNTED = 256
 _IDLE_CALLS = 2000
 """A graph that was not used for so many calls of stages makes room for another."""
 _WARM_UPS = 2
+_TRIAL_SCALE = 0.9
+_PROVEN_AS: dict[str, StageName] = {
+    "encode_stem": "stem",
+    "condition": "condition",
+    "generate_queries": "queries",
+    "decode_window": "window",
+}
 _LEAF = object()
 
 
@@ -91,11 +102,11 @@ class _Graph:
     used_at: int
 
 
-class GraphStages:
-    """The stages of a network by recorded graphs; see `Stages`.
+class CudaGraphEngine(Engine):
+    """The network, whose stages run as recorded graphs.
 
-    A shape is computed by the network itself until it has come three times. A stage whose recording fails is left to
-    the network. Threads may share an object, on one stream of the device.
+    A shape is computed by the network itself until it has come three times. A stage whose recording fails, or does not
+    give the network's numbers, is left to the network. Threads may share an object, on one stream of the device.
 
     Args:
         network: What computes. Its weights must not move any more.
@@ -105,9 +116,10 @@ class GraphStages:
     """
 
     def __init__(
-        self, network: Stages, recorder: Recorder, *, say: Callable[[str], None], most_graphs: int = _MOST_GRAPHS
+        self, network: SSA, recorder: Recorder, *, say: Callable[[str], None], most_graphs: int = _MOST_GRAPHS
     ) -> None:
-        self._network, self._recorder, self._say, self._most = network, recorder, say, most_graphs
+        super().__init__(network, EngineChoice("cuda-graph"))
+        self._recorder, self._say, self._most = recorder, say, most_graphs
         self._graphs: OrderedDict[object, _Graph] = OrderedDict()  # least recently used first
         self._uses: OrderedDict[object, int] = OrderedDict()
         self._failed: set[str] = set()
@@ -116,56 +128,25 @@ class GraphStages:
         self._lock = threading.Lock()
 
     @property
-    def config(self) -> SsaConfig:
-        """Sizes."""
-        return self._network.config
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self._network.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the weights."""
-        return self._network.dtype
-
-    @property
     def num_graphs(self) -> int:
         """How many recordings there are."""
         return len(self._graphs)
 
-    def encode_text(self, prompts: Sequence[str]) -> TextFeatures:
-        """Not recorded: it runs once for a sentence."""
-        return self._network.encode_text(prompts)
-
-    def cut_off(self, prompt: str) -> str | None:
-        """As the network says."""
-        return self._network.cut_off(prompt)
-
     def encode_stem(self, images: Tensor) -> Tensor:
-        """See `SSA.encode_stem`."""
-        return self._run(self._network.encode_stem, images)
+        """See `Stages`."""
+        return self._run(self.network.encode_stem, images)
 
     def condition(self, stem: Tensor, text: TextFeatures, frame_index: Tensor | None = None) -> FeatureMaps:
-        """See `SSA.condition`."""
-        return self._run(self._network.condition, stem, text, frame_index)
+        """See `Stages`."""
+        return self._run(self.network.condition, stem, text, frame_index)
 
     def generate_queries(self, maps: FeatureMaps, text: TextFeatures) -> FrameQueries:
-        """See `SSA.generate_queries`."""
-        return self._run(self._network.generate_queries, maps, text)
-
-    def project_queries(self, queries: Tensor) -> Tensor:
-        """Not recorded: it is one kernel."""
-        return self._network.project_queries(queries)
+        """See `Stages`."""
+        return self._run(self.network.generate_queries, maps, text)
 
     def decode_window(self, aligned: Tensor, text: Tensor, carried: CarriedPool | None = None) -> WindowOutput:
-        """See `SSA.decode_window`."""
-        return self._run(self._network.decode_window, aligned, text, carried)
-
-    def predict_masks(self, embeddings: Tensor, mask_features: Tensor) -> Tensor:
-        """Not recorded: it is one kernel, for any number of queries."""
-        return self._network.predict_masks(embeddings, mask_features)
+        """See `Stages`."""
+        return self._run(self.network.decode_window, aligned, text, carried)
 
     def _run(self, stage: Callable[..., _Output], *args: Any) -> _Output:
         name, inputs = stage.__name__, list[Tensor]()
@@ -197,9 +178,12 @@ class GraphStages:
             return None
         try:
             graph = self._recorded(work, inputs)
+            problem = self._deviation(graph, work, name, inputs)
         except Exception as error:  # of device, driver or a library, each with its own kinds; the network can compute
+            problem = f"recording it failed ({type(error).__name__}: {error})"
+        if problem:
             self._failed.add(name)
-            self._say(f"{name} runs without a CUDA graph: recording it failed ({type(error).__name__}: {error})")
+            self._say(f"{name} runs without a CUDA graph: {problem}")
             return None
         self._graphs[key] = graph
         self._uses.pop(key, None)
@@ -220,6 +204,16 @@ class GraphStages:
             )
         return False
 
+    def _deviation(self, graph: _Graph, work: Callable[[list[Tensor]], Any], name: str, inputs: list[Tensor]) -> str:
+        """What is wrong with a recording; empty if nothing is. Tried with other numbers than it was recorded with."""
+        others = [tensor * _TRIAL_SCALE if tensor.is_floating_point() else tensor for tensor in inputs]
+        made, expected = list[Tensor](), list[Tensor]()
+        _flattened(_replayed(graph, others), made)
+        _flattened(work(others), expected)
+        allowed = tolerance(_PROVEN_AS[name], self.dtype)
+        worst = max(deviations(made, expected, [str(i) for i in range(len(made))]).values())
+        return "" if worst <= allowed else f"it gives other numbers (by {worst:.1e} of their rms, {allowed:g} allowed)"
+
     def _recorded(self, work: Callable[[list[Tensor]], Any], inputs: list[Tensor]) -> _Graph:
         with torch.inference_mode(False), torch.no_grad():  # else they could not be written to outside inference
             fixed = [torch.empty_like(tensor) for tensor in inputs]
@@ -228,6 +222,20 @@ class GraphStages:
         with holding() as held:
             recording = self._recorder.record(lambda: work(fixed))
         return _Graph(fixed, recording, held, self._calls)
+
+
+def open_cuda_graphs(network: SSA, say: Callable[[str], None]) -> CudaGraphEngine:
+    """The engine for a network on a CUDA device; convolutions get the order of memory that they are fastest in.
+
+    Raises:
+        ConfigError: It is on another device.
+    """
+    if network.device.type != "cuda":
+        raise ConfigError(
+            f"engine 'cuda-graph' is for CUDA devices; the network is on {network.device}: choose device cuda, or "
+            f"engine torch"
+        )
+    return CudaGraphEngine(network.to(memory_format=torch.channels_last), CudaRecorder(network.device), say=say)
 
 
 def _replayed(graph: _Graph, inputs: list[Tensor]) -> Any:

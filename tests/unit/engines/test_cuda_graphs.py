@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ssa_stream.engines.cuda_graphs import GraphStages, Recording
+from ssa_stream.engines import open_engine
+from ssa_stream.engines.cuda_graphs import CudaGraphEngine, Recording
+from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, empty_carry
 from ssa_stream.model.positions import sine_1d
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig
@@ -57,7 +59,7 @@ class Stand:
 
     def __init__(self, model: SSA | None = None, **settings: int) -> None:
         self.recorder, self.said = FixedMemory(), list[str]()
-        self.stages = GraphStages(model or tiny_model(), self.recorder, say=self.said.append, **settings)
+        self.stages = CudaGraphEngine(model or tiny_model(), self.recorder, say=self.said.append, **settings)
 
 
 @torch.inference_mode()
@@ -66,7 +68,7 @@ def test_graph_stages_record_a_shape_at_its_third_use() -> None:
     stand = Stand()
     pictures = [torch.randn(1, 3, 64, 96) for _ in range(5)]
     made = [stand.stages.encode_stem(picture) for picture in pictures]
-    assert (stand.recorder.recorded, stand.recorder.replayed) == (1, 3)
+    assert (stand.recorder.recorded, stand.recorder.replayed) == (1, 1 + 3)  # one is its trial
     for picture, stem in zip(pictures, made, strict=True):  # also: no later call changed an earlier result
         torch.testing.assert_close(stem, tiny_model().encode_stem(picture), rtol=0, atol=0)
     assert stand.said == []
@@ -113,6 +115,25 @@ def test_graph_stages_that_cannot_be_recorded_run_by_the_network() -> None:
 
 
 @torch.inference_mode()
+def test_graph_stages_prove_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording that keeps the numbers it was made with is refused, with the stage; the network computes."""
+    stand = Stand()
+    monkeypatch.setattr(stand.recorder, "record", lambda work: Recording(work(), lambda: None))
+    pictures = [torch.randn(1, 3, 64, 64) for _ in range(5)]
+    for picture in pictures:
+        torch.testing.assert_close(stand.stages.encode_stem(picture), tiny_model().encode_stem(picture))
+    (line,) = stand.said
+    assert line.startswith("encode_stem runs without a CUDA graph: it gives other numbers")
+    assert stand.stages.num_graphs == 0
+
+
+def test_engine_is_for_cuda_devices_only() -> None:
+    """Asked for by name on a processor it is an error that says what to do."""
+    with pytest.raises(ConfigError, match=r"the network is on cpu: choose device cuda, or engine torch"):
+        open_engine(tiny_model(), "cuda-graph")
+
+
+@torch.inference_mode()
 def test_graph_stages_are_limited_and_idle_ones_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shape too many runs by the network while all graphs are in use; said once."""
     monkeypatch.setattr("ssa_stream.engines.cuda_graphs._IDLE_CALLS", 12)
@@ -139,7 +160,7 @@ def test_graph_stages_leave_gradients_to_the_network() -> None:
             stand.stages.encode_stem(picture)
     with torch.no_grad():
         stem = stand.stages.encode_stem(picture)
-    assert stand.recorder.replayed == 2
+    assert stand.recorder.replayed == 1 + 2
     assert not stem.is_inference()
 
 
