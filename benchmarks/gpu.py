@@ -12,11 +12,13 @@ Writes `gpu.json` and `gpu.md`. Exit code 1 means that a part failed.
 import argparse
 import importlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from benchmarks.gpu_parts.setting import Row, Setting
 
@@ -99,11 +101,15 @@ def run_command(part: str, command: Sequence[str], limit_s: float) -> Outcome:
         command: Prints a row as JSON on each line.
         limit_s: It is killed after this long; what it printed counts.
     """
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, check=False)
-        output, errors, failure = done.stdout, done.stderr, "" if done.returncode == 0 else f"exit {done.returncode}"
-    except subprocess.TimeoutExpired as late:
-        output, errors = _text(late.stdout), _text(late.stderr)
+        output, errors = process.communicate(timeout=limit_s)
+        failure = "" if process.returncode == 0 else f"exit {process.returncode}"
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # with what it started, such as compilers, which holds its pipes
+        output, errors = process.communicate()
         failure = f"not done after {limit_s:g} s"
     rows = [Row(*json.loads(line)) for line in output.splitlines() if line.startswith("[") and line.endswith("]")]
     last = errors.strip().splitlines()[-1] if failure and errors.strip() else ""
@@ -122,10 +128,6 @@ def table(outcomes: Iterable[Outcome]) -> str:
 
 def _figure(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""
 
 
 def _shortened(text: str) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.gpu_parts.setting import PROMPTS, Row, Setting
 from ssa_stream import engines
-from ssa_stream.engines.cuda_graphs import CudaRecorder, CudaGraphEngine, Recorder, Recording
+from ssa_stream.engines.cuda_graphs import CudaGraphEngine, CudaRecorder, Recorder, Recording
 from ssa_stream.model import SSA, Stages
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig
 

@@ -1,5 +1,7 @@
 """The numbers of the reference: all recorded cases, by the device, in float32 and bfloat16."""
 
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu_parts.setting import Row, Setting
-from ssa_stream.checkpoints import verify_folder
+from ssa_stream.checkpoints import VerifyReport, verify_folder
 from ssa_stream.errors import SsaStreamError
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "contract" / "golden" / "small"
@@ -18,7 +20,7 @@ def rows(setting: Setting) -> Iterator[Row]:
     for dtype in setting.dtypes[::-1]:
         name = str(dtype).removeprefix("torch.")
         began_s = time.perf_counter()
-        report = verify_folder(GOLDEN, device=setting.device, dtype=dtype)
+        report = _report(setting, dtype)
         yield Row(f"{name}: {len(report.cases)} cases", time.perf_counter() - began_s, "s")
         for stage in ("queries", "probability", "mask_logits"):
             errors = [one.error for case in report.cases for one in case.comparisons if one.name.startswith(stage)]
@@ -29,3 +31,12 @@ def rows(setting: Setting) -> Iterator[Row]:
             first = report.first_deviation
             where = "" if first is None else f": {first[1].name} of {first[0].name} deviates first"
             raise SsaStreamError(f"float32 on {setting.device} does not give the reference's numbers{where}")
+
+
+def _report(setting: Setting, dtype: torch.dtype) -> VerifyReport:
+    if not setting.small:
+        return verify_folder(GOLDEN, device=setting.device, dtype=dtype)
+    with tempfile.TemporaryDirectory() as place:  # one case is enough
+        for file in ("config.json", "keys.json", "T1.npz"):
+            shutil.copy(GOLDEN / file, place)
+        return verify_folder(place, device=setting.device, dtype=dtype)

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from ssa_stream.configs import load_config
 from ssa_stream.data import demo_scene, render
 from ssa_stream.model import SSA, SsaConfig, use_operator
+from tests.support.tiny_model import tiny_config
 
 __all__ = ["PROMPTS", "Row", "Setting"]
 
 PROMPTS = ["the red circle", "the blue square", "the circle on the left", "the largest thing"]
 _SIZES = {"ssa-tiny": (360, 640), "ssa-large": (720, 1280)}
-_SMALL = {"ssa-tiny": (90, 160)}
+_SMALL = {"tiny-test": (54, 96)}
 
 
 class Row(NamedTuple):
@@ -33,7 +34,7 @@ class Setting(NamedTuple):
 
     Attributes:
         device: As torch names it.
-        small: One network, small pictures, few rounds.
+        small: The network of the tests, small pictures, few rounds.
     """
 
     device: str
@@ -52,7 +53,7 @@ class Setting(NamedTuple):
     @property
     def rounds(self) -> int:
         """Measurements of each figure."""
-        return 2 if self.small else 30
+        return 1 if self.small else 30
 
     @property
     def window(self) -> int:
@@ -67,7 +68,8 @@ class Setting(NamedTuple):
     def network(self, name: str, dtype: torch.dtype = torch.float32) -> SSA:
         """A network with random weights, as a program for live video prepares it."""
         torch.manual_seed(0)
-        model = SSA(SsaConfig.from_mapping(load_config("model", name))).eval().requires_grad_(False)
+        config = tiny_config() if self.small else SsaConfig.from_mapping(load_config("model", name))
+        model = SSA(config).eval().requires_grad_(False)
         model = model.cast(dtype).to(self.device).to(memory_format=torch.channels_last)
         use_operator(model)
         return model
@@ -82,8 +84,9 @@ class Setting(NamedTuple):
         if self.is_cuda:
             torch.cuda.synchronize()
 
-    def median_ms(self, work: Callable[[], object], warm_up: int = 3) -> float:
-        """Median time of a piece of work, with all that it leaves to the device."""
+    def median_ms(self, work: Callable[[], object]) -> float:
+        """Median time of a piece of work, with all that it leaves to the device; recorded by then if it can be."""
+        warm_up = 1 if self.small else 4
         taken = []
         for round_ in range(self.rounds + warm_up):
             self.finish()

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.gpu_parts.engines import HostRecorder
 from benchmarks.gpu_parts.setting import PROMPTS, Row, Setting
-from ssa_stream.engines.cuda_graphs import CudaRecorder, CudaGraphEngine, Recorder
+from ssa_stream.engines.cuda_graphs import CudaGraphEngine, CudaRecorder, Recorder
 from ssa_stream.model import Stages, resize_frame, to_input
 from ssa_stream.streaming import ReferSession, SessionConfig
 
@@ -28,7 +28,7 @@ def rows(setting: Setting) -> Iterator[Row]:
             yield Row(f"{title}: {count} prompts", setting.median_ms(push), "ms a push")
         for count in (1, 2) if setting.small else (1, 2, 4, 8):
             alone, batch = (partial(_generate, graphs, setting, name, rows) for rows in ([1] * count, [count]))
-            alone_ms, batch_ms = setting.median_ms(alone, warm_up=4), setting.median_ms(batch, warm_up=4)
+            alone_ms, batch_ms = setting.median_ms(alone), setting.median_ms(batch)
             yield Row(
                 f"{title}: {count} streams, queries one after the other", count / alone_ms * 1e3, "frames a second"
             )

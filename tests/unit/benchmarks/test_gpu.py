@@ -1,0 +1,73 @@
+"""The measurements on a GPU: their whole control flow on a processor, and parts that fail or hang."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import gpu
+from benchmarks.gpu_parts.setting import Row, Setting
+from tests.support.tiny_model import one_model_thread
+
+SCRIPT = Path(gpu.__file__).with_name("gpu.sh")
+
+
+@pytest.mark.slow
+def test_all_parts_run_on_a_processor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each part gives rows, nothing fails, and both files hold what is printed."""
+    with one_model_thread():
+        code = gpu.main(["--device", "cpu", "--small", "--here", "--out", str(tmp_path)])
+    printed = capsys.readouterr().out
+    outcomes = {one["part"]: one for one in json.loads((tmp_path / "gpu.json").read_text())}
+    assert {part: one["failure"] for part, one in outcomes.items()} == dict.fromkeys(gpu.BUDGETS_S, "")
+    assert code == 0
+    assert all(one["rows"] for one in outcomes.values())
+    assert (tmp_path / "gpu.md").read_text() in printed
+    assert "| engines | tiny-test float32: cuda-graph, equal mask pixels | 1 |" in printed
+    assert sum(gpu.BUDGETS_S.values()) <= 8 * 60
+
+
+def test_part_that_fails_leaves_the_others_and_its_own_rows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table says what failed, and the exit code does."""
+
+    def rows_of(part: str, setting: Setting) -> Iterator[Row]:
+        """One row, then an error in one of the parts."""
+        yield Row(f"{part} on {setting.device}", 1234.5, "ms")
+        if part == "parity":
+            raise RuntimeError("CUDA error: | an illegal memory access")
+
+    monkeypatch.setattr(gpu, "rows_of", rows_of)
+    arguments = ["--device", "cpu", "--here", "--parts", "parity", "streams", "--out", str(tmp_path)]
+    assert gpu.main(arguments) == 1
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "| parity | parity on cpu | 1234 | ms |",
+        "| parity | FAILED | RuntimeError: CUDA error: / an illegal memory access | |",
+        "| streams | streams on cpu | 1234 | ms |",
+    ]
+
+
+def test_part_of_its_own_process_is_stopped_and_keeps_its_rows() -> None:
+    """One that hangs, with what it started, is killed in time; one that dies is told with its last line."""
+    row = 'echo "[\\"a push\\", 2.5, \\"ms\\"]"'
+    hung = gpu.run_command("stages", ["sh", "-c", f"{row}; sleep 60 & wait"], 0.5)
+    assert hung == ("stages", [Row("a push", 2.5, "ms")], "not done after 0.5 s")
+    dead = gpu.run_command("stages", ["sh", "-c", f"{row}; echo first >&2; echo out of memory >&2; exit 3"], 30)
+    assert dead == ("stages", [Row("a push", 2.5, "ms")], "exit 3: out of memory")
+
+
+def test_script_says_what_is_missing(tmp_path: Path) -> None:
+    """A Python without what is needed is told so, before anything is measured."""
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    bare.chmod(0o755)
+    environment = {**os.environ, "PYTHON": str(bare), "OUT": str(tmp_path)}
+    done = subprocess.run(["bash", str(SCRIPT)], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert "lacks torch, torchvision, timm" in done.stderr
+    assert "WHEELS=" in done.stderr
