@@ -1,7 +1,7 @@
 """Recorded graphs: which shapes are recorded, results that are the caller's own, and what happens when it fails."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +14,14 @@ from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, empty_carry
 from ssa_stream.model.positions import sine_1d
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig
-from tests.support.tiny_model import random_frames, tiny_model
+from tests.support.tiny_model import one_model_thread, random_frames, tiny_model
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other cost more than they save here."""
+    with one_model_thread():
+        yield
 
 
 class FixedMemory:

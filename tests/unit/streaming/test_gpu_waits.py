@@ -21,9 +21,16 @@ from ssa_stream.streaming import ReferSession, SessionConfig
 from ssa_stream.streaming.config import TrackConfig
 from ssa_stream.streaming.emission import FrameEvidence, find_masks
 from ssa_stream.streaming.gpu_masks import find_masks_together
-from tests.support.tiny_model import random_frames, tiny_model
+from tests.support.tiny_model import one_model_thread, random_frames, tiny_model
 
 PROMPTS = ["a dog", "the red car", "the man on the left"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other cost more than they save here."""
+    with one_model_thread():
+        yield
 
 
 class Transfers:
