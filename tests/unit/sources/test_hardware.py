@@ -66,7 +66,7 @@ def pictures(address: str) -> tuple[list[tuple[float, int]], tuple[str, ...], st
         return frames, tuple(warnings_of(source)), source.info.decoded_by
 
 
-@pytest.mark.parametrize("fails_at", [0, 1, 2, 7, 13, 20, 25], ids=lambda at: f"packet {at}" if at else "never")
+@pytest.mark.parametrize("fails_at", [0, 1, 2, 7, 13, 14, 20, 25], ids=lambda at: f"packet {at}" if at else "never")
 def test_device_that_fails_loses_no_frame(monkeypatch: pytest.MonkeyPatch, video: Path, fails_at: int) -> None:
     """Whenever it fails, every picture comes once and in order; the source says that the processor went on."""
     monkeypatch.setattr("ssa_stream.sources.hardware.open_device", lambda codec, _: (Device(codec, fails_at), ""))

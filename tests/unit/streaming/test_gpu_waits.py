@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 from ssa_stream.model import MaskSizes, align_chain
 from ssa_stream.model.alignment import _orders, _orders_of_device, align_chains
@@ -62,20 +62,22 @@ class Transfers:
         """Copies to the device that do not go through `to_device`: from memory that is not pinned, these wait."""
         found, is_pinned = list[str](), self.is_pinned
 
-        class Watch(TorchDispatchMode):
+        class Watch(TorchFunctionMode):
             """Lists them."""
 
-            def __torch_dispatch__(
+            def __torch_function__(
                 self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
             ) -> Any:
-                """See one operation."""
+                """See one call."""
                 made = func(*args, **(kwargs or {}))
-                sources = [arg for arg in args if isinstance(arg, Tensor)]
-                if isinstance(made, Tensor) and made.is_meta and not is_pinned():
-                    found.extend(str(func) for source in sources if source.device.type == "cpu" and source.dim())
+                is_copy = func in (torch.tensor, torch.as_tensor, Tensor.new_tensor) or any(
+                    isinstance(arg, Tensor) and arg.device.type == "cpu" and arg.dim() for arg in args
+                )
+                if is_copy and isinstance(made, Tensor) and made.is_meta and not is_pinned():
+                    found.append(str(func))
                 return made
 
-        with Watch():  # type: ignore[no-untyped-call]  # torch's
+        with Watch():
             yield found
 
     def is_pinned(self) -> bool:
@@ -91,8 +93,9 @@ def _drawn(tensor: Tensor) -> Tensor:
     return torch.arange(tensor.numel()).view(tensor.shape)  # slots, and how many are selected: 0
 
 
-@pytest.mark.parametrize("prompts", [PROMPTS[:1], PROMPTS], ids=["one prompt", "three prompts"])
-@pytest.mark.parametrize("lookahead", [0, 2], ids=["at once", "lookahead"])
+@pytest.mark.parametrize(
+    ("prompts", "lookahead"), [(PROMPTS, 0), (PROMPTS[:1], 2)], ids=["three prompts at once", "one prompt, lookahead"]
+)
 def test_push_waits_for_a_device_twice(monkeypatch: pytest.MonkeyPatch, prompts: list[str], lookahead: int) -> None:
     """Once for the similarities of all prompts, once for all their masks; also while windows fill."""
     transfers = Transfers()
