@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from benchmarks.gpu_parts.setting import PROMPTS, Row, Setting
-from ssa_stream import engines
+from ssa_stream.engines import open_engine
 from ssa_stream.engines.cuda_graphs import CudaGraphEngine, CudaRecorder, Recorder, Recording
+from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, Stages
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig
 
@@ -52,10 +53,13 @@ def rows(setting: Setting) -> Iterator[Row]:
 
 
 def _onnxruntime(setting: Setting, name: str, network: SSA, title: str, expected: list[MaskResult]) -> Iterator[Row]:
-    open_engine = getattr(engines, "open_engine", None)
-    if open_engine is None or setting.small or network.dtype != torch.float32:
+    if setting.small or network.dtype != torch.float32:
         return
-    opened: Stages = open_engine(network, "onnxruntime", say=lambda line: print(line, flush=True))
+    try:
+        opened = open_engine(network, "onnxruntime", say=lambda line: print(line, flush=True))
+    except ConfigError as error:  # not installed, or not for this device
+        yield Row(f"{title}: onnxruntime", str(error))
+        return
     took_ms, found = _pushes(setting, name, opened)
     yield Row(f"{title}: onnxruntime", took_ms, "ms a push")
     yield _alike(f"{title}: onnxruntime, equal mask pixels", expected, found)
