@@ -94,7 +94,7 @@ def _seen(trial: Trial) -> str:
     """What a source gave, in one sentence."""
     kind = "live" if trial.live else "a recording"
     size = "" if trial.size is None else f"{trial.size[1]}x{trial.size[0]}"
-    codec = trial.codec or ""
+    codec = (trial.codec or "") + (f" decoded by {trial.decoded_by}" if trial.decoded_by else "")
     nominal = "" if trial.nominal_hz is None else f" (it says {trial.nominal_hz:g})"
     rate = ""
     if trial.measured_hz is not None:
