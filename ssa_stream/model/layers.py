@@ -128,7 +128,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform each token of `(..., C)` on its own."""
-        normed: Tensor = self.norm(x + self.linear2(F.relu(self.linear1(x))))
+        hidden = F.relu(self.linear1(x.to(self.linear1.weight.dtype)))  # another type than x if precision is fast
+        normed: Tensor = self.norm(x + self.linear2(hidden))
         return normed
 
 
