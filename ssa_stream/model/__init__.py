@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from ssa_stream.model.carry import CarriedPool, empty_carry, fold
     from ssa_stream.model.clip import TextFeatures
     from ssa_stream.model.deformable import Operator, OperatorChoice, build_operator, use_operator
+    from ssa_stream.model.folds import fold_weights
     from ssa_stream.model.offline import ClipMasks, segment_clip
+    from ssa_stream.model.precision import Precision
     from ssa_stream.model.preprocess import MaskSizes, network_size, resize_frame, to_input
     from ssa_stream.model.selection import select_queries
     from ssa_stream.model.ssa import SSA, ClipOutput, FeatureMaps, FrameQueries
@@ -22,7 +24,9 @@ else:
         carry="CarriedPool empty_carry fold",
         clip="TextFeatures",
         deformable="Operator OperatorChoice build_operator use_operator",
+        folds="fold_weights",
         offline="ClipMasks segment_clip",
+        precision="Precision",
         preprocess="MaskSizes network_size resize_frame to_input",
         selection="select_queries",
         ssa="SSA ClipOutput FeatureMaps FrameQueries",
@@ -42,6 +46,7 @@ __all__ = [
     "Operator",
     "OperatorChoice",
     "PixelDecoderConfig",
+    "Precision",
     "SsaConfig",
     "TextFeatures",
     "VideoDecoderConfig",
@@ -50,6 +55,7 @@ __all__ = [
     "build_operator",
     "empty_carry",
     "fold",
+    "fold_weights",
     "network_size",
     "resize_frame",
     "segment_clip",

@@ -94,6 +94,7 @@ class SSA(nn.Module):
     Attributes:
         place: Empty; where the weights are, and of their type.
         precision: How the pixel decoder computes; `cast` sets it.
+        is_folded: Whether the trunk was written anew for inference, see `folds`.
     Raises:
         ConfigError: There is no such part, or the configuration cannot be built.
     Source: "Semantic and Sequential Alignment for Referring Video Object Segmentation", CVPR 2025.
@@ -101,6 +102,7 @@ class SSA(nn.Module):
 
     place: Tensor
     precision: Precision = "published"
+    is_folded: bool = False
 
     def __init__(self, config: SsaConfig, *, parts: Collection[str] | None = None, seed: int | None = None) -> None:
         super().__init__()
