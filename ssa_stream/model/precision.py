@@ -1,6 +1,6 @@
 """How exactly the pixel decoder computes: as published, in float32, or fast, with its large matrices in bfloat16."""
 
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
 import torch
 
@@ -14,11 +14,11 @@ FAST_TYPE: Final = torch.bfloat16
 
 
 def default_precision(device: torch.device, dtype: torch.dtype) -> Precision:
-    """What is taken where nobody says: as published in float32 on a processor, where bfloat16 may be slow; else fast."""
+    """What is taken where nobody says: published for float32 on a processor, where bfloat16 may be slow; else fast."""
     return "published" if device.type == "cpu" and dtype == torch.float32 else "fast"
 
 
-def checked_precision(precision: Precision | None, device: torch.device, dtype: torch.dtype) -> Precision:
+def checked_precision(precision: str | None, device: torch.device, dtype: torch.dtype) -> Precision:
     """The precision, or the default of a device and a type.
 
     Raises:
@@ -28,4 +28,4 @@ def checked_precision(precision: Precision | None, device: torch.device, dtype: 
         return default_precision(device, dtype)
     if precision not in PRECISIONS:
         raise ConfigError(f"precision is {precision!r}; expected {' or '.join(PRECISIONS)}")
-    return precision
+    return cast(Precision, precision)
