@@ -48,6 +48,7 @@ def open_network(
     operator: Operator = "auto",
     parts: Collection[str] | None = None,
     precision: Precision | None = None,
+    fold: bool = True,
 ) -> SSA:
     """Load a network, or make one with meaningless weights that are the same in every process.
 
@@ -61,8 +62,9 @@ def open_network(
         parts: Only these parts of the network, see `model.parts`; None is the whole network. Random weights are the
             same in a part as in the whole.
         precision: How the pixel decoder computes, `published` or `fast`; None chooses by device and type.
+        fold: Fold the trunk for inference (`model.fold_weights`); such a network cannot be saved.
     Returns:
-        The network for inference: in evaluation mode, folded (`model.fold_weights`).
+        The network in evaluation mode.
     Raises:
         ConfigError: An unknown configuration, or a device, type, operator or precision that the network cannot run in.
         CheckpointError: The checkpoint does not load.
@@ -79,10 +81,10 @@ def open_network(
             parts=parts,
             precision=precision,
         )
-        return fold_weights(network)
+        return fold_weights(network) if fold else network
     config = SsaConfig.from_mapping(load_config("model", random_weights))
     with torch.random.fork_rng():
         network = SSA(config, parts=parts, seed=_RANDOM_SEED).eval()
     network = network.cast(dtype, precision).to(place)
     use_operator(network, operator)
-    return fold_weights(network)
+    return fold_weights(network) if fold else network

@@ -11,6 +11,7 @@ from ssa_stream.model import clip as clip_module
 from ssa_stream.model.adapter import StageAdapter
 from ssa_stream.model.alignment import align_chain
 from ssa_stream.model.carry import CarriedPool
+from ssa_stream.model.chunks import frames_per_chunk
 from ssa_stream.model.clip import TextFeatures
 from ssa_stream.model.config import SsaConfig
 from ssa_stream.model.extensions.mask_moments import MaskMoments, NoMaskMoments
@@ -290,17 +291,19 @@ class SSA(nn.Module):
         """Mask logits `(B, N', H/4, W/4)` of embeddings `(B, N', C)` on mask features `(B, C, H/4, W/4)`."""
         return mask_logits(embeddings, mask_features)
 
-    def forward(self, images: Tensor, text: TextFeatures, chunk_size: int = 18) -> ClipOutput:
+    def forward(self, images: Tensor, text: TextFeatures, chunk_size: int | None = None) -> ClipOutput:
         """Offline forward: a whole clip is one window.
 
         Args:
             images: Normalised and padded clip, `(T, 3, H, W)`.
             text: One row.
-            chunk_size: Frames that pass the per-frame part together; changes memory use, not results.
+            chunk_size: Frames that pass the per-frame part together; changes memory and time, not results. None
+                chooses by the device, see `chunks`.
         Raises:
             ShapeError: `text` has not exactly one row.
         """
-        stems = (self.encode_stem(chunk) for chunk in images.split(chunk_size))
+        frames = chunk_size or frames_per_chunk((int(images.shape[-2]), int(images.shape[-1])), self.device)
+        stems = (self.encode_stem(chunk) for chunk in images.split(frames))
         return self.decode_clip(stems, text, len(images))
 
     def decode_clip(

@@ -1,0 +1,79 @@
+"""The trunk folded for inference: the same numbers, fewer tensors, and no way into a file."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+from timm.layers.norm import SimpleNorm2d
+from torch import nn
+
+from ssa_stream.checkpoints import save_checkpoint
+from ssa_stream.errors import CheckpointError
+from ssa_stream.model import SSA, ClipConfig, SsaConfig, fold_weights
+from ssa_stream.model.folds import FoldedBlock, VarianceNorm
+from ssa_stream.model.parts import Absent
+from tests.support.tiny_model import tiny_config
+
+_CLOSE = 1e-5
+"""Of root mean squares."""
+
+
+def drawn_network(trunk: str) -> SSA:
+    """A small network with such a trunk, whose scales and norms are not those of a start."""
+    config = tiny_config()
+    assert config.clip.definition is not None
+    vision = {**config.clip.definition["vision_cfg"], "timm_model_name": trunk}
+    clip = ClipConfig(name=trunk, definition={**config.clip.definition, "vision_cfg": vision}, num_words=8)
+    network = SSA(msgspec.structs.replace(config, clip=clip)).eval().requires_grad_(False)
+    for name, parameter in network.clip.visual.trunk.named_parameters():
+        if parameter.dim() == 1:
+            nn.init.normal_(parameter, mean=0.0 if name.endswith("bias") else 1.0, std=0.3)
+    return network
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    ("trunk", "blocks"),
+    [("convnext_zepto_rms_ols", 10), ("convnext_atto", 12), ("test_convnext", 5), ("test_convnext2", 0)],
+    ids=["variance_norm", "layer_norm_of_maps", "layer_norm", "another_mlp"],
+)
+def test_folded_trunk_gives_the_same_maps(trunk: str, blocks: int) -> None:
+    """Every stage, whatever norms the trunk has; blocks with parts that are not known stay as they are."""
+    network, images = drawn_network(trunk), torch.rand(2, 3, 64, 96)
+    text = network.encode_text(["a dog", "a cat"])
+    expected = network.encode_frame(images, text)
+    fold_weights(network)
+    assert sum(isinstance(one, FoldedBlock) for one in network.modules()) == blocks
+    for ours, theirs in zip(network.encode_frame(images, text), expected, strict=True):
+        assert float((ours - theirs).norm() / theirs.norm()) < _CLOSE
+    stem = network.encode_stem(images)
+    assert stem.is_contiguous(memory_format=torch.channels_last)
+    assert bool(blocks) == (not any(name.endswith(".gamma") for name in network.state_dict()))
+
+
+@torch.inference_mode()
+def test_variance_norm_equals_that_of_timm_far_from_zero() -> None:
+    """A mean of a hundred deviations: sums of squares would lose it."""
+    x = torch.randn(2, 24, 5, 7) + 100
+    theirs = SimpleNorm2d(24)
+    theirs.weight.copy_(torch.rand(24) + 0.5)
+    expected = theirs.double()(x.double()).float()
+    ours = VarianceNorm(24, theirs.eps, theirs.weight.float())(x)
+    torch.testing.assert_close(ours, expected, rtol=1e-5, atol=0)
+
+
+def test_folded_network_is_not_saved(tmp_path: Path) -> None:
+    """Its tensors are not those of its configuration; the message says where to get others."""
+    network = fold_weights(drawn_network("convnext_atto"))
+    config: SsaConfig = network.config
+    with pytest.raises(CheckpointError, match="folded for inference; save one from load_checkpoint"):
+        save_checkpoint(tmp_path / "x.safetensors", network, config)
+    assert not list(tmp_path.iterdir())
+
+
+def test_network_without_a_trunk_stays_as_it_is() -> None:
+    """A node that holds another part is opened in the same way."""
+    network = SSA(tiny_config(), parts=["decoder"])
+    assert isinstance(fold_weights(network).clip, Absent)
+    assert not network.is_folded
