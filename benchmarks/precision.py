@@ -29,10 +29,10 @@ from ssa_stream.checkpoints.golden_folder import read_case, read_folder
 from ssa_stream.checkpoints.golden_trace import trace_case
 from ssa_stream.data import demo_scene, render
 from ssa_stream.model import SSA, Precision, TextFeatures, fold_weights, resize_frame, segment_clip, to_input
-from ssa_stream.model.dtype_choice import times_in_turns
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "contract" / "golden" / "small"
 PROMPT = "the red circle"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WINDOW = 8
 
 
@@ -49,8 +49,8 @@ class Way(NamedTuple):
 PUBLISHED = Way(torch.float32, "published")
 OTHERS = (Way(torch.float32, "fast"), Way(torch.bfloat16, "published"), Way(torch.bfloat16, "fast"))
 STAGES = ("adapter3_slice", "ms2_slice", "fpn_out_slice", "text_fused", "frame_queries", "pred_fg_prob", "mask_logits")
-"""Of the golden cases. From the frame queries on they depend on decisions (which keys are blocked), which random weights
-make with hardly any margin: there a deviation says which way one fell."""
+"""Of the golden cases. From the frame queries on they depend on decisions (which keys are blocked), which random
+weights make with hardly any margin: there a deviation says which way one fell."""
 
 
 def main() -> None:
@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="CPU threads; default: torch's choice")
     parser.add_argument("--cpu-time", action="store_true", help="processor time: for a machine that others use, too")
     parser.add_argument("--models", nargs="*", default=list(SIZES), choices=list(SIZES), help="of the times")
+    parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=list(DTYPES), help="of the times")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -76,7 +77,7 @@ def main() -> None:
 def time_rows(name: str, options: argparse.Namespace) -> list[Comparison]:
     """The folds alone, and all together in bfloat16."""
     rows = []
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in (DTYPES[one] for one in options.dtypes):
         before = open_network(
             random_weights=name, device=options.device, dtype=dtype, precision="published", fold=False
         )
@@ -94,8 +95,14 @@ def time_rows(name: str, options: argparse.Namespace) -> list[Comparison]:
 def timed(works: list[Callable[[], object]], options: argparse.Namespace) -> list[list[float]]:
     """Times of pieces of work in milliseconds, in turns."""
     clock = time.process_time if options.cpu_time else time.perf_counter
-    rounds = [times_in_turns(works, 0.0, clock) for _ in range(options.rounds)]
-    return [[one * 1e3 for round_ in rounds for one in round_[i]] for i in range(len(works))]
+    times: list[list[float]] = [[] for _ in works]
+    for round_ in range(options.rounds + 1):
+        for work, taken in zip(works, times, strict=True):
+            begin_s = clock()
+            work()
+            if round_:  # the first one warms up
+                taken.append((clock() - begin_s) * 1e3)
+    return times
 
 
 def frame_work(network: SSA, size: tuple[int, int]) -> Callable[[], object]:
@@ -121,7 +128,7 @@ def golden_table(device: str) -> str:
     for way in (PUBLISHED, *OTHERS):
         traced[way] = trace_case(build_golden(folder).cast(*way).to(device), folder, case)
     lines = [
-        f"| golden {case.name}, rms of the deviation / rms | {' | '.join(one.removesuffix('_slice') for one in STAGES)} |",
+        f"| golden {case.name}, rms | {' | '.join(one.removesuffix('_slice') for one in STAGES)} |",
         f"| --- {'| --- ' * len(STAGES)}|",
     ]
     for way in OTHERS:

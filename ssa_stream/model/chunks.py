@@ -9,8 +9,8 @@ __all__ = ["frames_per_chunk"]
 _PUBLISHED: Final = 18
 """Frames of the published implementation; more gain nothing."""
 _PIXELS_ON_A_PROCESSOR: Final = _PUBLISHED * 128 * 224
-"""As many as 18 frames of ssa-tiny have: these take two thirds of the time of single ones. Frames of ssa-large are large
-enough to fill a processor one by one, and several of them leave its caches."""
+"""As many as 18 frames of ssa-tiny have: together they take two thirds of the time of single ones. Frames of ssa-large
+are large enough to fill a processor one by one."""
 _BYTES_PER_PIXEL: Final = 1600
 """Of a frame of ssa-large while it passes, in float32."""
 _SHARE_OF_FREE: Final = 0.5

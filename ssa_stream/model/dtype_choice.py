@@ -65,7 +65,7 @@ def choose_dtype(config: SsaConfig, device: torch.device) -> DtypeChoice:
     """
     pieces = _pieces(config, device)
     height = config.short_edge_px // 16
-    tokens = min(height * (height * 16 // 9), _MOST_TOKENS)  # of stride 16
+    tokens = max(_PROBE_TOKENS, min(height * (height * 16 // 9), _MOST_TOKENS))  # of stride 16
     ratio = 0.0
     for count, duration_s in ((_PROBE_TOKENS, _PROBED_S), (tokens, _MEASURED_S)):
         works = [piece.work(dtype, count, device) for dtype in _TYPES for piece in pieces]

@@ -42,7 +42,7 @@ def test_measuring_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """With what the process said last."""
     done = subprocess.CompletedProcess([], 1, b"", b"Traceback\nmodel.device is 'cuda' but\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
-    with pytest.raises(SsaStreamError, match="model.device is 'cuda' but.*name a type: float32 or bfloat16"):
+    with pytest.raises(SsaStreamError, match=r"model\.device is 'cuda' but.*name a type: float32 or bfloat16"):
         with_measured_dtype(graph("auto"), print)
 
 
