@@ -10,11 +10,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
+from timm.layers.activations import GELU
 from timm.layers.mlp import Mlp
 from timm.layers.norm import LayerNorm, LayerNorm2d, SimpleNorm, SimpleNorm2d
 from timm.models.convnext import ConvNeXtBlock
 from torch import Tensor, nn
 
+from ssa_stream.model.onednn import LEAST_WIDTH, has_fused_linear, linear
 from ssa_stream.model.parts import Absent
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class VarianceNorm(nn.Module):
 
     def of_tokens(self, x: Tensor) -> Tensor:
         """Normalise `(..., C)`, without the weight."""
-        if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # public
+        if _is_written_down():
             return x * torch.rsqrt(x.var(dim=-1, keepdim=True) + self.eps)
         unbiased = self.channels / (self.channels - 1)
         # Layer norm finds the variance in one pass; of what it gives, only the deviation is used.
@@ -78,6 +80,7 @@ class FoldedBlock(nn.Module):
         self.expand = _linear(weight * norm.weight.detach().float(), bias, kind)
         weight, bias = second.weight.detach().flatten(1).float(), second.bias.detach().float()
         self.reduce = _linear(weight * scale[:, None], bias * scale, kind)
+        self._is_fused = _is_gelu(self.activation) and channels >= LEAST_WIDTH and has_fused_linear(kind)
 
     @staticmethod
     def can_fold(block: nn.Module) -> bool:
@@ -96,7 +99,10 @@ class FoldedBlock(nn.Module):
         """Transform a map `(B, C, H, W)`."""
         tokens = self.depthwise(x).permute(0, 2, 3, 1)
         normed = self.norm.of_tokens(tokens) if isinstance(self.norm, VarianceNorm) else self.norm(tokens)
-        update: Tensor = self.reduce(self.activation(self.expand(normed)))
+        if self._is_fused and x.is_cpu and not _is_written_down():
+            update = linear(self.reduce, linear(self.expand, normed, "gelu"))
+        else:
+            update = self.reduce(self.activation(self.expand(normed)))
         return x + update.permute(0, 3, 1, 2)
 
 
@@ -122,6 +128,15 @@ def fold_weights(network: "SSA") -> "SSA":
             module.to(memory_format=torch.channels_last)
     network.is_folded = True
     return network
+
+
+def _is_gelu(activation: nn.Module) -> bool:
+    return isinstance(activation, GELU) or (isinstance(activation, nn.GELU) and activation.approximate == "none")
+
+
+def _is_written_down() -> bool:
+    """Whether a graph is made for other engines, which lack torch's own operators."""
+    return bool(torch.compiler.is_exporting() or torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def _linear(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> nn.Linear:

@@ -6,12 +6,14 @@ import msgspec
 import pytest
 import torch
 from timm.layers.norm import SimpleNorm2d
+from timm.models.convnext import ConvNeXtBlock
 from torch import nn
 
 from ssa_stream.checkpoints import save_checkpoint
 from ssa_stream.errors import CheckpointError
-from ssa_stream.model import SSA, ClipConfig, SsaConfig, fold_weights
+from ssa_stream.model import SSA, ClipConfig, SsaConfig, fold_weights, folds
 from ssa_stream.model.folds import FoldedBlock, VarianceNorm
+from ssa_stream.model.onednn import LEAST_WIDTH, has_fused_linear, linear
 from ssa_stream.model.parts import Absent
 from tests.support.tiny_model import tiny_config
 
@@ -77,3 +79,22 @@ def test_network_without_a_trunk_stays_as_it_is() -> None:
     network = SSA(tiny_config(), parts=["decoder"])
     assert isinstance(fold_weights(network).clip, Absent)
     assert not network.is_folded
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_wide_block_runs_by_one_pass_of_onednn(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What gelu and bias cost apart is saved, with the same numbers; where torch lacks it, its own maps are taken."""
+    block = ConvNeXtBlock(LEAST_WIDTH, ls_init_value=0.5).to(dtype).eval()
+    x = torch.randn(1, LEAST_WIDTH, 6, 5, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    calls: list[str] = []
+    monkeypatch.setattr(folds, "linear", lambda layer, y, act="none": calls.append(act) or linear(layer, y, act))
+    made = {}
+    for is_there in (True, False):
+        monkeypatch.setattr(folds, "has_fused_linear", lambda kind, is_there=is_there: is_there)
+        made[is_there] = FoldedBlock(block)(x).float()
+    assert has_fused_linear(dtype)
+    assert calls == ["gelu", "none"]
+    expected = block.float()(x.float())
+    for ours in made.values():
+        assert float((ours - expected).norm() / expected.norm()) < (1e-5 if dtype == torch.float32 else 0.01)
