@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["LEAST_WIDTH", "has_fused_linear", "linear"]
+__all__ = ["LEAST_WIDTH", "Activation", "has_fused_linear", "linear"]
 
 LEAST_WIDTH = 128
 """Inputs of a linear map from which on it pays."""

@@ -7,13 +7,13 @@ import pytest
 import torch
 from timm.layers.norm import SimpleNorm2d
 from timm.models.convnext import ConvNeXtBlock
-from torch import nn
+from torch import Tensor, nn
 
 from ssa_stream.checkpoints import save_checkpoint
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SSA, ClipConfig, SsaConfig, fold_weights, folds
 from ssa_stream.model.folds import FoldedBlock, VarianceNorm
-from ssa_stream.model.onednn import LEAST_WIDTH, has_fused_linear, linear
+from ssa_stream.model.onednn import LEAST_WIDTH, Activation, has_fused_linear, linear
 from ssa_stream.model.parts import Absent
 from tests.support.tiny_model import tiny_config
 
@@ -88,7 +88,12 @@ def test_wide_block_runs_by_one_pass_of_onednn(dtype: torch.dtype, monkeypatch: 
     block = ConvNeXtBlock(LEAST_WIDTH, ls_init_value=0.5).to(dtype).eval()
     x = torch.randn(1, LEAST_WIDTH, 6, 5, dtype=dtype).contiguous(memory_format=torch.channels_last)
     calls: list[str] = []
-    monkeypatch.setattr(folds, "linear", lambda layer, y, act="none": calls.append(act) or linear(layer, y, act))
+
+    def counted(layer: nn.Linear, y: Tensor, activation: Activation = "none") -> Tensor:
+        calls.append(activation)
+        return linear(layer, y, activation)
+
+    monkeypatch.setattr(folds, "linear", counted)
     made = {}
     for is_there in (True, False):
         monkeypatch.setattr(folds, "has_fused_linear", lambda kind, is_there=is_there: is_there)

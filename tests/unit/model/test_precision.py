@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA, to_input
+from ssa_stream.model.deformable import DeformableAttention
 from ssa_stream.model.pixel_decoder import PixelFeatures
 from ssa_stream.model.precision import checked_precision, default_precision
 from tests.support.tiny_model import random_frames, tiny_config, tiny_model
@@ -49,6 +50,7 @@ def test_fast_keeps_tokens_and_places_in_float32_and_stays_close(is_fused: bool)
     """By the reference and by the fused operator; what comes out has the type that it has as published."""
     network, seen = fast_model(), list[torch.dtype]()
     deformable = network.pixel_decoder.layers[0].get_submodule("deformable")
+    assert isinstance(deformable, DeformableAttention)
     deformable.fused = is_fused
     for name in ("sampling_offsets", "attention_weights"):
         deformable.get_submodule(name).register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
