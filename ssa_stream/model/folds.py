@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from timm.layers.activations import GELU
+from timm.layers.drop import DropPath
 from timm.layers.mlp import Mlp
 from timm.layers.norm import LayerNorm, LayerNorm2d, SimpleNorm, SimpleNorm2d
 from timm.models.convnext import ConvNeXtBlock
@@ -92,7 +93,7 @@ class FoldedBlock(nn.Module):
             and isinstance(block.mlp, Mlp)
             and isinstance(block.mlp.norm, nn.Identity)
             and isinstance(block.shortcut, nn.Identity)
-            and isinstance(block.drop_path, nn.Identity)
+            and isinstance(block.drop_path, nn.Identity | DropPath)  # which drops in training only
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,8 +10,10 @@ from timm.models.convnext import ConvNeXtBlock
 from torch import Tensor, nn
 
 from ssa_stream.checkpoints import save_checkpoint
+from ssa_stream.configs import load_config
 from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SSA, ClipConfig, SsaConfig, fold_weights, folds
+from ssa_stream.model.clip import build_clip, trunk_stages
 from ssa_stream.model.folds import FoldedBlock, VarianceNorm
 from ssa_stream.model.onednn import LEAST_WIDTH, Activation, has_fused_linear, linear
 from ssa_stream.model.parts import Absent
@@ -103,3 +105,13 @@ def test_wide_block_runs_by_one_pass_of_onednn(dtype: torch.dtype, monkeypatch: 
     expected = block.float()(x.float())
     for ours in made.values():
         assert float((ours - expected).norm() / expected.norm()) < (1e-5 if dtype == torch.float32 else 0.01)
+
+
+@pytest.mark.parametrize("name", ["ssa-tiny", "ssa-base", "ssa-large"])
+def test_every_block_of_the_shipped_networks_can_be_folded(name: str) -> None:
+    """Their CLIPs drop paths in training, which inference does not."""
+    with torch.device("meta"):
+        clip = build_clip(SsaConfig.from_mapping(load_config("model", name)).clip)
+    blocks = [block for stage in trunk_stages(clip)[1] for block in stage.get_submodule("blocks").children()]
+    assert len(blocks) >= 10
+    assert all(FoldedBlock.can_fold(block) for block in blocks)
