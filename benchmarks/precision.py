@@ -28,7 +28,16 @@ from ssa_stream.checkpoints.golden import build_golden
 from ssa_stream.checkpoints.golden_folder import read_case, read_folder
 from ssa_stream.checkpoints.golden_trace import trace_case
 from ssa_stream.data import demo_scene, render
-from ssa_stream.model import SSA, Precision, TextFeatures, fold_weights, resize_frame, segment_clip, to_input
+from ssa_stream.model import (
+    SSA,
+    Precision,
+    TextFeatures,
+    fold_weights,
+    resize_frame,
+    segment_clip,
+    to_input,
+    use_operator,
+)
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "contract" / "golden" / "small"
 PROMPT = "the red circle"
@@ -81,14 +90,17 @@ def time_rows(name: str, options: argparse.Namespace) -> list[Comparison]:
         before = open_network(
             random_weights=name, device=options.device, dtype=dtype, precision="published", fold=False
         )
+        reference = copy.deepcopy(before)
+        use_operator(reference, "torch")
         folded = fold_weights(copy.deepcopy(before))
         fast = copy.deepcopy(folded).cast(dtype, "fast")
-        works = [frame_work(network, SIZES[name]) for network in (before, folded, fast)]
+        works = [frame_work(network, SIZES[name]) for network in (before, folded, fast, reference)]
         times = timed(works, options)
         height, width = SIZES[name]
         for what, taken in (("folded", times[1]), ("folded, fast", times[2])):
             title = f"{name} {width}x{height}, {Way(dtype, 'published').dtype}, {what}".replace("torch.", "")
             rows.append(Comparison.of(title, times[0], taken))
+        rows.append(Comparison.of(f"{title}, fused operator", times[3], times[2]))
     return rows
 
 

@@ -17,7 +17,8 @@ from timm.layers.norm import LayerNorm, LayerNorm2d, SimpleNorm, SimpleNorm2d
 from timm.models.convnext import ConvNeXtBlock
 from torch import Tensor, nn
 
-from ssa_stream.model.onednn import LEAST_WIDTH, has_fused_linear, linear
+from ssa_stream.model.layers import FeedForward
+from ssa_stream.model.onednn import LEAST_WIDTH, has_fused_linear, is_written_down, linear
 from ssa_stream.model.parts import Absent
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class VarianceNorm(nn.Module):
 
     def of_tokens(self, x: Tensor) -> Tensor:
         """Normalise `(..., C)`, without the weight."""
-        if _is_written_down():
+        if is_written_down():
             return x * torch.rsqrt(x.var(dim=-1, keepdim=True) + self.eps)
         unbiased = self.channels / (self.channels - 1)
         # Layer norm finds the variance in one pass; of what it gives, only the deviation is used.
@@ -100,7 +101,7 @@ class FoldedBlock(nn.Module):
         """Transform a map `(B, C, H, W)`."""
         tokens = self.depthwise(x).permute(0, 2, 3, 1)
         normed = self.norm.of_tokens(tokens) if isinstance(self.norm, VarianceNorm) else self.norm(tokens)
-        if self._is_fused and x.is_cpu and not _is_written_down():
+        if self._is_fused and x.is_cpu and not is_written_down():
             update = linear(self.reduce, linear(self.expand, normed, "gelu"))
         else:
             update = self.reduce(self.activation(self.expand(normed)))
@@ -108,11 +109,14 @@ class FoldedBlock(nn.Module):
 
 
 def fold_weights(network: "SSA") -> "SSA":
-    """Write the trunk of a network anew for inference, in place; a network without a trunk stays as it is.
+    """Write the trunk anew for inference, in place, and fuse wide feed-forward layers of the pixel decoder.
 
     Args:
-        network: With its weights, in evaluation mode.
+        network: With its weights, in evaluation mode; parts that it does not hold are left out.
     """
+    for layer in network.pixel_decoder.modules():
+        if isinstance(layer, FeedForward) and layer.linear1.in_features >= LEAST_WIDTH:
+            layer.is_fused = has_fused_linear(layer.linear1.weight.dtype)
     if isinstance(network.clip, Absent):
         return network
     trunk: Any = network.clip.visual.trunk  # as above
@@ -133,11 +137,6 @@ def fold_weights(network: "SSA") -> "SSA":
 
 def _is_gelu(activation: nn.Module) -> bool:
     return isinstance(activation, GELU) or (isinstance(activation, nn.GELU) and activation.approximate == "none")
-
-
-def _is_written_down() -> bool:
-    """Whether a graph is made for other engines, which lack torch's own operators."""
-    return bool(torch.compiler.is_exporting() or torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def _linear(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> nn.Linear:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["LEAST_WIDTH", "Activation", "has_fused_linear", "linear"]
+__all__ = ["LEAST_WIDTH", "Activation", "has_fused_linear", "is_written_down", "linear"]
 
 LEAST_WIDTH = 128
 """Inputs of a linear map from which on it pays."""
@@ -20,6 +20,11 @@ _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.03}
 _KINDS: dict[str, tuple[str, str]] = {"none": ("none", ""), "gelu": ("gelu", "none"), "relu": ("relu", "")}
 
 Activation = Literal["none", "gelu", "relu"]
+
+
+def is_written_down() -> bool:
+    """Whether a graph is made for other engines, which lack torch's own operators."""
+    return bool(torch.compiler.is_exporting() or torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def linear(layer: nn.Linear, x: Tensor, activation: Activation = "none") -> Tensor:

@@ -15,6 +15,7 @@ from ssa_stream.errors import CheckpointError
 from ssa_stream.model import SSA, ClipConfig, SsaConfig, fold_weights, folds
 from ssa_stream.model.clip import build_clip, trunk_stages
 from ssa_stream.model.folds import FoldedBlock, VarianceNorm
+from ssa_stream.model.layers import FeedForward
 from ssa_stream.model.onednn import LEAST_WIDTH, Activation, has_fused_linear, linear
 from ssa_stream.model.parts import Absent
 from tests.support.tiny_model import tiny_config
@@ -81,6 +82,21 @@ def test_network_without_a_trunk_stays_as_it_is() -> None:
     network = SSA(tiny_config(), parts=["decoder"])
     assert isinstance(fold_weights(network).clip, Absent)
     assert not network.is_folded
+
+
+@torch.inference_mode()
+def test_wide_feed_forward_of_the_pixel_decoder_runs_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the numbers of two; narrow ones, and those of the other decoders, stay."""
+    monkeypatch.setattr(folds, "LEAST_WIDTH", 64)
+    network = fold_weights(SSA(tiny_config()).eval())
+    fused = {name for name, one in network.named_modules() if isinstance(one, FeedForward) and one.is_fused}
+    assert fused == {"pixel_decoder.layers.0.feed_forward"}
+    layer, x = network.get_submodule(fused.pop()), torch.randn(2, 9, 64)
+    ours = layer(x)
+    layer.is_fused = False  # type: ignore[assignment]  # a flag
+    torch.testing.assert_close(ours, layer(x), rtol=1e-5, atol=1e-5)
+    monkeypatch.setattr(folds, "LEAST_WIDTH", 65)
+    assert not any(isinstance(one, FeedForward) and one.is_fused for one in fold_weights(SSA(tiny_config())).modules())
 
 
 @torch.inference_mode()
