@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ssa_stream.configs import load_config
-from ssa_stream.errors import CheckpointError, SsaStreamError
+from ssa_stream.errors import CheckpointError, ConfigError, SsaStreamError
 from ssa_stream.nodes.pipeline import ModelSection
 from ssa_stream.nodes.runtime.signals import end_with_parent
 from ssa_stream.weight_files import DEFAULT_CHECKPOINT, FileLook, WeightFile, look
@@ -104,6 +104,11 @@ def load_network(section: ModelSection, parts: Collection[str] | None = None) ->
     device = choose_device(section.device, "model.device")
     if section.device == "auto":
         _LOG.info("device chosen", device=device)
+    if section.dtype == "auto":
+        raise ConfigError(
+            "model.dtype is auto in a node; expected the type that the graph's launcher measured "
+            "(launcher.dtype.with_measured_dtype)"
+        )
     dtype: torch.dtype = getattr(torch, section.dtype)
     network = open_network(
         section.checkpoint,
@@ -111,6 +116,7 @@ def load_network(section: ModelSection, parts: Collection[str] | None = None) ->
         device=device,
         dtype=dtype,
         parts=parts,
+        precision=None if section.precision == "auto" else section.precision,
     )
     operator = use_operator(network)
     if operator.reason:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from ssa_stream.model.clip import TextFeatures
     from ssa_stream.model.clip_forward import ClipOutput, decode_clip, forward_clip
     from ssa_stream.model.deformable import Operator, OperatorChoice, build_operator, use_operator
+    from ssa_stream.model.folds import fold_weights
     from ssa_stream.model.offline import ClipMasks, segment_clip
+    from ssa_stream.model.precision import Precision
     from ssa_stream.model.preprocess import MaskSizes, network_size, resize_frame, to_input
     from ssa_stream.model.selection import select_queries
     from ssa_stream.model.ssa import SSA
@@ -25,7 +27,9 @@ else:
         clip="TextFeatures",
         clip_forward="ClipOutput decode_clip forward_clip",
         deformable="Operator OperatorChoice build_operator use_operator",
+        folds="fold_weights",
         offline="ClipMasks segment_clip",
+        precision="Precision",
         preprocess="MaskSizes network_size resize_frame to_input",
         selection="select_queries",
         ssa="SSA",
@@ -46,6 +50,7 @@ __all__ = [
     "Operator",
     "OperatorChoice",
     "PixelDecoderConfig",
+    "Precision",
     "SsaConfig",
     "Stages",
     "TextFeatures",
@@ -56,6 +61,7 @@ __all__ = [
     "decode_clip",
     "empty_carry",
     "fold",
+    "fold_weights",
     "forward_clip",
     "network_size",
     "resize_frame",

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ssa_stream.errors import ShapeError
 from ssa_stream.model.alignment import align_chain
+from ssa_stream.model.chunks import frames_per_chunk
 from ssa_stream.model.clip import TextFeatures
 from ssa_stream.model.stages import Stages
 from ssa_stream.model.video_decoder import WindowOutput
@@ -33,18 +34,20 @@ class ClipOutput(NamedTuple):
     text: Tensor
 
 
-def forward_clip(model: Stages, images: Tensor, text: TextFeatures, chunk_size: int = 18) -> ClipOutput:
+def forward_clip(model: Stages, images: Tensor, text: TextFeatures, chunk_size: int | None = None) -> ClipOutput:
     """Run a clip through the network.
 
     Args:
         model: The network.
         images: Normalised and padded clip, `(T, 3, H, W)`.
         text: One row.
-        chunk_size: Frames that pass the per-frame part together; changes memory use, not results.
+        chunk_size: Frames that pass the per-frame part together; changes memory and time, not results. None chooses
+            by the device, see `chunks`.
     Raises:
         ShapeError: `text` has not exactly one row.
     """
-    stems = (model.encode_stem(chunk) for chunk in images.split(chunk_size))
+    frames = chunk_size or frames_per_chunk((int(images.shape[-2]), int(images.shape[-1])), model.device)
+    stems = (model.encode_stem(chunk) for chunk in images.split(frames))
     return decode_clip(model, stems, text, len(images))
 
 

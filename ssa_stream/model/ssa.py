@@ -17,6 +17,7 @@ from ssa_stream.model.extensions.mask_moments import MaskMoments, NoMaskMoments
 from ssa_stream.model.frame_decoder import FrameDecoder
 from ssa_stream.model.parts import Absent, modules_of, part_building
 from ssa_stream.model.pixel_decoder import PixelDecoder
+from ssa_stream.model.precision import Precision
 from ssa_stream.model.preprocess import SIZE_DIVISOR
 from ssa_stream.model.selection import mask_logits
 from ssa_stream.model.stages import FeatureMaps, FrameQueries
@@ -53,12 +54,16 @@ class SSA(nn.Module):
             generator. None draws from that as it is.
     Attributes:
         place: Empty; where the weights are, and of their type.
+        precision: How the pixel decoder computes; `cast` sets it.
+        is_folded: Whether the trunk was written anew for inference, see `folds`.
     Raises:
         ConfigError: There is no such part, or the configuration cannot be built.
     Source: "Semantic and Sequential Alignment for Referring Video Object Segmentation", CVPR 2025.
     """
 
     place: Tensor
+    precision: Precision = "published"
+    is_folded: bool = False
 
     def __init__(self, config: SsaConfig, *, parts: Collection[str] | None = None, seed: int | None = None) -> None:
         super().__init__()
@@ -113,19 +118,24 @@ class SSA(nn.Module):
         """Type of the weights and of the input; the pixel decoder is float32 always."""
         return self.place.dtype
 
-    @staticmethod
-    def weight_type(name: str, dtype: torch.dtype) -> torch.dtype:
-        """Type of a module or tensor in a network of `dtype`, by its name in the network."""
-        return torch.float32 if name.partition(".")[0] == "pixel_decoder" else dtype
+    def weight_type(self, name: str, dtype: torch.dtype) -> torch.dtype:
+        """Type of a module or tensor in a network of `dtype` and of this precision, by its name in the network."""
+        module, _, rest = name.partition(".")
+        return PixelDecoder.weight_type(rest, self.precision) if module == "pixel_decoder" else dtype
 
-    def cast(self, dtype: torch.dtype) -> Self:
-        """Change the type of all weights but the pixel decoder's, in place.
+    def cast(self, dtype: torch.dtype, precision: Precision | None = None) -> Self:
+        """Change the types of all weights, in place.
 
         Args:
-            dtype: float32 or bfloat16.
+            dtype: float32 or bfloat16, for all but the pixel decoder.
+            precision: How the pixel decoder computes; None leaves that.
         """
-        for name, child in self.named_children():
-            child.to(self.weight_type(name, dtype))
+        self.precision = precision or self.precision
+        for child in self.children():
+            if isinstance(child, PixelDecoder):
+                child.cast(self.precision)
+            else:
+                child.to(dtype)
         self.place = self.place.to(dtype)
         return self
 
@@ -241,6 +251,6 @@ class SSA(nn.Module):
         """Mask logits `(B, N', H/4, W/4)` of embeddings `(B, N', C)` on mask features `(B, C, H/4, W/4)`."""
         return mask_logits(embeddings, mask_features)
 
-    def forward(self, images: Tensor, text: TextFeatures, chunk_size: int = 18) -> ClipOutput:
+    def forward(self, images: Tensor, text: TextFeatures, chunk_size: int | None = None) -> ClipOutput:
         """Offline forward: a whole clip is one window; see `clip_forward.forward_clip`."""
         return forward_clip(self, images, text, chunk_size)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["check_device", "check_free", "check_graph", "check_model", "check_prompts", "http_places"]
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
-_DTYPES = ("float32", "bfloat16")
+_DTYPES = ("auto", "float32", "bfloat16")
+_PRECISIONS = ("auto", "published", "fast")
 _TCP = re.compile(r"tcp://(?P<host>.*):(?P<port>[0-9]+)")
 
 
@@ -61,6 +62,7 @@ def check_model(
     download_clip: str | None = None,
     device: str = "auto",
     dtype: str = "float32",
+    precision: str = "auto",
 ) -> None:
     """Refuse what `open_model` would refuse, as far as it can be told without torch; of a file the header is read.
 
@@ -72,15 +74,18 @@ def check_model(
         download_clip: Tag of the weights to download.
         device: Name of a device.
         dtype: Name of a type.
+        precision: Name of a precision.
     Raises:
-        ConfigError: Options that do not go together, an unknown model, device or type.
+        ConfigError: Options that do not go together, an unknown model, device, type or precision.
         CheckpointError: A file is not there, is no checkpoint, or lacks CLIP's weights and none are given.
     """
     if random_weights and checkpoint is not None:
         raise ConfigError(f"give either --checkpoint {checkpoint} or --random-weights, not both")
     check_device(device)
     if dtype not in _DTYPES:
-        raise ConfigError(f"--dtype is {dtype!r}; expected {' or '.join(_DTYPES)}")
+        raise ConfigError(f"--dtype is {dtype!r}; expected one of {', '.join(_DTYPES)}")
+    if precision not in _PRECISIONS:
+        raise ConfigError(f"--precision is {precision!r}; expected one of {', '.join(_PRECISIONS)}")
     check_clip(clip, download_clip)
     if random_weights:
         SsaConfig.from_mapping(load_config("model", model))
@@ -111,6 +116,7 @@ def check_graph(config: "PipelineConfig", *further: tuple[str, int]) -> None:
         random_weights=section.random_weights,
         device=section.device,
         dtype=section.dtype,
+        precision=section.precision,
     )
     for name, stream in config.streams.items():
         _check_stream(name, stream.source, stream.live, decodes=config.placement == "fused")

@@ -20,6 +20,7 @@ from ssa_stream.cli.options.model import (
     DownloadClip,
     Dtype,
     ModelName,
+    Precision,
     RandomWeights,
     Threads,
 )
@@ -126,6 +127,7 @@ def predict(
     model: ModelName = "ssa-tiny",
     device: Device = "auto",
     dtype: Dtype = "float32",
+    precision: Precision = "published",
     threads: Threads = None,
     log_format: LogFormatOption = "text",
     log_level: LogLevelOption = "info",
@@ -158,7 +160,13 @@ def predict(
         download_clip=download_clip,
         device=_device(device),
         dtype=dtype,
+        precision=precision,
     )
+    if dtype == "auto":
+        raise ConfigError(
+            "--dtype is auto, but all predictions of a folder have one type, on whatever machine the work goes on; "
+            "expected float32 or bfloat16"
+        )
     choice.check()
     place = parse_data(data)
     split = split_of(place.kind, split)
@@ -265,6 +273,7 @@ def _settings(
         clip=choice.download_clip if choice.clip is None else WeightFile.read(choice.clip).fingerprint,
         clip_name="" if choice.clip is None else str(choice.clip),
         dtype=choice.dtype,
+        precision=choice.precision,
         mode=None if by_sample else mode or ("multi" if kind.name == "mevis" else "single"),
         window=window or (1 if by_sample else None),
         short_edge_px=short_px,

@@ -14,6 +14,7 @@ from ssa_stream.cli.options.model import (
     DownloadClip,
     Dtype,
     ModelName,
+    Precision,
     RandomWeights,
     Threads,
 )
@@ -109,6 +110,7 @@ def run(
     model: ModelName = "ssa-tiny",
     device: Device = "auto",
     dtype: Dtype = "float32",
+    precision: Precision = "auto",
     threads: Threads = None,
     window: Annotated[
         int, typer.Option(min=1, help="Frames that the video decoder sees at once.", rich_help_panel=_SESSION)
@@ -202,6 +204,7 @@ def run(
         download_clip=download_clip,
         device=device,
         dtype=dtype,
+        precision=precision,
     )
     choice.check()
     words = ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic(source))

@@ -11,7 +11,9 @@ from ssa_stream.cli.views.console import notice, status
 from ssa_stream.extras import install_command
 
 if TYPE_CHECKING:
-    from ssa_stream.model import SSA, OperatorChoice
+    import torch
+
+    from ssa_stream.model import SSA, OperatorChoice, SsaConfig
 
 __all__ = ["ModelChoice", "all_cores_but_one", "open_model"]
 
@@ -27,7 +29,8 @@ class ModelChoice:
         clip: File with CLIP's weights, for a checkpoint without them.
         download_clip: Tag of the weights that open_clip shall download for such a checkpoint.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        dtype: `float32` or `bfloat16`.
+        dtype: `auto`, `float32` or `bfloat16`.
+        precision: `auto`, `published` or `fast`.
     """
 
     model: str
@@ -37,12 +40,13 @@ class ModelChoice:
     download_clip: str | None
     device: str
     dtype: str
+    precision: str = "auto"
 
     def check(self) -> None:
         """Refuse what can be told to be wrong without torch.
 
         Raises:
-            ConfigError: Both checkpoint and random weights, or an unknown device or dtype.
+            ConfigError: Both checkpoint and random weights, or an unknown device, dtype or precision.
             CheckpointError: A file is not there, or is no checkpoint that runs.
         """
         check_model(
@@ -53,6 +57,7 @@ class ModelChoice:
             download_clip=self.download_clip,
             device=self.device,
             dtype=self.dtype,
+            precision=self.precision,
         )
 
 
@@ -69,26 +74,47 @@ def open_model(choice: ModelChoice, *, threads: int | None = None) -> "SSA":
     import torch
 
     from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, choose_device, open_network, read_info
-    from ssa_stream.model import build_operator, use_operator
+    from ssa_stream.configs import load_config
+    from ssa_stream.model import SsaConfig, build_operator, use_operator
+    from ssa_stream.model.precision import checked_precision
 
     if threads is not None:
         torch.set_num_threads(threads)
     where = choose_device(choice.device, "--device")
     if choice.device == "auto":
         notice(f"device: {where}", event="device", device=str(where))
-    kind = torch.bfloat16 if choice.dtype == "bfloat16" else torch.float32
+    if choice.random_weights:
+        config = SsaConfig.from_mapping(load_config("model", choice.model))
+    else:
+        config = read_info(choice.checkpoint or DEFAULT_CHECKPOINT).config
+    kind = _dtype(choice.dtype, config, torch.device(where))
+    precision = checked_precision(None if choice.precision == "auto" else choice.precision, torch.device(where), kind)
     if where == "cpu":
         with status("preparing deformable attention; on a new machine it is compiled once"):
             build_operator()
     if choice.random_weights:
-        network = open_network(random_weights=choice.model, device=where, dtype=kind)
+        network = open_network(random_weights=choice.model, device=where, dtype=kind, precision=precision)
     else:
         name = choice.checkpoint or DEFAULT_CHECKPOINT
         with status(f"loading {name}"):
-            weights = clip_weights(read_info(name).config, choice.clip, choice.download_clip)
-            network = open_network(name, clip=weights, device=where, dtype=kind)
+            weights = clip_weights(config, choice.clip, choice.download_clip)
+            network = open_network(name, clip=weights, device=where, dtype=kind, precision=precision)
     _tell_operator(use_operator(network))
     return network
+
+
+def _dtype(name: str, config: "SsaConfig", device: "torch.device") -> "torch.dtype":
+    """The type of a name; `auto` is measured, and said."""
+    import torch
+
+    from ssa_stream.model.dtype_choice import choose_dtype
+
+    if name != "auto":
+        return torch.bfloat16 if name == "bfloat16" else torch.float32
+    with status("measuring float32 against bfloat16"):
+        chosen = choose_dtype(config, device)
+    notice(f"dtype: {chosen.name} ({chosen.reason})", event="dtype", dtype=chosen.name, ratio=round(chosen.ratio, 2))
+    return chosen.dtype
 
 
 def _tell_operator(operator: "OperatorChoice") -> None:

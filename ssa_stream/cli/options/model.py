@@ -23,6 +23,7 @@ __all__ = [
     "Dtype",
     "ModelName",
     "OptionalTag",
+    "Precision",
     "RandomWeights",
     "Threads",
     "check_clip",
@@ -64,7 +65,17 @@ Threads = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-Dtype = Annotated[str, typer.Option(help="float32 or bfloat16.", rich_help_panel=_PANEL)]
+Dtype = Annotated[
+    str,
+    typer.Option(help="float32, bfloat16, or auto: bfloat16 if it is faster here, measured.", rich_help_panel=_PANEL),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="Pixel decoder: published (float32) or fast (bfloat16 where safe); auto: published for float32 on a CPU.",
+        rich_help_panel=_PANEL,
+    ),
+]
 Clip = Annotated[
     Path | None,
     typer.Option(

@@ -80,7 +80,8 @@ class DeformableAttention(nn.Module):
             `(B, S, C)`.
         """
         offsets, logits = self.sampling_offsets(query), self.attention_weights(query)
-        out: Tensor = self.output_proj(self.mix(self.value_proj(value), offsets, logits, sizes))
+        values = self.value_proj(value.to(self.value_proj.weight.dtype))
+        out: Tensor = self.output_proj(self.mix(values, offsets, logits, sizes))
         return out
 
     def mix(self, values: Tensor, offsets: Tensor, logits: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
@@ -94,9 +95,11 @@ class DeformableAttention(nn.Module):
         if self.fused and not _needs_reference(values, offsets, logits):
             mixed: Tensor = deformable_attention(values, offsets, logits, sides, self.num_heads)
             return mixed
-        return deformable_attention_reference(
-            values, offsets, logits, sizes, num_heads=self.num_heads, num_points=self.num_points
+        kind = torch.promote_types(values.dtype, offsets.dtype)
+        mixed = deformable_attention_reference(
+            values.to(kind), offsets, logits, sizes, num_heads=self.num_heads, num_points=self.num_points
         )
+        return mixed.to(values.dtype)
 
 
 def _needs_reference(*tensors: Tensor) -> bool:
