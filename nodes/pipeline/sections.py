@@ -59,6 +59,7 @@ class ModelSection(_Section, frozen=True, kw_only=True):
         random_weights: Make meaningless weights instead.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: Of weights and activations.
+        engine: What computes the stages, see `ssa_stream.engines`; `auto` takes the fastest one that is built.
         threads: Processor threads of each node that runs the network; None chooses.
     """
 
@@ -69,6 +70,7 @@ class ModelSection(_Section, frozen=True, kw_only=True):
         str, Meta(pattern=r"\A(auto|cpu|cuda(:[0-9]{1,3})?)\Z", description="auto, cpu, cuda or cuda:N")
     ] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
+    engine: Literal["auto", "torch", "openvino", "onnxruntime", "cuda-graph"] = "auto"
     threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
 
     def __post_init__(self) -> None:

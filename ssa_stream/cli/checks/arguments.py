@@ -61,6 +61,7 @@ def check_model(
     download_clip: str | None = None,
     device: str = "auto",
     dtype: str = "float32",
+    engine: str = "auto",
 ) -> None:
     """Refuse what `open_model` would refuse, as far as it can be told without torch; of a file the header is read.
 
@@ -72,8 +73,10 @@ def check_model(
         download_clip: Tag of the weights to download.
         device: Name of a device.
         dtype: Name of a type.
+        engine: Name of an engine.
     Raises:
-        ConfigError: Options that do not go together, an unknown model, device or type.
+        ConfigError: Options that do not go together, an unknown model, device, type or engine; or
+            the extra of the engine is not installed.
         CheckpointError: A file is not there, is no checkpoint, or lacks CLIP's weights and none are given.
     """
     if random_weights and checkpoint is not None:
@@ -81,6 +84,7 @@ def check_model(
     check_device(device)
     if dtype not in _DTYPES:
         raise ConfigError(f"--dtype is {dtype!r}; expected {' or '.join(_DTYPES)}")
+    check_engine(engine)
     check_clip(clip, download_clip)
     if random_weights:
         SsaConfig.from_mapping(load_config("model", model))
@@ -111,6 +115,7 @@ def check_graph(config: "PipelineConfig", *further: tuple[str, int]) -> None:
         random_weights=section.random_weights,
         device=section.device,
         dtype=section.dtype,
+        engine=section.engine,
     )
     for name, stream in config.streams.items():
         _check_stream(name, stream.source, stream.live, decodes=config.placement == "fused")

@@ -20,6 +20,7 @@ from ssa_stream.cli.options.model import (
     Device,
     DownloadClip,
     Dtype,
+    Engine,
     ModelName,
     RandomWeights,
     Threads,
@@ -122,6 +123,7 @@ def evaluate(
     model: ModelName = "ssa-tiny",
     device: Device = "auto",
     dtype: Dtype = "float32",
+    engine: Engine = "auto",
     threads: Threads = None,
     window: Annotated[
         int, typer.Option(min=1, help="Frames of a window; not used by offline.", rich_help_panel=_SESSION)
@@ -209,6 +211,7 @@ def evaluate(
         download_clip=download_clip,
         device=device,
         dtype=dtype,
+        engine=engine,
     )
     choice.check()
     ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic=place is None).introduce()

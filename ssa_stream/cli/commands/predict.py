@@ -19,6 +19,7 @@ from ssa_stream.cli.options.model import (
     Device,
     DownloadClip,
     Dtype,
+    Engine,
     ModelName,
     RandomWeights,
     Threads,
@@ -126,6 +127,7 @@ def predict(
     model: ModelName = "ssa-tiny",
     device: Device = "auto",
     dtype: Dtype = "float32",
+    engine: Engine = "auto",
     threads: Threads = None,
     log_format: LogFormatOption = "text",
     log_level: LogLevelOption = "info",
@@ -158,6 +160,7 @@ def predict(
         download_clip=download_clip,
         device=_device(device),
         dtype=dtype,
+        engine=engine,
     )
     choice.check()
     place = parse_data(data)

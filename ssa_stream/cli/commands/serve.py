@@ -23,7 +23,7 @@ from ssa_stream.cli.options.graph import (
     with_streams,
 )
 from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
-from ssa_stream.cli.options.model import Checkpoint, RandomWeights
+from ssa_stream.cli.options.model import Checkpoint, GraphEngine, RandomWeights
 from ssa_stream.cli.options.state import Fresh, StateFolder, saved_prompts
 from ssa_stream.errors import ConfigError
 from ssa_stream.files import read_limited
@@ -110,6 +110,7 @@ def serve(
     checkpoint: Checkpoint = None,
     random_weights: RandomWeights = False,
     device: ModelDevice = None,
+    engine: GraphEngine = None,
     threads: ModelThreads = None,
     max_peers: Annotated[int, typer.Option(min=1, rich_help_panel=_LIMITS)] = 8,
     max_kbps: Annotated[int, typer.Option(min=1, help="Of one camera.", rich_help_panel=_LIMITS)] = 4000,
@@ -163,6 +164,7 @@ def serve(
         checkpoint=None if checkpoint is None else str(checkpoint),
         random_weights=random_weights,
         device=device,
+        engine=engine,
         threads=threads,
     )
     config = with_streams(

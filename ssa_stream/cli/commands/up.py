@@ -21,7 +21,7 @@ from ssa_stream.cli.options.graph import (
     with_streams,
 )
 from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
-from ssa_stream.cli.options.model import Checkpoint, RandomWeights
+from ssa_stream.cli.options.model import Checkpoint, GraphEngine, RandomWeights
 from ssa_stream.cli.options.state import Fresh, StateFolder, saved_prompts
 from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
 from ssa_stream.errors import SinkError, SourceError, SsaStreamError
@@ -91,6 +91,7 @@ def up(
     random_weights: RandomWeights = False,
     device: ModelDevice = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16.", rich_help_panel=_MODEL)] = None,
+    engine: GraphEngine = None,
     threads: ModelThreads = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No live line, no summary.", rich_help_panel=_OUTPUT)
@@ -123,6 +124,7 @@ def up(
         random_weights=random_weights,
         device=device,
         dtype=dtype,
+        engine=engine,
         threads=threads,
     )
     config = with_streams(

@@ -28,6 +28,7 @@ class ModelChoice:
         download_clip: Tag of the weights that open_clip shall download for such a checkpoint.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `float32` or `bfloat16`.
+        engine: One of `ssa_stream.engines.ENGINES`.
     """
 
     model: str
@@ -37,12 +38,13 @@ class ModelChoice:
     download_clip: str | None
     device: str
     dtype: str
+    engine: str = "auto"
 
     def check(self) -> None:
         """Refuse what can be told to be wrong without torch.
 
         Raises:
-            ConfigError: Both checkpoint and random weights, or an unknown device or dtype.
+            ConfigError: Both checkpoint and random weights, or an unknown device, dtype or engine.
             CheckpointError: A file is not there, or is no checkpoint that runs.
         """
         check_model(
@@ -53,6 +55,7 @@ class ModelChoice:
             download_clip=self.download_clip,
             device=self.device,
             dtype=self.dtype,
+            engine=self.engine,
         )
 
 

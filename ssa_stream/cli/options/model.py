@@ -21,6 +21,8 @@ __all__ = [
     "Device",
     "DownloadClip",
     "Dtype",
+    "Engine",
+    "GraphEngine",
     "ModelName",
     "OptionalTag",
     "RandomWeights",
@@ -65,6 +67,16 @@ Threads = Annotated[
     ),
 ]
 Dtype = Annotated[str, typer.Option(help="float32 or bfloat16.", rich_help_panel=_PANEL)]
+_ENGINE_HELP = typer.Option(
+    metavar="|".join(ENGINES),
+    help="What computes the network's stages. torch needs nothing more. openvino and onnxruntime are faster on many "
+    "processors; they need their extra, and are built once for each size (see: ssa-stream engine build). cuda-graph is "
+    "for NVIDIA GPUs. auto takes one that is built already, else torch, and says why.",
+    rich_help_panel=_PANEL,
+)
+Engine = Annotated[str, _ENGINE_HELP]
+GraphEngine = Annotated[str | None, _ENGINE_HELP]
+"""As `Engine`; None leaves what the pipeline says."""
 Clip = Annotated[
     Path | None,
     typer.Option(
