@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from ssa_stream.model import SSA, TextFeatures, to_input
+from ssa_stream.model import Stages, TextFeatures, to_input
 from ssa_stream.nodes.runtime.dropping import Drops
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.serving import serve_frames, with_time
@@ -67,7 +67,7 @@ async def run(node: NodeContext) -> None:
 
 
 class _Encoder:
-    def __init__(self, node: NodeContext, model: SSA, outlet: Outlet) -> None:
+    def __init__(self, node: NodeContext, model: Stages, outlet: Outlet) -> None:
         self._node, self._model, self._outlet = node, model, outlet
         self._drops = Drops(node, outlet)
         self._texts: SentenceCache[TextFeatures] = SentenceCache(lambda text: model.encode_text([text]))

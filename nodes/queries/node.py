@@ -8,7 +8,7 @@ made of. It remembers nothing.
 
 import torch
 
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.nodes.pipeline import DECODER, MASKS
 from ssa_stream.nodes.runtime.dropping import Drops
 from ssa_stream.nodes.runtime.node import NodeContext
@@ -48,7 +48,7 @@ async def run(node: NodeContext) -> None:
 
 
 class _Queries:
-    def __init__(self, node: NodeContext, model: SSA, decoder: Outlet, masks: Outlet) -> None:
+    def __init__(self, node: NodeContext, model: Stages, decoder: Outlet, masks: Outlet) -> None:
         self._node, self._model, self._decoder, self._masks = node, model, decoder, masks
         self._config = node.settings.to_session_config()
         self._drops = Drops(node, decoder)

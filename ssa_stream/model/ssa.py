@@ -1,7 +1,7 @@
 """The SSA network: its stages, each a public method, and the offline forward that composes them."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Self, cast
+from collections.abc import Sequence
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -9,58 +9,19 @@ from torch import Tensor, nn
 from ssa_stream.errors import ShapeError
 from ssa_stream.model import clip as clip_module
 from ssa_stream.model.adapter import StageAdapter
-from ssa_stream.model.alignment import align_chain
 from ssa_stream.model.carry import CarriedPool
 from ssa_stream.model.clip import TextFeatures
+from ssa_stream.model.clip_forward import ClipOutput, forward_clip
 from ssa_stream.model.config import SsaConfig
 from ssa_stream.model.extensions.mask_moments import MaskMoments, NoMaskMoments
-from ssa_stream.model.frame_decoder import FrameDecoder, FramePrediction
+from ssa_stream.model.frame_decoder import FrameDecoder
 from ssa_stream.model.pixel_decoder import PixelDecoder
 from ssa_stream.model.preprocess import SIZE_DIVISOR
 from ssa_stream.model.selection import mask_logits
+from ssa_stream.model.stages import FeatureMaps, FrameQueries
 from ssa_stream.model.video_decoder import VideoDecoder, WindowOutput
 
-__all__ = ["SSA", "ClipOutput", "FeatureMaps", "FrameQueries"]
-
-FeatureMaps = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-class FrameQueries(NamedTuple):
-    """Instance queries of `B` frames, each under its sentence.
-
-    Attributes:
-        queries: Frame queries, `(B, N, C)`.
-        text: Sentence after fusion with the frame, `(B, C)`.
-        mask_features: For masks of video queries, `(B, C, H/4, W/4)`. By far the largest of the three.
-        predictions: Head outputs at each depth of the frame decoder, for training.
-        frame_mask_features: Mask features of the frame decoder's own predictions, for training.
-        depths: What the pixel decoder makes of strides 32, 16, 8 after each of its layers, for training.
-    """
-
-    queries: Tensor
-    text: Tensor
-    mask_features: Tensor
-    predictions: tuple[FramePrediction, ...] = ()
-    frame_mask_features: Tensor | None = None
-    depths: tuple[tuple[Tensor, ...], ...] = ()
-
-
-class ClipOutput(NamedTuple):
-    """Offline forward of one clip of `T` frames.
-
-    Attributes:
-        window: Video decoder output with the whole clip as one window, batch of 1.
-        aligned: Projected frame queries in slot order, `(1, T, N, C)`.
-        order: Permutation of the alignment chain, `(1, T, N)`.
-        mask_features: `(T, C, H/4, W/4)`.
-        text: Fused sentence of each frame, `(1, T, C)`.
-    """
-
-    window: WindowOutput
-    aligned: Tensor
-    order: Tensor
-    mask_features: Tensor
-    text: Tensor
+__all__ = ["SSA"]
 
 
 class SentenceResizer(nn.Module):
@@ -240,47 +201,5 @@ class SSA(nn.Module):
         return mask_logits(embeddings, mask_features)
 
     def forward(self, images: Tensor, text: TextFeatures, chunk_size: int = 18) -> ClipOutput:
-        """Offline forward: a whole clip is one window.
-
-        Args:
-            images: Normalised and padded clip, `(T, 3, H, W)`.
-            text: One row.
-            chunk_size: Frames that pass the per-frame part together; changes memory use, not results.
-        Raises:
-            ShapeError: `text` has not exactly one row.
-        """
-        stems = (self.encode_stem(chunk) for chunk in images.split(chunk_size))
-        return self.decode_clip(stems, text, len(images))
-
-    def decode_clip(
-        self, stems: Iterable[Tensor], text: TextFeatures, num_frames: int, features_on: torch.device | None = None
-    ) -> ClipOutput:
-        """The offline forward from the prompt-free stage on, so that sentences of one clip can share that.
-
-        Args:
-            stems: Outputs of `encode_stem` for the clip's frames, in order, in chunks of any length; one is held at a
-                time.
-            text: One row.
-            num_frames: Of all chunks together, `T`.
-            features_on: Where mask features are kept, which are as large as all else together; None leaves them.
-        Raises:
-            ShapeError: `text` has not exactly one row.
-        """
-        if len(text.sentence) != 1:
-            raise ShapeError(f"{len(text.sentence)} sentences for one clip; expected 1, call once per sentence")
-        queries, vectors, features, done = [], [], None, 0
-        for stem in stems:
-            rows = text.take(torch.zeros(len(stem), dtype=torch.int64, device=self.device))
-            part = self.generate_queries(self.condition(stem, rows), rows)
-            queries.append(part.queries)
-            vectors.append(part.text)
-            if features is None:  # all at once: joined at the end, they would be there twice
-                shape = (num_frames, *part.mask_features.shape[1:])
-                features = part.mask_features.new_empty(shape, device=features_on or self.device)
-            features[done : done + len(stem)] = part.mask_features
-            done += len(stem)
-        assert features is not None
-        assert done == num_frames, f"{done} frames came, of {num_frames}"
-        aligned, order = align_chain(self.project_queries(torch.cat(queries)[None]))
-        sentences = torch.cat(vectors)[None]
-        return ClipOutput(self.decode_window(aligned, sentences), aligned, order, features, sentences)
+        """Offline forward: a whole clip is one window; see `clip_forward.forward_clip`."""
+        return forward_clip(self, images, text, chunk_size)

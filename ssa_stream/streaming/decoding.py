@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.streaming.config import SessionConfig
 from ssa_stream.streaming.prompts import Prompt
 from ssa_stream.streaming.saving import state_from_bytes, state_to_bytes
@@ -182,7 +182,7 @@ class _Decoded(NamedTuple):
 
 
 def decode_frame(
-    model: SSA, config: SessionConfig, state: DecoderState, incoming: IncomingFrame
+    model: Stages, config: SessionConfig, state: DecoderState, incoming: IncomingFrame
 ) -> tuple[DecoderState, list[DueFrame]]:
     """Take the next frame.
 
@@ -219,7 +219,9 @@ def decode_frame(
     return state, due
 
 
-def take_rows(model: SSA, config: SessionConfig, state: DecoderState, rows: PromptRows, *, newest: int) -> DecoderState:
+def take_rows(
+    model: Stages, config: SessionConfig, state: DecoderState, rows: PromptRows, *, newest: int
+) -> DecoderState:
     """Begin the windows of new prompts without a new frame.
 
     Args:
@@ -234,7 +236,7 @@ def take_rows(model: SSA, config: SessionConfig, state: DecoderState, rows: Prom
 
 
 def flush_decoder(
-    model: SSA,
+    model: Stages,
     state: DecoderState,
     *,
     kept_prompts: Collection[Prompt] | None = None,
@@ -260,7 +262,7 @@ def flush_decoder(
 
 
 def _advance(
-    model: SSA, config: SessionConfig, state: DecoderState, incoming: IncomingFrame
+    model: Stages, config: SessionConfig, state: DecoderState, incoming: IncomingFrame
 ) -> tuple[DecoderState, list[_Decoded]]:
     """Move the windows of all prompts on; those of prompts that are no more are forgotten."""
     if incoming.rows is None or not incoming.rows.prompts:
@@ -272,7 +274,7 @@ def _advance(
 
 
 def _decode_rows(
-    model: SSA,
+    model: Stages,
     config: SessionConfig,
     known: Mapping[Prompt, PromptWindow],
     rows: PromptRows,
@@ -303,7 +305,7 @@ def _decode_rows(
 
 
 def _due(
-    model: SSA,
+    model: Stages,
     state: DecoderState,
     decoded: Sequence[_Decoded],
     stamp: FrameStamp,
@@ -332,7 +334,7 @@ def _due(
     )
 
 
-def _redecode(model: SSA, window: WindowState) -> WindowStep:
+def _redecode(model: Stages, window: WindowState) -> WindowStep:
     """Decode a window as it stands, for frames whose lookahead never came."""
     output = model.decode_window(window.aligned[None], window.text[None], window.carried)
     return WindowStep(window, output.probability[0], output.mask_embedding[0], output.initial_queries[0])

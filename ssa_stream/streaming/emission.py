@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssa_stream.model import SSA, MaskSizes, select_queries
+from ssa_stream.model import MaskSizes, Stages, select_queries
 from ssa_stream.model.selection import mask_confidence, resize_logits, resize_to_output
 from ssa_stream.streaming.config import SessionConfig
 from ssa_stream.streaming.results import TrackMask
@@ -47,7 +47,7 @@ class _Masks(NamedTuple):
 
 
 def emit_masks(
-    model: SSA,
+    model: Stages,
     evidence: FrameEvidence,
     sizes: MaskSizes,
     tracks: TrackState,
@@ -100,7 +100,9 @@ def emit_masks(
     return after, tuple(sorted(emitted, key=lambda track: -track.score))
 
 
-def _masks(model: SSA, evidence: FrameEvidence, sizes: MaskSizes, followed: Set[int], config: SessionConfig) -> _Masks:
+def _masks(
+    model: Stages, evidence: FrameEvidence, sizes: MaskSizes, followed: Set[int], config: SessionConfig
+) -> _Masks:
     """Masks of the selected slots. Which of them stay is decided at stride 4, before the costly resizing."""
     slots = select_queries(evidence.probability, config.mode, config.threshold)
     logits = model.predict_masks(evidence.mask_embedding[slots][None], evidence.mask_features[None])[0]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssa_stream.model import SSA, FeatureMaps, TextFeatures
+from ssa_stream.model import FeatureMaps, Stages, TextFeatures
 
 __all__ = ["MAX_ROWS", "EncodedRows", "Row", "RowQueries", "encode_rows", "generate_rows", "plan_rows"]
 
@@ -65,7 +65,9 @@ def plan_rows(counts: Sequence[int]) -> Iterator[tuple[Row, ...]]:
             yield tuple(rows[start : start + MAX_ROWS])
 
 
-def encode_rows(model: SSA, stems: Sequence[Tensor], texts: Sequence[TextFeatures], rows: Sequence[Row]) -> EncodedRows:
+def encode_rows(
+    model: Stages, stems: Sequence[Tensor], texts: Sequence[TextFeatures], rows: Sequence[Row]
+) -> EncodedRows:
     """Run the text-conditioned trunk on one batch of `plan_rows`.
 
     Args:
@@ -82,7 +84,7 @@ def encode_rows(model: SSA, stems: Sequence[Tensor], texts: Sequence[TextFeature
     return EncodedRows(model.condition(torch.cat([stems[i] for i in used]), text, frame_index), text.sentence)
 
 
-def generate_rows(model: SSA, encoded: EncodedRows) -> RowQueries:
+def generate_rows(model: Stages, encoded: EncodedRows) -> RowQueries:
     """Make the queries of one batch of rows."""
     rows = len(encoded.sentence)
     unused = encoded.sentence.new_zeros(rows, 0)  # of the text, only the sentence is looked at

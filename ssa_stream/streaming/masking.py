@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.streaming.config import SessionConfig
 from ssa_stream.streaming.decoding import DueFrame
 from ssa_stream.streaming.emission import FrameEvidence, emit_masks
@@ -105,7 +105,7 @@ def lacking(state: MaskState, due: DueFrame) -> tuple[Prompt, ...]:
 
 
 def mask_frame(
-    model: SSA, config: SessionConfig, state: MaskState, due: DueFrame
+    model: Stages, config: SessionConfig, state: MaskState, due: DueFrame
 ) -> tuple[MaskState, list[MaskResult]]:
     """Make the masks of a due frame and follow its objects.
 

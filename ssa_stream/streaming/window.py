@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssa_stream.model import SSA, CarriedPool, align_chain, empty_carry, fold
+from ssa_stream.model import CarriedPool, Stages, align_chain, empty_carry, fold
 
 __all__ = ["FrameBatch", "WindowState", "WindowStep", "advance_windows"]
 
@@ -69,7 +69,7 @@ class _Slid(NamedTuple):
 
 
 def advance_windows(
-    model: SSA,
+    model: Stages,
     windows: Sequence[WindowState | None],
     batches: Sequence[FrameBatch],
     *,
@@ -114,7 +114,7 @@ def advance_windows(
     return [steps[i] for i in range(len(slid))]
 
 
-def _slide(model: SSA, old: WindowState | None, new: FrameBatch, window: int, decay: float) -> _Slid:
+def _slide(model: Stages, old: WindowState | None, new: FrameBatch, window: int, decay: float) -> _Slid:
     """Append new frames in slot order; the oldest frame leaves a full window."""
     projected = model.project_queries(new.queries)[None]  # (1, K, N, C)
     text = new.text[None]
