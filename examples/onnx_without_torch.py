@@ -129,7 +129,9 @@ class Video:
         height, width = self._network.size
         shape = picture.height / picture.width
         if abs(shape * width - height) > 1:
-            sys.exit(f"a picture is {picture.width}x{picture.height}; the files were made for the shape {width}x{height}")
+            sys.exit(
+                f"a picture is {picture.width}x{picture.height}; the files were made for the shape {width}x{height}"
+            )
         small = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
         pixels = np.zeros((1, 3, *self._network.padded), dtype=np.float32)
         pixels[0, :, :height, :width] = ((small - self._network.mean) / self._network.std).transpose(2, 0, 1)

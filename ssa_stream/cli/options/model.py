@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperCommand
 
 from ssa_stream.cli.views.console import status
+from ssa_stream.engines import ENGINES
 from ssa_stream.errors import ConfigError
 from ssa_stream.weight_files import existing_file
 
