@@ -58,6 +58,7 @@ class Network:
 
     def __init__(self, folder: Path, provider: str) -> None:
         settings = onnxruntime.SessionOptions()
+        settings.log_severity_level = 3  # errors
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the cores to others
 
         def opened(name: str) -> onnxruntime.InferenceSession:
@@ -101,7 +102,8 @@ class Video:
         """Take the next picture."""
         network = self._network
         stem = network("stem", images=self._pixels(picture))["stem"]
-        maps = network("condition", stem=stem, **self._text)
+        frame_index = np.zeros(1, dtype=np.int64)  # the only sentence looks at the only frame
+        maps = network("condition", stem=stem, **self._text, frame_index=frame_index)
         made = network("queries", **maps, sentence=self._text["sentence"])
         queries = network("project", queries=made["queries"])["projected"]
         if self._aligned:

@@ -14,9 +14,9 @@ from ssa_stream.nodes.runtime.signals import end_with_parent
 from ssa_stream.weight_files import DEFAULT_CHECKPOINT, FileLook, WeightFile, look
 
 if TYPE_CHECKING:
-    from ssa_stream.model import SSA, SsaConfig
+    from ssa_stream.model import SSA, SsaConfig, Stages
 
-__all__ = ["OtherWeightsError", "WeightsLoader", "load_network", "network_config", "read_weights"]
+__all__ = ["OtherWeightsError", "WeightsLoader", "load_network", "open_stages", "network_config", "read_weights"]
 
 _LOG = structlog.get_logger()
 
@@ -53,18 +53,18 @@ class WeightsLoader:
 
     def __init__(self, section: ModelSection, expected: str | None = None) -> None:
         self._section, self._expected = section, expected
-        self._network: SSA | None = None
+        self._stages: Stages | None = None
         self.fingerprint: str | None = None
 
-    def load(self) -> "SSA":
-        """The network.
+    def load(self) -> "Stages":
+        """The network, run by the engine that the section names.
 
         Raises:
-            ConfigError: This machine lacks the device.
+            ConfigError: This machine lacks the device, or the engine.
             CheckpointError: The checkpoint does not load, or was replaced while it was.
             OtherWeightsError: Its weights are other ones.
         """
-        if self._network is None:
+        if self._stages is None:
             before, expected = self._look(), self._expected
             found = read_weights(self._section).fingerprint
             if expected is not None and found != expected:
@@ -75,8 +75,8 @@ class WeightsLoader:
             network = load_network(self._section)
             if self._look() != before:
                 raise OtherWeightsError(f"the weights {found[:12]} were replaced while they were loaded")
-            self._network, self.fingerprint = network, found
-        return self._network
+            self._stages, self.fingerprint = open_stages(network, self._section), found
+        return self._stages
 
     def _look(self) -> FileLook | None:
         return None if self._section.random_weights else look(self._section.checkpoint or DEFAULT_CHECKPOINT)
@@ -112,6 +112,19 @@ def load_network(section: ModelSection) -> "SSA":
     return network
 
 
+def open_stages(network: "SSA", section: ModelSection) -> "Stages":
+    """Let the engine of a section run a network.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    from ssa_stream.engines import open_engine
+
+    stages = open_engine(network, section.engine, say=lambda text: _LOG.info("engine", text=text))
+    _LOG.info("engine taken", engine=stages.choice.name, reason=stages.choice.reason)
+    return stages
+
+
 def network_config(section: ModelSection) -> "SsaConfig":
     """The sizes of the network; reads at most the header of a checkpoint, never its weights.
 
@@ -133,7 +146,7 @@ def _main() -> None:
     name, expected = sys.argv[1:]
     end_with_parent()
     try:
-        WeightsLoader(ModelSection(checkpoint=name, device="cpu"), expected).load()
+        WeightsLoader(ModelSection(checkpoint=name, device="cpu", engine="torch"), expected).load()
     except SsaStreamError as error:
         sys.exit(str(error))
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         SingleObjectReport,
     )
     from ssa_stream.evaluation.sheet import ClipSheet
-    from ssa_stream.model import SSA
+    from ssa_stream.model import Stages
 
 __all__ = ["evaluate"]
 
@@ -255,7 +255,7 @@ def _new_sheet() -> "ClipSheet":
 
 
 def _clips(
-    model: "SSA",
+    model: "Stages",
     data: "ReferringDataset",
     mode: "EvaluationMode",
     config: "EvaluationConfig",
@@ -276,7 +276,7 @@ def _clips(
 
 
 def _objects(
-    model: "SSA", data: "ReferringDataset", mode: "EvaluationMode", config: "EvaluationConfig"
+    model: "Stages", data: "ReferringDataset", mode: "EvaluationMode", config: "EvaluationConfig"
 ) -> "SingleObjectReport":
     from ssa_stream.evaluation import RunSettings, sample_objects, summarise_objects
 
@@ -301,7 +301,7 @@ class _Warnings:
         self.all.append(warning)
         print_warning(warning)
 
-    def add_long_sentences(self, model: "SSA", data: "ReferringDataset", config: "EvaluationConfig") -> None:
+    def add_long_sentences(self, model: "Stages", data: "ReferringDataset", config: "EvaluationConfig") -> None:
         """Sentences that are longer than CLIP reads."""
         from ssa_stream.evaluation import plan_questions
 
