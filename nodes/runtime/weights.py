@@ -16,7 +16,7 @@ from ssa_stream.weight_files import DEFAULT_CHECKPOINT, FileLook, WeightFile, lo
 if TYPE_CHECKING:
     from ssa_stream.model import SSA, SsaConfig, Stages
 
-__all__ = ["OtherWeightsError", "WeightsLoader", "load_network", "open_stages", "network_config", "read_weights"]
+__all__ = ["OtherWeightsError", "WeightsLoader", "load_network", "network_config", "open_stages", "read_weights"]
 
 _LOG = structlog.get_logger()
 
