@@ -1,5 +1,6 @@
 """A network as ONNX files that other programs run: a file for each stage, and the tokenizer of its sentences."""
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -72,7 +73,7 @@ def write_files(
 
     own = {**_facts(network, sizes), **facts}
     graphs: dict[str, Callable[[], StageGraph]] = {"text": lambda: _text_graph(network)}
-    graphs |= {name: lambda name=name: stage_graph(network, name, sizes.padded) for name in STAGES}
+    graphs |= {name: functools.partial(stage_graph, network, name, sizes.padded) for name in STAGES}
     graphs["project"] = lambda: _project_graph(network)
     for name, graph in graphs.items():
         on_file(f"{name}.onnx")

@@ -12,6 +12,7 @@ from ssa_stream.errors import ConfigError
 __all__ = ["OnnxRuntime"]
 
 _CPU = "CPUExecutionProvider"
+_SUFFIX = "ExecutionProvider"
 _ERRORS_ONLY = 3
 
 
@@ -19,9 +20,9 @@ class OnnxRuntime:
     """See `Runtime`.
 
     Args:
-        provider: Which of ONNX Runtime's execution providers, such as `CUDAExecutionProvider` or
-            `TensorrtExecutionProvider`; the processor does what that cannot. Tensors come from the memory of the host
-            and go there.
+        provider: Which of ONNX Runtime's execution providers, such as `CUDA` or `TensorrtExecutionProvider`; None is
+            the processor, which also does what another one cannot. Tensors come from the memory of the host and go
+            there.
     Raises:
         ConfigError: This build of ONNX Runtime does not have the provider.
     """
@@ -29,7 +30,8 @@ class OnnxRuntime:
     name = "onnxruntime"
     fixed_shapes = False
 
-    def __init__(self, provider: str = _CPU) -> None:
+    def __init__(self, provider: str | None = None) -> None:
+        provider = f"{(provider or _CPU).removesuffix(_SUFFIX)}{_SUFFIX}"
         there = onnxruntime.get_available_providers()
         if provider not in there:
             raise ConfigError(
@@ -43,7 +45,7 @@ class OnnxRuntime:
         """Of the library, and the provider where that is not the processor."""
         own = str(onnxruntime.__version__)
         provider = self._providers[0]
-        return own if provider == _CPU else f"{own}-{provider.removesuffix('ExecutionProvider').lower()}"
+        return own if provider == _CPU else f"{own}-{provider.removesuffix(_SUFFIX).lower()}"
 
     def load(
         self,
@@ -69,6 +71,11 @@ class _Graph:
         self._session = session
         self._inputs = [one.name for one in session.get_inputs()]
         self._outputs = [one.name for one in session.get_outputs()]
+
+    @property
+    def output_shapes(self) -> list[tuple[int, ...]]:
+        """None: any."""
+        return []
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         made: list[Array] = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
