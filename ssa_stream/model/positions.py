@@ -1,12 +1,33 @@
-"""Sine position codes. All are computed in float32 and depend on sizes alone, so they are kept and shared."""
+"""Sine position codes. All are computed in float32 and depend on sizes alone, so they are kept and shared.
+
+While a graph is written down for another engine nothing is kept: its tensors have no numbers.
+"""
 
 import functools
 import math
+from collections.abc import Callable
+from typing import ParamSpec
 
 import torch
 from torch import Tensor
 
 __all__ = ["sine_1d", "sine_2d"]
+
+
+_P = ParamSpec("_P")
+
+
+def _kept(code: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
+    """Keep what a function of sizes returns, unless a graph is being written down."""
+    keeping = functools.lru_cache(maxsize=128)(code)
+
+    @functools.wraps(code)
+    def get(*args: _P.args, **kwargs: _P.kwargs) -> Tensor:
+        if torch.compiler.is_exporting():
+            return code(*args, **kwargs)
+        return keeping(*args, **kwargs)  # type: ignore[arg-type]  # sizes, device and type: all can be hashed
+
+    return get
 
 
 def _encode(position: Tensor, channels: int) -> Tensor:
@@ -20,7 +41,7 @@ def _encode(position: Tensor, channels: int) -> Tensor:
     return code
 
 
-@functools.lru_cache(maxsize=128)
+@_kept
 def sine_1d(length: int, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Code of the positions 1..length.
 
@@ -31,7 +52,7 @@ def sine_1d(length: int, channels: int, device: torch.device, dtype: torch.dtype
         return _encode(torch.arange(1, length + 1, dtype=torch.float32), channels).to(device, dtype)
 
 
-@functools.lru_cache(maxsize=128)
+@_kept
 def sine_2d(
     height: int, width: int, channels: int, normalized: bool, device: torch.device, dtype: torch.dtype
 ) -> Tensor:

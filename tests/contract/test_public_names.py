@@ -112,8 +112,12 @@ PINNED = {
     },
     "ssa_stream.engines": {
         "ENGINES",
+        "Engine",
+        "EngineCache",
         "EngineChoice",
         "EngineName",
+        "build_engines",
+        "open_engine",
     },
     "ssa_stream.evaluation": {
         "ClipData",

@@ -75,7 +75,7 @@ RULES = {
     "found_frames": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "knowledge": Rule(_siblings("printable strict_json texts weight_files"), third_party=frozenset(), torch="never"),
     "weight_files": Rule(_siblings(), third_party=frozenset(), torch="never"),
-    "engines": Rule(_siblings("model files")),
+    "engines": Rule(_siblings("model files lazy_names")),
     "checkpoints": Rule(_siblings("model configs files knowledge lazy_names printable strict_json texts weight_files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(

@@ -57,8 +57,8 @@ def _sampling_grid(
     Returns:
         `(S, heads*levels*points*2)` and `(heads*levels*points*2,)`, float32.
     """
-    scale = torch.stack(
-        [torch.full((), 2 / side, dtype=torch.float32) for height, width in sizes for side in (width, height)]
+    scale = torch.cat(  # of ones: engines read no tensors without axes
+        [torch.full((1,), 2 / side, dtype=torch.float32) for height, width in sizes for side in (width, height)]
     )
     scale = scale.view(len(sizes), 1, 2).expand(num_heads, len(sizes), num_points, 2).reshape(-1)
     centre = (2 * reference_points(sizes, torch.device("cpu")) - 1).repeat(1, len(scale) // 2)
