@@ -37,7 +37,7 @@ class StageGraph:
         free: Names of the axes of each input that may have any length, by the number of the axis.
     """
 
-    name: StageName
+    name: str
     module: nn.Module
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -120,9 +120,8 @@ def stage_graph(network: SSA, name: StageName, size: tuple[int, int]) -> StageGr
         example = (*example, torch.zeros(_ROWS, N, C))
         timed = {0: "rows", 1: "time"}
         return StageGraph(name, _Window(network), names, outputs, example, (timed, timed, rows, rows))
-    width = int(network.clip.text_projection.shape[1])
+    width, channels = network.text_dim, network.trunk_channels
     sentence = torch.zeros(_ROWS, width)
-    channels = [int(info["num_chs"]) for info in network.clip.visual.trunk.feature_info]
     if name == "condition":
         L = network.config.clip.num_words
         stem = torch.zeros(_FRAMES, channels[0], size[0] // 4, size[1] // 4)

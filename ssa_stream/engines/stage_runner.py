@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssa_stream.engines.cache import EngineCache, KeptStage, Proof, fingerprint_of
 from ssa_stream.engines.export import export_stage
-from ssa_stream.engines.graphs import StageGraph, StageName, stage_graph
+from ssa_stream.engines.graphs import STAGES, StageGraph, StageName, stage_graph, weights_of
 from ssa_stream.engines.program import GraphStep, OperatorStep, Program, cut
 from ssa_stream.engines.proof import deviations, tolerance, trial_inputs
 from ssa_stream.engines.runtime import Array, LoadedGraph, Runtime, processor_id
@@ -22,6 +22,14 @@ MOST_SIZES = 4
 MOST_ROWS = 4
 """More rows than this, as when a prompt is replayed, are run by torch: they are rare, and each number has its graph."""
 _MOST_READY = 32
+_AXES: Mapping[StageName, tuple[str, ...]] = {
+    "stem": ("frames",),
+    "condition": ("frames", "rows"),
+    "queries": ("rows",),
+    "window": ("rows", "time"),
+}
+_TELLING: tuple[StageName, ...] = ("queries", "condition", "window")
+"""Stages that say which sizes are built: the first one that a network has."""
 
 
 class Variant(NamedTuple):
@@ -55,6 +63,7 @@ class StageRunner:
         runtime: The library.
         cache: Where graphs are kept.
         builds: Whether to make what is not there; else only what was built ahead is used.
+        in_pieces: Whether many rows are run in pieces of `MOST_ROWS`, as a whole clip has; else torch runs them.
         window: Frames of a full window; windows of other lengths are left to torch.
         say: Is told what is built, and what is left to torch.
     """
@@ -68,9 +77,10 @@ class StageRunner:
         builds: bool,
         window: int,
         say: Callable[[str], None],
+        in_pieces: bool = False,
     ) -> None:
         self._network, self._runtime, self._cache = network, runtime, cache
-        self._builds, self._window, self._say = builds, window, say
+        self._builds, self._window, self._say, self._in_pieces = builds, window, say, in_pieces
         self._ready: OrderedDict[Variant, _Ready | None] = OrderedDict()
         self._sizes: dict[tuple[int, int], None] = {}
         self._fingerprints: dict[StageName, str] = {}
@@ -89,7 +99,11 @@ class StageRunner:
         """
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
             return None
-        variant = Variant(stage, size, _axes(stage, inputs))
+        if self._in_pieces and self._runtime.fixed_shapes and stage != "window" and len(inputs[-1]) > MOST_ROWS:
+            parts = [self.run(stage, size, piece) for piece in _pieces(stage, inputs)]
+            there = [part for part in parts if part is not None]
+            return [torch.cat(rows) for rows in zip(*there, strict=True)] if len(there) == len(parts) else None
+        variant = Variant(stage, size, self._free_axes(stage, inputs))
         if variant in self._ready:  # without the lock: an entry is complete when it is there
             ready = self._ready[variant]
         else:
@@ -106,10 +120,8 @@ class StageRunner:
         Raises:
             OSError: The cache cannot be written.
         """
-        graphs: list[Variant] = [Variant("stem", size, (("frames", 1),))]
-        graphs.append(Variant("condition", size, (("frames", 1), ("rows", rows))))
-        graphs.append(Variant("queries", size, (("rows", rows),)))
-        graphs.append(Variant("window", (0, 0), (("rows", rows), ("time", self._window))))
+        axes = {"frames": 1, "rows": rows, "time": self._window}
+        graphs = [Variant(stage, (0, 0) if stage == "window" else size, self._lengths(stage, axes)) for stage in STAGES]
         done = True
         for variant in graphs:
             with self._lock:
@@ -118,8 +130,14 @@ class StageRunner:
                 done = done and self._ready[variant] is not None
         return done
 
-    def has_any(self, stage: StageName = "queries") -> list[str]:
-        """What of a stage is built and proven for this library, processor, and these weights: `448x800`."""
+    def has_any(self) -> list[str]:
+        """What is built and proven for this library, processor, and these weights: `448x800`.
+
+        Of a network that is a part of one, another stage is looked for; without any nothing is found.
+        """
+        stage = next((one for one in _TELLING if weights_of(self._network, one)), None)
+        if stage is None:
+            return []
         folder = self._cache.root / self._fingerprint(stage)
         key = self._proof_key("")
         found = []
@@ -150,7 +168,7 @@ class StageRunner:
 
     def _refusal(self, variant: Variant) -> str | None:
         """Why a variant is not even looked for: None if it is; empty if that is not worth a word."""
-        axes = dict(variant.axes)
+        axes = dict(variant.axes)  # none where a graph takes any length
         if axes.get("time", self._window) != self._window:
             return ""
         if axes.get("rows", 1) > MOST_ROWS or axes.get("frames", 1) > MOST_ROWS:
@@ -176,18 +194,20 @@ class StageRunner:
                     f"ssa-stream engine build"
                 )
                 return None
-        graph = stage_graph(self._network, stage, size)
         if kept is None:
             self._say(f"{self._runtime.name}: writing down {stage} for {size[1]}x{size[0]}, once for these weights")
             program, models = cut(export_stage(self._float_graph(stage, size), keeps_operator=stage == "queries"))
             kept = self._cache.keep(fingerprint, stage, size, self._network.config.name, (program, models))
             self._cache.drop_oldest(but=frozenset(self._fingerprints.values()), say=self._say)
         self._cache.touch(fingerprint)
-        ready = self._load_graphs(kept, graph, variant, fingerprint)
+        ready = self._load_graphs(kept, variant, fingerprint)
         if kept.proof_of(self._proof_key(variant)) is None:
             self._say(f"{self._runtime.name}: comparing {variant} with torch")
-            inputs, expected = trial_inputs(self._network, variant.stage, size, dict(variant.axes))
-            found = deviations(_run(ready, inputs), expected, ready.program.outputs)
+            found: dict[str, float] = {}
+            for axes in [dict(variant.axes)] if variant.axes else self._trial_axes():
+                inputs, expected = trial_inputs(self._network, variant.stage, size, axes)
+                tried = deviations(_run(ready, inputs), expected, ready.program.outputs)
+                found = {name: max(tried[name], found.get(name, 0.0)) for name in tried}
             limit = tolerance(stage, self._network.dtype)
             worst = max(found, key=lambda name: found[name])
             if not found[worst] <= limit:
@@ -204,13 +224,15 @@ class StageRunner:
         own = self._proof_key("")
         return bool(kept.proven()) and not any(key.startswith(own) for key in kept.proven())
 
-    def _load_graphs(self, kept: KeptStage, graph: StageGraph, variant: Variant, fingerprint: str) -> _Ready:
+    def _load_graphs(self, kept: KeptStage, variant: Variant, fingerprint: str) -> _Ready:
         folder = self._cache.compiled_folder(fingerprint, f"{self._runtime.name}-{self._runtime.version}")
         reduced = self._network.dtype == torch.bfloat16 and (
             variant.stage != "queries" or getattr(self._network, "precision", "published") == "fast"
         )
         graphs: dict[str, LoadedGraph] = {}
-        shapes = graph.shapes(dict(variant.axes))
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self._runtime.fixed_shapes:
+            shapes = stage_graph(self._network, variant.stage, variant.size).shapes(dict(variant.axes))
         for step in kept.program.steps:
             if isinstance(step, OperatorStep):
                 if self._runtime.fixed_shapes:
@@ -247,6 +269,18 @@ class StageRunner:
         axes = variant if isinstance(variant, str) else "-".join(f"{name}{length}" for name, length in variant.axes)
         return f"{self._runtime.name}-{self._runtime.version}-{processor_id()}-{kind}-{axes}"
 
+    def _free_axes(self, stage: StageName, inputs: Sequence[Tensor]) -> tuple[tuple[str, int], ...]:
+        """Lengths that a graph is made ready for."""
+        return self._lengths(stage, {"frames": len(inputs[0]), "rows": len(inputs[-1]), "time": inputs[0].shape[1]})
+
+    def _lengths(self, stage: StageName, axes: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+        """Those of a stage's free axes; none where the library keeps them free."""
+        return tuple((name, axes[name]) for name in _AXES[stage]) if self._runtime.fixed_shapes else ()
+
+    def _trial_axes(self) -> tuple[dict[str, int], ...]:
+        """What a graph with free axes is tried with."""
+        return {"frames": 1, "rows": 1, "time": 1}, {"frames": 2, "rows": 3, "time": self._window}
+
     def _tell(self, words: str) -> None:
         """Say something once."""
         if words not in self._told:
@@ -254,15 +288,16 @@ class StageRunner:
             self._say(words)
 
 
-def _axes(stage: StageName, inputs: Sequence[Tensor]) -> tuple[tuple[str, int], ...]:
-    rows = len(inputs[-1])
-    if stage == "stem":
-        return (("frames", len(inputs[0])),)
-    if stage == "condition":
-        return (("frames", len(inputs[0])), ("rows", rows))
-    if stage == "window":
-        return (("rows", rows), ("time", inputs[0].shape[1]))
-    return (("rows", rows),)
+def _pieces(stage: StageName, inputs: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    """Rows in pieces; of the frames that rows look at, each piece gets its own."""
+    for start in range(0, len(inputs[-1]), MOST_ROWS):
+        rows = slice(start, start + MOST_ROWS)
+        if stage == "condition":
+            stem, *text, index = inputs
+            frames = stem.index_select(0, index[rows])
+            yield (frames, *(one[rows] for one in text), torch.arange(len(frames)))
+        else:
+            yield tuple(one[rows] for one in inputs)
 
 
 @torch.no_grad()

@@ -47,6 +47,9 @@ class SSA(nn.Module):
 
     Args:
         config: Sizes. Weights are random until loaded (`ssa_stream.checkpoints`).
+    Attributes:
+        trunk_channels: Of the feature maps at strides 4, 8, 16, 32.
+        text_dim: Width `E` of the text features.
     Source: "Semantic and Sequential Alignment for Referring Video Object Segmentation", CVPR 2025.
     """
 
@@ -56,6 +59,7 @@ class SSA(nn.Module):
         self.clip = clip_module.build_clip(config.clip)
         channels = clip_module.trunk_channels(self.clip)
         text_dim = int(self.clip.text_projection.shape[1])
+        self.trunk_channels, self.text_dim = channels, text_dim
         self.adapters = nn.ModuleList(
             StageAdapter(width, text_dim, config.adapter_dim, config.adapter_heads, config.dropout)
             for width in channels
