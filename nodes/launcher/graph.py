@@ -187,7 +187,7 @@ class Graph:
         from ssa_stream.nodes.launcher.fused import FusedPlacement
         from ssa_stream.nodes.runtime.weights import WeightsLoader
 
-        weights = WeightsLoader(self.config.model)
+        weights = WeightsLoader(self.config.model, window=self.config.session.window)
         load = self._load_model or weights.load
         return FusedPlacement(
             self.config, self._clock, context, load, awake=self._awake, weights=lambda: weights.fingerprint

@@ -102,7 +102,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, pare
     awake, stop = AwakeClock(health.absence_s), asyncio.Event()
     context = zmq.asyncio.Context()
     executor = ModelExecutor(settings.model.threads)
-    weights = WeightsLoader(settings.model, options.weights)
+    weights = WeightsLoader(settings.model, options.weights, window=settings.session.window)
     transport = ProcessTransport(
         context, options.run_dir, options.name, options.incarnation, settings.flow.ring_mib * _MIB, clock=clock
     )

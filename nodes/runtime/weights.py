@@ -46,13 +46,14 @@ class WeightsLoader:
     Args:
         section: Which network, with which weights, where.
         expected: Fingerprint of the weights that it has to have; None takes what is there.
+        window: Frames of a full window.
 
     Attributes:
         fingerprint: Of the weights of the network; None before it is loaded.
     """
 
-    def __init__(self, section: ModelSection, expected: str | None = None) -> None:
-        self._section, self._expected = section, expected
+    def __init__(self, section: ModelSection, expected: str | None = None, *, window: int = 8) -> None:
+        self._section, self._expected, self._window = section, expected, window
         self._stages: Stages | None = None
         self.fingerprint: str | None = None
 
@@ -75,7 +76,7 @@ class WeightsLoader:
             network = load_network(self._section)
             if self._look() != before:
                 raise OtherWeightsError(f"the weights {found[:12]} were replaced while they were loaded")
-            self._stages, self.fingerprint = open_stages(network, self._section), found
+            self._stages, self.fingerprint = open_stages(network, self._section, self._window), found
         return self._stages
 
     def _look(self) -> FileLook | None:
@@ -112,15 +113,21 @@ def load_network(section: ModelSection) -> "SSA":
     return network
 
 
-def open_stages(network: "SSA", section: ModelSection) -> "Stages":
-    """Let the engine of a section run a network.
+def open_stages(network: "SSA", section: ModelSection, window: int = 8) -> "Stages":
+    """Let the engine of a section run a network. A node cannot wait for one to be built: that is done ahead.
 
+    Args:
+        network: As it was loaded, all of it or a part.
+        section: Names the engine.
+        window: Frames of a full window.
     Raises:
-        ConfigError: It is not installed.
+        ConfigError: The engine is not installed, or not for this device.
     """
     from ssa_stream.engines import open_engine
 
-    stages = open_engine(network, section.engine, say=lambda text: _LOG.info("engine", text=text))
+    stages = open_engine(
+        network, section.engine, builds=False, window=window, say=lambda text: _LOG.warning("engine", text=text)
+    )
     _LOG.info("engine taken", engine=stages.choice.name, reason=stages.choice.reason)
     return stages
 
