@@ -13,6 +13,7 @@ from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, read_info
 from ssa_stream.checkpoints.info import CLIP_WAYS, expect_trained
 from ssa_stream.cli.options.model import check_clip
 from ssa_stream.configs import load_config
+from ssa_stream.engines import ENGINES
 from ssa_stream.errors import CheckpointError, ConfigError, SourceError, TransportError
 from ssa_stream.model import SsaConfig
 from ssa_stream.sources import check_source
@@ -22,7 +23,7 @@ from ssa_stream.streaming.prompts import PromptBook
 if TYPE_CHECKING:
     from ssa_stream.nodes.pipeline import PipelineConfig
 
-__all__ = ["check_device", "check_free", "check_graph", "check_model", "check_prompts", "http_places"]
+__all__ = ["check_device", "check_engine", "check_free", "check_graph", "check_model", "check_prompts", "http_places"]
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 _DTYPES = ("float32", "bfloat16")
@@ -50,6 +51,16 @@ def check_device(device: str, option: str = "--device") -> None:
     """
     if _DEVICE.fullmatch(device) is None:
         raise ConfigError(f"{option} is {device!r}; expected auto, cpu, cuda or cuda:N, such as cuda:0")
+
+
+def check_engine(engine: str, option: str = "--engine") -> None:
+    """Refuse what is the name of no engine.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"{option} is {engine!r}; expected one of {', '.join(ENGINES)}")
 
 
 def check_model(

@@ -13,6 +13,7 @@ from ssa_stream.cli.options.model import (
     Device,
     DownloadClip,
     Dtype,
+    Engine,
     ModelName,
     RandomWeights,
     Threads,
@@ -109,6 +110,7 @@ def run(
     model: ModelName = "ssa-tiny",
     device: Device = "auto",
     dtype: Dtype = "float32",
+    engine: Engine = "auto",
     threads: Threads = None,
     window: Annotated[
         int, typer.Option(min=1, help="Frames that the video decoder sees at once.", rich_help_panel=_SESSION)
@@ -157,8 +159,8 @@ def run(
     """
     use_log_options("run", log_format, log_level)
     from ssa_stream.addresses import is_synthetic
-    from ssa_stream.cli.checks.arguments import check_prompts
-    from ssa_stream.cli.options.engine import ModelChoice, all_cores_but_one, open_model
+    from ssa_stream.cli.checks.arguments import check_engine, check_prompts
+    from ssa_stream.cli.options.engine import ModelChoice, all_cores_but_one, open_model, with_engine
     from ssa_stream.cli.runner import RunReport, paced, run_stream
     from ssa_stream.cli.views.console import print_warning
     from ssa_stream.cli.views.model_words import ModelWords
@@ -192,6 +194,7 @@ def run(
         short_edge_px=short_edge,
         max_gap_s=max_gap,
     )
+    check_engine(engine)
     check_prompts(config, prompt, *(change.prompts for change in changes))
     check_source(source, live=True if realtime else None)
     choice = ModelChoice(
@@ -208,7 +211,7 @@ def run(
     if not quiet:
         words.introduce()
     hints = words.hints([*prompt, *(text for change in changes for text in change.prompts)])
-    network = open_model(choice, threads=threads or all_cores_but_one())
+    network = with_engine(open_model(choice, threads=threads or all_cores_but_one()), engine, window=window)
     from ssa_stream.streaming import ReferSession  # imports torch: after all that can be told without it
 
     session = ReferSession(network, config, prompt)

@@ -21,6 +21,7 @@ __all__ = [
     "Device",
     "DownloadClip",
     "Dtype",
+    "Engine",
     "ModelName",
     "OptionalTag",
     "RandomWeights",
@@ -65,6 +66,15 @@ Threads = Annotated[
     ),
 ]
 Dtype = Annotated[str, typer.Option(help="float32 or bfloat16.", rich_help_panel=_PANEL)]
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar="ENGINE",
+        help="What runs the network: torch; openvino (built at first use, which takes a minute); auto: openvino where "
+        "it was built (ssa-stream engine build), else torch.",
+        rich_help_panel=_PANEL,
+    ),
+]
 Clip = Annotated[
     Path | None,
     typer.Option(
