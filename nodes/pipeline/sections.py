@@ -70,7 +70,13 @@ class ModelSection(_Section, frozen=True, kw_only=True):
         str, Meta(pattern=r"\A(auto|cpu|cuda(:[0-9]{1,3})?)\Z", description="auto, cpu, cuda or cuda:N")
     ] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
-    engine: Literal["auto", "torch", "openvino", "onnxruntime", "cuda-graph"] = "auto"
+    engine: Annotated[
+        str,
+        Meta(
+            pattern=r"\A(auto|torch|openvino|onnxruntime(:[A-Za-z0-9]{1,64})?|cuda-graph)\Z",
+            description="auto, torch, openvino, onnxruntime, onnxruntime:PROVIDER or cuda-graph",
+        ),
+    ] = "auto"
     threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
 
     def __post_init__(self) -> None:

@@ -7,7 +7,17 @@ from torch import Tensor
 
 from ssa_stream.engines.names import EngineChoice
 from ssa_stream.engines.stage_runner import StageRunner
-from ssa_stream.model import SSA, CarriedPool, FeatureMaps, FrameQueries, SsaConfig, Stages, TextFeatures, WindowOutput
+from ssa_stream.model import (
+    SSA,
+    CarriedPool,
+    FeatureMaps,
+    FrameQueries,
+    SsaConfig,
+    Stages,
+    TextFeatures,
+    WindowOutput,
+    empty_carry,
+)
 
 __all__ = ["Engine", "GraphEngine"]
 
@@ -113,9 +123,10 @@ class GraphEngine(Engine):
 
     def decode_window(self, aligned: Tensor, text: Tensor, carried: CarriedPool | None = None) -> WindowOutput:
         """See `Stages`; without predictions, which are for training."""
-        if carried is not None:
-            made = self._runner.run("window", (0, 0), (aligned, text, *carried))
-            if made is not None:
-                # What is summed in float32 stays so, whatever the network's type is.
-                return WindowOutput(made[0].float(), made[1], made[2], made[3], made[4], ())
+        B, _, N, C = aligned.shape
+        before = carried or empty_carry(N, C, aligned.device, B)
+        made = self._runner.run("window", (0, 0), (aligned, text, *before))
+        if made is not None:
+            # What is summed in float32 stays so, whatever the network's type is.
+            return WindowOutput(made[0].float(), made[1], made[2], made[3], made[4], ())
         return super().decode_window(aligned, text, carried)

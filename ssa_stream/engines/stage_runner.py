@@ -1,7 +1,7 @@
 """Stages as graphs: found or made, proven, kept ready for the shapes that come, and run."""
 
+import itertools
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -46,8 +46,14 @@ class Variant(NamedTuple):
     axes: tuple[tuple[str, int], ...]
 
     def __str__(self) -> str:
-        axes = ", ".join(f"{length} {name}" for name, length in self.axes)
-        return f"{self.stage} ({axes}{'' if self.stage == 'window' else f', {self.size[1]}x{self.size[0]}'})"
+        what = [f"{name} {length}" for name, length in self.axes]
+        what += [] if self.stage == "window" else [f"pictures {self.size_words}"]
+        return f"{self.stage} ({', '.join(what)})" if what else self.stage
+
+    @property
+    def size_words(self) -> str:
+        """`800x448`."""
+        return f"{self.size[1]}x{self.size[0]}"
 
 
 class _Ready(NamedTuple):
@@ -81,8 +87,10 @@ class StageRunner:
     ) -> None:
         self._network, self._runtime, self._cache = network, runtime, cache
         self._builds, self._window, self._say, self._in_pieces = builds, window, say, in_pieces
-        self._ready: OrderedDict[Variant, _Ready | None] = OrderedDict()
-        self._sizes: dict[tuple[int, int], None] = {}
+        self._ready: dict[Variant, _Ready | None] = {}
+        self._used: dict[Variant, int] = {}
+        self._uses = itertools.count()
+        self._sizes: set[tuple[int, int]] = set()
         self._fingerprints: dict[StageName, str] = {}
         self._lock = threading.Lock()
         self._told: set[str] = set()
@@ -104,13 +112,14 @@ class StageRunner:
             there = [part for part in parts if part is not None]
             return [torch.cat(rows) for rows in zip(*there, strict=True)] if len(there) == len(parts) else None
         variant = Variant(stage, size, self._free_axes(stage, inputs))
-        if variant in self._ready:  # without the lock: an entry is complete when it is there
-            ready = self._ready[variant]
-        else:
-            with self._lock:
-                ready = self._ready[variant] if variant in self._ready else self._make_ready(variant)
+        ready = self._ready.get(variant)  # without the lock: while one is built, the others go on
         if ready is None:
-            return None
+            if variant not in self._ready:
+                with self._lock:
+                    ready = self._ready[variant] if variant in self._ready else self._make_ready(variant)
+            if ready is None:
+                return None
+        self._used[variant] = next(self._uses)
         made = _run(ready, inputs)
         return [tensor.to(self._network.dtype) if tensor.is_floating_point() else tensor for tensor in made]
 
@@ -131,7 +140,7 @@ class StageRunner:
         return done
 
     def has_any(self) -> list[str]:
-        """What is built and proven for this library, processor, and these weights: `448x800`.
+        """Sizes that are built and proven, with this library, processor and weights: `800x448`.
 
         Of a network that is a part of one, another stage is looked for; without any nothing is found.
         """
@@ -143,8 +152,7 @@ class StageRunner:
         found = []
         for path in sorted(folder.glob(f"{stage}*")):
             if any(proof.stem.startswith(key) for proof in (path / "proven").glob("*.json")):
-                height, _, width = path.name.removeprefix(f"{stage}-").partition("x")
-                found.append(f"{width}x{height}" if width else path.name)
+                found.append(path.name.removeprefix(f"{stage}-"))
         return found
 
     def _make_ready(self, variant: Variant, *, raises: bool = False) -> _Ready | None:
@@ -161,9 +169,13 @@ class StageRunner:
                 )
         elif reason:
             self._tell(reason)
+        if ready is not None and variant.stage != "window":
+            self._sizes.add(variant.size)
+        if len(self._ready) >= _MOST_READY:
+            oldest = min(self._ready, key=lambda one: self._used.get(one, -1))
+            del self._ready[oldest]
+            self._used.pop(oldest, None)
         self._ready[variant] = ready
-        if len(self._ready) > _MOST_READY:
-            self._ready.popitem(last=False)
         return ready
 
     def _refusal(self, variant: Variant) -> str | None:
@@ -173,13 +185,12 @@ class StageRunner:
             return ""
         if axes.get("rows", 1) > MOST_ROWS or axes.get("frames", 1) > MOST_ROWS:
             return ""
-        if variant.stage != "window" and variant.size not in self._sizes:
-            if len(self._sizes) >= MOST_SIZES:
-                return (
-                    f"{self._runtime.name} runs pictures of {MOST_SIZES} sizes in one process; torch runs those of "
-                    f"{variant.size[1]}x{variant.size[0]}"
-                )
-            self._sizes[variant.size] = None
+        is_new = variant.stage != "window" and variant.size not in self._sizes
+        if is_new and len(self._sizes) >= MOST_SIZES:
+            return (
+                f"{self._runtime.name} runs pictures of {MOST_SIZES} sizes in one process; torch runs those of "
+                f"{variant.size_words}"
+            )
         return None
 
     def _loaded(self, variant: Variant) -> _Ready | None:
@@ -189,13 +200,17 @@ class StageRunner:
         kept = self._cache.find(fingerprint, stage, size, whole=True)
         if not self._builds and (kept is None or kept.proof_of(self._proof_key(variant)) is None):
             if kept is None or not self._may_prove(kept):
+                rows = dict(variant.axes).get("rows", 1)
+                what = f"{rows} prompts at a time"
+                if kept is None:
+                    what = f"pictures of {variant.size_words} at the network" if any(variant.size) else "windows"
                 self._tell(
-                    f"{self._runtime.name} is not built for {variant}: torch runs it; to build it: "
-                    f"ssa-stream engine build"
+                    f"{self._runtime.name} is not built for {what}: torch runs these; to build it: "
+                    f"ssa-stream engine build --engine {self._runtime.name}"
                 )
                 return None
         if kept is None:
-            self._say(f"{self._runtime.name}: writing down {stage} for {size[1]}x{size[0]}, once for these weights")
+            self._say(f"{self._runtime.name}: writing down {_named(variant)}, once for these weights")
             program, models = cut(export_stage(self._float_graph(stage, size), keeps_operator=stage == "queries"))
             kept = self._cache.keep(fingerprint, stage, size, self._network.config.name, (program, models))
             self._cache.drop_oldest(but=frozenset(self._fingerprints.values()), say=self._say)
@@ -286,6 +301,10 @@ class StageRunner:
         if words not in self._told:
             self._told.add(words)
             self._say(words)
+
+
+def _named(variant: Variant) -> str:
+    return variant.stage if variant.stage == "window" else f"{variant.stage} for {variant.size_words}"
 
 
 def _pieces(stage: StageName, inputs: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:

@@ -14,7 +14,7 @@ from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, read_info
 from ssa_stream.checkpoints.info import CLIP_WAYS, expect_trained
 from ssa_stream.cli.options.model import check_clip
 from ssa_stream.configs import load_config
-from ssa_stream.engines import ENGINES
+from ssa_stream.engines import split_engine
 from ssa_stream.errors import CheckpointError, ConfigError, SourceError, TransportError
 from ssa_stream.extras import extra_of, install_command
 from ssa_stream.model import SsaConfig
@@ -61,12 +61,11 @@ def check_engine(engine: str, option: str = "--engine") -> None:
     Raises:
         ConfigError: It is that.
     """
-    if engine not in ENGINES:
-        raise ConfigError(f"{option} is {engine!r}; expected one of {', '.join(ENGINES)}")
-    extra = extra_of(engine)
-    if extra is not None and importlib.util.find_spec(engine) is None:
+    name, _ = split_engine(engine, option)
+    extra = extra_of(name)
+    if extra is not None and importlib.util.find_spec(name) is None:
         raise ConfigError(
-            f"{option} is {engine}, which is not installed; install it with: {install_command(extra)}; or leave the "
+            f"{option} is {name}, which is not installed; install it with: {install_command(extra)}; or leave the "
             f"choice to auto"
         )
 

@@ -176,7 +176,7 @@ def evaluate(
         ],
         overwrite=overwrite,
     )
-    from ssa_stream.cli.options.engine import ModelChoice, open_model
+    from ssa_stream.cli.options.engine import ModelChoice, open_model, with_engine
     from ssa_stream.evaluation import EvaluationConfig, ReferringDataset, plan_questions
     from ssa_stream.streaming import SessionConfig
 
@@ -215,7 +215,8 @@ def evaluate(
     )
     choice.check()
     ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic=place is None).introduce()
-    network = open_model(choice, threads=threads)
+    whole_clips = mode in ("offline", "windowed")
+    network = with_engine(open_model(choice, threads=threads), choice.engine, window=window, whole_clips=whole_clips)
     pictures = _new_sheet() if sheet else None
     report = (
         _objects(network, opened, mode, config)

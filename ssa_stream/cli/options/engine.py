@@ -11,9 +11,10 @@ from ssa_stream.cli.views.console import notice, status
 from ssa_stream.extras import install_command
 
 if TYPE_CHECKING:
+    from ssa_stream.engines import Engine
     from ssa_stream.model import SSA, OperatorChoice
 
-__all__ = ["ModelChoice", "all_cores_but_one", "open_model"]
+__all__ = ["ModelChoice", "all_cores_but_one", "open_model", "with_engine"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,33 @@ def open_model(choice: ModelChoice, *, threads: int | None = None) -> "SSA":
             network = open_network(name, clip=weights, device=where, dtype=kind)
     _tell_operator(use_operator(network))
     return network
+
+
+def with_engine(network: "SSA", engine: str, *, window: int | None, whole_clips: bool = False) -> "Engine":
+    """Let an engine run a network, and say which it is and why.
+
+    Args:
+        network: Loaded.
+        engine: As `--engine` says; checked.
+        window: Frames of a full window of the sessions that will use it; None where windows have any length.
+        whole_clips: Whether many frames come at once, as offline.
+    Raises:
+        ConfigError: The engine is not installed, or not for this device.
+    """
+    from ssa_stream.engines import open_engine
+    from ssa_stream.engines.opening import FULL_WINDOW
+
+    opened = open_engine(network, engine, say=_say_engine, window=window or FULL_WINDOW, whole_clips=whole_clips)
+    name, reason = opened.choice
+    words = f"engine: {name}{f' ({reason})' if reason else ''}"
+    if "not installed" in reason:
+        words += f"; to install it: {install_command('openvino')}"
+    notice(words, event="engine", engine=name, reason=reason)
+    return opened
+
+
+def _say_engine(words: str) -> None:
+    notice(words, event="engine")
 
 
 def _tell_operator(operator: "OperatorChoice") -> None:
