@@ -60,7 +60,7 @@ def write_files(
     """Write a network for pictures of one size; one stage at a time is in memory beside it.
 
     Args:
-        network: float32, whole, on the processor, in evaluation mode.
+        network: float32, whole, on the processor, in evaluation mode; it has no gradients afterwards.
         sizes: Of the pictures.
         folder: Is there.
         facts: What the metadata of each file says beside sizes and numbers of the network.
@@ -71,6 +71,7 @@ def write_files(
     """
     import onnx
 
+    network.requires_grad_(False)  # gradients cannot be written down
     own = {**_facts(network, sizes), **facts}
     graphs: dict[str, Callable[[], StageGraph]] = {"text": lambda: _text_graph(network)}
     graphs |= {name: functools.partial(stage_graph, network, name, sizes.padded) for name in STAGES}
