@@ -3,10 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pytest
-
-pytest.importorskip("onnx", reason="the extra openvino")
-
 from onnx import TensorProto, helper  # after the check that it is there
 from onnx.reference import ReferenceEvaluator
 
