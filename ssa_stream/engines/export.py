@@ -52,7 +52,10 @@ def export_stage(graph: StageGraph, *, keeps_operator: bool) -> Any:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """The exporter talks of its own inner life, to whoever listens."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    loggers = [
+        logging.getLogger(name)
+        for name in ("torch", "torch.onnx", "torch.export", "torch.__trace", "onnxscript", "onnx_ir")
+    ]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
