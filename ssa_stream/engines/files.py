@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ssa_stream.engines.cache import EngineCache, fingerprint_of
 from ssa_stream.engines.export import export_stage
 from ssa_stream.engines.graphs import STAGES, StageGraph, stage_graph
+from ssa_stream.engines.program import GraphStep
 from ssa_stream.engines.tokenizer_file import tokenizer_file
 from ssa_stream.files import replacing, write_whole
 from ssa_stream.model import SSA, MaskSizes
@@ -54,6 +56,7 @@ def write_files(
     folder: Path,
     facts: Mapping[str, str],
     *,
+    cache: EngineCache | None = None,
     overwrite: bool = False,
     on_file: Callable[[str], None] = lambda name: None,
 ) -> None:
@@ -64,6 +67,7 @@ def write_files(
         sizes: Of the pictures.
         folder: Is there.
         facts: What the metadata of each file says beside sizes and numbers of the network.
+        cache: Where stages are taken from that were written down before; None takes none.
         overwrite: Whether files may be there already.
         on_file: Told the name of each file before it is made.
     Raises:
@@ -78,13 +82,24 @@ def write_files(
     graphs["project"] = lambda: _project_graph(network)
     for name, graph in graphs.items():
         on_file(f"{name}.onnx")
-        model: Any = export_stage(graph(), keeps_operator=False)
+        model = _kept(network, name, sizes.padded, cache) or export_stage(graph(), keeps_operator=False)
         onnx.helper.set_model_props(model, {**own, "stage": name})
         with replacing(folder / f"{name}.onnx", overwrite=overwrite) as partial:
             onnx.save(model, partial)
     on_file(TOKENIZER)
     tokenizer = json.dumps(tokenizer_file(network.clip.context_length), ensure_ascii=False)
     write_whole(folder / TOKENIZER, tokenizer, overwrite=overwrite)
+
+
+def _kept(network: SSA, name: str, size: tuple[int, int], cache: EngineCache | None) -> Any:
+    """A stage as an engine has it, where that is one graph of standard operators; else None."""
+    import onnx
+
+    stage = next((one for one in STAGES if one == name), None)
+    found = cache.find(fingerprint_of(network, stage), stage, size, whole=True) if cache and stage else None
+    if found is None or len(found.program.steps) != 1 or not isinstance(step := found.program.steps[0], GraphStep):
+        return None
+    return onnx.load(found.folder / step.file)
 
 
 def _facts(network: SSA, sizes: MaskSizes) -> dict[str, str]:

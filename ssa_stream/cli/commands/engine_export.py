@@ -83,6 +83,7 @@ def export(
     except OSError as error:
         raise SinkError(f"cannot make the folder {folder} ({error.strerror}); give another one") from error
     network = open_model(choice, threads=threads)
+    from ssa_stream.engines import EngineCache
     from ssa_stream.streaming import SessionConfig
 
     sizes = SessionConfig(short_edge_px=short_edge).sizes_of(output, network.config)
@@ -96,7 +97,7 @@ def export(
         notice(f"writing {folder / name}", event="export", file=name)
 
     try:
-        write_files(network, sizes, folder, facts, overwrite=overwrite, on_file=tell)
+        write_files(network, sizes, folder, facts, cache=EngineCache(), overwrite=overwrite, on_file=tell)
     except OSError as error:
         raise SinkError(f"cannot write into {folder}: {error.strerror or error}") from error
     height, width = sizes.padded

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from ssa_stream.engines import Engine, EngineCache, build_engines, open_engine
+from ssa_stream.engines import Engine, EngineCache, open_engine
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import Stages
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig, SessionState
+from tests.support.built_engines import WINDOW, built_cache
 from tests.support.engine_network import SIZE, engine_network
 from tests.support.tiny_model import one_model_thread, random_frames
 
-CONFIG = SessionConfig(window=3, short_edge_px=64)
+CONFIG = SessionConfig(window=WINDOW, short_edge_px=64)
 SHAPE = (60, 90)
 """Of the frames: the network sees `SIZE` of them, padded."""
 
@@ -20,17 +21,15 @@ SHAPE = (60, 90)
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineCache]:
     """An engine that is built for up to two prompts; writing graphs down takes seconds, so all tests share it."""
-    cache, said = EngineCache(tmp_path_factory.mktemp("engines")), list[str]()
+    cache = built_cache(tmp_path_factory)
     with one_model_thread():
-        built = build_engines(engine_network(), "openvino", SIZE, rows=2, window=3, say=said.append, cache=cache)
-        assert built, said
         yield cache
 
 
 @pytest.fixture
 def engine(cache: EngineCache) -> Engine:
     """What `auto` takes."""
-    return open_engine(engine_network(), window=3, cache=cache)
+    return open_engine(engine_network(), window=WINDOW, cache=cache)
 
 
 def play(model: Stages) -> tuple[list[MaskResult], SessionState]:
