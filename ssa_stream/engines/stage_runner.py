@@ -115,7 +115,7 @@ class StageRunner:
             OSError: The cache cannot be written.
         """
         graphs: list[Variant] = [Variant("stem", size, (("frames", 1),))]
-        graphs.append(Variant("condition", size, (("frames", 1), ("rows", rows))))
+        graphs.append(Variant("condition", size, (("rows", rows),)))
         graphs.append(Variant("queries", size, (("rows", rows),)))
         graphs.append(Variant("window", (0, 0), (("rows", rows), ("time", self._window))))
         done = True
@@ -276,8 +276,6 @@ def _axes(stage: StageName, inputs: Sequence[Tensor]) -> tuple[tuple[str, int], 
     rows = len(inputs[-1])
     if stage == "stem":
         return (("frames", len(inputs[0])),)
-    if stage == "condition":
-        return (("frames", len(inputs[0])), ("rows", rows))
     if stage == "window":
         return (("rows", rows), ("time", inputs[0].shape[1]))
     return (("rows", rows),)

@@ -1,36 +1,26 @@
 """Sessions by OpenVINO: the same masks as by torch, whatever happens in the stream."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
-from ssa_stream.engines import Engine, EngineCache, build_engines, open_engine
+from ssa_stream.engines import Engine, EngineCache, open_engine
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import Stages
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig, SessionState
-from tests.support.engine_network import SIZE, engine_network
-from tests.support.tiny_model import one_model_thread, random_frames
+from tests.support.engine_network import SIZE, WINDOW, engine_network
+from tests.support.tiny_model import random_frames
 
-CONFIG = SessionConfig(window=3, short_edge_px=64)
+pytestmark = pytest.mark.slow
+
+CONFIG = SessionConfig(window=WINDOW, short_edge_px=64)
 SHAPE = (60, 90)
 """Of the frames: the network sees `SIZE` of them, padded."""
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineCache]:
-    """An engine that is built for up to two prompts; writing graphs down takes seconds, so all tests share it."""
-    cache, said = EngineCache(tmp_path_factory.mktemp("engines")), list[str]()
-    with one_model_thread():
-        built = build_engines(engine_network(), "openvino", SIZE, rows=2, window=3, say=said.append, cache=cache)
-        assert built, said
-        yield cache
-
-
 @pytest.fixture
-def engine(cache: EngineCache) -> Engine:
+def engine(built_engines: EngineCache) -> Engine:
     """What `auto` takes."""
-    return open_engine(engine_network(), window=3, cache=cache)
+    return open_engine(engine_network(), window=WINDOW, cache=built_engines)
 
 
 def play(model: Stages) -> tuple[list[MaskResult], SessionState]:
@@ -53,9 +43,9 @@ def assert_same(made: list[MaskResult], expected: list[MaskResult]) -> None:
     """Up to rounding."""
     assert [(one.prompt_id, one.frame_index) for one in made] == [(one.prompt_id, one.frame_index) for one in expected]
     for one, other in zip(made, expected, strict=True):
-        assert one.probability == pytest.approx(other.probability, abs=1e-4)
+        assert one.probability == pytest.approx(other.probability, abs=1e-3)
         assert [track.track_id for track in one.tracks] == [track.track_id for track in other.tracks]
-        assert (one.merged() != other.merged()).mean() < 1e-3
+        assert (one.merged() != other.merged()).mean() < 5e-3
 
 
 def test_a_session_is_that_of_torch_and_goes_on_by_it(engine: Engine) -> None:
