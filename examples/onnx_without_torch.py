@@ -102,8 +102,7 @@ class Video:
         """Take the next picture."""
         network = self._network
         stem = network("stem", images=self._pixels(picture))["stem"]
-        frame_index = np.zeros(1, dtype=np.int64)  # the only sentence looks at the only frame
-        maps = network("condition", stem=stem, **self._text, frame_index=frame_index)
+        maps = network("condition", stem=stem, **self._text)
         made = network("queries", **maps, sentence=self._text["sentence"])
         queries = network("project", queries=made["queries"])["projected"]
         if self._aligned:

@@ -107,10 +107,10 @@ class GraphEngine(Engine):
 
     def condition(self, stem: Tensor, text: TextFeatures, frame_index: Tensor | None = None) -> FeatureMaps:
         """See `Stages`."""
-        index = torch.arange(len(stem)) if frame_index is None and len(stem) == len(text.sentence) else frame_index
-        if index is not None:
+        rows = stem if frame_index is None else stem.index_select(0, frame_index)
+        if len(rows) == len(text.sentence):
             size = (stem.shape[2] * 4, stem.shape[3] * 4)
-            made = self._runner.run("condition", size, (stem, text.words, text.mask, text.sentence, index))
+            made = self._runner.run("condition", size, (rows, text.words, text.mask, text.sentence))
             if made is not None:
                 return made[0], made[1], made[2], made[3]
         return super().condition(stem, text, frame_index)

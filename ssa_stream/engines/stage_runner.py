@@ -24,7 +24,7 @@ MOST_ROWS = 4
 _MOST_READY = 32
 _AXES: Mapping[StageName, tuple[str, ...]] = {
     "stem": ("frames",),
-    "condition": ("frames", "rows"),
+    "condition": ("rows",),
     "queries": ("rows",),
     "window": ("rows", "time"),
 }
@@ -108,7 +108,7 @@ class StageRunner:
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
             return None
         if self._in_pieces and self._runtime.fixed_shapes and stage != "window" and len(inputs[-1]) > MOST_ROWS:
-            parts = [self.run(stage, size, piece) for piece in _pieces(stage, inputs)]
+            parts = [self.run(stage, size, piece) for piece in _pieces(inputs)]
             there = [part for part in parts if part is not None]
             return [torch.cat(rows) for rows in zip(*there, strict=True)] if len(there) == len(parts) else None
         variant = Variant(stage, size, self._free_axes(stage, inputs))
@@ -219,7 +219,7 @@ class StageRunner:
         if kept.proof_of(self._proof_key(variant)) is None:
             self._say(f"{self._runtime.name}: comparing {variant} with torch")
             found: dict[str, float] = {}
-            for axes in [dict(variant.axes)] if variant.axes else self._trial_axes():
+            for axes in [dict(variant.axes)] if variant.axes else self._trial_axes(stage):
                 inputs, expected = trial_inputs(self._network, variant.stage, size, axes)
                 tried = deviations(_run(ready, inputs), expected, ready.program.outputs)
                 found = {name: max(tried[name], found.get(name, 0.0)) for name in tried}
@@ -292,9 +292,10 @@ class StageRunner:
         """Those of a stage's free axes; none where the library keeps them free."""
         return tuple((name, axes[name]) for name in _AXES[stage]) if self._runtime.fixed_shapes else ()
 
-    def _trial_axes(self) -> tuple[dict[str, int], ...]:
+    def _trial_axes(self, stage: StageName) -> list[dict[str, int]]:
         """What a graph with free axes is tried with."""
-        return {"frames": 1, "rows": 1, "time": 1}, {"frames": 2, "rows": 3, "time": self._window}
+        trials = {"frames": 1, "rows": 1, "time": 1}, {"frames": 2, "rows": 3, "time": self._window}
+        return [{name: axes[name] for name in _AXES[stage]} for axes in trials]
 
     def _tell(self, words: str) -> None:
         """Say something once."""
@@ -307,16 +308,10 @@ def _named(variant: Variant) -> str:
     return variant.stage if variant.stage == "window" else f"{variant.stage} for {variant.size_words}"
 
 
-def _pieces(stage: StageName, inputs: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
-    """Rows in pieces; of the frames that rows look at, each piece gets its own."""
+def _pieces(inputs: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    """Rows in pieces."""
     for start in range(0, len(inputs[-1]), MOST_ROWS):
-        rows = slice(start, start + MOST_ROWS)
-        if stage == "condition":
-            stem, *text, index = inputs
-            frames = stem.index_select(0, index[rows])
-            yield (frames, *(one[rows] for one in text), torch.arange(len(frames)))
-        else:
-            yield tuple(one[rows] for one in inputs)
+        yield tuple(one[start : start + MOST_ROWS] for one in inputs)
 
 
 @torch.no_grad()

@@ -147,7 +147,7 @@ class SSA(nn.Module):
         Raises:
             ShapeError: Rows and frames do not pair up.
         """
-        if frame_index is None and len(stem) != len(text.sentence):
+        if frame_index is None and stem.shape[0] != text.sentence.shape[0]:  # len() would be a constant of a graph
             raise ShapeError(
                 f"{len(stem)} frames and {len(text.sentence)} sentences; expected one sentence per frame, or a "
                 f"frame_index that says which frame each sentence looks at"

@@ -14,10 +14,12 @@ from ssa_stream.engines.runtime import Array, LoadedGraph
 from ssa_stream.model import SSA, SsaConfig, use_operator
 from tests.support.tiny_model import tiny_config
 
-__all__ = ["SIZE", "FakeGraph", "FakeRuntime", "engine_network", "fake_parts", "with_config"]
+__all__ = ["SIZE", "WINDOW", "FakeGraph", "FakeRuntime", "engine_network", "fake_parts", "with_config"]
 
 SIZE = (64, 96)
 """Height and width at the network."""
+WINDOW = 3
+"""Frames of a full window."""
 
 
 @functools.cache

@@ -9,8 +9,7 @@ from ssa_stream.engines import Engine, EngineCache, open_engine
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import segment_clip
 from ssa_stream.streaming import ReferSession, SessionConfig
-from tests.support.built_engines import WINDOW, built_cache
-from tests.support.engine_network import engine_network
+from tests.support.engine_network import WINDOW, engine_network
 from tests.support.tiny_model import one_model_thread, random_frames
 
 pytestmark = pytest.mark.slow
@@ -18,18 +17,16 @@ pytestmark = pytest.mark.slow
 SHAPE = (60, 90)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineCache]:
-    """The graphs that OpenVINO has, too."""
-    cache = built_cache(tmp_path_factory)
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
     with one_model_thread():
-        yield cache
+        yield
 
 
 @pytest.fixture(scope="module")
-def engine(cache: EngineCache) -> Engine:
-    """Proven when it is first asked."""
-    return open_engine(engine_network(), "onnxruntime", window=WINDOW, cache=cache)
+def engine(built_engines: EngineCache) -> Engine:
+    """Of the graphs that OpenVINO has, too; proven when it is first asked."""
+    return open_engine(engine_network(), "onnxruntime", window=WINDOW, cache=built_engines)
 
 
 def test_session_has_the_masks_of_torch_under_prompts_that_change(engine: Engine) -> None:
@@ -51,11 +48,13 @@ def test_session_has_the_masks_of_torch_under_prompts_that_change(engine: Engine
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_whole_clip_has_the_masks_of_torch(name: str, cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whole_clip_has_the_masks_of_torch(
+    name: str, built_engines: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More frames at once than a graph of one shape takes; torch runs neither trunk nor queries."""
-    network, frames = engine_network(), random_frames(6, SHAPE)
+    network, frames = engine_network(), random_frames(8, SHAPE)
     expected = segment_clip(network, frames, "a dog", short_edge_px=64)
-    model = open_engine(network, name, window=WINDOW, cache=cache, whole_clips=True)
+    model = open_engine(network, name, window=WINDOW, cache=built_engines, whole_clips=True)
     segment_clip(model, frames, "a dog", short_edge_px=64)  # all that has to be compared with torch is
     for stage in ("encode_stem", "condition", "generate_queries"):
         monkeypatch.delattr(type(network), stage)

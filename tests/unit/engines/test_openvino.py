@@ -1,7 +1,5 @@
 """Sessions by OpenVINO: the same masks as by torch, whatever happens in the stream."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -9,27 +7,20 @@ from ssa_stream.engines import Engine, EngineCache, open_engine
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import Stages
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig, SessionState
-from tests.support.built_engines import WINDOW, built_cache
-from tests.support.engine_network import SIZE, engine_network
-from tests.support.tiny_model import one_model_thread, random_frames
+from tests.support.engine_network import SIZE, WINDOW, engine_network
+from tests.support.tiny_model import random_frames
+
+pytestmark = pytest.mark.slow
 
 CONFIG = SessionConfig(window=WINDOW, short_edge_px=64)
 SHAPE = (60, 90)
 """Of the frames: the network sees `SIZE` of them, padded."""
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineCache]:
-    """An engine that is built for up to two prompts; writing graphs down takes seconds, so all tests share it."""
-    cache = built_cache(tmp_path_factory)
-    with one_model_thread():
-        yield cache
-
-
 @pytest.fixture
-def engine(cache: EngineCache) -> Engine:
+def engine(built_engines: EngineCache) -> Engine:
     """What `auto` takes."""
-    return open_engine(engine_network(), window=WINDOW, cache=cache)
+    return open_engine(engine_network(), window=WINDOW, cache=built_engines)
 
 
 def play(model: Stages) -> tuple[list[MaskResult], SessionState]:
@@ -52,9 +43,9 @@ def assert_same(made: list[MaskResult], expected: list[MaskResult]) -> None:
     """Up to rounding."""
     assert [(one.prompt_id, one.frame_index) for one in made] == [(one.prompt_id, one.frame_index) for one in expected]
     for one, other in zip(made, expected, strict=True):
-        assert one.probability == pytest.approx(other.probability, abs=1e-4)
+        assert one.probability == pytest.approx(other.probability, abs=1e-3)
         assert [track.track_id for track in one.tracks] == [track.track_id for track in other.tracks]
-        assert (one.merged() != other.merged()).mean() < 1e-3
+        assert (one.merged() != other.merged()).mean() < 5e-3
 
 
 def test_a_session_is_that_of_torch_and_goes_on_by_it(engine: Engine) -> None:
@@ -93,7 +84,7 @@ def test_stages_run_as_graphs_and_results_are_the_callers_own(engine: Engine, mo
 def test_engines_that_cannot_be_are_refused() -> None:
     """With what is there instead."""
     with pytest.raises(ConfigError, match=r"engine is 'fast'; expected one of auto, torch"):
-        open_engine(engine_network(), "fast")  # type: ignore[arg-type]
+        open_engine(engine_network(), "fast")
 
 
 def test_auto_takes_torch_where_nothing_is_built(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -12,7 +12,7 @@ from ssa_stream.engines import EngineCache, EngineChoice, stage_runner
 from ssa_stream.engines.engine import GraphEngine
 from ssa_stream.engines.graphs import STAGES, stage_graph
 from ssa_stream.engines.stage_runner import StageRunner
-from ssa_stream.model import Stages
+from ssa_stream.model import Stages, empty_carry
 from tests.support.engine_network import SIZE, FakeRuntime, engine_network, fake_parts
 
 
@@ -195,3 +195,21 @@ def test_old_weights_make_room(bench: Bench) -> None:
     ]
     assert bench.cache.clear() > 0
     assert foreign.is_dir()
+
+
+def test_a_frame_goes_through_all_stages(bench: Bench) -> None:
+    """Inputs reach the graphs in their order, with the frame that each row looks at, and come back by their names."""
+    network, runner = engine_network(), bench.runner()
+    engine: Stages = GraphEngine(network, EngineChoice("openvino"), runner)
+    text = network.encode_text(["a dog", "the red car"])
+    made = []
+    for model in (network, engine):
+        stem = model.encode_stem(torch.linspace(-1, 1, 3 * SIZE[0] * SIZE[1]).view(1, 3, *SIZE))
+        maps = model.condition(stem, text, torch.tensor([0, 0]))
+        frame = model.generate_queries(maps, text)
+        aligned = model.project_queries(frame.queries)[:, None].expand(-1, 3, -1, -1)
+        sentence = frame.text[:, None].expand(-1, 3, -1)
+        window = model.decode_window(aligned, sentence, empty_carry(*aligned.shape[2:], aligned.device, 2))
+        made.append([stem, *maps, *frame[:3], *window[:5]])
+    torch.testing.assert_close(made[1], made[0], rtol=1e-3, atol=1e-4)
+    assert sorted(bench.written) == sorted(STAGES)

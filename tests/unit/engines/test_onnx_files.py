@@ -10,14 +10,14 @@ from PIL import Image
 
 from ssa_stream.checkpoints import save_checkpoint
 from ssa_stream.cli.main import main
+from ssa_stream.engines import EngineCache
 from ssa_stream.engines.cache import CACHE_VARIABLE
 from ssa_stream.streaming import ReferSession, SessionConfig, TrackConfig
-from tests.support.built_engines import WINDOW, built_cache
 from tests.support.command_line import ROOT, run_command
-from tests.support.engine_network import engine_network
+from tests.support.engine_network import WINDOW, engine_network
 from tests.support.tiny_model import random_frames
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SENTENCE = "the red car"
 _WITHOUT_TORCH = (
@@ -36,7 +36,7 @@ def _export(*words: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, built_engines: EngineCache) -> Path:
     """A folder with a network, its files in `onnx`, and pictures, more than a window."""
     path = tmp_path_factory.mktemp("files")
     save_checkpoint(path / "net.safetensors", engine_network(), engine_network().config)
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(frame).save(path / f"{number}.png")
     words = ["--size", "90x60", "--short-edge", "64", "--window", str(WINDOW), "-c", str(path / "net.safetensors")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CACHE_VARIABLE, str(built_cache(tmp_path_factory).root))
+        patch.setenv(CACHE_VARIABLE, str(built_engines.root))
         assert _export(str(path / "onnx"), *words) == 0
     return path
 
