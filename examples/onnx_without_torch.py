@@ -9,8 +9,8 @@ ssa_stream, and pictures of one size and the shape that the files were made for:
 
 The second command prints something like this:
 
-    pictures/0000.png: 1 object, 4210 pixels, probability 0.98
-    pictures/0001.png: 1 object, 4187 pixels, probability 0.99
+    '0000.png': objects 1, pixels 4210, probability 0.98
+    '0001.png': objects 1, pixels 4187, probability 0.99
 
 docs/engines.md has the inputs and outputs of every file. A session of ssa_stream also remembers what was before the
 window, follows objects, and resolves overlaps of their masks.
@@ -49,8 +49,8 @@ def main() -> None:
         found = video.push(Image.open(path).convert("RGB"), options.threshold)
         union = found.masks.any(axis=0)
         Image.fromarray(union).save(options.out / f"{path.stem}.png")
-        count = f"{len(found.masks)} object{'' if len(found.masks) == 1 else 's'}"
-        print(f"{path}: {count}, {np.count_nonzero(union)} pixels, probability {found.probability:.2f}")
+        pixels = np.count_nonzero(union)
+        print(f"{path.name!r}: objects {len(found.masks):d}, pixels {pixels:d}, probability {found.probability:.2f}")
 
 
 class Network:
@@ -131,7 +131,8 @@ class Video:
         shape = picture.height / picture.width
         if abs(shape * width - height) > 1:
             sys.exit(
-                f"a picture is {picture.width}x{picture.height}; the files were made for the shape {width}x{height}"
+                f"a picture is {picture.width}x{picture.height}; the files are for pictures shaped like {width}x{height}: "
+                f"make others with ssa-stream engine export --size {picture.width}x{picture.height}"
             )
         small = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
         pixels = np.zeros((1, 3, *self._network.padded), dtype=np.float32)

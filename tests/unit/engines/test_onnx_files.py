@@ -63,7 +63,7 @@ def test_example_without_torch_makes_the_masks_of_a_session(folder: Path) -> Non
         expected, made = found.merged(), np.asarray(Image.open(folder / "masks" / picture.name))
         assert 0.1 < expected.mean() < 0.9
         assert np.count_nonzero(expected & made) > 0.99 * np.count_nonzero(expected | made)
-        assert line.endswith(f" {np.count_nonzero(made)} pixels, probability {found.probability:.2f}")
+        assert line.endswith(f", pixels {np.count_nonzero(made)}, probability {found.probability:.2f}")
 
 
 def test_files_say_what_they_are_of(folder: Path) -> None:
