@@ -131,8 +131,8 @@ class Video:
         shape = picture.height / picture.width
         if abs(shape * width - height) > 1:
             sys.exit(
-                f"a picture is {picture.width}x{picture.height}; the files are for pictures shaped like {width}x{height}: "
-                f"make others with ssa-stream engine export --size {picture.width}x{picture.height}"
+                f"a picture is {picture.width}x{picture.height}, and the files are for the shape {width}x{height}; make "
+                f"others: ssa-stream engine export DIR --size {picture.width}x{picture.height}"
             )
         small = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
         pixels = np.zeros((1, 3, *self._network.padded), dtype=np.float32)
