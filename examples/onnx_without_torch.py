@@ -131,7 +131,7 @@ class Video:
         shape = picture.height / picture.width
         if abs(shape * width - height) > 1:
             sys.exit(
-                f"a picture is {picture.width}x{picture.height}, and the files are for the shape {width}x{height}; make "
+                f"a picture is {picture.width}x{picture.height}, the files are for the shape {width}x{height}; make "
                 f"others: ssa-stream engine export DIR --size {picture.width}x{picture.height}"
             )
         small = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
