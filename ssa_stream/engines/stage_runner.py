@@ -252,7 +252,7 @@ class StageRunner:
         shared = {
             id(one): nn.Parameter(one.detach(), requires_grad=False) for one in self._network.parameters()
         }  # the exporter fails on weights that have gradients; a copy of the modules has the same weights without them
-        network = copy.deepcopy(self._network, shared)  # type: ignore[arg-type]  # a memo
+        network = copy.deepcopy(self._network, shared)
         return stage_graph(network if network.dtype == torch.float32 else network.float(), stage, size)
 
     def _fingerprint(self, stage: StageName) -> str:
