@@ -1,12 +1,13 @@
 """Stages as graphs: found or made, proven, kept ready for the shapes that come, and run."""
 
+import copy
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssa_stream.engines.cache import EngineCache, KeptStage, Proof, fingerprint_of
 from ssa_stream.engines.export import export_stage
@@ -94,6 +95,7 @@ class StageRunner:
         self._fingerprints: dict[StageName, str] = {}
         self._lock = threading.Lock()
         self._told: set[str] = set()
+        self._unwritable: set[tuple[StageName, tuple[int, int]]] = set()
 
     def run(self, stage: StageName, size: tuple[int, int], inputs: Sequence[Tensor]) -> list[Tensor] | None:
         """Run a stage, if there is a graph for it; None leaves it to torch.
@@ -185,6 +187,8 @@ class StageRunner:
             return ""
         if axes.get("rows", 1) > MOST_ROWS or axes.get("frames", 1) > MOST_ROWS:
             return ""
+        if (variant.stage, variant.size) in self._unwritable:
+            return ""
         is_new = variant.stage != "window" and variant.size not in self._sizes
         if is_new and len(self._sizes) >= MOST_SIZES:
             return (
@@ -211,7 +215,9 @@ class StageRunner:
                 return None
         if kept is None:
             self._say(f"{self._runtime.name}: writing down {_named(variant)}, once for these weights")
+            self._unwritable.add((stage, size))  # until it is: no other shape of it is to try again what failed
             program, models = cut(export_stage(self._float_graph(stage, size), keeps_operator=stage == "queries"))
+            self._unwritable.remove((stage, size))
             kept = self._cache.keep(fingerprint, stage, size, self._network.config.name, (program, models))
             self._cache.drop_oldest(but=frozenset(self._fingerprints.values()), say=self._say)
         self._cache.touch(fingerprint)
@@ -266,13 +272,11 @@ class StageRunner:
 
     def _float_graph(self, stage: StageName, size: tuple[int, int]) -> StageGraph:
         """The stage to be written down: in float32, whatever the network is in."""
-        network = self._network
-        if network.dtype != torch.float32:
-            import copy
-
-            network = copy.deepcopy(network).float()
-        network.requires_grad_(False)
-        return stage_graph(network, stage, size)
+        shared = {
+            id(one): nn.Parameter(one.detach(), requires_grad=False) for one in self._network.parameters()
+        }  # the exporter fails on weights that have gradients; a copy of the modules has the same weights without them
+        network = copy.deepcopy(self._network, shared)
+        return stage_graph(network if network.dtype == torch.float32 else network.float(), stage, size)
 
     def _fingerprint(self, stage: StageName) -> str:
         if stage not in self._fingerprints:
@@ -340,5 +344,7 @@ def _array(tensor: Tensor) -> Array:
 
 
 def _first_line(error: BaseException) -> str:
+    while error.__cause__ is not None:  # what the exporter adds is advice
+        error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200] if lines else "without a word"
