@@ -61,6 +61,7 @@ class ModelSection(_Section, frozen=True, kw_only=True):
         dtype: Of weights and activations. `auto` is measured when the graph starts.
         precision: How the pixel decoder computes: `published`, in float32, or `fast`; `auto` is `published` for float32
             on a processor, else `fast`.
+        engine: What computes the stages, see `ssa_stream.engines`; `auto` takes the fastest one that is built.
         threads: Processor threads of each node that runs the network; None chooses.
     """
 
@@ -72,6 +73,13 @@ class ModelSection(_Section, frozen=True, kw_only=True):
     ] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "float32"
     precision: Literal["auto", "published", "fast"] = "auto"
+    engine: Annotated[
+        str,
+        Meta(
+            pattern=r"\A(auto|torch|openvino|onnxruntime(:[A-Za-z0-9]{1,64})?|cuda-graph)\Z",
+            description="auto, torch, openvino, onnxruntime, onnxruntime:PROVIDER or cuda-graph",
+        ),
+    ] = "auto"
     threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ssa_stream.engines.names import ENGINES, EngineChoice, EngineName
+from ssa_stream.engines.names import ENGINES, EngineChoice, EngineName, split_engine
 from ssa_stream.lazy_names import lazy_names
 
 if TYPE_CHECKING:
@@ -12,4 +12,13 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_names(__name__, cache="EngineCache", engine="Engine", opening="build_engines open_engine")
 
-__all__ = ["ENGINES", "Engine", "EngineCache", "EngineChoice", "EngineName", "build_engines", "open_engine"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "EngineCache",
+    "EngineChoice",
+    "EngineName",
+    "build_engines",
+    "open_engine",
+    "split_engine",
+]

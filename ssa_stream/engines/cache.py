@@ -1,6 +1,6 @@
-"""Where graphs are kept: a folder for each set of weights, in it one for each stage and size.
+"""Where graphs are kept: a folder for the weights of each stage, in it one for each size.
 
-    <cache>/<fingerprint>/<stage>-<height>x<width>/program.json, 0.onnx ...
+    <cache>/<fingerprint>/<stage>-<width>x<height>/program.json, 0.onnx ...
                                                   /proven/<engine and processor>-<shape>.json
                          /<engine and version>/    what the engine's library keeps
 
@@ -9,11 +9,12 @@ A stage's folder is made elsewhere and renamed, so that it is there whole or not
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import torch
@@ -30,6 +31,7 @@ EXPORT_VERSION = 1
 """Counts up when graphs are written down in another way: older ones are not used any more."""
 MOST_BYTES = 8 * 2**30
 _MOST_RECORD_BYTES = 2**20
+_FINGERPRINT = re.compile(r"[0-9a-f]{24}")
 
 
 class StageRecord(msgspec.Struct, frozen=True):
@@ -39,6 +41,15 @@ class StageRecord(msgspec.Struct, frozen=True):
     digests: dict[str, str]
     network: str
     stage: str
+
+
+class ListedStage(NamedTuple):
+    """A stage for people: whose, its name with the size, its room in bytes, and the engines that it is proven for."""
+
+    network: str
+    name: str
+    size_bytes: int
+    engines: tuple[str, ...]
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -147,8 +158,29 @@ class EngineCache:
 
     def networks(self) -> list[Path]:
         """Folders of all sets of weights, the one that was used last at the end."""
-        folders = [path for path in self.root.glob("*") if path.is_dir() and not path.name.startswith(".")]
+        folders = [path for path in self.root.glob("*") if path.is_dir() and _FINGERPRINT.fullmatch(path.name)]
         return sorted(folders, key=lambda path: path.stat().st_mtime)
+
+    def stages(self) -> list["ListedStage"]:
+        """All stages that are kept, by network and name."""
+        found = []
+        for path in self.root.glob("*/*/program.json"):
+            try:
+                record = msgspec.json.decode(read_limited(path, most_bytes=_MOST_RECORD_BYTES), type=StageRecord)
+            except (OSError, msgspec.MsgspecError):
+                continue
+            engines = {"-".join(proof.split("-")[:2]) for proof in KeptStage(path.parent, record.program).proven()}
+            name = path.parent.name
+            found.append(ListedStage(record.network, name, size_of(path.parent), tuple(sorted(engines))))
+        return sorted(found)
+
+    def clear(self) -> int:
+        """Remove everything; how many bytes that were."""
+        removed = 0
+        for folder in self.networks():
+            removed += size_of(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        return removed
 
     def touch(self, fingerprint: str) -> None:
         """A set of weights is used now."""
@@ -177,7 +209,7 @@ class EngineCache:
                 say(f"engines of other weights, unused for longest, were removed: {folder} ({taken / 2**20:.0f} MiB)")
 
     def _folder(self, fingerprint: str, stage: StageName, size: tuple[int, int]) -> Path:
-        return self.root / fingerprint / (stage if stage == "window" else f"{stage}-{size[0]}x{size[1]}")
+        return self.root / fingerprint / (stage if stage == "window" else f"{stage}-{size[1]}x{size[0]}")
 
 
 def cache_folder() -> Path:

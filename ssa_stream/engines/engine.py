@@ -7,7 +7,17 @@ from torch import Tensor
 
 from ssa_stream.engines.names import EngineChoice
 from ssa_stream.engines.stage_runner import StageRunner
-from ssa_stream.model import SSA, CarriedPool, FeatureMaps, FrameQueries, SsaConfig, Stages, TextFeatures, WindowOutput
+from ssa_stream.model import (
+    SSA,
+    CarriedPool,
+    FeatureMaps,
+    FrameQueries,
+    SsaConfig,
+    Stages,
+    TextFeatures,
+    WindowOutput,
+    empty_carry,
+)
 
 __all__ = ["Engine", "GraphEngine"]
 
@@ -97,10 +107,10 @@ class GraphEngine(Engine):
 
     def condition(self, stem: Tensor, text: TextFeatures, frame_index: Tensor | None = None) -> FeatureMaps:
         """See `Stages`."""
-        index = torch.arange(len(stem)) if frame_index is None and len(stem) == len(text.sentence) else frame_index
-        if index is not None:
+        rows = stem if frame_index is None else stem.index_select(0, frame_index)
+        if len(rows) == len(text.sentence):
             size = (stem.shape[2] * 4, stem.shape[3] * 4)
-            made = self._runner.run("condition", size, (stem, text.words, text.mask, text.sentence, index))
+            made = self._runner.run("condition", size, (rows, text.words, text.mask, text.sentence))
             if made is not None:
                 return made[0], made[1], made[2], made[3]
         return super().condition(stem, text, frame_index)
@@ -113,9 +123,10 @@ class GraphEngine(Engine):
 
     def decode_window(self, aligned: Tensor, text: Tensor, carried: CarriedPool | None = None) -> WindowOutput:
         """See `Stages`; without predictions, which are for training."""
-        if carried is not None:
-            made = self._runner.run("window", (0, 0), (aligned, text, *carried))
-            if made is not None:
-                # What is summed in float32 stays so, whatever the network's type is.
-                return WindowOutput(made[0].float(), made[1], made[2], made[3], made[4], ())
+        B, _, N, C = aligned.shape
+        before = carried or empty_carry(N, C, aligned.device, B)
+        made = self._runner.run("window", (0, 0), (aligned, text, *before))
+        if made is not None:
+            # What is summed in float32 stays so, whatever the network's type is.
+            return WindowOutput(made[0].float(), made[1], made[2], made[3], made[4], ())
         return super().decode_window(aligned, text, carried)

@@ -37,7 +37,7 @@ class StageGraph:
         free: Names of the axes of each input that may have any length, by the number of the axis.
     """
 
-    name: StageName
+    name: str
     module: nn.Module
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -66,8 +66,8 @@ class _Condition(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, stem: Tensor, words: Tensor, mask: Tensor, sentence: Tensor, frame_index: Tensor) -> FeatureMaps:
-        return self.network.condition(stem, TextFeatures(mask.long(), words, mask, sentence), frame_index)
+    def forward(self, stem: Tensor, words: Tensor, mask: Tensor, sentence: Tensor) -> FeatureMaps:
+        return self.network.condition(stem, TextFeatures(mask.long(), words, mask, sentence))
 
 
 class _Queries(nn.Module):
@@ -120,17 +120,15 @@ def stage_graph(network: SSA, name: StageName, size: tuple[int, int]) -> StageGr
         example = (*example, torch.zeros(_ROWS, N, C))
         timed = {0: "rows", 1: "time"}
         return StageGraph(name, _Window(network), names, outputs, example, (timed, timed, rows, rows))
-    width = int(network.clip.text_projection.shape[1])
+    width, channels = network.text_dim, network.trunk_channels
     sentence = torch.zeros(_ROWS, width)
-    channels = [int(info["num_chs"]) for info in network.clip.visual.trunk.feature_info]
     if name == "condition":
         L = network.config.clip.num_words
-        stem = torch.zeros(_FRAMES, channels[0], size[0] // 4, size[1] // 4)
+        stem = torch.zeros(_ROWS, channels[0], size[0] // 4, size[1] // 4)
         mask = torch.ones(_ROWS, L, dtype=torch.bool)
-        index = torch.zeros(_ROWS, dtype=torch.int64)
-        names = ("stem", "words", "mask", "sentence", "frame_index")
-        example = (stem, torch.zeros(_ROWS, L, width), mask, sentence, index)
-        return StageGraph(name, _Condition(network), names, _MAPS, example, (frames, rows, rows, rows, rows))
+        names = ("stem", "words", "mask", "sentence")
+        example = (stem, torch.zeros(_ROWS, L, width), mask, sentence)
+        return StageGraph(name, _Condition(network), names, _MAPS, example, (rows,) * 4)
     maps = [torch.zeros(_ROWS, c, size[0] // s, size[1] // s) for c, s in zip(channels, (4, 8, 16, 32), strict=True)]
     outputs = ("queries", "text", "mask_features")
     return StageGraph(name, _Queries(network), (*_MAPS, "sentence"), outputs, (*maps, sentence), (rows,) * 5)

@@ -1,14 +1,19 @@
 """OpenVINO runs graphs on processors: for one shape each, with as many threads as torch has."""
 
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 
 from ssa_stream.engines.runtime import Array, LoadedGraph
+
+# With this package OpenVINO reports over the network that it is used, from a thread that begins at its import. Without
+# it, it has a stand-in that does nothing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: it cannot be imported
+import openvino  # noqa: E402  # it looks at the line before
 
 __all__ = ["OpenvinoRuntime"]
 

@@ -45,15 +45,14 @@ def trial_inputs(
             carried.log_weight[0], carried.mean[0] = 1.0, torch.randn(N, C, generator=drawn)
         inputs: tuple[Tensor, ...] = (queries, text, *carried)
     else:
-        frames, rows = axes.get("frames", 1), axes.get("rows", 1)
-        images = _pictures(frames if stage != "queries" else rows, size, drawn).to(network.dtype)
+        rows = axes.get("rows", 1)
+        images = _pictures(axes.get("frames", rows), size, drawn).to(network.dtype)
         inputs = (images,)
         if stage != "stem":
             stem, text_of = network.encode_stem(images), _texts(network, rows)
-            index = torch.arange(rows) % len(stem)
-            inputs = (stem, text_of.words, text_of.mask, text_of.sentence, index)
+            inputs = (stem, text_of.words, text_of.mask, text_of.sentence)
             if stage == "queries":
-                inputs = (*network.condition(stem, text_of, index), text_of.sentence)
+                inputs = (*network.condition(stem, text_of), text_of.sentence)
     made = graph.module(*inputs)
     return inputs, made if isinstance(made, tuple) else (made,)
 

@@ -1,16 +1,17 @@
 """Stages as graphs: found or made, proven, kept ready for the shapes that come, and run."""
 
+import copy
+import itertools
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssa_stream.engines.cache import EngineCache, KeptStage, Proof, fingerprint_of
 from ssa_stream.engines.export import export_stage
-from ssa_stream.engines.graphs import StageGraph, StageName, stage_graph
+from ssa_stream.engines.graphs import STAGES, StageGraph, StageName, stage_graph, weights_of
 from ssa_stream.engines.program import GraphStep, OperatorStep, Program, cut
 from ssa_stream.engines.proof import deviations, tolerance, trial_inputs
 from ssa_stream.engines.runtime import Array, LoadedGraph, Runtime, processor_id
@@ -22,6 +23,14 @@ MOST_SIZES = 4
 MOST_ROWS = 4
 """More rows than this, as when a prompt is replayed, are run by torch: they are rare, and each number has its graph."""
 _MOST_READY = 32
+_AXES: Mapping[StageName, tuple[str, ...]] = {
+    "stem": ("frames",),
+    "condition": ("rows",),
+    "queries": ("rows",),
+    "window": ("rows", "time"),
+}
+_TELLING: tuple[StageName, ...] = ("queries", "condition", "window")
+"""Stages that say which sizes are built: the first one that a network has."""
 
 
 class Variant(NamedTuple):
@@ -38,8 +47,14 @@ class Variant(NamedTuple):
     axes: tuple[tuple[str, int], ...]
 
     def __str__(self) -> str:
-        axes = ", ".join(f"{length} {name}" for name, length in self.axes)
-        return f"{self.stage} ({axes}{'' if self.stage == 'window' else f', {self.size[1]}x{self.size[0]}'})"
+        what = [f"{name} {length}" for name, length in self.axes]
+        what += [] if self.stage == "window" else [f"pictures {self.size_words}"]
+        return f"{self.stage} ({', '.join(what)})" if what else self.stage
+
+    @property
+    def size_words(self) -> str:
+        """`800x448`."""
+        return f"{self.size[1]}x{self.size[0]}"
 
 
 class _Ready(NamedTuple):
@@ -55,6 +70,7 @@ class StageRunner:
         runtime: The library.
         cache: Where graphs are kept.
         builds: Whether to make what is not there; else only what was built ahead is used.
+        in_pieces: Whether many rows are run in pieces of `MOST_ROWS`, as a whole clip has; else torch runs them.
         window: Frames of a full window; windows of other lengths are left to torch.
         say: Is told what is built, and what is left to torch.
     """
@@ -68,14 +84,18 @@ class StageRunner:
         builds: bool,
         window: int,
         say: Callable[[str], None],
+        in_pieces: bool = False,
     ) -> None:
         self._network, self._runtime, self._cache = network, runtime, cache
-        self._builds, self._window, self._say = builds, window, say
-        self._ready: OrderedDict[Variant, _Ready | None] = OrderedDict()
-        self._sizes: dict[tuple[int, int], None] = {}
+        self._builds, self._window, self._say, self._in_pieces = builds, window, say, in_pieces
+        self._ready: dict[Variant, _Ready | None] = {}
+        self._used: dict[Variant, int] = {}
+        self._uses = itertools.count()
+        self._sizes: set[tuple[int, int]] = set()
         self._fingerprints: dict[StageName, str] = {}
         self._lock = threading.Lock()
         self._told: set[str] = set()
+        self._unwritable: set[tuple[StageName, tuple[int, int]]] = set()
 
     def run(self, stage: StageName, size: tuple[int, int], inputs: Sequence[Tensor]) -> list[Tensor] | None:
         """Run a stage, if there is a graph for it; None leaves it to torch.
@@ -89,14 +109,19 @@ class StageRunner:
         """
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
             return None
-        variant = Variant(stage, size, _axes(stage, inputs))
-        if variant in self._ready:  # without the lock: an entry is complete when it is there
-            ready = self._ready[variant]
-        else:
-            with self._lock:
-                ready = self._ready[variant] if variant in self._ready else self._make_ready(variant)
+        if self._in_pieces and self._runtime.fixed_shapes and stage != "window" and len(inputs[-1]) > MOST_ROWS:
+            parts = [self.run(stage, size, piece) for piece in _pieces(inputs)]
+            there = [part for part in parts if part is not None]
+            return [torch.cat(rows) for rows in zip(*there, strict=True)] if len(there) == len(parts) else None
+        variant = Variant(stage, size, self._free_axes(stage, inputs))
+        ready = self._ready.get(variant)  # without the lock: while one is built, the others go on
         if ready is None:
-            return None
+            if variant not in self._ready:
+                with self._lock:
+                    ready = self._ready[variant] if variant in self._ready else self._make_ready(variant)
+            if ready is None:
+                return None
+        self._used[variant] = next(self._uses)
         made = _run(ready, inputs)
         return [tensor.to(self._network.dtype) if tensor.is_floating_point() else tensor for tensor in made]
 
@@ -106,10 +131,8 @@ class StageRunner:
         Raises:
             OSError: The cache cannot be written.
         """
-        graphs: list[Variant] = [Variant("stem", size, (("frames", 1),))]
-        graphs.append(Variant("condition", size, (("frames", 1), ("rows", rows))))
-        graphs.append(Variant("queries", size, (("rows", rows),)))
-        graphs.append(Variant("window", (0, 0), (("rows", rows), ("time", self._window))))
+        axes = {"frames": 1, "rows": rows, "time": self._window}
+        graphs = [Variant(stage, (0, 0) if stage == "window" else size, self._lengths(stage, axes)) for stage in STAGES]
         done = True
         for variant in graphs:
             with self._lock:
@@ -118,15 +141,20 @@ class StageRunner:
                 done = done and self._ready[variant] is not None
         return done
 
-    def has_any(self, stage: StageName = "queries") -> list[str]:
-        """What of a stage is built and proven for this library, processor, and these weights: `448x800`."""
+    def has_any(self) -> list[str]:
+        """Sizes that are built and proven, with this library, processor and weights: `800x448`.
+
+        Of a network that is a part of one, another stage is looked for; without any nothing is found.
+        """
+        stage = next((one for one in _TELLING if weights_of(self._network, one)), None)
+        if stage is None:
+            return []
         folder = self._cache.root / self._fingerprint(stage)
         key = self._proof_key("")
         found = []
         for path in sorted(folder.glob(f"{stage}*")):
             if any(proof.stem.startswith(key) for proof in (path / "proven").glob("*.json")):
-                height, _, width = path.name.removeprefix(f"{stage}-").partition("x")
-                found.append(f"{width}x{height}" if width else path.name)
+                found.append(path.name.removeprefix(f"{stage}-"))
         return found
 
     def _make_ready(self, variant: Variant, *, raises: bool = False) -> _Ready | None:
@@ -143,25 +171,30 @@ class StageRunner:
                 )
         elif reason:
             self._tell(reason)
+        if ready is not None and variant.stage != "window":
+            self._sizes.add(variant.size)
+        if len(self._ready) >= _MOST_READY:
+            oldest = min(self._ready, key=lambda one: self._used.get(one, -1))
+            del self._ready[oldest]
+            self._used.pop(oldest, None)
         self._ready[variant] = ready
-        if len(self._ready) > _MOST_READY:
-            self._ready.popitem(last=False)
         return ready
 
     def _refusal(self, variant: Variant) -> str | None:
         """Why a variant is not even looked for: None if it is; empty if that is not worth a word."""
-        axes = dict(variant.axes)
+        axes = dict(variant.axes)  # none where a graph takes any length
         if axes.get("time", self._window) != self._window:
             return ""
         if axes.get("rows", 1) > MOST_ROWS or axes.get("frames", 1) > MOST_ROWS:
             return ""
-        if variant.stage != "window" and variant.size not in self._sizes:
-            if len(self._sizes) >= MOST_SIZES:
-                return (
-                    f"{self._runtime.name} runs pictures of {MOST_SIZES} sizes in one process; torch runs those of "
-                    f"{variant.size[1]}x{variant.size[0]}"
-                )
-            self._sizes[variant.size] = None
+        if (variant.stage, variant.size) in self._unwritable:
+            return ""
+        is_new = variant.stage != "window" and variant.size not in self._sizes
+        if is_new and len(self._sizes) >= MOST_SIZES:
+            return (
+                f"{self._runtime.name} runs pictures of {MOST_SIZES} sizes in one process; torch runs those of "
+                f"{variant.size_words}"
+            )
         return None
 
     def _loaded(self, variant: Variant) -> _Ready | None:
@@ -171,23 +204,31 @@ class StageRunner:
         kept = self._cache.find(fingerprint, stage, size, whole=True)
         if not self._builds and (kept is None or kept.proof_of(self._proof_key(variant)) is None):
             if kept is None or not self._may_prove(kept):
+                rows = dict(variant.axes).get("rows", 1)
+                what = f"{rows} prompts at a time"
+                if kept is None:
+                    what = f"pictures of {variant.size_words} at the network" if any(variant.size) else "windows"
                 self._tell(
-                    f"{self._runtime.name} is not built for {variant}: torch runs it; to build it: "
-                    f"ssa-stream engine build"
+                    f"{self._runtime.name} is not built for {what}: torch runs these; to build it: "
+                    f"ssa-stream engine build --engine {self._runtime.name}"
                 )
                 return None
-        graph = stage_graph(self._network, stage, size)
         if kept is None:
-            self._say(f"{self._runtime.name}: writing down {stage} for {size[1]}x{size[0]}, once for these weights")
+            self._say(f"{self._runtime.name}: writing down {_named(variant)}, once for these weights")
+            self._unwritable.add((stage, size))  # until it is: no other shape of it is to try again what failed
             program, models = cut(export_stage(self._float_graph(stage, size), keeps_operator=stage == "queries"))
+            self._unwritable.remove((stage, size))
             kept = self._cache.keep(fingerprint, stage, size, self._network.config.name, (program, models))
             self._cache.drop_oldest(but=frozenset(self._fingerprints.values()), say=self._say)
         self._cache.touch(fingerprint)
-        ready = self._load_graphs(kept, graph, variant, fingerprint)
+        ready = self._load_graphs(kept, variant, fingerprint)
         if kept.proof_of(self._proof_key(variant)) is None:
             self._say(f"{self._runtime.name}: comparing {variant} with torch")
-            inputs, expected = trial_inputs(self._network, variant.stage, size, dict(variant.axes))
-            found = deviations(_run(ready, inputs), expected, ready.program.outputs)
+            found: dict[str, float] = {}
+            for axes in [dict(variant.axes)] if variant.axes else self._trial_axes(stage):
+                inputs, expected = trial_inputs(self._network, variant.stage, size, axes)
+                tried = deviations(_run(ready, inputs), expected, ready.program.outputs)
+                found = {name: max(tried[name], found.get(name, 0.0)) for name in tried}
             limit = tolerance(stage, self._network.dtype)
             worst = max(found, key=lambda name: found[name])
             if not found[worst] <= limit:
@@ -204,13 +245,15 @@ class StageRunner:
         own = self._proof_key("")
         return bool(kept.proven()) and not any(key.startswith(own) for key in kept.proven())
 
-    def _load_graphs(self, kept: KeptStage, graph: StageGraph, variant: Variant, fingerprint: str) -> _Ready:
+    def _load_graphs(self, kept: KeptStage, variant: Variant, fingerprint: str) -> _Ready:
         folder = self._cache.compiled_folder(fingerprint, f"{self._runtime.name}-{self._runtime.version}")
         reduced = self._network.dtype == torch.bfloat16 and (
             variant.stage != "queries" or getattr(self._network, "precision", "published") == "fast"
         )
         graphs: dict[str, LoadedGraph] = {}
-        shapes = graph.shapes(dict(variant.axes))
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self._runtime.fixed_shapes:
+            shapes = stage_graph(self._network, variant.stage, variant.size).shapes(dict(variant.axes))
         for step in kept.program.steps:
             if isinstance(step, OperatorStep):
                 if self._runtime.fixed_shapes:
@@ -229,13 +272,11 @@ class StageRunner:
 
     def _float_graph(self, stage: StageName, size: tuple[int, int]) -> StageGraph:
         """The stage to be written down: in float32, whatever the network is in."""
-        network = self._network
-        if network.dtype != torch.float32:
-            import copy
-
-            network = copy.deepcopy(network).float()
-        network.requires_grad_(False)
-        return stage_graph(network, stage, size)
+        shared = {
+            id(one): nn.Parameter(one.detach(), requires_grad=False) for one in self._network.parameters()
+        }  # the exporter fails on weights that have gradients; a copy of the modules has the same weights without them
+        network = copy.deepcopy(self._network, shared)
+        return stage_graph(network if network.dtype == torch.float32 else network.float(), stage, size)
 
     def _fingerprint(self, stage: StageName) -> str:
         if stage not in self._fingerprints:
@@ -247,6 +288,19 @@ class StageRunner:
         axes = variant if isinstance(variant, str) else "-".join(f"{name}{length}" for name, length in variant.axes)
         return f"{self._runtime.name}-{self._runtime.version}-{processor_id()}-{kind}-{axes}"
 
+    def _free_axes(self, stage: StageName, inputs: Sequence[Tensor]) -> tuple[tuple[str, int], ...]:
+        """Lengths that a graph is made ready for."""
+        return self._lengths(stage, {"frames": len(inputs[0]), "rows": len(inputs[-1]), "time": inputs[0].shape[1]})
+
+    def _lengths(self, stage: StageName, axes: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+        """Those of a stage's free axes; none where the library keeps them free."""
+        return tuple((name, axes[name]) for name in _AXES[stage]) if self._runtime.fixed_shapes else ()
+
+    def _trial_axes(self, stage: StageName) -> list[dict[str, int]]:
+        """What a graph with free axes is tried with."""
+        trials = {"frames": 1, "rows": 1, "time": 1}, {"frames": 2, "rows": 3, "time": self._window}
+        return [{name: axes[name] for name in _AXES[stage]} for axes in trials]
+
     def _tell(self, words: str) -> None:
         """Say something once."""
         if words not in self._told:
@@ -254,15 +308,14 @@ class StageRunner:
             self._say(words)
 
 
-def _axes(stage: StageName, inputs: Sequence[Tensor]) -> tuple[tuple[str, int], ...]:
-    rows = len(inputs[-1])
-    if stage == "stem":
-        return (("frames", len(inputs[0])),)
-    if stage == "condition":
-        return (("frames", len(inputs[0])), ("rows", rows))
-    if stage == "window":
-        return (("rows", rows), ("time", inputs[0].shape[1]))
-    return (("rows", rows),)
+def _named(variant: Variant) -> str:
+    return variant.stage if variant.stage == "window" else f"{variant.stage} for {variant.size_words}"
+
+
+def _pieces(inputs: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    """Rows in pieces."""
+    for start in range(0, len(inputs[-1]), MOST_ROWS):
+        yield tuple(one[start : start + MOST_ROWS] for one in inputs)
 
 
 @torch.no_grad()
@@ -291,5 +344,7 @@ def _array(tensor: Tensor) -> Array:
 
 
 def _first_line(error: BaseException) -> str:
+    while error.__cause__ is not None:  # what the exporter adds is advice
+        error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200] if lines else "without a word"

@@ -53,6 +53,8 @@ class SSA(nn.Module):
         seed: Of the random weights, which are then the same in a part as in the whole network. It sets torch's
             generator. None draws from that as it is.
     Attributes:
+        trunk_channels: Of the feature maps at strides 4, 8, 16, 32.
+        text_dim: Width `E` of the text features.
         place: Empty; where the weights are, and of their type.
         precision: How the pixel decoder computes; `cast` sets it.
         is_folded: Whether the trunk was written anew for inference, see `folds`.
@@ -73,6 +75,7 @@ class SSA(nn.Module):
             self.clip = clip_module.build_clip(config.clip)
         channels = clip_module.trunk_channels(self.clip)
         text_dim = int(self.clip.text_projection.shape[1])
+        self.trunk_channels, self.text_dim = channels, text_dim
         with part_building("adapters", held, seed):
             self.adapters = nn.ModuleList(
                 StageAdapter(width, text_dim, config.adapter_dim, config.adapter_heads, config.dropout)
@@ -194,7 +197,7 @@ class SSA(nn.Module):
         Raises:
             ShapeError: Rows and frames do not pair up.
         """
-        if frame_index is None and len(stem) != len(text.sentence):
+        if frame_index is None and stem.shape[0] != text.sentence.shape[0]:  # len() would be a constant of a graph
             raise ShapeError(
                 f"{len(stem)} frames and {len(text.sentence)} sentences; expected one sentence per frame, or a "
                 f"frame_index that says which frame each sentence looks at"

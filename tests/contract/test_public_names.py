@@ -118,6 +118,7 @@ PINNED = {
         "EngineName",
         "build_engines",
         "open_engine",
+        "split_engine",
     },
     "ssa_stream.evaluation": {
         "ClipData",

@@ -19,6 +19,7 @@ from ssa_stream.cli.options.model import (
     Device,
     DownloadClip,
     Dtype,
+    Engine,
     ModelName,
     Precision,
     RandomWeights,
@@ -128,6 +129,7 @@ def predict(
     device: Device = "auto",
     dtype: Dtype = "float32",
     precision: Precision = "published",
+    engine: Engine = "auto",
     threads: Threads = None,
     log_format: LogFormatOption = "text",
     log_level: LogLevelOption = "info",
@@ -143,7 +145,7 @@ def predict(
         torchrun --nproc-per-node 8 .venv/bin/ssa-stream predict --data mevis:MeViS -c ssa.safetensors -o masks
     """
     use_log_options("predict", log_format, log_level)
-    from ssa_stream.cli.options.engine import ModelChoice, open_model
+    from ssa_stream.cli.options.engine import ModelChoice, open_model, with_engine
     from ssa_stream.data import open_data, parse_data
     from ssa_stream.data.kinds import split_of
     from ssa_stream.data.mevis import MevisReader
@@ -161,6 +163,7 @@ def predict(
         device=_device(device),
         dtype=dtype,
         precision=precision,
+        engine=engine,
     )
     if dtype == "auto":
         raise ConfigError(
@@ -198,7 +201,8 @@ def predict(
         )
         if left:
             ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic=False).introduce()
-            network = open_model(choice, threads=threads)
+            loaded = open_model(choice, threads=threads)
+            network = with_engine(loaded, choice.engine, window=settings.window, whole_clips=True)
             for size in _shown(work.run(network, left, print_warning), interrupts, work.total, done):
                 done += size
         if done < work.total:

@@ -25,7 +25,7 @@ from ssa_stream.cli.options.graph import (
     with_streams,
 )
 from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
-from ssa_stream.cli.options.model import Checkpoint, RandomWeights
+from ssa_stream.cli.options.model import Checkpoint, GraphEngine, RandomWeights
 from ssa_stream.cli.options.state import Fresh, StateFolder, saved_prompts
 from ssa_stream.cli.views.console import notice
 from ssa_stream.errors import ConfigError
@@ -115,6 +115,7 @@ def serve(
     device: ModelDevice = None,
     dtype: ModelDtype = None,
     precision: ModelPrecision = None,
+    engine: GraphEngine = None,
     threads: ModelThreads = None,
     max_peers: Annotated[int, typer.Option(min=1, rich_help_panel=_LIMITS)] = 8,
     max_kbps: Annotated[int, typer.Option(min=1, help="Of one camera.", rich_help_panel=_LIMITS)] = 4000,
@@ -170,6 +171,7 @@ def serve(
         device=device,
         dtype=dtype,
         precision=precision,
+        engine=engine,
         threads=threads,
     )
     config = with_streams(

@@ -23,7 +23,7 @@ from ssa_stream.cli.options.graph import (
     with_streams,
 )
 from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
-from ssa_stream.cli.options.model import Checkpoint, RandomWeights
+from ssa_stream.cli.options.model import Checkpoint, GraphEngine, RandomWeights
 from ssa_stream.cli.options.state import Fresh, StateFolder, saved_prompts
 from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
 from ssa_stream.cli.views.console import notice
@@ -95,6 +95,7 @@ def up(
     device: ModelDevice = None,
     dtype: ModelDtype = None,
     precision: ModelPrecision = None,
+    engine: GraphEngine = None,
     threads: ModelThreads = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No live line, no summary.", rich_help_panel=_OUTPUT)
@@ -128,6 +129,7 @@ def up(
         device=device,
         dtype=dtype,
         precision=precision,
+        engine=engine,
         threads=threads,
     )
     config = with_streams(

@@ -13,9 +13,10 @@ from ssa_stream.extras import install_command
 if TYPE_CHECKING:
     import torch
 
+    from ssa_stream.engines import Engine
     from ssa_stream.model import SSA, OperatorChoice, SsaConfig
 
-__all__ = ["ModelChoice", "all_cores_but_one", "open_model"]
+__all__ = ["ModelChoice", "all_cores_but_one", "open_model", "with_engine"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class ModelChoice:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `auto`, `float32` or `bfloat16`.
         precision: `auto`, `published` or `fast`.
+        engine: One of `ssa_stream.engines.ENGINES`.
     """
 
     model: str
@@ -41,12 +43,13 @@ class ModelChoice:
     device: str
     dtype: str
     precision: str = "auto"
+    engine: str = "auto"
 
     def check(self) -> None:
         """Refuse what can be told to be wrong without torch.
 
         Raises:
-            ConfigError: Both checkpoint and random weights, or an unknown device, dtype or precision.
+            ConfigError: Both checkpoint and random weights, or an unknown device, dtype, precision or engine.
             CheckpointError: A file is not there, or is no checkpoint that runs.
         """
         check_model(
@@ -58,6 +61,7 @@ class ModelChoice:
             device=self.device,
             dtype=self.dtype,
             precision=self.precision,
+            engine=self.engine,
         )
 
 
@@ -115,6 +119,33 @@ def _dtype(name: str, config: "SsaConfig", device: "torch.device") -> "torch.dty
         chosen = choose_dtype(config, device)
     notice(f"dtype: {chosen.name} ({chosen.reason})", event="dtype", dtype=chosen.name, ratio=round(chosen.ratio, 2))
     return chosen.dtype
+
+
+def with_engine(network: "SSA", engine: str, *, window: int | None, whole_clips: bool = False) -> "Engine":
+    """Let an engine run a network, and say which it is and why.
+
+    Args:
+        network: Loaded.
+        engine: As `--engine` says; checked.
+        window: Frames of a full window of the sessions that will use it; None where windows have any length.
+        whole_clips: Whether many frames come at once, as offline.
+    Raises:
+        ConfigError: The engine is not installed, or not for this device.
+    """
+    from ssa_stream.engines import open_engine
+    from ssa_stream.engines.opening import FULL_WINDOW
+
+    opened = open_engine(network, engine, say=_say_engine, window=window or FULL_WINDOW, whole_clips=whole_clips)
+    name, reason = opened.choice
+    words = f"engine: {name}{f' ({reason})' if reason else ''}"
+    if "not installed" in reason:
+        words += f"; to install it: {install_command('openvino')}"
+    notice(words, event="engine", engine=name, reason=reason)
+    return opened
+
+
+def _say_engine(words: str) -> None:
+    notice(words, event="engine")
 
 
 def _tell_operator(operator: "OperatorChoice") -> None:

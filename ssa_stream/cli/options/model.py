@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperCommand
 
 from ssa_stream.cli.views.console import status
+from ssa_stream.engines import ENGINES
 from ssa_stream.errors import ConfigError
 from ssa_stream.weight_files import existing_file
 
@@ -21,6 +22,8 @@ __all__ = [
     "Device",
     "DownloadClip",
     "Dtype",
+    "Engine",
+    "GraphEngine",
     "ModelName",
     "OptionalTag",
     "Precision",
@@ -76,6 +79,16 @@ Precision = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+_ENGINE_HELP = typer.Option(
+    metavar="|".join(ENGINES),
+    help="What computes the network's stages. torch needs nothing more. openvino and onnxruntime are faster on many "
+    "processors; they need their extra, and are built once for each size (see: ssa-stream engine build). cuda-graph is "
+    "for NVIDIA GPUs. auto takes one that is built already, else torch, and says why.",
+    rich_help_panel=_PANEL,
+)
+Engine = Annotated[str, _ENGINE_HELP]
+GraphEngine = Annotated[str | None, _ENGINE_HELP]
+"""As `Engine`; None leaves what the pipeline says."""
 Clip = Annotated[
     Path | None,
     typer.Option(
