@@ -1,8 +1,8 @@
 """Masks of pictures and a sentence by ONNX Runtime alone: no torch, no ssa_stream, a file to begin your own from.
 
 What you will see: a line for each picture, and a black and white mask of it in the folder OUT. Needs
-`pip install numpy onnxruntime pillow scipy tokenizers`, the files of a network, which are made on a machine that has
-ssa_stream, and pictures of one size and the shape that the files were made for:
+`pip install numpy onnxruntime pillow scipy tokenizers`, the files of a network, which another machine makes with
+`ssa-stream`, and pictures of one size and the shape that the files were made for:
 
     ssa-stream engine export onnx --size 640x360
     python examples/onnx_without_torch.py onnx "the red circle" pictures/*.png --out masks

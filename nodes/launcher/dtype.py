@@ -1,6 +1,7 @@
 """`model.dtype: auto` of a graph: measured once, before its nodes are there, so that all of them have the same type."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -77,7 +78,7 @@ def _main() -> None:
         found = measured_dtype(msgspec.json.decode(sys.argv[1], type=ModelSection))
     except SsaStreamError as error:
         sys.exit(str(error))
-    sys.stdout.write(json.dumps(found))  # read by `with_measured_dtype`, not by people
+    os.write(1, json.dumps(found).encode())  # read by `with_measured_dtype`, not by people
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ CASES = [
     (f"{RUN} --clip nosuch.pt", 2, "there is no file nosuch.pt"),
     (f"{RUN} --clip text.mp4 --download-clip", 2, "choose one"),
     (f"{RUN} --device cuda:x", 2, "--device is 'cuda:x'; expected auto, cpu, cuda or cuda:N"),
-    (f"{RUN} --dtype int8", 2, "--dtype is 'int8'; expected float32 or bfloat16"),
+    (f"{RUN} --dtype int8", 2, "--dtype is 'int8'; expected one of auto, float32, bfloat16"),
     (f"{RUN} --engine tensorrt", 2, "--engine is 'tensorrt'; expected one of auto, torch, openvino, onnxruntime"),
     (f"{UP} -c nosuch", 2, "there is no file nosuch"),
     (f"{UP} -c text.mp4", 1, NOT_WHOLE),

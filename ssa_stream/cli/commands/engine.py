@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from ssa_stream.cli.commands.engine_export import export, source_size
-from ssa_stream.cli.options.engine import ModelChoice, all_cores_but_one, open_model
 from ssa_stream.cli.options.model import Checkpoint, Clip, DownloadClip, Dtype, ModelName, RandomWeights, Threads
 from ssa_stream.cli.views.console import notice, print_line
 from ssa_stream.errors import SinkError, SsaStreamError
@@ -51,6 +50,8 @@ def build(
 
     check_engine(engine)
     pictures = source_size(size)
+    from ssa_stream.cli.options.engine import ModelChoice, all_cores_but_one, open_model
+
     choice = ModelChoice(
         model=model,
         checkpoint=checkpoint,

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ssa_stream.cli.options.engine import ModelChoice, open_model
 from ssa_stream.cli.options.files import Overwrite
 from ssa_stream.cli.options.model import Checkpoint, Clip, DownloadClip, ModelName, RandomWeights, Threads
 from ssa_stream.cli.views.console import notice, print_line
@@ -59,6 +58,8 @@ def export(
         ssa-stream engine export onnx --size 1280x720 -c ssa.safetensors
     """
     output = source_size(size)
+    from ssa_stream.cli.options.engine import ModelChoice, open_model
+
     choice = ModelChoice(
         model=model,
         checkpoint=checkpoint,
