@@ -46,8 +46,8 @@ def message_size(data: bytearray) -> tuple[int, int] | None:
 class InterleavedStream:
     """Answers in text and, between them, packets with a head of four bytes.
 
-    Behind the last packet of a picture, and before a packet that does not follow the one before, comes one more packet:
-    a NAL unit of a type that codecs do not use, with the secret and a sign. Packets of video are numbered anew.
+    Behind a packet with the marker, and before a packet that does not follow the one before, comes one more packet: a
+    NAL unit of a type that codecs do not use, with the secret and a sign. Packets of video are numbered anew.
 
     Args:
         secret: See `RtspRelay`.
@@ -133,7 +133,7 @@ class _Track:
         """A packet with its new number, between signs if there are any to put in."""
         is_damaged, is_end = self._follows_gap(packet), False
         payload = _payload(packet)
-        if is_of_codec and self.codec.holds_picture(payload):
+        if is_of_codec:
             was_trusted = self._rule.is_trusted
             is_end = self._completes(packet, payload)
             # The picture before a marker that was none was handed out without its rest.
@@ -154,8 +154,10 @@ class _Track:
 
     def _completes(self, packet: bytes, payload: bytes) -> bool:
         is_marked, ends_unit = bool(packet[1] & 0x80), self.codec.ends_unit(payload)
-        if self.codec.proves_ends:
+        if self.codec.proves_ends:  # also behind what goes behind a picture: filler, end of a sequence
             return is_marked and ends_unit
+        if not self.codec.holds_picture(payload):
+            return False
         if is_marked and not ends_unit:
             self._rule.refute()
         return self._rule.take(int.from_bytes(packet[4:8], "big"), is_marked=is_marked) and self._trusts

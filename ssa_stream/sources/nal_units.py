@@ -53,8 +53,11 @@ class NalCodec:
 
     def ends_unit(self, payload: bytes) -> bool:
         """Whether an RTP packet holds the last byte of a unit: all do, but fragments without their end bit."""
-        is_fragment = self.type_of(payload[0]) == self.fragment
-        return not is_fragment or bool(payload[self.head_bytes] & 0x40)
+        if not payload:
+            return False
+        if self.type_of(payload[0]) != self.fragment:
+            return True
+        return len(payload) > self.head_bytes and bool(payload[self.head_bytes] & 0x40)
 
     def _aggregated(self, payload: bytes) -> list[int]:
         """Where the units of an aggregate begin."""

@@ -54,7 +54,7 @@ def open_relayed(
         SourceError: It does not answer, or refuses the user.
     """
     try:
-        relay = RtspRelay(url, timeout_s=timeouts_s[0], trusts_markers=trusts_markers)
+        relay = RtspRelay(url, timeout_s=timeouts_s[0], options=options, trusts_markers=trusts_markers)
     except TimeoutError:
         raise SourceError(f"cannot open {name}: it did not answer in time", SourceErrorCode.TIMEOUT) from None
     except (OSError, ValueError):  # FFmpeg says it better
@@ -64,7 +64,7 @@ def open_relayed(
             relay.url,
             name=name,
             timeouts_s=timeouts_s,
-            options={**options, "fflags": "+noparse+nofillin"},
+            options={**relay.options, "fflags": "+noparse+nofillin"},
             limits=limits,
         )
     except SourceError:

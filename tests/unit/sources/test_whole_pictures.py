@@ -1,7 +1,9 @@
 """Pictures out of pieces, wherever some of them are missing."""
 
+import contextlib
 import io
-from collections.abc import Mapping
+import tracemalloc
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import cast
 
@@ -12,7 +14,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ssa_stream.sources.access_units import GAP_SIGN, MARKER_SIGN
+from ssa_stream.sources.access_units import GAP_SIGN, MARKER_SIGN, AccessUnit, AccessUnits
 from ssa_stream.sources.nal_units import NAL_CODECS, START_CODE, NalCodec
 from ssa_stream.sources.whole_pictures import WholePictures
 from tests.support.scripted_camera import Picture, encode_pictures
@@ -83,6 +85,35 @@ def encoded(name: str) -> list[Picture]:
     options: Mapping[str, str] = {"g": "8", **OPTIONS[name]}
     encoder = "libx265" if name == "hevc" else "libx264"
     return encode_pictures(48 if name == "refresh" else 28, encoder, options)
+
+
+@contextlib.contextmanager
+def access_units() -> Iterator[AccessUnits]:
+    """Of a stream of H.264."""
+    with av.open(io.BytesIO(START_CODE + START_CODE.join(encoded("slices")[0].units)), format="h264") as container:
+        yield AccessUnits(container.streams.video[0], H264, SECRET)
+
+
+def test_mark_before_a_picture_completes_nothing() -> None:
+    """Cameras that mark parameter sets: these go to the picture behind them."""
+    with access_units() as units:
+        marked = [START_CODE + b"\x67a", START_CODE + b"\x68b", START_CODE + b"\x65\x88c"]
+        packets = [packet for data in marked for packet in (Packet(data), Packet(sign(MARKER_SIGN, 0)[0]))]
+        out = [one for packet in packets for one in units.take(cast("Packet[VideoStream]", packet))]
+    assert [bytes(one.packet) for one in out if isinstance(one, AccessUnit)] == [b"".join(marked)]
+
+
+def test_small_units_take_no_more_memory_than_they_hold() -> None:
+    """A camera that sends messages of a byte, and never a picture."""
+    packet = cast("Packet[VideoStream]", Packet(START_CODE + b"\x06"))
+    with access_units() as units:
+        tracemalloc.start()
+        try:
+            for _ in range(10_000):
+                assert units.take(packet) == []
+            assert tracemalloc.get_traced_memory()[0] < 2 * 10_000 * packet.size
+        finally:
+            tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", OPTIONS)
