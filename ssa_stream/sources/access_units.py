@@ -34,17 +34,18 @@ class AccessUnits:
     """Puts the packets of a stream together to packets that each hold one picture.
 
     A picture is complete at its mark, see `RtspRelay`, or when another one begins: with another time, or with a first
-    slice. A mark before the first slice tells nothing: there are cameras that mark parameters. Behind a gap, behind what is longer than 32 MiB, and at the beginning, all is passed over up to the first
-    slice of a picture.
+    slice. A mark before the first slice tells nothing: there are cameras that mark parameters. Behind a gap, behind
+    what is longer than 32 MiB, and at the beginning, all is passed over up to the first slice of a picture.
 
     Args:
         stream: Whose packets come.
         codec: How it writes them.
         secret: What the units hold that the relay puts in, before their sign.
+        believes_marks: Whether marks count.
     """
 
-    def __init__(self, stream: VideoStream, codec: NalCodec, secret: bytes) -> None:
-        self._stream, self._codec = stream, codec
+    def __init__(self, stream: VideoStream, codec: NalCodec, secret: bytes, *, believes_marks: bool = True) -> None:
+        self._stream, self._codec, self._believes_marks = stream, codec, believes_marks
         self._mark, self._gap = (START_CODE + codec.mark_head + secret + sign for sign in (MARKER_SIGN, GAP_SIGN))
         self._parts = bytearray()  # one object, however small what comes is
         self._holds_picture = False
@@ -55,7 +56,7 @@ class AccessUnits:
         """Take the next packet; returns what is complete now. An empty packet is the end, and completes nothing."""
         data = bytes(packet)
         if data == self._mark:
-            return self._complete(is_marked=True) if self._holds_picture else []
+            return self._complete(is_marked=True) if self._believes_marks and self._holds_picture else []
         if data == self._gap:
             return [self._lost()]
         if not data:
@@ -88,6 +89,7 @@ class AccessUnits:
         whole = cast("Packet[VideoStream]", Packet(bytes(parts)))
         whole.stream = self._stream
         whole.pts, whole.dts = first.pts, first.dts
+        whole.is_keyframe = self._codec.holds_key_picture(parts)
         if first.time_base is not None:
             whole.time_base = first.time_base
         return [AccessUnit(whole, is_marked)]
