@@ -81,6 +81,11 @@ class RtspRelay:
         self._thread = threading.Thread(target=self._run, name="rtsp-relay", daemon=True)
         self._thread.start()
 
+    @property
+    def redirect(self) -> str | None:
+        """Where the server says that the stream is instead, if that ended the connection: FFmpeg would go anywhere."""
+        return self._answers.redirect
+
     def close(self) -> None:
         """End both connections; may be called again, and from any thread."""
         if threading.current_thread() is not self._thread:
@@ -117,7 +122,14 @@ class RtspRelay:
                 if not data:
                     return
                 passes = self._requests if source is client else self._answers
-                target.sendall(passes.passed(data))
+                data = passes.passed(data)
+                if not (self._may_follow() or self._requests.has_played):
+                    return
+                target.sendall(data)
+
+    def _may_follow(self) -> bool:
+        """Whether FFmpeg is led nowhere by what came: until the stream plays it follows any redirect."""
+        return self._answers.is_understood and self._answers.redirect is None
 
 
 def _accepted(listener: socket.socket, proof: bytes, timeout_s: float) -> tuple[socket.socket, bytes]:

@@ -24,6 +24,9 @@ class ClientRequests:
         url: Of the camera, user and password included.
         relay: How addresses of the relay begin, such as `rtsp://127.0.0.1:4711`.
         proof: What the requests of the one client hold that may connect, and the camera is not to see.
+
+    Attributes:
+        has_played: Whether the stream was asked to begin.
     """
 
     def __init__(self, url: str, relay: str, proof: bytes) -> None:
@@ -34,6 +37,7 @@ class ClientRequests:
         port = "" if parts.port else f":{_PORT}"  # as FFmpeg says it
         self._camera = f"{parts.scheme}://{host.removesuffix(':')}{port}"
         self._relay, self._proof = relay, proof
+        self.has_played = False
         self._data = bytearray()
         self._is_understood = True
 
@@ -66,6 +70,7 @@ class ClientRequests:
         """The head of a request with the camera's address, unless its digest cannot be made anew; without the proof."""
         head = head.replace(self._proof, b"")
         request, space, rest = head.partition(b" ")
+        self.has_played = self.has_played or request == b"PLAY"
         if not rest.startswith(self._relay.encode()):
             return head
         digest = _AUTHORIZATION.search(head)

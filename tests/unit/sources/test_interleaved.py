@@ -141,6 +141,16 @@ def test_hevc_is_marked_if_its_markers_are_trusted(trusts: bool, marks: int) -> 
     assert (bad.count(MARK), bad.count(GAP)) == ((1, 1) if trusts else (0, 0))
 
 
+@pytest.mark.parametrize("head", ["RTSP/1.0 302 Moved", "RTSP/1.0 301", "RTSP/1.0 399 x\r\nX: y"])
+def test_redirect_is_told_and_not_passed_on(head: str) -> None:
+    """Nor what comes behind it; a place that is told with the pictures leads nowhere."""
+    moved = f"{head}\r\nLOCATION: rtsp://other/x \r\n\r\n".encode()
+    harmless = b"RTSP/1.0 200 OK\r\nX: 302\r\nLocation: rtsp://other/x\r\n\r\n"
+    stream = InterleavedStream(SECRET)
+    assert stream.passed(harmless + moved + answer()) == harmless
+    assert stream.redirect == "rtsp://other/x"
+
+
 def test_reports_and_other_channels_keep_their_bytes() -> None:
     """Only the packets of the video are numbered anew."""
     report = framed(b"\x80\xc8" + 26 * b"\0", channel=3)
