@@ -1,13 +1,24 @@
-"""Rates: of frames as fractions, from 1000 frames a second to one frame a year, and as they are measured."""
+"""Rates: of frames as fractions, from 1000 frames a second to one frame a year, and as they are measured; latencies."""
 
 from collections import deque
 from fractions import Fraction
 
-__all__ = ["RATE_SPAN_S", "RateMeter", "rate_fraction", "rate_text"]
+__all__ = [
+    "MOST_CHANGES",
+    "RATE_SPAN_S",
+    "RateMeter",
+    "latencies_of_changes",
+    "latencies_of_frames",
+    "rate_fraction",
+    "rate_text",
+]
 
 RATE_SPAN_S = 3.0
 """Rates are of so many seconds before they are asked for."""
 _MAX_SAMPLES = 10_000
+_MOST_LATENCIES = 10_000
+MOST_CHANGES = 1000
+"""Changes of prompts that are remembered."""
 
 _MAX_DENOMINATOR = 1001
 """That of 30000/1001, the rate of NTSC."""
@@ -96,3 +107,13 @@ class RateMeter:
             return 0.0
         # Up to the time at which the next one is due a steady rate stays what it is.
         return (last - first) * 1e9 / max(last_ns - first_ns, now_ns - between_ns - first_ns)
+
+
+def latencies_of_frames() -> deque[float]:
+    """Room for the latencies of the newest 10,000 frames, in milliseconds: streams run for months."""
+    return deque(maxlen=_MOST_LATENCIES)
+
+
+def latencies_of_changes() -> deque[float]:
+    """Room for the same of the newest changes of prompts, which come as often as clients like."""
+    return deque(maxlen=MOST_CHANGES)

@@ -17,6 +17,7 @@ from ssa_stream.keys import ClientKeys
 from ssa_stream.nodes.runtime.clock import Clock
 from ssa_stream.nodes.runtime.transport.links import pull
 from ssa_stream.protocols import DropReason, Limits, SourceState, decode, subscription
+from ssa_stream.rates import latencies_of_changes, latencies_of_frames
 
 __all__ = ["GraphReport", "Observer"]
 
@@ -39,7 +40,7 @@ class GraphReport:
         recent_latency_ms: Median latency of the frames of the last few seconds; None if there are none.
         latencies_ms: To masks, newest frames.
         overloads: Why frames of a stream are dropped steadily, by stream; only of streams that are overloaded.
-        prompt_to_mask_ms: From each change of prompts to its first masks.
+        prompt_to_mask_ms: From each change of prompts to its first masks, newest changes.
         failures: What ended a stream, by its name; only of streams that failed.
         outputs_failed: What ended outputs before their stream, by the stream's name.
         warnings: What is known to be incomplete of sources and prompts.
@@ -56,8 +57,8 @@ class GraphReport:
     elapsed_s: float = 0.0
     recent_fps: float = 0.0
     recent_latency_ms: float | None = None
-    latencies_ms: deque[float] = field(default_factory=deque)
-    prompt_to_mask_ms: list[float] = field(default_factory=list)
+    latencies_ms: deque[float] = field(default_factory=latencies_of_frames)
+    prompt_to_mask_ms: deque[float] = field(default_factory=latencies_of_changes)
     failures: dict[str, str] = field(default_factory=dict)
     outputs_failed: dict[str, list[str]] = field(default_factory=dict)
     warnings: list[InputWarning] = field(default_factory=list)

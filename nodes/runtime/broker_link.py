@@ -95,6 +95,7 @@ class BrokerLink:
         times: See there.
         broker_lives: Whether the process of the broker is still there. While it is, a silent broker is waited for:
             it was stopped for a while, or has no processor.
+        on_ready: Called before the broker is told that the node takes work.
     """
 
     def __init__(
@@ -110,11 +111,13 @@ class BrokerLink:
         stop: asyncio.Event,
         times: LinkTimes | None = None,
         broker_lives: Callable[[], bool] = lambda: False,
+        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self._context, self._address, self._metrics = context, address, metrics
         self._name, self._role, self._incarnation = name, role, incarnation
         self._clock, self._stop, self._times = clock, stop, times or LinkTimes()
         self._broker_lives, self._is_waiting = broker_lives, False
+        self._on_ready = on_ready
         self._outbox: deque[list[bytes | memoryview]] = deque(maxlen=_MAX_OUTBOX)
         self._requests: asyncio.Queue[BrokerRequest | None] = asyncio.Queue(_MAX_REQUESTS)
         self._log_limit = LogLimit()
@@ -168,6 +171,7 @@ class BrokerLink:
         Args:
             unless: Asked for each heartbeat: why the node takes no work just now; empty if it does.
         """
+        self._on_ready()
         self._is_ready, self._unless = True, unless
         self.publish(self._heartbeat())
 

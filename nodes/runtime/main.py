@@ -19,6 +19,7 @@ from ssa_stream.nodes.runtime.clock import MonotonicClock
 from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 from ssa_stream.nodes.runtime.executor import ModelExecutor
 from ssa_stream.nodes.runtime.logs import add_log_arguments, log_as, say_failure
+from ssa_stream.nodes.runtime.memory import settle
 from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.node import NodeContext, RunNode
 from ssa_stream.nodes.runtime.signals import ParentWatch, end_with_parent, stop_on_signals
@@ -118,6 +119,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, pare
         stop=stop,
         times=LinkTimes(heartbeat_s=health.heartbeat_s, heartbeat_timeout_s=health.heartbeat_timeout_s),
         broker_lives=parent.lives,
+        on_ready=settle,
     )
 
     def load() -> "Stages":

@@ -14,7 +14,7 @@ from ssa_stream.cli.views.terminal import Interrupts
 from ssa_stream.found_frames import FoundFrames
 from ssa_stream.input_warnings import InputWarning, source_warnings
 from ssa_stream.overload import OUTPUTS, Load, OverloadWatch, overload_text, remedies
-from ssa_stream.rates import RATE_SPAN_S, RateMeter
+from ssa_stream.rates import RATE_SPAN_S, RateMeter, latencies_of_changes, latencies_of_frames
 from ssa_stream.sinks import FrameTimes, Sink
 from ssa_stream.sinks.group import OutputReport
 from ssa_stream.sources import Frame, Freshest, Prefetch, Source
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PromptChange", "RunReport", "paced", "run_stream"]
 
-_KEPT_LATENCIES = 100_000
 _RECENT_FRAMES = 60
 _RECENT_NS = round(RATE_SPAN_S * 1e9)
 _DROPPING_S = 15.0
@@ -58,7 +57,7 @@ class RunReport:
         elapsed_s: From the first frame's arrival to now.
         overload: Why frames of a live source are dropped steadily; empty if they are not.
         latencies_ms: From capture (live) or from reading (file) to results, newest frames.
-        prompt_to_mask_ms: For each prompt change, from the change to the first results under it.
+        prompt_to_mask_ms: For each prompt change, from the change to the first results under it; newest changes.
         interrupted: Whether Ctrl-C ended it.
         failure: What broke, for people; empty if nothing did.
         outputs: What became of each output.
@@ -74,8 +73,8 @@ class RunReport:
     found: FoundFrames = field(default_factory=FoundFrames)
     elapsed_s: float = 0.0
     overload: str = ""
-    latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
-    prompt_to_mask_ms: list[float] = field(default_factory=list)
+    latencies_ms: deque[float] = field(default_factory=latencies_of_frames)
+    prompt_to_mask_ms: deque[float] = field(default_factory=latencies_of_changes)
     interrupted: bool = False
     failure: str = ""
     outputs: list[OutputReport] = field(default_factory=list)

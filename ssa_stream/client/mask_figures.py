@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from ssa_stream.client.clock import picture_age_s
 from ssa_stream.found_frames import FoundFrames
 from ssa_stream.protocols import Event, MaskMessage
-from ssa_stream.rates import RATE_SPAN_S, RateMeter
+from ssa_stream.rates import MOST_CHANGES, RATE_SPAN_S, RateMeter, latencies_of_changes, latencies_of_frames
 
 __all__ = ["MaskFigures", "PromptFigures"]
 
 _RECENT_FRAMES = 60
 """What is told of the present is told of that many frames, or of the last few seconds if that is fewer."""
-_MAX_LATENCIES, _MAX_CHANGES = 10_000, 1000
-"""A graph runs for months, and its prompts change as often as its clients like."""
 _SPAN_NS = round(RATE_SPAN_S * 1e9)
 _MS = 1e-6
 
@@ -53,8 +51,8 @@ class MaskFigures:
         rate: How fast frames get masks, of all streams together.
         latencies_ms: To masks, newest frames: from capture or reception for live sources, for others from when the
             frame was sent to the first node.
-        prompt_to_mask_ms: For each change of prompts that brought a sentence, from the change to its first masks; of
-            the last thousand.
+        prompt_to_mask_ms: For each change of prompts that brought a sentence, from the change to its first masks;
+            newest changes.
     """
 
     frames: Counter[str] = field(default_factory=Counter)
@@ -62,8 +60,8 @@ class MaskFigures:
     repeated: int = 0
     elapsed_s: float = 0.0
     rate: RateMeter = field(default_factory=RateMeter)
-    latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_MAX_LATENCIES))
-    prompt_to_mask_ms: list[float] = field(default_factory=list)
+    latencies_ms: deque[float] = field(default_factory=latencies_of_frames)
+    prompt_to_mask_ms: deque[float] = field(default_factory=latencies_of_changes)
     _first_ns: int = 0
     _recent: deque[tuple[int, float]] = field(  # when, latency
         default_factory=lambda: deque(maxlen=_RECENT_FRAMES)
@@ -92,7 +90,7 @@ class MaskFigures:
         """Note when the prompts of a stream changed."""
         if event.stream is not None and event.prompts_version is not None:
             self._changes[event.stream, event.prompts_version] = event.at_ns
-            if len(self._changes) > _MAX_CHANGES:  # without pictures no masks follow
+            if len(self._changes) > MOST_CHANGES:  # without pictures no masks follow
                 del self._changes[next(iter(self._changes))]
 
     def keep_prompts(self, stream: str, prompts: Collection[str], now_ns: int) -> None:
@@ -122,7 +120,6 @@ class MaskFigures:
         changed_ns = self._changes.pop((frame.stream, message.prompt.version), None)
         if changed_ns is not None and end_ns is not None:
             self.prompt_to_mask_ms.append(max(0, end_ns - changed_ns) * _MS)
-            del self.prompt_to_mask_ms[:-_MAX_CHANGES]
         newest = self._newest.get(frame.stream, -1)
         if frame.index >= newest:
             found = self.found.setdefault(frame.stream, FoundFrames())

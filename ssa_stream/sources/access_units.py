@@ -34,20 +34,20 @@ class AccessUnits:
     """Puts the packets of a stream together to packets that each hold one picture.
 
     A picture is complete at its mark, see `RtspRelay`, or when another one begins: with another time, or with a first
-    slice. Behind a gap, behind what is longer than 32 MiB, and at the beginning, all is passed over up to the first
-    slice of a picture.
+    slice. A mark before the first slice tells nothing: there are cameras that mark parameters. Behind a gap, behind
+    what is longer than 32 MiB, and at the beginning, all is passed over up to the first slice of a picture.
 
     Args:
         stream: Whose packets come.
         codec: How it writes them.
         secret: What the units hold that the relay puts in, before their sign.
+        believes_marks: Whether marks count.
     """
 
-    def __init__(self, stream: VideoStream, codec: NalCodec, secret: bytes) -> None:
-        self._stream, self._codec = stream, codec
+    def __init__(self, stream: VideoStream, codec: NalCodec, secret: bytes, *, believes_marks: bool = True) -> None:
+        self._stream, self._codec, self._believes_marks = stream, codec, believes_marks
         self._mark, self._gap = (START_CODE + codec.mark_head + secret + sign for sign in (MARKER_SIGN, GAP_SIGN))
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._parts = bytearray()  # one object, however small what comes is
         self._holds_picture = False
         self._first: Packet[VideoStream] | None = None
         self._is_in_the_middle = True
@@ -56,7 +56,7 @@ class AccessUnits:
         """Take the next packet; returns what is complete now. An empty packet is the end, and completes nothing."""
         data = bytes(packet)
         if data == self._mark:
-            return self._complete(is_marked=True)
+            return self._complete(is_marked=True) if self._believes_marks and self._holds_picture else []
         if data == self._gap:
             return [self._lost()]
         if not data:
@@ -70,10 +70,9 @@ class AccessUnits:
             ready = self._complete()
         if self._first is None or not self._holds_picture:
             self._first = packet  # what goes before a picture has its time
-        self._parts.append(data)
-        self._size += len(data)
+        self._parts += data
         self._holds_picture = self._holds_picture or bool(self._pictures(data))
-        if self._size > _LONGEST:
+        if len(self._parts) > _LONGEST:
             ready.append(self._lost())
         return ready
 
@@ -87,15 +86,16 @@ class AccessUnits:
         self._forget()
         if first is None:
             return []
-        whole = cast("Packet[VideoStream]", Packet(b"".join(parts)))
+        whole = cast("Packet[VideoStream]", Packet(bytes(parts)))
         whole.stream = self._stream
         whole.pts, whole.dts = first.pts, first.dts
+        whole.is_keyframe = self._codec.holds_key_picture(parts)
         if first.time_base is not None:
             whole.time_base = first.time_base
         return [AccessUnit(whole, is_marked)]
 
     def _forget(self) -> None:
-        self._first, self._parts, self._size, self._holds_picture = None, [], 0, False
+        self._first, self._parts, self._holds_picture = None, bytearray(), False
 
     def _begins(self, data: bytes) -> bool:
         """Whether the next picture begins, or what goes before one; a part of another one is passed over with that."""

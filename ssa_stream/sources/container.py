@@ -277,6 +277,7 @@ class ContainerReader:
         """
         codec = {one.ffmpeg_name: one for one in NAL_CODECS.values()}.get(self.codec)
         if codec is not None:
+            # A decoder on a device says `counts_blocks=False`, and how it is emptied.
             self.whole = WholePictures(self.stream, codec, secret)
 
     def pause(self, seconds: float) -> bool:

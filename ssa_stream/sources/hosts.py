@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 __all__ = ["NO_OTHER_HOSTS", "Hosts", "is_http", "joined"]
 
 _PORTS = {"http": 80, "https": 443}
+_USUAL_PORTS = {**_PORTS, "rtsp": 554}
 _ANY = "any"
 _CRYPTO = "crypto+"
 _MOST_SHOWN = 5
@@ -31,7 +32,8 @@ def joined(base: str, name: str) -> str:
 class Hosts:
     """What may be followed besides the host that was asked for.
 
-    That host is name and port as they were given. To go over to https at its usual port is no other host.
+    That host is name and port as they were given. To go over to https at its usual port is no other host. RTSP may lead
+    to RTSP only, and nothing else leads there.
 
     Attributes:
         allowed: Names in small letters, with a port if it is not the usual one; `*.` stands for all names below;
@@ -56,7 +58,7 @@ class Hosts:
         if url.lower().startswith("data:"):
             return True
         target = _split(url)
-        if target is None or target.scheme not in _PORTS or not target.hostname:
+        if target is None or target.scheme not in _followed(asked) or not target.hostname:
             return False
         return self.are_any or self.same(asked, url) or any(_fits(target, allowed) for allowed in self.allowed)
 
@@ -90,12 +92,15 @@ class Hosts:
             asked: See `allows`.
             url: Where it leads.
         """
-        target = _split(url.removeprefix(_CRYPTO))
-        if target is None or (target.scheme in _PORTS and not target.hostname):
-            return f"{what} to {_shortened(url)}, which is no address and was not followed: expected http(s)://HOST[:PORT]/"
-        if target.scheme not in _PORTS:
+        target, followed = _split(url.removeprefix(_CRYPTO)), _followed(asked)
+        if target is None or (target.scheme in followed and not target.hostname):
+            kinds = "http(s)" if followed is _PORTS else "rtsp"
+            return f"{what} to {_shortened(url)}, which is no address and was not followed: expected {kinds}://HOST[:PORT]/"
+        if target.scheme not in followed:
             scheme = url.removeprefix(_CRYPTO).partition(":")[0][:20]
-            return f"{what} to an address of the kind {scheme!r}, which is not followed: expected http or https"
+            return (
+                f"{what} to an address of the kind {scheme!r}, which is not followed: expected {' or '.join(followed)}"
+            )
         host = _shown(target)
         asked_for = "no server was asked for" if asked is None else f"{_shown(_split(asked))} was asked for"
         return (
@@ -124,12 +129,18 @@ def _split(url: str) -> SplitResult | None:
     return parts
 
 
+def _followed(asked: str | None) -> dict[str, int]:
+    """Kinds of addresses that may be followed from there, with their usual ports."""
+    is_rtsp = asked is not None and asked.lower().startswith("rtsp:")
+    return {"rtsp": _USUAL_PORTS["rtsp"]} if is_rtsp else _PORTS
+
+
 def _name(parts: SplitResult) -> str:
     return (parts.hostname or "").rstrip(".")
 
 
 def _port(parts: SplitResult) -> int | None:
-    return parts.port or _PORTS.get(parts.scheme)
+    return parts.port or _USUAL_PORTS.get(parts.scheme)
 
 
 def _shown(parts: SplitResult | None) -> str:
@@ -137,12 +148,12 @@ def _shown(parts: SplitResult | None) -> str:
     if parts is None:
         return "another host"
     name = f"[{_name(parts)}]" if ":" in _name(parts) else _name(parts)
-    return name if _port(parts) == _PORTS.get(parts.scheme) else f"{name}:{_port(parts)}"
+    return name if _port(parts) == _USUAL_PORTS.get(parts.scheme) else f"{name}:{_port(parts)}"
 
 
 def _fits(target: SplitResult, allowed: str) -> bool:
     name, _, port = allowed.rpartition(":") if not allowed.endswith("]") and ":" in allowed else (allowed, "", "")
-    if (int(port) if port else _PORTS[target.scheme]) != _port(target):
+    if (int(port) if port else _USUAL_PORTS[target.scheme]) != _port(target):
         return False
     name = name.strip("[]").rstrip(".")
     return _name(target).endswith(name[1:]) if name.startswith("*.") else _name(target) == name

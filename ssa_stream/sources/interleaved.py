@@ -19,6 +19,7 @@ _WRAP = 1 << 16
 _CONTROL_TYPES = range(64, 96)
 """RTCP packets that share a channel with RTP packets seem to have these payload types."""
 _LENGTH = re.compile(rb"(?im)^content-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*\r?$")
+_REDIRECT = re.compile(rb"(?is)\ARTSP/[^\n]{0,20} 3[0-9][0-9][ \r\n].*?^location:[ \t]*([^\r\n]*)", re.MULTILINE)
 _RTPMAP = re.compile(rb"(?im)^a=rtpmap:([0-9]{1,3})[ \t]+([A-Za-z0-9.-]+)/")
 
 
@@ -46,19 +47,24 @@ def message_size(data: bytearray) -> tuple[int, int] | None:
 class InterleavedStream:
     """Answers in text and, between them, packets with a head of four bytes.
 
-    Behind the last packet of a picture, and before a packet that does not follow the one before, comes one more packet:
-    a NAL unit of a type that codecs do not use, with the secret and a sign. Packets of video are numbered anew.
+    Behind a packet with the marker, and before a packet that does not follow the one before, comes one more packet: a
+    NAL unit of a type that codecs do not use, with the secret and a sign. Packets of video are numbered anew.
 
     Args:
         secret: See `RtspRelay`.
         trusts_markers: Whether the marker counts for a codec that cannot prove it, see `NalCodec.proves_ends`.
+
+    Attributes:
+        is_understood: Whether all that came was.
+        redirect: Where the server says that the stream is instead; that answer and all behind it are not passed on.
     """
 
     def __init__(self, secret: bytes, *, trusts_markers: bool = False) -> None:
         self._secret = secret
         self._trusts_markers = trusts_markers
         self._data = bytearray()
-        self._is_understood = True
+        self.is_understood = True
+        self.redirect: str | None = None
         self._codecs: dict[int, NalCodec] = {}
         self._tracks: dict[int, _Track] = {}
 
@@ -66,13 +72,13 @@ class InterleavedStream:
         """What is to be passed on of what came; what is not understood is passed on as it is."""
         self._data += data
         out = bytearray()
-        while self._is_understood and self._data:
+        while self.is_understood and self._data:
             try:
                 size = self._size()
             except ValueError:
-                self._is_understood = False
+                self.is_understood = False
                 break
-            if size is None:
+            if size is None or self.redirect is not None:
                 return bytes(out)
             unit = bytes(self._data[:size])
             del self._data[:size]
@@ -91,6 +97,9 @@ class InterleavedStream:
         if sizes is None:
             return None
         head, whole = sizes
+        redirect = _REDIRECT.match(data[:head])
+        if redirect is not None:
+            self.redirect = redirect[1].decode("latin-1").strip()
         if b"m=video" in data[head:whole]:
             self._codecs = _video_codecs(bytes(data[head:whole]))
         return whole
@@ -133,7 +142,7 @@ class _Track:
         """A packet with its new number, between signs if there are any to put in."""
         is_damaged, is_end = self._follows_gap(packet), False
         payload = _payload(packet)
-        if is_of_codec and self.codec.holds_picture(payload):
+        if is_of_codec:
             was_trusted = self._rule.is_trusted
             is_end = self._completes(packet, payload)
             # The picture before a marker that was none was handed out without its rest.
@@ -154,8 +163,10 @@ class _Track:
 
     def _completes(self, packet: bytes, payload: bytes) -> bool:
         is_marked, ends_unit = bool(packet[1] & 0x80), self.codec.ends_unit(payload)
-        if self.codec.proves_ends:
+        if self.codec.proves_ends:  # also behind what goes behind a picture: filler, end of a sequence
             return is_marked and ends_unit
+        if not self.codec.holds_picture(payload):
+            return False
         if is_marked and not ends_unit:
             self._rule.refute()
         return self._rule.take(int.from_bytes(packet[4:8], "big"), is_marked=is_marked) and self._trusts

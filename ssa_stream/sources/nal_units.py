@@ -53,8 +53,11 @@ class NalCodec:
 
     def ends_unit(self, payload: bytes) -> bool:
         """Whether an RTP packet holds the last byte of a unit: all do, but fragments without their end bit."""
-        is_fragment = self.type_of(payload[0]) == self.fragment
-        return not is_fragment or bool(payload[self.head_bytes] & 0x40)
+        if not payload:
+            return False
+        if self.type_of(payload[0]) != self.fragment:
+            return True
+        return len(payload) > self.head_bytes and bool(payload[self.head_bytes] & 0x40)
 
     def _aggregated(self, payload: bytes) -> list[int]:
         """Where the units of an aggregate begin."""
@@ -64,13 +67,17 @@ class NalCodec:
             at += 2 + int.from_bytes(payload[at : at + 2], "big")
         return found
 
-    def units(self, data: bytes) -> list[int]:
+    def units(self, data: bytes | bytearray) -> list[int]:
         """Where the units have their heads that begin in data with start codes."""
         found, at = [], data.find(START_CODE)
         while at >= 0 and at + len(START_CODE) < len(data):
             found.append(at + len(START_CODE))
             at = data.find(START_CODE, at + len(START_CODE))
         return found
+
+    def holds_key_picture(self, data: bytes | bytearray) -> bool:
+        """Whether an access unit holds a picture that decoding can begin with."""
+        return any(self.type_of(data[at]) in self.key_pictures for at in self.units(data))
 
     def tells_recovery(self, data: bytes) -> bool:
         """Whether decoding may begin with an access unit though it holds no key picture: a message in it says so."""

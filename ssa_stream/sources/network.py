@@ -59,7 +59,7 @@ class NetworkSource(LiveSource):
             playlist: See `LiveSource`.
             silence: See `LiveSource`.
             limits: See `LiveSource`.
-            hosts: To which other hosts a web server may lead.
+            hosts: To which other hosts a server may lead.
             trusts_markers: Whether an RTP marker counts as the end of an HEVC picture, when five in a row were right.
                 Nothing proves it, as it is proved for H.264: the first wrong one tears a picture.
             hwaccel: See `LiveSource`.
@@ -73,7 +73,13 @@ class NetworkSource(LiveSource):
         # A device tells of no picture that lacks its end, so what it decodes is not put together out of pieces.
         if container is None and hwaccel in ("auto", "none") and can_be_relayed(url, merged):
             relayed = open_relayed(
-                url, name=name, timeouts_s=timeouts_s, options=merged, limits=limits, trusts_markers=trusts_markers
+                url,
+                name=name,
+                timeouts_s=timeouts_s,
+                options=merged,
+                limits=limits,
+                hosts=hosts,
+                trusts_markers=trusts_markers,
             )
             container = None if relayed is None else relayed.container
         self._relay = None if relayed is None else relayed.relay

@@ -21,11 +21,11 @@ import av
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.sources.hosts import Hosts, is_http, joined
 
-__all__ = ["NOT_FOLLOWED", "follow", "options_for"]
+__all__ = ["MOST_REDIRECTS", "NOT_FOLLOWED", "follow", "options_for", "with_user"]
 
 NOT_FOLLOWED = {"max_redirects": "0"}
 """FFmpeg's options."""
-_MOST = 5
+MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AGENT = "Lavf/62"
 # What a user gives for the host that was asked for, and no other one.
@@ -65,7 +65,7 @@ def follow(
         SourceError: It leads where it may not be followed, or in circles.
         av.FFmpegError: The address, or the last one, cannot be opened.
     """
-    for _ in range(_MOST + 1):
+    for _ in range(MOST_REDIRECTS + 1):
         try:
             return connect(url), url
         except av.FFmpegError as error:
@@ -79,15 +79,17 @@ def follow(
             raise SourceError(
                 f"cannot open {name}: {hosts.refusal('it redirects', asked, location)}", SourceErrorCode.ELSEWHERE
             )
-        url = _with_user(location, url) if Hosts.same(url, location) else location
-    raise SourceError(f"cannot open {name}: it redirects more than {_MOST} times", SourceErrorCode.SERVER_ERROR)
+        url = with_user(location, url) if Hosts.same(url, location) else location
+    raise SourceError(
+        f"cannot open {name}: it redirects more than {MOST_REDIRECTS} times", SourceErrorCode.SERVER_ERROR
+    )
 
 
 def _may_redirect(url: str, error: av.FFmpegError) -> bool:
     return is_http(url) and error.errno == errno.EIO
 
 
-def _with_user(location: str, url: str) -> str:
+def with_user(location: str, url: str) -> str:
     """The new address with the log-in of the old one, if it has none itself."""
     new, old = urlsplit(location), urlsplit(url)
     user, mark, _ = old.netloc.rpartition("@")

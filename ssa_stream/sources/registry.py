@@ -203,8 +203,8 @@ def _address(spec: str, scheme: str | None) -> Address:
     address = parse_address(spec)
     if address.interval_s is not None and scheme not in ("http", "https"):
         raise ConfigError(f"{address.name}: interval is for http:// addresses that give one picture: leave it out")
-    if address.hosts and scheme not in ("http", "https", "file", None):
-        raise ConfigError(f"{address.name}: hosts is for http:// addresses and playlists: leave it out")
+    if address.hosts and scheme not in ("http", "https", "rtsp", "file", None):
+        raise ConfigError(f"{address.name}: hosts is for http:// and rtsp:// addresses and playlists: leave it out")
     if address.trusts_markers and scheme != "rtsp":
         raise ConfigError(f"{address.name}: markers is for rtsp:// addresses: leave it out")
     if scheme in _WITH_HOST and not _HOST.match(address.target):
@@ -271,6 +271,7 @@ def _open_network(address: Address, settings: _Settings) -> Source:
             no_frame_limit_s=settings.no_frame_limit_s,
             options=options.backend,
             limits=settings.limits_of(address),
+            hosts=Hosts(address.hosts),
             trusts_markers=address.trusts_markers,
             hwaccel=address.hwaccel,
         )

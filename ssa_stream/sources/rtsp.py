@@ -9,7 +9,9 @@ from av.container import Flags, InputContainer
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.picture_limits import PictureLimits
 from ssa_stream.sources.container import open_container
+from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts, joined
 from ssa_stream.sources.nal_units import NAL_CODECS
+from ssa_stream.sources.redirects import MOST_REDIRECTS, with_user
 from ssa_stream.sources.rtsp_relay import RtspRelay
 
 __all__ = ["WHOLE_CODECS", "Relayed", "can_be_relayed", "open_relayed"]
@@ -39,9 +41,12 @@ def open_relayed(
     timeouts_s: tuple[float, float],
     options: Mapping[str, str],
     limits: PictureLimits,
+    hosts: Hosts = NO_OTHER_HOSTS,
     trusts_markers: bool = False,
 ) -> Relayed | None:
     """Open an RTSP stream through a relay; None if it is to be opened as any other.
+
+    Redirects are followed here: FFmpeg would follow them to any host, and show the password there.
 
     Args:
         url: See `can_be_relayed`.
@@ -49,27 +54,50 @@ def open_relayed(
         timeouts_s: Longest wait for opening and for one read, in seconds.
         options: FFmpeg options of format and protocol.
         limits: How large its pictures may be.
+        hosts: Where redirects may lead.
         trusts_markers: See `NetworkSource`.
     Raises:
-        SourceError: It does not answer, or refuses the user.
+        SourceError: It does not answer, refuses the user, or leads where it may not be followed.
     """
-    try:
-        relay = RtspRelay(url, timeout_s=timeouts_s[0], trusts_markers=trusts_markers)
-    except TimeoutError:
-        raise SourceError(f"cannot open {name}: it did not answer in time", SourceErrorCode.TIMEOUT) from None
-    except (OSError, ValueError):  # FFmpeg says it better
-        return None
-    try:
-        container = open_container(
-            relay.url,
-            name=name,
-            timeouts_s=timeouts_s,
-            options={**options, "fflags": "+noparse+nofillin"},
-            limits=limits,
-        )
-    except SourceError:
-        relay.close()
-        raise
+    asked = url
+    for _ in range(MOST_REDIRECTS + 1):
+        try:
+            relay = RtspRelay(url, timeout_s=timeouts_s[0], options=options, trusts_markers=trusts_markers)
+        except TimeoutError:
+            raise SourceError(f"cannot open {name}: it did not answer in time", SourceErrorCode.TIMEOUT) from None
+        except (OSError, ValueError):  # FFmpeg says it better
+            if url is asked:
+                return None
+            raise SourceError(
+                f"cannot open {name}: it redirects to where nothing answers", SourceErrorCode.REFUSED
+            ) from None
+        try:
+            container = open_container(
+                relay.url,
+                name=name,
+                timeouts_s=timeouts_s,
+                options={**relay.options, "fflags": "+noparse+nofillin"},
+                limits=limits,
+            )
+        except SourceError:
+            relay.close()
+            if relay.redirect is None:
+                raise
+        else:
+            return _told_apart(container, relay)
+        location = joined(url, relay.redirect)
+        if not hosts.allows(asked, location):
+            raise SourceError(
+                f"cannot open {name}: {hosts.refusal('it redirects', asked, location)}", SourceErrorCode.ELSEWHERE
+            )
+        url = with_user(location, url) if Hosts.same(url, location) else location
+    raise SourceError(
+        f"cannot open {name}: it redirects more than {MOST_REDIRECTS} times", SourceErrorCode.SERVER_ERROR
+    )
+
+
+def _told_apart(container: InputContainer, relay: RtspRelay) -> Relayed | None:
+    """The container, if its codecs can be read without a parser; otherwise it is closed."""
     codecs = {stream.codec_context.name for stream in container.streams.video}
     if codecs <= _NAL_CODECS and codecs:
         return Relayed(container, relay)

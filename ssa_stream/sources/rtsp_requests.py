@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from ssa_stream.sources.interleaved import FRAME_HEAD, message_size
 
@@ -23,15 +23,21 @@ class ClientRequests:
     Args:
         url: Of the camera, user and password included.
         relay: How addresses of the relay begin, such as `rtsp://127.0.0.1:4711`.
+        proof: What the requests of the one client hold that may connect, and the camera is not to see.
+
+    Attributes:
+        has_played: Whether the stream was asked to begin.
     """
 
-    def __init__(self, url: str, relay: str) -> None:
+    def __init__(self, url: str, relay: str, proof: bytes) -> None:
         parts = urlsplit(url)
         user_info, _, host = parts.netloc.rpartition("@")
-        self._password = unquote(user_info).partition(":")[2]
+        # Names and passwords are bytes of whatever encoding; as Latin-1 each byte is a character.
+        self._password = unquote_to_bytes(user_info).decode("latin-1").partition(":")[2]
         port = "" if parts.port else f":{_PORT}"  # as FFmpeg says it
         self._camera = f"{parts.scheme}://{host.removesuffix(':')}{port}"
-        self._relay = relay
+        self._relay, self._proof = relay, proof
+        self.has_played = False
         self._data = bytearray()
         self._is_understood = True
 
@@ -61,8 +67,10 @@ class ClientRequests:
         return message_size(self._data)
 
     def _addressed(self, head: bytes) -> bytes:
-        """The head of a request with the camera's address; as it is, if its digest cannot be made anew."""
+        """The head of a request with the camera's address, unless its digest cannot be made anew; without the proof."""
+        head = head.replace(self._proof, b"")
         request, space, rest = head.partition(b" ")
+        self.has_played = self.has_played or request == b"PLAY"
         if not rest.startswith(self._relay.encode()):
             return head
         digest = _AUTHORIZATION.search(head)
@@ -91,7 +99,7 @@ def _response(method: str, uri: str, password: str, fields: dict[str, str]) -> s
         return None
 
     def hashed(*parts: str) -> str:
-        return hashlib.new(name, ":".join(parts).encode(), usedforsecurity=False).hexdigest()
+        return hashlib.new(name, ":".join(parts).encode("latin-1"), usedforsecurity=False).hexdigest()
 
     nonce, cnonce = fields.get("nonce", ""), fields.get("cnonce", "")
     secret = hashed(fields.get("username", ""), fields.get("realm", ""), password)

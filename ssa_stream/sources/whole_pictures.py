@@ -33,18 +33,31 @@ class WholePictures:
         stream: Whose packets come; none was decoded yet.
         codec: How it writes them.
         secret: See `AccessUnits`.
+        counts_blocks: Whether the decoder tells when it has all of a picture, as FFmpeg's own does for H.264. One on a
+            device does not: then its pictures are not decoded in parts, and no mark counts that nothing proves.
+        empty: Empties that decoder; None for the one of the stream.
     """
 
-    def __init__(self, stream: VideoStream, codec: NalCodec, secret: bytes) -> None:
+    def __init__(
+        self,
+        stream: VideoStream,
+        codec: NalCodec,
+        secret: bytes,
+        *,
+        counts_blocks: bool = True,
+        empty: Callable[[], None] | None = None,
+    ) -> None:
         self.complete_at: Completion = "next_picture"
         self.lacks_key = False
         self._context, self._codec = stream.codec_context, codec
         self._stream = stream
-        self._units = AccessUnits(stream, codec, secret)
+        self._proves_ends = codec.proves_ends and counts_blocks
+        self._empty = empty or self._context.flush_buffers
+        self._units = AccessUnits(stream, codec, secret, believes_marks=self._proves_ends or not codec.proves_ends)
         self._has_begun = False
         self._begins_at: int | None = None
         self._last_pts: int | None = None
-        if codec.proves_ends:
+        if self._proves_ends:
             self._context.options = {**self._context.options, "flags2": "+chunks"}
 
     def take(self, packet: "Packet[VideoStream]", decode: Decode) -> list[VideoFrame]:
@@ -63,7 +76,7 @@ class WholePictures:
         packet = unit.packet
         if not packet.size:
             return self._drained(decode)
-        if self._codec.proves_ends and not self._has_begun:
+        if self._proves_ends and not self._has_begun:
             self._look_for_beginning(packet)
         self._last_pts = packet.pts
         pictures = [picture for picture in decode(packet) if not self._leads(picture)]
@@ -74,9 +87,7 @@ class WholePictures:
 
     def _look_for_beginning(self, packet: "Packet[VideoStream]") -> None:
         """Note where the decoder can begin; it decides that itself, and shows nothing before."""
-        data = bytes(packet)
-        is_key = any(self._codec.type_of(data[at]) in self._codec.key_pictures for at in self._codec.units(data))
-        if is_key or self._codec.tells_recovery(data):
+        if packet.is_keyframe or self._codec.tells_recovery(bytes(packet)):
             self._has_begun, self._begins_at = True, packet.pts
 
     def _leads(self, picture: VideoFrame) -> bool:
@@ -93,7 +104,7 @@ class WholePictures:
 
     def _begin_anew(self, decode: Decode) -> list[VideoFrame]:
         pictures = self._drained(decode)
-        self._context.flush_buffers()
+        self._empty()
         self._has_begun, self._begins_at, self.lacks_key = False, None, True
         return pictures
 
@@ -104,4 +115,4 @@ class WholePictures:
         if self._stream.time_base is not None:
             flush.time_base = self._stream.time_base
         held = [picture for picture in decode(flush) if not self._leads(picture)]
-        return [picture for picture in held if not self._codec.proves_ends or picture.pts != self._last_pts]
+        return [picture for picture in held if not self._proves_ends or picture.pts != self._last_pts]

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("warm_python")]
 
 PATIENCE_S = 60.0
 WORKS = """
-import asyncio, numpy as np
+import asyncio, gc, numpy as np
 from ssa_stream.nodes.runtime.main import node_main
 from ssa_stream.nodes.runtime.transport.payload import OutgoingPayload
 from ssa_stream.protocols import FrameIdentity, PictureMessage
@@ -32,7 +32,9 @@ async def run(node):
     frame = FrameIdentity(stream="cam0", epoch=0, seq=0, index=0, t=0.0, t_receive_ns=0, receive_clock=clock.name)
     image = payload.add_array(np.zeros((400, 400, 3), np.uint8))
     await outlet.send(PictureMessage(frame=frame, image=image), payload, timeout_s=0.01)  # makes shared memory
+    before = gc.get_freeze_count()
     node.broker.mark_ready()
+    assert gc.get_freeze_count() > before, "what lives as long as the node is not looked through again and again"
     await node.stop.wait()
     END
 

@@ -131,11 +131,13 @@ class ScriptedCamera:
     Attributes:
         url: Where it is.
         requests: First lines of what it was asked.
+        authorizations: What proved with it who asked.
         connections: How many there were.
     """
 
     url: str
     requests: list[str] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)
     connections: int = 0
     _client: socket.socket | None = None
     _playing: threading.Event = field(default_factory=threading.Event)
@@ -154,28 +156,30 @@ class ScriptedCamera:
 
 
 @contextlib.contextmanager
-def scripted_camera(name: str = "H264", status: str = "200 OK") -> Iterator[ScriptedCamera]:
+def scripted_camera(name: str = "H264", status: str = "200 OK", fields: Sequence[str] = ()) -> Iterator[ScriptedCamera]:
     """A camera that one client at a time may play.
 
     Args:
         name: Of its codec, as in session descriptions.
         status: How it answers.
+        fields: Of all its answers.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         camera = ScriptedCamera(f"rtsp://127.0.0.1:{listener.getsockname()[1]}/cam")
-        thread = threading.Thread(target=_serve, args=(listener, camera, name, status), name="scripted camera")
+        thread = threading.Thread(target=_serve, args=(listener, camera, name, status, fields), name="scripted camera")
         thread.start()
         try:
             yield camera
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            with contextlib.suppress(OSError):
-                camera.hang_up()
+            if camera.connections:
+                with contextlib.suppress(OSError):
+                    camera.hang_up()
             thread.join(_PATIENCE_S)
             assert not thread.is_alive()
 
 
-def _serve(listener: socket.socket, camera: ScriptedCamera, name: str, status: str) -> None:
+def _serve(listener: socket.socket, camera: ScriptedCamera, name: str, status: str, fields: Sequence[str]) -> None:
     with contextlib.suppress(OSError):
         while True:
             client, _ = listener.accept()
@@ -183,10 +187,10 @@ def _serve(listener: socket.socket, camera: ScriptedCamera, name: str, status: s
                 camera._client = client
                 camera.connections += 1
                 camera._playing.clear()
-                _answer(client, camera, name, status)
+                _answer(client, camera, name, status, fields)
 
 
-def _answer(client: socket.socket, camera: ScriptedCamera, name: str, status: str) -> None:
+def _answer(client: socket.socket, camera: ScriptedCamera, name: str, status: str, always: Sequence[str]) -> None:
     """Answer requests until the client is gone."""
     with client.makefile("rb") as lines:
         while True:
@@ -200,7 +204,8 @@ def _answer(client: socket.socket, camera: ScriptedCamera, name: str, status: st
             fields = dict(line.decode().strip().split(": ", 1) for line in iter(lines.readline, b"\r\n"))
             method, url, _ = first.decode().split()
             camera.requests.append(first.decode().strip())
-            head, body = [f"CSeq: {fields['CSeq']}"], ""
+            camera.authorizations += [value for name, value in fields.items() if name == "Authorization"]
+            head, body = [f"CSeq: {fields['CSeq']}", *always], ""
             match method:
                 case "OPTIONS":
                     head.append("Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN")

@@ -4,6 +4,9 @@ from fractions import Fraction
 
 import pytest
 
+from ssa_stream.cli.runner import RunReport
+from ssa_stream.client.mask_figures import MaskFigures
+from ssa_stream.nodes.launcher.observer import GraphReport
 from ssa_stream.rates import RateMeter, rate_fraction
 
 
@@ -82,3 +85,12 @@ def test_counting_that_begins_anew_begins_the_rate_anew() -> None:
     for at_s, count in ((0, 100), (1, 110), (2, 3), (3, 3), (3.5, 9)):
         meter.saw(count, round(at_s * SECOND))
     assert meter.rate_hz(round(3.5 * SECOND)) == pytest.approx(4)
+
+
+def test_reports_keep_the_newest_latencies_only() -> None:
+    """That of a command and that of a graph."""
+    reports = RunReport(), MaskFigures(), GraphReport()
+    for report in reports:
+        report.latencies_ms.extend(range(20_000))
+        report.prompt_to_mask_ms.extend(range(20_000))
+        assert (min(report.latencies_ms), min(report.prompt_to_mask_ms)) == (10_000, 19_000)

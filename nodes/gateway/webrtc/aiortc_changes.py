@@ -1,7 +1,7 @@
 """What the gateway changes in aiortc: two unbounded queues, when a frame is complete, and the sender's clock.
 
-Everything that touches private names of aiortc is here, in `marker_buffer` for frames, and in `ice_checks` for
-connectivity; tests hold them to the installed version.
+Everything that touches private names of aiortc is here, in `marker_buffer` for frames, in `receiver_limits` for what a
+hostile sender costs, and in `ice_checks` for connectivity; tests hold them to the installed version.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.rtp import RtcpSrPacket
 
 from ssa_stream.nodes.gateway.webrtc.marker_buffer import MarkerBuffer, WholeFrame
+from ssa_stream.nodes.gateway.webrtc.receiver_limits import limit_receiver
 from ssa_stream.sources.source import Completion
 
 __all__ = [
@@ -215,7 +216,7 @@ class SenderClock:
 
 
 class ReceiverGuard:
-    """Bounds the queues of a receiver and listens to its sender's clock. Make it before the connection is made.
+    """Bounds the queues and the work of a receiver, and listens to its sender's clock. Make it before it is connected.
 
     Attributes:
         clock: The sender's.
@@ -224,6 +225,7 @@ class ReceiverGuard:
     """
 
     def __init__(self, receiver: RTCRtpReceiver) -> None:
+        limit_receiver(receiver)
         inner: Any = receiver
         error: threading.Event = inner._RTCRtpReceiver__decoder_error
         self.clock = SenderClock()

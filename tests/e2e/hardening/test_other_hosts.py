@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from ssa_stream.sources.source import warnings_of
 from tests.support.command_line import run_command, write_tiny_config
 from tests.support.http_server import HttpRequest, http_server
 from tests.support.multipart_camera import jpeg, multipart_camera
+from tests.support.scripted_camera import Packetizer, encode_pictures, scripted_camera
 from tests.support.video_files import write_video
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
@@ -267,3 +269,58 @@ def test_run_says_that_an_address_redirects_and_how_to_allow_it(files: Path, tmp
         allowed = f"{address}#hosts={other}"
         done = run_command("run", allowed, "-p", "the red circle", "--max-frames", "3", *model, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
+
+
+_MOVED = "302 Moved Temporarily"
+
+
+def test_rtsp_redirect_is_followed_where_it_may_be() -> None:
+    """And is refused elsewhere; FFmpeg would follow it anywhere."""
+    packetizer, pictures = Packetizer(), encode_pictures(3, options={"tune": "zerolatency"})
+    with scripted_camera() as other, scripted_camera(status=_MOVED, fields=[f"Location: {other.url}"]) as camera:
+        url, host = camera.url.replace("//", "//me:p4ss@"), urlsplit(other.url).netloc
+        with pytest.raises(SourceError, match=f"#hosts={host}") as refused:
+            open_source(url, recovery=None)
+        assert refused.value.code is SourceErrorCode.ELSEWHERE
+        assert "p4ss" not in str(refused.value)
+        assert (other.connections, camera.connections) == (0, 1)
+        packets = [packet for picture in pictures for packet in packetizer.packets(picture)]
+        sender = Thread(target=other.send, args=(packets,))
+        sender.start()
+        with open_source(f"{url}#hosts={host}", recovery=None) as source:
+            sender.join()
+            assert next(source.frames()).complete_at == "marker"
+    assert other.requests[0].startswith(f"OPTIONS {other.url} ")
+
+
+def test_rtsp_password_is_not_told_to_another_host() -> None:
+    """Where the redirect may be followed to, but a password is asked for; FFmpeg would tell it."""
+    asks = ['WWW-Authenticate: Basic realm="other"']
+    with (
+        scripted_camera(status="401 Unauthorized", fields=asks) as other,
+        scripted_camera(status=_MOVED, fields=[f"Location: {other.url}"]) as camera,
+    ):
+        with pytest.raises(SourceError, match="401"):
+            open_source(f"{camera.url.replace('//', '//me:p4ss@')}#hosts=any", recovery=None)
+        assert other.requests
+        assert not other.authorizations
+
+
+@pytest.mark.parametrize("location", ["/again", "http://cam/", "file:///etc/passwd", "rtsps://cam/"])
+def test_rtsp_redirect_that_leads_nowhere_is_an_error(location: str) -> None:
+    """A circle, and what is no address of a camera."""
+    with scripted_camera(status=_MOVED, fields=[f"Location: {location}"]) as camera:
+        with pytest.raises(SourceError, match="redirects") as told:
+            open_source(camera.url, recovery=None)
+        is_circle = location == "/again"
+        assert told.value.code is (SourceErrorCode.SERVER_ERROR if is_circle else SourceErrorCode.ELSEWHERE)
+        assert camera.connections == (6 if is_circle else 1)
+
+
+def test_rtsp_answer_that_is_not_understood_leads_nowhere() -> None:
+    """FFmpeg understands more, such as a redirect behind a very long head."""
+    with scripted_camera() as other:
+        long = ["X-Long: " + 70_000 * "x", f"Location: {other.url}"]
+        with scripted_camera(status=_MOVED, fields=long) as camera, pytest.raises(SourceError, match="cannot open"):
+            open_source(camera.url, recovery=None)
+        assert other.connections == 0

@@ -18,6 +18,7 @@ from ssa_stream.sources.redirects import options_for
         ("http://cam:8080/a", "https://cam/a"),
         ("http://[::1]:81/a", "crypto+http://[::1]:81/b"),
         ("http://cam/a", "data:text/plain;base64,AAAA"),
+        ("rtsp://u:p@cam/a", "rtsp://cam:554/b"),
     ],
 )
 def test_host_that_was_asked_for_is_followed(asked: str, url: str) -> None:
@@ -40,6 +41,10 @@ def test_host_that_was_asked_for_is_followed(asked: str, url: str) -> None:
         ("http://cam/a", "concat:http://cam/a|http://other/b"),
         ("http://cam/a", "http://cam:99999/a"),
         ("http://cam/a", "http:///a"),
+        ("rtsp://cam/a", "rtsp://cam:8554/a"),
+        ("rtsp://cam/a", "http://cam/a"),
+        ("rtsp://cam/a", "rtsp:///a"),
+        ("http://cam/a", "rtsp://cam/a"),
         (None, "http://cam/a"),
         (None, "file:///etc/passwd"),
     ],

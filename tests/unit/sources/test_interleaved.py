@@ -75,7 +75,7 @@ def test_marked_fragments_end_nothing() -> None:
     """Of a sender that marks all: only where a unit ends, which the decoder then judges."""
     out = split(passed(answer() + b"".join(sent(Packetizer(markers="every")))))
     before = [packet for packet, following in itertools.pairwise(out) if following.endswith(MARK)]
-    assert len(before) == len(PICTURES)
+    assert len(before) == len(PICTURES) + 2, "and at parameters"
     assert all(packet[12] & 0x1F != 28 or packet[13] & 0x40 for packet in before)
 
 
@@ -99,6 +99,14 @@ def test_what_is_not_to_be_marked_is_passed_on_as_it_is(data: bytes) -> None:
     """To the last byte, but what still waits for its end."""
     assert data.startswith(passed(data))
     assert len(data) - len(passed(data)) < 200
+
+
+def test_mark_follows_what_goes_behind_a_picture() -> None:
+    """Some cameras have the marker at filler, or at the end of a sequence, which is one byte."""
+    packetizer, pictures = Packetizer(), [Picture((*one.units, b"\x0c\xff\x80", b"\x0a"), one.time) for one in PICTURES]
+    out = split(passed(answer() + b"".join(framed(packet) for one in pictures for packet in packetizer.packets(one))))
+    before = [packet[12:] for packet, following in itertools.pairwise(out) if following.endswith(MARK)]
+    assert before == len(PICTURES) * [b"\x0a"]
 
 
 def test_two_videos_are_marked_each() -> None:
@@ -131,6 +139,16 @@ def test_hevc_is_marked_if_its_markers_are_trusted(trusts: bool, marks: int) -> 
     packetizer.markers = "every"
     bad = stream.passed(b"".join(framed(packet) for one in HEVC for packet in packetizer.packets(one)))
     assert (bad.count(MARK), bad.count(GAP)) == ((1, 1) if trusts else (0, 0))
+
+
+@pytest.mark.parametrize("head", ["RTSP/1.0 302 Moved", "RTSP/1.0 301", "RTSP/1.0 399 x\r\nX: y"])
+def test_redirect_is_told_and_not_passed_on(head: str) -> None:
+    """Nor what comes behind it; a place that is told with the pictures leads nowhere."""
+    moved = f"{head}\r\nLOCATION: rtsp://other/x \r\n\r\n".encode()
+    harmless = b"RTSP/1.0 200 OK\r\nX: 302\r\nLocation: rtsp://other/x\r\n\r\n"
+    stream = InterleavedStream(SECRET)
+    assert stream.passed(harmless + moved + answer()) == harmless
+    assert stream.redirect == "rtsp://other/x"
 
 
 def test_reports_and_other_channels_keep_their_bytes() -> None:

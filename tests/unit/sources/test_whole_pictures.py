@@ -1,7 +1,9 @@
 """Pictures out of pieces, wherever some of them are missing."""
 
+import contextlib
 import io
-from collections.abc import Mapping
+import tracemalloc
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import cast
 
@@ -12,7 +14,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ssa_stream.sources.access_units import GAP_SIGN, MARKER_SIGN
+from ssa_stream.sources.access_units import GAP_SIGN, MARKER_SIGN, AccessUnit, AccessUnits
 from ssa_stream.sources.nal_units import NAL_CODECS, START_CODE, NalCodec
 from ssa_stream.sources.whole_pictures import WholePictures
 from tests.support.scripted_camera import Picture, encode_pictures
@@ -52,7 +54,7 @@ def pieces(name: str) -> list[Piece]:
     return found
 
 
-def shown(sent: list[Piece], name: str) -> list[tuple[int, NDArray[np.uint8]]]:
+def shown(sent: list[Piece], name: str, *, counts_blocks: bool = True) -> list[tuple[int, NDArray[np.uint8]]]:
     """Times and pixels of what comes out, up to the end of the connection."""
     codec, raw = codec_of(name), b"".join(START_CODE + unit for unit in encoded(name)[0].units)
     with av.open(io.BytesIO(raw), format=codec.ffmpeg_name) as container:
@@ -64,7 +66,7 @@ def shown(sent: list[Piece], name: str) -> list[tuple[int, NDArray[np.uint8]]]:
             except av.FFmpegError:
                 return []
 
-        whole, out = WholePictures(stream, codec, SECRET), []
+        whole, out = WholePictures(stream, codec, SECRET, counts_blocks=counts_blocks), []
         for data, time in [*sent, (b"", 0)]:
             packet = cast("Packet[VideoStream]", Packet(data))
             packet.stream = stream
@@ -85,6 +87,35 @@ def encoded(name: str) -> list[Picture]:
     return encode_pictures(48 if name == "refresh" else 28, encoder, options)
 
 
+@contextlib.contextmanager
+def access_units() -> Iterator[AccessUnits]:
+    """Of a stream of H.264."""
+    with av.open(io.BytesIO(START_CODE + START_CODE.join(encoded("slices")[0].units)), format="h264") as container:
+        yield AccessUnits(container.streams.video[0], H264, SECRET)
+
+
+def test_mark_before_a_picture_completes_nothing() -> None:
+    """Cameras that mark parameter sets: these go to the picture behind them."""
+    with access_units() as units:
+        marked = [START_CODE + b"\x67a", START_CODE + b"\x68b", START_CODE + b"\x65\x88c"]
+        packets = [packet for data in marked for packet in (Packet(data), Packet(sign(MARKER_SIGN, 0)[0]))]
+        out = [one for packet in packets for one in units.take(cast("Packet[VideoStream]", packet))]
+    assert [bytes(one.packet) for one in out if isinstance(one, AccessUnit)] == [b"".join(marked)]
+
+
+def test_small_units_take_no_more_memory_than_they_hold() -> None:
+    """A camera that sends messages of a byte, and never a picture."""
+    packet = cast("Packet[VideoStream]", Packet(START_CODE + b"\x06"))
+    with access_units() as units:
+        tracemalloc.start()
+        try:
+            for _ in range(10_000):
+                assert units.take(packet) == []
+            assert tracemalloc.get_traced_memory()[0] < 2 * 10_000 * packet.size
+        finally:
+            tracemalloc.stop()
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_no_hole_anywhere_tears_a_picture(name: str) -> None:
     """Whatever piece is missing, alone or with those behind it: what is shown is as it was encoded, once, in order."""
@@ -98,6 +129,19 @@ def test_no_hole_anywhere_tears_a_picture(name: str) -> None:
         times = [time for time, _ in left]
         assert times == sorted(set(times))
         assert after > len(sent) // 3 or times[-1] == max(whole)
+        for time, picture in left:
+            assert np.array_equal(picture, whole[time]), f"picture {time} behind a hole at piece {at}"
+
+
+@pytest.mark.parametrize("name", ["slices", "B-frames", "open groups"])
+def test_decoder_that_does_not_count_blocks_gets_whole_pictures(name: str) -> None:
+    """As one on a device: each slice is marked, which proves nothing then; behind a hole all goes on as usual."""
+    sent = pieces(name)
+    whole = dict(shown(sent, name))
+    assert len(shown(sent, name, counts_blocks=False)) >= len(whole) - 1
+    for at in range(5, len(sent) - 30, 11):
+        left = shown([*sent[:at], sign(GAP_SIGN, 0), *sent[at + 2 :]], name, counts_blocks=False)
+        assert len(left) >= len(whole) - 16
         for time, picture in left:
             assert np.array_equal(picture, whole[time]), f"picture {time} behind a hole at piece {at}"
 

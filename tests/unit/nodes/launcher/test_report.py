@@ -1,10 +1,12 @@
 """What a graph publishes becomes figures: frames once each, drops over restarts, latencies on one clock."""
 
+from collections import deque
 from typing import Any
 
 import msgspec
 import pytest
 
+from ssa_stream import rates
 from ssa_stream.client import mask_figures
 from ssa_stream.client.graph_state import GraphState
 from ssa_stream.nodes.launcher import GraphReport
@@ -123,13 +125,14 @@ def test_prompt_change_is_measured_to_the_first_masks_of_its_sentence() -> None:
     )
     for index, version in enumerate((1, 2, 2)):
         state.take(_masks(index, end_ms=150 + 100 * index, version=version), now_ns=0)
-    assert _report(state).prompt_to_mask_ms == [150]
+    assert _report(state).prompt_to_mask_ms == deque([150])
 
 
 def test_figures_are_of_the_newest_however_long_the_graph_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Latencies, and changes of prompts: those that brought masks, and those that nothing came of."""
-    monkeypatch.setattr(mask_figures, "_MAX_LATENCIES", 3)
-    monkeypatch.setattr(mask_figures, "_MAX_CHANGES", 3)
+    monkeypatch.setattr(rates, "_MOST_LATENCIES", 3)
+    for module in (rates, mask_figures):
+        monkeypatch.setattr(module, "MOST_CHANGES", 3)
     state = GraphState()
     for number in range(20):
         changed = Event(
@@ -139,11 +142,11 @@ def test_figures_are_of_the_newest_however_long_the_graph_runs(monkeypatch: pyte
         state.take(changed, now_ns=0)
         if number < 10:
             state.take(_masks(number, end_ms=100 + number, version=number), now_ns=0)
-    assert _report(state).prompt_to_mask_ms == [107, 108, 109]
+    assert _report(state).prompt_to_mask_ms == deque([107, 108, 109])
     assert len(_report(state).latencies_ms) == 3
     for number in range(10, 18):
         state.take(_masks(number, end_ms=200 + number, version=number), now_ns=0)
-    assert _report(state).prompt_to_mask_ms == [108, 109, 217], "changes before the last three are forgotten"
+    assert _report(state).prompt_to_mask_ms == deque([108, 109, 217]), "changes before the last three are forgotten"
 
 
 def test_graph_is_finished_when_every_source_has_ended() -> None:
