@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.speed import machine
+from benchmarks.comparison import machine
 from ssa_stream.checkpoints import open_network
 from ssa_stream.data import demo_scene, render
 from ssa_stream.engines import EngineName, build_engines, open_engine

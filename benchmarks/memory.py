@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import yaml
 
-from benchmarks.speed import PROMPT, machine
+from benchmarks.comparison import PROMPT, machine
 from ssa_stream.checkpoints import save_checkpoint
 from ssa_stream.cli.commands.demo import write_scene
 from ssa_stream.configs import load_config

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.speed import SIZES, Comparison, machine, table
+from benchmarks.comparison import SIZES, Comparison, machine, table
 from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint, open_network
 from ssa_stream.checkpoints.golden import build_golden
 from ssa_stream.checkpoints.golden_folder import read_case, read_folder

@@ -27,7 +27,7 @@ import structlog
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.speed import Comparison, machine, table
+from benchmarks.comparison import Comparison, machine, table
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.data import demo_scene, render
 from ssa_stream.model import SSA, resize_frame, to_input, use_operator

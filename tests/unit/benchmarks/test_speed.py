@@ -1,23 +1,52 @@
-"""The benchmark of speed runs, and compares what it says."""
+"""The one command of all figures of speed: its parts are commands that take what it gives them."""
 
+import argparse
+import importlib
 import sys
+from subprocess import CompletedProcess
 
 import pytest
 
-import benchmarks.speed as speed
+from benchmarks import speed
 
 
-@pytest.mark.slow
-def test_speed_prints_a_row_for_each_piece_of_work(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+class _UnderstoodError(Exception):
+    """All arguments were."""
+
+
+@pytest.mark.parametrize("name", speed.PARTS)
+@pytest.mark.parametrize("arguments", [["--cpu-time"], ["--cpu-time", "--quick"]], ids=["full", "quick"])
+def test_part_takes_its_arguments(name: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command reads them; what it measures is stopped before it begins."""
+    asked: list[list[str]] = []
+
+    def note(command: list[str], **_: object) -> CompletedProcess[str]:
+        asked.append(command)
+        return CompletedProcess(command, 0)
+
+    monkeypatch.setattr("benchmarks.speed.subprocess.run", note)
+    assert speed.main(["--parts", name, *arguments]) == 0
+    ((_, _, module, *given),) = asked
+    monkeypatch.setattr(sys, "argv", [module, *given])
+    read = argparse.ArgumentParser.parse_args
+
+    def read_only(parser: argparse.ArgumentParser, *_: object) -> None:
+        read(parser)
+        raise _UnderstoodError
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", read_only)
+    with pytest.raises(_UnderstoodError):
+        importlib.import_module(module).main()
+
+
+def test_failed_part_is_named_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A table in markdown; each ratio comes from both ways."""
-    monkeypatch.setattr(sys, "argv", ["speed.py", "--models", "ssa-tiny", "--rounds", "1"])
-    speed.main()
-    *_, head, rule, layer, decoder, push = capsys.readouterr().out.strip().splitlines()
-    assert head == "| deformable attention | torch, ms | fused, ms | torch / fused |"
-    assert rule == "| --- | --- | --- | --- |"
-    for row, work in ((layer, "one layer"), (decoder, "pixel decoder"), (push, "push, one prompt")):
-        title, before, after, ratio = (cell.strip() for cell in row.strip("|").split("|"))
-        assert title == f"ssa-tiny 224x128, {work} (numba)"
-        assert float(ratio) == pytest.approx(float(before) / float(after), rel=0.3)  # they are rounded
+    """The exit status counts them."""
+    parts = {"broken": speed.Part("nosuch", "nothing"), "whole": speed.Part("speed", "itself", ("--help",))}
+    monkeypatch.setattr(speed, "PARTS", parts)
+    assert speed.main(["--parts", "broken", "whole"]) == 1
+    told = capfd.readouterr()
+    assert "broken failed with exit status 1" in told.out
+    assert "python -m benchmarks.speed --help" in told.out
+    assert "1 of 2 parts failed: broken" in told.err
