@@ -52,8 +52,8 @@ class BatchCosts:
     def choose(self, kind: Hashable, rows: Sequence[int]) -> int:
         """How many of the messages that wait are the next batch; 1 takes the first alone.
 
-        All of them, half of them, a quarter and so on: the number that gains most. More are not always better, as what a
-        large batch needs may not stay in the processor's cache.
+        All of them, half of them, a quarter and so on: the number that gains most. More are not always better, as what
+        a large batch needs may not stay in the processor's cache.
 
         Args:
             kind: Of all of them.
