@@ -48,6 +48,12 @@ class Comparison(NamedTuple):
     after_ms: float
     ratio: float
 
+    @classmethod
+    def of(cls, title: str, before_ms: Sequence[float], after_ms: Sequence[float]) -> "Comparison":
+        """From the times of each round."""
+        ratios = [before / after for before, after in zip(before_ms, after_ms, strict=True)]
+        return cls(title, *map(statistics.median, (before_ms, after_ms, ratios)))
+
 
 def main() -> None:
     """Measure and print the tables."""
@@ -145,8 +151,7 @@ def compared(
                 torch.cuda.synchronize()
             if round_:  # the first one warms up
                 taken.append((clock() - begin) * 1e3)
-    ratios = [before / after for before, after in zip(times["torch"], times["fused"], strict=True)]
-    return Comparison(title, *map(statistics.median, (times["torch"], times["fused"], ratios)))
+    return Comparison.of(title, times["torch"], times["fused"])
 
 
 def table(head: Sequence[str], rows: Sequence[Comparison]) -> str:

@@ -38,7 +38,8 @@ _DEVICE = re.compile(r"[0-9]+|/dev/video[0-9]+")
 # for settings only of a file, which has no query; a server's query is its own.
 _FRAGMENT = re.compile(r"#(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
 _QUERY = re.compile(r"\?(?P<settings>[a-z_]+=[^#?&@\s]*(?:&[a-z_]+=[^#?&@\s]*)*)$")
-_SETTINGS = frozenset({"stream", "fps", "interval", "max_edge", "max_area", "hosts", "markers"})
+_SETTINGS = frozenset({"stream", "fps", "interval", "max_edge", "max_area", "hosts", "hwaccel", "markers"})
+_HWACCELS = ("auto", "none", "cuda", "vaapi", "qsv", "vulkan", "videotoolbox", "d3d11va")
 # A host that may be followed to: `any`, or a name, with a port if it is not the usual one; `*.` is for names below.
 _HOST = re.compile(r"any|(?:(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 # Of numbered pictures, in an address with percent codes: %20d is a space and a letter there.
@@ -73,6 +74,7 @@ class Address:
         limits: How large its pictures may be; None if not given.
         hosts: Other hosts that it may lead to, as `ssa_stream.sources.hosts` takes them.
         trusts_markers: Whether RTP markers count where nothing proves them, see `NetworkSource`.
+        hwaccel: What decodes its video, see `ssa_stream.sources.hardware`.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Address:
     limits: PictureLimits | None = None
     hosts: tuple[str, ...] = ()
     trusts_markers: bool = False
+    hwaccel: str = "auto"
 
 
 def parse_address(text: str) -> Address:
@@ -111,6 +114,7 @@ def parse_address(text: str) -> Address:
         _limits(name, settings),
         _hosts(name, settings.get("hosts")),
         _trusts_markers(name, settings.get("markers")),
+        _hwaccel(name, settings.get("hwaccel", "auto")),
     )
 
 
@@ -246,6 +250,12 @@ def _trusts_markers(name: str, text: str | None) -> bool:
     if text not in (None, "trusted"):
         raise ConfigError(f"{name}: markers is {text!r}; expected markers=trusted")
     return text is not None
+
+
+def _hwaccel(name: str, text: str) -> str:
+    if text not in _HWACCELS:
+        raise ConfigError(f"{name}: hwaccel is {text!r}; expected one of {', '.join(_HWACCELS)}")
+    return text
 
 
 def _decoded(path: str) -> str:

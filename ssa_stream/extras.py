@@ -26,6 +26,8 @@ _EXTRAS = {
     ),
     **dict.fromkeys(("aiohttp", "aiortc", "prometheus_client"), "webrtc"),
     "numba": "fast",
+    **dict.fromkeys(("onnx", "onnxscript", "openvino"), "openvino"),
+    "onnxruntime": "onnxruntime",
     "pygame": "view",
     **dict.fromkeys(("h5py", "matplotlib", "zlib_ng"), "data"),
     **dict.fromkeys(("lightning", "tensorboard"), "train"),

@@ -71,10 +71,11 @@ async def _no_task_left() -> AsyncIterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What programs keep for their next start (XDG_STATE_HOME) is not in the user's home."""
+    """What programs keep for their next start (XDG_STATE_HOME) is not in the user's home, and engines are not used."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("state")
         patch.setenv("XDG_STATE_HOME", str(folder))
+        patch.setenv("SSA_STREAM_ENGINES", str(folder / "engines"))
         yield folder
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 11)
-EXTRAS = "engine,fast,webrtc,view,train"
+EXTRAS = "engine,fast,openvino,onnxruntime,webrtc,view,train"
 SMOKE_IMPORTS = "numpy, scipy, av, cv2, torch, open_clip, zmq, ssa_stream"
 STEPS = 4
 GIB = 1024**3

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.nodes.decoder.history import KeptState, StateHistory
 from ssa_stream.protocols import DropNotice, DropReason, FrameWork
 from ssa_stream.streaming import Prompt, SessionConfig
@@ -54,7 +54,7 @@ class ResumableDecoder:
 
     def __init__(
         self,
-        model: SSA,
+        model: Stages,
         config: SessionConfig,
         capacity: int,
         *,

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import structlog
 
 from ssa_stream.errors import SessionStateError
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.nodes.decoder.decoding import Due, ResumableDecoder
 from ssa_stream.nodes.decoder.history import StateHistory
 from ssa_stream.nodes.decoder.stream import NextFrame, OrderedStream, RowPart, decode_together
@@ -71,7 +71,7 @@ async def run(node: NodeContext) -> None:
 
 
 class _Decoder:
-    def __init__(self, node: NodeContext, model: SSA, outlet: Outlet) -> None:
+    def __init__(self, node: NodeContext, model: Stages, outlet: Outlet) -> None:
         self._node, self._model, self._outlet = node, model, outlet
         self._config = node.settings.to_session_config()
         self._fingerprint = fingerprint(model.config, model.dtype, self._config, node.metrics.weights)

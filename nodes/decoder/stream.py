@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.nodes.decoder.decoding import Due, ResumableDecoder, session_prompts
 from ssa_stream.nodes.decoder.ordering import Arrival, StreamOrder
 from ssa_stream.protocols import DropNotice, DropReason, FrameIdentity, FrameWork
@@ -145,7 +145,7 @@ class OrderedStream:
 
 
 def decode_together(
-    model: SSA, config: SessionConfig, batch: Sequence[tuple[OrderedStream, NextFrame]]
+    model: Stages, config: SessionConfig, batch: Sequence[tuple[OrderedStream, NextFrame]]
 ) -> list[list[Due | DropNotice]]:
     """Decode one frame of each of several streams as one batch; if that raises nothing has changed.
 

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from ssa_stream.model import SSA, TextFeatures, to_input
+from ssa_stream.model import Stages, TextFeatures, to_input
 from ssa_stream.nodes.runtime.batch_costs import BatchCosts, device_clock_s
 from ssa_stream.nodes.runtime.batching import Batch, BatchedWork, BatchSize, serve_batches
 from ssa_stream.nodes.runtime.dropping import Drops
@@ -71,7 +71,7 @@ async def run(node: NodeContext) -> None:
 
 
 class _Encoder(BatchedWork[FrameMessage, EncodedRows]):
-    def __init__(self, node: NodeContext, model: SSA, outlet: Outlet) -> None:
+    def __init__(self, node: NodeContext, model: Stages, outlet: Outlet) -> None:
         self._node, self._model, self._outlet = node, model, outlet
         self._texts: SentenceCache[TextFeatures] = SentenceCache(lambda text: model.encode_text([text]))
         self.drops = Drops(node, outlet)

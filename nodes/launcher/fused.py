@@ -19,7 +19,7 @@ from ssa_stream.nodes.runtime.node import NodeContext, RunNode
 from ssa_stream.nodes.runtime.transport.in_process import InProcessTransport
 
 if TYPE_CHECKING:
-    from ssa_stream.model import SSA
+    from ssa_stream.model import Stages
 
 __all__ = ["FusedPlacement"]
 
@@ -62,7 +62,7 @@ class FusedPlacement:
         config: PipelineConfig,
         clock: Clock,
         context: zmq.asyncio.Context,
-        load_model: "Callable[[], SSA]",
+        load_model: "Callable[[], Stages]",
         run_of: Callable[[str], RunNode] = _run_of,
         awake: Clock | None = None,
         weights: Callable[[], str | None] = lambda: None,
@@ -160,7 +160,7 @@ class FusedPlacement:
             "start it again, or run it with placement: processes"
         )
 
-    def _load_for(self, metrics: NodeMetrics) -> "SSA":
+    def _load_for(self, metrics: NodeMetrics) -> "Stages":
         network = self._load_model()
         self._is_loaded = True
         metrics.weights = self._weights()

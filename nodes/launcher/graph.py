@@ -32,7 +32,7 @@ from ssa_stream.nodes.runtime.tasks import first_of, only_error
 from ssa_stream.nodes.runtime.transport.segments import remove_segments
 
 if TYPE_CHECKING:
-    from ssa_stream.model import SSA
+    from ssa_stream.model import Stages
 
 __all__ = ["Graph", "run_graph"]
 
@@ -69,7 +69,7 @@ class Graph:
         keep: bool = False,
         clock: Clock | None = None,
         on_line: Callable[[str], None] = say,
-        load_model: "Callable[[], SSA] | None" = None,
+        load_model: "Callable[[], Stages] | None" = None,
         command: Command = node_command,
         gateway: str | None = None,
         saved: SavedPrompts | None = None,
@@ -187,7 +187,7 @@ class Graph:
         from ssa_stream.nodes.launcher.fused import FusedPlacement
         from ssa_stream.nodes.runtime.weights import WeightsLoader
 
-        weights = WeightsLoader(self.config.model)
+        weights = WeightsLoader(self.config.model, window=self.config.session.window)
         load = self._load_model or weights.load
         return FusedPlacement(
             self.config, self._clock, context, load, awake=self._awake, weights=lambda: weights.fingerprint

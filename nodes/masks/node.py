@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ssa_stream.client.graph_state import MASKED
 from ssa_stream.errors import SessionStateError
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.nodes.masks.messages import mask_message, model_name
 from ssa_stream.nodes.masks.outputs import GraphOutputs, OutputFrame
 from ssa_stream.nodes.masks.pictures import JpegPicture, jpeg_picture
@@ -65,7 +65,7 @@ async def run(node: NodeContext) -> None:
 
 
 class _Masks:
-    def __init__(self, node: NodeContext, model: SSA) -> None:
+    def __init__(self, node: NodeContext, model: Stages) -> None:
         self._node, self._model = node, model
         self._config = node.settings.to_session_config()
         self._fingerprint = fingerprint(model.config, model.dtype, self._config, node.metrics.weights)

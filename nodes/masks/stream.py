@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ssa_stream.errors import SessionStateError
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.nodes.masks.outputs import OutputFrame
 from ssa_stream.protocols import DropNotice, FrameIdentity, VideoQueriesMessage
 from ssa_stream.streaming import MaskResult, Prompt, SessionConfig
@@ -69,7 +69,7 @@ class MaskStream:
     """
 
     name: str
-    model: SSA
+    model: Stages
     config: SessionConfig
     depth: int = 8
     has_outputs: bool = False

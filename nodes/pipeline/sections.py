@@ -58,7 +58,10 @@ class ModelSection(_Section, frozen=True, kw_only=True):
         checkpoint: Weight file, or the name of a shipped one; None takes the default one, unless weights are random.
         random_weights: Make meaningless weights instead.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        dtype: Of weights and activations.
+        dtype: Of weights and activations. `auto` is measured when the graph starts.
+        precision: How the pixel decoder computes: `published`, in float32, or `fast`; `auto` is `published` for float32
+            on a processor, else `fast`.
+        engine: What computes the stages, see `ssa_stream.engines`; `auto` takes the fastest one that is built.
         threads: Processor threads of each node that runs the network; None chooses.
     """
 
@@ -68,7 +71,15 @@ class ModelSection(_Section, frozen=True, kw_only=True):
     device: Annotated[
         str, Meta(pattern=r"\A(auto|cpu|cuda(:[0-9]{1,3})?)\Z", description="auto, cpu, cuda or cuda:N")
     ] = "auto"
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["auto", "float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "published", "fast"] = "auto"
+    engine: Annotated[
+        str,
+        Meta(
+            pattern=r"\A(auto|torch|openvino|onnxruntime(:[A-Za-z0-9]{1,64})?|cuda-graph)\Z",
+            description="auto, torch, openvino, onnxruntime, onnxruntime:PROVIDER or cuda-graph",
+        ),
+    ] = "auto"
     threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.nodes.pipeline import DECODER, MASKS
 from ssa_stream.nodes.runtime.batch_costs import BatchCosts, device_clock_s
 from ssa_stream.nodes.runtime.batching import Batch, BatchedWork, BatchSize, serve_batches
@@ -52,7 +52,7 @@ async def run(node: NodeContext) -> None:
 
 
 class _Queries(BatchedWork[FeaturesMessage, RowQueries]):
-    def __init__(self, node: NodeContext, model: SSA, decoder: Outlet, masks: Outlet) -> None:
+    def __init__(self, node: NodeContext, model: Stages, decoder: Outlet, masks: Outlet) -> None:
         self._node, self._model, self._decoder, self._masks = node, model, decoder, masks
         self._config = node.settings.to_session_config()
         self.drops = Drops(node, decoder)

@@ -28,7 +28,7 @@ from ssa_stream.nodes.runtime.weights import OtherWeightsError, WeightsLoader
 from ssa_stream.standard_streams import finish_standard_streams, lines_lost, set_up_standard_streams
 
 if TYPE_CHECKING:
-    from ssa_stream.model import SSA
+    from ssa_stream.model import Stages
 
 __all__ = ["node_main"]
 
@@ -102,7 +102,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, pare
     awake, stop = AwakeClock(health.absence_s), asyncio.Event()
     context = zmq.asyncio.Context()
     executor = ModelExecutor(None if role == "ingest" else settings.model.threads)  # to set them would load torch
-    weights = WeightsLoader(settings.model, options.weights, parts=(role,))
+    weights = WeightsLoader(settings.model, options.weights, parts=(role,), window=settings.session.window)
     transport = ProcessTransport(
         context, options.run_dir, options.name, options.incarnation, settings.flow.ring_mib * _MIB, clock=clock
     )
@@ -120,7 +120,7 @@ async def _serve(run: RunNode, options: _Options, settings: PipelineConfig, pare
         broker_lives=parent.lives,
     )
 
-    def load() -> "SSA":
+    def load() -> "Stages":
         network = weights.load()
         metrics.weights = weights.fingerprint
         return network

@@ -13,7 +13,7 @@ from ssa_stream.nodes.runtime.metrics import NodeMetrics
 from ssa_stream.nodes.runtime.transport.interface import Inlet, Transport
 
 if TYPE_CHECKING:
-    from ssa_stream.model import SSA
+    from ssa_stream.model import Stages
 
 __all__ = ["NodeContext", "RunNode"]
 
@@ -49,7 +49,7 @@ class NodeContext:
     executor: ModelExecutor
     metrics: NodeMetrics
     settings: PipelineConfig
-    load_model: "Callable[[], SSA]"
+    load_model: "Callable[[], Stages]"
 
     def inlet(self) -> Inlet:
         """Where messages to this node arrive; what cannot be read is counted in its metrics."""

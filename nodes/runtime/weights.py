@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ssa_stream.configs import load_config
-from ssa_stream.errors import CheckpointError, SsaStreamError
+from ssa_stream.errors import CheckpointError, ConfigError, SsaStreamError
 from ssa_stream.nodes.pipeline import ModelSection
 from ssa_stream.nodes.runtime.signals import end_with_parent
 from ssa_stream.weight_files import DEFAULT_CHECKPOINT, FileLook, WeightFile, look
 
 if TYPE_CHECKING:
-    from ssa_stream.model import SSA, SsaConfig
+    from ssa_stream.model import SSA, SsaConfig, Stages
 
-__all__ = ["OtherWeightsError", "WeightsLoader", "load_network", "network_config", "read_weights"]
+__all__ = ["OtherWeightsError", "WeightsLoader", "load_network", "network_config", "open_stages", "read_weights"]
 
 _LOG = structlog.get_logger()
 
@@ -48,27 +48,33 @@ class WeightsLoader:
         section: Which network, with which weights, where.
         expected: Fingerprint of the weights that it has to have; None takes what is there.
         parts: Which parts of the network, by the roles of nodes (`model.parts`); None loads the whole network.
+        window: Frames of a full window.
 
     Attributes:
         fingerprint: Of the weights of the network; None before it is loaded.
     """
 
     def __init__(
-        self, section: ModelSection, expected: str | None = None, parts: Collection[str] | None = None
+        self,
+        section: ModelSection,
+        expected: str | None = None,
+        *,
+        parts: Collection[str] | None = None,
+        window: int = 8,
     ) -> None:
-        self._section, self._expected, self._parts = section, expected, parts
-        self._network: SSA | None = None
+        self._section, self._expected, self._parts, self._window = section, expected, parts, window
+        self._stages: Stages | None = None
         self.fingerprint: str | None = None
 
-    def load(self) -> "SSA":
-        """The network.
+    def load(self) -> "Stages":
+        """The network, run by the engine that the section names.
 
         Raises:
-            ConfigError: This machine lacks the device.
+            ConfigError: This machine lacks the device, or the engine.
             CheckpointError: The checkpoint does not load, or was replaced while it was.
             OtherWeightsError: Its weights are other ones.
         """
-        if self._network is None:
+        if self._stages is None:
             before, expected = self._look(), self._expected
             found = read_weights(self._section).fingerprint
             if expected is not None and found != expected:
@@ -79,8 +85,8 @@ class WeightsLoader:
             network = load_network(self._section, self._parts)
             if self._look() != before:
                 raise OtherWeightsError(f"the weights {found[:12]} were replaced while they were loaded")
-            self._network, self.fingerprint = network, found
-        return self._network
+            self._stages, self.fingerprint = open_stages(network, self._section, self._window), found
+        return self._stages
 
     def _look(self) -> FileLook | None:
         return None if self._section.random_weights else look(self._section.checkpoint or DEFAULT_CHECKPOINT)
@@ -104,6 +110,11 @@ def load_network(section: ModelSection, parts: Collection[str] | None = None) ->
     device = choose_device(section.device, "model.device")
     if section.device == "auto":
         _LOG.info("device chosen", device=device)
+    if section.dtype == "auto":
+        raise ConfigError(
+            "model.dtype is auto in a node; expected the type that the graph's launcher measured "
+            "(launcher.dtype.with_measured_dtype)"
+        )
     dtype: torch.dtype = getattr(torch, section.dtype)
     network = open_network(
         section.checkpoint,
@@ -111,11 +122,31 @@ def load_network(section: ModelSection, parts: Collection[str] | None = None) ->
         device=device,
         dtype=dtype,
         parts=parts,
+        precision=None if section.precision == "auto" else section.precision,
     )
     operator = use_operator(network)
     if operator.reason:
         _LOG.info("deformable attention without a fused kernel", reason=operator.reason)
     return network
+
+
+def open_stages(network: "SSA", section: ModelSection, window: int = 8) -> "Stages":
+    """Let the engine of a section run a network. A node cannot wait for one to be built: that is done ahead.
+
+    Args:
+        network: As it was loaded, all of it or a part.
+        section: Names the engine.
+        window: Frames of a full window.
+    Raises:
+        ConfigError: The engine is not installed, or not for this device.
+    """
+    from ssa_stream.engines import open_engine
+
+    stages = open_engine(
+        network, section.engine, builds=False, window=window, say=lambda text: _LOG.warning("engine", text=text)
+    )
+    _LOG.info("engine taken", engine=stages.choice.name, reason=stages.choice.reason)
+    return stages
 
 
 def network_config(section: ModelSection) -> "SsaConfig":
@@ -139,7 +170,7 @@ def _main() -> None:
     name, expected = sys.argv[1:]
     end_with_parent()
     try:
-        WeightsLoader(ModelSection(checkpoint=name, device="cpu"), expected).load()
+        WeightsLoader(ModelSection(checkpoint=name, device="cpu", engine="torch"), expected).load()
     except SsaStreamError as error:
         sys.exit(str(error))
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from ssa_stream.checkpoints.store import checked_device, checked_dtype, load_checkpoint
 from ssa_stream.configs import load_config
 from ssa_stream.errors import ConfigError
-from ssa_stream.model import SSA, Operator, SsaConfig, use_operator
+from ssa_stream.model import SSA, Operator, Precision, SsaConfig, fold_weights, use_operator
+from ssa_stream.model.precision import checked_precision
 from ssa_stream.weight_files import DEFAULT_CHECKPOINT
 
 __all__ = ["choose_device", "open_network"]
@@ -46,6 +47,8 @@ def open_network(
     dtype: torch.dtype = torch.float32,
     operator: Operator = "auto",
     parts: Collection[str] | None = None,
+    precision: Precision | None = None,
+    fold: bool = True,
 ) -> SSA:
     """Load a network, or make one with meaningless weights that are the same in every process.
 
@@ -58,20 +61,30 @@ def open_network(
         operator: What deformable attention runs by, see `model.use_operator`.
         parts: Only these parts of the network, see `model.parts`; None is the whole network. Random weights are the
             same in a part as in the whole.
+        precision: How the pixel decoder computes, `published` or `fast`; None chooses by device and type.
+        fold: Fold the trunk for inference (`model.fold_weights`); such a network cannot be saved.
     Returns:
         The network in evaluation mode.
     Raises:
-        ConfigError: An unknown configuration, or a device, type or operator that the network cannot run in.
+        ConfigError: An unknown configuration, or a device, type, operator or precision that the network cannot run in.
         CheckpointError: The checkpoint does not load.
     """
+    place, dtype = checked_device(device), checked_dtype(dtype)
+    precision = checked_precision(precision, place, dtype)
     if random_weights is None:
-        return load_checkpoint(
-            checkpoint or DEFAULT_CHECKPOINT, device=device, dtype=dtype, clip=clip, operator=operator, parts=parts
+        network = load_checkpoint(
+            checkpoint or DEFAULT_CHECKPOINT,
+            device=place,
+            dtype=dtype,
+            clip=clip,
+            operator=operator,
+            parts=parts,
+            precision=precision,
         )
-    place = checked_device(device)
+        return fold_weights(network) if fold else network
     config = SsaConfig.from_mapping(load_config("model", random_weights))
     with torch.random.fork_rng():
         network = SSA(config, parts=parts, seed=_RANDOM_SEED).eval()
-    network = network.to(place).cast(checked_dtype(dtype))
+    network = network.cast(dtype, precision).to(place)
     use_operator(network, operator)
-    return network
+    return fold_weights(network) if fold else network

@@ -15,7 +15,8 @@ from ssa_stream.checkpoints.layout import compare_layouts, empty_model, expect_l
 from ssa_stream.checkpoints.reference_keys import CLIP_PREFIX, CRITERION_KEYS
 from ssa_stream.errors import CheckpointError, ConfigError
 from ssa_stream.knowledge import Knowledge
-from ssa_stream.model import SSA, Operator, SsaConfig, use_operator
+from ssa_stream.model import SSA, Operator, Precision, SsaConfig, use_operator
+from ssa_stream.model.precision import checked_precision
 from ssa_stream.texts import brief
 
 __all__ = ["checked_device", "checked_dtype", "load_checkpoint", "read_tensors", "save_checkpoint"]
@@ -49,6 +50,10 @@ def save_checkpoint(
     Raises:
         CheckpointError: The tensors are not those of `config`, a value does not fit `dtype`, or writing failed.
     """
+    if isinstance(weights, SSA) and weights.is_folded:
+        raise CheckpointError(
+            f"cannot save {path}: the network's trunk was folded for inference; save one from load_checkpoint"
+        )
     state = dict(weights.state_dict() if isinstance(weights, SSA) else weights)
     if not include_clip:
         state = {key: tensor for key, tensor in state.items() if not key.startswith(CLIP_PREFIX)}
@@ -90,19 +95,21 @@ def load_checkpoint(
     for_training: bool = False,
     operator: Operator = "auto",
     parts: Collection[str] | None = None,
+    precision: Precision = "published",
 ) -> SSA:
     """Build the network that a checkpoint describes, with its weights.
 
     Args:
         path: The file, or the name of a shipped checkpoint.
         device: Where the network goes.
-        dtype: float32 or bfloat16 for all but the pixel decoder, which is float32 always.
+        dtype: float32 or bfloat16 for all but the pixel decoder.
         clip: CLIP's weights under its own names, see `checkpoints.clip_weights`; needed if the file holds none, used
             instead of those in the file if it does.
         for_training: Take a start for training, too.
         operator: What deformable attention runs by, see `model.use_operator`; training has the reference always.
         parts: Load only these parts of the network, see `model.parts`; the other tensors are not read, but their names
             and shapes are checked. None loads the whole network.
+        precision: How the pixel decoder computes: `published`, in float32, or `fast`, see `model.precision`.
     Returns:
         The network in evaluation mode. Its weights were never in memory twice.
     Raises:
@@ -124,6 +131,7 @@ def load_checkpoint(
         raise CheckpointError(f"cannot load {info.path}: {error}") from error
     if parts is not None:
         model.keep(parts)
+    model.precision = checked_precision(precision, device, dtype)
     state = _loaded(info, model, frozen, device, dtype)
     fill_model(model, state, torch.empty(0, device=device, dtype=dtype))
     if not for_training:

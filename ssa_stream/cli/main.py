@@ -17,6 +17,7 @@ from ssa_stream.cli.commands import (
     data,
     demo,
     doctor,
+    engine,
     eval,
     keys,
     predict,
@@ -77,6 +78,7 @@ def _add_commands() -> None:
     app.command()(score.score)
     app.add_typer(data.app, name="data")
     app.add_typer(checkpoint.app, name="checkpoint")
+    app.add_typer(engine.app, name="engine")
 
 
 def _show_version(wanted: bool) -> None:

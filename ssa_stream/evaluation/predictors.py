@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ssa_stream.model import SSA, ClipMasks, segment_clip
+from ssa_stream.model import ClipMasks, Stages, segment_clip
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig
 
 __all__ = [
@@ -86,7 +86,7 @@ class OfflinePredictor:
             None takes the whole clip at once, with slots of the video decoder as track ids.
     """
 
-    def __init__(self, model: SSA, config: SessionConfig, window: int | None = None) -> None:
+    def __init__(self, model: Stages, config: SessionConfig, window: int | None = None) -> None:
         self._model = model
         self._config = config
         self._window = window
@@ -144,7 +144,7 @@ class CausalPredictor:
         prompts_per_session: Sentences that run together; more need more memory.
     """
 
-    def __init__(self, model: SSA, config: SessionConfig, prompts_per_session: int = 4) -> None:
+    def __init__(self, model: Stages, config: SessionConfig, prompts_per_session: int = 4) -> None:
         self._model = model
         self._config = config
         self._group_size = min(prompts_per_session, config.max_prompts)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssa_stream.evaluation.predictors import ClipPrediction, final_results, tracks_of
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig
 
 __all__ = ["RealtimePredictor", "due_frame"]
@@ -44,7 +44,7 @@ class RealtimePredictor:
 
     def __init__(
         self,
-        model: SSA,
+        model: Stages,
         config: SessionConfig,
         model_ms: float | None = None,
         clock: Callable[[], float] = time.perf_counter,

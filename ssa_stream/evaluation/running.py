@@ -22,7 +22,7 @@ from ssa_stream.evaluation.predictors import CausalPredictor, ClipPrediction, Of
 from ssa_stream.evaluation.realtime import RealtimePredictor
 from ssa_stream.evaluation.report import ClipResult, EvaluationReport, RunSettings
 from ssa_stream.evaluation.scoring import score_prediction, summarise
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 
 __all__ = ["ScoredClip", "evaluate", "evaluation_mode", "predictor_for", "score_clips"]
 
@@ -45,7 +45,7 @@ class ScoredClip:
 
 
 def evaluate(
-    model: SSA,
+    model: Stages,
     data: EvaluationData,
     mode: EvaluationMode = "offline",
     config: EvaluationConfig | None = None,
@@ -76,7 +76,7 @@ def evaluate(
     return summarise(settings, clips)
 
 
-def predictor_for(model: SSA, mode: EvaluationMode, config: EvaluationConfig) -> Predictor:
+def predictor_for(model: Stages, mode: EvaluationMode, config: EvaluationConfig) -> Predictor:
     """What runs the model in a mode.
 
     Raises:
@@ -123,8 +123,11 @@ def score_clips(
 
 
 @contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode for a while."""
+def evaluation_mode(model: Stages) -> Iterator[None]:
+    """Put a network into evaluation mode for a while; engines have no other mode."""
+    if not isinstance(model, nn.Module):
+        yield
+        return
     was_training = model.training
     model.eval()
     try:

@@ -24,7 +24,7 @@ from ssa_stream.evaluation.report import RunSettings, SingleObjectGroup, SingleO
 from ssa_stream.evaluation.running import evaluation_mode
 from ssa_stream.evaluation.scoring import group_names, ordered_groups
 from ssa_stream.metrics import SingleObjectScorer
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 
 __all__ = ["ObjectSamples", "evaluate_single_object", "sample_objects", "summarise_objects"]
 
@@ -49,7 +49,7 @@ class ObjectSamples:
 
 
 def evaluate_single_object(
-    model: SSA, data: EvaluationData, mode: EvaluationMode = "offline", config: EvaluationConfig | None = None
+    model: Stages, data: EvaluationData, mode: EvaluationMode = "offline", config: EvaluationConfig | None = None
 ) -> SingleObjectReport:
     """Score a model by P@K, overall IoU, mean IoU and mAP; sentences that do not mean one object are left out.
 
@@ -70,7 +70,7 @@ def evaluate_single_object(
 
 
 def sample_objects(
-    model: SSA,
+    model: Stages,
     data: EvaluationData,
     mode: EvaluationMode,
     config: EvaluationConfig,

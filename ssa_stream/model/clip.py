@@ -146,10 +146,10 @@ def encode_text(clip: CLIP, tokens: Tensor, num_words: int) -> TextFeatures:
     dtype = clip.text_projection.dtype
     x = clip.token_embedding(tokens).to(dtype) + clip.positional_embedding.to(dtype)
     x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask)) @ clip.text_projection  # (B, 77, E)
-    rows = torch.arange(len(tokens), device=tokens.device)
+    end = tokens.argmax(dim=-1)[:, None, None].expand(-1, 1, x.shape[-1])
     return TextFeatures(
         tokens=tokens,
         words=x[:, :num_words],
         mask=tokens[:, :num_words] != 0,
-        sentence=x[rows, tokens.argmax(dim=-1)],
+        sentence=x.gather(1, end)[:, 0],
     )

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssa_stream.model.onednn import is_written_down, linear
+
 __all__ = ["MLP", "Attention", "CrossAttention", "FeedForward", "SelfAttention"]
 
 
@@ -115,20 +117,31 @@ class SelfAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Post-norm feed-forward: `LN(x + linear2(relu(linear1(x))))`."""
+    """Post-norm feed-forward: `LN(x + linear2(relu(linear1(x))))`.
+
+    Attributes:
+        is_fused: Map and activate in one pass on a processor, see `onednn`; `fold_weights` sets it.
+    """
+
+    is_fused: bool = False
 
     def __init__(self, dim: int, hidden_dim: int) -> None:
         super().__init__()
         self.linear1 = nn.Linear(dim, hidden_dim)
         self.linear2 = nn.Linear(hidden_dim, dim)
         self.norm = nn.LayerNorm(dim)
-        for linear in (self.linear1, self.linear2):
-            nn.init.xavier_uniform_(linear.weight)
-            nn.init.zeros_(linear.bias)
+        for layer in (self.linear1, self.linear2):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform each token of `(..., C)` on its own."""
-        normed: Tensor = self.norm(x + self.linear2(F.relu(self.linear1(x))))
+        typed = x.to(self.linear1.weight.dtype)  # another type than x if precision is fast
+        if self.is_fused and x.is_cpu and not is_written_down():
+            update = linear(self.linear2, linear(self.linear1, typed, "relu"))
+        else:
+            update = self.linear2(F.relu(self.linear1(typed)))
+        normed: Tensor = self.norm(x + update)
         return normed
 
 

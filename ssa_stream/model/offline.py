@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssa_stream.errors import ShapeError
+from ssa_stream.model.clip_forward import ClipOutput, forward_clip
 from ssa_stream.model.preprocess import MaskSizes, check_frame, frame_sizes, resize_frame, to_input
 from ssa_stream.model.selection import (
     MaskConfidence,
@@ -19,7 +20,7 @@ from ssa_stream.model.selection import (
     resize_to_output,
     select_queries,
 )
-from ssa_stream.model.ssa import SSA, ClipOutput
+from ssa_stream.model.stages import Stages
 
 __all__ = ["ClipMasks", "logits_of_clip", "masks_of_clip", "segment_clip"]
 
@@ -72,7 +73,7 @@ def logits_of_clip(clip: ClipOutput, slots: Tensor, sizes: MaskSizes) -> Iterato
 
 @torch.inference_mode()
 def segment_clip(
-    model: SSA,
+    model: Stages,
     frames: Sequence[NDArray[np.uint8]],
     prompt: str,
     *,
@@ -100,4 +101,4 @@ def segment_clip(
     output = frames[0].shape[0], frames[0].shape[1]
     sizes = frame_sizes(output, model.config.edges_px(short_edge_px, long_edge_px))
     images = to_input([resize_frame(frame, sizes.network) for frame in frames], model.device, model.dtype)
-    return masks_of_clip(model(images, model.encode_text([prompt])), sizes, mode, threshold)
+    return masks_of_clip(forward_clip(model, images, model.encode_text([prompt])), sizes, mode, threshold)

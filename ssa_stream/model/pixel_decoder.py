@@ -1,7 +1,8 @@
 """Pixel decoder: deformable encoder over three levels with text fusion, then one FPN step to stride 4."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from ssa_stream.model.config import SsaConfig
 from ssa_stream.model.deformable import DeformableAttention
 from ssa_stream.model.layers import FeedForward
 from ssa_stream.model.positions import sine_2d
+from ssa_stream.model.precision import FAST_TYPE, Precision
 
 __all__ = ["NUM_LEVELS", "PixelDecoder", "PixelFeatures", "TextFusion"]
 
@@ -19,6 +21,12 @@ _CLAMP = 50_000.0
 NUM_LEVELS = 3
 """Levels that are encoded: strides 32, 16 and 8."""
 _NORM_GROUPS = 32
+_FAST: Final = re.compile(
+    r"(input_proj\.\d+\.0|lateral|output|mask_features"
+    r"|layers\.\d+\.(deformable\.(value|output)_proj|feed_forward\.linear[12]))(\.(weight|bias))?"
+)
+"""The linear maps and convolutions that may leave float32. What is not named stays: norms, the fusion with the text and
+its softmax, sampling offsets and attention weights, and the tokens between the layers."""
 
 
 class TextFusion(nn.Module):
@@ -102,7 +110,7 @@ class TextFusion(nn.Module):
 
 
 class PixelFeatures(NamedTuple):
-    """What the pixel decoder makes of a frame under a sentence; all float32.
+    """What the pixel decoder makes of a frame under a sentence; float32, but `mask_features` if precision is fast.
 
     Attributes:
         memories: Maps at strides 32, 16, 8, each `(B, C, h, w)`.
@@ -140,7 +148,9 @@ class EncoderLayer(nn.Module):
 
 
 class PixelDecoder(nn.Module):
-    """First half of instance query generation. Runs in float32 whatever the rest of the network uses.
+    """First half of instance query generation. As published it runs in float32, whatever the rest of the network uses.
+
+    With the precision `fast`, its large linear maps and convolutions compute in bfloat16; see `precision`.
 
     Args:
         config: Sizes of the network.
@@ -168,6 +178,18 @@ class PixelDecoder(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
+    @staticmethod
+    def weight_type(name: str, precision: Precision) -> torch.dtype:
+        """Type of a module or tensor of it, by its name in it."""
+        return FAST_TYPE if precision == "fast" and _FAST.fullmatch(name) else torch.float32
+
+    def cast(self, precision: Precision) -> Self:
+        """Change the types of all weights to what a precision asks for, in place."""
+        for name, module in self.named_modules():
+            if not any(module.children()):
+                module.to(self.weight_type(name, precision))
+        return self
+
     def forward(self, maps: Sequence[Tensor], text: Tensor) -> PixelFeatures:
         """Fuse the adapted trunk maps with the sentence.
 
@@ -176,11 +198,13 @@ class PixelDecoder(nn.Module):
             text: Resized sentence, `(B, C)`.
         """
         with torch.autocast(text.device.type, enabled=False):
-            return self._forward_float32([m.float() for m in maps], text.float())
+            return self._forward(maps, text.float())
 
-    def _forward_float32(self, maps: list[Tensor], text: Tensor) -> PixelFeatures:
+    def _forward(self, maps: Sequence[Tensor], text: Tensor) -> PixelFeatures:
         stride4, *coarse = maps
-        levels = [proj(m) for proj, m in zip(self.input_proj, reversed(coarse), strict=True)]  # strides 32, 16, 8
+        levels = [
+            norm(_convolved(conv, m)) for (conv, norm), m in zip(self._projections(), reversed(coarse), strict=True)
+        ]  # strides 32, 16, 8
         sizes = [(int(x.shape[-2]), int(x.shape[-1])) for x in levels]
         visual = torch.cat([x.flatten(2).transpose(1, 2) for x in levels], dim=1)  # (B, S, C)
         position = torch.cat(
@@ -197,8 +221,21 @@ class PixelDecoder(nn.Module):
 
         coarse32, coarse16, coarse8 = _to_maps(visual, sizes)
         upsampled = F.interpolate(coarse8, size=stride4.shape[-2:], mode="bilinear", align_corners=False)
-        fpn = F.relu(self.output_norm(self.output(self.lateral_norm(self.lateral(stride4)) + upsampled)))
-        return PixelFeatures((coarse32, coarse16, coarse8), fpn, self.mask_features(fpn), text, tuple(depths))
+        merged = self.lateral_norm(_convolved(self.lateral, stride4)) + upsampled
+        fpn = F.relu(self.output_norm(_convolved(self.output, merged)))
+        mask_features = self.mask_features(fpn.to(self.mask_features.weight.dtype))
+        return PixelFeatures((coarse32, coarse16, coarse8), fpn, mask_features, text, tuple(depths))
+
+    def _projections(self) -> Iterator[tuple[nn.Conv2d, nn.GroupNorm]]:
+        for one in self.input_proj:
+            conv, norm = cast(nn.Sequential, one)
+            yield cast(nn.Conv2d, conv), cast(nn.GroupNorm, norm)
+
+
+def _convolved(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Convolve in the type of the weights; float32."""
+    convolved: Tensor = conv(x.to(conv.weight.dtype))
+    return convolved.float()
 
 
 def _to_maps(tokens: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[Tensor, ...]:

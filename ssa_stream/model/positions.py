@@ -1,10 +1,11 @@
 """Sine position codes. All are computed in float32 and depend on sizes alone, so they are kept and shared."""
 
-import functools
 import math
 
 import torch
 from torch import Tensor
+
+from ssa_stream.model.kept import kept
 
 __all__ = ["sine_1d", "sine_2d"]
 
@@ -20,7 +21,7 @@ def _encode(position: Tensor, channels: int) -> Tensor:
     return code
 
 
-@functools.lru_cache(maxsize=128)
+@kept(128)
 def sine_1d(length: int, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Code of the positions 1..length.
 
@@ -31,7 +32,7 @@ def sine_1d(length: int, channels: int, device: torch.device, dtype: torch.dtype
         return _encode(torch.arange(1, length + 1, dtype=torch.float32), channels).to(device, dtype)
 
 
-@functools.lru_cache(maxsize=128)
+@kept(128)
 def sine_2d(
     height: int, width: int, channels: int, normalized: bool, device: torch.device, dtype: torch.dtype
 ) -> Tensor:

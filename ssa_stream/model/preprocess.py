@@ -1,5 +1,6 @@
 """From RGB frames to the network's input: resize, normalise, pad. Only `to_input` needs torch, and imports it."""
 
+import functools
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
@@ -108,6 +109,18 @@ def resize_frame(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
 
 
+@functools.lru_cache(maxsize=8)
+def _mean_and_std(device: "torch.device") -> "tuple[Tensor, Tensor]":
+    """Of the colours, `(3, 1, 1)` each; kept, as copying them to a GPU would wait for it."""
+    import torch
+
+    with torch.inference_mode(False):
+        return (
+            torch.tensor(PIXEL_MEAN, device=device).view(3, 1, 1),
+            torch.tensor(PIXEL_STD, device=device).view(3, 1, 1),
+        )
+
+
 def to_input(
     frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
     device: "torch.device | str" = "cpu",
@@ -127,14 +140,15 @@ def to_input(
     import torch
     import torch.nn.functional as F
 
+    from ssa_stream.model.transfers import to_device
+
     images = [check_frame(frame) for frame in frames]
     sizes = {image.shape for image in images}
     if len(sizes) != 1:
         raise ShapeError(f"frames have shapes {sorted(sizes)}; expected at least one frame, all of one size")
     planes = np.stack([np.ascontiguousarray(image.transpose(2, 0, 1)) for image in images])  # (T, 3, H, W)
-    pixels = torch.from_numpy(planes).to(device).float()
-    mean = torch.tensor(PIXEL_MEAN, device=device).view(3, 1, 1)
-    std = torch.tensor(PIXEL_STD, device=device).view(3, 1, 1)
+    pixels = to_device(torch.from_numpy(planes), device).float()
+    mean, std = _mean_and_std(torch.device(device))
     height, width = pixels.shape[-2:]
     padded_height, padded_width = padded_size((height, width))
     return F.pad((pixels - mean) / std, (0, padded_width - width, 0, padded_height - height)).to(dtype or torch.float32)

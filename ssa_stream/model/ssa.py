@@ -1,7 +1,7 @@
 """The SSA network: its stages, each a public method, and the offline forward that composes them."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple, Self, cast
+from collections.abc import Collection, Sequence
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -9,59 +9,21 @@ from torch import Tensor, nn
 from ssa_stream.errors import ShapeError
 from ssa_stream.model import clip as clip_module
 from ssa_stream.model.adapter import StageAdapter
-from ssa_stream.model.alignment import align_chain
 from ssa_stream.model.carry import CarriedPool
 from ssa_stream.model.clip import TextFeatures
+from ssa_stream.model.clip_forward import ClipOutput, forward_clip
 from ssa_stream.model.config import SsaConfig
 from ssa_stream.model.extensions.mask_moments import MaskMoments, NoMaskMoments
-from ssa_stream.model.frame_decoder import FrameDecoder, FramePrediction
+from ssa_stream.model.frame_decoder import FrameDecoder
 from ssa_stream.model.parts import Absent, modules_of, part_building
 from ssa_stream.model.pixel_decoder import PixelDecoder
+from ssa_stream.model.precision import Precision
 from ssa_stream.model.preprocess import SIZE_DIVISOR
 from ssa_stream.model.selection import mask_logits
+from ssa_stream.model.stages import FeatureMaps, FrameQueries
 from ssa_stream.model.video_decoder import VideoDecoder, WindowOutput
 
-__all__ = ["SSA", "ClipOutput", "FeatureMaps", "FrameQueries"]
-
-FeatureMaps = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-class FrameQueries(NamedTuple):
-    """Instance queries of `B` frames, each under its sentence.
-
-    Attributes:
-        queries: Frame queries, `(B, N, C)`.
-        text: Sentence after fusion with the frame, `(B, C)`.
-        mask_features: For masks of video queries, `(B, C, H/4, W/4)`. By far the largest of the three.
-        predictions: Head outputs at each depth of the frame decoder, for training.
-        frame_mask_features: Mask features of the frame decoder's own predictions, for training.
-        depths: What the pixel decoder makes of strides 32, 16, 8 after each of its layers, for training.
-    """
-
-    queries: Tensor
-    text: Tensor
-    mask_features: Tensor
-    predictions: tuple[FramePrediction, ...] = ()
-    frame_mask_features: Tensor | None = None
-    depths: tuple[tuple[Tensor, ...], ...] = ()
-
-
-class ClipOutput(NamedTuple):
-    """Offline forward of one clip of `T` frames.
-
-    Attributes:
-        window: Video decoder output with the whole clip as one window, batch of 1.
-        aligned: Projected frame queries in slot order, `(1, T, N, C)`.
-        order: Permutation of the alignment chain, `(1, T, N)`.
-        mask_features: `(T, C, H/4, W/4)`.
-        text: Fused sentence of each frame, `(1, T, C)`.
-    """
-
-    window: WindowOutput
-    aligned: Tensor
-    order: Tensor
-    mask_features: Tensor
-    text: Tensor
+__all__ = ["SSA"]
 
 
 class SentenceResizer(nn.Module):
@@ -91,13 +53,19 @@ class SSA(nn.Module):
         seed: Of the random weights, which are then the same in a part as in the whole network. It sets torch's
             generator. None draws from that as it is.
     Attributes:
+        trunk_channels: Of the feature maps at strides 4, 8, 16, 32.
+        text_dim: Width `E` of the text features.
         place: Empty; where the weights are, and of their type.
+        precision: How the pixel decoder computes; `cast` sets it.
+        is_folded: Whether the trunk was written anew for inference, see `folds`.
     Raises:
         ConfigError: There is no such part, or the configuration cannot be built.
     Source: "Semantic and Sequential Alignment for Referring Video Object Segmentation", CVPR 2025.
     """
 
     place: Tensor
+    precision: Precision = "published"
+    is_folded: bool = False
 
     def __init__(self, config: SsaConfig, *, parts: Collection[str] | None = None, seed: int | None = None) -> None:
         super().__init__()
@@ -107,6 +75,7 @@ class SSA(nn.Module):
             self.clip = clip_module.build_clip(config.clip)
         channels = clip_module.trunk_channels(self.clip)
         text_dim = int(self.clip.text_projection.shape[1])
+        self.trunk_channels, self.text_dim = channels, text_dim
         with part_building("adapters", held, seed):
             self.adapters = nn.ModuleList(
                 StageAdapter(width, text_dim, config.adapter_dim, config.adapter_heads, config.dropout)
@@ -152,19 +121,24 @@ class SSA(nn.Module):
         """Type of the weights and of the input; the pixel decoder is float32 always."""
         return self.place.dtype
 
-    @staticmethod
-    def weight_type(name: str, dtype: torch.dtype) -> torch.dtype:
-        """Type of a module or tensor in a network of `dtype`, by its name in the network."""
-        return torch.float32 if name.partition(".")[0] == "pixel_decoder" else dtype
+    def weight_type(self, name: str, dtype: torch.dtype) -> torch.dtype:
+        """Type of a module or tensor in a network of `dtype` and of this precision, by its name in the network."""
+        module, _, rest = name.partition(".")
+        return PixelDecoder.weight_type(rest, self.precision) if module == "pixel_decoder" else dtype
 
-    def cast(self, dtype: torch.dtype) -> Self:
-        """Change the type of all weights but the pixel decoder's, in place.
+    def cast(self, dtype: torch.dtype, precision: Precision | None = None) -> Self:
+        """Change the types of all weights, in place.
 
         Args:
-            dtype: float32 or bfloat16.
+            dtype: float32 or bfloat16, for all but the pixel decoder.
+            precision: How the pixel decoder computes; None leaves that.
         """
-        for name, child in self.named_children():
-            child.to(self.weight_type(name, dtype))
+        self.precision = precision or self.precision
+        for child in self.children():
+            if isinstance(child, PixelDecoder):
+                child.cast(self.precision)
+            else:
+                child.to(dtype)
         self.place = self.place.to(dtype)
         return self
 
@@ -223,7 +197,7 @@ class SSA(nn.Module):
         Raises:
             ShapeError: Rows and frames do not pair up.
         """
-        if frame_index is None and len(stem) != len(text.sentence):
+        if frame_index is None and stem.shape[0] != text.sentence.shape[0]:  # len() would be a constant of a graph
             raise ShapeError(
                 f"{len(stem)} frames and {len(text.sentence)} sentences; expected one sentence per frame, or a "
                 f"frame_index that says which frame each sentence looks at"
@@ -280,48 +254,6 @@ class SSA(nn.Module):
         """Mask logits `(B, N', H/4, W/4)` of embeddings `(B, N', C)` on mask features `(B, C, H/4, W/4)`."""
         return mask_logits(embeddings, mask_features)
 
-    def forward(self, images: Tensor, text: TextFeatures, chunk_size: int = 18) -> ClipOutput:
-        """Offline forward: a whole clip is one window.
-
-        Args:
-            images: Normalised and padded clip, `(T, 3, H, W)`.
-            text: One row.
-            chunk_size: Frames that pass the per-frame part together; changes memory use, not results.
-        Raises:
-            ShapeError: `text` has not exactly one row.
-        """
-        stems = (self.encode_stem(chunk) for chunk in images.split(chunk_size))
-        return self.decode_clip(stems, text, len(images))
-
-    def decode_clip(
-        self, stems: Iterable[Tensor], text: TextFeatures, num_frames: int, features_on: torch.device | None = None
-    ) -> ClipOutput:
-        """The offline forward from the prompt-free stage on, so that sentences of one clip can share that.
-
-        Args:
-            stems: Outputs of `encode_stem` for the clip's frames, in order, in chunks of any length; one is held at a
-                time.
-            text: One row.
-            num_frames: Of all chunks together, `T`.
-            features_on: Where mask features are kept, which are as large as all else together; None leaves them.
-        Raises:
-            ShapeError: `text` has not exactly one row.
-        """
-        if len(text.sentence) != 1:
-            raise ShapeError(f"{len(text.sentence)} sentences for one clip; expected 1, call once per sentence")
-        queries, vectors, features, done = [], [], None, 0
-        for stem in stems:
-            rows = text.take(torch.zeros(len(stem), dtype=torch.int64, device=self.device))
-            part = self.generate_queries(self.condition(stem, rows), rows)
-            queries.append(part.queries)
-            vectors.append(part.text)
-            if features is None:  # all at once: joined at the end, they would be there twice
-                shape = (num_frames, *part.mask_features.shape[1:])
-                features = part.mask_features.new_empty(shape, device=features_on or self.device)
-            features[done : done + len(stem)] = part.mask_features
-            done += len(stem)
-        assert features is not None
-        assert done == num_frames, f"{done} frames came, of {num_frames}"
-        aligned, order = align_chain(self.project_queries(torch.cat(queries)[None]))
-        sentences = torch.cat(vectors)[None]
-        return ClipOutput(self.decode_window(aligned, sentences), aligned, order, features, sentences)
+    def forward(self, images: Tensor, text: TextFeatures, chunk_size: int | None = None) -> ClipOutput:
+        """Offline forward: a whole clip is one window; see `clip_forward.forward_clip`."""
+        return forward_clip(self, images, text, chunk_size)

@@ -1,6 +1,7 @@
 """Open a container through PyAV with a bound on every wait, and decode its video in steps that can be stopped."""
 
 import errno
+import functools
 import socket
 import threading
 import time
@@ -20,12 +21,13 @@ from av.video.stream import VideoStream
 from ssa_stream.errors import SourceError, SourceErrorCode
 from ssa_stream.picture_limits import USUAL_LIMITS, PictureLimits
 from ssa_stream.sources.capture_time import ProducerTimes
+from ssa_stream.sources.hardware import HardwareDecoder, decoder_of
 from ssa_stream.sources.hosts import NO_OTHER_HOSTS, Hosts, is_http
 from ssa_stream.sources.nal_units import NAL_CODECS
 from ssa_stream.sources.nested import PLAYLIST_OPTIONS, NestedOpener
 from ssa_stream.sources.picture import StoredAspect
 from ssa_stream.sources.pipe import PipeReader
-from ssa_stream.sources.presentation import PresentationTimes, nominal_rate
+from ssa_stream.sources.presentation import PresentationTimes, nominal_rate, writes_presentation_times
 from ssa_stream.sources.size_guard import SizeGuard, decoder_options
 from ssa_stream.sources.stream_choice import choose_video_stream
 from ssa_stream.sources.web import ALONE, open_web
@@ -194,6 +196,7 @@ class ContainerReader:
         mends_times: bool = False,
         rate_hz: Fraction | None = None,
         limits: PictureLimits = USUAL_LIMITS,
+        hwaccel: str = "none",
     ) -> None:
         """Take over an open container.
 
@@ -204,6 +207,7 @@ class ContainerReader:
             mends_times: Whether frames without a presentation time get one, see `PresentationTimes`.
             rate_hz: Frames per second of a container without times; None for what the codec says.
             limits: How large its pictures may be.
+            hwaccel: Which kind of device decodes it, see `hardware.decoder_of`.
         Raises:
             SourceError: If it holds no video, no such stream, or one of larger pictures; the container is closed then.
         """
@@ -231,6 +235,25 @@ class ContainerReader:
         self._rate_hz = rate_hz or nominal_rate(container.format.name, self.stream)
         self._presentation = self._presentation_times() if mends_times else None
         self.whole: WholePictures | None = None
+        self._hardware, self._hardware_problem = self._hardware_decoder(hwaccel, limits)
+
+    @property
+    def device(self) -> str | None:
+        """Kind of device that decodes the video; None if it is the processor."""
+        return None if self._hardware is None else self._hardware.device
+
+    @property
+    def device_problem(self) -> str:
+        """Why no device decodes though one was asked for, or does not any more; empty if that is as it should be."""
+        return self._hardware_problem if self._hardware is None else self._hardware.warning
+
+    def _hardware_decoder(self, hwaccel: str, limits: PictureLimits) -> tuple[HardwareDecoder | None, str]:
+        name = self._container.format.name
+        if hwaccel in ("auto", "none") and not writes_presentation_times(name):
+            return None, ""
+        if not writes_presentation_times(name):
+            return None, f"hwaccel={hwaccel} is for containers that say when each picture is shown, and {name} is none"
+        return decoder_of(self.stream, hwaccel, decoder_options(limits))
 
     @property
     def container(self) -> InputContainer:
@@ -341,8 +364,12 @@ class ContainerReader:
                 return None
             self._note(packet)
             if self.whole is None:
-                return self._mended(self._decoded(packet.decode))
+                return self._mended(self._decoded(self._decoder(packet)))
             return self.whole.take(packet, lambda one: self._decoded(one.decode))
+
+    def _decoder(self, packet: "Packet[VideoStream]") -> Callable[[], list[VideoFrame]]:
+        """What decodes a packet."""
+        return packet.decode if self._hardware is None else functools.partial(self._hardware.decode, packet)
 
     def _note(self, packet: "Packet[VideoStream]") -> None:
         self.producer_times.observe(packet)
@@ -396,7 +423,7 @@ class ContainerReader:
             flush.stream = self.stream
             if self.stream.time_base is not None:  # so that frames have the times that belong to them
                 flush.time_base = self.stream.time_base
-            frames = self._mended(self._decoded(flush.decode))
+            frames = self._mended(self._decoded(self._decoder(flush)))
         yield from self._parts(frames)
 
     def is_end(self, error: av.FFmpegError) -> bool:

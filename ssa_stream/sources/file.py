@@ -79,6 +79,7 @@ class FileSource(Source):
         container: InputContainer | None = None,
         limits: PictureLimits = USUAL_LIMITS,
         hosts: Hosts = NO_OTHER_HOSTS,
+        hwaccel: str = "none",
     ) -> None:
         """Open the file and decode its first frame.
 
@@ -93,6 +94,7 @@ class FileSource(Source):
             container: What is there, opened already; None to open it here.
             limits: How large its pictures may be.
             hosts: To which other hosts it may lead.
+            hwaccel: Which kind of device decodes it, see `hardware.decoder_of`.
         Raises:
             SourceError: If it is missing, is not a video, holds no frame that can be decoded, or a larger picture.
         """
@@ -110,6 +112,7 @@ class FileSource(Source):
                 options=options or {},
                 limits=limits,
                 hosts=hosts,
+                hwaccel=hwaccel,
             )
             if container is None
             else Recording(
@@ -120,6 +123,7 @@ class FileSource(Source):
                 stream=stream,
                 container=container,
                 limits=limits,
+                hwaccel=hwaccel,
             )
         )
         self._begin()
@@ -145,6 +149,7 @@ class FileSource(Source):
             frame_count=self._pictures.frame_count,
             ends=True,
             codec=self._pictures.codec if isinstance(self._pictures, Recording) else None,
+            decoded_by=self._pictures.device if isinstance(self._pictures, Recording) else None,
         )
 
     @property
@@ -163,6 +168,8 @@ class FileSource(Source):
             counted.append(f"{self._converter.corrupt_frames} frames were decoded with damage")
         if self._converter.repaired_times:
             counted.append(f"{self._converter.repaired_times} frame times were missing or went back, and were repaired")
+        if isinstance(self._pictures, Recording) and self._pictures.device_problem:
+            counted.append(self._pictures.device_problem)
         return (*counted, *self._converter.warnings, *self._pictures.warnings)
 
     @property
@@ -278,6 +285,7 @@ def _open(
     options: Mapping[str, str],
     limits: PictureLimits,
     hosts: Hosts,
+    hwaccel: str,
 ) -> _Pictures:
     descriptor = None if os.path.lexists(target) and target != "/dev/stdin" else descriptor_of(target)
     source = target if descriptor is None else open_descriptor(descriptor, name, timeouts_s)
@@ -301,6 +309,7 @@ def _open(
             rate_hz=rate_hz,
             limits=limits,
             hosts=hosts,
+            hwaccel=hwaccel,
         )
     except SourceError as error:
         if isinstance(source, PipeReader):

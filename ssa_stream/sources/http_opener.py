@@ -95,6 +95,7 @@ class HttpOpener:
                 stream=self.address.stream,
                 container=container,
                 limits=self.limits,
+                hwaccel=self.address.hwaccel,
             )
             if length_s is not None:
                 source = FinishedPlaylist(source, length_s)
@@ -122,6 +123,7 @@ class HttpOpener:
             container=container,
             playlist=self._reading(playlist or Playlist(), container) if is_playlist else None,
             limits=self.limits,
+            hwaccel=self.address.hwaccel,
         )
 
     def _connect(self, playlist: Playlist | None) -> InputContainer:

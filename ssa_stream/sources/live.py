@@ -73,6 +73,7 @@ class LiveSource(Source):
         playlist: PlaylistReading | None = None,
         silence: UsualSilence | None = None,
         limits: PictureLimits = USUAL_LIMITS,
+        hwaccel: str = "none",
     ) -> None:
         """Take over an open container.
 
@@ -89,10 +90,11 @@ class LiveSource(Source):
             playlist: For a live playlist: what earlier connections delivered, and the pace of its pictures.
             silence: Learns how long this source is silent between frames; shared by its connections.
             limits: How large its pictures may be; a larger one is passed over.
+            hwaccel: Which kind of device decodes it, see `hardware.decoder_of`.
         Raises:
             SourceError: If it holds no video, none that can be decoded, or one of larger pictures.
         """
-        self._reader = ContainerReader(container, name, stream=stream, limits=limits)
+        self._reader = ContainerReader(container, name, stream=stream, limits=limits, hwaccel=hwaccel)
         self._reader.stream.thread_type = "SLICE"  # frame threads would add latency
         self._read_timeout_s = read_timeout_s
         self._no_frame_limit_s = no_frame_limit_s
@@ -125,6 +127,7 @@ class LiveSource(Source):
             duration_s=duration_s,
             usual_silence_s=self._silence_so_far.limit_s if playlist is None else playlist.playlist.usual_silence_s,
             codec=self._reader.codec,
+            decoded_by=self._reader.device,
         )
 
     @property
@@ -136,6 +139,8 @@ class LiveSource(Source):
     def warnings(self) -> tuple[str, ...]:
         """What is wrong with the pictures so far, and what a playlist led to that was not followed."""
         told = [*self._converter.warnings, *self._refused]
+        if self._reader.device_problem:
+            told.append(self._reader.device_problem)
         if self._reader.sizes.problem is not None:
             told.append(self._too_large())
         return tuple(told)

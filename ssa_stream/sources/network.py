@@ -44,6 +44,7 @@ class NetworkSource(LiveSource):
         limits: PictureLimits = USUAL_LIMITS,
         hosts: Hosts = NO_OTHER_HOSTS,
         trusts_markers: bool = False,
+        hwaccel: str = "none",
     ) -> None:
         """Connect.
 
@@ -61,6 +62,7 @@ class NetworkSource(LiveSource):
             hosts: To which other hosts a web server may lead.
             trusts_markers: Whether an RTP marker counts as the end of an HEVC picture, when five in a row were right.
                 Nothing proves it, as it is proved for H.264: the first wrong one tears a picture.
+            hwaccel: See `LiveSource`.
         Raises:
             SourceError: If there is no answer in time, no such stream, no right to it or no video in it.
         """
@@ -68,7 +70,8 @@ class NetworkSource(LiveSource):
         merged = network_options(url, timeouts_s[1], options)
         self._is_rtsp = urlsplit(url).scheme.lower() in ("rtsp", "rtsps")
         relayed = None
-        if container is None and can_be_relayed(url, merged):
+        # A device tells of no picture that lacks its end, so what it decodes is not put together out of pieces.
+        if container is None and hwaccel in ("auto", "none") and can_be_relayed(url, merged):
             relayed = open_relayed(
                 url, name=name, timeouts_s=timeouts_s, options=merged, limits=limits, trusts_markers=trusts_markers
             )
@@ -89,6 +92,7 @@ class NetworkSource(LiveSource):
             playlist=playlist,
             silence=silence,
             limits=limits,
+            hwaccel=hwaccel if relayed is None else "none",
         )
         if self._relay is not None:
             self._reader.join_pieces(self._relay.secret)

@@ -8,7 +8,7 @@ from av import VideoFrame
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-__all__ = ["PresentationTimes", "holds_no_times", "nominal_rate"]
+__all__ = ["PresentationTimes", "holds_no_times", "nominal_rate", "writes_presentation_times"]
 
 # These hold times of decoding only; what FFmpeg calls their presentation time is a guess, and wrong for B-frames.
 _DECODING_TIMES_ONLY = frozenset({"avi", "asf", "asf_o"})
@@ -29,6 +29,11 @@ _DEFAULT_RATE = Fraction(25)
 def holds_no_times(format_name: str) -> bool:
     """Whether a container of that format says nothing of time: an elementary stream, or one picture."""
     return format_name in _NO_TIMES or format_name in _PICTURES or format_name.endswith("_pipe")
+
+
+def writes_presentation_times(format_name: str) -> bool:
+    """Whether frames of a container of that format have times by which each can be told from the others."""
+    return not holds_no_times(format_name) and format_name not in _DECODING_TIMES_ONLY | {_PROGRAM_STREAM}
 
 
 def nominal_rate(format_name: str, stream: VideoStream) -> Fraction | None:

@@ -88,6 +88,7 @@ class Recording:
         container: InputContainer | None = None,
         limits: PictureLimits = USUAL_LIMITS,
         hosts: Hosts = NO_OTHER_HOSTS,
+        hwaccel: str = "none",
     ) -> None:
         """Open it.
 
@@ -101,6 +102,7 @@ class Recording:
             container: What that address is, opened already; None to open it here.
             limits: How large its pictures may be.
             hosts: To which other hosts it may lead.
+            hwaccel: Which kind of device decodes it, see `hardware.decoder_of`.
         Raises:
             SourceError: It cannot be opened, holds no such video, or one of larger pictures.
         """
@@ -136,7 +138,9 @@ class Recording:
         if rate_hz is not None and not holds_no_times(container.format.name):
             container.close()
             raise SourceError(f"{name} says itself when its frames are to be shown: leave fps out")
-        self._reader = ContainerReader(container, name, stream=stream, mends_times=True, rate_hz=rate_hz, limits=limits)
+        self._reader = ContainerReader(
+            container, name, stream=stream, mends_times=True, rate_hz=rate_hz, limits=limits, hwaccel=hwaccel
+        )
         self._reader.stream.thread_type = "AUTO"
         self._declared_s = _declared_s(self._reader)
 
@@ -144,6 +148,16 @@ class Recording:
     def fps(self) -> float | None:
         """Nominal frames per second, None when not known."""
         return self._reader.fps
+
+    @property
+    def device(self) -> str | None:
+        """Kind of device that decodes it; None if it is the processor."""
+        return self._reader.device
+
+    @property
+    def device_problem(self) -> str:
+        """See `ContainerReader.device_problem`."""
+        return self._reader.device_problem
 
     @property
     def codec(self) -> str:

@@ -129,8 +129,8 @@ def open_source(
             best one, `...#fps=10` gives numbered pictures and elementary streams a rate, and
             `http://camera/snap.jpg#interval=0.5` asks for a picture every half second; `...#max_edge=20000` and
             `...#max_area=200000000` allow larger pictures, `...#hosts=cdn.example.com` lets a server lead to another
-            host, `rtsp://...#markers=trusted` takes an HEVC picture for complete at its RTP marker. A `Path` is always
-            the file of that name.
+            host, `...#hwaccel=cuda` decodes on a GPU and `...#hwaccel=none` on the processor, `rtsp://...#markers=trusted`
+            takes an HEVC picture for complete at its RTP marker. A `Path` is always the file of that name.
         live: True plays a recording at its own pace as if it were a camera. False reads an HTTP address as a recording
             that ends, every frame, and draws a synthetic stream as fast as it is asked for. None: cameras and
             addresses are live, files and HTTP addresses that say their length are not, `synthetic` is when it has no
@@ -241,6 +241,7 @@ def _file(address: Address, target: str, settings: _Settings) -> FileSource:
         options=options.backend,
         limits=settings.limits_of(address),
         hosts=Hosts(address.hosts),
+        hwaccel=address.hwaccel,
     )
 
 
@@ -271,6 +272,7 @@ def _open_network(address: Address, settings: _Settings) -> Source:
             options=options.backend,
             limits=settings.limits_of(address),
             trusts_markers=address.trusts_markers,
+            hwaccel=address.hwaccel,
         )
 
     return settings.watched(address.name, connect)

@@ -87,6 +87,7 @@ class SourceInfo:
             Infinite where silence is no sign of a loss at all, as in the pauses of a recording that is played.
         ends: Whether it comes to an end although its length is not known.
         codec: How its pictures are coded, by FFmpeg's name of it; None if not known, or they are not.
+        decoded_by: Kind of device that decodes them, such as `cuda`; None if it is the processor.
     """
 
     name: str
@@ -99,6 +100,7 @@ class SourceInfo:
     usual_silence_s: float = 0.0
     ends: bool = False
     codec: str | None = None
+    decoded_by: str | None = None
 
     @property
     def endless(self) -> bool:

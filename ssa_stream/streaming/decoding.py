@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.streaming.config import SessionConfig
 from ssa_stream.streaming.prompts import Prompt
 from ssa_stream.streaming.saving import state_from_bytes, state_to_bytes
@@ -183,7 +183,7 @@ class _Decoded(NamedTuple):
 
 
 def decode_frame(
-    model: SSA, config: SessionConfig, state: DecoderState, incoming: IncomingFrame
+    model: Stages, config: SessionConfig, state: DecoderState, incoming: IncomingFrame
 ) -> tuple[DecoderState, list[DueFrame]]:
     """Take the next frame.
 
@@ -204,7 +204,7 @@ def decode_frame(
 
 
 def decode_frames(
-    model: SSA, config: SessionConfig, frames: Sequence[tuple[DecoderState, IncomingFrame]]
+    model: Stages, config: SessionConfig, frames: Sequence[tuple[DecoderState, IncomingFrame]]
 ) -> list[tuple[DecoderState, list[DueFrame]]]:
     """Take the next frame of several streams; windows of one length are decoded as one batch.
 
@@ -244,7 +244,7 @@ class _Accepted(NamedTuple):
     due: list[DueFrame]
 
 
-def _accept(model: SSA, config: SessionConfig, state: DecoderState, incoming: IncomingFrame) -> _Accepted:
+def _accept(model: Stages, config: SessionConfig, state: DecoderState, incoming: IncomingFrame) -> _Accepted:
     due: list[DueFrame] = []
     timeline = state.timeline.reset() if incoming.begins_anew else state.timeline
     timeline, stamp = replace(timeline, next_index=incoming.index).accept(
@@ -260,7 +260,7 @@ def _accept(model: SSA, config: SessionConfig, state: DecoderState, incoming: In
 
 
 def _finish(
-    model: SSA, config: SessionConfig, accepted: _Accepted, decoded: Sequence[_Decoded]
+    model: Stages, config: SessionConfig, accepted: _Accepted, decoded: Sequence[_Decoded]
 ) -> tuple[DecoderState, list[DueFrame]]:
     """The state after the windows were decoded; those of prompts that are no more are forgotten."""
     state, stamp, due = accepted
@@ -273,7 +273,9 @@ def _finish(
     return state, due
 
 
-def take_rows(model: SSA, config: SessionConfig, state: DecoderState, rows: PromptRows, *, newest: int) -> DecoderState:
+def take_rows(
+    model: Stages, config: SessionConfig, state: DecoderState, rows: PromptRows, *, newest: int
+) -> DecoderState:
     """Begin the windows of new prompts without a new frame.
 
     Args:
@@ -288,7 +290,7 @@ def take_rows(model: SSA, config: SessionConfig, state: DecoderState, rows: Prom
 
 
 def flush_decoder(
-    model: SSA,
+    model: Stages,
     state: DecoderState,
     *,
     kept_prompts: Collection[Prompt] | None = None,
@@ -338,7 +340,7 @@ class _NewRows(NamedTuple):
         ]
 
 
-def _decode_rows(model: SSA, config: SessionConfig, streams: Sequence[_NewRows]) -> list[list[_Decoded]]:
+def _decode_rows(model: Stages, config: SessionConfig, streams: Sequence[_NewRows]) -> list[list[_Decoded]]:
     """Move the windows of all prompts of several streams on."""
     used = [[min(count, config.window) for count in one.used()] for one in streams]
     known = [[one.known.get(prompt) for prompt in one.rows.prompts] for one in streams]
@@ -373,7 +375,7 @@ def _after_step(
 
 
 def _due(
-    model: SSA,
+    model: Stages,
     state: DecoderState,
     decoded: Sequence[_Decoded],
     stamp: FrameStamp,
@@ -402,7 +404,7 @@ def _due(
     )
 
 
-def _redecode(model: SSA, window: WindowState) -> WindowStep:
+def _redecode(model: Stages, window: WindowState) -> WindowStep:
     """Decode a window as it stands, for frames whose lookahead never came."""
     output = model.decode_window(window.aligned[None], window.text[None], window.carried)
     return WindowStep(window, output.probability[0], output.mask_embedding[0], output.initial_queries[0])

@@ -6,19 +6,30 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ssa_stream.model import SSA, MaskSizes, select_queries
+from ssa_stream.model import MaskSizes, Stages, select_queries
 from ssa_stream.model.selection import mask_confidence, resize_logits, resize_to_output
 from ssa_stream.streaming.config import SessionConfig
 from ssa_stream.streaming.results import TrackMask
 from ssa_stream.streaming.tracks import UNCONFIRMED_ID, Sighting, TrackState, update_tracks
 
-__all__ = ["FrameEvidence", "emit_masks", "own_masks", "owners"]
+__all__ = [
+    "FOLLOWED_BONUS",
+    "FoundMasks",
+    "FrameEvidence",
+    "emit_masks",
+    "find_masks",
+    "followed_slots",
+    "own_masks",
+    "owners",
+    "without_padding",
+]
 
 MASK_STRIDE = 4
 """Pixels of the network's input per cell of the mask features."""
-_FOLLOWED_BONUS = 0.3
+FOLLOWED_BONUS = 0.3
 """On the probability of a slot that a track was in, so that an object with several slots stays in one of them."""
 
 
@@ -38,46 +49,45 @@ class FrameEvidence(NamedTuple):
     mask_features: Tensor
 
 
-class _Masks(NamedTuple):
-    """Selected slots with masks of their own: slots `(K,)`, scores `(K,)`, masks `(K, H, W)` bool."""
+class FoundMasks(NamedTuple):
+    """Masks of one prompt in one frame, on the processor, with what else is told of the frame.
+
+    Attributes:
+        slots: Which video queries have masks, `K` of them in ascending order.
+        scores: Of each.
+        masks: Of each, `(K, H, W)` bool.
+        probability: Of each of the `N` video queries.
+        aligned: Their queries, `(N, C)` float32.
+    """
 
     slots: list[int]
     scores: list[float]
-    masks: Tensor
+    masks: NDArray[np.bool_]
+    probability: list[float]
+    aligned: Tensor
 
 
 def emit_masks(
-    model: SSA,
-    evidence: FrameEvidence,
-    sizes: MaskSizes,
-    tracks: TrackState,
-    config: SessionConfig,
-    *,
-    provisional: bool = False,
+    found: FoundMasks, sizes: MaskSizes, tracks: TrackState, config: SessionConfig, *, provisional: bool = False
 ) -> tuple[TrackState, tuple[TrackMask, ...]]:
-    """Select, make masks, follow objects.
+    """Follow objects.
 
     Args:
-        model: The network.
-        evidence: Of one prompt and frame.
+        found: Of one prompt and frame.
         sizes: Padded, network and source size.
         tracks: The prompt's tracks before the frame.
-        config: Selection and tracking.
+        config: Of tracking.
         provisional: The frame will be emitted again: tracks stay as they are, unknown objects get `UNCONFIRMED_ID`.
     Returns:
         Tracks after the frame, and its masks by descending score.
     """
-    followed = {track.last.slot for track in tracks.tracks if track.absence == 0}
-    found = _masks(model, evidence, sizes, followed, config)
-    arrays = found.masks.cpu().numpy()
-    boxes = [_box(mask) for mask in arrays]
+    boxes = [_box(mask) for mask in found.masks]
     visible = [k for k, box in enumerate(boxes) if box[2] > box[0]]
     height, width = sizes.output
-    queries = evidence.aligned.float().cpu()
     sightings = [
         Sighting(
             found.slots[k],
-            queries[found.slots[k]].clone(),
+            found.aligned[found.slots[k]].clone(),
             (boxes[k][0] / width, boxes[k][1] / height, boxes[k][2] / width, boxes[k][3] / height),
         )
         for k in visible
@@ -85,36 +95,63 @@ def emit_masks(
     after, ids, is_new = update_tracks(tracks, sightings, config.tracks)
     if provisional:
         after, ids = tracks, [UNCONFIRMED_ID if new else track_id for track_id, new in zip(ids, is_new, strict=True)]
-    probability = evidence.probability.tolist()
     emitted = [
         TrackMask(
             track_id=track_id,
             score=found.scores[k],
-            probability=probability[found.slots[k]],
+            probability=found.probability[found.slots[k]],
             box_xyxy=boxes[k],
-            area_px=int(np.count_nonzero(arrays[k])),
-            mask=arrays[k],
+            area_px=int(np.count_nonzero(found.masks[k])),
+            mask=found.masks[k],
         )
         for k, track_id in zip(visible, ids, strict=True)
     ]
     return after, tuple(sorted(emitted, key=lambda track: -track.score))
 
 
-def _masks(model: SSA, evidence: FrameEvidence, sizes: MaskSizes, followed: Set[int], config: SessionConfig) -> _Masks:
-    """Masks of the selected slots. Which of them stay is decided at stride 4, before the costly resizing."""
+def followed_slots(tracks: TrackState) -> frozenset[int]:
+    """Slots in which objects were seen in the frame before."""
+    return frozenset(track.last.slot for track in tracks.tracks if track.absence == 0)
+
+
+def find_masks(
+    model: Stages, evidence: FrameEvidence, sizes: MaskSizes, followed: Set[int], config: SessionConfig
+) -> FoundMasks:
+    """Masks of the selected slots. Which of them stay is decided at stride 4, before the costly resizing.
+
+    It asks its tensors for values again and again, as it goes: `gpu_masks` is for those that are not on the processor.
+
+    Args:
+        model: The network.
+        evidence: Of one prompt and frame.
+        sizes: Padded, network and source size.
+        followed: See `followed_slots`.
+        config: Of selection.
+    """
     slots = select_queries(evidence.probability, config.mode, config.threshold)
     logits = model.predict_masks(evidence.mask_embedding[slots][None], evidence.mask_features[None])[0]
     probability = evidence.probability[slots]
-    bonus = [_FOLLOWED_BONUS * (slot in followed) for slot in slots.tolist()]
+    bonus = [FOLLOWED_BONUS * (slot in followed) for slot in slots.tolist()]
     weight = probability + probability.new_tensor(bonus)
     min_share = config.tracks.min_own_share
-    rows, columns = (-(-side // MASK_STRIDE) for side in sizes.network)  # padding shows nothing
-    kept = owners(logits[:, :rows, :columns], weight, min_share)
+    kept = owners(without_padding(logits, sizes), weight, min_share)
     at_network = resize_logits(logits[kept][:, None], sizes)  # (K, 1, h, w)
     scores = mask_confidence(at_network).score(probability[kept])
     at_output = resize_to_output(at_network, sizes.output)[:, 0]
     masks = own_masks(at_output, weight[kept]) if min_share else at_output > 0
-    return _Masks(slots[kept].tolist(), scores.tolist(), masks)
+    return FoundMasks(
+        slots[kept].tolist(),
+        scores.tolist(),
+        masks.cpu().numpy(),
+        evidence.probability.tolist(),
+        evidence.aligned.float().cpu(),
+    )
+
+
+def without_padding(logits: Tensor, sizes: MaskSizes) -> Tensor:
+    """The part of logits at stride 4 that shows the picture: padding shows nothing."""
+    rows, columns = (-(-side // MASK_STRIDE) for side in sizes.network)
+    return logits[..., :rows, :columns]
 
 
 def _box(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[int, int, int, int]:

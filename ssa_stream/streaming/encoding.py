@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssa_stream.model import SSA, FeatureMaps, TextFeatures
+from ssa_stream.model import FeatureMaps, Stages, TextFeatures
+from ssa_stream.model.transfers import to_device
 
 __all__ = [
     "MAX_ROWS",
@@ -75,7 +76,9 @@ def plan_rows(counts: Sequence[int]) -> Iterator[tuple[Row, ...]]:
             yield tuple(rows[start : start + MAX_ROWS])
 
 
-def encode_rows(model: SSA, stems: Sequence[Tensor], texts: Sequence[TextFeatures], rows: Sequence[Row]) -> EncodedRows:
+def encode_rows(
+    model: Stages, stems: Sequence[Tensor], texts: Sequence[TextFeatures], rows: Sequence[Row]
+) -> EncodedRows:
     """Run the text-conditioned trunk on one batch of `plan_rows`.
 
     Args:
@@ -87,12 +90,12 @@ def encode_rows(model: SSA, stems: Sequence[Tensor], texts: Sequence[TextFeature
     all_texts = TextFeatures(*(torch.cat(fields) for fields in zip(*texts, strict=True)))
     frames = [len(stems) - 1 - row.age for row in rows]
     used = sorted(set(frames))
-    text = all_texts.take(torch.tensor([row.prompt for row in rows], device=model.device))
-    frame_index = torch.tensor([used.index(frame) for frame in frames], device=model.device)
+    text = all_texts.take(to_device(torch.tensor([row.prompt for row in rows]), model.device))
+    frame_index = to_device(torch.tensor([used.index(frame) for frame in frames]), model.device)
     return EncodedRows(model.condition(torch.cat([stems[i] for i in used]), text, frame_index), text.sentence)
 
 
-def generate_rows(model: SSA, encoded: EncodedRows) -> RowQueries:
+def generate_rows(model: Stages, encoded: EncodedRows) -> RowQueries:
     """Make the queries of one batch of rows."""
     rows = len(encoded.sentence)
     unused = encoded.sentence.new_zeros(rows, 0)  # of the text, only the sentence is looked at
@@ -100,7 +103,7 @@ def generate_rows(model: SSA, encoded: EncodedRows) -> RowQueries:
     return RowQueries(made.queries, made.text, made.mask_features)
 
 
-def encode_newest(model: SSA, stems: Tensor, texts: Sequence[Sequence[TextFeatures]]) -> list[EncodedRows]:
+def encode_newest(model: Stages, stems: Tensor, texts: Sequence[Sequence[TextFeatures]]) -> list[EncodedRows]:
     """Run the text-conditioned trunk on the newest frames of several streams, as one batch.
 
     The numbers are those of `encode_rows` on each stream but for rounding.
@@ -122,7 +125,7 @@ def encode_newest(model: SSA, stems: Tensor, texts: Sequence[Sequence[TextFeatur
     ]
 
 
-def generate_joint_rows(model: SSA, encoded: Sequence[EncodedRows]) -> list[RowQueries]:
+def generate_joint_rows(model: Stages, encoded: Sequence[EncodedRows]) -> list[RowQueries]:
     """Make the queries of rows of several streams as one batch; as `generate_rows` of each but for rounding."""
     counts = [len(rows.sentence) for rows in encoded]
     stride4, stride8, stride16, stride32 = (

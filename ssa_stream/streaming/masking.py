@@ -1,16 +1,17 @@
 """From video queries and mask features to results: masks of every prompt and the tracks of what they show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ssa_stream.model import SSA
+from ssa_stream.model import MaskSizes, Stages
 from ssa_stream.streaming.config import SessionConfig
 from ssa_stream.streaming.decoding import DueFrame
-from ssa_stream.streaming.emission import FrameEvidence, emit_masks
+from ssa_stream.streaming.emission import FoundMasks, FrameEvidence, emit_masks, find_masks, followed_slots
+from ssa_stream.streaming.gpu_masks import find_masks_together
 from ssa_stream.streaming.prompts import Prompt
 from ssa_stream.streaming.results import MaskResult
 from ssa_stream.streaming.tracks import TrackState
@@ -105,7 +106,7 @@ def lacking(state: MaskState, due: DueFrame) -> tuple[Prompt, ...]:
 
 
 def mask_frame(
-    model: SSA, config: SessionConfig, state: MaskState, due: DueFrame
+    model: Stages, config: SessionConfig, state: MaskState, due: DueFrame
 ) -> tuple[MaskState, list[MaskResult]]:
     """Make the masks of a due frame and follow its objects.
 
@@ -120,13 +121,16 @@ def mask_frame(
     sizes = config.sizes_of(due.size, model.config, due.pixel_aspect)
     features = {item.key: item.features for item in state.features}
     tracks = _tracks_of(state, due)
+    evidence = {
+        prompt: FrameEvidence(due.probability[i], due.mask_embedding[i], due.aligned[i], kept)
+        for i, prompt in enumerate(due.prompts)
+        if (kept := features.get(_key(prompt, due))) is not None
+    }
+    followed = [followed_slots(tracks[prompt]) for prompt in evidence]
     results = []
-    for i, prompt in enumerate(due.prompts):
-        if (kept := features.get(_key(prompt, due))) is None:
-            continue
-        evidence = FrameEvidence(due.probability[i], due.mask_embedding[i], due.aligned[i], kept)
+    for prompt, found in zip(evidence, _found(model, list(evidence.values()), sizes, followed, config), strict=True):
         is_provisional = due.status == "provisional"
-        tracks[prompt], masks = emit_masks(model, evidence, sizes, tracks[prompt], config, provisional=is_provisional)
+        tracks[prompt], masks = emit_masks(found, sizes, tracks[prompt], config, provisional=is_provisional)
         results.append(
             MaskResult(
                 prompt_id=prompt.prompt_id,
@@ -136,13 +140,26 @@ def mask_frame(
                 t=due.stamp.t,
                 size=due.size,
                 tracks=masks,
-                probability=float(due.probability[i].max()),
+                probability=max(found.probability),
                 status=due.status,
                 frames_missed=due.stamp.frames_missed,
                 after_reset=due.stamp.after_reset,
             )
         )
     return (state if due.status == "provisional" else _after(state, due, tracks)), results
+
+
+def _found(
+    model: Stages,
+    evidence: Sequence[FrameEvidence],
+    sizes: MaskSizes,
+    followed: Sequence[Set[int]],
+    config: SessionConfig,
+) -> list[FoundMasks]:
+    """Masks of each prompt, in the way that suits where the tensors are."""
+    if evidence and evidence[0].probability.device.type != "cpu":
+        return find_masks_together(model, evidence, sizes, followed, config)
+    return [find_masks(model, one, sizes, slots, config) for one, slots in zip(evidence, followed, strict=True)]
 
 
 def _key(prompt: Prompt, due: DueFrame) -> MaskKey:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ssa_stream.errors import SessionStateError, ShapeError
 from ssa_stream.input_warnings import InputWarning
-from ssa_stream.model import SSA
+from ssa_stream.model import SSA, Stages
 from ssa_stream.model.preprocess import check_frame
 from ssa_stream.streaming.config import SessionConfig
 from ssa_stream.streaming.prompts import Prompt, PromptAck, PromptBook
@@ -43,12 +43,12 @@ class ReferSession:
 
     def __init__(
         self,
-        model: SSA,
+        model: Stages,
         config: SessionConfig | None = None,
         prompts: Sequence[str] | Mapping[str, str] = (),
     ) -> None:
         self.config = config or SessionConfig()
-        self._model = model.eval()
+        self._model = model.eval() if isinstance(model, SSA) else model
         self._times = StageTimes()
         self._lock = threading.Lock()
         self._next_in_line = threading.Lock()

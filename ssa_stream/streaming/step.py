@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssa_stream.model import SSA, TextFeatures, resize_frame, to_input
+from ssa_stream.model import Stages, TextFeatures, resize_frame, to_input
 from ssa_stream.streaming.blank import is_blank
 from ssa_stream.streaming.config import SessionConfig
 from ssa_stream.streaming.decoding import (
@@ -83,7 +83,7 @@ class SessionState:
 
 
 def step_frame(
-    model: SSA,
+    model: Stages,
     config: SessionConfig,
     state: SessionState,
     image: NDArray[np.uint8],
@@ -116,7 +116,7 @@ def step_frame(
     return state, results + masks
 
 
-def flush_frames(model: SSA, config: SessionConfig, state: SessionState) -> tuple[SessionState, list[MaskResult]]:
+def flush_frames(model: Stages, config: SessionConfig, state: SessionState) -> tuple[SessionState, list[MaskResult]]:
     """Emit the frames that wait for lookahead with what is known; see `ReferSession.flush`."""
     if not state.decoder.pending:
         return state, []
@@ -148,7 +148,7 @@ class _Wanted(NamedTuple):
 
 
 def _generate(
-    model: SSA, config: SessionConfig, state: SessionState, wanted: _Wanted, times: StageTimes
+    model: Stages, config: SessionConfig, state: SessionState, wanted: _Wanted, times: StageTimes
 ) -> tuple[SessionState, PromptRows]:
     """Make queries of recent frames and keep the mask features of those that are not out yet."""
     with times.during("encoder"):
@@ -170,7 +170,7 @@ def _generate(
 
 
 def _with_stems(
-    model: SSA, recent: tuple[RecentFrame, ...], count: int
+    model: Stages, recent: tuple[RecentFrame, ...], count: int
 ) -> tuple[tuple[RecentFrame, ...], tuple[Tensor, ...]]:
     """Make the prompt-free features of the last `count` frames where they are missing."""
     frames = list(recent)
@@ -183,7 +183,7 @@ def _with_stems(
 
 
 def _emit(
-    model: SSA, config: SessionConfig, state: SessionState, due: Sequence[DueFrame]
+    model: Stages, config: SessionConfig, state: SessionState, due: Sequence[DueFrame]
 ) -> tuple[SessionState, list[MaskResult]]:
     """Masks of the frames that are due."""
     masks, results = state.masks, list[MaskResult]()

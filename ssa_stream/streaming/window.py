@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssa_stream.model import SSA, CarriedPool, align_chain, empty_carry, fold
+from ssa_stream.model import CarriedPool, Stages, empty_carry, fold
+from ssa_stream.model.alignment import align_chains
 
 __all__ = ["FrameBatch", "WindowState", "WindowStep", "advance_windows"]
 
@@ -69,7 +70,7 @@ class _Slid(NamedTuple):
 
 
 def advance_windows(
-    model: SSA,
+    model: Stages,
     windows: Sequence[WindowState | None],
     batches: Sequence[FrameBatch],
     *,
@@ -87,7 +88,13 @@ def advance_windows(
     Returns:
         One step per prompt, in order.
     """
-    slid = [_slide(model, old, new, window, decay) for old, new in zip(windows, batches, strict=True)]
+    chains = align_chains(
+        [model.project_queries(new.queries) for new in batches], [old.aligned[-1] if old else None for old in windows]
+    )
+    slid = [
+        _slide(old, new.text, aligned, window, decay)
+        for old, new, (aligned, _) in zip(windows, batches, chains, strict=True)
+    ]
     by_length: dict[int, list[int]] = defaultdict(list)
     for i, item in enumerate(slid):
         by_length[item.aligned.shape[1]].append(i)
@@ -114,17 +121,12 @@ def advance_windows(
     return [steps[i] for i in range(len(slid))]
 
 
-def _slide(model: SSA, old: WindowState | None, new: FrameBatch, window: int, decay: float) -> _Slid:
-    """Append new frames in slot order; the oldest frame leaves a full window."""
-    projected = model.project_queries(new.queries)[None]  # (1, K, N, C)
-    text = new.text[None]
+def _slide(old: WindowState | None, text: Tensor, aligned: Tensor, window: int, decay: float) -> _Slid:
+    """Append new frames, `(K, C)` and `(K, N, C)` in slot order; the oldest frame leaves a full window."""
     if old is None:
-        aligned, _ = align_chain(projected)
-        return _Slid(aligned, text, empty_carry(projected.shape[2], projected.shape[3], projected.device))
-    aligned, _ = align_chain(projected, previous=old.aligned[-1][None])
+        _, N, C = aligned.shape
+        return _Slid(aligned[None], text[None], empty_carry(N, C, aligned.device))
     carried, keep = old.carried, slice(None)
     if len(old.aligned) == window:
         carried, keep = fold(carried, old.oldest_value[None], old.oldest_logit[None], decay), slice(1, None)
-    return _Slid(
-        torch.cat([old.aligned[keep][None], aligned], dim=1), torch.cat([old.text[keep][None], text], dim=1), carried
-    )
+    return _Slid(torch.cat([old.aligned[keep], aligned])[None], torch.cat([old.text[keep], text])[None], carried)

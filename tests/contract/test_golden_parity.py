@@ -19,7 +19,7 @@ from ssa_stream.checkpoints.reference import reference_layout
 from ssa_stream.checkpoints.reference_keys import CRITERION_KEYS
 from ssa_stream.checkpoints.seeded import seeded_array
 from ssa_stream.configs import load_config
-from ssa_stream.model import SSA, SsaConfig, use_operator
+from ssa_stream.model import SSA, SsaConfig, fold_weights, use_operator
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = GOLDEN / "small"
@@ -51,6 +51,12 @@ def fused(folder: GoldenFolder, model: SSA) -> SSA:
     network = build_model(folder.config, model.state_dict())
     assert use_operator(network, "fused").name == "numba"
     return network
+
+
+@pytest.fixture(scope="module")
+def folded(folder: GoldenFolder, model: SSA) -> SSA:
+    """The same weights, the trunk folded for inference."""
+    return fold_weights(build_model(folder.config, model.state_dict()))
 
 
 @pytest.fixture
@@ -101,12 +107,18 @@ def test_published_checkpoint_has_exactly_our_tensors() -> None:
 # The numbers
 
 
-@pytest.mark.parametrize("operator", ["model", "fused"], ids=["torch", "numba"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "operator"),
+    [
+        *(pytest.param(case, "model", id=f"{case}-torch") for case in CASES),
+        *(pytest.param(case, "fused", id=f"{case}-numba") for case in CASES),
+        pytest.param("T12_odd", "folded", id="T12_odd-folded"),
+    ],
+)
 def test_case_agrees_in_every_stage(
     request: pytest.FixtureRequest, folder: GoldenFolder, case: str, operator: str
 ) -> None:
-    """All recorded arrays within their tolerances by each operator, nothing left out, nothing excused."""
+    """All recorded arrays within their tolerances by each operator and folded, nothing left out, nothing excused."""
     report = verify_case(request.getfixturevalue(operator), folder, read_case(SMALL / f"{case}.npz"))
     assert report.first_deviation is None, explain(report)
     assert report.flip is None

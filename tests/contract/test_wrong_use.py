@@ -84,10 +84,13 @@ CASES = [
     (f"{RUN} --clip text.mp4 --download-clip", 2, "choose one"),
     (f"{RUN} --device cuda:x", 2, "--device is 'cuda:x'; expected auto, cpu, cuda or cuda:N"),
     (f"{RUN} --dtype int8", 2, "--dtype is 'int8'; expected float32 or bfloat16"),
+    (f"{RUN} --engine tensorrt", 2, "--engine is 'tensorrt'; expected one of auto, torch, openvino, onnxruntime"),
     (f"{UP} -c nosuch", 2, "there is no file nosuch"),
     (f"{UP} -c text.mp4", 1, NOT_WHOLE),
     (f"{UP} --device gpu", 2, "model.device is 'gpu'; expected auto, cpu, cuda or cuda:N"),
     (f"{UP} --dtype int8", 2, "model.dtype is 'int8'; expected"),
+    (f"{UP} --engine nosuch", 2, "model.engine is 'nosuch'; expected"),
+    (f"{SERVE} --engine nosuch", 2, "model.engine is 'nosuch'; expected"),
     (f"{SERVE} -c nosuch", 2, "there is no file nosuch"),
     # Outputs
     (f"{RUN} -o masks.txt", 2, "do not know how to write 'masks.txt'"),

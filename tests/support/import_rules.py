@@ -75,6 +75,7 @@ RULES = {
     "found_frames": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "knowledge": Rule(_siblings("printable strict_json texts weight_files"), third_party=frozenset(), torch="never"),
     "weight_files": Rule(_siblings(), third_party=frozenset(), torch="never"),
+    "engines": Rule(_siblings("model files lazy_names")),
     "checkpoints": Rule(_siblings("model configs files knowledge lazy_names printable strict_json texts weight_files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(
@@ -98,7 +99,7 @@ RULES = {
     "nodes": Rule(
         _siblings(
             "addresses awake protocols configs keys backoff client files input_warnings outputs run_lengths "
-            "model checkpoints metrics printable sentences standard_streams streaming texts training data "
+            "model checkpoints engines metrics printable sentences standard_streams streaming texts training data "
             "sources sinks viz weight_files overload rates log_lines found_frames knowledge"
         ),
     ),

@@ -3,6 +3,7 @@
 What only torch can tell comes later: whether there is a GPU, whether tensors have the right shapes.
 """
 
+import importlib.util
 import re
 import socket
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,9 @@ from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, read_info
 from ssa_stream.checkpoints.info import CLIP_WAYS, expect_trained
 from ssa_stream.cli.options.model import check_clip
 from ssa_stream.configs import load_config
+from ssa_stream.engines import split_engine
 from ssa_stream.errors import CheckpointError, ConfigError, SourceError, TransportError
+from ssa_stream.extras import extra_of, install_command
 from ssa_stream.model import SsaConfig
 from ssa_stream.sources import check_source
 from ssa_stream.streaming import SessionConfig
@@ -22,10 +25,11 @@ from ssa_stream.streaming.prompts import PromptBook
 if TYPE_CHECKING:
     from ssa_stream.nodes.pipeline import PipelineConfig
 
-__all__ = ["check_device", "check_free", "check_graph", "check_model", "check_prompts", "http_places"]
+__all__ = ["check_device", "check_engine", "check_free", "check_graph", "check_model", "check_prompts", "http_places"]
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
-_DTYPES = ("float32", "bfloat16")
+_DTYPES = ("auto", "float32", "bfloat16")
+_PRECISIONS = ("auto", "published", "fast")
 _TCP = re.compile(r"tcp://(?P<host>.*):(?P<port>[0-9]+)")
 
 
@@ -52,6 +56,21 @@ def check_device(device: str, option: str = "--device") -> None:
         raise ConfigError(f"{option} is {device!r}; expected auto, cpu, cuda or cuda:N, such as cuda:0")
 
 
+def check_engine(engine: str, option: str = "--engine") -> None:
+    """Refuse what is no engine, and one whose library is not installed.
+
+    Raises:
+        ConfigError: It is that.
+    """
+    name, _ = split_engine(engine, option)
+    extra = extra_of(name)
+    if extra is not None and importlib.util.find_spec(name) is None:
+        raise ConfigError(
+            f"{option} is {name}, which is not installed; install it with: {install_command(extra)}; or leave the "
+            f"choice to auto"
+        )
+
+
 def check_model(
     model: str,
     checkpoint: str | None,
@@ -61,6 +80,8 @@ def check_model(
     download_clip: str | None = None,
     device: str = "auto",
     dtype: str = "float32",
+    precision: str = "auto",
+    engine: str = "auto",
 ) -> None:
     """Refuse what `open_model` would refuse, as far as it can be told without torch; of a file the header is read.
 
@@ -72,15 +93,21 @@ def check_model(
         download_clip: Tag of the weights to download.
         device: Name of a device.
         dtype: Name of a type.
+        precision: Name of a precision.
+        engine: Name of an engine.
     Raises:
-        ConfigError: Options that do not go together, an unknown model, device or type.
+        ConfigError: Options that do not go together, an unknown model, device, type, precision or engine; or the extra
+            of the engine is not installed.
         CheckpointError: A file is not there, is no checkpoint, or lacks CLIP's weights and none are given.
     """
     if random_weights and checkpoint is not None:
         raise ConfigError(f"give either --checkpoint {checkpoint} or --random-weights, not both")
     check_device(device)
     if dtype not in _DTYPES:
-        raise ConfigError(f"--dtype is {dtype!r}; expected {' or '.join(_DTYPES)}")
+        raise ConfigError(f"--dtype is {dtype!r}; expected one of {', '.join(_DTYPES)}")
+    if precision not in _PRECISIONS:
+        raise ConfigError(f"--precision is {precision!r}; expected one of {', '.join(_PRECISIONS)}")
+    check_engine(engine)
     check_clip(clip, download_clip)
     if random_weights:
         SsaConfig.from_mapping(load_config("model", model))
@@ -111,6 +138,8 @@ def check_graph(config: "PipelineConfig", *further: tuple[str, int]) -> None:
         random_weights=section.random_weights,
         device=section.device,
         dtype=section.dtype,
+        precision=section.precision,
+        engine=section.engine,
     )
     for name, stream in config.streams.items():
         _check_stream(name, stream.source, stream.live, decodes=config.placement == "fused")

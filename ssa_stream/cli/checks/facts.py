@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssa_stream.engines import ENGINES
 from ssa_stream.errors import SsaStreamError
+from ssa_stream.extras import extra_of
 
 if TYPE_CHECKING:
     from ssa_stream.cli.checks.trials import Trial
@@ -85,6 +87,7 @@ class Facts:
         pipeline_problem: Why it could not.
         python: Version of Python.
         missing: Packages that are not installed, by extra.
+        engines: Libraries that can run the network's stages in the place of torch, if they are installed.
         has_curve: Whether ZeroMQ can encrypt.
         cores: That this process may use.
         memory_bytes: Free memory; None if not known.
@@ -108,6 +111,7 @@ class Facts:
     pipeline_problem: str = ""
     python: tuple[int, int] = (3, 11)
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    engines: tuple[str, ...] = ()
     has_curve: bool = True
     cores: int = 4
     memory_bytes: int | None = None
@@ -144,6 +148,7 @@ def gather(pipeline: str, tried_s: float | None = None) -> Facts:
         pipeline_problem=problem,
         python=sys.version_info[:2],
         missing={extra: names for extra, names in missing.items() if names},
+        engines=tuple(name for name in ENGINES if extra_of(name) is not None and not _is_missing(name)),
         has_curve="zmq" not in missing["client"] and _has_curve(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_bytes=_free_memory(),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from ssa_stream.cli.checks.facts import Facts
 from ssa_stream.cli.checks.trials import Trial
-from ssa_stream.extras import install_command
+from ssa_stream.extras import extra_of, install_command
 from ssa_stream.nodes.runtime.descriptors import descriptors_of, room_for_connections
 
 __all__ = ["CHECKS", "CLIENT_CHECKS", "PIPELINE_CHECKS", "Finding", "examine", "examine_sources"]
@@ -94,7 +94,7 @@ def _seen(trial: Trial) -> str:
     """What a source gave, in one sentence."""
     kind = "live" if trial.live else "a recording"
     size = "" if trial.size is None else f"{trial.size[1]}x{trial.size[0]}"
-    codec = trial.codec or ""
+    codec = (trial.codec or "") + (f" decoded by {trial.decoded_by}" if trial.decoded_by else "")
     nominal = "" if trial.nominal_hz is None else f" (it says {trial.nominal_hz:g})"
     rate = ""
     if trial.measured_hz is not None:
@@ -157,6 +157,17 @@ def _engine(facts: Facts) -> _Result:
         todo = f"{install_command('engine')}, or add --client if this machine only subscribes"
         return "fail", f"missing: {', '.join(missing)}", todo
     return "ok", "what a graph needs is installed", ""
+
+
+def _engines(facts: Facts) -> _Result:
+    wanted = "auto" if facts.pipeline is None else facts.pipeline.model.engine
+    extra = extra_of(wanted)
+    if extra is not None and wanted not in facts.engines:
+        todo = f"{install_command(extra)}, or set model.engine to auto"
+        return "fail", f"the pipeline wants {wanted}, which is missing", todo
+    if facts.missing.get("engine"):
+        return "warn", "not looked at, as torch is missing", "see there"
+    return "ok", f"{', '.join(('torch', *facts.engines))}; the pipeline says {wanted}", ""
 
 
 def _webrtc(facts: Facts) -> _Result:
@@ -303,6 +314,7 @@ CLIENT_CHECKS: dict[str, Check] = {"python": _python, "client": _client}
 CHECKS: dict[str, Check] = {
     **CLIENT_CHECKS,
     "engine": _engine,
+    "engines": _engines,
     "browsers and monitors": _webrtc,
     "pipeline": _pipeline,
     "checkpoint": _checkpoint,

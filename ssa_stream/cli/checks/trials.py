@@ -36,6 +36,7 @@ class Trial:
         first_s: From then to the first frame; None if none came.
         live: Whether it is a live source.
         codec: FFmpeg's name of it; None if not known.
+        decoded_by: Kind of device that decodes it; None if it is the processor.
         size: Height and width in pixels; None if not known.
         nominal_hz: Frames per second as it says; None if it does not.
         measured_hz: As they came, of a file as they can be decoded; None if there were fewer than two.
@@ -53,6 +54,7 @@ class Trial:
     first_s: float | None = None
     live: bool = False
     codec: str | None = None
+    decoded_by: str | None = None
     size: tuple[int, int] | None = None
     nominal_hz: float | None = None
     measured_hz: float | None = None
@@ -65,6 +67,7 @@ class Trial:
     def opened(self, info: "SourceInfo", after_s: float) -> None:
         """It is open."""
         self.opened_s, self.live, self.codec = after_s, info.live, info.codec
+        self.decoded_by = info.decoded_by
         self.size, self.nominal_hz = info.size, info.fps
 
 

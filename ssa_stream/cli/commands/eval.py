@@ -20,7 +20,9 @@ from ssa_stream.cli.options.model import (
     Device,
     DownloadClip,
     Dtype,
+    Engine,
     ModelName,
+    Precision,
     RandomWeights,
     Threads,
 )
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
         SingleObjectReport,
     )
     from ssa_stream.evaluation.sheet import ClipSheet
-    from ssa_stream.model import SSA
+    from ssa_stream.model import Stages
 
 __all__ = ["evaluate"]
 
@@ -122,6 +124,8 @@ def evaluate(
     model: ModelName = "ssa-tiny",
     device: Device = "auto",
     dtype: Dtype = "float32",
+    precision: Precision = "published",
+    engine: Engine = "auto",
     threads: Threads = None,
     window: Annotated[
         int, typer.Option(min=1, help="Frames of a window; not used by offline.", rich_help_panel=_SESSION)
@@ -174,7 +178,7 @@ def evaluate(
         ],
         overwrite=overwrite,
     )
-    from ssa_stream.cli.options.engine import ModelChoice, open_model
+    from ssa_stream.cli.options.engine import ModelChoice, open_model, with_engine
     from ssa_stream.evaluation import EvaluationConfig, ReferringDataset, plan_questions
     from ssa_stream.streaming import SessionConfig
 
@@ -209,10 +213,13 @@ def evaluate(
         download_clip=download_clip,
         device=device,
         dtype=dtype,
+        precision=precision,
+        engine=engine,
     )
     choice.check()
     ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic=place is None).introduce()
-    network = open_model(choice, threads=threads)
+    whole_clips = mode in ("offline", "windowed")
+    network = with_engine(open_model(choice, threads=threads), choice.engine, window=window, whole_clips=whole_clips)
     pictures = _new_sheet() if sheet else None
     report = (
         _objects(network, opened, mode, config)
@@ -252,7 +259,7 @@ def _new_sheet() -> "ClipSheet":
 
 
 def _clips(
-    model: "SSA",
+    model: "Stages",
     data: "ReferringDataset",
     mode: "EvaluationMode",
     config: "EvaluationConfig",
@@ -273,7 +280,7 @@ def _clips(
 
 
 def _objects(
-    model: "SSA", data: "ReferringDataset", mode: "EvaluationMode", config: "EvaluationConfig"
+    model: "Stages", data: "ReferringDataset", mode: "EvaluationMode", config: "EvaluationConfig"
 ) -> "SingleObjectReport":
     from ssa_stream.evaluation import RunSettings, sample_objects, summarise_objects
 
@@ -298,7 +305,7 @@ class _Warnings:
         self.all.append(warning)
         print_warning(warning)
 
-    def add_long_sentences(self, model: "SSA", data: "ReferringDataset", config: "EvaluationConfig") -> None:
+    def add_long_sentences(self, model: "Stages", data: "ReferringDataset", config: "EvaluationConfig") -> None:
         """Sentences that are longer than CLIP reads."""
         from ssa_stream.evaluation import plan_questions
 

@@ -19,7 +19,9 @@ from ssa_stream.cli.options.model import (
     Device,
     DownloadClip,
     Dtype,
+    Engine,
     ModelName,
+    Precision,
     RandomWeights,
     Threads,
 )
@@ -126,6 +128,8 @@ def predict(
     model: ModelName = "ssa-tiny",
     device: Device = "auto",
     dtype: Dtype = "float32",
+    precision: Precision = "published",
+    engine: Engine = "auto",
     threads: Threads = None,
     log_format: LogFormatOption = "text",
     log_level: LogLevelOption = "info",
@@ -141,7 +145,7 @@ def predict(
         torchrun --nproc-per-node 8 .venv/bin/ssa-stream predict --data mevis:MeViS -c ssa.safetensors -o masks
     """
     use_log_options("predict", log_format, log_level)
-    from ssa_stream.cli.options.engine import ModelChoice, open_model
+    from ssa_stream.cli.options.engine import ModelChoice, open_model, with_engine
     from ssa_stream.data import open_data, parse_data
     from ssa_stream.data.kinds import split_of
     from ssa_stream.data.mevis import MevisReader
@@ -158,7 +162,14 @@ def predict(
         download_clip=download_clip,
         device=_device(device),
         dtype=dtype,
+        precision=precision,
+        engine=engine,
     )
+    if dtype == "auto":
+        raise ConfigError(
+            "--dtype is auto, but all predictions of a folder have one type, on whatever machine the work goes on; "
+            "expected float32 or bfloat16"
+        )
     choice.check()
     place = parse_data(data)
     split = split_of(place.kind, split)
@@ -190,7 +201,8 @@ def predict(
         )
         if left:
             ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic=False).introduce()
-            network = open_model(choice, threads=threads)
+            loaded = open_model(choice, threads=threads)
+            network = with_engine(loaded, choice.engine, window=settings.window, whole_clips=True)
             for size in _shown(work.run(network, left, print_warning), interrupts, work.total, done):
                 done += size
         if done < work.total:
@@ -265,6 +277,7 @@ def _settings(
         clip=choice.download_clip if choice.clip is None else WeightFile.read(choice.clip).fingerprint,
         clip_name="" if choice.clip is None else str(choice.clip),
         dtype=choice.dtype,
+        precision=choice.precision,
         mode=None if by_sample else mode or ("multi" if kind.name == "mevis" else "single"),
         window=window or (1 if by_sample else None),
         short_edge_px=short_px,

@@ -13,7 +13,9 @@ from ssa_stream.cli.options.model import (
     Device,
     DownloadClip,
     Dtype,
+    Engine,
     ModelName,
+    Precision,
     RandomWeights,
     Threads,
 )
@@ -109,6 +111,8 @@ def run(
     model: ModelName = "ssa-tiny",
     device: Device = "auto",
     dtype: Dtype = "float32",
+    precision: Precision = "auto",
+    engine: Engine = "auto",
     threads: Threads = None,
     window: Annotated[
         int, typer.Option(min=1, help="Frames that the video decoder sees at once.", rich_help_panel=_SESSION)
@@ -158,7 +162,7 @@ def run(
     use_log_options("run", log_format, log_level)
     from ssa_stream.addresses import is_synthetic
     from ssa_stream.cli.checks.arguments import check_prompts
-    from ssa_stream.cli.options.engine import ModelChoice, all_cores_but_one, open_model
+    from ssa_stream.cli.options.engine import ModelChoice, all_cores_but_one, open_model, with_engine
     from ssa_stream.cli.runner import RunReport, paced, run_stream
     from ssa_stream.cli.views.console import print_warning
     from ssa_stream.cli.views.model_words import ModelWords
@@ -202,13 +206,15 @@ def run(
         download_clip=download_clip,
         device=device,
         dtype=dtype,
+        precision=precision,
+        engine=engine,
     )
     choice.check()
     words = ModelWords(knowledge_of(checkpoint, random_weights=random_weights), is_synthetic(source))
     if not quiet:
         words.introduce()
     hints = words.hints([*prompt, *(text for change in changes for text in change.prompts)])
-    network = open_model(choice, threads=threads or all_cores_but_one())
+    network = with_engine(open_model(choice, threads=threads or all_cores_but_one()), choice.engine, window=window)
     from ssa_stream.streaming import ReferSession  # imports torch: after all that can be told without it
 
     session = ReferSession(network, config, prompt)

@@ -12,6 +12,8 @@ from ssa_stream.addresses import is_synthetic
 from ssa_stream.cli.options.files import Overwrite
 from ssa_stream.cli.options.graph import (
     ModelDevice,
+    ModelDtype,
+    ModelPrecision,
     ModelThreads,
     PlacementOption,
     PromptOption,
@@ -23,8 +25,9 @@ from ssa_stream.cli.options.graph import (
     with_streams,
 )
 from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
-from ssa_stream.cli.options.model import Checkpoint, RandomWeights
+from ssa_stream.cli.options.model import Checkpoint, GraphEngine, RandomWeights
 from ssa_stream.cli.options.state import Fresh, StateFolder, saved_prompts
+from ssa_stream.cli.views.console import notice
 from ssa_stream.errors import ConfigError
 from ssa_stream.files import read_limited
 from ssa_stream.outputs import NamedPath
@@ -110,6 +113,9 @@ def serve(
     checkpoint: Checkpoint = None,
     random_weights: RandomWeights = False,
     device: ModelDevice = None,
+    dtype: ModelDtype = None,
+    precision: ModelPrecision = None,
+    engine: GraphEngine = None,
     threads: ModelThreads = None,
     max_peers: Annotated[int, typer.Option(min=1, rich_help_panel=_LIMITS)] = 8,
     max_kbps: Annotated[int, typer.Option(min=1, help="Of one camera.", rich_help_panel=_LIMITS)] = 4000,
@@ -163,6 +169,9 @@ def serve(
         checkpoint=None if checkpoint is None else str(checkpoint),
         random_weights=random_weights,
         device=device,
+        dtype=dtype,
+        precision=precision,
+        engine=engine,
         threads=threads,
     )
     config = with_streams(
@@ -235,6 +244,7 @@ def _serve(
     from ssa_stream.cli.options.engine import all_cores_but_one
     from ssa_stream.cli.views.model_words import ModelWords
     from ssa_stream.nodes.gateway.settings import ServedCheckpoint
+    from ssa_stream.nodes.launcher.dtype import with_measured_dtype
     from ssa_stream.nodes.launcher.run_dir import LockedFolder
     from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 
@@ -246,6 +256,7 @@ def _serve(
     checkpoint = ServedCheckpoint(name=known.name, domain=known.domain, examples=known.examples)
     raise_file_limit()
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
+    config = with_measured_dtype(config, lambda words: notice(words, event="dtype"))
     with ExitStack() as stack:
         # Named as folders of graphs are: should this process be killed, the next graph removes it.
         folder = LockedFolder("page")

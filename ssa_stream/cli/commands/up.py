@@ -10,6 +10,8 @@ import typer
 from ssa_stream.cli.options.files import Overwrite, named
 from ssa_stream.cli.options.graph import (
     ModelDevice,
+    ModelDtype,
+    ModelPrecision,
     ModelThreads,
     PlacementOption,
     PromptOption,
@@ -21,9 +23,10 @@ from ssa_stream.cli.options.graph import (
     with_streams,
 )
 from ssa_stream.cli.options.logs import LogFormatOption, LogLevelOption, use_log_options
-from ssa_stream.cli.options.model import Checkpoint, RandomWeights
+from ssa_stream.cli.options.model import Checkpoint, GraphEngine, RandomWeights
 from ssa_stream.cli.options.state import Fresh, StateFolder, saved_prompts
 from ssa_stream.cli.options.summary import JsonFile, Strict, write_json
+from ssa_stream.cli.views.console import notice
 from ssa_stream.errors import SinkError, SourceError, SsaStreamError
 from ssa_stream.input_warnings import require_complete
 from ssa_stream.outputs import NamedPath
@@ -90,7 +93,9 @@ def up(
     checkpoint: Checkpoint = None,
     random_weights: RandomWeights = False,
     device: ModelDevice = None,
-    dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16.", rich_help_panel=_MODEL)] = None,
+    dtype: ModelDtype = None,
+    precision: ModelPrecision = None,
+    engine: GraphEngine = None,
     threads: ModelThreads = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No live line, no summary.", rich_help_panel=_OUTPUT)
@@ -123,6 +128,8 @@ def up(
         random_weights=random_weights,
         device=device,
         dtype=dtype,
+        precision=precision,
+        engine=engine,
         threads=threads,
     )
     config = with_streams(
@@ -173,6 +180,7 @@ def run_pipeline(
     from ssa_stream.cli.options.engine import all_cores_but_one
     from ssa_stream.cli.views.graph_view import print_graph_summary
     from ssa_stream.cli.views.model_words import ModelWords
+    from ssa_stream.nodes.launcher.dtype import with_measured_dtype
     from ssa_stream.nodes.runtime.descriptors import raise_file_limit
 
     words = ModelWords.of_graph(config, is_drawn=is_drawn)
@@ -181,6 +189,7 @@ def run_pipeline(
     words.graph_hints(config)
     raise_file_limit()
     config = with_model(config, threads=config.model.threads or all_cores_but_one())
+    config = with_measured_dtype(config, lambda words: notice(words, event="dtype"))
     report = asyncio.run(_run(config, keep, quiet, beside, http, saved))
     if not quiet:
         print_graph_summary(report, words)

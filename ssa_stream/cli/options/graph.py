@@ -16,6 +16,8 @@ __all__ = [
     "FirstMessageTimeout",
     "Keys",
     "ModelDevice",
+    "ModelDtype",
+    "ModelPrecision",
     "ModelThreads",
     "PlacementOption",
     "PromptOption",
@@ -81,6 +83,17 @@ ServerKeysOption = Annotated[
     ),
 ]
 ModelDevice = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MODEL)]
+ModelDtype = Annotated[
+    str | None,
+    typer.Option(help="float32, bfloat16, or auto: bfloat16 if it is faster here, measured.", rich_help_panel=_MODEL),
+]
+ModelPrecision = Annotated[
+    str | None,
+    typer.Option(
+        help="Pixel decoder: published (float32) or fast (bfloat16 where safe); auto: published for float32 on a CPU.",
+        rich_help_panel=_MODEL,
+    ),
+]
 ModelThreads = Annotated[
     int | None,
     typer.Option(

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperCommand
 
 from ssa_stream.cli.views.console import status
+from ssa_stream.engines import ENGINES
 from ssa_stream.errors import ConfigError
 from ssa_stream.weight_files import existing_file
 
@@ -21,8 +22,11 @@ __all__ = [
     "Device",
     "DownloadClip",
     "Dtype",
+    "Engine",
+    "GraphEngine",
     "ModelName",
     "OptionalTag",
+    "Precision",
     "RandomWeights",
     "Threads",
     "check_clip",
@@ -64,7 +68,27 @@ Threads = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-Dtype = Annotated[str, typer.Option(help="float32 or bfloat16.", rich_help_panel=_PANEL)]
+Dtype = Annotated[
+    str,
+    typer.Option(help="float32, bfloat16, or auto: bfloat16 if it is faster here, measured.", rich_help_panel=_PANEL),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="Pixel decoder: published (float32) or fast (bfloat16 where safe); auto: published for float32 on a CPU.",
+        rich_help_panel=_PANEL,
+    ),
+]
+_ENGINE_HELP = typer.Option(
+    metavar="|".join(ENGINES),
+    help="What computes the network's stages. torch needs nothing more. openvino and onnxruntime are faster on many "
+    "processors; they need their extra, and are built once for each size (see: ssa-stream engine build). cuda-graph is "
+    "for NVIDIA GPUs. auto takes one that is built already, else torch, and says why.",
+    rich_help_panel=_PANEL,
+)
+Engine = Annotated[str, _ENGINE_HELP]
+GraphEngine = Annotated[str | None, _ENGINE_HELP]
+"""As `Engine`; None leaves what the pipeline says."""
 Clip = Annotated[
     Path | None,
     typer.Option(

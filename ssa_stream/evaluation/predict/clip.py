@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.predict.loading import FRAMES_PER_CHUNK
-from ssa_stream.model import SSA, MaskSizes, TextFeatures, select_queries, to_input
+from ssa_stream.model import MaskSizes, Stages, TextFeatures, decode_clip, select_queries, to_input
 from ssa_stream.model.offline import logits_of_clip
 from ssa_stream.model.selection import SelectionMode, resize_to_output
 
@@ -31,7 +31,7 @@ class PreparedClip:
         num_frames: At most so many frames will come.
     """
 
-    def __init__(self, model: SSA, num_frames: int) -> None:
+    def __init__(self, model: Stages, num_frames: int) -> None:
         self._model, self._capacity = model, num_frames
         self._sizes: MaskSizes | None = None
         self._frames: NDArray[np.uint8] | None = None
@@ -106,7 +106,7 @@ class PreparedClip:
 
 @torch.inference_mode()
 def sentence_logits(
-    model: SSA, clip: PreparedClip, text: TextFeatures, mode: SelectionMode, window: int | None = None
+    model: Stages, clip: PreparedClip, text: TextFeatures, mode: SelectionMode, window: int | None = None
 ) -> Iterator[Tensor]:
     """Masks of what one sentence means, as the published inference makes them.
 
@@ -124,7 +124,8 @@ def sentence_logits(
     length = window or len(clip)
     for start in range(0, len(clip), length):
         stop = min(start + length, len(clip))
-        output = model.decode_clip(clip.stems(start, stop), text, stop - start, _place(model, clip.sizes, stop - start))
+        place = _place(model, clip.sizes, stop - start)
+        output = decode_clip(model, clip.stems(start, stop), text, stop - start, place)
         slots = select_queries(output.window.probability[0], mode, _THRESHOLDS[mode])
         if not len(slots):
             for first in range(start, stop, FRAMES_PER_CHUNK):
@@ -134,7 +135,7 @@ def sentence_logits(
             yield resize_to_output(logits, clip.sizes.output).amax(dim=0)
 
 
-def _place(model: SSA, sizes: MaskSizes, num_frames: int) -> torch.device | None:
+def _place(model: Stages, sizes: MaskSizes, num_frames: int) -> torch.device | None:
     """Where mask features of so many frames are kept."""
     height, width = sizes.padded
     size = num_frames * model.config.hidden_dim * (height // 4) * (width // 4) * model.dtype.itemsize

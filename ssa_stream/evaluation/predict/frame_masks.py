@@ -16,7 +16,7 @@ from ssa_stream.evaluation.predict.clip import PreparedClip, sentence_logits
 from ssa_stream.evaluation.predict.folder import PredictionFolder
 from ssa_stream.evaluation.predict.merging import FirstWins, SoftMerge, davis_palette
 from ssa_stream.evaluation.predict.units import Unit, position_of
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.model.selection import SelectionMode
 
 __all__ = ["FrameMasks", "masks_folder"]
@@ -68,7 +68,7 @@ class FrameMasks:
             _is_whole(self._folder.place(*parts) / f"{frame}.png") for parts in self._parts(unit) for frame in frames
         )
 
-    def write(self, model: SSA, clip: PreparedClip, unit: Unit, frames: Sequence[str]) -> None:
+    def write(self, model: Stages, clip: PreparedClip, unit: Unit, frames: Sequence[str]) -> None:
         """Compute the masks of a unit and write them.
 
         Args:

@@ -14,7 +14,7 @@ from ssa_stream.data.windows import sample_window
 from ssa_stream.errors import ConfigError
 from ssa_stream.evaluation.predict.clip import PreparedClip
 from ssa_stream.evaluation.predict.loading import FRAMES_PER_CHUNK
-from ssa_stream.model import SSA, TextFeatures, align_chain
+from ssa_stream.model import Stages, TextFeatures, align_chain
 from ssa_stream.model.selection import MaskConfidence, mask_confidence, mask_logits, resize_logits, resize_to_output
 from ssa_stream.run_lengths import encode_counts
 
@@ -70,7 +70,7 @@ def samples_of(expressions: Sequence[ReferringExpression], num_frames: int, leng
 
 
 def answers_of(
-    model: SSA, clip: PreparedClip, texts: TextFeatures, samples: Sequence[Sample], *, with_boxes: bool
+    model: Stages, clip: PreparedClip, texts: TextFeatures, samples: Sequence[Sample], *, with_boxes: bool
 ) -> Iterator[list[Answer]]:
     """Answers of all queries to each sample.
 
@@ -102,7 +102,7 @@ def _groups(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
 
 @torch.inference_mode()
 def _answers_of_group(
-    model: SSA, clip: PreparedClip, texts: TextFeatures, samples: Sequence[Sample], *, with_boxes: bool
+    model: Stages, clip: PreparedClip, texts: TextFeatures, samples: Sequence[Sample], *, with_boxes: bool
 ) -> list[list[Answer]]:
     pairs = list(dict.fromkeys((sample.row, index) for sample in samples for index in sample.window))
     place = {pair: number for number, pair in enumerate(pairs)}

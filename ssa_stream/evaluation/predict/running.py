@@ -20,7 +20,7 @@ from ssa_stream.evaluation.predict.settings import PredictSettings
 from ssa_stream.evaluation.predict.submission import ANSWERS_FILE, write_answers, write_zip
 from ssa_stream.evaluation.predict.units import Plan, Shard, Unit, VideoUnits, share_of
 from ssa_stream.input_warnings import InputWarning
-from ssa_stream.model import SSA
+from ssa_stream.model import Stages
 from ssa_stream.texts import encodable
 
 __all__ = ["Outcome", "Prediction"]
@@ -117,7 +117,7 @@ class Prediction:
                 works.append(self._work(video, units, frames))
         return works
 
-    def run(self, model: SSA, works: Sequence["_Work"], on_warning: OnWarning) -> Iterator[int]:
+    def run(self, model: Stages, works: Sequence["_Work"], on_warning: OnWarning) -> Iterator[int]:
         """Do it; whatever ends it, what was done stays done.
 
         Args:
@@ -197,7 +197,7 @@ class Prediction:
         return _Work(video, units, frames, samples, tuple(sorted({index for one in samples for index in one.window})))
 
     def _pictures(
-        self, model: SSA, clip: PreparedClip, unit: Unit, work: "_Work", problems: dict[int, str]
+        self, model: Stages, clip: PreparedClip, unit: Unit, work: "_Work", problems: dict[int, str]
     ) -> Entry | None:
         """Write a unit's pictures; an entry only if it is broken."""
         assert self._masks is not None
@@ -213,7 +213,7 @@ class Prediction:
         skipped = tuple(Skipped(name, encodable(problem)) for name in names)
         return Entry(video=unit.video, unit=unit.name, skipped=skipped)
 
-    def _answers(self, model: SSA, clip: PreparedClip, unit: Unit, work: "_Work", problems: dict[int, str]) -> Entry:
+    def _answers(self, model: Stages, clip: PreparedClip, unit: Unit, work: "_Work", problems: dict[int, str]) -> Entry:
         """A unit's answers, without those of broken samples."""
         skipped, whole = [], []
         for sample in work.samples:

@@ -35,6 +35,7 @@ class PredictSettings(msgspec.Struct, frozen=True, kw_only=True):
         clip: Of the file with CLIP's weights, or the tag that was downloaded; None if the checkpoint holds them.
         clip_name: What messages call it.
         dtype: `float32` or `bfloat16`.
+        precision: How the pixel decoder computes: `auto`, `published` or `fast`.
         mode: How queries are selected; None where all are answers.
         window: Frames that the network sees together; None for the whole clip.
         short_edge_px: Shortest edge at the network.
@@ -52,6 +53,7 @@ class PredictSettings(msgspec.Struct, frozen=True, kw_only=True):
     clip: str | None = None
     clip_name: str = ""
     dtype: str = "float32"
+    precision: str = "published"
     mode: Literal["multi", "single"] | None = None
     window: int | None = None
     short_edge_px: int

@@ -1,7 +1,10 @@
 """Deformable attention as a layer of the network."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +12,21 @@ from torch import Tensor, nn
 from ssa_stream.model.deformable.operator import deformable_attention
 from ssa_stream.model.deformable.reference import deformable_attention_reference
 
-__all__ = ["DeformableAttention"]
+__all__ = ["ONNX_NODE", "DeformableAttention", "keeping_operator"]
+
+ONNX_NODE = "ssa_stream::DeformableAttention"
+"""Domain and name of the node that stands for the fused operator; attributes `sizes` and `num_heads`."""
+_KEEPS_OPERATOR: ContextVar[bool] = ContextVar("keeps_operator", default=False)
+
+
+@contextmanager
+def keeping_operator() -> Iterator[None]:
+    """Graphs that are written down in the body hold the fused operator as one node, instead of the reference."""
+    token = _KEEPS_OPERATOR.set(True)
+    try:
+        yield
+    finally:
+        _KEEPS_OPERATOR.reset(token)
 
 
 class DeformableAttention(nn.Module):
@@ -63,18 +80,26 @@ class DeformableAttention(nn.Module):
             `(B, S, C)`.
         """
         offsets, logits = self.sampling_offsets(query), self.attention_weights(query)
-        out: Tensor = self.output_proj(self.mix(self.value_proj(value), offsets, logits, sizes))
+        values = self.value_proj(value.to(self.value_proj.weight.dtype))
+        out: Tensor = self.output_proj(self.mix(values, offsets, logits, sizes))
         return out
 
     def mix(self, values: Tensor, offsets: Tensor, logits: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
         """Sample and mix what was projected; see `operator.deformable_attention`."""
+        sides = [side for size in sizes for side in size]
+        if _KEEPS_OPERATOR.get():
+            settings: dict[str, Any] = {"sizes": sides, "num_heads": self.num_heads}
+            return torch.onnx.ops.symbolic(
+                ONNX_NODE, (values, offsets, logits), settings, dtype=values.dtype, shape=values.shape, version=1
+            )
         if self.fused and not _needs_reference(values, offsets, logits):
-            sides = [side for size in sizes for side in size]
             mixed: Tensor = deformable_attention(values, offsets, logits, sides, self.num_heads)
             return mixed
-        return deformable_attention_reference(
-            values, offsets, logits, sizes, num_heads=self.num_heads, num_points=self.num_points
+        kind = torch.promote_types(values.dtype, offsets.dtype)
+        mixed = deformable_attention_reference(
+            values.to(kind), offsets, logits, sizes, num_heads=self.num_heads, num_points=self.num_points
         )
+        return mixed.to(values.dtype)
 
 
 def _needs_reference(*tensors: Tensor) -> bool:

@@ -1,11 +1,12 @@
 """Deformable attention in pure torch: what gradients go through, and what the fused kernels are compared with."""
 
-import functools
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ssa_stream.model.kept import kept
 
 __all__ = ["deformable_attention_reference", "reference_points"]
 
@@ -57,15 +58,15 @@ def _sampling_grid(
     Returns:
         `(S, heads*levels*points*2)` and `(heads*levels*points*2,)`, float32.
     """
-    scale = torch.stack(
-        [torch.full((), 2 / side, dtype=torch.float32) for height, width in sizes for side in (width, height)]
+    scale = torch.cat(  # of ones: engines read no tensors without axes
+        [torch.full((1,), 2 / side, dtype=torch.float32) for height, width in sizes for side in (width, height)]
     )
     scale = scale.view(len(sizes), 1, 2).expand(num_heads, len(sizes), num_points, 2).reshape(-1)
     centre = (2 * reference_points(sizes, torch.device("cpu")) - 1).repeat(1, len(scale) // 2)
     return centre.to(device), scale.to(device)
 
 
-@functools.lru_cache(maxsize=32)
+@kept(32)
 def _kept_grid(
     sizes: tuple[tuple[int, int], ...], num_heads: int, num_points: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:

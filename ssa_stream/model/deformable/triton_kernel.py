@@ -4,14 +4,13 @@ Each program computes one head of a few tokens. With `TRITON_INTERPRET=1` in the
 processor, slowly; this is how tests check its numbers without a GPU.
 """
 
-import functools
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from ssa_stream.model.deformable.reference import reference_points
+from ssa_stream.model.kept import kept
 
 __all__ = ["run"]
 
@@ -113,7 +112,7 @@ def run(value: Tensor, offsets: Tensor, logits: Tensor, sizes: tuple[tuple[int, 
     return mixed
 
 
-@functools.lru_cache(maxsize=32)
+@kept(32)
 def _layout(sizes: tuple[tuple[int, int], ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """What depends on sizes only: places of tokens, `(S, 2)`, and width, height and first token of each level."""
     with torch.inference_mode(False):

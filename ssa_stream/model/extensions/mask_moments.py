@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ssa_stream.model.frame_decoder import FramePrediction
+from ssa_stream.model.kept import kept
 from ssa_stream.model.selection import mask_logits
 
 __all__ = ["NUM_MOMENTS", "MaskMoments", "NoMaskMoments", "mask_moments"]
@@ -49,6 +50,19 @@ def _angular_coefficients() -> Tensor:
 
 
 _COEFFICIENTS = _angular_coefficients()
+
+
+@kept(8)
+def _coefficients(device: torch.device) -> Tensor:
+    """`_angular_coefficients` on a device: copied once, as a copy waits for the device."""
+    with torch.inference_mode(False):
+        return _COEFFICIENTS.to(device)
+
+
+@kept(8)
+def _scales(device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(_SCALES, device=device)
 
 
 class MaskMoments(nn.Module):
@@ -138,7 +152,7 @@ def _measured(logits: Tensor) -> Tensor:
     arm_y, arm_x = (y - mean_y[..., None, None]) / radius, (x - mean_x[..., None, None]) / radius  # (B, N, 1, h or w)
     powers = torch.arange(_ANGULAR[-1] + 1, device=logits.device)[:, None]
     products = arm_y**powers @ mass @ (arm_x**powers).mT  # (B, N, P, P), summed over the cells
-    turned = products.flatten(-2) @ _COEFFICIENTS.to(logits.device) * scale[..., None]
+    turned = products.flatten(-2) @ _coefficients(logits.device) * scale[..., None]
     rest = torch.cat([place, shape.clamp(-4, 4), turned.clamp(-4, 4)], dim=-1)
     return torch.cat([visibility, rest * (area > 1)[..., None]], dim=-1)
 
@@ -146,7 +160,7 @@ def _measured(logits: Tensor) -> Tensor:
 def _code(moments: Tensor) -> Tensor:
     """What the linear layer is given: the moments, and sines of row, column and size, at doubling rates."""
     visibility, coded = moments[..., :1], moments[..., 1 : 1 + _CODED]
-    scaled = moments[..., 1:] * torch.tensor(_SCALES, device=moments.device)
+    scaled = moments[..., 1:] * _scales(moments.device)
     rates = math.pi * 2.0 ** torch.arange(_OCTAVES, device=moments.device)
     angles = (coded[..., None] * rates).flatten(-2)
     return torch.cat([visibility, scaled * visibility, angles.sin() * visibility, angles.cos() * visibility], dim=-1)

@@ -54,7 +54,7 @@ class NoPresence(nn.Module):
 
     def forward(self, aligned: Tensor) -> Tensor:
         """Zeros, `(B,)` float32."""
-        return aligned.new_zeros(len(aligned), dtype=torch.float32)
+        return aligned.new_zeros(aligned.shape[0], dtype=torch.float32)  # len() would be a constant of a graph
 
     def shift(self, class_logits: Tensor, presence: Tensor) -> Tensor:
         """The same logits."""

@@ -5,6 +5,7 @@ import torch
 
 from ssa_stream.checkpoints import DEFAULT_CHECKPOINT, choose_device, load_checkpoint, open_network
 from ssa_stream.errors import ConfigError
+from ssa_stream.model import fold_weights
 
 
 def test_random_weights_are_the_same_in_every_process() -> None:
@@ -18,7 +19,8 @@ def test_random_weights_are_the_same_in_every_process() -> None:
 
 def test_nothing_named_is_the_shipped_checkpoint() -> None:
     """Masks that mean nothing are not made by mistake."""
-    shipped, opened = load_checkpoint(DEFAULT_CHECKPOINT).state_dict(), open_network().state_dict()
+    shipped, opened = fold_weights(load_checkpoint(DEFAULT_CHECKPOINT)).state_dict(), open_network().state_dict()
+    assert opened.keys() == shipped.keys()
     assert all(torch.equal(opened[key], shipped[key]) for key in shipped)
 
 

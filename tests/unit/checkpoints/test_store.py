@@ -81,6 +81,14 @@ def test_load_in_bfloat16_keeps_the_pixel_decoder_in_float32(checkpoint: Path) -
     assert {parameter.dtype for parameter in model.pixel_decoder.parameters()} == {torch.float32}
 
 
+def test_load_fast_takes_types_by_precision(checkpoint: Path) -> None:
+    """No float32 copy of what is computed in bfloat16."""
+    model = load_checkpoint(checkpoint, dtype=torch.bfloat16, precision="fast")
+    assert model.precision == "fast"
+    assert all(tensor.dtype == model.weight_type(name, torch.bfloat16) for name, tensor in model.state_dict().items())
+    assert model.pixel_decoder.output.weight.dtype == torch.bfloat16
+
+
 def test_model_without_loss_buffers_saves_and_loads(tmp_path: Path, config: SsaConfig, checkpoint: Path) -> None:
     """A network is a state, too."""
     model = load_checkpoint(checkpoint)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ssa_stream.model import MaskSizes
-from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig, TrackConfig
-from ssa_stream.streaming.emission import FrameEvidence, emit_masks
+from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig, TrackConfig, TrackMask
+from ssa_stream.streaming.emission import FrameEvidence, emit_masks, find_masks, followed_slots
 from ssa_stream.streaming.tracks import TrackState
 from tests.support.tiny_model import random_frames, tiny_model
 from tests.unit.streaming.colour_model import ColourModel, Thing, draw
@@ -123,12 +123,20 @@ def _evidence(features: torch.Tensor) -> FrameEvidence:
     return FrameEvidence(torch.tensor([0.8, 0.9]), torch.eye(2), torch.eye(2), features)
 
 
+def _emit(
+    evidence: FrameEvidence, sizes: MaskSizes, tracks: TrackState, config: SessionConfig, *, provisional: bool = False
+) -> tuple[TrackState, tuple[TrackMask, ...]]:
+    """Masks of a frame after those that were followed before."""
+    found = find_masks(ColourModel(), evidence, sizes, followed_slots(tracks), config)
+    return emit_masks(found, sizes, tracks, config, provisional=provisional)
+
+
 def test_slots_with_the_same_mask_are_one_track() -> None:
     """The more probable one stays."""
     features = torch.full((2, 8, 8), -4.0)
     features[:, 2:5, 2:5] = 4.0
     sizes = MaskSizes((32, 32), (32, 32), (32, 32))
-    tracks, masks = emit_masks(ColourModel(), _evidence(features), sizes, TrackState(), CONFIG)
+    tracks, masks = _emit(_evidence(features), sizes, TrackState(), CONFIG)
     assert [mask.probability for mask in masks] == pytest.approx([0.9])
     assert len(tracks.tracks) == 1
 
@@ -139,17 +147,17 @@ def test_among_duplicates_the_slot_of_a_track_stays() -> None:
     features[:, 2:5, 2:5] = 4.0
     sizes, both = MaskSizes((32, 32), (32, 32), (32, 32)), _evidence(features)
     first = both._replace(probability=torch.tensor([0.8, 0.2]))
-    tracks, _ = emit_masks(ColourModel(), first, sizes, TrackState(), CONFIG)
+    tracks, _ = _emit(first, sizes, TrackState(), CONFIG)
     for _ in range(2):
-        tracks, masks = emit_masks(ColourModel(), both, sizes, tracks, CONFIG)
+        tracks, masks = _emit(both, sizes, tracks, CONFIG)
         assert [mask.track_id for mask in masks] == [1]
         assert [mask.probability for mask in masks] == pytest.approx([0.8])
     weak = both._replace(probability=torch.tensor([0.55, 0.9]))
-    _, masks = emit_masks(ColourModel(), weak, sizes, tracks, CONFIG)
+    _, masks = _emit(weak, sizes, tracks, CONFIG)
     assert [mask.probability for mask in masks] == pytest.approx([0.9])
     neither = both._replace(probability=torch.tensor([0.2, 0.2]))
-    tracks, _ = emit_masks(ColourModel(), neither, sizes, tracks, CONFIG)
-    _, masks = emit_masks(ColourModel(), both, sizes, tracks, CONFIG)
+    tracks, _ = _emit(neither, sizes, tracks, CONFIG)
+    _, masks = _emit(both, sizes, tracks, CONFIG)
     assert [mask.probability for mask in masks] == pytest.approx([0.9])
 
 
@@ -160,8 +168,7 @@ def test_masks_of_a_prompt_do_not_overlap() -> None:
     sizes = MaskSizes((32, 32), (32, 32), (50, 50))
     free = SessionConfig(tracks=TrackConfig(min_own_share=0.0))
     shared, claimed = (
-        [mask.mask for mask in emit_masks(ColourModel(), _evidence(features), sizes, TrackState(), config)[1]]
-        for config in (CONFIG, free)
+        [mask.mask for mask in _emit(_evidence(features), sizes, TrackState(), config)[1]] for config in (CONFIG, free)
     )
     assert len(shared) == len(claimed) == 2
     assert (claimed[0] & claimed[1]).any()
@@ -175,8 +182,8 @@ def test_provisional_masks_leave_the_tracks_alone() -> None:
     features[0, 1:3, 1:3], features[1, 4:6, 4:6] = 4.0, 4.0
     sizes = MaskSizes((32, 32), (32, 32), (32, 32))
     only_one = _evidence(features)._replace(probability=torch.tensor([0.8, 0.2]))
-    known, _ = emit_masks(ColourModel(), only_one, sizes, TrackState(), CONFIG)
-    tracks, masks = emit_masks(ColourModel(), _evidence(features), sizes, known, CONFIG, provisional=True)
+    known, _ = _emit(only_one, sizes, TrackState(), CONFIG)
+    tracks, masks = _emit(_evidence(features), sizes, known, CONFIG, provisional=True)
     assert tracks is known
     assert {mask.box_xyxy: mask.track_id for mask in masks} == {(4, 4, 12, 12): 1, (16, 16, 24, 24): 0}
 
@@ -187,7 +194,7 @@ def test_padding_does_not_tell_duplicates_apart() -> None:
     features[:, 1:4, 1:4] = 4.0
     features[0, 5:], features[1, :5, 6:] = 4.0, 4.0
     sizes = MaskSizes((32, 32), (20, 24), (20, 24))
-    _, masks = emit_masks(ColourModel(), _evidence(features), sizes, TrackState(), CONFIG)
+    _, masks = _emit(_evidence(features), sizes, TrackState(), CONFIG)
     assert len(masks) == 1
     everything = MaskSizes((32, 32), (32, 32), (32, 32))
-    assert len(emit_masks(ColourModel(), _evidence(features), everything, TrackState(), CONFIG)[1]) == 2
+    assert len(_emit(_evidence(features), everything, TrackState(), CONFIG)[1]) == 2

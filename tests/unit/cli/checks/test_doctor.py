@@ -38,6 +38,12 @@ BROKEN = {
     "no zmq": ({"missing": {"client": ("zmq",)}}, "client", "fail", "pip install"),
     "no curve": ({"has_curve": False}, "client", "warn", "pyzmq"),
     "no torch": ({"missing": {"engine": ("torch",)}, "gpu": None}, "engine", "fail", install_command("engine")),
+    "no openvino": (
+        {"pipeline": _pipeline(model={"engine": "openvino"}), "engines": ("onnxruntime",)},
+        "engines",
+        "fail",
+        install_command("openvino"),
+    ),
     "no aiohttp": ({"missing": {"webrtc": ("aiohttp",)}}, "browsers and monitors", "warn", install_command("webrtc")),
     "bad pipeline": ({"pipeline": None, "pipeline_problem": "no such file"}, "pipeline", "fail", "correct"),
     "no weights": ({"checkpoint": "", "checkpoint_problem": "no x"}, "checkpoint", "fail", "--random-weights"),

@@ -5,11 +5,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+import structlog
 import torch
 
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.errors import CheckpointError, ConfigError
-from ssa_stream.model import SSA
+from ssa_stream.model import SSA, fold_weights
 from ssa_stream.nodes.pipeline import ModelSection
 from ssa_stream.nodes.runtime import weights
 from ssa_stream.nodes.runtime.weights import OtherWeightsError, WeightsLoader, load_network, read_weights
@@ -28,7 +29,7 @@ def test_random_weights_are_the_same_in_every_process() -> None:
 
 def test_section_that_names_no_weights_takes_the_shipped_ones() -> None:
     """Masks that mean nothing are not made by mistake."""
-    shipped = load_checkpoint(DEFAULT_CHECKPOINT).state_dict()
+    shipped = fold_weights(load_checkpoint(DEFAULT_CHECKPOINT)).state_dict()
     taken = load_network(ModelSection(device="cpu")).state_dict()
     assert all(torch.equal(taken[key], shipped[key]) for key in shipped)
 
@@ -115,3 +116,25 @@ def test_file_without_a_header_has_a_fingerprint_all_the_same(tmp_path: Path, co
     path.write_bytes(content)
     found = WeightFile.read(path)
     assert (len(found.fingerprint), found.network) == (64, "")
+
+
+def test_engine_that_is_not_built_is_left_to_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A node cannot wait for minutes: it says what to do, and the stages are those of torch."""
+    monkeypatch.setenv("SSA_STREAM_ENGINES", str(tmp_path))
+    section = ModelSection(random_weights=True, device="cpu", engine="onnxruntime")
+    network = load_network(section)
+    stages = weights.open_stages(network, section)
+    images = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with structlog.testing.capture_logs() as logs, torch.inference_mode():
+        assert torch.equal(stages.encode_stem(images), network.encode_stem(images))
+    (line,) = logs
+    assert "not built for pictures of 32x32" in line["text"]
+    assert "ssa-stream engine build --engine onnxruntime" in line["text"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_engine_that_is_missing_ends_a_node_with_what_to_do() -> None:
+    """Not with other masks than were asked for."""
+    section = ModelSection(random_weights=True, device="cpu", engine="onnxruntime:Nosuch")
+    with pytest.raises(ConfigError, match="has no NosuchExecutionProvider"):
+        WeightsLoader(section).load()
