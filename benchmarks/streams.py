@@ -30,9 +30,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.speed import Comparison, machine, table
-from ssa_stream.checkpoints import load_checkpoint
+from ssa_stream.checkpoints import open_network
 from ssa_stream.data import demo_scene, render
-from ssa_stream.model import SSA, resize_frame, to_input, use_operator
+from ssa_stream.model import SSA, resize_frame, to_input
 from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.nodes.runtime.executor import ModelExecutor
 from ssa_stream.nodes.runtime.memory import settle
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of the model")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each figure")
     parser.add_argument("--frames", type=int, default=20, help="of each stream and run, beside the first ones")
-    parser.add_argument("--warm-up", type=int, default=40, help="frames of each stream that are left out")
+    parser.add_argument("--warm-up", type=int, default=160, help="frames of all streams that are left out")
     parser.add_argument("--rate", type=float, default=5.0, help="of the two streams whose frames come together, in Hz")
     parser.add_argument("--counts", nargs="+", type=int, default=COUNTS, help="numbers of streams")
     parser.add_argument("--cpu-time", action="store_true", help="processor time: for a machine that others use, too")
@@ -86,8 +86,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     clock = time.process_time if options.cpu_time else time.perf_counter
-    network = load_checkpoint("ssa-tiny", device=options.device)
-    use_operator(network)
+    network = open_network("ssa-tiny", device=options.device)
     settle()  # as the nodes do when they are ready
     pictures = [render(demo_scene(640, 360), t).image for t in range(0, 80, 4)]
     named = "processor time" if options.cpu_time else "time"
@@ -193,7 +192,7 @@ async def _as_fast_as_possible(
     options: argparse.Namespace,
 ) -> float:
     settings = settings_of(way, [f"s{k}" for k in range(count)], live=False)
-    first, last = count * options.warm_up, count * (options.warm_up + options.frames)
+    first, last = options.warm_up, options.warm_up + count * options.frames
     with way.executor():
         async with model_nodes(settings, network) as stand, asyncio.TaskGroup() as group:
 
@@ -216,15 +215,16 @@ async def _at_the_same_moment(
     network: SSA, pictures: Sequence[NDArray[np.uint8]], way: Way, clock: Clock, options: argparse.Namespace
 ) -> list[tuple[float, float]]:
     settings, out = settings_of(way, ["a", "b"], live=True), list[tuple[float, float]]()
+    warm_up = options.warm_up // 8
     with way.executor():
         async with model_nodes(settings, network) as stand:
             players = players_of(network, settings)
-            for k in range(options.warm_up + options.frames):
+            for k in range(warm_up + options.frames):
                 begin = clock()
                 for player in players.values():
                     assert await stand.encoders.send(*player.frame(pictures[k % len(pictures)], k / 10))
                 first, second = await asyncio.gather(*(_out(stand, name, k + 1, clock) for name in players))
-                if k >= options.warm_up:
+                if k >= warm_up:
                     out.append(((first - begin) * 1e3, (second - begin) * 1e3))
                 await asyncio.sleep(1 / options.rate)  # the pace of the streams, from when both are out
     return out
