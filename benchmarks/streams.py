@@ -13,7 +13,6 @@ measure whether a batch pays.
 import argparse
 import asyncio
 import gc
-import itertools
 import logging
 import os
 import statistics
@@ -195,20 +194,23 @@ async def _as_fast_as_possible(
     first, last = options.warm_up, options.warm_up + count * options.frames
     with way.executor():
         async with model_nodes(settings, network) as stand, asyncio.TaskGroup() as group:
+            is_over = asyncio.Event()
 
             async def play(name: str, player: Player) -> None:
-                for k in itertools.count():
-                    await stand.until(partial(is_out, stand, name, k + 1 - IN_FLIGHT))
-                    assert await stand.encoders.send(*player.frame(pictures[k % len(pictures)], k / 10))
+                while not is_over.is_set():
+                    await stand.until(partial(is_out, stand, name, player.index + 1 - IN_FLIGHT))
+                    picture = pictures[player.index % len(pictures)]
+                    assert await stand.encoders.send(*player.frame(picture, player.index / 10))
+                await stand.until(partial(is_out, stand, name, player.index))
 
-            tasks = [group.create_task(play(name, player)) for name, player in players_of(network, settings).items()]
+            for name, player in players_of(network, settings).items():
+                group.create_task(play(name, player))
             await stand.until(lambda: len(stand.results) >= first, timeout_s=_LONGEST_S)
             begin, begun = clock(), len(stand.results)
             await stand.until(lambda: len(stand.results) >= last, timeout_s=_LONGEST_S)
-            taken = clock() - begin
-            for task in tasks:
-                task.cancel()
-            return taken * 1e3 / (len(stand.results) - begun)
+            taken, made = clock() - begin, len(stand.results) - begun
+            is_over.set()
+        return taken * 1e3 / made
 
 
 async def _at_the_same_moment(
