@@ -12,6 +12,7 @@ measure whether a batch pays.
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import statistics
@@ -28,11 +29,12 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.comparison import Comparison, machine, table
-from ssa_stream.checkpoints import load_checkpoint
+from ssa_stream.checkpoints import open_network
 from ssa_stream.data import demo_scene, render
-from ssa_stream.model import SSA, resize_frame, to_input, use_operator
+from ssa_stream.model import SSA, resize_frame, to_input
 from ssa_stream.nodes.pipeline import PipelineConfig
 from ssa_stream.nodes.runtime.executor import ModelExecutor
+from ssa_stream.nodes.runtime.memory import settle
 from ssa_stream.streaming.encoding import Row, encode_newest, encode_rows, generate_joint_rows, generate_rows
 from tests.support.model_nodes import ModelNodes, Player, model_nodes, pipeline
 
@@ -40,6 +42,7 @@ PROMPT = "the red circle"
 COUNTS = (1, 2, 4, 8)
 IN_FLIGHT = 2
 SIZE = (128, 224)
+_LONGEST_S = 600.0
 Clock = Callable[[], float]
 
 
@@ -74,7 +77,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of the model")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each figure")
     parser.add_argument("--frames", type=int, default=20, help="of each stream and run, beside the first ones")
-    parser.add_argument("--warm-up", type=int, default=14, help="frames of each stream that are left out")
+    parser.add_argument("--warm-up", type=int, default=160, help="frames of all streams that are left out")
     parser.add_argument("--rate", type=float, default=5.0, help="of the two streams whose frames come together, in Hz")
     parser.add_argument("--counts", nargs="+", type=int, default=COUNTS, help="numbers of streams")
     parser.add_argument("--cpu-time", action="store_true", help="processor time: for a machine that others use, too")
@@ -82,8 +85,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     clock = time.process_time if options.cpu_time else time.perf_counter
-    network = load_checkpoint("ssa-tiny", device=options.device)
-    use_operator(network)
+    network = open_network("ssa-tiny", device=options.device)
+    settle()  # as the nodes do when they are ready
     pictures = [render(demo_scene(640, 360), t).image for t in range(0, 80, 4)]
     named = "processor time" if options.cpu_time else "time"
     print(f"{machine(options.device)}; {named}, load {os.getloadavg()[0]:.1f} when it began\n")
@@ -93,6 +96,7 @@ def main() -> None:
     rows = [throughput(network, pictures, count, clock, options) for count in options.counts if count > 1]
     print("\n" + table(("nodes: " + head[0], *head[1:]), rows), flush=True)
     print("\n" + latencies(network, pictures, clock, options))
+    gc.unfreeze()
 
 
 @torch.inference_mode()
@@ -186,37 +190,43 @@ async def _as_fast_as_possible(
     clock: Clock,
     options: argparse.Namespace,
 ) -> float:
-    settings, total = settings_of(way, [f"s{k}" for k in range(count)], live=False), options.warm_up + options.frames
-    begun: list[float] = []
+    settings = settings_of(way, [f"s{k}" for k in range(count)], live=False)
+    first, last = options.warm_up, options.warm_up + count * options.frames
     with way.executor():
         async with model_nodes(settings, network) as stand, asyncio.TaskGroup() as group:
+            is_over = asyncio.Event()
 
             async def play(name: str, player: Player) -> None:
-                for k in range(total):
-                    await stand.until(partial(is_out, stand, name, k + 1 - IN_FLIGHT))
-                    if k == options.warm_up:
-                        begun.append(clock())
-                    assert await stand.encoders.send(*player.frame(pictures[k % len(pictures)], k / 10))
-                await stand.until(partial(is_out, stand, name, total))
+                while not is_over.is_set():
+                    await stand.until(partial(is_out, stand, name, player.index + 1 - IN_FLIGHT))
+                    picture = pictures[player.index % len(pictures)]
+                    assert await stand.encoders.send(*player.frame(picture, player.index / 10))
+                await stand.until(partial(is_out, stand, name, player.index))
 
-            tasks = [group.create_task(play(name, player)) for name, player in players_of(network, settings).items()]
-            await asyncio.wait(tasks)
-            return float((clock() - min(begun)) * 1e3 / (count * options.frames))
+            for name, player in players_of(network, settings).items():
+                group.create_task(play(name, player))
+            await stand.until(lambda: len(stand.results) >= first, timeout_s=_LONGEST_S)
+            begin, begun = clock(), len(stand.results)
+            await stand.until(lambda: len(stand.results) >= last, timeout_s=_LONGEST_S)
+            taken, made = clock() - begin, len(stand.results) - begun
+            is_over.set()
+        return taken * 1e3 / made
 
 
 async def _at_the_same_moment(
     network: SSA, pictures: Sequence[NDArray[np.uint8]], way: Way, clock: Clock, options: argparse.Namespace
 ) -> list[tuple[float, float]]:
     settings, out = settings_of(way, ["a", "b"], live=True), list[tuple[float, float]]()
+    warm_up = options.warm_up // 8
     with way.executor():
         async with model_nodes(settings, network) as stand:
             players = players_of(network, settings)
-            for k in range(options.warm_up + options.frames):
+            for k in range(warm_up + options.frames):
                 begin = clock()
                 for player in players.values():
                     assert await stand.encoders.send(*player.frame(pictures[k % len(pictures)], k / 10))
                 first, second = await asyncio.gather(*(_out(stand, name, k + 1, clock) for name in players))
-                if k >= options.warm_up:
+                if k >= warm_up:
                     out.append(((first - begin) * 1e3, (second - begin) * 1e3))
                 await asyncio.sleep(1 / options.rate)  # the pace of the streams, from when both are out
     return out

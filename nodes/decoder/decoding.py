@@ -12,7 +12,7 @@ from ssa_stream.streaming.decoding import (
     DueFrame,
     IncomingFrame,
     PromptRows,
-    decode_frame,
+    decode_frames,
     flush_decoder,
 )
 
@@ -74,9 +74,13 @@ class ResumableDecoder:
             ShapeError: Its size, or the shape of its pixels, changed within a memory.
             SessionStateError: Its time is not later than the last frame's.
         """
-        before = self.history.before(work.frame.index, work.frame.t) or KeptState()
-        is_again = before is not self.history.last
-        incoming = IncomingFrame(
+        (outcome,) = decode_frames(self._model, self._config, [self.next_step(work, rows)])
+        return self.went_on(work, outcome)
+
+    def next_step(self, work: FrameWork, rows: PromptRows | None) -> tuple[DecoderState, IncomingFrame]:
+        """What `decode_frames` is given to take a frame; see `take_frame`."""
+        before = self._before(work)
+        return before.state, IncomingFrame(
             index=work.frame.index,
             t=work.frame.t,
             size=work.sizes.source,
@@ -87,13 +91,19 @@ class ResumableDecoder:
             pixel_aspect=work.sizes.source_pixel_aspect,
             is_blank=work.is_blank is True,
         )
-        state, due = decode_frame(self._model, self._config, before.state, incoming)
-        if is_again:
+
+    def went_on(self, work: FrameWork, outcome: tuple[DecoderState, Sequence[DueFrame]]) -> list[Due | DropNotice]:
+        """Take over what `decode_frames` gave for a frame; nothing else was taken since `next_step`."""
+        before, (state, due) = self._before(work), outcome
+        if before is not self.history.last:
             self.history.back_to(before)
             self._open = tuple(item for item in self._open if item.frame.index < work.frame.index)
         self.history.append(KeptState(state, work.frame.index, work.frame.t, work.memory))
         self._open = (*self._open, work)
         return self._leave(due)
+
+    def _before(self, work: FrameWork) -> KeptState:
+        return self.history.before(work.frame.index, work.frame.t) or KeptState()
 
     def take_notice(self, notice: DropNotice) -> list[Due | DropNotice]:
         """Take a notice that a frame does not come, or that none comes for now."""

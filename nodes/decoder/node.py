@@ -2,13 +2,16 @@
 
 Input: `FrameQueriesMessage` from the queries nodes, notices of frames that do not come.
 Step: put the frames of each stream in order, move the windows of all prompts on, decode; see
-`ssa_stream.streaming.decoding`.
+`ssa_stream.streaming.decoding`. Windows of several streams whose frames wait may be one batch.
 Output: `VideoQueriesMessage` of every frame that is due, or the notice in its place, in order, to masks.
 It remembers the windows of every stream, and its last few states for frames that are sent again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -16,8 +19,9 @@ from ssa_stream.errors import SessionStateError
 from ssa_stream.model import Stages
 from ssa_stream.nodes.decoder.decoding import Due, ResumableDecoder
 from ssa_stream.nodes.decoder.history import StateHistory
-from ssa_stream.nodes.decoder.stream import NextFrame, OrderedStream, RowPart
+from ssa_stream.nodes.decoder.stream import NextFrame, OrderedStream, RowPart, decode_together
 from ssa_stream.nodes.pipeline import MASKS
+from ssa_stream.nodes.runtime.batch_costs import BatchCosts, device_clock_s
 from ssa_stream.nodes.runtime.dropping import Drops, is_stale, wait_ns
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.serving import serve_in_order, with_time
@@ -34,11 +38,24 @@ from ssa_stream.protocols import (
     Prompt,
     VideoQueriesMessage,
 )
+from ssa_stream.streaming.encoding import MAX_ROWS
 from ssa_stream.streaming.saving import fingerprint
 
 __all__ = ["run"]
 
 _LOG = structlog.get_logger()
+_MOST_AT_ONCE = 64
+"""Messages that are taken off the link before frames are decoded, where those of several streams may go together."""
+_WINDOWS = "windows"
+"""All steps of windows are of one kind: they differ in their number of prompts alone."""
+
+
+class _Next(NamedTuple):
+    """A frame that is next in its stream."""
+
+    name: str
+    stream: OrderedStream
+    frame: NextFrame
 
 
 async def run(node: NodeContext) -> None:
@@ -47,7 +64,7 @@ async def run(node: NodeContext) -> None:
     outlet = node.transport.outlet([MASKS])
     try:
         decoder = _Decoder(node, await node.executor.run(node.load_model), outlet)
-        await serve_in_order(node, inlet, decoder)
+        await serve_in_order(node, inlet, decoder, at_once=_MOST_AT_ONCE if decoder.is_batching else 1)
     finally:
         inlet.close()
         outlet.close()
@@ -63,6 +80,8 @@ class _Decoder:
         folder = node.settings.decoder.checkpoint
         self._files = StateFiles(Path(folder), "decoder") if folder else None
         self._saved_ns: dict[str, int] = {}
+        self._costs = BatchCosts(node.name, MAX_ROWS, device_clock_s(model.device))
+        self.is_batching = node.settings.flow.batching != "never" and len(node.settings.streams) > 1
 
     def deadlines_ns(self) -> Iterator[int | None]:
         """When frames have waited long enough for each other."""
@@ -80,14 +99,36 @@ class _Decoder:
 
     async def advance(self) -> None:
         """Decode all frames that are next in order, and send what is due."""
+        waiting = []
         for name, stream in self._streams.items():
             frames, left = stream.take(self._node.awake.monotonic_ns())
             for lost in left:
                 self._drops.count(lost, DropReason.NODE_RESTART)
-            for frame in frames:
-                with self._node.metrics.working():
-                    await self._decode(name, stream, frame)
+            waiting.append([_Next(name, stream, frame) for frame in frames])
+        for number in range(max(map(len, waiting), default=0)):
+            await self._decode_all([frames[number] for frames in waiting if number < len(frames)])
+        for stream in self._streams.values():
             self._node.metrics.queue("order", stream.waiting, self._node.settings.frames_in_flight)
+
+    async def _decode_all(self, frames: Sequence[_Next]) -> None:
+        """Decode one frame of each of several streams: together what can be, if that pays."""
+        rows = {one: one.stream.rows_of(one.frame) for one in frames}
+        joint = [one for one in frames if rows[one] is not None] if self.is_batching else []
+        for one in frames:
+            if one not in joint:
+                with self._node.metrics.working():
+                    await self._decode(one)
+        while joint:
+            taken = joint[: self._costs.choose(_WINDOWS, [rows[one] or 0 for one in joint])]
+            joint = joint[len(taken) :]
+            with ExitStack() as steps:
+                for _ in taken:
+                    steps.enter_context(self._node.metrics.working())
+                if len(taken) > 1 and await self._decode_together(taken):
+                    continue
+                are_whole = [await self._decode(one) for one in taken]
+                if len(taken) > 1 and all(are_whole):  # no frame was the reason
+                    self._costs.refuse(_WINDOWS, [rows[one] or 0 for one in taken])
 
     async def _take_rows(self, message: FrameQueriesMessage, received: ReceivedMessage) -> None:
         work, now_ns = message.work, self._node.clock.monotonic_ns()
@@ -110,20 +151,50 @@ class _Decoder:
         stream = await self._stream(notice.frame)
         stream.add_notice(notice, self._node.awake.monotonic_ns())
 
-    async def _decode(self, name: str, stream: OrderedStream, frame: NextFrame) -> None:
-        """Decode one frame; if that fails it is dropped, and the stream goes on."""
+    async def _decode_together(self, frames: Sequence[_Next]) -> bool:
+        """Decode frames of several streams as one batch; returns whether that went well. Else nothing has changed."""
+        begin_ns = self._node.clock.monotonic_ns()
+        executor = self._node.executor.handing_on(any(one.frame.work.frame.live for one in frames))
+        rows = [one.stream.rows_of(one.frame) or 0 for one in frames]
+        work = partial(decode_together, self._model, self._config, [(one.stream, one.frame) for one in frames])
+        try:
+            due = await executor.run(self._costs.measured, _WINDOWS, rows, work)
+        except Exception as error:  # of one frame or of the batch: each is taken alone, where errors are told
+            self._node.metrics.count("batches_failed")
+            _LOG.debug("a batch failed", node=self._node.name, error=f"{type(error).__name__}: {error}")
+            return False
+        self._node.metrics.count("batches")
+        self._node.metrics.count("batched_frames", len(frames))
+        for one, leaving in zip(frames, due, strict=True):
+            if one.frame.after_gap:
+                self._tell_gap(one.frame.work.frame)
+            await self._let_go(one, leaving, begin_ns)
+        return True
+
+    async def _decode(self, one: _Next) -> bool:
+        """Decode one frame; if that fails it is dropped, and the stream goes on. Returns whether it did not fail."""
+        frame, is_whole = one.frame, True
         if frame.after_gap:
             self._tell_gap(frame.work.frame)
-        begin_ns = self._node.clock.monotonic_ns()
+        begin_ns, executor = self._node.clock.monotonic_ns(), self._node.executor.handing_on(frame.work.frame.live)
+        work = partial(one.stream.decode, frame)
         try:
-            due = await self._node.executor.handing_on(frame.work.frame.live).run(stream.decode, frame)
+            if self.is_batching and (rows := one.stream.rows_of(frame)) is not None:
+                due = await executor.run(self._costs.measured, _WINDOWS, [rows], work)
+            else:
+                due = await executor.run(work)
         except Exception as error:  # of one frame: the node lives on
             if isinstance(frame.work, DropNotice):
                 raise
             notice = self._drops.notice(frame.work.frame, frame.work.frames_missed, DropReason.FAILED, error=error)
-            due = await self._node.executor.run(stream.decode, NextFrame(notice))
-        await self._save(name, stream)
-        received_ns = max((part.received_ns for part in frame.parts), default=begin_ns)
+            due, is_whole = await self._node.executor.run(one.stream.decode, NextFrame(notice)), False
+        await self._let_go(one, due, begin_ns)
+        return is_whole
+
+    async def _let_go(self, one: _Next, due: Sequence[Due | DropNotice], begin_ns: int) -> None:
+        """Send what is due."""
+        await self._save(one.name, one.stream)
+        received_ns = max((part.received_ns for part in one.frame.parts), default=begin_ns)
         for item in due:
             if isinstance(item, DropNotice):
                 is_sent = await self._outlet.send(item)

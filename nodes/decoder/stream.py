@@ -6,12 +6,14 @@ from typing import Generic, TypeVar
 
 import torch
 
+from ssa_stream.model import Stages
 from ssa_stream.nodes.decoder.decoding import Due, ResumableDecoder, session_prompts
 from ssa_stream.nodes.decoder.ordering import Arrival, StreamOrder
 from ssa_stream.protocols import DropNotice, DropReason, FrameIdentity, FrameWork
-from ssa_stream.streaming.decoding import PromptRows
+from ssa_stream.streaming import SessionConfig
+from ssa_stream.streaming.decoding import PromptRows, decode_frames
 
-__all__ = ["NextFrame", "OrderedStream", "RowAssembler", "RowPart"]
+__all__ = ["NextFrame", "OrderedStream", "RowAssembler", "RowPart", "decode_together"]
 
 T = TypeVar("T")
 
@@ -124,9 +126,36 @@ class OrderedStream:
             self._assembler.forget(frames[-1].work.frame)
         return frames, [item.work.frame for item in left if isinstance(item.work, FrameWork)]
 
+    def rows_of(self, frame: NextFrame) -> int | None:
+        """How many windows a frame moves on if it can go with frames of other streams; None for one that goes alone.
+
+        What is replayed goes alone, and so does what has no windows.
+        """
+        if isinstance(frame.work, DropNotice) or not frame.work.prompts:
+            return None
+        is_replayed = any(item.frames != 1 for item in frame.work.prompts)
+        return None if is_replayed else len(frame.work.prompts)
+
     def decode(self, frame: NextFrame) -> list[Due | DropNotice]:
         """Decode a frame, or pass a notice on; see `ResumableDecoder`."""
         with torch.inference_mode():
             if isinstance(frame.work, DropNotice):
                 return self.decoder.take_notice(frame.work)
             return self.decoder.take_frame(frame.work, frame.rows())
+
+
+def decode_together(
+    model: Stages, config: SessionConfig, batch: Sequence[tuple[OrderedStream, NextFrame]]
+) -> list[list[Due | DropNotice]]:
+    """Decode one frame of each of several streams as one batch; if that raises nothing has changed.
+
+    Args:
+        model: The network.
+        config: Of all streams.
+        batch: Each with its frame, see `OrderedStream.rows_of`.
+    """
+    frames = [(stream.decoder, frame.work, frame) for stream, frame in batch if isinstance(frame.work, FrameWork)]
+    with torch.inference_mode():
+        steps = [decoder.next_step(work, frame.rows()) for decoder, work, frame in frames]
+        outcomes = decode_frames(model, config, steps)
+    return [decoder.went_on(work, outcome) for (decoder, work, _), outcome in zip(frames, outcomes, strict=True)]

@@ -1,8 +1,9 @@
 """Whether frames cost less as one batch than one by one, from what live frames take."""
 
+import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -45,30 +46,33 @@ class BatchCosts:
         self._alone: dict[tuple[Hashable, int], deque[float]] = {}
         self._together: dict[Key, list[float]] = {}
         self._pays: dict[Key, bool] = {}
+        self._share: dict[Key, float] = {}
         self._tries_together = True
 
     def choose(self, kind: Hashable, rows: Sequence[int]) -> int:
         """How many of the messages that wait are the next batch; 1 takes the first alone.
 
+        All of them, half of them, a quarter and so on: the number that gains most. More are not always better, as what
+        a large batch needs may not stay in the processor's cache.
+
         Args:
             kind: Of all of them.
             rows: Of each, in order.
         """
-        for number in range(len(rows), 1, -1):
-            if sum(rows[:number]) > self._max_rows:
-                continue
+        best, best_share = 1, 1.0
+        for number in _halves(self._most(rows)):
             key = (kind, number, sum(rows[:number]))
             if key not in self._pays:
                 alone_s = self._one_by_one_s(kind, rows[:number])
                 if alone_s is None or len(self._pays) >= _MOST_KEYS:
-                    return 1
+                    return best
                 if alone_s <= _LONGEST_S:
                     self._tries_together = not self._tries_together
                     return 1 if self._tries_together else number
                 self._decide(key, False, alone_s, None)
-            if self._pays[key]:
-                return number
-        return 1
+            if self._pays[key] and self._share[key] < best_share:
+                best, best_share = number, self._share[key]
+        return best
 
     def may_pay(self, kind: Hashable) -> bool:
         """Whether it makes sense to wait for a second message."""
@@ -104,6 +108,10 @@ class BatchCosts:
                 "frames of several streams failed as one batch, and go one by one", node=self._node, frames=len(rows)
             )
 
+    def _most(self, rows: Sequence[int]) -> int:
+        """How many of the messages a batch can hold."""
+        return sum(total <= self._max_rows for total in itertools.accumulate(rows))
+
     def _take_sample(self, key: Key, rows: Sequence[int], taken_s: float) -> None:
         samples, alone_s = self._together.setdefault(key, []), self._one_by_one_s(key[0], rows)
         samples.append(taken_s)
@@ -118,6 +126,7 @@ class BatchCosts:
 
     def _decide(self, key: Key, pays: bool, alone_s: float, together_s: float | None) -> None:
         self._pays[key] = pays
+        self._share[key] = 1.0 if together_s is None else together_s / alone_s
         self._together.pop(key, None)
         _LOG.info(
             "frames of several streams that wait go as one batch"
@@ -129,6 +138,13 @@ class BatchCosts:
             one_by_one_ms=round(alone_s * 1e3, 1),
             together_ms="not tried" if together_s is None else round(together_s * 1e3, 1),
         )
+
+
+def _halves(number: int) -> Iterator[int]:
+    """The number, half of it (rounded up), a quarter and so on, down to 2."""
+    while number > 1:
+        yield number
+        number = -(-number // 2) if number > 2 else 1
 
 
 def device_clock_s(device: "torch.device") -> Callable[[], float]:

@@ -29,16 +29,26 @@ class OrderedWork(Protocol):
         """Do what became possible, or is due."""
 
 
-async def serve_in_order(node: NodeContext, inlet: Inlet, work: OrderedWork) -> None:
-    """Take messages as they come, and advance after each and at every deadline, until the node shall end."""
+async def serve_in_order(node: NodeContext, inlet: Inlet, work: OrderedWork, *, at_once: int = 1) -> None:
+    """Take messages as they come, and advance after each and at every deadline, until the node shall end.
+
+    Args:
+        node: The node; ready now.
+        inlet: Where messages come.
+        work: Takes them.
+        at_once: Most messages that are taken before it advances, if they have come already.
+    """
     node.broker.mark_ready()
     while not node.stop.is_set():
         now_ns = node.awake.monotonic_ns()
         waits_s = [(deadline_ns - now_ns) / 1e9 for deadline_ns in work.deadlines_ns() if deadline_ns is not None]
         received = await inlet.receive(max(0.0, min([_POLL_S, *waits_s])))
-        if received is not None:
+        for left in reversed(range(at_once)):
+            if received is None:
+                break
             with received, node.metrics.working():
                 await work.take(received)
+            received = await inlet.receive(0.0) if left else None
         await work.advance()
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "PromptRows",
     "PromptWindow",
     "decode_frame",
+    "decode_frames",
     "flush_decoder",
     "take_rows",
 ]
@@ -198,6 +199,52 @@ def decode_frame(
         ShapeError: Its size, or the shape of its pixels, changed.
         SessionStateError: Its time is not later than the last frame's.
     """
+    (outcome,) = decode_frames(model, config, [(state, incoming)])
+    return outcome
+
+
+def decode_frames(
+    model: Stages, config: SessionConfig, frames: Sequence[tuple[DecoderState, IncomingFrame]]
+) -> list[tuple[DecoderState, list[DueFrame]]]:
+    """Take the next frame of several streams; windows of one length are decoded as one batch.
+
+    Args:
+        model: The network.
+        config: Of all of them.
+        frames: State and frame of each stream, see `decode_frame`.
+    Returns:
+        What `decode_frame` gives for each, but for rounding.
+    Raises:
+        ShapeError: The size of one, or the shape of its pixels, changed.
+        SessionStateError: The time of one is not later than that of its last frame.
+    """
+    accepted = [_accept(model, config, state, incoming) for state, incoming in frames]
+    rows = {
+        i: _NewRows(
+            {item.prompt: item for item in one.state.windows}, new, at.index, at.applies_from, one.state.memory_from
+        )
+        for i, (one, (_, at)) in enumerate(zip(accepted, frames, strict=True))
+        if (new := at.rows) is not None
+    }
+    decoded = dict(zip(rows, _decode_rows(model, config, list(rows.values())), strict=True))
+    return [_finish(model, config, one, decoded.get(i, [])) for i, one in enumerate(accepted)]
+
+
+class _Accepted(NamedTuple):
+    """A frame that goes on from a state, before its windows are decoded.
+
+    Attributes:
+        state: Its windows are those before the frame.
+        stamp: Of the frame.
+        due: Frames that waited when the memory ended.
+    """
+
+    state: DecoderState
+    stamp: FrameStamp
+    due: list[DueFrame]
+
+
+def _accept(model: Stages, config: SessionConfig, state: DecoderState, incoming: IncomingFrame) -> _Accepted:
     due: list[DueFrame] = []
     timeline = state.timeline.reset() if incoming.begins_anew else state.timeline
     timeline, stamp = replace(timeline, next_index=incoming.index).accept(
@@ -209,8 +256,15 @@ def decode_frame(
         prompts = incoming.rows.prompts if incoming.rows else ()
         state, due = flush_decoder(model, state, kept_prompts=prompts, applies_from=incoming.applies_from)
         state = replace(state.cleared(), memory_from=incoming.index)
-    state, decoded = _advance(model, config, state, incoming)
-    state = replace(state, timeline=timeline, pending=(*state.pending, stamp))
+    return _Accepted(replace(state, timeline=timeline, pending=(*state.pending, stamp)), stamp, due)
+
+
+def _finish(
+    model: Stages, config: SessionConfig, accepted: _Accepted, decoded: Sequence[_Decoded]
+) -> tuple[DecoderState, list[DueFrame]]:
+    """The state after the windows were decoded; those of prompts that are no more are forgotten."""
+    state, stamp, due = accepted
+    state = replace(state, windows=tuple(item.memory for item in decoded))
     if len(state.pending) > config.lookahead:
         due.append(_due(model, state, decoded, state.pending[0]))
         state = replace(state, pending=state.pending[1:])
@@ -231,7 +285,7 @@ def take_rows(
         rows: Of the new prompts.
         newest: Number of the newest frame that there are rows of.
     """
-    decoded = _decode_rows(model, config, {}, rows, newest, applies_from=0)
+    (decoded,) = _decode_rows(model, config, [_NewRows({}, rows, newest)])
     return replace(state, windows=(*state.windows, *(item.memory for item in decoded)))
 
 
@@ -261,47 +315,63 @@ def flush_decoder(
     return replace(state, pending=()), due
 
 
-def _advance(
-    model: Stages, config: SessionConfig, state: DecoderState, incoming: IncomingFrame
-) -> tuple[DecoderState, list[_Decoded]]:
-    """Move the windows of all prompts on; those of prompts that are no more are forgotten."""
-    if incoming.rows is None or not incoming.rows.prompts:
-        return replace(state, windows=()), []
-    known = {item.prompt: item for item in state.windows}
-    rows = incoming.rows
-    decoded = _decode_rows(model, config, known, rows, incoming.index, incoming.applies_from, oldest=state.memory_from)
-    return replace(state, windows=tuple(item.memory for item in decoded)), decoded
+class _NewRows(NamedTuple):
+    """Rows of one stream that its windows are to take.
+
+    Attributes:
+        known: Windows before, by prompt; the others begin.
+        rows: Of all prompts.
+        newest: Number of the newest frame.
+        applies_from: Of prompts that begin.
+        oldest: No row of a frame before this one is used.
+    """
+
+    known: Mapping[Prompt, PromptWindow]
+    rows: PromptRows
+    newest: int
+    applies_from: int = 0
+    oldest: int = 0
+
+    def used(self) -> list[int]:
+        """How many rows of each prompt are used, the newest ones."""
+        return [
+            1 if prompt in self.known else min(count, self.newest + 1 - self.oldest)
+            for prompt, count in zip(self.rows.prompts, self.rows.counts, strict=True)
+        ]
 
 
-def _decode_rows(
-    model: Stages,
-    config: SessionConfig,
-    known: Mapping[Prompt, PromptWindow],
-    rows: PromptRows,
-    newest: int,
-    applies_from: int,
-    *,
-    oldest: int = 0,
-) -> list[_Decoded]:
-    """Decode all prompts of `rows`; no row of a frame before `oldest` is used."""
-    memories = [known.get(prompt) for prompt in rows.prompts]
-    used = [
-        1 if memory else min(count, config.window, newest + 1 - oldest)
-        for memory, count in zip(memories, rows.counts, strict=True)
-    ]
-    steps = advance_windows(
-        model,
-        [memory.window if memory else None for memory in memories],
-        [rows.batch(i, count) for i, count in enumerate(used)],
-        window=config.window,
-        decay=config.decay,
+def _decode_rows(model: Stages, config: SessionConfig, streams: Sequence[_NewRows]) -> list[list[_Decoded]]:
+    """Move the windows of all prompts of several streams on."""
+    used = [[min(count, config.window) for count in one.used()] for one in streams]
+    known = [[one.known.get(prompt) for prompt in one.rows.prompts] for one in streams]
+    steps = iter(
+        advance_windows(
+            model,
+            [memory.window if memory else None for memories in known for memory in memories],
+            [
+                one.rows.batch(i, count)
+                for one, counts in zip(streams, used, strict=True)
+                for i, count in enumerate(counts)
+            ],
+            window=config.window,
+            decay=config.decay,
+        )
     )
-    decoded = []
-    for prompt, memory, count, step in zip(rows.prompts, memories, used, steps, strict=True):
-        frames = (*(memory.frames if memory else ()), *range(newest + 1 - count, newest + 1))[-config.window :]
-        begins = memory.applies_from if memory else applies_from
-        decoded.append(_Decoded(PromptWindow(prompt, step.state, frames, begins), step))
-    return decoded
+    return [
+        [
+            _after_step(config, one, prompt, memory, count, next(steps))
+            for prompt, memory, count in zip(one.rows.prompts, memories, counts, strict=True)
+        ]
+        for one, memories, counts in zip(streams, known, used, strict=True)
+    ]
+
+
+def _after_step(
+    config: SessionConfig, new: _NewRows, prompt: Prompt, memory: PromptWindow | None, count: int, step: WindowStep
+) -> _Decoded:
+    frames = (*(memory.frames if memory else ()), *range(new.newest + 1 - count, new.newest + 1))[-config.window :]
+    begins = memory.applies_from if memory else new.applies_from
+    return _Decoded(PromptWindow(prompt, step.state, frames, begins), step)
 
 
 def _due(

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from ssa_stream.streaming.config import TrackConfig
 
@@ -105,20 +106,28 @@ def _match(tracks: Sequence[Track], sightings: Sequence[Sighting], config: Track
         return {}
     old = torch.nn.functional.normalize(torch.stack([track.last.query for track in tracks]), dim=-1)
     new = torch.nn.functional.normalize(torch.stack([sighting.query for sighting in sightings]), dim=-1)
-    cosine = old @ new.T
-    overlap = box_iou(torch.tensor([track.last.box for track in tracks]), torch.tensor([s.box for s in sightings]))
-    overlap *= torch.tensor([track.absence == 0 for track in tracks])[:, None]
+    cosine = (old @ new.T).numpy()
+    is_seen = np.array([track.absence == 0 for track in tracks])
+    slots = np.array([track.last.slot for track in tracks])[:, None] == np.array([s.slot for s in sightings])
+    overlap = _box_iou([track.last.box for track in tracks], [s.box for s in sightings]) * is_seen[:, None]
+    gain = cosine - config.min_cosine + _OVERLAP_BONUS * overlap + _SAME_SLOT_BONUS * slots.astype(np.float32)
     allowed = cosine >= config.min_cosine
-    gain = cosine - config.min_cosine + _OVERLAP_BONUS * overlap
-    for i, track in enumerate(tracks):
-        for j, sighting in enumerate(sightings):
-            gain[i, j] += _SAME_SLOT_BONUS * (track.last.slot == sighting.slot)
-            if track.absence == 0 and not _boxes_touch(track.last.box, sighting.box, config.growth):
-                allowed[i, j] = False
+    for i, j in zip(*np.nonzero(allowed & is_seen[:, None]), strict=True):
+        allowed[i, j] = _boxes_touch(tracks[i].last.box, sightings[j].box, config.growth)
     # A pair that is not allowed leaves both unmatched, which is just worse than the least gain. If it cost more, a
     # track would be given away to make room for a worse match.
-    rows, columns = linear_sum_assignment(-torch.where(allowed, gain, -1e-6).numpy())
+    rows, columns = linear_sum_assignment(-np.where(allowed, gain, np.float32(-1e-6)))
     return {int(j): int(i) for i, j in zip(rows, columns, strict=True) if allowed[i, j]}
+
+
+def _box_iou(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+    """Intersection over union of each pair of boxes, which are not empty."""
+    left, right = np.array(a, dtype=np.float32)[:, None], np.array(b, dtype=np.float32)
+    sides = np.minimum(left[..., 2:], right[..., 2:]) - np.maximum(left[..., :2], right[..., :2])
+    inter = np.maximum(sides, 0).prod(axis=-1)
+    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(axis=-1) for boxes in (left, right)]
+    iou: NDArray[np.float32] = inter / (areas[0] + areas[1] - inter)
+    return iou
 
 
 def _boxes_touch(a: Sequence[float], b: Sequence[float], growth: float) -> bool:

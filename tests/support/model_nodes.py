@@ -207,9 +207,9 @@ class ModelNodes:
         """Wait until every frame that was sent is done with."""
         await self.until(lambda: self.count_finished() == len(self.sent))
 
-    async def until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:
         """Wait for what comes out of the nodes."""
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(timeout_s):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()

@@ -9,6 +9,7 @@ import torch
 from ssa_stream.checkpoints import load_checkpoint
 from ssa_stream.data import render, sample_scene
 from ssa_stream.model import resize_frame, to_input
+from ssa_stream.nodes.pipeline import DECODER
 from ssa_stream.nodes.runtime.batch_costs import BatchCosts
 from ssa_stream.streaming import MaskResult, ReferSession
 from ssa_stream.streaming.encoding import Row, encode_newest, encode_rows, generate_joint_rows, generate_rows
@@ -56,7 +57,7 @@ async def test_streams_in_one_batch_equal_sessions_of_their_own() -> None:
             for name, player in players.items():
                 assert await stand.encoders.send(*player.frame(frames[name][k], k / 10))
             await stand.until(partial(_are_finished, stand, 3 * (k + 1)))
-        batches = {node: _counts(stand, node) for node in ("encoder-0", "queries-0")}
+        batches = {node: _counts(stand, node) for node in ("encoder-0", "queries-0", DECODER)}
         results = dict(stand.results_of)
     for counted in batches.values():
         assert counted["batched_frames"] >= 3 * (FRAMES - 1)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ssa_stream.errors import SessionStateError
 from ssa_stream.nodes.decoder.decoding import Due, ResumableDecoder
 from ssa_stream.nodes.decoder.history import KeptState, StateHistory
+from ssa_stream.nodes.decoder.stream import NextFrame, OrderedStream, RowPart, decode_together
 from ssa_stream.protocols import DropNotice, FrameWork
 from ssa_stream.streaming import SessionConfig
 from tests.support.frame_works import notice, rows, work
@@ -175,3 +176,52 @@ def test_call_that_raises_changes_nothing() -> None:
         _take(decoder, work(1, "a dog", t=-1.0))
     assert decoder.history.last is before
     assert _names(_take(decoder, notice(1, reason="failed"))) == [(0, 1, "failed")]
+
+
+def _next(texts: Sequence[str], seq: int, stream: OrderedStream, **fields: Any) -> tuple[OrderedStream, NextFrame]:
+    item = work(seq, *texts, **fields)
+    queries = rows(item, *SIZES)
+    parts = () if queries is None else (RowPart(item, queries.queries, queries.text, 0),)
+    return stream, NextFrame(item, parts)
+
+
+def test_frames_of_several_streams_are_decoded_as_each_alone_but_for_rounding() -> None:
+    """Of streams with windows of different lengths and numbers of prompts."""
+    config, texts = SessionConfig(window=4), (["a dog"], ["the red car", "a bird"], ["a star"])
+    alone, together = [[OrderedStream(_decoder(), 0) for _ in texts] for _ in range(2)]
+    for stream in (alone[2], together[2]):
+        stream.decode(_next(texts[2], 0, stream)[1])
+    for seq in range(1, 5):
+        expected = [one.decode(_next(of, seq, one)[1]) for of, one in zip(texts, alone, strict=True)]
+        batch = [_next(of, seq, one) for of, one in zip(texts, together, strict=True)]
+        assert [one.rows_of(frame) for one, frame in batch] == [1, 2, 1]
+        for (ours,), (theirs,) in zip(decode_together(tiny_model(), config, batch), expected, strict=True):
+            assert isinstance(ours, Due)
+            assert isinstance(theirs, Due)
+            assert ours.frame.prompts == theirs.frame.prompts
+            assert _names([ours]) == _names([theirs])
+            for name in ("probability", "mask_embedding", "aligned"):
+                torch.testing.assert_close(getattr(ours.frame, name), getattr(theirs.frame, name), rtol=1e-5, atol=1e-5)
+
+
+def test_batch_that_raises_changes_none_of_its_streams() -> None:
+    """One of them has a time that is not later; the others can be decoded alone afterwards."""
+    streams = [OrderedStream(_decoder(), 0) for _ in range(2)]
+    for one in streams:
+        one.decode(_next(["a dog"], 0, one)[1])
+    before = [one.decoder.history.last for one in streams]
+    batch = [_next(["a dog"], 1, streams[0]), _next(["a dog"], 1, streams[1], t=-1.0)]
+    with pytest.raises(SessionStateError):
+        decode_together(tiny_model(), SessionConfig(window=4), batch)
+    assert all(one.decoder.history.last is last for one, last in zip(streams, before, strict=True))
+    assert _names(streams[0].decode(batch[0][1])) == [(0, 1, "final")]
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [(work(1, "a dog", "a bird"), 2), (work(1, "a dog", frames=3), None), (work(1), None), (notice(1), None)],
+    ids=["steady", "replay", "no prompts", "notice"],
+)
+def test_what_is_no_step_of_running_windows_goes_alone(item: FrameWork | DropNotice, expected: int | None) -> None:
+    """The number of its windows, or None."""
+    assert OrderedStream(_decoder(), 0).rows_of(NextFrame(item)) == expected
