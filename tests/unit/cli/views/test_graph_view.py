@@ -1,7 +1,7 @@
 """What a graph's figures look like."""
 
 import io
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 from rich.console import Console
@@ -21,7 +21,7 @@ def test_summary_names_drops_restarts_and_prompt_changes() -> None:
     report = GraphReport(
         read=Counter(cam0=36), frames=Counter(cam0=31), drops=Counter(stale=2, unprocessed=3),
         restarts={"encoder-0": 1}, elapsed_s=3.0,
-        prompt_to_mask_ms=[41.7], warnings=[InputWarning("stream cam0", "source a.mp4: cut off")],
+        prompt_to_mask_ms=deque([41.7]), warnings=[InputWarning("stream cam0", "source a.mp4: cut off")],
     )  # fmt: skip
     report.latencies_ms.extend([10.0, 20.0, 30.0])
     text = io.StringIO()
