@@ -24,6 +24,8 @@ _KEPT = 2 * _SAMPLES
 """Newest samples of a frame alone."""
 _PAYS_BELOW = 0.95
 """Of the time one by one: a batch lets the first of its frames wait for all."""
+_SMALLER_BELOW = 0.9
+"""Of what a larger batch costs: it also makes those of later stages larger."""
 _LONGEST_S = 0.25
 """A batch that would take longer one by one is not tried: later stages of all streams would wait for it."""
 _MOST_KEYS = 256
@@ -52,8 +54,8 @@ class BatchCosts:
     def choose(self, kind: Hashable, rows: Sequence[int]) -> int:
         """How many of the messages that wait are the next batch; 1 takes the first alone.
 
-        All of them, half of them, a quarter and so on: the number that gains most. More are not always better, as what
-        a large batch needs may not stay in the processor's cache.
+        All of them, half of them, a quarter and so on: the number that gains most; of numbers that gain about
+        the same the largest. What a large batch needs may not stay in the processor's cache.
 
         Args:
             kind: Of all of them.
@@ -70,7 +72,7 @@ class BatchCosts:
                     self._tries_together = not self._tries_together
                     return 1 if self._tries_together else number
                 self._decide(key, False, alone_s, None)
-            if self._pays[key] and self._share[key] < best_share:
+            if self._pays[key] and self._share[key] < (best_share if best == 1 else _SMALLER_BELOW * best_share):
                 best, best_share = number, self._share[key]
         return best
 

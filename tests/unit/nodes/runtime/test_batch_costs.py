@@ -46,11 +46,21 @@ def _serve(costs: BatchCosts, device: _Device, rows: Sequence[int], times: int) 
         (lambda rows: 0.02 * len(rows) ** 1.1, [1, 1, 1, 1], [1, 1, 1, 1]),
         (lambda rows: 0.02 * len(rows) * (0.5 if len(rows) == 2 else 1), [1, 1, 1, 1], [2, 2]),
         (lambda rows: 0.02 * len(rows) * {1: 1.0, 2: 0.7, 3: 0.9, 4: 0.9}[len(rows)], [1, 1, 1, 1], [2, 2]),
+        (lambda rows: 0.02 * len(rows) * {1: 1.0, 2: 0.84, 3: 0.9, 4: 0.9}[len(rows)], [1, 1, 1, 1], [4]),
         (lambda rows: 0.2 * len(rows) ** 0.1, [1, 1], [1, 1]),
         (lambda rows: 0.001, [4, 4, 4, 1], [2, 2]),
         (lambda rows: 0.001, [9, 9], [1, 1]),
     ],
-    ids=["pays", "costs_more", "pays_in_pairs", "pays_most_in_pairs", "too_long", "at_most_8_rows", "no_two_fit"],
+    ids=[
+        "pays",
+        "costs_more",
+        "pays_in_pairs",
+        "pays_most_in_pairs",
+        "pays_little_more_in_pairs",
+        "too_long",
+        "at_most_8_rows",
+        "no_two_fit",
+    ],
 )
 def test_frames_go_together_where_that_is_faster(
     seconds: Callable[[Sequence[int]], float], rows: list[int], together: list[int]
