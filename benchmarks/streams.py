@@ -217,7 +217,7 @@ async def _at_the_same_moment(
     network: SSA, pictures: Sequence[NDArray[np.uint8]], way: Way, clock: Clock, options: argparse.Namespace
 ) -> list[tuple[float, float]]:
     settings, out = settings_of(way, ["a", "b"], live=True), list[tuple[float, float]]()
-    warm_up = options.warm_up // 8
+    warm_up = options.warm_up // 4
     with way.executor():
         async with model_nodes(settings, network) as stand:
             players = players_of(network, settings)
