@@ -18,8 +18,10 @@ from ssa_stream.engines.runtime import Array, LoadedGraph, Runtime, processor_id
 from ssa_stream.model import SSA
 from ssa_stream.model.precision import default_precision
 
-__all__ = ["StageRunner", "Variant", "build_command"]
+__all__ = ["FULL_WINDOW", "StageRunner", "Variant", "build_command"]
 
+FULL_WINDOW = 8
+"""Frames of a window unless a session asks for another number."""
 MOST_SIZES = 4
 MOST_ROWS = 4
 """More rows than this, as when a prompt is replayed, are run by torch: they are rare, and each number has its graph."""
@@ -144,7 +146,7 @@ class StageRunner:
         Raises:
             OSError: The cache cannot be written.
         """
-        axes = {"frames": 1, "rows": rows, "time": self._window}
+        axes = {"frames": rows, "rows": rows, "time": self._window}  # frames: of several streams together
         graphs = [Variant(stage, (0, 0) if stage == "window" else size, self._lengths(stage, axes)) for stage in STAGES]
         done = True
         for variant in graphs:
@@ -222,13 +224,15 @@ class StageRunner:
         kept = self._cache.find(fingerprint, stage, size, whole=True)
         if not self._builds and (kept is None or kept.proof_of(self._proof_key(variant)) is None):
             if kept is None or not self._may_prove(kept):
-                rows = dict(variant.axes).get("rows", 1)
-                what = f"{rows} prompt{'s' if rows > 1 else ''} at a time"
+                count = "frames" if stage == "stem" else "rows"
+                rows = dict(variant.axes).get(count, 1)
+                what = f"{rows} {'picture' if stage == 'stem' else 'prompt'}{'s' if rows > 1 else ''} at a time"
+                what += f" in windows of {self._window} frames" if stage == "window" else ""
                 if kept is None:
                     what = f"pictures of {variant.size_words} at the network" if any(variant.size) else "windows"
                 self._tell(
                     f"{self._runtime.name} is not built for {what}: torch runs these; to build it: "
-                    f"{build_command(self._network, self._runtime.name, rows)}"
+                    f"{build_command(self._network, self._runtime.name, rows, self._window)}"
                 )
                 return None
         if kept is None:
@@ -284,9 +288,8 @@ class StageRunner:
         folder = self._cache.compiled_folder(
             fingerprint, f"{self._runtime.name}-{self._runtime.version}", variant.folder_name
         )
-        reduced = self._network.dtype == torch.bfloat16 and (
-            variant.stage != "queries" or getattr(self._network, "precision", "published") == "fast"
-        )
+        # Beyond the trunk OpenVINO's bfloat16 is refused by the proof: numbers deviate by several times their size.
+        reduced = self._network.dtype == torch.bfloat16 and variant.stage in ("stem", "condition")
         graphs: dict[str, LoadedGraph] = {}
         shapes: dict[str, tuple[int, ...]] = {}
         if self._runtime.fixed_shapes:
@@ -347,14 +350,16 @@ class StageRunner:
             self._say(words)
 
 
-def build_command(network: SSA, engine: str, prompts: int = 1) -> str:
+def build_command(network: SSA, engine: str, prompts: int = 1, window: int = FULL_WINDOW) -> str:
     """What builds an engine for a network as it is loaded; the size of the pictures and the weights are left out."""
     words = ["ssa-stream engine build", f"--engine {engine}"]
     if network.dtype != torch.float32:
         words.append(f"--dtype {str(network.dtype).removeprefix('torch.')}")
     if network.precision != default_precision(network.device, network.dtype):
         words.append(f"--precision {network.precision}")
-    return " ".join([*words, f"--prompts {prompts}"] if prompts > 1 else words)
+    words += [f"--prompts {prompts}"] if prompts > 1 else []
+    words += [f"--window {window}"] if window != FULL_WINDOW else []
+    return " ".join(words)
 
 
 def _named(variant: Variant) -> str:

@@ -68,6 +68,7 @@ class FakeRuntime:
     def __init__(self, graphs: Mapping[str, StageGraph], *, version: str = "1", mistake: float = 0.0) -> None:
         self._graphs, self._version, self._mistake = graphs, version, mistake
         self.loads: list[str] = []
+        self.reduced: set[str] = set()
         self.fails: Exception | None = None
         self.breaks: Exception | None = None
         """What graphs raise that are loaded already."""
@@ -91,6 +92,7 @@ class FakeRuntime:
             raise self.fails
         name = path.read_text()
         self.loads.append(name)
+        self.reduced |= {name} if reduced else set()
         return _FakeLoaded(self, self._graphs[name], self._mistake)
 
 

@@ -237,6 +237,7 @@ def test_command_builds_for_the_network_as_it_is_loaded(settings: dict[str, Any]
     """Weights of another type or precision have graphs of their own."""
     network = copy.deepcopy(engine_network()).cast(settings.get("dtype", torch.float32), settings.get("precision"))
     assert build_command(network, "openvino", 2).startswith(command)
+    assert build_command(network, "openvino", window=4).endswith(" --window 4")
 
 
 def test_two_builders_at_once_agree(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +251,28 @@ def test_two_builders_at_once_agree(bench: Bench, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(EngineCache, "keep", other_first)
     assert stem_of(bench.runner()) is not None
     assert not list(bench.cache.root.rglob(".partial*"))
+
+
+def test_frames_of_several_streams_have_what_was_built(bench: Bench) -> None:
+    """As many frames go together as prompts; with more, what is missing is said, with what builds it."""
+    runner = bench.runner()
+    runner.build(SIZE, 1)
+    runner.build(SIZE, 2)
+    ahead = bench.runner(builds=False)
+    assert [stem_of(ahead, frames) is None for frames in (1, 2, 3)] == [False, False, True]
+    assert bench.said[-1].startswith("openvino is not built for 3 pictures at a time: torch runs these; to build it: ")
+    assert bench.said[-1].endswith("--prompts 3 --window 3")
+
+
+@pytest.mark.parametrize(("dtype", "reduced"), [(torch.float32, set()), (torch.bfloat16, {"stem", "condition"})])
+def test_reduced_graphs_are_of_the_trunk_only(bench: Bench, dtype: torch.dtype, reduced: set[str]) -> None:
+    """Beyond it a library's bfloat16 is too far from torch's."""
+    network = copy.deepcopy(engine_network()).cast(dtype, "fast")
+    runtime = bench.runtime()
+    runner = StageRunner(network, runtime, bench.cache, builds=True, window=3, say=bench.said.append)
+    runner.build(SIZE, 1)
+    assert runtime.reduced == reduced
+    assert set(runtime.loads) == set(STAGES)
 
 
 @pytest.mark.parametrize(
