@@ -6,6 +6,7 @@ from collections.abc import Callable
 from ssa_stream.engines.cache import EngineCache
 from ssa_stream.engines.cuda_graphs import open_cuda_graphs
 from ssa_stream.engines.engine import Engine, GraphEngine
+from ssa_stream.engines.graphs import STAGES, weights_of
 from ssa_stream.engines.names import EngineChoice, split_engine
 from ssa_stream.engines.runtime import Runtime
 from ssa_stream.engines.stage_runner import FULL_WINDOW, StageRunner, build_command
@@ -96,6 +97,8 @@ def _chosen(
             "cuda-graph is there, too, but was never measured" if network.device.type == "cuda" else "no other runs"
         )
         return Engine(network, EngineChoice("torch", f"{reason} on {network.device}"))
+    if not any(weights_of(network, stage) for stage in STAGES):
+        return Engine(network, EngineChoice("torch", "no stage of an engine runs here"))
     installed = [name for name in _FASTEST_FIRST if _is_installed(name)]
     if not installed:
         return Engine(network, EngineChoice("torch", f"neither {' nor '.join(_FASTEST_FIRST)} is installed"))

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -303,7 +304,7 @@ class StageRunner:
                 kept.folder / step.file,
                 {name: shapes[name] for name in step.inputs} if self._runtime.fixed_shapes else None,
                 reduced=reduced,
-                threads=torch.get_num_threads(),
+                threads=_threads(),
                 kept=folder,
             )
             if self._runtime.fixed_shapes:
@@ -360,6 +361,16 @@ def build_command(network: SSA, engine: str, prompts: int = 1, window: int = FUL
     words += [f"--prompts {prompts}"] if prompts > 1 else []
     words += [f"--window {window}"] if window != FULL_WINDOW else []
     return " ".join(words)
+
+
+def _threads() -> int:
+    """As many as torch has, but one core stays free.
+
+    Threads of a library wait for each other in every step, and on a core that something else has taken they wait for
+    that, too: on two cores with decoding beside it a graph came to a tenth of its frames.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(torch.get_num_threads(), cores - 1))
 
 
 def _named(variant: Variant) -> str:
