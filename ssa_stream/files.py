@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -107,7 +108,7 @@ def read_limited(path: str | Path, *, most_bytes: int) -> bytes:
     return content
 
 
-def open_ordinary(path: str | Path) -> BinaryIO:
+def open_ordinary(path: str | Path) -> BufferedReader:
     """Open a file for reading, if it is one; see `read_limited`.
 
     Raises:

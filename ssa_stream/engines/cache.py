@@ -2,11 +2,12 @@
 
     <cache>/<fingerprint>/<stage>-<width>x<height>/program.json, 0.onnx ...
                                                   /proven/<engine and processor>-<shape>.json
-                         /<engine and version>/    what the engine's library keeps
+          /<engine and version>/<stage and shape>/ what the engine's library keeps, and digests of it
 
 A stage's folder is made elsewhere and renamed, so that it is there whole or not at all.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -21,26 +22,35 @@ import torch
 
 from ssa_stream.engines.graphs import StageName, weights_of
 from ssa_stream.engines.program import Program
-from ssa_stream.files import read_limited, write_whole
+from ssa_stream.files import open_ordinary, read_limited, write_whole
 from ssa_stream.model import SSA
 
-__all__ = ["EngineCache", "KeptStage", "Proof", "StageRecord", "cache_folder", "fingerprint_of"]
+__all__ = ["CACHE_VARIABLE", "EngineCache", "KeptStage", "Proof", "StageRecord", "cache_folder", "fingerprint_of"]
 
 CACHE_VARIABLE = "SSA_STREAM_ENGINES"
 EXPORT_VERSION = 1
 """Counts up when graphs are written down in another way: older ones are not used any more."""
 MOST_BYTES = 8 * 2**30
 _MOST_RECORD_BYTES = 2**20
+_DIGESTS = "digests.json"
 _FINGERPRINT = re.compile(r"[0-9a-f]{24}")
 
 
 class StageRecord(msgspec.Struct, frozen=True):
-    """`program.json`: the program, and a digest of each of its graphs."""
+    """`program.json`: the program, and a digest of each of its graphs.
+
+    Raises:
+        ValueError: A graph has no digest, or a digest no graph.
+    """
 
     program: Program
     digests: dict[str, str]
     network: str
     stage: str
+
+    def __post_init__(self) -> None:
+        if self.digests.keys() != self.program.files:
+            raise ValueError(f"digests are of {sorted(self.digests)}; graphs are {sorted(self.program.files)}")
 
 
 class ListedStage(NamedTuple):
@@ -147,14 +157,46 @@ class EngineCache:
             shutil.rmtree(partial, ignore_errors=True)
         return KeptStage(folder, program)
 
-    def compiled_folder(self, fingerprint: str, engine: str) -> Path | None:
-        """Where an engine's library keeps what it made of a network's graphs; None if that cannot be written."""
-        folder = self.root / fingerprint / engine
+    def check_writable(self) -> None:
+        """Find out before the long work whether something can be kept.
+
+        Raises:
+            OSError: It cannot.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
+        self.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=self.root):
+            pass
+
+    def compiled_folder(self, fingerprint: str, engine: str, variant: str) -> Path | None:
+        """Where an engine's library keeps what it made of graphs; None if that cannot be written.
+
+        What is not as `seal_compiled` found it is removed: libraries do not look whether their files are damaged.
+        """
+        folder = self.root / fingerprint / engine / variant
         try:
-            folder.mkdir(exist_ok=True)
-            return folder if os.access(folder, os.W_OK) else None
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                return None
+            digests = _digests_in(folder)
+            for path in folder.iterdir():
+                if path.name != _DIGESTS and digests.get(path.name) != _digest_of(path):
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            return folder
         except OSError:
             return None
+
+    def seal_compiled(self, folder: Path) -> None:
+        """Remember what a library has kept in a folder, as it is now."""
+        known = _digests_in(folder)
+        try:
+            names = {path.name for path in folder.iterdir()} - {_DIGESTS}
+            if names - known.keys():
+                found = {name: known.get(name) or _digest_of(folder / name) for name in names}
+                write_whole(folder / _DIGESTS, msgspec.json.encode(found), survives_power_cut=False)
+        except OSError:  # it is compiled again by every process
+            return
 
     def networks(self) -> list[Path]:
         """Folders of all sets of weights, the one that was used last at the end."""
@@ -241,9 +283,17 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def _digest_of(path: Path) -> str:
+def _digests_in(folder: Path) -> dict[str, str]:
     try:
-        with open(path, "rb") as file:
+        return msgspec.json.decode(read_limited(folder / _DIGESTS, most_bytes=_MOST_RECORD_BYTES), type=dict[str, str])
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def _digest_of(path: Path) -> str:
+    """Of a file; empty if it is none, or cannot be read."""
+    try:
+        with open_ordinary(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""

@@ -6,16 +6,14 @@ from collections.abc import Callable
 from ssa_stream.engines.cache import EngineCache
 from ssa_stream.engines.cuda_graphs import open_cuda_graphs
 from ssa_stream.engines.engine import Engine, GraphEngine
+from ssa_stream.engines.graphs import STAGES, weights_of
 from ssa_stream.engines.names import EngineChoice, split_engine
 from ssa_stream.engines.runtime import Runtime
-from ssa_stream.engines.stage_runner import StageRunner
+from ssa_stream.engines.stage_runner import FULL_WINDOW, StageRunner, build_command
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import SSA
 
-__all__ = ["build_engines", "open_engine"]
-
-FULL_WINDOW = 8
-"""Frames of a window unless a session asks for another number."""
+__all__ = ["FULL_WINDOW", "build_engines", "open_engine"]
 
 
 def open_engine(
@@ -99,6 +97,8 @@ def _chosen(
             "cuda-graph is there, too, but was never measured" if network.device.type == "cuda" else "no other runs"
         )
         return Engine(network, EngineChoice("torch", f"{reason} on {network.device}"))
+    if not any(weights_of(network, stage) for stage in STAGES):
+        return Engine(network, EngineChoice("torch", "no stage of an engine runs here"))
     installed = [name for name in _FASTEST_FIRST if _is_installed(name)]
     if not installed:
         return Engine(network, EngineChoice("torch", f"neither {' nor '.join(_FASTEST_FIRST)} is installed"))
@@ -108,7 +108,8 @@ def _chosen(
         runner = StageRunner(network, runtime, place, builds=False, window=window, say=say, in_pieces=whole_clips)
         if sizes := runner.has_any():
             return GraphEngine(network, EngineChoice(name, f"it is built for {', '.join(sizes)}"), runner)
-    reason = f"{installed[0]} is installed, but not built for these weights; to build it: ssa-stream engine build"
+    command = build_command(network, installed[0], window=window)
+    reason = f"{installed[0]} is installed, but not built for these weights as they are loaded; to build it: {command}"
     return Engine(network, EngineChoice("torch", reason))
 
 

@@ -4,6 +4,7 @@ Sampling (`GridSample`) is slow in the engines for processors. So a graph that h
 at these, and what lies between them runs in the engine.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from ssa_stream.model.deformable import ONNX_NODE
 __all__ = ["GraphStep", "OperatorStep", "Program", "cut"]
 
 _DOMAIN, _, _NODE = ONNX_NODE.partition("::")
+_FILE = re.compile(r"[0-9]{1,4}\.onnx")
 
 
 class GraphStep(msgspec.Struct, frozen=True, tag="graph"):
@@ -24,11 +26,17 @@ class GraphStep(msgspec.Struct, frozen=True, tag="graph"):
         file: Its name in the program's folder.
         inputs: Names of values, in the graph's order.
         outputs: Names of values, in the graph's order.
+    Raises:
+        ValueError: The file is none of that folder.
     """
 
     file: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if _FILE.fullmatch(self.file) is None:
+            raise ValueError(f"the graph's file is {self.file!r}; expected a name such as 0.onnx")
 
 
 class OperatorStep(msgspec.Struct, frozen=True, tag="operator"):
@@ -54,11 +62,25 @@ class Program(msgspec.Struct, frozen=True):
         inputs: Names of values, in the stage's order.
         outputs: Names of values, in the stage's order.
         steps: In order.
+    Raises:
+        ValueError: A value is read that nothing before makes.
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     steps: tuple[GraphStep | OperatorStep, ...]
+
+    def __post_init__(self) -> None:
+        made = set(self.inputs)
+        for step in self.steps:
+            _check_made(step.inputs, made)
+            made.update([step.output] if isinstance(step, OperatorStep) else step.outputs)
+        _check_made(self.outputs, made)
+
+    @property
+    def files(self) -> set[str]:
+        """Names of the graphs' files."""
+        return {step.file for step in self.steps if isinstance(step, GraphStep)}
 
     def last_uses(self) -> list[set[str]]:
         """For each step, which values nothing after it needs."""
@@ -67,6 +89,11 @@ class Program(msgspec.Struct, frozen=True):
             dropped.append(set(step.inputs) - wanted)
             wanted |= set(step.inputs)
         return dropped[::-1]
+
+
+def _check_made(names: Sequence[str], made: set[str]) -> None:
+    if missing := [name for name in names if name not in made]:
+        raise ValueError(f"nothing makes the value {missing[0]!r}")
 
 
 @dataclass(slots=True)

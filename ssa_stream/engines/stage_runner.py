@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -9,16 +10,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssa_stream.engines.cache import EngineCache, KeptStage, Proof, fingerprint_of
+from ssa_stream.engines.cache import CACHE_VARIABLE, EngineCache, KeptStage, Proof, fingerprint_of
 from ssa_stream.engines.export import export_stage
 from ssa_stream.engines.graphs import STAGES, StageGraph, StageName, stage_graph, weights_of
 from ssa_stream.engines.program import GraphStep, OperatorStep, Program, cut
 from ssa_stream.engines.proof import deviations, tolerance, trial_inputs
 from ssa_stream.engines.runtime import Array, LoadedGraph, Runtime, processor_id
 from ssa_stream.model import SSA
+from ssa_stream.model.precision import default_precision
 
-__all__ = ["StageRunner", "Variant"]
+__all__ = ["FULL_WINDOW", "StageRunner", "Variant", "build_command"]
 
+FULL_WINDOW = 8
+"""Frames of a window unless a session asks for another number."""
 MOST_SIZES = 4
 MOST_ROWS = 4
 """More rows than this, as when a prompt is replayed, are run by torch: they are rare, and each number has its graph."""
@@ -50,6 +54,12 @@ class Variant(NamedTuple):
         what = [f"{name} {length}" for name, length in self.axes]
         what += [] if self.stage == "window" else [f"pictures {self.size_words}"]
         return f"{self.stage} ({', '.join(what)})" if what else self.stage
+
+    @property
+    def folder_name(self) -> str:
+        """`queries-800x448-rows2`."""
+        sizes = [] if self.stage == "window" else [self.size_words]
+        return "-".join([self.stage, *sizes, *(f"{name}{length}" for name, length in self.axes)])
 
     @property
     def size_words(self) -> str:
@@ -96,6 +106,7 @@ class StageRunner:
         self._lock = threading.Lock()
         self._told: set[str] = set()
         self._unwritable: set[tuple[StageName, tuple[int, int]]] = set()
+        self._unkept: OSError | None = None
 
     def run(self, stage: StageName, size: tuple[int, int], inputs: Sequence[Tensor]) -> list[Tensor] | None:
         """Run a stage, if there is a graph for it; None leaves it to torch.
@@ -122,7 +133,12 @@ class StageRunner:
             if ready is None:
                 return None
         self._used[variant] = next(self._uses)
-        made = _run(ready, inputs)
+        try:
+            made = _run(ready, inputs)
+        except Exception as error:  # libraries raise errors of their own; torch is there
+            self._ready[variant] = None
+            self._tell(f"{self._runtime.name} failed at {variant} ({_words_of(error)}): torch runs it from now on")
+            return None
         return [tensor.to(self._network.dtype) if tensor.is_floating_point() else tensor for tensor in made]
 
     def build(self, size: tuple[int, int], rows: int) -> bool:
@@ -131,7 +147,7 @@ class StageRunner:
         Raises:
             OSError: The cache cannot be written.
         """
-        axes = {"frames": 1, "rows": rows, "time": self._window}
+        axes = {"frames": rows, "rows": rows, "time": self._window}  # frames: of several streams together
         graphs = [Variant(stage, (0, 0) if stage == "window" else size, self._lengths(stage, axes)) for stage in STAGES]
         done = True
         for variant in graphs:
@@ -165,10 +181,13 @@ class StageRunner:
             except Exception as error:  # libraries and the exporter raise errors of their own; torch is there
                 if raises and isinstance(error, OSError):
                     raise
-                self._tell(
-                    f"{self._runtime.name} does not run {variant} ({type(error).__name__}: {_first_line(error)}): "
-                    f"torch runs it"
-                )
+                if error is self._unkept:
+                    self._tell(
+                        f"engines cannot be kept in {self._cache.root} ({error.strerror or error}): torch runs what "
+                        f"was not built; name another folder with {CACHE_VARIABLE}"
+                    )
+                else:
+                    self._tell(f"{self._runtime.name} does not run {variant} ({_words_of(error)}): torch runs it")
         elif reason:
             self._tell(reason)
         if ready is not None and variant.stage != "window":
@@ -186,7 +205,9 @@ class StageRunner:
         if axes.get("time", self._window) != self._window:
             return ""
         if axes.get("rows", 1) > MOST_ROWS or axes.get("frames", 1) > MOST_ROWS:
-            return ""
+            # Earlier frames of a new prompt come as many, too, but not in a full window.
+            many = f"{self._runtime.name} runs at most {MOST_ROWS} prompts at once: torch runs frames with more"
+            return many if variant.stage == "window" else ""
         if (variant.stage, variant.size) in self._unwritable:
             return ""
         is_new = variant.stage != "window" and variant.size not in self._sizes
@@ -204,22 +225,21 @@ class StageRunner:
         kept = self._cache.find(fingerprint, stage, size, whole=True)
         if not self._builds and (kept is None or kept.proof_of(self._proof_key(variant)) is None):
             if kept is None or not self._may_prove(kept):
-                rows = dict(variant.axes).get("rows", 1)
-                what = f"{rows} prompts at a time"
+                count = "frames" if stage == "stem" else "rows"
+                rows = dict(variant.axes).get(count, 1)
+                what = f"{rows} {'picture' if stage == 'stem' else 'prompt'}{'s' if rows > 1 else ''} at a time"
+                what += f" in windows of {self._window} frames" if stage == "window" else ""
                 if kept is None:
                     what = f"pictures of {variant.size_words} at the network" if any(variant.size) else "windows"
                 self._tell(
                     f"{self._runtime.name} is not built for {what}: torch runs these; to build it: "
-                    f"ssa-stream engine build --engine {self._runtime.name}"
+                    f"{build_command(self._network, self._runtime.name, rows, self._window)}"
                 )
                 return None
         if kept is None:
-            self._say(f"{self._runtime.name}: writing down {_named(variant)}, once for these weights")
-            self._unwritable.add((stage, size))  # until it is: no other shape of it is to try again what failed
-            program, models = cut(export_stage(self._float_graph(stage, size), keeps_operator=stage == "queries"))
-            self._unwritable.remove((stage, size))
-            kept = self._cache.keep(fingerprint, stage, size, self._network.config.name, (program, models))
-            self._cache.drop_oldest(but=frozenset(self._fingerprints.values()), say=self._say)
+            if self._unkept is not None:
+                return None
+            kept = self._write_down(variant, fingerprint)
         self._cache.touch(fingerprint)
         ready = self._load_graphs(kept, variant, fingerprint)
         if kept.proof_of(self._proof_key(variant)) is None:
@@ -240,16 +260,37 @@ class StageRunner:
             kept.keep_proof(self._proof_key(variant), Proof(found))
         return ready
 
+    def _write_down(self, variant: Variant, fingerprint: str) -> KeptStage:
+        """Make a stage's graphs, and keep them; no other shape of it is to try again what failed."""
+        stage, size = variant.stage, variant.size
+        try:
+            self._cache.check_writable()
+        except OSError as error:
+            self._unkept = error
+            raise
+        self._say(f"{self._runtime.name}: writing down {_named(variant)}, once for these weights")
+        self._unwritable.add((stage, size))  # until it is
+        made = cut(export_stage(self._float_graph(stage, size), keeps_operator=stage == "queries"))
+        self._unwritable.remove((stage, size))
+        try:
+            kept = self._cache.keep(fingerprint, stage, size, self._network.config.name, made)
+        except OSError as error:
+            self._unkept = error
+            raise
+        self._cache.drop_oldest(but=frozenset(self._fingerprints.values()), say=self._say)
+        return kept
+
     def _may_prove(self, kept: KeptStage) -> bool:
         """Whether something of a stage was built on another processor or by another version, but never here."""
         own = self._proof_key("")
         return bool(kept.proven()) and not any(key.startswith(own) for key in kept.proven())
 
     def _load_graphs(self, kept: KeptStage, variant: Variant, fingerprint: str) -> _Ready:
-        folder = self._cache.compiled_folder(fingerprint, f"{self._runtime.name}-{self._runtime.version}")
-        reduced = self._network.dtype == torch.bfloat16 and (
-            variant.stage != "queries" or getattr(self._network, "precision", "published") == "fast"
+        folder = self._cache.compiled_folder(
+            fingerprint, f"{self._runtime.name}-{self._runtime.version}", variant.folder_name
         )
+        # Beyond the trunk OpenVINO's bfloat16 is refused by the proof: numbers deviate by several times their size.
+        reduced = self._network.dtype == torch.bfloat16 and variant.stage in ("stem", "condition")
         graphs: dict[str, LoadedGraph] = {}
         shapes: dict[str, tuple[int, ...]] = {}
         if self._runtime.fixed_shapes:
@@ -263,11 +304,13 @@ class StageRunner:
                 kept.folder / step.file,
                 {name: shapes[name] for name in step.inputs} if self._runtime.fixed_shapes else None,
                 reduced=reduced,
-                threads=torch.get_num_threads(),
+                threads=_threads(),
                 kept=folder,
             )
             if self._runtime.fixed_shapes:
                 shapes |= zip(step.outputs, graphs[step.file].output_shapes, strict=True)
+        if folder is not None:
+            self._cache.seal_compiled(folder)
         return _Ready(kept.program, graphs)
 
     def _float_graph(self, stage: StageName, size: tuple[int, int]) -> StageGraph:
@@ -308,6 +351,28 @@ class StageRunner:
             self._say(words)
 
 
+def build_command(network: SSA, engine: str, prompts: int = 1, window: int = FULL_WINDOW) -> str:
+    """What builds an engine for a network as it is loaded; the size of the pictures and the weights are left out."""
+    words = ["ssa-stream engine build", f"--engine {engine}"]
+    if network.dtype != torch.float32:
+        words.append(f"--dtype {str(network.dtype).removeprefix('torch.')}")
+    if network.precision != default_precision(network.device, network.dtype):
+        words.append(f"--precision {network.precision}")
+    words += [f"--prompts {prompts}"] if prompts > 1 else []
+    words += [f"--window {window}"] if window != FULL_WINDOW else []
+    return " ".join(words)
+
+
+def _threads() -> int:
+    """As many as torch has, but one core stays free.
+
+    Threads of a library wait for each other in every step, and on a core that something else has taken they wait for
+    that, too: on two cores with decoding beside it a graph came to a tenth of its frames.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(torch.get_num_threads(), cores - 1))
+
+
 def _named(variant: Variant) -> str:
     return variant.stage if variant.stage == "window" else f"{variant.stage} for {variant.size_words}"
 
@@ -343,8 +408,10 @@ def _array(tensor: Tensor) -> Array:
     return array
 
 
-def _first_line(error: BaseException) -> str:
+def _words_of(error: BaseException) -> str:
+    """Its class, and the first line of what it says."""
+    name = type(error).__name__
     while error.__cause__ is not None:  # what the exporter adds is advice
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else "without a word"
+    return f"{name}: {lines[0][:200]}" if lines else name

@@ -68,7 +68,10 @@ class FakeRuntime:
     def __init__(self, graphs: Mapping[str, StageGraph], *, version: str = "1", mistake: float = 0.0) -> None:
         self._graphs, self._version, self._mistake = graphs, version, mistake
         self.loads: list[str] = []
+        self.reduced: set[str] = set()
         self.fails: Exception | None = None
+        self.breaks: Exception | None = None
+        """What graphs raise that are loaded already."""
 
     @property
     def version(self) -> str:
@@ -89,12 +92,13 @@ class FakeRuntime:
             raise self.fails
         name = path.read_text()
         self.loads.append(name)
-        return _FakeLoaded(self._graphs[name], self._mistake)
+        self.reduced |= {name} if reduced else set()
+        return _FakeLoaded(self, self._graphs[name], self._mistake)
 
 
 class _FakeLoaded:
-    def __init__(self, graph: StageGraph, mistake: float) -> None:
-        self._graph, self._mistake = graph, mistake
+    def __init__(self, runtime: FakeRuntime, graph: StageGraph, mistake: float) -> None:
+        self._runtime, self._graph, self._mistake = runtime, graph, mistake
 
     @property
     def output_shapes(self) -> list[tuple[int, ...]]:
@@ -104,5 +108,7 @@ class _FakeLoaded:
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         """See `LoadedGraph`."""
+        if self._runtime.breaks is not None:
+            raise self._runtime.breaks
         made = self._graph.module(*(torch.from_numpy(array) for array in inputs))
         return [one.numpy() + self._mistake for one in (made if isinstance(made, tuple) else (made,))]

@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 
 from ssa_stream.cli.commands.engine_export import export, source_size
-from ssa_stream.cli.options.model import Checkpoint, Clip, DownloadClip, Dtype, ModelName, RandomWeights, Threads
+from ssa_stream.cli.options.model import (
+    Checkpoint,
+    Clip,
+    DownloadClip,
+    Dtype,
+    ModelName,
+    Precision,
+    RandomWeights,
+    Threads,
+)
 from ssa_stream.cli.views.console import notice, print_line
 from ssa_stream.errors import SinkError, SsaStreamError
 
@@ -38,6 +47,7 @@ def build(
     random_weights: RandomWeights = False,
     model: ModelName = "ssa-tiny",
     dtype: Dtype = "float32",
+    precision: Precision = "auto",
     threads: Threads = None,
 ) -> None:
     """Build an engine for pictures of one size, so that no start has to. It takes a minute or more.
@@ -60,6 +70,7 @@ def build(
         download_clip=download_clip,
         device="cpu",
         dtype=dtype,
+        precision=precision,
     )
     choice.check()
     network = open_model(choice, threads=threads or all_cores_but_one())
@@ -69,6 +80,7 @@ def build(
     padded = SessionConfig(short_edge_px=short_edge).sizes_of(pictures, network.config).padded
     cache = EngineCache()
     try:
+        cache.check_writable()
         done = build_engines(
             network,
             engine,

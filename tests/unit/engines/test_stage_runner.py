@@ -1,17 +1,20 @@
 """Graphs are found, made, proven, bounded in number; what is not is left to torch, and said once."""
 
+import copy
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
 from ssa_stream.engines import EngineCache, EngineChoice, stage_runner
 from ssa_stream.engines.engine import GraphEngine
 from ssa_stream.engines.graphs import STAGES, stage_graph
-from ssa_stream.engines.stage_runner import StageRunner
+from ssa_stream.engines.stage_runner import StageRunner, build_command
 from ssa_stream.model import Stages, empty_carry
 from tests.support.engine_network import SIZE, FakeRuntime, engine_network, fake_parts
 
@@ -93,6 +96,21 @@ def test_a_library_that_raises_leaves_the_stage_to_torch(bench: Bench) -> None:
     assert engine.encode_stem(torch.ones(1, 3, *SIZE)).shape[0] == 1
 
 
+def test_a_library_that_fails_later_leaves_the_stage_to_torch(bench: Bench) -> None:
+    """A stream goes on by torch, which is said once, and the graph is not asked again."""
+    runtime = bench.runtime()
+    runner = bench.runner(runtime)
+    assert stem_of(runner) is not None
+    runtime.breaks = RuntimeError("out of memory")
+    assert stem_of(runner) is None
+    assert bench.said[-1] == (
+        "openvino failed at stem (frames 1, pictures 96x64) (RuntimeError: out of memory): torch runs it from now on"
+    )
+    runtime.breaks, told = None, len(bench.said)
+    assert stem_of(runner) is None
+    assert len(bench.said) == told
+
+
 def _shorten(folder: Path) -> None:
     next(folder.rglob("0.onnx")).write_bytes(b"")
 
@@ -105,7 +123,35 @@ def _lose(folder: Path) -> None:
     next(folder.rglob("0.onnx")).unlink()
 
 
-@pytest.mark.parametrize("damage", [_shorten, _spoil, _lose])
+def _edit(folder: Path, **changes: Any) -> None:
+    path = next(folder.rglob("program.json"))
+    record = msgspec.json.decode(path.read_bytes())
+    record["program"] |= {key: value for key, value in changes.items() if key in record["program"]}
+    record |= {key: value for key, value in changes.items() if key not in record["program"]}
+    path.write_bytes(msgspec.json.encode(record))
+
+
+def _forget_steps(folder: Path) -> None:
+    _edit(folder, steps=[], digests={})
+
+
+def _forget_digests(folder: Path) -> None:
+    _edit(folder, digests={})
+
+
+def _point_outside(folder: Path) -> None:
+    step = {"type": "graph", "file": "../0.onnx", "inputs": ["images"], "outputs": ["stem"]}
+    _edit(folder, steps=[step], digests={"../0.onnx": ""})
+
+
+def _make_pipe(folder: Path) -> None:
+    _lose(folder)
+    os.mkfifo(next(folder.rglob("program.json")).with_name("0.onnx"))
+
+
+@pytest.mark.parametrize(
+    "damage", [_shorten, _spoil, _lose, _forget_steps, _forget_digests, _point_outside, _make_pipe]
+)
 def test_damaged_files_are_built_again(bench: Bench, damage: Callable[[Path], None]) -> None:
     """What cannot be used is made anew; without leave to build, torch takes over."""
     stem_of(bench.runner())
@@ -134,6 +180,66 @@ def test_a_cache_that_is_only_read_is_used(bench: Bench, monkeypatch: pytest.Mon
         bench.runner().build((32, 32), 1)
 
 
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(bench: Bench) -> None:
+    """Nothing is written down for it, by no stage or shape; what is wrong is said once, with what to do."""
+    bench.cache.root.write_text("")
+    runner = bench.runner()
+    for frames in (1, 2):
+        assert stem_of(runner, frames) is None
+    assert bench.written == []
+    assert bench.said == [
+        f"engines cannot be kept in {bench.cache.root} (it is not a folder): torch runs what was not built; name "
+        f"another folder with SSA_STREAM_ENGINES"
+    ]
+
+
+def test_a_full_disk_is_not_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing down takes long: what cannot be kept is written down once."""
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(EngineCache, "keep", full)
+    runner = bench.runner()
+    for frames in (1, 2):
+        assert stem_of(runner, frames) is None
+    assert bench.written == ["stem"]
+    assert "No space left on device" in bench.said[-1]
+
+
+def test_files_of_a_library_that_changed_are_removed(bench: Bench) -> None:
+    """A library would compute with what is in them; what is as it was is kept."""
+    folder = bench.cache.compiled_folder("0" * 24, "openvino-1", "stem")
+    assert folder is not None
+    names = ("same", "changed", "pipe", "folder")
+    for name in names:
+        (folder / name).write_bytes(b"numbers")
+    bench.cache.seal_compiled(folder)
+    (folder / "changed").write_bytes(b"Numbers")
+    (folder / "unknown").write_bytes(b"numbers")
+    for name in ("pipe", "folder"):
+        (folder / name).unlink()
+    os.mkfifo(folder / "pipe")
+    (folder / "folder").mkdir()
+    assert bench.cache.compiled_folder("0" * 24, "openvino-1", "stem") == folder
+    assert sorted(path.name for path in folder.iterdir()) == ["digests.json", "same"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "command"),
+    [
+        ({}, "ssa-stream engine build --engine openvino --prompts 2"),
+        ({"precision": "fast"}, "ssa-stream engine build --engine openvino --precision fast --prompts 2"),
+        ({"dtype": torch.bfloat16, "precision": "fast"}, "ssa-stream engine build --engine openvino --dtype bfloat16"),
+    ],
+)
+def test_command_builds_for_the_network_as_it_is_loaded(settings: dict[str, Any], command: str) -> None:
+    """Weights of another type or precision have graphs of their own."""
+    network = copy.deepcopy(engine_network()).cast(settings.get("dtype", torch.float32), settings.get("precision"))
+    assert build_command(network, "openvino", 2).startswith(command)
+    assert build_command(network, "openvino", window=4).endswith(" --window 4")
+
+
 def test_two_builders_at_once_agree(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that comes second finds the other's graph, and leaves nothing behind."""
     keep = EngineCache.keep
@@ -145,6 +251,28 @@ def test_two_builders_at_once_agree(bench: Bench, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(EngineCache, "keep", other_first)
     assert stem_of(bench.runner()) is not None
     assert not list(bench.cache.root.rglob(".partial*"))
+
+
+def test_frames_of_several_streams_have_what_was_built(bench: Bench) -> None:
+    """As many frames go together as prompts; with more, what is missing is said, with what builds it."""
+    runner = bench.runner()
+    runner.build(SIZE, 1)
+    runner.build(SIZE, 2)
+    ahead = bench.runner(builds=False)
+    assert [stem_of(ahead, frames) is None for frames in (1, 2, 3)] == [False, False, True]
+    assert bench.said[-1].startswith("openvino is not built for 3 pictures at a time: torch runs these; to build it: ")
+    assert bench.said[-1].endswith("--prompts 3 --window 3")
+
+
+@pytest.mark.parametrize(("dtype", "reduced"), [(torch.float32, set()), (torch.bfloat16, {"stem", "condition"})])
+def test_reduced_graphs_are_of_the_trunk_only(bench: Bench, dtype: torch.dtype, reduced: set[str]) -> None:
+    """Beyond it a library's bfloat16 is too far from torch's."""
+    network = copy.deepcopy(engine_network()).cast(dtype, "fast")
+    runtime = bench.runtime()
+    runner = StageRunner(network, runtime, bench.cache, builds=True, window=3, say=bench.said.append)
+    runner.build(SIZE, 1)
+    assert runtime.reduced == reduced
+    assert set(runtime.loads) == set(STAGES)
 
 
 @pytest.mark.parametrize(
@@ -169,12 +297,15 @@ def test_windows_that_are_not_full_are_left_to_torch(bench: Bench) -> None:
     runner, config = bench.runner(), engine_network().config
     N, C = config.num_queries, config.hidden_dim
 
-    def run(frames: int) -> Sequence[torch.Tensor] | None:
-        tensors = (torch.ones(1, frames, N, C), torch.ones(1, frames, C), torch.zeros(1, N), torch.zeros(1, N, C))
-        return runner.run("window", (0, 0), tensors)
+    def run(frames: int, rows: int = 1) -> Sequence[torch.Tensor] | None:
+        tensors = (torch.ones(rows, frames, N, C), torch.ones(rows, frames, C), torch.zeros(rows, N))
+        return runner.run("window", (0, 0), (*tensors, torch.zeros(rows, N, C)))
 
     assert run(2) is None
     assert run(3) is not None
+    bench.said.clear()
+    assert [run(frames, rows) for frames, rows in [(2, 5), (3, 5), (3, 6)]] == [None] * 3
+    assert bench.said == ["openvino runs at most 4 prompts at once: torch runs frames with more"]
 
 
 def test_old_weights_make_room(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """Memory of what has ended goes back to the system."""
 
+import asyncio
 import ctypes
 import gc
 import weakref
@@ -38,6 +39,25 @@ def test_settled_objects_are_not_looked_at_and_later_circles_are_found() -> None
     assert circle() is not None
     memory.reclaim()
     assert circle() is None
+
+
+@pytest.mark.usefixtures("collector_off")
+async def test_free_pages_are_given_back_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the loop runs, not only when a session has ended."""
+    trims, often = list[None](), asyncio.Event()
+
+    def trim() -> None:
+        """One more time."""
+        trims.append(None)
+        if len(trims) == 4:
+            often.set()
+
+    monkeypatch.setattr(memory, "_trim", trim)
+    monkeypatch.setattr(memory, "TRIM_S", 0.0)
+    memory.settle()
+    assert len(trims) == 1
+    async with asyncio.timeout(10):
+        await often.wait()
 
 
 def test_where_the_allocator_cannot_give_pages_back_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
