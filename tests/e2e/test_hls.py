@@ -134,4 +134,4 @@ def test_run_with_a_live_playlist(tmp_path: Path) -> None:
         assert time.monotonic() - began_s > 4
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "m.jsonl").read_text().splitlines()) == 50
-    assert "stalled" not in done.stderr
+    assert "source: stalled" not in done.stderr

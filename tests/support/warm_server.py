@@ -57,7 +57,8 @@ def main(address: str) -> Callable[[], object]:
 
 def _import_everything(package: str) -> None:
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-        if not module.name.endswith(("__main__", "triton_kernel")):  # not every build of torch brings Triton
+        # Not every build of torch brings Triton, and ONNX Runtime starts a thread when it is imported.
+        if not module.name.endswith(("__main__", "triton_kernel", "engines.onnxruntime")):
             importlib.import_module(module.name)
 
 
