@@ -51,11 +51,11 @@ def test_parts_make_the_same_numbers() -> None:
     program, graphs = cut(_model())
     assert [type(step) for step in program.steps] == [GraphStep, OperatorStep, GraphStep, OperatorStep, GraphStep]
     x = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], np.float32)
-    values = {"x": x}
+    values: dict[str, Any] = {"x": x}
     for step, dropped in zip(program.steps, program.last_uses(), strict=True):
         taken = [values[name] for name in step.inputs]
         if isinstance(step, GraphStep):
-            made = ReferenceEvaluator(graphs[step.file]).run(None, dict(zip(step.inputs, taken, strict=True)))
+            made: Any = ReferenceEvaluator(graphs[step.file]).run(None, dict(zip(step.inputs, taken, strict=True)))
             values |= zip(step.outputs, made, strict=True)
         else:
             assert (step.sizes, step.num_heads) == ((1, 2), 1)

@@ -209,7 +209,9 @@ def test_a_frame_goes_through_all_stages(bench: Bench) -> None:
         frame = model.generate_queries(maps, text)
         aligned = model.project_queries(frame.queries)[:, None].expand(-1, 3, -1, -1)
         sentence = frame.text[:, None].expand(-1, 3, -1)
-        window = model.decode_window(aligned, sentence, empty_carry(*aligned.shape[2:], aligned.device, 2))
+        window = model.decode_window(
+            aligned, sentence, empty_carry(aligned.shape[2], aligned.shape[3], aligned.device, 2)
+        )
         made.append([stem, *maps, *frame[:3], *window[:5]])
     torch.testing.assert_close(made[1], made[0], rtol=1e-3, atol=1e-4)
     assert sorted(bench.written) == sorted(STAGES)
