@@ -1,17 +1,20 @@
 """A network as ONNX files: written by the command, run by the example where torch and ssa_stream cannot be imported."""
 
+import runpy
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from PIL import Image
 
 from ssa_stream.checkpoints import save_checkpoint
 from ssa_stream.cli.main import main
 from ssa_stream.engines import EngineCache
 from ssa_stream.engines.cache import CACHE_VARIABLE
+from ssa_stream.model.alignment import assign_slots
 from ssa_stream.streaming import ReferSession, SessionConfig, TrackConfig
 from tests.support.command_line import ROOT, run_command
 from tests.support.engine_network import WINDOW, engine_network
@@ -84,3 +87,13 @@ def test_files_that_are_there_are_not_replaced(folder: Path, capsys: pytest.Capt
     """Unless that is asked for."""
     assert _export(str(folder / "onnx"), "--size", "90x60") != 0
     assert "text.onnx exists already; add --overwrite" in capsys.readouterr().err
+
+
+def test_example_puts_queries_in_the_order_of_a_session() -> None:
+    """Masks of a small network hardly depend on it."""
+    drawn = torch.Generator().manual_seed(0)
+    before, queries = torch.randn(6, 8, generator=drawn), torch.randn(6, 8, generator=drawn)
+    slots = runpy.run_path(str(ROOT / "examples" / "onnx_without_torch.py"))["_slots"]
+    expected = assign_slots(before, queries).tolist()
+    assert slots(before.numpy(), queries.numpy()).tolist() == expected
+    assert expected != sorted(expected)
