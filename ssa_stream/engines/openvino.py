@@ -48,7 +48,8 @@ class OpenvinoRuntime:
             "ENABLE_CPU_PINNING": False,  # other processes and threads run on these cores
         }
         if kept is not None:
-            settings["CACHE_DIR"] = str(kept)
+            # OpenVINO finds what it kept by the graph alone: a float32 graph would be answered with a bfloat16 one.
+            settings["CACHE_DIR"] = str(kept / f"{settings['INFERENCE_PRECISION_HINT']}-{threads}")
         return _Graph(self._core.compile_model(model, "CPU", settings))
 
 

@@ -226,8 +226,10 @@ class StageRunner:
 
     def _load_graphs(self, kept: KeptStage, graph: StageGraph, variant: Variant, fingerprint: str) -> _Ready:
         folder = self._cache.compiled_folder(fingerprint, f"{self._runtime.name}-{self._runtime.version}")
+        # The window is little work, and OpenVINO's bfloat16 version of it gives other numbers.
         reduced = self._network.dtype == torch.bfloat16 and (
-            variant.stage != "queries" or getattr(self._network, "precision", "published") == "fast"
+            variant.stage in ("stem", "condition")
+            or (variant.stage == "queries" and getattr(self._network, "precision", "published") == "fast")
         )
         graphs: dict[str, LoadedGraph] = {}
         shapes = graph.shapes(dict(variant.axes))

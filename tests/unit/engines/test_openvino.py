@@ -1,9 +1,14 @@
 """Sessions by OpenVINO: the same masks as by torch, whatever happens in the stream."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 
 from ssa_stream.engines import Engine, EngineCache, open_engine
+from ssa_stream.engines.openvino import OpenvinoRuntime
 from ssa_stream.errors import ConfigError
 from ssa_stream.model import Stages
 from ssa_stream.streaming import MaskResult, ReferSession, SessionConfig, SessionState
@@ -79,6 +84,23 @@ def test_stages_run_as_graphs_and_results_are_the_callers_own(engine: Engine, mo
     for one, other in zip(made, expected, strict=True):
         for mine, theirs in zip(one[:3], other[:3], strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_what_is_kept_is_of_one_number_type(tmp_path: Path) -> None:
+    """Each has a folder of its own: OpenVINO would answer a float32 graph with the bfloat16 one."""
+    kind, weights = TensorProto.FLOAT, np.linspace(-1, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    ends = [helper.make_tensor_value_info(name, kind, [64, 64]) for name in ("x", "y")]
+    node = helper.make_node("MatMul", ["x", "weights"], ["y"])
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:], [numpy_helper.from_array(weights, "weights")])
+    path = tmp_path / "0.onnx"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+    )
+    for reduced in (True, False):
+        loaded = OpenvinoRuntime().load(path, {"x": (64, 64)}, reduced=reduced, threads=1, kept=tmp_path / "kept")
+        (made,) = loaded([weights])
+    np.testing.assert_allclose(made, weights @ weights, rtol=1e-4, atol=1e-4)
+    assert len(list((tmp_path / "kept").rglob("*.blob"))) == 2
 
 
 def test_engines_that_cannot_be_are_refused() -> None:
