@@ -286,11 +286,14 @@ class StageRunner:
         return bool(kept.proven()) and not any(key.startswith(own) for key in kept.proven())
 
     def _load_graphs(self, kept: KeptStage, variant: Variant, fingerprint: str) -> _Ready:
-        folder = self._cache.compiled_folder(
-            fingerprint, f"{self._runtime.name}-{self._runtime.version}", variant.folder_name
-        )
         # Beyond the trunk OpenVINO's bfloat16 is refused by the proof: numbers deviate by several times their size.
         reduced = self._network.dtype == torch.bfloat16 and variant.stage in ("stem", "condition")
+        # OpenVINO finds what it kept by the graph alone: a float32 graph would be answered with a bfloat16 one.
+        folder = self._cache.compiled_folder(
+            fingerprint,
+            f"{self._runtime.name}-{self._runtime.version}",
+            f"{variant.folder_name}-{'bf16' if reduced else 'f32'}-{_threads()}",
+        )
         graphs: dict[str, LoadedGraph] = {}
         shapes: dict[str, tuple[int, ...]] = {}
         if self._runtime.fixed_shapes:

@@ -69,6 +69,7 @@ class FakeRuntime:
         self._graphs, self._version, self._mistake = graphs, version, mistake
         self.loads: list[str] = []
         self.reduced: set[str] = set()
+        self.kept: dict[Path | None, bool] = {}
         self.fails: Exception | None = None
         self.breaks: Exception | None = None
         """What graphs raise that are loaded already."""
@@ -93,6 +94,7 @@ class FakeRuntime:
         name = path.read_text()
         self.loads.append(name)
         self.reduced |= {name} if reduced else set()
+        assert self.kept.setdefault(kept, reduced) == reduced, "graphs of two types are kept in one folder"
         return _FakeLoaded(self, self._graphs[name], self._mistake)
 
 

@@ -275,6 +275,20 @@ def test_reduced_graphs_are_of_the_trunk_only(bench: Bench, dtype: torch.dtype, 
     assert set(runtime.loads) == set(STAGES)
 
 
+def test_what_a_library_keeps_is_of_one_number_type(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library may find what it kept by the graph alone, and answer a float32 graph with the bfloat16 one.
+
+    Weights that bfloat16 holds exactly have one fingerprint in both types.
+    """
+    monkeypatch.setattr("ssa_stream.engines.stage_runner.fingerprint_of", lambda *_: "0" * 24)
+    runtime = bench.runtime()
+    for dtype in (torch.bfloat16, torch.float32):
+        network = copy.deepcopy(engine_network()).cast(dtype, "published")
+        StageRunner(network, runtime, bench.cache, builds=True, window=3, say=bench.said.append).build(SIZE, 1)
+    # The fake asserts that each folder has one type.
+    assert len(runtime.kept) == len(STAGES) + len(("stem", "condition"))
+
+
 @pytest.mark.parametrize(
     ("frames", "size", "why"),
     [(5, SIZE, ""), (1, (32, 32), "4 sizes in one process; torch runs those of 32x32")],
