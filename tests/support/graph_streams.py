@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from ssa_stream.checkpoints import load_checkpoint, save_checkpoint
+from ssa_stream.checkpoints import open_network, save_checkpoint
 from ssa_stream.model import SSA
 from ssa_stream.nodes.launcher import Graph
 from ssa_stream.nodes.pipeline import PipelineConfig
@@ -78,7 +78,7 @@ def graph_of(
 def _load(material: Material, let_go: threading.Event | None) -> SSA:
     if let_go is not None:
         assert let_go.wait(60), "nobody listens"
-    return load_checkpoint(material.checkpoint)
+    return open_network(material.checkpoint)
 
 
 def answers_of_session(
@@ -92,7 +92,7 @@ def answers_of_session(
     settings = None if config is None else config.to_session_config()
     due, results = sorted((changes or {}).items()), []
     with one_model_thread(), open_source(source or material.frames) as opened:
-        session = ReferSession(load_checkpoint(material.checkpoint), settings, prompts)
+        session = ReferSession(open_network(material.checkpoint), settings, prompts)
         for frame in opened.frames():
             while due and frame.t >= due[0][0]:
                 session.set_prompts(due.pop(0)[1])
