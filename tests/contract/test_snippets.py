@@ -19,7 +19,6 @@ from tests.support.snippets import Snippet, command_lines, of_documents, snippet
 # Snippets that a test cannot run. A new one needs `<!-- not run: REASON -->` and its line here.
 NOT_RUN = {
     "docs/checkpoints.md": ["needs the weights of CLIP; tests/unit/checkpoints/test_clip_weights.py reads such files"],
-    "docs/engines.md": ["tests/unit/engines/test_onnx_files.py runs the example with a smaller network"],
     "docs/evaluation.md": ["needs a public data set; tests/e2e/test_score_cli.py runs it on a miniature one"],
     "docs/operations.md": ["the graph is on another machine; tests/e2e/test_graph_keys.py has clients with keys"],
     "docs/training.md": ["needs the data sets and eight GPUs; tests/unit/training/test_recipes.py takes these steps"],
