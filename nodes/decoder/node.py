@@ -22,6 +22,7 @@ from ssa_stream.nodes.decoder.history import StateHistory
 from ssa_stream.nodes.decoder.stream import NextFrame, OrderedStream, RowPart, decode_together
 from ssa_stream.nodes.pipeline import MASKS
 from ssa_stream.nodes.runtime.batch_costs import BatchCosts, device_clock_s
+from ssa_stream.nodes.runtime.batching import count_failed_batch
 from ssa_stream.nodes.runtime.dropping import Drops, is_stale, wait_ns
 from ssa_stream.nodes.runtime.node import NodeContext
 from ssa_stream.nodes.runtime.serving import serve_in_order, with_time
@@ -160,8 +161,7 @@ class _Decoder:
         try:
             due = await executor.run(self._costs.measured, _WINDOWS, rows, work)
         except Exception as error:  # of one frame or of the batch: each is taken alone, where errors are told
-            self._node.metrics.count("batches_failed")
-            _LOG.debug("a batch failed", node=self._node.name, error=f"{type(error).__name__}: {error}")
+            count_failed_batch(self._node, len(frames), error)
             return False
         self._node.metrics.count("batches")
         self._node.metrics.count("batched_frames", len(frames))

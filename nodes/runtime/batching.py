@@ -19,7 +19,7 @@ from ssa_stream.nodes.runtime.transport.interface import Inlet, Outlet
 from ssa_stream.nodes.runtime.transport.received import ReceivedMessage
 from ssa_stream.protocols import DropNotice, DropReason, FeaturesMessage, FrameMessage
 
-__all__ = ["Arrivals", "Batch", "BatchSize", "BatchedWork", "serve_batches"]
+__all__ = ["Arrivals", "Batch", "BatchSize", "BatchedWork", "count_failed_batch", "serve_batches"]
 
 M = TypeVar("M", FrameMessage, FeaturesMessage)
 R = TypeVar("R")
@@ -120,14 +120,19 @@ async def _take(node: NodeContext, work: BatchedWork[M, R], batch: Batch[M]) -> 
         work.costs.refuse(sizes[0].kind, [size.rows for size in sizes])
 
 
+def count_failed_batch(node: NodeContext, frames: int, error: Exception) -> None:
+    """Note that a batch failed; if a frame is the reason, that is told where it is taken alone."""
+    node.metrics.count("batches_failed")
+    _LOG.debug("a batch failed", node=node.name, frames=frames, error=f"{type(error).__name__}: {error}")
+
+
 async def _take_together(node: NodeContext, work: BatchedWork[M, R], batch: Batch[M]) -> bool:
     begin_ns = node.clock.monotonic_ns()
     executor = node.executor.handing_on(any(message.work.frame.live for message, _ in batch))
     try:
         made = await executor.run(work.make_together, batch)
     except Exception as error:  # of one frame or of the batch: each is taken alone, where errors are told
-        node.metrics.count("batches_failed")
-        _LOG.debug("a batch failed", node=node.name, frames=len(batch), error=f"{type(error).__name__}: {error}")
+        count_failed_batch(node, len(batch), error)
         return False
     node.metrics.count("batches")
     node.metrics.count("batched_frames", len(batch))

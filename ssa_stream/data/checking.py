@@ -4,11 +4,11 @@ It goes by `ReferringData` alone, so that it checks what training and prediction
 problem; each is noted with its file.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from ssa_stream.cores import usable_cores
 from ssa_stream.data.kinds import DataPlace, open_data, split_of
 from ssa_stream.data.published_counts import ALL_SPLITS, PUBLISHED
 from ssa_stream.data.referring import ReferringData, ReferringVideo
@@ -126,7 +126,7 @@ def check_data(
             continue
         if getattr(data, "version", 1) != 1:
             kind = f"{place.kind.name} version {getattr(data, 'version', 1)}"
-        checks.append(_check_split(data, name, reads_all, workers or _cores(), on_progress))
+        checks.append(_check_split(data, name, reads_all, workers or usable_cores(), on_progress))
     there = [check for check in checks if check.state == "there"]
     is_whole = len(there) == len(checks) if split is not None else bool(there)
     return DataCheck(
@@ -136,10 +136,6 @@ def check_data(
         counts=tuple(_counts(kind, {check.split: check for check in there}, place.kind.splits)),
         is_usable=is_whole and not any(check.state == "unreadable" or check.num_problems for check in checks),
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _counts(kind: str, checks: dict[str, SplitCheck], splits: Sequence[str]) -> Iterator[CountCheck]:

@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ssa_stream.cores import usable_cores
 from ssa_stream.engines.cache import CACHE_VARIABLE, EngineCache, KeptStage, Proof, fingerprint_of
 from ssa_stream.engines.export import export_stage
 from ssa_stream.engines.graphs import STAGES, StageGraph, StageName, stage_graph, weights_of
@@ -372,8 +372,7 @@ def _threads() -> int:
     Threads of a library wait for each other in every step, and on a core that something else has taken they wait for
     that, too: on two cores with decoding beside it a graph came to a tenth of its frames.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(torch.get_num_threads(), cores - 1))
+    return max(1, min(torch.get_num_threads(), usable_cores() - 1))
 
 
 def _named(variant: Variant) -> str:

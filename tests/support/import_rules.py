@@ -56,6 +56,7 @@ RULES = {
     "standard_streams": Rule(frozenset({"log_lines", "printable"}), third_party=frozenset(), torch="never"),
     "addresses": Rule(_siblings("picture_limits"), third_party=frozenset(), torch="never"),
     "awake": Rule(frozenset(), third_party=frozenset(), torch="never"),
+    "cores": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "extras": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "files": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "outputs": Rule(_siblings("addresses files picture_names playlist_names"), third_party=frozenset(), torch="never"),
@@ -75,19 +76,19 @@ RULES = {
     "found_frames": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "knowledge": Rule(_siblings("printable strict_json texts weight_files"), third_party=frozenset(), torch="never"),
     "weight_files": Rule(_siblings(), third_party=frozenset(), torch="never"),
-    "engines": Rule(_siblings("model files lazy_names")),
+    "engines": Rule(_siblings("cores model files lazy_names")),
     "checkpoints": Rule(_siblings("model configs files knowledge lazy_names printable strict_json texts weight_files")),
     "metrics": Rule(_siblings(), third_party=frozenset({"numpy", "torch", "cv2", "scipy", "pycocotools"})),
     "evaluation": Rule(
         _siblings(
-            "files input_warnings lazy_names model picture_limits printable run_lengths streaming strict_json data "
-            "metrics checkpoints texts viz"
+            "cores files input_warnings lazy_names model picture_limits printable run_lengths streaming strict_json "
+            "data metrics checkpoints texts viz"
         )
     ),
     "training": Rule(_siblings("model data checkpoints files input_warnings lazy_names metrics evaluation configs")),
     "backoff": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "plugins": Rule(_siblings(), third_party=frozenset(), torch="never"),
-    "data": Rule(_siblings("files picture_limits run_lengths strict_json texts"), torch="lazily"),
+    "data": Rule(_siblings("cores files picture_limits run_lengths strict_json texts"), torch="lazily"),
     "picture_limits": Rule(_siblings(), third_party=frozenset(), torch="never"),
     "picture_names": Rule(frozenset(), third_party=frozenset(), torch="never"),
     "playlist_names": Rule(_siblings("addresses"), third_party=frozenset(), torch="never"),

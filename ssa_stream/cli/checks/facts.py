@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssa_stream.cores import usable_cores
 from ssa_stream.engines import ENGINES
 from ssa_stream.errors import SsaStreamError
 from ssa_stream.extras import extra_of
@@ -150,7 +151,7 @@ def gather(pipeline: str, tried_s: float | None = None) -> Facts:
         missing={extra: names for extra, names in missing.items() if names},
         engines=tuple(name for name in ENGINES if extra_of(name) is not None and not _is_missing(name)),
         has_curve="zmq" not in missing["client"] and _has_curve(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(),
         memory_bytes=_free_memory(),
         open_files=limits[1],
         open_files_now=limits[0],

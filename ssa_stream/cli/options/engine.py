@@ -1,6 +1,5 @@
 """From command-line options to a model that is ready to run."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 from ssa_stream.cli.checks.arguments import check_model
 from ssa_stream.cli.options.model import clip_weights
 from ssa_stream.cli.views.console import notice, status
+from ssa_stream.cores import usable_cores
 from ssa_stream.extras import install_command
 
 if TYPE_CHECKING:
@@ -162,4 +162,4 @@ def _tell_operator(operator: "OperatorChoice") -> None:
 
 def all_cores_but_one() -> int:
     """Threads for a model that shares its cores with decoding, drawing and other programs; at least one."""
-    return max(1, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 2) - 1)
+    return max(1, usable_cores() - 1)

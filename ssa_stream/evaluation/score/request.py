@@ -1,11 +1,11 @@
 """What is scored: a data set, a split, and a place of predictions."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ssa_stream.cores import usable_cores
 from ssa_stream.data.kinds import DataPlace, open_data, split_of
 from ssa_stream.data.referring import ReferringData
 from ssa_stream.errors import ConfigError, misnamed
@@ -60,7 +60,7 @@ class ScoreRequest:
     @property
     def num_workers(self) -> int:
         """How many processes may work."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or usable_cores()
 
     def open_data(self) -> ReferringData:
         """Open the split, with the truth if that lies elsewhere."""
